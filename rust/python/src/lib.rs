@@ -1,0 +1,14 @@
+//! The Python module `t2fast._core`: parse arguments, release the interpreter, call `t2fast_core`, map errors.
+
+use pyo3::prelude::*;
+
+/// Rust core of t2fast.
+#[pymodule]
+mod _core {
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
