@@ -1,3 +1,7 @@
 //! pass@k estimators, Train-to-Test scaling laws, their fits and the plans that follow from them.
 //!
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
+
+pub mod fit;
+pub mod levenberg;
+pub mod linalg;

@@ -1,0 +1,34 @@
+//! Fits of the laws, one method a file.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::levenberg::Reason;
+
+pub mod huber;
+pub mod power_sum;
+pub mod restarts;
+
+/// Raised from outside to end a long fit early.
+pub type Cancel = AtomicBool;
+
+/// Whether the caller has asked to stop.
+pub(crate) fn cancelled(cancel: &Cancel) -> bool {
+    cancel.load(Ordering::Relaxed)
+}
+
+/// What a fit found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Parameters, in the order of the law.
+    pub params: Vec<f64>,
+    /// The objective that was minimised, at those parameters.
+    pub objective: f64,
+    /// Why the search ended.
+    pub reason: Reason,
+    /// Evaluations of the objective in all.
+    pub evaluations: usize,
+    /// For each parameter, whether the data determine it.
+    pub identified: Vec<bool>,
+    /// For each parameter, whether it sits on a bound.
+    pub on_bound: Vec<bool>,
+}
