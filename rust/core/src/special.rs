@@ -188,6 +188,10 @@ fn stirling(p: f64, a: f64, k: f64, corners: &Corners, [mixed, log_a, log_k]: [f
     (p - 0.5) * mixed + a * log_a + k * log_k - correction
 }
 
+/// Steps p → p+1 taken together, so that the compiler can use vector registers.
+const BLOCK: usize = 4;
+const STEPS: [f64; BLOCK] = [0.0, 1.0, 2.0, 3.0];
+
 /// Π (1 − x_j) kept twice: as the product and as its complement, which is exact to rounding when the x_j are small.
 struct Quotient {
     product: f64,
@@ -195,6 +199,17 @@ struct Quotient {
 }
 
 impl Quotient {
+    const ONE: Quotient = Quotient { product: 1.0, complement: 0.0 };
+
+    #[inline]
+    fn push(&mut self, ratio: [f64; BLOCK], x: [f64; BLOCK]) {
+        let either = |x: f64, y: f64| x + y * (1.0 - x);
+        let block = either(either(x[0], x[1]), either(x[2], x[3]));
+        self.complement = either(self.complement, block);
+        self.product *= (ratio[0] * ratio[1]) * (ratio[2] * ratio[3]);
+    }
+
+    #[inline]
     fn log(&self) -> f64 {
         if self.complement < 0.5 { log1p(-self.complement) } else { self.product.ln() }
     }
@@ -212,14 +227,18 @@ pub fn log_rising_quotient(p: f64, a: f64, k: f64) -> f64 {
     if k == f64::INFINITY || a == f64::INFINITY {
         return if a.min(k) > 0.0 { f64::NEG_INFINITY } else { 0.0 };
     }
-    let ak = a * k;
     let mut p = p;
-    let mut quotient = Quotient { product: 1.0, complement: 0.0 };
+    let mut quotient = Quotient::ONE;
     while p < ASYMPTOTIC {
-        let inverse = 1.0 / ((p + a) * (p + k));
-        quotient.complement += ak * inverse * (1.0 - quotient.complement);
-        quotient.product *= p * (p + a + k) * inverse;
-        p += 1.0;
+        let (mut ratio, mut x) = ([0.0; BLOCK], [0.0; BLOCK]);
+        for j in 0..BLOCK {
+            let p = p + STEPS[j];
+            let inverse = 1.0 / ((p + a) * (p + k));
+            ratio[j] = p * (p + a + k) * inverse;
+            x[j] = a * k * inverse;
+        }
+        quotient.push(ratio, x);
+        p += BLOCK as f64;
     }
     stirling(p, a, k, &Corners::new(p, a, k), logarithms(p, a, k)) + quotient.log()
 }
@@ -230,22 +249,26 @@ pub fn log_rising_quotient_gradient(p: f64, a: f64, k: f64) -> (f64, [f64; 3]) {
     if !(p > 0.0 && a >= 0.0 && k >= 0.0 && a.is_finite() && k.is_finite()) {
         return (log_rising_quotient(p, a, k), [f64::NAN; 3]);
     }
-    let ak = a * k;
     let mut p = p;
-    let mut quotient = Quotient { product: 1.0, complement: 0.0 };
-    let (mut by_p, mut by_a, mut by_k) = (0.0, 0.0, 0.0);
+    let mut quotient = Quotient::ONE;
+    let (mut by_p, mut by_a, mut by_k) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
     while p < ASYMPTOTIC {
-        let (pa, pk, t) = (p + a, p + k, p + a + k);
-        let (ends, middle) = (p * t, pa * pk);
-        let inverse = 1.0 / (ends * middle);
-        let by_middle = inverse * ends;
-        quotient.complement += ak * by_middle * (1.0 - quotient.complement);
-        quotient.product *= ends * by_middle;
-        by_p += ak * (p + t) * inverse;
-        by_a -= k * p * pk * inverse;
-        by_k -= a * p * pa * inverse;
-        p += 1.0;
+        let (mut ratio, mut x) = ([0.0; BLOCK], [0.0; BLOCK]);
+        for j in 0..BLOCK {
+            let p = p + STEPS[j];
+            let (pa, pk, t) = (p + a, p + k, p + a + k);
+            let (ends, middle) = (p * t, pa * pk);
+            let inverse = 1.0 / (ends * middle);
+            ratio[j] = ends * ends * inverse;
+            x[j] = a * k * (ends * inverse);
+            by_p[j] += a * k * (p + t) * inverse;
+            by_a[j] -= k * p * pk * inverse;
+            by_k[j] -= a * p * pa * inverse;
+        }
+        quotient.push(ratio, x);
+        p += BLOCK as f64;
     }
+    let [mut by_p, mut by_a, mut by_k] = [by_p, by_a, by_k].map(|by| (by[0] + by[1]) + (by[2] + by[3]));
     let corners = Corners::new(p, a, k);
     let logs @ [mixed, log_a, log_k] = logarithms(p, a, k);
     let value = stirling(p, a, k, &corners, logs) + quotient.log();
