@@ -218,7 +218,9 @@ mod tests {
     #[test]
     fn finds_the_minimum_and_respects_the_box() {
         let free = minimise(rosenbrock, [-1.2, 1.0], &[-5.0; 2], &[5.0; 2], Stop::default());
-        assert!(free.reason.converged() && (free.x[0] - 1.0).abs() < 1e-12 && (free.x[1] - 1.0).abs() < 1e-12);
+        assert!(
+            free.reason.converged() && (free.x[0] - 1.0).abs() < 1e-12 && (free.x[1] - 1.0).abs() < 1e-12
+        );
         // With x ≤ 1/2 the minimum sits on the bound, at y = x².
         let boxed = minimise(rosenbrock, [-1.2, 1.0], &[-5.0; 2], &[0.5, 5.0], Stop::default());
         assert!(boxed.reason.converged() && boxed.x[0] == 0.5 && (boxed.x[1] - 0.25).abs() < 1e-9);
@@ -226,7 +228,13 @@ mod tests {
 
     #[test]
     fn a_start_without_a_value_is_refused() {
-        let m = minimise(|_| Model::<1> { value: f64::NAN, ..Model::zero() }, [0.0], &[-1.0], &[1.0], Stop::default());
+        let m = minimise(
+            |_| Model::<1> { value: f64::NAN, ..Model::zero() },
+            [0.0],
+            &[-1.0],
+            &[1.0],
+            Stop::default(),
+        );
         assert_eq!(m.reason, Reason::NotFinite);
     }
 }

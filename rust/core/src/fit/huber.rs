@@ -107,8 +107,7 @@ impl Huber {
         let mut delta = 1.0;
         while delta > self.delta {
             delta = (delta * 0.25).max(self.delta);
-            let stop =
-                if delta > self.delta { rough } else { Stop { evaluations: 1000, decrease: 1e-15 } };
+            let stop = if delta > self.delta { rough } else { Stop { evaluations: 1000, decrease: 1e-15 } };
             here = levenberg::minimise(|x| self.model(x, delta), here.x, &LOWER, &UPPER, stop);
             evaluations += here.evaluations;
         }
@@ -138,8 +137,13 @@ impl Huber {
                 let (c, [alpha, beta]) = power_sum::descend(&data, [alpha, beta]);
                 let least = 1e-3 * (c[0] + c[1] * n[0].powf(-alpha) + c[2] * d[0].powf(-beta));
                 let log = |v: f64, log_x: f64, e: f64| v.max(least * (e * log_x).exp()).ln();
-                let start =
-                    [log(c[1], self.log_n[0], alpha), log(c[2], self.log_d[0], beta), log(c[0], 0.0, 0.0), alpha, beta];
+                let start = [
+                    log(c[1], self.log_n[0], alpha),
+                    log(c[2], self.log_d[0], beta),
+                    log(c[0], 0.0, 0.0),
+                    alpha,
+                    beta,
+                ];
                 Some(self.descend(start))
             })
             .collect::<Option<_>>()?;

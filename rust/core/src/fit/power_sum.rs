@@ -110,12 +110,7 @@ impl<const J: usize> Centred<J> {
 
     /// Minimum of |Φc − y|² over 0 ≤ c (and E ≤ e_max) from ΦᵀΦ, Φᵀy and yᵀy. With at most four columns every active
     /// set can be tried; the unconstrained solution is taken at once where it is feasible.
-    fn non_negative(
-        &self,
-        gram: &Matrix<COLUMNS>,
-        rhs: &[f64; COLUMNS],
-        yy: f64,
-    ) -> (f64, [f64; COLUMNS]) {
+    fn non_negative(&self, gram: &Matrix<COLUMNS>, rhs: &[f64; COLUMNS], yy: f64) -> (f64, [f64; COLUMNS]) {
         let everything = (1usize << (J + 1)) - 1;
         let mut best = (yy, [0.0; COLUMNS]);
         for set in (1..=everything).rev() {
@@ -166,7 +161,9 @@ impl<const J: usize> Centred<J> {
         let mut m = Model::zero();
         m.value = 0.5 * dot(&p.residuals, &p.residuals);
         let slopes: Vec<Vec<f64>> = (0..J)
-            .map(|j| p.columns[j].iter().zip(&self.logs[j]).map(|(f, l)| -p.coefficients[j + 1] * l * f).collect())
+            .map(|j| {
+                p.columns[j].iter().zip(&self.logs[j]).map(|(f, l)| -p.coefficients[j + 1] * l * f).collect()
+            })
             .collect();
         let used: Vec<usize> = (0..=J)
             .filter(|&q| p.coefficients[q] > 0.0 && !(q == 0 && p.coefficients[0] >= self.e_max))
@@ -207,8 +204,10 @@ impl<const J: usize> Centred<J> {
     fn basins(&self) -> Vec<[f64; J]> {
         let ratio = (EXPONENTS.1 / EXPONENTS.0).powf(1.0 / (GRID - 1) as f64);
         let value = |g: usize| EXPONENTS.0 * ratio.powi(g as i32);
-        let columns: Vec<Vec<f64>> =
-            (0..J).flat_map(|j| (0..GRID).map(move |g| (j, g))).map(|(j, g)| self.column(j, value(g))).collect();
+        let columns: Vec<Vec<f64>> = (0..J)
+            .flat_map(|j| (0..GRID).map(move |g| (j, g)))
+            .map(|(j, g)| self.column(j, value(g)))
+            .collect();
         let count = columns.len();
         let mut dots = vec![0.0; count * count];
         for p in 0..count {
@@ -281,7 +280,8 @@ pub fn fit<const J: usize>(data: &Data<J>, start: Option<[f64; J]>, cancel: &Can
 pub(crate) fn descend<const J: usize>(data: &Data<J>, start: [f64; J]) -> (Vec<f64>, [f64; J]) {
     let centred = Centred::new(data);
     let stop = Stop { evaluations: 100, decrease: 1e-6 };
-    let minimum = levenberg::minimise(|e| centred.model(e), start, &[EXPONENTS.0; J], &[EXPONENTS.1; J], stop);
+    let minimum =
+        levenberg::minimise(|e| centred.model(e), start, &[EXPONENTS.0; J], &[EXPONENTS.1; J], stop);
     (centred.natural(&centred.project(&minimum.x), &minimum.x), minimum.x)
 }
 

@@ -26,7 +26,11 @@ pub struct Restarts {
 }
 
 /// Fits y = E + Σⱼ Cⱼ xⱼ^(−eⱼ) from every start (log E, log C₁…, e₁…); `P` must be 2J + 1. `None` when cancelled.
-pub fn fit<const J: usize, const P: usize>(data: &Data<J>, starts: &[[f64; P]], cancel: &Cancel) -> Option<Restarts> {
+pub fn fit<const J: usize, const P: usize>(
+    data: &Data<J>,
+    starts: &[[f64; P]],
+    cancel: &Cancel,
+) -> Option<Restarts> {
     const { assert!(P == 2 * J + 1) };
     let problem = Problem::new(data);
     let (mut lower, mut upper) = ([EXPONENT.0; P], [EXPONENT.1; P]);
@@ -36,11 +40,13 @@ pub fn fit<const J: usize, const P: usize>(data: &Data<J>, starts: &[[f64; P]], 
     let ends: Vec<Minimum<P>> = starts
         .par_iter()
         .map(|start| {
-            (!cancelled(cancel)).then(|| levenberg::minimise(|x| problem.model(x), *start, &lower, &upper, stop))
+            (!cancelled(cancel))
+                .then(|| levenberg::minimise(|x| problem.model(x), *start, &lower, &upper, stop))
         })
         .collect::<Option<_>>()?;
     let best = ends.iter().min_by(|a, b| a.value.total_cmp(&b.value))?;
-    let params: Vec<f64> = best.x.iter().enumerate().map(|(i, v)| if i <= J { v.exp() } else { *v }).collect();
+    let params: Vec<f64> =
+        best.x.iter().enumerate().map(|(i, v)| if i <= J { v.exp() } else { *v }).collect();
     let outcome = Outcome {
         params,
         objective: 2.0 * best.value,
@@ -76,8 +82,9 @@ impl<'a, const J: usize> Problem<'a, J> {
 
     fn model<const P: usize>(&self, x: &[f64; P]) -> Model<P> {
         let floor = x[0].exp();
-        let terms: [Vec<f64>; J] =
-            std::array::from_fn(|j| self.logs[j].iter().map(|l| (x[1 + j] - x[1 + J + j] * l).exp()).collect());
+        let terms: [Vec<f64>; J] = std::array::from_fn(|j| {
+            self.logs[j].iter().map(|l| (x[1 + j] - x[1 + J + j] * l).exp()).collect()
+        });
         let mut m = Model::zero();
         for i in 0..self.y.len() {
             let root = self.root[i];
