@@ -3,7 +3,6 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
-pub mod bfgs;
 pub mod fit;
 pub mod laws;
 pub mod levenberg;
