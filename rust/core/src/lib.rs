@@ -3,4 +3,5 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
+pub mod passk;
 pub mod special;

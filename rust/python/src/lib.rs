@@ -2,10 +2,15 @@
 
 use pyo3::prelude::*;
 
+mod passk;
+
 /// Rust core of t2fast.
 #[pymodule]
 mod _core {
     use super::*;
+
+    #[pymodule_export]
+    use super::passk::{tail_cells, tail_grid};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
