@@ -3,5 +3,7 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
+pub mod incomplete_beta;
 pub mod passk;
 pub mod special;
+pub mod zero_inflated;

@@ -10,7 +10,10 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::passk::{tail_cells, tail_grid};
+    use super::passk::{
+        beta_pass_at_k, beta_quantile, expected_samples, fit_zero_inflated, pass_at_k_variance,
+        scaled_beta_failure, tail_cells, tail_grid,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -3,7 +3,8 @@
 use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyReadwriteArray1, PyReadwriteArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use t2fast_core::passk;
+use rayon::prelude::*;
+use t2fast_core::{beta, incomplete_beta, passk, zero_inflated};
 
 /// Cells between two looks at pending signals: a fraction of a second at worst.
 const CHUNK: usize = 1 << 20;
@@ -78,4 +79,130 @@ pub fn tail_cells<'py>(
         py.check_signals()?;
     }
     Ok(true)
+}
+
+/// Fill the flat out with function over arrays of one shape, `chunk` cells between two looks at pending signals.
+fn fill<'py, const N: usize>(
+    py: Python<'py>,
+    arguments: [PyReadonlyArrayDyn<'py, f64>; N],
+    mut out: PyReadwriteArray1<'py, f64>,
+    chunk: usize,
+    function: impl Fn([f64; N]) -> f64 + Sync,
+) -> PyResult<()> {
+    let out = out.as_slice_mut().map_err(contiguous)?;
+    let views = arguments.each_ref().map(|array| array.as_array());
+    if views.iter().any(|view| view.len() != out.len()) {
+        return Err(PyValueError::new_err("the arrays and out must agree in length"));
+    }
+    let mut values = views.each_ref().map(|view| view.iter());
+    for out in out.chunks_mut(chunk) {
+        let rows: Vec<[f64; N]> = (0..out.len())
+            .map(|_| values.each_mut().map(|values| values.next().copied().unwrap_or(f64::NAN)))
+            .collect();
+        py.detach(|| rows.par_iter().with_min_len(16).zip(out).for_each(|(row, out)| *out = function(*row)));
+        py.check_signals()?;
+    }
+    Ok(())
+}
+
+/// Fill out with pass@k of p ~ Beta(a, b).
+#[pyfunction]
+pub fn beta_pass_at_k<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArrayDyn<'py, f64>,
+    b: PyReadonlyArrayDyn<'py, f64>,
+    k: PyReadonlyArrayDyn<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [a, b, k], out, CHUNK / 16, |[a, b, k]| beta::pass_at_k(a, b, k))
+}
+
+/// Fill out with the expected samples until the first success, p ~ Beta(a, b), stopping after k_max.
+#[pyfunction]
+pub fn expected_samples<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArrayDyn<'py, f64>,
+    b: PyReadonlyArrayDyn<'py, f64>,
+    k_max: PyReadonlyArrayDyn<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [a, b, k_max], out, CHUNK / 16, |[a, b, k_max]| beta::expected_samples(a, b, k_max))
+}
+
+/// Fill out with P(all k samples fail) for p = scale·X, X ~ Beta(a, b). Up to milliseconds a cell.
+#[pyfunction]
+pub fn scaled_beta_failure<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArrayDyn<'py, f64>,
+    b: PyReadonlyArrayDyn<'py, f64>,
+    scale: PyReadonlyArrayDyn<'py, f64>,
+    k: PyReadonlyArrayDyn<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [a, b, scale, k], out, 64, |[a, b, scale, k]| beta::scaled_failure(a, b, scale, k))
+}
+
+/// Fill out with the exact variance of the unbiased pass@k of n samples, each correct with probability p.
+#[pyfunction]
+pub fn pass_at_k_variance<'py>(
+    py: Python<'py>,
+    n: PyReadonlyArrayDyn<'py, f64>,
+    p: PyReadonlyArrayDyn<'py, f64>,
+    k: PyReadonlyArrayDyn<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [n, p, k], out, 1024, |[n, p, k]| passk::variance(n as u64, p, k as u64))
+}
+
+/// Fill out with the quantiles of Beta(a, b).
+#[pyfunction]
+pub fn beta_quantile<'py>(
+    py: Python<'py>,
+    probability: PyReadonlyArrayDyn<'py, f64>,
+    a: PyReadonlyArrayDyn<'py, f64>,
+    b: PyReadonlyArrayDyn<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [probability, a, b], out, 1024, |[probability, a, b]| {
+        incomplete_beta::quantile(probability, a, b)
+    })
+}
+
+/// (share, a, b, log-likelihood, converged) of a zero-inflated Beta-binomial.
+type Fitted = (f64, f64, f64, f64, bool);
+
+fn fitted(fit: &zero_inflated::Fit) -> Fitted {
+    (fit.law.share, fit.law.a, fit.law.b, fit.log_likelihood, fit.converged)
+}
+
+/// Maximum-likelihood zero-inflated Beta-binomial of counts, and `draws` fits to resampled clusters of problems.
+///
+/// None unless there is a success; a draw without one is None too.
+#[pyfunction]
+pub fn fit_zero_inflated<'py>(
+    py: Python<'py>,
+    n: PyReadonlyArray1<'py, i64>,
+    c: PyReadonlyArray1<'py, i64>,
+    cluster: PyReadonlyArray1<'py, i64>,
+    seed: u64,
+    draws: u64,
+) -> PyResult<Option<(Fitted, Vec<Option<Fitted>>)>> {
+    let (n, c) = (whole(n.as_array().iter()), whole(c.as_array().iter()));
+    let cluster = whole(cluster.as_array().iter());
+    let (Some(n), Some(c), Some(cluster)) = (n, c, cluster) else {
+        return Err(PyValueError::new_err("n, c and cluster must not be negative"));
+    };
+    let cluster: Vec<usize> = cluster.into_iter().map(|id| id as usize).collect();
+    if n.len() != c.len() || n.len() != cluster.len() || cluster.iter().any(|&id| id >= n.len()) {
+        return Err(PyValueError::new_err("n, c and cluster must agree in length, clusters numbered from 0"));
+    }
+    let Some(best) = py.detach(|| zero_inflated::fit(&n, &c)) else { return Ok(None) };
+    let mut fits = Vec::new();
+    for start in (0..draws).step_by(16) {
+        let part = start..draws.min(start + 16);
+        let part = py.detach(|| zero_inflated::bootstrap(&n, &c, &cluster, &best.law, seed, part));
+        fits.extend(part.iter().map(|fit| fit.as_ref().map(fitted)));
+        py.check_signals()?;
+    }
+    Ok(Some((fitted(&best), fits)))
 }
