@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,7 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _SHOWN = 10
+_BUFFER = 1 << 16
 _LARGEST = 2**53
 
 
@@ -67,9 +69,35 @@ def check_counts(n: Integers, c: Integers) -> None:
         refuse("c", pairs.reshape(c.shape), c > n, "must not exceed n: check which column is which")
 
 
-def cells(function: Callable[..., None], *arrays: Floats) -> Floats | float:
-    """A `_core` function of broadcast arrays and a flat output; scalars in give a float."""
-    shape = np.broadcast_shapes(*(array.shape for array in arrays))
-    out = np.empty(int(np.prod(shape)))
-    function(*(np.broadcast_to(array, shape) for array in arrays), out)
-    return out.reshape(shape) if shape else float(out[0])
+def cells(function: Callable[..., bool | None], *arrays: Integers | Floats) -> Floats | None:
+    """`function(*arrays, out)` over the arrays broadcast together; None as soon as it returns False.
+
+    Broadcast operands are copied a buffer at a time, never in full.
+    """
+    read: list[Literal["readonly", "writeonly", "allocate"]] = ["readonly"]
+    write: list[Literal["readonly", "writeonly", "allocate"]] = ["writeonly", "allocate"]
+    iterator = np.nditer(
+        [*arrays, None],
+        flags=["external_loop", "buffered"],
+        op_flags=[*[read] * len(arrays), write],
+        op_dtypes=[*(array.dtype for array in arrays), np.dtype(np.float64)],
+        order="C",
+        buffersize=_BUFFER,
+    )
+    with iterator:
+        for chunk in iterator:
+            if function(*chunk) is False:
+                return None
+        return np.asarray(iterator.operands[-1])
+
+
+def fill(function: Callable[..., None], *arrays: Floats) -> Floats | float:
+    """`cells` of a function that refuses nothing; scalars in give a float."""
+    result = cells(function, *arrays)
+    assert result is not None
+    return plain(result)
+
+
+def plain(values: Floats) -> Floats | float:
+    """A float for an array without dimensions, the array otherwise."""
+    return values if np.ndim(values) else float(values)

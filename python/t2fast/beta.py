@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from t2fast import _core
-from t2fast._arguments import Floats, cells, real, refuse, whole
+from t2fast._arguments import Floats, fill, real, refuse, whole
 
 
 def beta_pass_at_k(a: ArrayLike, b: ArrayLike, k: ArrayLike) -> Floats | float:
@@ -20,7 +20,7 @@ def beta_pass_at_k(a: ArrayLike, b: ArrayLike, k: ArrayLike) -> Floats | float:
     >>> beta_pass_at_k(0.5, 0.5, [1, 10])
     array([0.5       , 0.82380295])
     """
-    return cells(_core.beta_pass_at_k, *_parameters(a, b), _not_negative("k", k))
+    return fill(_core.beta_pass_at_k, *_parameters(a, b), _not_negative("k", k))
 
 
 def scaled_beta_failure(a: ArrayLike, b: ArrayLike, scale: ArrayLike, k: ArrayLike) -> Floats | float:
@@ -31,7 +31,7 @@ def scaled_beta_failure(a: ArrayLike, b: ArrayLike, scale: ArrayLike, k: ArrayLi
     """
     top = real("scale", scale)
     refuse("scale", top, ~((top > 0) & (top <= 1)), "must lie in (0, 1]")
-    return cells(_core.scaled_beta_failure, *_parameters(a, b), top, _not_negative("k", k))
+    return fill(_core.scaled_beta_failure, *_parameters(a, b), top, _not_negative("k", k))
 
 
 def expected_samples_until_first_success(a: ArrayLike, b: ArrayLike, k_max: ArrayLike) -> Floats | float:
@@ -44,7 +44,7 @@ def expected_samples_until_first_success(a: ArrayLike, b: ArrayLike, k_max: Arra
     finite = np.where(np.isposinf(limit), 1.0, limit)
     whole("k_max", finite)
     refuse("k_max", limit, limit < 1, "must be at least 1")
-    return cells(_core.expected_samples, *_parameters(a, b), limit)
+    return fill(_core.expected_samples, *_parameters(a, b), limit)
 
 
 def _parameters(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from t2fast import _core
-from t2fast._arguments import Floats, Integers, cells, check_counts, refuse, whole
+from t2fast._arguments import Floats, Integers, check_counts, fill, refuse, whole
 from t2fast.beta import beta_pass_at_k
 from t2fast.passk import pass_at_k
 
@@ -126,7 +126,7 @@ def estimate(
     if extrapolate and beyond.any():
         if c.any():
             law, mean[beyond], low[beyond], high[beyond] = _extrapolate(
-                n, c, ids, ks[beyond], level, draws, seed
+                n, c, ids, ks[beyond], level=level, draws=draws, seed=seed
             )
             for j in np.flatnonzero(beyond):
                 notes[j] = f"extrapolated: {n.size - problems[j]} of {n.size} problems have n < {ks[j]}"
@@ -189,7 +189,7 @@ def _interval(values: Floats, ids: Integers, level: float) -> tuple[float, float
 
 
 def _quantile(probability: float, a: float, b: float) -> float:
-    return float(cells(_core.beta_quantile, *(np.asarray(x, float) for x in (probability, a, b))))
+    return float(fill(_core.beta_quantile, *(np.asarray(x, float) for x in (probability, a, b))))
 
 
 def _extrapolate(

@@ -4,7 +4,7 @@ Every estimator here draws k of the n samples without replacement and asks how m
 unbiased for the same question about k fresh samples, and exists only for k <= n.
 
 They broadcast their arguments as NumPy does and take anything `numpy.asarray` takes; scalars in give a float
-out. Counts are whole numbers with n >= 1, 0 <= c <= n and k >= 1, otherwise a `ValueError` lists the bad ones.
+out. Counts are whole numbers with n >= 1, 0 <= c <= n and k >= 1, else a `ValueError` lists the bad ones.
 Where k > n the result is NaN, with a `RuntimeWarning` that says where. Means over problems: `t2fast.curve`.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from t2fast import _core
-from t2fast._arguments import Floats, Integers, cells, check_counts, real, refuse, whole
+from t2fast._arguments import Floats, Integers, cells, check_counts, fill, plain, real, refuse, whole
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats | float:
@@ -74,7 +74,7 @@ def pass_at_k_variance(n: ArrayLike, p: ArrayLike, k: ArrayLike) -> Floats | flo
     refuse("p", p, ~((p >= 0) & (p <= 1)), "must lie between 0 and 1")
     if k.max() > n.min():
         _warn_undefined(n, k, np.broadcast_shapes(n.shape, p.shape, k.shape), stacklevel=3)
-    return cells(_core.pass_at_k_variance, n.astype(float), p, k.astype(float))
+    return fill(_core.pass_at_k_variance, n.astype(float), p, k.astype(float))
 
 
 def pass_at_k_stderr(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats | float:
@@ -86,7 +86,7 @@ def pass_at_k_stderr(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats | float
     n, c = whole("n", n), whole("c", c)
     check_counts(n, c)
     variance = pass_at_k_variance(n, (c + 0.5) / (n + 1), k)
-    return float(np.sqrt(variance)) if np.ndim(variance) == 0 else np.sqrt(variance)
+    return plain(np.sqrt(variance))
 
 
 def _tail(n: ArrayLike, c: ArrayLike, k: ArrayLike, needed: Callable[[Integers], Integers]) -> Floats | float:
@@ -96,22 +96,21 @@ def _tail(n: ArrayLike, c: ArrayLike, k: ArrayLike, needed: Callable[[Integers],
     counts_shape = np.broadcast_shapes(n.shape, c.shape)
     m = needed(k)
     leading = _split(counts_shape, k.shape, len(shape))
+    result: Floats | None
     if leading is None:
-        flat = np.empty(int(np.prod(shape)))
-        n_cell, c_cell, k_cell, m_cell = (np.broadcast_to(array, shape) for array in (n, c, k, m))
-        valid = _core.tail_cells(n_cell, c_cell, k_cell, m_cell, flat)
-        result = flat.reshape(shape)
+        result = cells(_core.tail_cells, n, c, k, m)
     else:
         n_row, c_row = (np.broadcast_to(array, counts_shape).reshape(-1) for array in (n, c))
         table = np.empty((n_row.size, k.size))
         valid = _core.tail_grid(n_row, c_row, k.reshape(-1), m.reshape(-1), table)
-        result = table.reshape(shape) if leading else table.T.reshape(shape)
-    if not valid:
+        result = (table if leading else table.T).reshape(shape) if valid else None
+    if result is None:
         check_counts(n, c)
         refuse("k", k, k < 1, "must be at least 1: nothing is drawn otherwise")
+        raise AssertionError("the core refused counts that pass every check")
     if k.max() > n.min():
         _warn_undefined(n, k, shape, stacklevel=4)
-    return result if shape else float(result)
+    return plain(result)
 
 
 def _split(counts: tuple[int, ...], k: tuple[int, ...], ndim: int) -> bool | None:

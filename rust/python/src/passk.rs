@@ -1,6 +1,6 @@
 //! pass@k and its relatives over arrays of counts.
 
-use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyReadwriteArray1, PyReadwriteArray2};
+use numpy::{PyReadonlyArray1, PyReadwriteArray1, PyReadwriteArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
@@ -48,43 +48,37 @@ pub fn tail_grid<'py>(
     Ok(true)
 }
 
-/// Fill the flat out with P(at least m of k samples are correct) over four arrays of one shape, strided at will.
+/// Fill out[i] with P(at least m[i] of k[i] samples are correct), given n[i] samples of which c[i] are.
 ///
-/// Returns False, with out partly filled, unless 1 <= n, 0 <= c <= n and 1 <= k everywhere.
+/// Returns False, with out untouched, unless 1 <= n, 0 <= c <= n and 1 <= k everywhere.
 #[pyfunction]
 pub fn tail_cells<'py>(
     py: Python<'py>,
-    n: PyReadonlyArrayDyn<'py, i64>,
-    c: PyReadonlyArrayDyn<'py, i64>,
-    k: PyReadonlyArrayDyn<'py, i64>,
-    m: PyReadonlyArrayDyn<'py, i64>,
+    n: PyReadonlyArray1<'py, i64>,
+    c: PyReadonlyArray1<'py, i64>,
+    k: PyReadonlyArray1<'py, i64>,
+    m: PyReadonlyArray1<'py, i64>,
     mut out: PyReadwriteArray1<'py, f64>,
 ) -> PyResult<bool> {
+    let (n, c) = (whole(n.as_array().iter()), whole(c.as_array().iter()));
+    let (k, m) = (whole(k.as_array().iter()), whole(m.as_array().iter()));
+    let (Some(n), Some(c), Some(k), Some(m)) = (n, c, k, m) else { return Ok(false) };
     let out = out.as_slice_mut().map_err(contiguous)?;
-    let (n, c, k, m) = (n.as_array(), c.as_array(), k.as_array(), m.as_array());
     if [n.len(), c.len(), k.len(), m.len()] != [out.len(); 4] {
         return Err(PyValueError::new_err("n, c, k, m and out must agree in length"));
     }
-    // Copies of one chunk at a time, so that broadcast views are never written out in full.
-    let (mut n, mut c, mut k, mut m) = (n.iter(), c.iter(), k.iter(), m.iter());
-    for out in out.chunks_mut(CHUNK / 16) {
-        let size = out.len();
-        let (n, c) = (whole(n.by_ref().take(size)), whole(c.by_ref().take(size)));
-        let (k, m) = (whole(k.by_ref().take(size)), whole(m.by_ref().take(size)));
-        let (Some(n), Some(c), Some(k), Some(m)) = (n, c, k, m) else { return Ok(false) };
-        if k.contains(&0) || n.iter().zip(&c).any(|(&n, &c)| n == 0 || c > n) {
-            return Ok(false);
-        }
-        py.detach(|| passk::cells(passk::Counts { n: &n, c: &c }, passk::Tails { k: &k, m: &m }, out));
-        py.check_signals()?;
+    if k.contains(&0) || n.iter().zip(&c).any(|(&n, &c)| n == 0 || c > n) {
+        return Ok(false);
     }
+    py.detach(|| passk::cells(passk::Counts { n: &n, c: &c }, passk::Tails { k: &k, m: &m }, out));
+    py.check_signals()?;
     Ok(true)
 }
 
-/// Fill the flat out with function over arrays of one shape, `chunk` cells between two looks at pending signals.
+/// Fill out with function over arrays of its length, `chunk` cells between two looks at pending signals.
 fn fill<'py, const N: usize>(
     py: Python<'py>,
-    arguments: [PyReadonlyArrayDyn<'py, f64>; N],
+    arguments: [PyReadonlyArray1<'py, f64>; N],
     mut out: PyReadwriteArray1<'py, f64>,
     chunk: usize,
     function: impl Fn([f64; N]) -> f64 + Sync,
@@ -94,12 +88,9 @@ fn fill<'py, const N: usize>(
     if views.iter().any(|view| view.len() != out.len()) {
         return Err(PyValueError::new_err("the arrays and out must agree in length"));
     }
-    let mut values = views.each_ref().map(|view| view.iter());
-    for out in out.chunks_mut(chunk) {
-        let rows: Vec<[f64; N]> = (0..out.len())
-            .map(|_| values.each_mut().map(|values| values.next().copied().unwrap_or(f64::NAN)))
-            .collect();
-        py.detach(|| rows.par_iter().with_min_len(16).zip(out).for_each(|(row, out)| *out = function(*row)));
+    for (part, out) in out.chunks_mut(chunk).enumerate() {
+        let cell = |i: usize| function(views.each_ref().map(|view| view[part * chunk + i]));
+        py.detach(|| out.par_iter_mut().with_min_len(16).enumerate().for_each(|(i, out)| *out = cell(i)));
         py.check_signals()?;
     }
     Ok(())
@@ -109,34 +100,34 @@ fn fill<'py, const N: usize>(
 #[pyfunction]
 pub fn beta_pass_at_k<'py>(
     py: Python<'py>,
-    a: PyReadonlyArrayDyn<'py, f64>,
-    b: PyReadonlyArrayDyn<'py, f64>,
-    k: PyReadonlyArrayDyn<'py, f64>,
+    a: PyReadonlyArray1<'py, f64>,
+    b: PyReadonlyArray1<'py, f64>,
+    k: PyReadonlyArray1<'py, f64>,
     out: PyReadwriteArray1<'py, f64>,
 ) -> PyResult<()> {
-    fill(py, [a, b, k], out, CHUNK / 16, |[a, b, k]| beta::pass_at_k(a, b, k))
+    fill(py, [a, b, k], out, CHUNK, |[a, b, k]| beta::pass_at_k(a, b, k))
 }
 
 /// Fill out with the expected samples until the first success, p ~ Beta(a, b), stopping after k_max.
 #[pyfunction]
 pub fn expected_samples<'py>(
     py: Python<'py>,
-    a: PyReadonlyArrayDyn<'py, f64>,
-    b: PyReadonlyArrayDyn<'py, f64>,
-    k_max: PyReadonlyArrayDyn<'py, f64>,
+    a: PyReadonlyArray1<'py, f64>,
+    b: PyReadonlyArray1<'py, f64>,
+    k_max: PyReadonlyArray1<'py, f64>,
     out: PyReadwriteArray1<'py, f64>,
 ) -> PyResult<()> {
-    fill(py, [a, b, k_max], out, CHUNK / 16, |[a, b, k_max]| beta::expected_samples(a, b, k_max))
+    fill(py, [a, b, k_max], out, CHUNK, |[a, b, k_max]| beta::expected_samples(a, b, k_max))
 }
 
 /// Fill out with P(all k samples fail) for p = scale·X, X ~ Beta(a, b). Up to milliseconds a cell.
 #[pyfunction]
 pub fn scaled_beta_failure<'py>(
     py: Python<'py>,
-    a: PyReadonlyArrayDyn<'py, f64>,
-    b: PyReadonlyArrayDyn<'py, f64>,
-    scale: PyReadonlyArrayDyn<'py, f64>,
-    k: PyReadonlyArrayDyn<'py, f64>,
+    a: PyReadonlyArray1<'py, f64>,
+    b: PyReadonlyArray1<'py, f64>,
+    scale: PyReadonlyArray1<'py, f64>,
+    k: PyReadonlyArray1<'py, f64>,
     out: PyReadwriteArray1<'py, f64>,
 ) -> PyResult<()> {
     fill(py, [a, b, scale, k], out, 64, |[a, b, scale, k]| beta::scaled_failure(a, b, scale, k))
@@ -146,9 +137,9 @@ pub fn scaled_beta_failure<'py>(
 #[pyfunction]
 pub fn pass_at_k_variance<'py>(
     py: Python<'py>,
-    n: PyReadonlyArrayDyn<'py, f64>,
-    p: PyReadonlyArrayDyn<'py, f64>,
-    k: PyReadonlyArrayDyn<'py, f64>,
+    n: PyReadonlyArray1<'py, f64>,
+    p: PyReadonlyArray1<'py, f64>,
+    k: PyReadonlyArray1<'py, f64>,
     out: PyReadwriteArray1<'py, f64>,
 ) -> PyResult<()> {
     fill(py, [n, p, k], out, 1024, |[n, p, k]| passk::variance(n as u64, p, k as u64))
@@ -158,9 +149,9 @@ pub fn pass_at_k_variance<'py>(
 #[pyfunction]
 pub fn beta_quantile<'py>(
     py: Python<'py>,
-    probability: PyReadonlyArrayDyn<'py, f64>,
-    a: PyReadonlyArrayDyn<'py, f64>,
-    b: PyReadonlyArrayDyn<'py, f64>,
+    probability: PyReadonlyArray1<'py, f64>,
+    a: PyReadonlyArray1<'py, f64>,
+    b: PyReadonlyArray1<'py, f64>,
     out: PyReadwriteArray1<'py, f64>,
 ) -> PyResult<()> {
     fill(py, [probability, a, b], out, 1024, |[probability, a, b]| {
