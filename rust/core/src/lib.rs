@@ -4,7 +4,10 @@
 
 pub mod beta;
 pub mod fit;
+pub mod incomplete_beta;
 pub mod laws;
 pub mod levenberg;
 pub mod linalg;
+pub mod passk;
 pub mod special;
+pub mod zero_inflated;

@@ -290,22 +290,3 @@ pub fn law_value<'py>(
     });
     Ok(PyArray2::from_vec2(py, &values)?)
 }
-
-/// The part of a law that training decides, E + A/N^alpha + B/D^beta: (m, points).
-#[pyfunction]
-pub fn law_latent<'py>(
-    py: Python<'py>,
-    law: &str,
-    params: Rows<'py>,
-    n: Column<'py>,
-    d: Column<'py>,
-) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let law = law_named(law)?;
-    same_length("params", params.shape()[1], law.parameters().len())?;
-    let (n, d) = (n.as_slice()?, d.as_slice()?);
-    same_length("d", d.len(), n.len())?;
-    let value = |p: &[f64], i: usize| law.latent(p, n[i].ln(), d[i].ln()).0;
-    let values: Vec<Vec<f64>> =
-        rows(&params)?.iter().map(|p| (0..n.len()).map(|i| value(p, i)).collect()).collect();
-    Ok(PyArray2::from_vec2(py, &values)?)
-}

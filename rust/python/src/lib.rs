@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod cancel;
 mod fit;
+mod passk;
 
 /// Rust core of t2fast.
 #[pymodule]
@@ -12,8 +13,13 @@ mod _core {
 
     #[pymodule_export]
     use super::fit::{
-        fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum, law_latent,
-        law_parameters, law_value,
+        fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum, law_parameters,
+        law_value,
+    };
+    #[pymodule_export]
+    use super::passk::{
+        beta_pass_at_k, beta_quantile, expected_samples, fit_zero_inflated, pass_at_k_variance,
+        scaled_beta_failure, tail_cells, tail_grid,
     };
 
     #[pymodule_init]
