@@ -165,7 +165,7 @@ impl Likelihood {
         sum
     }
 
-    fn search(&self, start: [f64; P], effect: bool, cancel: &Cancel) -> Option<Minimum<P>> {
+    fn search(&self, start: [f64; P], effect: bool, stop: Stop, cancel: &Cancel) -> Option<Minimum<P>> {
         let (mut lower, mut upper) = ([LOG_SIGMA.0; P], [LOG_SIGMA.1; P]);
         lower[..JOINT].copy_from_slice(&JOINT_LOWER);
         upper[..JOINT].copy_from_slice(&JOINT_UPPER);
@@ -176,8 +176,7 @@ impl Likelihood {
         let model = |x: &[f64; P]| {
             if cancelled(cancel) { Model { value: f64::NAN, ..Model::zero() } } else { self.model(x, effect) }
         };
-        let minimum =
-            levenberg::minimise(model, start, &lower, &upper, Stop { evaluations: 300, decrease: 1e-14 });
+        let minimum = levenberg::minimise(model, start, &lower, &upper, stop);
         (!cancelled(cancel)).then_some(minimum)
     }
 
@@ -193,16 +192,21 @@ impl Likelihood {
             x
         };
         let fitted_before = effect && starts.len() == 1 && starts[0].get(10).is_some_and(|&s| s > 0.0);
+        let stop = Stop { evaluations: 300, decrease: 1e-14 };
         let best = if fitted_before {
-            self.search(unknowns(&starts[0]), true, cancel)?
+            // A draw near the fit to all data: more digits than its own sampling error has are wasted.
+            let stop = Stop { evaluations: 120, decrease: 1e-10 };
+            self.search(unknowns(&starts[0]), true, stop, cancel)?
         } else {
-            let ends: Vec<Minimum<P>> =
-                starts.iter().map(|p| self.search(unknowns(p), false, cancel)).collect::<Option<_>>()?;
+            let ends: Vec<Minimum<P>> = starts
+                .iter()
+                .map(|p| self.search(unknowns(p), false, stop, cancel))
+                .collect::<Option<_>>()?;
             let plain = ends.into_iter().min_by(|a, b| a.value.total_cmp(&b.value))?;
             if effect {
                 let mut x = plain.x;
                 x[JOINT] = 0.3f64.ln();
-                self.search(x, true, cancel)?
+                self.search(x, true, stop, cancel)?
             } else {
                 plain
             }
