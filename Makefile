@@ -44,7 +44,7 @@ wheel: $(BIN)/python ## Build the wheel into dist
 
 clean: ## Remove all that the other targets made
 	rm -rf .venv target dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
-	find python tests benches -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 all: lint rust test test-slow ## All that must be green before a merge
 
