@@ -8,4 +8,5 @@ pub mod fit;
 pub mod laws;
 pub mod levenberg;
 pub mod linalg;
+pub mod plan;
 pub mod special;

@@ -2,10 +2,15 @@
 
 use pyo3::prelude::*;
 
+mod plan;
+
 /// Rust core of t2fast.
 #[pymodule]
 mod _core {
     use super::*;
+
+    #[pymodule_export]
+    use super::plan::{law_parameters, law_values, plan_batch};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
