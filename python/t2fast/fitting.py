@@ -186,7 +186,7 @@ def fit_accuracy(
         several = np.broadcast_to(loss, checkpoint_w.shape).copy()
         first = _core.fit_power_sum([observed.n_params, observed.n_tokens], several, checkpoint_w * base, ceiling)
         each = [
-            _core.law_value("chinchilla", p[None], observed.n_params, observed.n_tokens, np.ones(len(loss)))[0]
+            _core.law_values("chinchilla", p[None], observed.n_params, observed.n_tokens, np.ones(len(loss)))[0]
             for p in first["params"]
         ]
         usable = np.isfinite(ys)
@@ -379,7 +379,7 @@ def _conclude(
     on_bound = tuple(p for p, at in zip(names, found["on_bound"][0], strict=True) if at)
     n, d, k, _, keep = target.rows()
     observed = target.y.ravel()[keep]
-    predicted = _core.law_value(name, found["params"], n, d, k)[0]
+    predicted = _core.law_values(name, found["params"], n, d, k)[0]
     residual = observed - predicted
     relative = np.abs(residual / observed)[observed != 0]
     lack = None

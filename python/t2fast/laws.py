@@ -125,7 +125,7 @@ class Law:
         the others. Raises ``ValueError`` for coordinates that are not positive.
         """
         shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
-        value = _core.law_value(self.name, self.vector[None], n, d, k_)[0].reshape(shape)
+        value = _core.law_values(self.name, self.vector[None], n, d, k_)[0].reshape(shape)
         return float(value) if shape == () else value
 
     def interval(
@@ -140,7 +140,7 @@ class Law:
         if not 0 < level < 1:
             raise ValueError(f"level = {level} must lie between 0 and 1")
         shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
-        values = _core.law_value(self.name, np.ascontiguousarray(self.draws), n, d, k_)
+        values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low.reshape(shape), high.reshape(shape)
 

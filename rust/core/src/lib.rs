@@ -9,5 +9,6 @@ pub mod laws;
 pub mod levenberg;
 pub mod linalg;
 pub mod passk;
+pub mod plan;
 pub mod special;
 pub mod zero_inflated;

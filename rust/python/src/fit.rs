@@ -1,6 +1,6 @@
 //! Bindings of the fits. Each takes `m` sets of measurements and weights at once, (m, rows), and fits them in parallel.
 
-use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -10,7 +10,6 @@ use t2fast_core::fit::counts::{Count, Likelihood};
 use t2fast_core::fit::huber::Huber;
 use t2fast_core::fit::power_sum::{self, Data};
 use t2fast_core::fit::{Cancel, Outcome, restarts};
-use t2fast_core::laws::Law;
 
 use crate::cancel::cancellable;
 
@@ -255,38 +254,4 @@ pub fn fit_counts<'py>(
         let counts: Vec<Count> = (0..samples.len()).map(row).collect();
         Likelihood::new(n, d, &counts, &checkpoint_w[i]).fit(&starts, effect, cancel)
     })
-}
-
-fn law_named(name: &str) -> PyResult<Law> {
-    Law::named(name).ok_or_else(|| {
-        PyValueError::new_err(format!("no law {name:?}; there are chinchilla, loss, accuracy and counts"))
-    })
-}
-
-/// Names of a law's parameters, in the order of every parameter array.
-#[pyfunction]
-pub fn law_parameters(law: &str) -> PyResult<Vec<&'static str>> {
-    Ok(law_named(law)?.parameters().to_vec())
-}
-
-/// A law's value for each parameter vector (m, p) at each point: (m, points).
-#[pyfunction]
-pub fn law_value<'py>(
-    py: Python<'py>,
-    law: &str,
-    params: Rows<'py>,
-    n: Column<'py>,
-    d: Column<'py>,
-    k: Column<'py>,
-) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let law = law_named(law)?;
-    same_length("params", params.shape()[1], law.parameters().len())?;
-    let (n, d, k) = (n.as_slice()?, d.as_slice()?, k.as_slice()?);
-    same_length("d", d.len(), n.len())?;
-    same_length("k", k.len(), n.len())?;
-    let params = rows(&params)?;
-    let values: Vec<Vec<f64>> = py.detach(|| {
-        params.par_iter().map(|p| (0..n.len()).map(|i| law.value(p, n[i], d[i], k[i])).collect()).collect()
-    });
-    Ok(PyArray2::from_vec2(py, &values)?)
 }

@@ -1,0 +1,211 @@
+//! The best N along a budget line: spend both budgets, and one dimension is left.
+//!
+//! With x = ln N, ln D = min(ln(C_train/6) − x, ln D_max) and ln k = ln(C_inf/2) − x, or k fixed. The law along x is
+//! smooth but for a corner at x = ln(C_train/(6 D_max)), left of which tokens no longer move.
+
+use crate::beta;
+use crate::laws::{Law, Link, theta};
+
+/// Points of a scan; the laws bend over factors of N far wider than one step.
+const SCAN: usize = 256;
+/// Accuracy in ln N.
+const TOLERANCE: f64 = 1e-12;
+
+/// A law with its budgets, as a function of ln N alone.
+pub(super) struct Line<'a> {
+    pub law: Law,
+    pub params: &'a [f64],
+    /// ln(C_train/6).
+    pub log_train: f64,
+    /// ln(C_inf/2); not used where k is fixed or the law has none.
+    pub log_inference: f64,
+    /// ln D_max, or infinity.
+    pub log_most_tokens: f64,
+    /// k where it does not follow from N.
+    pub fixed_k: Option<f64>,
+}
+
+impl Line<'_> {
+    /// ln N below which D stays at its maximum.
+    pub fn corner(&self) -> f64 {
+        self.log_train - self.log_most_tokens
+    }
+
+    /// The local optima of the law in [lo, hi] as (ln N, objective), least objective first found wins ties.
+    pub fn optima(&self, lo: f64, hi: f64, mut visit: impl FnMut(f64, f64)) {
+        match self.law {
+            // Convex, so one optimum.
+            Law::Chinchilla | Law::Loss => visit(self.power_sum_optimum(lo, hi), 0.0),
+            Law::Accuracy | Law::Counts => {
+                let corner = self.corner();
+                if lo < corner {
+                    self.scan(lo, hi.min(corner), false, &mut visit);
+                }
+                if hi > corner {
+                    self.scan(lo.max(corner), hi, true, &mut visit);
+                }
+            }
+        }
+    }
+
+    /// The best ln N in [lo, hi].
+    pub fn optimum(&self, lo: f64, hi: f64) -> f64 {
+        let mut best = (lo, f64::INFINITY);
+        self.optima(lo, hi, |x, objective| {
+            if objective < best.1 {
+                best = (x, objective);
+            }
+        });
+        best.0
+    }
+
+    /// Where the falling term of a sum of powers of N balances its rising ones, within [lo, hi].
+    fn power_sum_optimum(&self, lo: f64, hi: f64) -> f64 {
+        let p = self.params;
+        let (alpha, beta) = if self.law == Law::Loss { (p[4], p[5]) } else { (p[3], p[4]) };
+        let falling = (alpha * p[1]).ln();
+        let tokens = ((beta * p[2]).ln() - beta * self.log_train, beta);
+        let samples = if self.law == Law::Loss && self.fixed_k.is_none() {
+            ((p[6] * p[3]).ln() - p[6] * self.log_inference, p[6])
+        } else {
+            NONE
+        };
+        let corner = self.corner();
+        let right = balance(falling, alpha, tokens, samples).clamp(lo, hi);
+        if right > corner {
+            return right;
+        }
+        // Tokens at their maximum: only samples still pull N down, up to the corner.
+        balance(falling, alpha, NONE, samples).clamp(lo, hi.min(corner.max(lo)))
+    }
+
+    /// ln of the failure probability, which orders choices as pass@k does and still does where that rounds to 1.
+    fn failure(&self, x: f64, moving: bool) -> f64 {
+        let (latent, ..) = self.law.latent(self.params, x, self.log_tokens(x, moving));
+        let [a, b] = Link::new(&theta(self.params), latent).ab;
+        let value = beta::log_failure(a, b, self.k(x));
+        if value.is_nan() { f64::INFINITY } else { value }
+    }
+
+    fn failure_slope(&self, x: f64, moving: bool) -> f64 {
+        let (latent, by_n, by_d) = self.law.latent(self.params, x, self.log_tokens(x, moving));
+        let link = Link::new(&theta(self.params), latent);
+        let k = self.k(x);
+        let (_, [by_a, by_b, by_k]) = beta::log_failure_gradient(link.ab[0], link.ab[1], k);
+        let through_training =
+            (by_a * link.latent[0] + by_b * link.latent[1]) * (by_n - if moving { by_d } else { 0.0 });
+        through_training - if self.fixed_k.is_none() { by_k * k } else { 0.0 }
+    }
+
+    fn log_tokens(&self, x: f64, moving: bool) -> f64 {
+        if moving { self.log_train - x } else { self.log_most_tokens }
+    }
+
+    fn k(&self, x: f64) -> f64 {
+        self.fixed_k.unwrap_or_else(|| (self.log_inference - x).exp())
+    }
+
+    /// Scans a smooth stretch of the line and polishes every local optimum by a root of the slope.
+    fn scan(&self, lo: f64, hi: f64, moving: bool, visit: &mut impl FnMut(f64, f64)) {
+        let at = |i: usize| if i + 1 == SCAN { hi } else { lo + (hi - lo) * (i as f64 / (SCAN - 1) as f64) };
+        if hi - lo <= TOLERANCE {
+            return visit(lo, self.failure(lo, moving));
+        }
+        let values: [f64; SCAN] = std::array::from_fn(|i| self.failure(at(i), moving));
+        for i in 0..SCAN {
+            let left = if i == 0 { f64::INFINITY } else { values[i - 1] };
+            let right = if i + 1 == SCAN { f64::INFINITY } else { values[i + 1] };
+            if !(values[i] < left && values[i] <= right) {
+                continue;
+            }
+            visit(at(i), values[i]);
+            let slope = self.failure_slope(at(i), moving);
+            let downhill = if slope < 0.0 { i + 1 } else { i.wrapping_sub(1) };
+            if slope != 0.0 && slope.is_finite() && downhill < SCAN {
+                let x = self.polish((at(i), values[i], slope), at(downhill), moving);
+                visit(x, self.failure(x, moving));
+            }
+        }
+    }
+
+    /// From a point going downhill toward `end`, which is no lower, to the bottom in between.
+    fn polish(&self, start: (f64, f64, f64), end: f64, moving: bool) -> f64 {
+        let (mut x, mut value, mut slope) = start;
+        let mut end = end;
+        let mut end_slope = self.failure_slope(end, moving);
+        while end_slope * slope > 0.0 && (end - x).abs() > TOLERANCE {
+            let middle = 0.5 * (x + end);
+            let (there, rate) = (self.failure(middle, moving), self.failure_slope(middle, moving));
+            if rate * slope > 0.0 && there < value {
+                (x, value, slope) = (middle, there, rate);
+            } else {
+                (end, end_slope) = (middle, rate);
+            }
+        }
+        root(|x| self.failure_slope(x, moving), (x, slope), (end, end_slope))
+    }
+}
+
+/// A term that is missing.
+const NONE: (f64, f64) = (f64::NEG_INFINITY, 0.0);
+
+/// x with e^(falling − αx) = Σ e^(tᵢ + γᵢ x) over two rising terms (tᵢ, γᵢ): ±infinity where a side is missing.
+///
+/// In logarithms the equation is ln Σ e^(tᵢ + γᵢ x) + αx − falling = 0, whose left side rises and is convex, so Newton
+/// converges from the right of the root; either term alone gives a point there, and the nearer is a good start.
+fn balance(falling: f64, alpha: f64, first: (f64, f64), second: (f64, f64)) -> f64 {
+    if falling == f64::NEG_INFINITY {
+        return f64::NEG_INFINITY;
+    }
+    let alone = |(t, gamma): (f64, f64)| (falling - t) / (alpha + gamma);
+    let mut x = alone(first).min(alone(second));
+    if first.0 == f64::NEG_INFINITY || second.0 == f64::NEG_INFINITY {
+        return x;
+    }
+    for _ in 0..60 {
+        let (u, v) = (first.0 + first.1 * x, second.0 + second.1 * x);
+        let small = (-(u - v).abs()).exp();
+        let (minor, major) = (small / (1.0 + small), 1.0 / (1.0 + small));
+        let (of_first, of_second) = if u > v { (major, minor) } else { (minor, major) };
+        let step = (u.max(v) + small.ln_1p() + alpha * x - falling)
+            / (of_first * first.1 + of_second * second.1 + alpha);
+        x -= step;
+        // Quadratic convergence: what is left after this step is of the order of its square.
+        if step.abs() <= 1e-8 || step.is_nan() {
+            break;
+        }
+    }
+    x
+}
+
+/// A root of f between two points (x, f(x)) of opposite sign, by inverse quadratic steps kept inside a shrinking
+/// bracket (Chandrupatla 1997).
+fn root(f: impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
+    let ((mut a, mut fa), (mut b, mut fb)) = (a, b);
+    let mut t: f64 = 0.5;
+    for _ in 0..100 {
+        let x = a + t * (b - a);
+        let fx = f(x);
+        let (c, fc);
+        if (fx > 0.0) == (fa > 0.0) {
+            (c, fc) = (a, fa);
+        } else {
+            (c, fc) = (b, fb);
+            (b, fb) = (a, fa);
+        }
+        (a, fa) = (x, fx);
+        let (best, least) = if fa.abs() < fb.abs() { (a, fa) } else { (b, fb) };
+        let limit = 0.5 * TOLERANCE / (b - a).abs();
+        if least == 0.0 || limit > 0.5 || least.is_nan() {
+            return best;
+        }
+        let (xi, phi) = ((a - b) / (c - b), (fa - fb) / (fc - fb));
+        t = if phi * phi < xi && (1.0 - phi) * (1.0 - phi) < 1.0 - xi {
+            fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+        } else {
+            0.5
+        };
+        t = t.clamp(limit, 1.0 - limit);
+    }
+    a
+}

@@ -1,0 +1,138 @@
+//! Plans over arrays of budgets and parameter draws.
+
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::{Bound as Handle, *};
+use rayon::prelude::*;
+use t2fast_core::laws::Law;
+use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Problem, Rule, Sizes};
+
+/// Plans between two looks at pending signals: a fraction of a second at worst.
+const CHUNK: usize = 4096;
+
+fn law_named(name: &str) -> PyResult<Law> {
+    Law::named(name).ok_or_else(|| {
+        PyValueError::new_err(format!("no law is called {name:?}: use chinchilla, loss, accuracy or counts"))
+    })
+}
+
+fn contiguous<E>(_: E) -> PyErr {
+    PyValueError::new_err("arrays must be contiguous float64")
+}
+
+fn check_width(law: Law, params: &PyReadonlyArray2<'_, f64>) -> PyResult<()> {
+    let (width, names) = (params.as_array().ncols(), law.parameters());
+    if width == names.len() {
+        return Ok(());
+    }
+    let (name, expected) = (law.name(), names.len());
+    Err(PyValueError::new_err(format!(
+        "the {name} law has {expected} parameters {names:?}, a row of {width} came"
+    )))
+}
+
+/// Names of a law's parameters, in the order of every parameter row.
+#[pyfunction]
+pub fn law_parameters(name: &str) -> PyResult<Vec<&'static str>> {
+    Ok(law_named(name)?.parameters().to_vec())
+}
+
+/// The law's value for every row of params at every point (n[j], d[j], k[j]), of shape (rows, points).
+#[pyfunction]
+pub fn law_values<'py>(
+    py: Python<'py>,
+    name: &str,
+    params: PyReadonlyArray2<'py, f64>,
+    n: PyReadonlyArray1<'py, f64>,
+    d: PyReadonlyArray1<'py, f64>,
+    k: PyReadonlyArray1<'py, f64>,
+) -> PyResult<Table<'py>> {
+    let law = law_named(name)?;
+    check_width(law, &params)?;
+    let width = law.parameters().len();
+    let (rows, params) = (params.as_array().nrows(), params.as_slice().map_err(contiguous)?);
+    let (n, d, k) = (n.as_slice()?, d.as_slice()?, k.as_slice()?);
+    if n.len() != d.len() || n.len() != k.len() {
+        return Err(PyValueError::new_err("n, d and k must agree in length"));
+    }
+    let points = n.len();
+    let values: Vec<f64> = py.detach(|| {
+        let at = |i: usize| {
+            let (row, j) = (i / points, i % points);
+            law.value(&params[row * width..][..width], n[j], d[j], k[j])
+        };
+        (0..rows * points).into_par_iter().with_min_len(64).map(at).collect()
+    });
+    values.into_pyarray(py).reshape([rows, points])
+}
+
+type Table<'py> = Handle<'py, PyArray2<f64>>;
+
+/// Plans for every budget (train[i], inference[i]) and every parameter row j, at row i * rows + j of three arrays:
+/// the best (N, D, k, value), Chinchilla's, and which bound each of the two sits on (0 none, 1 least N, 2 most N,
+/// 3 k = 1, 4 least D, 5 most D).
+///
+/// sizes: an array to choose N from, or None for any N in params_range; tokens_per_param: Chinchilla's ratio, or None
+/// for the law's own optimum of training.
+#[allow(clippy::too_many_arguments)]
+#[pyfunction]
+pub fn plan_batch<'py>(
+    py: Python<'py>,
+    name: &str,
+    params: PyReadonlyArray2<'py, f64>,
+    train: PyReadonlyArray1<'py, f64>,
+    inference: PyReadonlyArray1<'py, f64>,
+    params_range: (f64, f64),
+    sizes: Option<Vec<f64>>,
+    tokens_range: (f64, f64),
+    whole_k: bool,
+    tokens_per_param: Option<f64>,
+) -> PyResult<(Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>)> {
+    let law = law_named(name)?;
+    check_width(law, &params)?;
+    let (train, inference) = (train.as_slice()?, inference.as_slice()?);
+    if train.len() != inference.len() {
+        return Err(PyValueError::new_err("train and inference must agree in length"));
+    }
+    let budgets: Vec<Budget> =
+        train.iter().zip(inference).map(|(&train, &inference)| Budget { train, inference }).collect();
+    let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
+    let constraints = Constraints { sizes, tokens: tokens_range, whole_k };
+    let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
+    let problem = Problem::new(law, params.as_slice().map_err(contiguous)?, &budgets, &constraints, rule)
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let count = problem.len();
+    let (mut best, mut chinchilla) = (Vec::with_capacity(4 * count), Vec::with_capacity(4 * count));
+    let mut bounds = Vec::with_capacity(2 * count);
+    for first in (0..count).step_by(CHUNK) {
+        let plans = py
+            .detach(|| problem.solve(first..count.min(first + CHUNK)))
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        for plan in plans {
+            best.extend(row(&plan.best));
+            chinchilla.extend(row(&plan.chinchilla));
+            bounds.extend([code(plan.best.bound), code(plan.chinchilla.bound)]);
+        }
+        py.check_signals()?;
+    }
+    Ok((
+        best.into_pyarray(py).reshape([count, 4])?,
+        chinchilla.into_pyarray(py).reshape([count, 4])?,
+        PyArray1::from_vec(py, bounds).reshape([count, 2])?,
+    ))
+}
+
+fn row(choice: &Choice) -> [f64; 4] {
+    [choice.n, choice.d, choice.k, choice.value]
+}
+
+fn code(bound: Bound) -> u8 {
+    match bound {
+        Bound::None => 0,
+        Bound::LeastParams => 1,
+        Bound::MostParams => 2,
+        Bound::OneSample => 3,
+        Bound::LeastTokens => 4,
+        Bound::MostTokens => 5,
+    }
+}
