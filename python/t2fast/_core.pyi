@@ -1,4 +1,4 @@
-from typing import TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,7 @@ def fit_zero_inflated(
     n: _Integers, c: _Integers, cluster: _Integers, seed: int, draws: int
 ) -> tuple[_Fitted, list[_Fitted | None]] | None: ...
 
-class _Outcomes(TypedDict):
-    params: _Floats
-    objective: _Floats
-    converged: list[bool]
-    reason: list[str]
-    evaluations: list[int]
-    identified: list[list[bool]]
-    on_bound: list[list[bool]]
+_Outcomes = dict[str, Any]
 
 def fit_power_sum(
     x: list[_Floats], y: _Floats, w: _Floats, e_max: float, start: list[float] | None = None

@@ -1,16 +1,15 @@
 """Fits of the four laws: the best parameters, their bootstrap draws, and what is wrong with the fit.
 
-Every function returns a :class:`t2fast.laws.Law`. What must not be overlooked (no convergence, a parameter on its bound
-or not identified, a curve that misses the data by more than noise) is in ``law.fit`` and raised as a
-:class:`FitWarning`.
+Every function returns a :class:`t2fast.laws.Law`. What must not be overlooked (no convergence, a parameter
+on its bound or not identified, a curve that misses the data by more than noise) is in ``law.fit`` and raised
+as a :class:`FitWarning`.
 """
 
 from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from t2fast import _core
+from t2fast.bootstrap import Target, draw, draw_both
 from t2fast.laws import FitReport, Law
 from t2fast.passtable import PassTable, resampled_checkpoints
-from t2fast.progress import track
 from t2fast.tables import Counts, Likelihoods, Losses
 
 Floats = NDArray[np.float64]
-
-_BATCH = 20
-_NOISE_DRAWS = 100
 
 
 class FitWarning(UserWarning):
@@ -46,9 +42,9 @@ def fit_chinchilla(
     """L = E + A/N^α + B/D^β (Hoffmann et al. 2022, arXiv 2203.15556, equation 2).
 
     ``method="least_squares"`` minimises Σ (L̂ - L)² by variable projection; ``"huber"`` minimises
-    Σ Huber_δ(log L̂ - log L) from Hoffmann's 4,500 starts (their approach 3, δ = 1e-3). ``weights="isoflop"`` weights
-    each point by the inverse variance of the losses in its group of equal training FLOPs. ``draws`` bootstrap draws
-    resample the checkpoints.
+    Σ Huber_δ(log L̂ - log L) from Hoffmann's 4,500 starts (their approach 3, δ = 1e-3).
+    ``weights="isoflop"`` weights each point by the inverse variance of the losses in its group of equal
+    training FLOPs. ``draws`` bootstrap draws resample the checkpoints.
     """
     if method not in ("least_squares", "huber"):
         raise ValueError(f"method = {method!r} must be 'least_squares' or 'huber'")
@@ -68,14 +64,14 @@ def fit_chinchilla(
 
     found = solve(y[None], np.ones((1, len(y))), None)
     rng = np.random.default_rng(seed)
-    drawn = _draw(
+    drawn = draw(
         lambda ws: solve(np.broadcast_to(y, ws.shape).copy(), ws, found["params"][0]),
         resampled_checkpoints(rng, draws, len(y)),
         progress,
     )
     words = "variable projection" if method == "least_squares" else f"Huber, delta = {delta:g}, 4,500 starts"
     unit = "sum of squared errors" if method == "least_squares" else "sum of Huber losses of log residuals"
-    target = _Target(n, d, np.ones(1), y[:, None], None)
+    target = Target(n, d, np.ones(1), y[:, None], None)
     return _conclude("chinchilla", found, drawn, target, words, unit)
 
 
@@ -92,10 +88,11 @@ def fit_loss(
 ) -> Law:
     """-log pass@k = E + A/N^α + B/D^β + G/k^γ (Roberts et al. 2026, arXiv 2604.01411, approach 1).
 
-    ``aggregate="log_mean"`` fits -log of the mean pass@k over problems; ``"mean_log"`` the mean of -log pass@k, the
-    paper's choice for likelihoods, which is infinite and therefore an error where a problem was never solved.
-    ``method="projection"`` is variable projection, the same answer every time; ``"restarts"`` is the paper's recipe of
-    many random starts (``restarts`` of them, by ``seed``), kept for comparison. Draws resample checkpoints and problems.
+    ``aggregate="log_mean"`` fits -log of the mean pass@k over problems; ``"mean_log"`` the mean of -log
+    pass@k, the paper's choice for likelihoods, which is infinite and therefore an error where a problem was
+    never solved. ``method="projection"`` is variable projection, the same answer every time; ``"restarts"``
+    is the paper's recipe of many random starts (``restarts`` of them, by ``seed``), kept for comparison.
+    Draws resample checkpoints and problems.
     """
     if method not in ("projection", "restarts"):
         raise ValueError(f"method = {method!r} must be 'projection' or 'restarts'")
@@ -109,7 +106,7 @@ def fit_loss(
         with np.errstate(divide="ignore"):
             return -np.log(observed.mean(weights))
 
-    target = _Target.measured(observed, measure)
+    target = Target.measured(observed, measure)
     _refuse_infinite(target, aggregate)
     n, d, k, _, keep = target.rows()
     _enough(int(keep.sum()), 7, "points", "loss")
@@ -125,7 +122,7 @@ def fit_loss(
         starts = loss_starts(restarts, seed)
         found = _core.fit_loss_restarts(n, d, k, y, np.ones(len(y)), starts)[0]
         words = f"{restarts} random starts"
-    drawn = _draw_both(
+    drawn = draw_both(
         observed, measure, target, lambda ys, ws: solve(ys[:, keep], ws[:, keep]), draws, seed, progress
     )
     words += ", -log of mean pass@k" if aggregate == "log_mean" else ", mean of -log pass@k"
@@ -144,10 +141,11 @@ def fit_accuracy(
 ) -> Law:
     """pass@k of p ~ Beta(μν, (1-μ)ν) with μ, ν functions of L̂(N, D) (Roberts et al. 2026, approach 2).
 
-    In two stages where losses are known (``losses``, joined on N and D, or the mean negative log-likelihood when
-    ``table`` holds likelihoods): Chinchilla on the losses, with E at most 0.95 of the least loss as in the paper, then
-    θ0 … θ4 by least squares on pass@k. In one stage for counts without losses: L̂ = A/N^α + B/D^β is a latent, fitted
-    together with the link by least squares on pass@k (E = 0 and θ1 = 1 fix what the data cannot).
+    In two stages where losses are known (``losses``, joined on N and D, or the mean negative log-likelihood
+    when ``table`` holds likelihoods): Chinchilla on the losses, with E at most 0.95 of the least loss as in
+    the paper, then θ0 … θ4 by least squares on pass@k. In one stage for counts without losses: L̂ = A/N^α +
+    B/D^β is a latent, fitted together with the link by least squares on pass@k (E = 0 and θ1 = 1 fix what
+    the data cannot).
     """
     observed = PassTable.of(table, ks)
     loss = None
@@ -155,13 +153,15 @@ def fit_accuracy(
         loss = _losses_of(observed, losses)
     elif isinstance(table, Likelihoods):
         loss = -table.checkpoints["log_likelihood"].to_numpy()
-    target = _Target.measured(observed, observed.mean)
-    n, d, k, checkpoint, keep = target.rows()
+    target = Target.measured(observed, observed.mean)
+    _, _, k, checkpoint, keep = target.rows()
     y = target.y.ravel()[keep]
     ones = np.ones((1, len(y)))
     if loss is None:
         if weights is not None:
-            raise ValueError("weights apply to the losses of stage 1, and there are none: give losses or drop weights")
+            raise ValueError(
+                "weights apply to the losses of stage 1, and there are none: give losses or drop weights"
+            )
         _enough(observed.checkpoints, 5, "checkpoints", "accuracy")
         arrays = (observed.n_params, observed.n_tokens, checkpoint, k)
         found = _core.fit_joint(*arrays, y[None], ones)
@@ -171,8 +171,14 @@ def fit_accuracy(
             usable = np.isfinite(ys)
             return _core.fit_joint(*arrays, np.where(usable, ys, 0.0), ws * usable, start)
 
-        drawn = _draw_both(
-            observed, observed.mean, target, lambda ys, ws: one_stage(ys[:, keep], ws[:, keep]), draws, seed, progress
+        drawn = draw_both(
+            observed,
+            observed.mean,
+            target,
+            lambda ys, ws: one_stage(ys[:, keep], ws[:, keep]),
+            draws,
+            seed,
+            progress,
         )
         return _conclude("accuracy", found, drawn, target, "one stage, latent loss", "sum of squared errors")
     if weights not in (None, "isoflop"):
@@ -184,9 +190,13 @@ def fit_accuracy(
 
     def stages(ys: Floats, checkpoint_w: Floats, ws: Floats, start: list[float] | None) -> dict[str, Any]:
         several = np.broadcast_to(loss, checkpoint_w.shape).copy()
-        first = _core.fit_power_sum([observed.n_params, observed.n_tokens], several, checkpoint_w * base, ceiling)
+        first = _core.fit_power_sum(
+            [observed.n_params, observed.n_tokens], several, checkpoint_w * base, ceiling
+        )
         each = [
-            _core.law_values("chinchilla", p[None], observed.n_params, observed.n_tokens, np.ones(len(loss)))[0]
+            _core.law_values("chinchilla", p[None], observed.n_params, observed.n_tokens, np.ones(len(loss)))[
+                0
+            ]
             for p in first["params"]
         ]
         usable = np.isfinite(ys)
@@ -200,7 +210,7 @@ def fit_accuracy(
 
     found = stages(y[None], np.ones((1, len(loss))), ones, None)
     start = list(found["params"][0][5:])
-    drawn = _draw_both(
+    drawn = draw_both(
         observed,
         observed.mean,
         target,
@@ -223,19 +233,24 @@ def fit_counts(
 ) -> Law:
     """The accuracy law in one stage by maximum likelihood of the Beta-binomial on the counts (ours).
 
-    Π B(c+a, n-c+b)/B(a, b) over problems, (a, b) from the link at L̂ = A/N^α + B/D^β + σu, u ~ N(0, 1) shared by the
-    problems of a checkpoint and integrated out (``effect=False`` drops it). Right where estimates of pass@k are biased:
-    n differs between problems, sampling stopped at a success, nothing was solved. ``ks`` only chooses where residuals
-    are reported.
+    Π B(c+a, n-c+b)/B(a, b) over problems, (a, b) from the link at L̂ = A/N^α + B/D^β + σu, u ~ N(0, 1)
+    shared by the problems of a checkpoint and integrated out (``effect=False`` drops it). Right where
+    estimates of pass@k are biased: n differs between problems, sampling stopped at a success, nothing was
+    solved. ``ks`` only chooses where residuals are reported.
     """
     observed = PassTable.of(counts, ks)
     _enough(observed.checkpoints, 5, "checkpoints", "counts")
-    target = _Target.measured(observed, observed.mean)
-    n, d, k, checkpoint, keep = target.rows()
+    target = Target.measured(observed, observed.mean)
+    _, _, k, checkpoint, keep = target.rows()
     first = _core.fit_joint(
-        observed.n_params, observed.n_tokens, checkpoint, k, target.y.ravel()[None, keep], np.ones((1, int(keep.sum())))
+        observed.n_params,
+        observed.n_tokens,
+        checkpoint,
+        k,
+        target.y.ravel()[None, keep],
+        np.ones((1, int(keep.sum()))),
     )
-    # The same mean with problems more alike or more different: the likelihood sees more of their spread than pass@k.
+    # The same mean with problems more alike or more different: the likelihood sees more of their spread.
     starts = np.array([np.append(first["params"][0], 0.0)] * 3)
     starts[1:, 8] += [-1.5, 1.5]
     order = np.argsort(counts.checkpoint_index, kind="stable")
@@ -258,7 +273,7 @@ def fit_counts(
     rng = np.random.default_rng(seed)
     checkpoint_w = resampled_checkpoints(rng, draws, observed.checkpoints)
     problem_w = observed.resampled_problems(rng, draws)
-    drawn = _draw(
+    drawn = draw(
         lambda both: solve(
             np.ascontiguousarray(both[:, observed.checkpoints :][:, observed.problem]),
             np.ascontiguousarray(both[:, : observed.checkpoints]),
@@ -268,7 +283,9 @@ def fit_counts(
         progress,
     )
     words = "Beta-binomial likelihood" + (" with a checkpoint effect" if effect else "")
-    return _conclude("counts", found, drawn, target, words, "negative log-likelihood (without binomial coefficients)")
+    return _conclude(
+        "counts", found, drawn, target, words, "negative log-likelihood (without binomial coefficients)"
+    )
 
 
 def hoffmann_starts() -> Floats:
@@ -302,73 +319,14 @@ def isoflop_weights(n_params: Floats, n_tokens: Floats, loss: Floats) -> Floats:
     if np.isnan(weights).all():
         return np.ones(len(group))
     weights[np.isnan(weights)] = np.nanmedian(weights)
-    return weights / weights.mean()
-
-
-@dataclass(frozen=True)
-class _Target:
-    """What a law is held against: y (checkpoints, K), and its standard deviation over resampled problems."""
-
-    n: Floats
-    d: Floats
-    ks: Floats
-    y: Floats
-    noise: Floats | None
-
-    @classmethod
-    def measured(cls, observed: PassTable, measure: Callable[[Floats | None], Floats]) -> _Target:
-        rng = np.random.default_rng(0)
-        again = [measure(w) for w in observed.resampled_problems(rng, _NOISE_DRAWS)]
-        noise = np.std(np.where(np.isfinite(again), again, np.nan), axis=0)
-        return cls(observed.n_params, observed.n_tokens, observed.ks, measure(None), noise)
-
-    def rows(self) -> tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
-        """N, D, k and the checkpoint of every point with a value, and which those are."""
-        checkpoints, points = self.y.shape
-        keep = ~np.isnan(self.y).ravel()
-        checkpoint = np.repeat(np.arange(checkpoints), points)[keep]
-        return self.n[checkpoint], self.d[checkpoint], np.tile(self.ks, checkpoints)[keep], checkpoint, keep
-
-
-def _draw(
-    solve: Callable[[Floats], dict[str, Any]], weights: Floats, progress: bool | None
-) -> tuple[Floats, int] | None:
-    """Parameters of every draw, and how many of them did not converge."""
-    if len(weights) == 0:
-        return None
-    batches = [weights[i : i + _BATCH] for i in range(0, len(weights), _BATCH)]
-    found = [solve(batch) for batch in track(batches, "bootstrap", len(batches), progress)]
-    stuck = sum(not ok for part in found for ok in part["converged"])
-    return np.vstack([part["params"] for part in found]), stuck
-
-
-def _draw_both(
-    observed: PassTable,
-    measure: Callable[[Floats | None], Floats],
-    target: _Target,
-    solve: Callable[[Floats, Floats], dict[str, Any]],
-    draws: int,
-    seed: int,
-    progress: bool | None,
-) -> tuple[Floats, int] | None:
-    """Draws that resample checkpoints and problems at once."""
-    rng = np.random.default_rng(seed)
-    checkpoint_w = resampled_checkpoints(rng, draws, observed.checkpoints)
-    problem_w = observed.resampled_problems(rng, draws)
-
-    def both(weights: Floats) -> dict[str, Any]:
-        ys = np.array([measure(w[observed.checkpoints :]).ravel() for w in weights])
-        ws = np.repeat(weights[:, : observed.checkpoints], target.y.shape[1], axis=1)
-        return solve(ys, ws)
-
-    return _draw(both, np.hstack([checkpoint_w, problem_w]), progress)
+    return np.asarray(weights / weights.mean())
 
 
 def _conclude(
     name: str,
     found: dict[str, Any],
     drawn: tuple[Floats, int] | None,
-    target: _Target,
+    target: Target,
     method: str,
     objective_name: str,
 ) -> Law:
@@ -387,7 +345,11 @@ def _conclude(
         noise = target.noise.ravel()[keep]
         usable = noise > 0
         freedom = max(1, int(usable.sum()) - len(names))
-        lack = float(np.sqrt(np.sum((residual[usable] / noise[usable]) ** 2) / freedom)) if usable.any() else None
+        lack = (
+            float(np.sqrt(np.sum((residual[usable] / noise[usable]) ** 2) / freedom))
+            if usable.any()
+            else None
+        )
     notes = []
     if not found["converged"][0]:
         notes.append(f"the search did not converge: {found['reason'][0]}")
@@ -396,11 +358,13 @@ def _conclude(
     if unidentified:
         notes.append(f"not identified by these data: {', '.join(unidentified)}")
     if lack is not None and lack > 2:
-        notes.append(f"residuals are {lack:.1f} times their sampling error: no law of this form fits these data closely")
+        notes.append(f"residuals are {lack:.1f} times their sampling error: no law of this form fits closely")
     if drawn is not None and drawn[1]:
         notes.append(f"{drawn[1]} of {len(drawn[0])} bootstrap draws did not converge")
     if not keep.all():
-        notes.append(f"left out {int((~keep).sum())} points (checkpoint and k) where no problem has k samples")
+        notes.append(
+            f"left out {int((~keep).sum())} points (checkpoint and k) where no problem has k samples"
+        )
     for note in notes:
         warnings.warn(f"{name} law: {note}", FitWarning, stacklevel=3)
     columns = {"n_params": n, "n_tokens": d, "k": k, "observed": observed, "predicted": predicted}
@@ -437,7 +401,7 @@ def _enough(found: int, needed: int, what: str, law: str) -> None:
         raise ValueError(f"the {law} law needs at least {needed} {what}, and the table has {found}")
 
 
-def _refuse_infinite(target: _Target, aggregate: str) -> None:
+def _refuse_infinite(target: Target, aggregate: str) -> None:
     rows, columns = np.nonzero(np.isinf(target.y))
     if not rows.size:
         return
@@ -448,11 +412,11 @@ def _refuse_infinite(target: _Target, aggregate: str) -> None:
     advice = (
         "aggregate='log_mean' takes the log after the mean; the counts law needs no logarithm"
         if aggregate == "mean_log"
-        else "filter those checkpoints out (e.g. by n_tokens), or use the counts law, which needs no logarithm"
+        else "filter those checkpoints out, e.g. by n_tokens, or use the counts law, which takes none"
     )
-    what = "some problem was" if aggregate == "mean_log" else "nothing was"
+    what = "some problem was never" if aggregate == "mean_log" else "nothing was ever"
     raise ValueError(
-        f"-log pass@k is infinite at {rows.size} points because {what} ever solved there ({listed}): {advice}"
+        f"-log pass@k is infinite at {rows.size} points because {what} solved there ({listed}): {advice}"
     )
 
 
@@ -468,4 +432,3 @@ def _losses_of(observed: PassTable, losses: Losses) -> Floats:
         listed = "; ".join(f"n_params = {n:g}, n_tokens = {d:g}" for n, d in missing[:10])
         raise ValueError(f"losses lack {len(missing)} checkpoints of the table: {listed}")
     return np.array([known[key] for key in zip(observed.n_params, observed.n_tokens, strict=True)])
-

@@ -1,18 +1,15 @@
 """The laws: what a fit found, what it predicts, and the file it is kept in.
 
-=============  ==========================================================================  ======================
-law            value at (N, D, k)                                                          parameters
-=============  ==========================================================================  ======================
-chinchilla     L̂ = E + A/N^α + B/D^β, a loss                                               E A B alpha beta
-loss           L̂ + G/k^γ, the negative log of pass@k                                        E A B G alpha beta gamma
-accuracy       pass@k of p ~ Beta(μν, (1-μ)ν), μ = θ2/(1 + exp(θ1 (L̂ - θ0))),             E A B alpha beta
-               ν = exp(θ3 + θ4 L̂)                                                          theta0 ... theta4
-counts         as accuracy, with a checkpoint effect N(0, σ²) on L̂                         those and sigma
-=============  ==========================================================================  ======================
+- ``chinchilla``: L̂ = E + A/N^α + B/D^β, a loss. Parameters E, A, B, alpha, beta.
+- ``loss``: L̂ + G/k^γ, the negative log of pass@k. Parameters E, A, B, G, alpha, beta, gamma.
+- ``accuracy``: pass@k of p ~ Beta(μν, (1-μ)ν) with μ = θ2/(1 + exp(θ1 (L̂ - θ0))) and ν = exp(θ3 + θ4 L̂).
+  Parameters E, A, B, alpha, beta, theta0 ... theta4.
+- ``counts``: as accuracy, with a checkpoint effect N(0, σ²) on L̂; the value is that of a checkpoint without
+  effect. Those parameters and sigma.
 
-Sources: Hoffmann et al. 2022 (arXiv 2203.15556) for Chinchilla; Roberts et al. 2026 (arXiv 2604.01411) for the loss law
-(approach 1) and the accuracy law (approach 2). The counts law is ours. An accuracy or counts law fitted without
-measured losses has a latent L̂, with E = 0 and theta1 = 1 by convention.
+Sources: Hoffmann et al. 2022 (arXiv 2203.15556) for Chinchilla; Roberts et al. 2026 (arXiv 2604.01411) for
+the loss law (approach 1) and the accuracy law (approach 2). The counts law is ours. An accuracy or counts
+law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 by convention.
 """
 
 from __future__ import annotations
@@ -45,9 +42,10 @@ Floats = NDArray[np.float64]
 class FitReport:
     """How a law was fitted and how well: everything a fit returns besides the law.
 
-    ``objective`` is in the units that ``objective_name`` says. ``identified`` and ``on_bound`` name parameters.
-    ``lack_of_fit`` is the root mean square of the residuals in units of their sampling error: 1 where the law explains
-    all but noise, far above it where no curve of this form fits. ``notes`` says what else a reader must know.
+    ``objective`` is in the units that ``objective_name`` says. ``identified`` and ``on_bound`` name
+    parameters. ``lack_of_fit`` is the root mean square of the residuals in units of their sampling error: 1
+    where the law explains all but noise, far above it where no curve of this form fits. ``notes`` says what
+    else a reader must know.
     """
 
     method: str
@@ -96,7 +94,9 @@ class Law:
         ordered = {p: float(self.params[p]) for p in expected}
         for name, value in ordered.items():
             if not math.isfinite(value) or (name in _POSITIVE and value < 0):
-                raise ValueError(f"parameter {name} = {value} of the {self.name} law must be finite and not negative")
+                raise ValueError(
+                    f"parameter {name} = {value} of the {self.name} law must be finite and not negative"
+                )
         if ordered.get("theta2", 0.0) > 1:
             raise ValueError(f"parameter theta2 = {ordered['theta2']} is a probability and cannot exceed 1")
         object.__setattr__(self, "params", ordered)
@@ -121,8 +121,8 @@ class Law:
     def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
         """The law's value at N parameters, D tokens and k samples, broadcast over arrays.
 
-        A loss in nats for ``chinchilla`` and ``loss`` (of pass@k: exp(-value) is the pass@k it stands for), pass@k for
-        the others. Raises ``ValueError`` for coordinates that are not positive.
+        A loss in nats for ``chinchilla`` and ``loss`` (of pass@k: exp(-value) is the pass@k it stands for),
+        pass@k for the others. Raises ``ValueError`` for coordinates that are not positive.
         """
         shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
         value = _core.law_values(self.name, self.vector[None], n, d, k_)[0].reshape(shape)
@@ -133,7 +133,8 @@ class Law:
     ) -> tuple[Floats, Floats]:
         """Percentile interval of the value over the bootstrap draws, at confidence ``level``.
 
-        It covers what the data leave open about the parameters, not the law's own misfit (see ``fit.lack_of_fit``).
+        It covers what the data leave open about the parameters, not the law's own misfit (see
+        ``fit.lack_of_fit``).
         """
         if self.draws is None or len(self.draws) == 0:
             raise ValueError("this law has no bootstrap draws; fit it with draws=200")
@@ -164,7 +165,7 @@ class Law:
         """Writes one JSON file, whole or not at all."""
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
         # A draw on one line: a file that a person can scroll through.
-        head, marker, tail = text.partition('"draws": [')
+        head, marker, _ = text.partition('"draws": [')
         if marker:
             rows = ",\n  ".join(json.dumps(row) for row in self.to_dict()["draws"])
             text = f'{head}"draws": [\n  {rows}\n ]\n}}'
@@ -197,7 +198,8 @@ class Law:
             report = None
             if data.get("fit") is not None:
                 known = {f: v for f, v in data["fit"].items() if f in FitReport.__dataclass_fields__}
-                report = FitReport(**{f: tuple(v) if isinstance(v, list) else v for f, v in known.items()})
+                fields: dict[str, Any] = {f: tuple(v) if isinstance(v, list) else v for f, v in known.items()}
+                report = FitReport(**fields)
             return cls(str(data["law"]), params, draws, domain, str(data.get("source", "")), report)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None
@@ -229,8 +231,9 @@ def _coordinates(
         bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
         if bad.size:
             raise ValueError(f"{name}[{bad[0]}] = {values.flat[bad[0]]} must be positive and finite")
-    n, d, k_ = np.broadcast_arrays(*arrays.values())
-    return n.shape, *(np.ascontiguousarray(v).ravel() for v in (n, d, k_))
+    whole = np.broadcast_arrays(*arrays.values())
+    n, d, k_ = (np.ascontiguousarray(v).ravel() for v in whole)
+    return whole[0].shape, n, d, k_
 
 
 def _number(value: Any, where: str, name: object) -> float:

@@ -1,7 +1,8 @@
-"""pass@k of every problem at every checkpoint, its mean over problems, and what it would be for other problems.
+"""pass@k of every problem at every checkpoint, its mean over problems, and what it would be for other
+problems.
 
-The bridge from tables to fits: counts and likelihoods both become a :class:`PassTable`, and the bootstrap reweighs its
-checkpoints and problems.
+The bridge from tables to fits: counts and likelihoods both become a :class:`PassTable`, and the bootstrap
+reweighs its checkpoints and problems.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class PassTable:
         if isinstance(table, Counts):
             k = _whole(ks) if ks is not None else _powers_of_two(int(table.n.min()))
             enough = table.n[:, None] >= k[None, :]
-            values = pass_at_k(np.where(enough, table.n[:, None], k), np.where(enough, table.c[:, None], 0), k)
+            values = pass_at_k(
+                np.where(enough, table.n[:, None], k), np.where(enough, table.c[:, None], 0), k
+            )
             values = np.where(enough, values, np.nan)
         else:
             k = np.asarray(ks, dtype=float) if ks is not None else _powers_of_two(128)
@@ -84,11 +87,11 @@ class PassTable:
 
     def _sum(self, rows: Floats) -> Floats:
         starts = np.searchsorted(self.checkpoint, np.arange(self.checkpoints))
-        return np.add.reduceat(rows, starts, axis=0)
+        return np.asarray(np.add.reduceat(rows, starts, axis=0))
 
     def problems_behind(self) -> Integers:
         """How many problems are behind each mean, (checkpoints, K)."""
-        return self._sum((~np.isnan(self.values)).astype(float)).astype(np.int64)
+        return np.asarray(self._sum((~np.isnan(self.values)).astype(float)), dtype=np.int64)
 
     def resampled_problems(self, rng: np.random.Generator, draws: int) -> Floats:
         """How often each problem is drawn, (draws, problems): the same problems for every checkpoint."""

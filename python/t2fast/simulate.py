@@ -27,21 +27,27 @@ def simulate_counts(
 ) -> Counts:
     """A counts table over the grid ``n_params`` x ``n_tokens``, the same for the same seed.
 
-    Every problem of every checkpoint gets its own success probability p, then c ~ Binomial(samples, p). p follows
+    Every problem of every checkpoint gets its own success probability p, then c ~ Binomial(samples, p). p
+    follows
 
-    - accuracy and counts laws: Beta(μν, (1-μ)ν), for the counts law with one draw of its effect N(0, σ²) a checkpoint;
-    - the loss law: the Beta distribution whose pass@1 and pass@samples are exp(-L) of the law, since a loss law fixes
-      pass@k but no distribution;
+    - accuracy and counts laws: Beta(μν, (1-μ)ν), for the counts law with one draw of its effect N(0, σ²) a
+    checkpoint;
+    - the loss law: the Beta distribution whose pass@1 and pass@samples are exp(-L) of the law, since a loss
+    law fixes pass@k but no distribution;
     - chinchilla: p = exp(-L), the same for all problems.
 
-    Raises ``ValueError`` for sizes or counts that are not positive, or where the law's value is no probability.
+    Raises ``ValueError`` for sizes or counts that are not positive, or where the law's value is no
+    probability.
     """
     for name, value in (("problems", problems), ("samples", samples)):
         if value < 1:
             raise ValueError(f"{name} = {value} must be at least 1")
     if not len(n_params) or not len(n_tokens):
         raise ValueError("n_params and n_tokens need at least one value each")
-    n, d = (a.ravel() for a in np.meshgrid(np.asarray(n_params, float), np.asarray(n_tokens, float), indexing="ij"))
+    n, d = (
+        a.ravel()
+        for a in np.meshgrid(np.asarray(n_params, float), np.asarray(n_tokens, float), indexing="ij")
+    )
     rng = np.random.default_rng(seed)
     p = _probabilities(law, n, d, samples, rng, problems)
     correct = rng.binomial(samples, p)
@@ -82,17 +88,21 @@ def _probabilities(
 
 
 def _beta_through(one: float, many: float, samples: int) -> tuple[float, float]:
-    """a and b of the Beta distribution with mean ``one`` and pass@samples ``many``, by bisection on ln(a+b)."""
+    """a and b of the Beta distribution with mean ``one`` and pass@samples ``many``, by bisection on
+    ln(a+b)."""
     if not 0 < one < 1 or (samples > 1 and not one < many < 1):
         raise ValueError(
-            f"the loss law gives pass@1 = {one:.3g} and pass@{samples} = {many:.3g}: not probabilities that rise with k"
+            f"the loss law gives pass@1 = {one:.3g} and pass@{samples} = {many:.3g}: no probabilities"
+            " that rise with k"
         )
     low, high = -30.0, 30.0
     for _ in range(80):
         middle = (low + high) / 2
         total = np.exp(middle)
         out = np.empty(1)
-        _core.beta_pass_at_k(np.array([one * total]), np.array([(1 - one) * total]), np.array([float(samples)]), out)
+        _core.beta_pass_at_k(
+            np.array([one * total]), np.array([(1 - one) * total]), np.array([float(samples)]), out
+        )
         low, high = (middle, high) if out[0] < many else (low, middle)
     total = float(np.exp((low + high) / 2))
     return one * total, (1 - one) * total
