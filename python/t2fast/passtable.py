@@ -73,7 +73,8 @@ class PassTable:
         """Weighted mean over problems, (checkpoints, K); NaN where no problem has enough samples."""
         w = np.ones(len(self.values)) if problem_weights is None else problem_weights[self.problem]
         known = ~np.isnan(self.values)
-        total = self._sum(np.where(known, self.values, 0.0) * w[:, None])
+        counted = known & (w > 0)[:, None]  # 0 times an infinite -log is nothing, not NaN
+        total = self._sum(np.where(counted, self.values, 0.0) * w[:, None])
         weight = self._sum(known * w[:, None])
         return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
 
