@@ -24,7 +24,7 @@ def whole(name: str, value: ArrayLike) -> Integers:
     if array.dtype.kind == "i":
         return array.astype(np.int64, copy=False)
     if array.dtype.kind not in "bu":
-        array = real(name, array)
+        array = real(name, value)
         refuse(name, array, ~np.isfinite(array) | (array != np.floor(array)), "must be a whole number")
     refuse(name, array, np.abs(array) > _LARGEST, "must be at most 2^53")
     return array.astype(np.int64)
@@ -48,12 +48,16 @@ def refuse(name: str, values: NDArray[np.generic], bad: NDArray[np.bool_], rule:
     if not bad.any():
         return
     where = np.argwhere(bad)
-    shown = [f"{at(name, index)} = {values[tuple(index)]!s}" for index in where[:_SHOWN]]
+    shown = [f"{_at(name, index)} = {_shown(values[tuple(index)])}" for index in where[:_SHOWN]]
     more = f" and {len(where) - _SHOWN} more" if len(where) > _SHOWN else ""
     raise ValueError(f"{name} {rule}; got {', '.join(shown)}{more}")
 
 
-def at(name: str, index: NDArray[np.intp]) -> str:
+def _shown(value: object) -> str:
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def _at(name: str, index: NDArray[np.intp]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if len(index) else name
 
 

@@ -23,7 +23,8 @@ pub fn pass_at_k(n: u64, c: u64, k: u64) -> f64 {
     if c == 0 {
         return 0.0;
     }
-    if c > n - k {
+    // Failure is at most (1 − c/n)^k <= e^(−ck/n), which vanishes beside 1 long before the product underflows.
+    if c > n - k || c as f64 * k as f64 > 40.0 * n as f64 {
         return 1.0;
     }
     let (few, many) = (c.min(k), c.max(k) as f64);
