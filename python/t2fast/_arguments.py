@@ -39,7 +39,7 @@ def real(name: str, value: ArrayLike) -> Floats:
         return array.astype(np.float64)
     items = np.asarray(value, dtype=object)
     numeric = np.vectorize(lambda x: isinstance(x, int | float | np.number | np.bool_), otypes=[bool])(items)
-    refuse(name, items, ~numeric, "must be a number")
+    refuse(name, np.vectorize(repr, otypes=[object])(items), ~numeric, "must be a number")
     return items.astype(np.float64)
 
 
@@ -48,13 +48,9 @@ def refuse(name: str, values: NDArray[np.generic], bad: NDArray[np.bool_], rule:
     if not bad.any():
         return
     where = np.argwhere(bad)
-    shown = [f"{_at(name, index)} = {_shown(values[tuple(index)])}" for index in where[:_SHOWN]]
+    shown = [f"{_at(name, index)} = {values[tuple(index)]!s}" for index in where[:_SHOWN]]
     more = f" and {len(where) - _SHOWN} more" if len(where) > _SHOWN else ""
     raise ValueError(f"{name} {rule}; got {', '.join(shown)}{more}")
-
-
-def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str) else str(value)
 
 
 def _at(name: str, index: NDArray[np.intp]) -> str:
