@@ -2,8 +2,10 @@
 
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
@@ -254,3 +256,33 @@ print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
     assert digest("1") == digest("2") != ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a child process")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "majority_at_k(10**6, np.arange(10**6), 999_000)",
+        "scaled_beta_failure(np.full(10**6, 1e4), 2, 0.5, 1000)",
+        "estimate(np.arange(100, 3000), np.arange(50, 2950), 10**6, extrapolate=True, draws=10**6)",
+    ],
+)
+def test_ctrl_c_ends_a_call_of_minutes(call: str):
+    script = f"""
+import numpy as np
+from t2fast.beta import scaled_beta_failure
+from t2fast.curve import estimate
+from t2fast.passk import majority_at_k
+print("ready", flush=True)
+{call}
+print("done", flush=True)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(sys.modules["t2fast"].__file__).parents[1])}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True) as child:
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    assert out == ""
+    assert "KeyboardInterrupt" in err
