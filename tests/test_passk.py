@@ -262,7 +262,7 @@ print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
 @pytest.mark.parametrize(
     "call",
     [
-        "majority_at_k(10**6, np.arange(10**6), 999_000)",
+        "majority_at_k(10**6, np.arange(10**6), 500_000)",
         "scaled_beta_failure(np.full(10**6, 1e4), 2, 0.5, 1000)",
         "estimate(np.arange(100, 3000), np.arange(50, 2950), 10**6, extrapolate=True, draws=10**6)",
     ],
