@@ -61,6 +61,21 @@ proptest! {
     }
 
     #[test]
+    fn the_recurrence_over_k_holds_the_cells(rows in prop::collection::vec(triple(1_000_000), 1..40), ks in prop::collection::vec(1_u64..=256, 8..12)) {
+        let n: Vec<u64> = rows.iter().map(|row| row.0).collect();
+        let c: Vec<u64> = rows.iter().map(|row| row.1).collect();
+        let m = vec![1; ks.len()];
+        let mut out = vec![f64::INFINITY; n.len() * ks.len()];
+        grid(Counts { n: &n, c: &c }, Tails { k: &ks, m: &m }, &mut out);
+        for (i, row) in out.chunks(ks.len()).enumerate() {
+            for (&value, &k) in row.iter().zip(&ks) {
+                let exact = pass_at_k(n[i], c[i], k);
+                prop_assert!(close(value, exact, 1e-13) || (value.is_nan() && exact.is_nan() && k > n[i]));
+            }
+        }
+    }
+
+    #[test]
     fn cells_are_single_calls(rows in prop::collection::vec(triple(500), 1..50)) {
         let n: Vec<u64> = rows.iter().map(|row| row.0).collect();
         let c: Vec<u64> = rows.iter().map(|row| row.1).collect();
