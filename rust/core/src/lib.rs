@@ -3,10 +3,12 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
-pub mod bfgs;
 pub mod fit;
+pub mod incomplete_beta;
 pub mod laws;
 pub mod levenberg;
 pub mod linalg;
+pub mod passk;
 pub mod plan;
 pub mod special;
+pub mod zero_inflated;

@@ -227,6 +227,12 @@ pub fn log_rising_quotient(p: f64, a: f64, k: f64) -> f64 {
     if k == f64::INFINITY || a == f64::INFINITY {
         return if a.min(k) > 0.0 { f64::NEG_INFINITY } else { 0.0 };
     }
+    log_rising_quotient_signed(p, a, k)
+}
+
+/// [`log_rising_quotient`] without its checks, for finite arguments and any a > −min(p, 6): positive where a < 0.
+#[inline]
+pub(crate) fn log_rising_quotient_signed(p: f64, a: f64, k: f64) -> f64 {
     let mut p = p;
     let mut quotient = Quotient::ONE;
     while p < ASYMPTOTIC {

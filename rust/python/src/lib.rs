@@ -2,6 +2,9 @@
 
 use pyo3::prelude::*;
 
+mod cancel;
+mod fit;
+mod passk;
 mod plan;
 
 /// Rust core of t2fast.
@@ -9,6 +12,13 @@ mod plan;
 mod _core {
     use super::*;
 
+    #[pymodule_export]
+    use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
+    #[pymodule_export]
+    use super::passk::{
+        beta_pass_at_k, beta_quantile, expected_samples, fit_zero_inflated, pass_at_k_variance,
+        scaled_beta_failure, tail_cells, tail_grid,
+    };
     #[pymodule_export]
     use super::plan::{law_parameters, law_values, plan_batch};
 

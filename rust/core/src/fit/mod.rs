@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::levenberg::Reason;
 
+pub mod accuracy;
+pub mod counts;
 pub mod huber;
 pub mod power_sum;
 pub mod restarts;

@@ -1,0 +1,67 @@
+# Every target works on a clean clone: what it needs lands in .venv, target and dist. `make` alone lists them.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Whatever ends up in the wheel. Directories count too, so that a deleted file is noticed.
+SOURCES := pyproject.toml Cargo.toml Cargo.lock \
+	$(shell find -L python/* rust/* -name __pycache__ -prune -o -name '*.so' -prune -o -print)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-slow rust lint bench wheel clean all
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.dev .venv/.bench ## Everything to develop with, in .venv, and the pre-commit hook
+	$(BIN)/pre-commit install
+
+test: .venv/.test ## Build and install the wheel, run the Python tests (PYTEST_ARGS="-k plan")
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-slow: .venv/.test ## The tests of a minute and more, packaging among them
+	$(PYTEST) -m slow $(PYTEST_ARGS)
+
+rust: ## Test the Rust crates, clippy with warnings denied, rustfmt
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+
+lint: .venv/.dev ## Ruff (rules and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.bench ## Time every part against its peer, in one run (BENCH_ARGS goes to benches)
+	$(BIN)/python -m benches $(BENCH_ARGS)
+
+wheel: $(BIN)/python ## Build the wheel into dist
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+
+clean: ## Remove all that the other targets made
+	rm -rf .venv target dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+all: lint rust test test-slow ## All that must be green before a merge
+
+# venv needs ensurepip, which some distributions leave out; virtualenv carries its own pip.
+$(BIN)/python:
+	$(PYTHON) -m venv .venv || $(PYTHON) -m virtualenv .venv
+
+.venv/.test: $(BIN)/python $(SOURCES)
+	@echo "Building t2fast and installing it, with what its tests need, into .venv ..."
+	$(PIP) '.[test]'
+	@touch $@
+
+# The package is installed by now, so its extras only add what is missing.
+.venv/.dev: .venv/.test
+	$(PIP) 't2fast[dev]'
+	@touch $@
+
+.venv/.bench: .venv/.test
+	$(PIP) 't2fast[bench]'
+	@touch $@

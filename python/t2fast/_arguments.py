@@ -1,0 +1,103 @@
+"""Arguments as arrays, or a `ValueError` with the name of the argument and up to ten bad entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_SHOWN = 10
+_BUFFER = 1 << 16
+_LARGEST = 2**53
+
+
+def whole(name: str, value: ArrayLike) -> Integers:
+    """The argument as int64, or a ValueError that lists what is not a whole number."""
+    array = np.asarray(value)
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: give at least one value")
+    if array.dtype.kind == "i":
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind not in "bu":
+        array = real(name, array)
+        refuse(name, array, ~np.isfinite(array) | (array != np.floor(array)), "must be a whole number")
+    refuse(name, array, np.abs(array) > _LARGEST, "must be at most 2^53")
+    return array.astype(np.int64)
+
+
+def real(name: str, value: ArrayLike) -> Floats:
+    """The argument as float64, or a ValueError that lists what is not a number."""
+    array = np.asarray(value)
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: give at least one value")
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64)
+    items = np.asarray(value, dtype=object)
+    numeric = np.vectorize(lambda x: isinstance(x, int | float | np.number | np.bool_), otypes=[bool])(items)
+    refuse(name, items, ~numeric, "must be a number")
+    return items.astype(np.float64)
+
+
+def refuse(name: str, values: NDArray[np.generic], bad: NDArray[np.bool_], rule: str) -> None:
+    """Raise a ValueError that names the argument, the rule, and index and value of up to ten offenders."""
+    if not bad.any():
+        return
+    where = np.argwhere(bad)
+    shown = [f"{at(name, index)} = {values[tuple(index)]!s}" for index in where[:_SHOWN]]
+    more = f" and {len(where) - _SHOWN} more" if len(where) > _SHOWN else ""
+    raise ValueError(f"{name} {rule}; got {', '.join(shown)}{more}")
+
+
+def at(name: str, index: NDArray[np.intp]) -> str:
+    return f"{name}[{', '.join(map(str, index))}]" if len(index) else name
+
+
+def check_counts(n: Integers, c: Integers) -> None:
+    """Refuse n < 1, c < 0 and c > n, over n and c broadcast together."""
+    refuse("n", n, n < 1, "must be at least 1: leave out problems that were not sampled")
+    refuse("c", c, c < 0, "must not be negative")
+    n, c = np.broadcast_arrays(n, c)
+    pairs = np.array(
+        [f"{c} of n = {n}" for n, c in zip(n.flat, c.flat, strict=True)] if (c > n).any() else []
+    )
+    if pairs.size:
+        refuse("c", pairs.reshape(c.shape), c > n, "must not exceed n: check which column is which")
+
+
+def cells(function: Callable[..., bool | None], *arrays: Integers | Floats) -> Floats | None:
+    """`function(*arrays, out)` over the arrays broadcast together; None as soon as it returns False.
+
+    Broadcast operands are copied a buffer at a time, never in full.
+    """
+    read: list[Literal["readonly", "writeonly", "allocate"]] = ["readonly"]
+    write: list[Literal["readonly", "writeonly", "allocate"]] = ["writeonly", "allocate"]
+    iterator = np.nditer(
+        [*arrays, None],
+        flags=["external_loop", "buffered"],
+        op_flags=[*[read] * len(arrays), write],
+        op_dtypes=[*(array.dtype for array in arrays), np.dtype(np.float64)],
+        order="C",
+        buffersize=_BUFFER,
+    )
+    with iterator:
+        for chunk in iterator:
+            if function(*chunk) is False:
+                return None
+        return np.asarray(iterator.operands[-1])
+
+
+def fill(function: Callable[..., None], *arrays: Floats) -> Floats | float:
+    """`cells` of a function that refuses nothing; scalars in give a float."""
+    result = cells(function, *arrays)
+    assert result is not None
+    return plain(result)
+
+
+def plain(values: Floats) -> Floats | float:
+    """A float for an array without dimensions, the array otherwise."""
+    return values if np.ndim(values) else float(values)

@@ -1,0 +1,269 @@
+"""What a column must hold, and the one error that lists every row that does not.
+
+A `Field` turns a column of any type into its canonical one, with null wherever the value is not what the
+field wants; `Faults` collects those rows over all batches and raises once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+LISTED = 10  # rows that one error names
+
+Convert = Callable[[pl.Expr, pl.DataType], pl.Expr]
+
+_TEXT = (pl.String, pl.Categorical, pl.Enum)
+_INT64_END = 2.0**63
+
+
+@dataclass(frozen=True)
+class Field:
+    """A canonical column. `want` completes "x is …, not"; `convert(column, dtype)` is null elsewhere."""
+
+    name: str
+    want: str
+    convert: Convert
+    aliases: tuple[str, ...] = ()
+
+
+def _is_text(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, _TEXT)
+
+
+def _text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Text but "", or whole numbers, which stay integers here: they become text once rows are counted up."""
+    if _is_text(dtype):
+        column = column.cast(pl.String)
+        return pl.when(column != "").then(column)
+    if dtype.is_integer():
+        return column
+    return _integer(column, dtype)
+
+
+def _number(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Finite Float64."""
+    if _is_text(dtype):
+        column = column.cast(pl.String).str.strip_chars()
+    elif not dtype.is_numeric():
+        return pl.lit(None, dtype=pl.Float64)
+    column = column.cast(pl.Float64, strict=False)
+    return pl.when(column.is_finite()).then(column)
+
+
+def _integer(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Int64, also from "1.6e8" and 128.0; exact for every integer that is written as one."""
+    if dtype.is_integer():
+        return column.cast(pl.Int64, strict=False)
+    number = _number(column, dtype)
+    whole = (number == number.floor()) & (number >= -_INT64_END) & (number < _INT64_END)
+    by_float = pl.when(whole).then(number).cast(pl.Int64, strict=False)
+    if _is_text(dtype):
+        exact = column.cast(pl.String).str.strip_chars().cast(pl.Int64, strict=False)
+        return pl.coalesce(exact, by_float)
+    if dtype.is_decimal():
+        return pl.when(whole).then(column).cast(pl.Int64, strict=False)
+    return by_float
+
+
+def _truth(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Boolean, from true/false in any case or from 0 and 1."""
+    if isinstance(dtype, pl.Boolean):
+        return column
+    if _is_text(dtype):
+        text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+        return (
+            pl.when(text.is_in(["1", "true", "1.0"]))
+            .then(pl.lit(True))
+            .when(text.is_in(["0", "false", "0.0"]))
+            .then(pl.lit(False))
+        )
+    number = _number(column, dtype)
+    return pl.when((number == 0) | (number == 1)).then(number == 1)
+
+
+def _where(convert: Convert, holds: Callable[[pl.Expr], pl.Expr]) -> Convert:
+    def converted(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+        value = convert(column, dtype)
+        return pl.when(holds(value)).then(value)
+
+    return converted
+
+
+_POSITIVE = _where(_number, lambda x: x > 0)
+
+MODEL = Field("model", "text or a whole number", _text)
+TASK = Field("task", "text or a whole number", _text)
+PROBLEM = Field("problem", "text or a whole number", _text, ("problem_id", "question_id"))
+N_PARAMS = Field("n_params", "a finite number above 0", _POSITIVE, ("num_params",))
+N_TOKENS = Field("n_tokens", "a finite number above 0", _POSITIVE, ("train_tokens", "training_tokens"))
+N_SAMPLES = Field(
+    "n_samples", "a whole number of at least 1", _where(_integer, lambda x: x >= 1), ("num_samples",)
+)
+N_CORRECT = Field(
+    "n_correct", "a whole number of at least 0", _where(_integer, lambda x: x >= 0), ("num_correct",)
+)
+CORRECT = Field("correct", "0, 1, true or false", _truth, ("is_correct", "passed"))
+P = Field("p", "a probability in (0, 1]", _where(_number, lambda x: (x > 0) & (x <= 1)), ("probability",))
+LOG_LIKELIHOOD = Field(
+    "log_likelihood", "a finite number of at most 0", _where(_number, lambda x: x <= 0), ("loglikelihood",)
+)
+LOSS = Field("loss", "a finite number above 0", _POSITIVE)
+WEIGHT = Field("weight", "a finite number above 0", _POSITIVE)
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that most resembles `name`, if any does."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def listed(items: Sequence[str]) -> str:
+    """The first ten of `items`, and how many more there are."""
+    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return ", ".join(items[:LISTED]) + more
+
+
+def find_columns(
+    source: str, present: Sequence[str], fields: Sequence[Field], mapping: Mapping[str, str]
+) -> dict[str, str]:
+    """Which column of the source holds each field: canonical name -> source name, for those that are there.
+
+    The caller's `mapping` comes first, then the canonical name, then the field's aliases if exactly one is
+    present. Errors: `ValueError` for a mapping that names an unknown field or an absent column, and for two
+    candidates.
+    """
+    known = {entry.name for entry in fields}
+    for canonical, name in mapping.items():
+        if canonical not in known:
+            hint = nearest(canonical, known)
+            raise ValueError(
+                f"columns: {canonical!r} is no column of such a table; those are {', '.join(sorted(known))}"
+                + (f" (did you mean {hint!r}?)" if hint else "")
+            )
+        if name not in present:
+            hint = nearest(name, present)
+            raise ValueError(
+                f"columns: {source} has no column {name!r} (for {canonical}); it has {listed(present)}"
+                + (f" (did you mean {hint!r}?)" if hint else "")
+            )
+    found: dict[str, str] = {}
+    for entry in fields:
+        if entry.name in mapping:
+            names = [mapping[entry.name]]
+        else:
+            names = (
+                [entry.name] if entry.name in present else [name for name in entry.aliases if name in present]
+            )
+        names += [f"{name}_duplicated_0" for name in names if f"{name}_duplicated_0" in present]
+        if len(names) > 1:
+            raise ValueError(
+                f"{source} has more than one column for {entry.name}: {', '.join(names)}; "
+                f"choose one by columns={{{entry.name!r}: …}}, or rename the others"
+            )
+        if names:
+            found[entry.name] = names[0]
+    return found
+
+
+def missing_columns(source: str, present: Sequence[str], missing: Sequence[str], how: str = "") -> ValueError:
+    """The error for columns that are not there: names those that are, and the nearest of them."""
+    hints = {name: nearest(name, present) for name in missing}
+    mapping = ", ".join(f"{name!r}: {hint or '…'!r}" for name, hint in hints.items())
+    only = present[0] if len(present) == 1 else ""
+    separator = next((mark for mark in (";", "\t", "|", ",") if mark in only), None)
+    return ValueError(
+        f"{source} has no column {' and no column '.join(missing)}; "
+        f"it has {listed(present) or 'no columns at all'}. "
+        f"If it goes by another name, say columns={{{mapping}}}"
+        + (f". {how}" if how else "")
+        + (
+            f". Its fields seem to be separated by {separator!r}: use .csv for ',' and .tsv for tabs"
+            if separator
+            else ""
+        )
+    )
+
+
+@dataclass
+class Faults:
+    """Rows that cannot be used, over all batches of one source."""
+
+    source: str
+    names: Mapping[str, str]
+    skip_blank: bool = False
+    rows: int = 0
+    bad: int = 0
+    blank: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def convert(self, batch: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
+        """`batch` with every field in its canonical type, and `row`, counted from 1 over all batches.
+
+        Rows at fault are noted, and hold null somewhere or c > n. Rows in which every column is null are
+        counted in `blank` and left out if `skip_blank`: so polars reads an empty line of a CSV file.
+        """
+        first = self.rows + 1
+        self.rows += batch.height
+        out = batch.select(
+            *(
+                entry.convert(pl.col(entry.name), batch.schema[entry.name]).alias(entry.name)
+                for entry in fields
+            ),
+            pl.int_range(first, self.rows + 1, dtype=pl.Int64).alias("row"),
+        )
+        faulty = pl.any_horizontal(pl.all().is_null())
+        if "n_correct" in out.columns:
+            faulty = faulty | (pl.col("n_correct") > pl.col("n_samples"))
+        at_fault = out.select(faulty.fill_null(True)).to_series()
+        if not at_fault.any():
+            return out
+        if self.skip_blank:
+            blank = batch.select(pl.all_horizontal(pl.all().is_null())).to_series()
+            self.blank += int(blank.sum())
+            batch, out, at_fault = batch.filter(~blank), out.filter(~blank), at_fault.filter(~blank)
+        self.bad += int(at_fault.sum())
+        for row in at_fault.arg_true().head(LISTED - len(self.lines)).to_list():
+            self.lines.append(self._line(batch.row(row, named=True), out.row(row, named=True), fields))
+        return out
+
+    def _line(self, given: Mapping[str, object], used: Mapping[str, object], fields: Sequence[Field]) -> str:
+        faults = [
+            f"{self.label(entry.name)} is missing"
+            if given[entry.name] is None or given[entry.name] == ""
+            else f"{self.label(entry.name)} is {shown(given[entry.name])}, not {entry.want}"
+            for entry in fields
+            if used[entry.name] is None
+        ]
+        if not faults:
+            faults = [
+                f"{self.label('n_correct')} is {used['n_correct']}, more than "
+                f"{self.label('n_samples')}, which is {used['n_samples']}"
+            ]
+        return f"row {used['row']}: " + "; ".join(faults)
+
+    def label(self, name: str) -> str:
+        """A field's canonical name, and the source's own where that differs."""
+        own = self.names.get(name, name)
+        return name if own == name else f"{name} (column {own!r})"
+
+    def raise_if_any(self, advice: str = "Correct these rows, or take them out") -> None:
+        """Raise the `ValueError` that lists the rows, if there are any."""
+        if not self.bad:
+            return
+        more = f"\n  … and {self.bad - len(self.lines)} more" if self.bad > len(self.lines) else ""
+        raise ValueError(
+            f"{self.bad} of {self.rows} rows of {self.source} cannot be used:\n  "
+            + "\n  ".join(self.lines)
+            + more
+            + f"\nRows are counted from 1, a header not among them. {advice}."
+        )
+
+
+def shown(value: object) -> str:
+    """A value as messages print it: quoted if text, and never longer than a line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}… ({len(text)} characters)"

@@ -1,0 +1,257 @@
+//! Bindings of the fits. Each takes `m` sets of measurements and weights at once, (m, rows), and fits them in parallel.
+
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use rayon::prelude::*;
+use t2fast_core::fit::accuracy::{self, Point};
+use t2fast_core::fit::counts::{Count, Likelihood};
+use t2fast_core::fit::huber::Huber;
+use t2fast_core::fit::power_sum::{self, Data};
+use t2fast_core::fit::{Cancel, Outcome, restarts};
+
+use crate::cancel::cancellable;
+
+type Column<'py> = PyReadonlyArray1<'py, f64>;
+type Rows<'py> = PyReadonlyArray2<'py, f64>;
+
+fn rows(array: &Rows) -> PyResult<Vec<Vec<f64>>> {
+    Ok(array.as_array().outer_iter().map(|row| row.to_vec()).collect())
+}
+
+fn same_length(name: &str, found: usize, expected: usize) -> PyResult<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!("{name} has {found} entries, expected {expected}")))
+}
+
+fn checkpoint_of(checkpoint: &PyReadonlyArray1<i64>, checkpoints: usize) -> PyResult<Vec<usize>> {
+    let bad = || PyValueError::new_err(format!("checkpoint must be in 0..{checkpoints}"));
+    let slice = checkpoint.as_slice()?;
+    slice.iter().map(|&i| usize::try_from(i).ok().filter(|&i| i < checkpoints).ok_or_else(bad)).collect()
+}
+
+fn array_of<const N: usize>(name: &str, values: &[f64]) -> PyResult<[f64; N]> {
+    values
+        .try_into()
+        .map_err(|_| PyValueError::new_err(format!("{name} has {} entries, expected {N}", values.len())))
+}
+
+fn to_dict<'py>(py: Python<'py>, outcomes: &[Outcome]) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    let params: Vec<Vec<f64>> = outcomes.iter().map(|o| o.params.clone()).collect();
+    dict.set_item("params", PyArray2::from_vec2(py, &params)?)?;
+    dict.set_item("objective", PyArray1::from_iter(py, outcomes.iter().map(|o| o.objective)))?;
+    dict.set_item("converged", outcomes.iter().map(|o| o.reason.converged()).collect::<Vec<_>>())?;
+    dict.set_item("reason", outcomes.iter().map(|o| o.reason.describe()).collect::<Vec<_>>())?;
+    dict.set_item("evaluations", outcomes.iter().map(|o| o.evaluations).collect::<Vec<_>>())?;
+    dict.set_item("identified", outcomes.iter().map(|o| o.identified.clone()).collect::<Vec<_>>())?;
+    dict.set_item("on_bound", outcomes.iter().map(|o| o.on_bound.clone()).collect::<Vec<_>>())?;
+    Ok(dict)
+}
+
+/// Fits every set in parallel.
+fn fit_all<'py>(
+    py: Python<'py>,
+    sets: usize,
+    one: impl Fn(usize, &Cancel) -> Option<Outcome> + Sync + Send,
+) -> PyResult<Bound<'py, PyDict>> {
+    let outcomes = cancellable(py, |cancel| {
+        (0..sets).into_par_iter().map(|i| one(i, cancel)).collect::<Option<Vec<_>>>()
+    })?;
+    to_dict(py, &outcomes)
+}
+
+/// Measurements and weights of all sets, checked against each other.
+fn sets(y: &Rows, w: &Rows, expected: usize) -> PyResult<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+    let (y, w) = (rows(y)?, rows(w)?);
+    same_length("w", w.len(), y.len())?;
+    for (y, w) in y.iter().zip(&w) {
+        same_length("y", y.len(), expected)?;
+        same_length("w", w.len(), expected)?;
+    }
+    Ok((y, w))
+}
+
+/// Least squares for y = E + sum of C x^-e over two or three coordinates, by variable projection.
+#[pyfunction]
+#[pyo3(signature = (x, y, w, e_max, start=None))]
+pub fn fit_power_sum<'py>(
+    py: Python<'py>,
+    x: Vec<Column<'py>>,
+    y: Rows<'py>,
+    w: Rows<'py>,
+    e_max: f64,
+    start: Option<Vec<f64>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let x: Vec<Vec<f64>> = x.iter().map(|c| Ok(c.as_slice()?.to_vec())).collect::<PyResult<_>>()?;
+    let length = x.first().map_or(0, Vec::len);
+    for column in &x {
+        same_length("x", column.len(), length)?;
+    }
+    let (y, w) = sets(&y, &w, length)?;
+    match x.len() {
+        2 => {
+            let start = start.map(|s| array_of::<2>("start", &s)).transpose()?;
+            fit_all(py, y.len(), |i, cancel| {
+                power_sum::fit(&Data { x: [&x[0], &x[1]], y: &y[i], w: Some(&w[i]), e_max }, start, cancel)
+            })
+        }
+        3 => {
+            let start = start.map(|s| array_of::<3>("start", &s)).transpose()?;
+            fit_all(py, y.len(), |i, cancel| {
+                let data = Data { x: [&x[0], &x[1], &x[2]], y: &y[i], w: Some(&w[i]), e_max };
+                power_sum::fit(&data, start, cancel)
+            })
+        }
+        other => Err(PyValueError::new_err(format!("x has {other} columns, expected 2 or 3"))),
+    }
+}
+
+/// The loss law from many starts (log E, log A, log B, log G, alpha, beta, gamma); also each start's objective.
+#[pyfunction]
+pub fn fit_loss_restarts<'py>(
+    py: Python<'py>,
+    n: Column<'py>,
+    d: Column<'py>,
+    k: Column<'py>,
+    y: Column<'py>,
+    w: Column<'py>,
+    starts: Rows<'py>,
+) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyArray1<f64>>)> {
+    let x = [n.as_slice()?, d.as_slice()?, k.as_slice()?];
+    let (y, w) = (y.as_slice()?, w.as_slice()?);
+    for column in [x[0], x[1], x[2], w] {
+        same_length("a column", column.len(), y.len())?;
+    }
+    let starts =
+        rows(&starts)?.iter().map(|s| array_of("a start", s)).collect::<PyResult<Vec<[f64; 7]>>>()?;
+    let data = Data { x, y, w: Some(w), e_max: f64::INFINITY };
+    let fit = cancellable(py, |cancel| restarts::fit::<3, 7>(&data, &starts, cancel))?;
+    Ok((to_dict(py, &[fit.best])?, PyArray1::from_vec(py, fit.objectives)))
+}
+
+/// Chinchilla by the Huber loss of log residuals, from starts (log A, log B, log E, alpha, beta); also each start's
+/// objective for the last set.
+#[pyfunction]
+pub fn fit_huber<'py>(
+    py: Python<'py>,
+    n: Column<'py>,
+    d: Column<'py>,
+    loss: Rows<'py>,
+    w: Rows<'py>,
+    delta: f64,
+    starts: Rows<'py>,
+) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyArray1<f64>>)> {
+    let (n, d) = (n.as_slice()?, d.as_slice()?);
+    same_length("d", d.len(), n.len())?;
+    let (loss, w) = sets(&loss, &w, n.len())?;
+    let starts =
+        rows(&starts)?.iter().map(|s| array_of("a start", s)).collect::<PyResult<Vec<[f64; 5]>>>()?;
+    let fits = cancellable(py, |cancel| {
+        (0..loss.len())
+            .into_par_iter()
+            .map(|i| Huber::new(n, d, &loss[i], Some(&w[i]), delta).fit(&starts, cancel))
+            .collect::<Option<Vec<_>>>()
+    })?;
+    let objectives = fits.last().map_or_else(Vec::new, |f| f.objectives.clone());
+    let outcomes: Vec<Outcome> = fits.into_iter().map(|f| f.best).collect();
+    Ok((to_dict(py, &outcomes)?, PyArray1::from_vec(py, objectives)))
+}
+
+fn points(checkpoint: &[usize], k: &[f64], y: &[f64], w: &[f64]) -> Vec<Point> {
+    (0..k.len()).map(|i| Point { checkpoint: checkpoint[i], k: k[i], y: y[i], w: w[i] }).collect()
+}
+
+/// theta0 to theta4 by least squares on pass@k, the losses of the checkpoints being known: (m, checkpoints).
+#[pyfunction]
+#[pyo3(signature = (losses, checkpoint, k, y, w, start=None))]
+pub fn fit_link<'py>(
+    py: Python<'py>,
+    losses: Rows<'py>,
+    checkpoint: PyReadonlyArray1<'py, i64>,
+    k: Column<'py>,
+    y: Rows<'py>,
+    w: Rows<'py>,
+    start: Option<Vec<f64>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let losses = rows(&losses)?;
+    let k = k.as_slice()?;
+    let checkpoint = checkpoint_of(&checkpoint, losses.first().map_or(0, Vec::len))?;
+    same_length("checkpoint", checkpoint.len(), k.len())?;
+    let (y, w) = sets(&y, &w, k.len())?;
+    same_length("losses", losses.len(), y.len())?;
+    let start = start.map(|s| array_of::<5>("start", &s)).transpose()?;
+    fit_all(py, y.len(), |i, cancel| {
+        accuracy::fit_link(&losses[i], &points(&checkpoint, k, &y[i], &w[i]), start, cancel)
+    })
+}
+
+/// The accuracy law in one stage, by least squares on pass@k.
+#[pyfunction]
+#[pyo3(signature = (n, d, checkpoint, k, y, w, start=None))]
+pub fn fit_joint<'py>(
+    py: Python<'py>,
+    n: Column<'py>,
+    d: Column<'py>,
+    checkpoint: PyReadonlyArray1<'py, i64>,
+    k: Column<'py>,
+    y: Rows<'py>,
+    w: Rows<'py>,
+    start: Option<Vec<f64>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (n, d, k) = (n.as_slice()?, d.as_slice()?, k.as_slice()?);
+    same_length("d", d.len(), n.len())?;
+    let checkpoint = checkpoint_of(&checkpoint, n.len())?;
+    same_length("checkpoint", checkpoint.len(), k.len())?;
+    let (y, w) = sets(&y, &w, k.len())?;
+    if let Some(s) = &start {
+        same_length("start", s.len(), 10)?;
+    }
+    fit_all(py, y.len(), |i, cancel| {
+        accuracy::fit_joint(n, d, &points(&checkpoint, k, &y[i], &w[i]), start.as_deref(), cancel)
+    })
+}
+
+/// The counts law by maximum likelihood; `row_w` (m, rows) weights problems, `checkpoint_w` (m, checkpoints) checkpoints.
+#[pyfunction]
+pub fn fit_counts<'py>(
+    py: Python<'py>,
+    n: Column<'py>,
+    d: Column<'py>,
+    checkpoint: PyReadonlyArray1<'py, i64>,
+    samples: Column<'py>,
+    correct: Column<'py>,
+    row_w: Rows<'py>,
+    checkpoint_w: Rows<'py>,
+    starts: Rows<'py>,
+    effect: bool,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (n, d) = (n.as_slice()?, d.as_slice()?);
+    let (samples, correct) = (samples.as_slice()?, correct.as_slice()?);
+    same_length("d", d.len(), n.len())?;
+    same_length("correct", correct.len(), samples.len())?;
+    let checkpoint = checkpoint_of(&checkpoint, n.len())?;
+    same_length("checkpoint", checkpoint.len(), samples.len())?;
+    let (row_w, checkpoint_w, starts) = (rows(&row_w)?, rows(&checkpoint_w)?, rows(&starts)?);
+    same_length("checkpoint_w", checkpoint_w.len(), row_w.len())?;
+    for (r, c) in row_w.iter().zip(&checkpoint_w) {
+        same_length("row_w", r.len(), samples.len())?;
+        same_length("checkpoint_w", c.len(), n.len())?;
+    }
+    for start in &starts {
+        same_length("a start", start.len(), 11)?;
+    }
+    fit_all(py, row_w.len(), |i, cancel| {
+        let row = |j: usize| Count {
+            checkpoint: checkpoint[j],
+            samples: samples[j],
+            correct: correct[j],
+            w: row_w[i][j],
+        };
+        let counts: Vec<Count> = (0..samples.len()).map(row).collect();
+        Likelihood::new(n, d, &counts, &checkpoint_w[i]).fit(&starts, effect, cancel)
+    })
+}

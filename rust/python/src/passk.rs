@@ -1,0 +1,199 @@
+//! pass@k and its relatives over arrays of counts.
+
+use numpy::{PyReadonlyArray1, PyReadwriteArray1, PyReadwriteArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use rayon::prelude::*;
+use t2fast_core::{beta, incomplete_beta, passk, zero_inflated};
+
+/// Cells between two looks at pending signals: a fraction of a second at worst.
+const CHUNK: usize = 1 << 20;
+
+/// Whole numbers of a strided view, or None if one is negative.
+fn whole<'a>(values: impl Iterator<Item = &'a i64>) -> Option<Vec<u64>> {
+    values.map(|&value| u64::try_from(value).ok()).collect()
+}
+
+fn contiguous<E>(_: E) -> PyErr {
+    PyValueError::new_err("out must be a contiguous array")
+}
+
+/// Fill out[i, j] with P(at least m[j] of k[j] samples are correct), given n[i] samples of which c[i] are.
+///
+/// Returns False, with out untouched, unless 1 <= n, 0 <= c <= n and 1 <= k everywhere.
+#[pyfunction]
+pub fn tail_grid<'py>(
+    py: Python<'py>,
+    n: PyReadonlyArray1<'py, i64>,
+    c: PyReadonlyArray1<'py, i64>,
+    k: PyReadonlyArray1<'py, i64>,
+    m: PyReadonlyArray1<'py, i64>,
+    mut out: PyReadwriteArray2<'py, f64>,
+) -> PyResult<bool> {
+    let (n, c) = (whole(n.as_array().iter()), whole(c.as_array().iter()));
+    let (k, m) = (whole(k.as_array().iter()), whole(m.as_array().iter()));
+    let (Some(n), Some(c), Some(k), Some(m)) = (n, c, k, m) else { return Ok(false) };
+    let out = out.as_slice_mut().map_err(contiguous)?;
+    if n.len() != c.len() || k.len() != m.len() || out.len() != n.len() * k.len() {
+        return Err(PyValueError::new_err("n and c, k and m, and out must agree in length"));
+    }
+    if k.contains(&0) || n.iter().zip(&c).any(|(&n, &c)| n == 0 || c > n) {
+        return Ok(false);
+    }
+    let rows = CHUNK / k.len().max(1) + 1;
+    for ((n, c), out) in n.chunks(rows).zip(c.chunks(rows)).zip(out.chunks_mut(rows * k.len().max(1))) {
+        py.detach(|| passk::grid(passk::Counts { n, c }, passk::Tails { k: &k, m: &m }, out));
+        py.check_signals()?;
+    }
+    Ok(true)
+}
+
+/// Fill out[i] with P(at least m[i] of k[i] samples are correct), given n[i] samples of which c[i] are.
+///
+/// Returns False, with out untouched, unless 1 <= n, 0 <= c <= n and 1 <= k everywhere.
+#[pyfunction]
+pub fn tail_cells<'py>(
+    py: Python<'py>,
+    n: PyReadonlyArray1<'py, i64>,
+    c: PyReadonlyArray1<'py, i64>,
+    k: PyReadonlyArray1<'py, i64>,
+    m: PyReadonlyArray1<'py, i64>,
+    mut out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<bool> {
+    let (n, c) = (whole(n.as_array().iter()), whole(c.as_array().iter()));
+    let (k, m) = (whole(k.as_array().iter()), whole(m.as_array().iter()));
+    let (Some(n), Some(c), Some(k), Some(m)) = (n, c, k, m) else { return Ok(false) };
+    let out = out.as_slice_mut().map_err(contiguous)?;
+    if [n.len(), c.len(), k.len(), m.len()] != [out.len(); 4] {
+        return Err(PyValueError::new_err("n, c, k, m and out must agree in length"));
+    }
+    if k.contains(&0) || n.iter().zip(&c).any(|(&n, &c)| n == 0 || c > n) {
+        return Ok(false);
+    }
+    py.detach(|| passk::cells(passk::Counts { n: &n, c: &c }, passk::Tails { k: &k, m: &m }, out));
+    py.check_signals()?;
+    Ok(true)
+}
+
+/// Fill out with function over arrays of its length, `chunk` cells between two looks at pending signals.
+fn fill<'py, const N: usize>(
+    py: Python<'py>,
+    arguments: [PyReadonlyArray1<'py, f64>; N],
+    mut out: PyReadwriteArray1<'py, f64>,
+    chunk: usize,
+    function: impl Fn([f64; N]) -> f64 + Sync,
+) -> PyResult<()> {
+    let out = out.as_slice_mut().map_err(contiguous)?;
+    let views = arguments.each_ref().map(|array| array.as_array());
+    if views.iter().any(|view| view.len() != out.len()) {
+        return Err(PyValueError::new_err("the arrays and out must agree in length"));
+    }
+    for (part, out) in out.chunks_mut(chunk).enumerate() {
+        let cell = |i: usize| function(views.each_ref().map(|view| view[part * chunk + i]));
+        py.detach(|| out.par_iter_mut().with_min_len(16).enumerate().for_each(|(i, out)| *out = cell(i)));
+        py.check_signals()?;
+    }
+    Ok(())
+}
+
+/// Fill out with pass@k of p ~ Beta(a, b).
+#[pyfunction]
+pub fn beta_pass_at_k<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArray1<'py, f64>,
+    b: PyReadonlyArray1<'py, f64>,
+    k: PyReadonlyArray1<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [a, b, k], out, CHUNK, |[a, b, k]| beta::pass_at_k(a, b, k))
+}
+
+/// Fill out with the expected samples until the first success, p ~ Beta(a, b), stopping after k_max.
+#[pyfunction]
+pub fn expected_samples<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArray1<'py, f64>,
+    b: PyReadonlyArray1<'py, f64>,
+    k_max: PyReadonlyArray1<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [a, b, k_max], out, CHUNK, |[a, b, k_max]| beta::expected_samples(a, b, k_max))
+}
+
+/// Fill out with P(all k samples fail) for p = scale·X, X ~ Beta(a, b). Up to milliseconds a cell.
+#[pyfunction]
+pub fn scaled_beta_failure<'py>(
+    py: Python<'py>,
+    a: PyReadonlyArray1<'py, f64>,
+    b: PyReadonlyArray1<'py, f64>,
+    scale: PyReadonlyArray1<'py, f64>,
+    k: PyReadonlyArray1<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [a, b, scale, k], out, 64, |[a, b, scale, k]| beta::scaled_failure(a, b, scale, k))
+}
+
+/// Fill out with the exact variance of the unbiased pass@k of n samples, each correct with probability p.
+#[pyfunction]
+pub fn pass_at_k_variance<'py>(
+    py: Python<'py>,
+    n: PyReadonlyArray1<'py, f64>,
+    p: PyReadonlyArray1<'py, f64>,
+    k: PyReadonlyArray1<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [n, p, k], out, 1024, |[n, p, k]| passk::variance(n as u64, p, k as u64))
+}
+
+/// Fill out with the quantiles of Beta(a, b).
+#[pyfunction]
+pub fn beta_quantile<'py>(
+    py: Python<'py>,
+    probability: PyReadonlyArray1<'py, f64>,
+    a: PyReadonlyArray1<'py, f64>,
+    b: PyReadonlyArray1<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [probability, a, b], out, 1024, |[probability, a, b]| {
+        incomplete_beta::quantile(probability, a, b)
+    })
+}
+
+/// (share, a, b, log-likelihood, converged) of a zero-inflated Beta-binomial.
+type Fitted = (f64, f64, f64, f64, bool);
+
+fn fitted(fit: &zero_inflated::Fit) -> Fitted {
+    (fit.law.share, fit.law.a, fit.law.b, fit.log_likelihood, fit.converged)
+}
+
+/// Maximum-likelihood zero-inflated Beta-binomial of counts, and `draws` fits to resampled clusters of problems.
+///
+/// None unless there is a success; a draw without one is None too.
+#[pyfunction]
+pub fn fit_zero_inflated<'py>(
+    py: Python<'py>,
+    n: PyReadonlyArray1<'py, i64>,
+    c: PyReadonlyArray1<'py, i64>,
+    cluster: PyReadonlyArray1<'py, i64>,
+    seed: u64,
+    draws: u64,
+) -> PyResult<Option<(Fitted, Vec<Option<Fitted>>)>> {
+    let (n, c) = (whole(n.as_array().iter()), whole(c.as_array().iter()));
+    let cluster = whole(cluster.as_array().iter());
+    let (Some(n), Some(c), Some(cluster)) = (n, c, cluster) else {
+        return Err(PyValueError::new_err("n, c and cluster must not be negative"));
+    };
+    let cluster: Vec<usize> = cluster.into_iter().map(|id| id as usize).collect();
+    if n.len() != c.len() || n.len() != cluster.len() || cluster.iter().any(|&id| id >= n.len()) {
+        return Err(PyValueError::new_err("n, c and cluster must agree in length, clusters numbered from 0"));
+    }
+    let Some(best) = py.detach(|| zero_inflated::fit(&n, &c)) else { return Ok(None) };
+    let mut fits = Vec::new();
+    for start in (0..draws).step_by(16) {
+        let part = start..draws.min(start + 16);
+        let part = py.detach(|| zero_inflated::bootstrap(&n, &c, &cluster, &best.law, seed, part));
+        fits.extend(part.iter().map(|fit| fit.as_ref().map(fitted)));
+        py.check_signals()?;
+    }
+    Ok(Some((fitted(&best), fits)))
+}
