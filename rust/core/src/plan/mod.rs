@@ -141,7 +141,13 @@ impl fmt::Display for Error {
                 )
             }
             Self::Parameter { draw, name, value } => {
-                write!(f, "parameter {name} is {value} in draw {draw}: it has to be finite and not negative")
+                let range = match name {
+                    "theta2" => "between 0 and 1",
+                    "E" => "finite",
+                    _ if name.starts_with("theta") => "finite",
+                    _ => "finite and not negative",
+                };
+                write!(f, "parameter {name} is {value} in draw {draw}: it has to be {range}")
             }
             Self::NotFinite { draw } => {
                 write!(
@@ -225,7 +231,10 @@ impl<'a> Problem<'a> {
         for (draw, params) in draws.chunks_exact(names.len()).enumerate() {
             for (&name, &value) in names.iter().zip(params) {
                 let signed = name == "E" || name.starts_with("theta");
-                if !value.is_finite() || (value < 0.0 && !signed) {
+                if !value.is_finite()
+                    || (value < 0.0 && !signed)
+                    || (name == "theta2" && !(0.0..=1.0).contains(&value))
+                {
                     return Err(Error::Parameter { draw, name, value });
                 }
             }
