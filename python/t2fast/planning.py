@@ -29,6 +29,7 @@ import numpy.typing as npt
 import polars as pl
 
 from t2fast import _core
+from t2fast.laws import Law
 from t2fast.plans import (
     BOUNDS,
     Chinchilla,
@@ -37,11 +38,9 @@ from t2fast.plans import (
     Constraints,
     Floats,
     Interval,
-    Law,
     Plan,
     PlanArrays,
     Rule,
-    parameter_row,
 )
 
 __all__ = ["frontier", "plan", "plan_many"]
@@ -93,13 +92,13 @@ def plan(
     inference = _inference_flops(law, inference_flops)
     constraints = _constraints(n_params, n_tokens, integer_k)
     rule = _rule(law, chinchilla)
-    draws = None if law.draws is None else _draws(law, law.draws)
     budgets = np.array([[train], [inference]])
 
-    point = _solve(law, parameter_row(law), budgets, constraints, rule)
+    point = _solve(law, law.vector[None], budgets, constraints, rule)
     ours, theirs = _fields(point), _fields(point.chinchilla)
     cloud = None
-    if draws is not None:
+    if law.draws is not None and len(law.draws):
+        draws = _draws(law, law.draws)
         cloud = _solve(law, draws, budgets, constraints, rule)
         both = (np.concatenate(pair) for pair in zip(_axes(point), _axes(point.chinchilla), strict=True))
         here = _core.law_values(law.name, draws, *both)
@@ -107,15 +106,18 @@ def plan(
         theirs["intervals"] = _intervals(cloud.chinchilla, here[:, 1], level)
 
     other = Chinchilla(**theirs, rule=rule)
-    loss = law.name in {"loss", "chinchilla"}
-    gain = (other.predicted - ours["predicted"]) * (1 if loss else -1)
-    if loss:
-        ratio = math.exp(gain) if law.name == "loss" else None
+    ratio = None
+    if law.metric == "pass@k":
+        gain = ours["predicted"] - other.predicted
+        if other.predicted > 0:
+            ratio = ours["predicted"] / other.predicted
     else:
-        ratio = ours["predicted"] / other.predicted if other.predicted > 0 else None
+        gain = other.predicted - ours["predicted"]
+        if law.name == "loss":
+            ratio = math.exp(gain)
     return Plan(
         **ours,
-        metric="loss" if loss else "pass@k",
+        metric="pass@k" if law.metric == "pass@k" else "loss",
         train_flops=train,
         inference_flops=None if inference_flops is None else inference,
         chinchilla=other,
@@ -157,7 +159,7 @@ def plan_many(
     """
     budgets = _budgets(law, train_flops, inference_flops)
     constraints = _constraints(n_params, n_tokens, integer_k)
-    rows = parameter_row(law) if draws is None else _draws(law, draws)
+    rows = law.vector[None] if draws is None else _draws(law, draws)
     return _solve(law, rows, budgets, constraints, _rule(law, chinchilla), squeeze=draws is None)
 
 
@@ -183,9 +185,9 @@ def frontier(
     budgets = _budgets(law, train_flops, inference_flops)
     constraints = _constraints(n_params, n_tokens, integer_k)
     rule = _rule(law, chinchilla)
-    point = _solve(law, parameter_row(law), budgets, constraints, rule, squeeze=True)
+    point = _solve(law, law.vector[None], budgets, constraints, rule, squeeze=True)
     cloud = None
-    if law.draws is not None:
+    if law.draws is not None and len(law.draws):
         cloud = _solve(law, _draws(law, law.draws), budgets, constraints, rule)
     columns: dict[str, Any] = {"train_flops": budgets[0], "inference_flops": _absent_if_infinite(budgets[1])}
     for prefix, side, draws in (
@@ -270,10 +272,9 @@ def _warnings(
 ) -> Iterator[str]:
     n, d, k = (float(axis[0]) for axis in _axes(point))
     train, inference = budget
-    domain = getattr(law, "domain", None) or {}
     values = {"n_params": ("N", n), "n_tokens": ("D", d), "k": ("k", k)}
     for name, (symbol, value) in values.items():
-        low, high = domain.get(name, (-math.inf, math.inf))
+        low, high = law.domain.get(name, (-math.inf, math.inf))
         if value < low:
             yield f"{symbol} = {value:.3g} is {low / value:.3g}x below the smallest fitted ({low:.3g})"
         elif math.inf > value > high:
@@ -294,8 +295,8 @@ def _warnings(
         yield f"sizes left out because the budgets cannot train them or draw one sample: {listed}"
     # A hundredth less of each resource at the plan must not look better.
     there = np.array([[n, n, n], [d, 0.99 * d, d], [k, k, max(0.99 * k, 1.0)]])
-    value, *less = _core.law_values(law.name, parameter_row(law), *there)[0]
-    sign = 1 if law.name in {"loss", "chinchilla"} else -1
+    value, *less = _core.law_values(law.name, law.vector[None], *there)[0]
+    sign = 1 if law.metric == "loss" else -1
     for resource, with_less in zip(("tokens", "samples"), less, strict=True):
         if sign * (with_less - value) < -1e-9 * abs(value):
             yield f"the law gets worse with more {resource} here, yet the plan spends all of its budgets"
@@ -366,8 +367,7 @@ def _draws(law: Law, draws: npt.ArrayLike) -> Floats:
 
 def _rule(law: Law, chinchilla: Rule | None) -> Rule:
     if chinchilla is None:
-        latent = law.name in {"accuracy", "counts"} and law.params.get("E") == 0
-        return CHINCHILLA_RATIO if latent else "law"
+        return CHINCHILLA_RATIO if law.latent else "law"
     if isinstance(chinchilla, str):
         if chinchilla != "law":
             raise ValueError(f"chinchilla is {chinchilla!r}: give 'law' or a number of tokens per parameter")

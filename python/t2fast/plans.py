@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from t2fast import _core
+from t2fast.laws import Law
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Interval: TypeAlias = tuple[float, float]
@@ -25,23 +26,6 @@ BOUNDS = (
     "the n_tokens maximum",
 )
 """What a choice can sit on, in words, by the code that `ChoiceArrays.bound` holds."""
-
-
-class Law(Protocol):
-    """What a plan needs of a law. Where it has a `domain` (the ranges of n_params, n_tokens and k that it
-    was fitted to), a plan outside it says so."""
-
-    @property
-    def name(self) -> str:
-        """ "loss", "accuracy", "counts" or "chinchilla"."""
-
-    @property
-    def params(self) -> Mapping[str, float]:
-        """Parameters by name."""
-
-    @property
-    def draws(self) -> Floats | None:
-        """Bootstrap draws of the parameters, (draws, parameters), or None."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +153,11 @@ class Plan(Choice):
     law: Law = field(repr=False, compare=False)
     constraints: Constraints = field(repr=False)
 
+    def __str__(self) -> str:
+        from t2fast import report  # above this module; only printing needs it
+
+        return report.text(report.plan_report(self))
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: `n_params`, `n_tokens`, `k`, `tokens_per_param`, `predicted`, `chinchilla` with the
         same inside, and further keys."""
@@ -203,7 +192,7 @@ class Plan(Choice):
         d = np.minimum(self.train_flops / (6 * n), limits.n_tokens[1])
         k = half / n
         k = np.floor(k) if limits.integer_k else k
-        return Profile(n, d, k, _core.law_values(self.law.name, parameter_row(self.law), n, d, k)[0])
+        return Profile(n, d, k, _core.law_values(self.law.name, self.law.vector[None], n, d, k)[0])
 
 
 @dataclass(frozen=True)
@@ -242,16 +231,3 @@ class PlanArrays(ChoiceArrays):
     """The best choices, beside Chinchilla's."""
 
     chinchilla: ChinchillaArrays
-
-
-def parameter_row(law: Law) -> Floats:
-    """The law's parameters as one row, (1, parameters), in the order of the core.
-
-    Raises:
-        ValueError: if one is missing.
-    """
-    names = _core.law_parameters(law.name)
-    missing = [name for name in names if name not in law.params]
-    if missing:
-        raise ValueError(f"the {law.name} law has no parameter {missing[0]!r}: it needs {', '.join(names)}")
-    return np.array([[law.params[name] for name in names]], dtype=np.float64)

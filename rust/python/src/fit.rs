@@ -1,5 +1,8 @@
 //! Bindings of the fits. Each takes `m` sets of measurements and weights at once, (m, rows), and fits them in parallel.
 
+// A column of a table each: a struct would only be taken apart again.
+#![allow(clippy::too_many_arguments)]
+
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

@@ -7,7 +7,7 @@ use crate::beta;
 use crate::laws::{Law, Link, theta};
 
 /// Points of a scan; the laws bend over factors of N far wider than one step.
-const SCAN: usize = 256;
+const SCAN: usize = 128;
 /// Accuracy in ln N.
 const TOLERANCE: f64 = 1e-12;
 
@@ -31,7 +31,7 @@ impl Line<'_> {
         self.log_train - self.log_most_tokens
     }
 
-    /// The local optima of the law in [lo, hi] as (ln N, objective), least objective first found wins ties.
+    /// Visits the local optima of the law in [lo, hi] with (ln N, objective to minimise).
     pub fn optima(&self, lo: f64, hi: f64, mut visit: impl FnMut(f64, f64)) {
         match self.law {
             // Convex, so one optimum.

@@ -12,6 +12,8 @@ use crate::laws::Law;
 use line::Line;
 
 mod line;
+#[cfg(test)]
+mod tests;
 
 /// FLOPs to spend.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +141,13 @@ impl fmt::Display for Error {
                 )
             }
             Self::Parameter { draw, name, value } => {
-                write!(f, "parameter {name} is {value} in draw {draw}: it has to be finite and not negative")
+                let range = match name {
+                    "theta2" => "between 0 and 1",
+                    "E" => "finite",
+                    _ if name.starts_with("theta") => "finite",
+                    _ => "finite and not negative",
+                };
+                write!(f, "parameter {name} is {value} in draw {draw}: it has to be {range}")
             }
             Self::NotFinite { draw } => {
                 write!(
@@ -155,8 +163,16 @@ impl std::error::Error for Error {}
 
 /// The largest z with cost·z <= budget, as computed in floating point.
 fn affordable(budget: f64, cost: f64) -> f64 {
-    let mut z = budget / cost;
-    while cost * z > budget {
+    largest_below(budget / cost, |z| cost * z <= budget)
+}
+
+/// The largest z with `fits`, a few steps of the last bit from a guess.
+fn largest_below(guess: f64, fits: impl Fn(f64) -> bool) -> f64 {
+    let mut z = guess;
+    while z.is_finite() && fits(z.next_up()) {
+        z = z.next_up();
+    }
+    while !fits(z) {
         z = z.next_down();
     }
     z
@@ -177,10 +193,8 @@ impl Limits {
             Sizes::List(sizes) => (sizes.iter().copied().fold(f64::INFINITY, f64::min), f64::INFINITY),
         };
         // Halving is exact; 6 N D is checked in the order in which it is evaluated.
-        let mut by_tokens = budget.train / (6.0 * constraints.tokens.0);
-        while 6.0 * by_tokens * constraints.tokens.0 > budget.train {
-            by_tokens = by_tokens.next_down();
-        }
+        let fewest = constraints.tokens.0;
+        let by_tokens = largest_below(budget.train / (6.0 * fewest), |n| 6.0 * n * fewest <= budget.train);
         let mut limits = Self { least, most: largest, upper: Bound::MostParams };
         for (most, upper) in [(budget.inference / 2.0, Bound::OneSample), (by_tokens, Bound::LeastTokens)] {
             if most < limits.most {
@@ -217,7 +231,10 @@ impl<'a> Problem<'a> {
         for (draw, params) in draws.chunks_exact(names.len()).enumerate() {
             for (&name, &value) in names.iter().zip(params) {
                 let signed = name == "E" || name.starts_with("theta");
-                if !value.is_finite() || (value < 0.0 && !signed) {
+                if !value.is_finite()
+                    || (value < 0.0 && !signed)
+                    || (name == "theta2" && !(0.0..=1.0).contains(&value))
+                {
                     return Err(Error::Parameter { draw, name, value });
                 }
             }
@@ -292,11 +309,15 @@ impl Task<'_> {
         match &self.constraints.sizes {
             Sizes::List(sizes) => self.better(self.feasible(sizes).map(|n| self.choose(n, None))),
             Sizes::Range(..) if self.constraints.whole_k && self.budget.inference.is_finite() => self.whole(),
-            Sizes::Range(..) => {
-                let x = self.line.optimum(self.limits.least.ln(), self.limits.most.ln());
-                self.choose(x.exp(), None)
-            }
+            Sizes::Range(..) => self.choose(self.optimum(&self.line, self.limits.most), None),
         }
+    }
+
+    /// The best N up to `most`, which it is exactly where it ends there.
+    fn optimum(&self, line: &Line, most: f64) -> f64 {
+        let (lo, hi) = (self.limits.least.ln(), most.ln());
+        let x = line.optimum(lo, hi);
+        if x >= hi { most } else { x.exp().min(most) }
     }
 
     /// With whole k: the best real k at any N spends all of the inference budget, so between two neighbouring local
@@ -306,8 +327,9 @@ impl Task<'_> {
         let (lo, hi) = (self.limits.least.ln(), self.limits.most.ln());
         let mut candidates = Vec::with_capacity(4);
         self.line.optima(lo, hi, |x, _| {
-            let k = (self.line.log_inference - x).exp();
-            candidates.extend([k.floor().max(1.0), k.floor().max(1.0) + 1.0]);
+            // A k that is whole but for rounding counts as above it, lest the budget fall an ulp short of it.
+            let k = ((self.line.log_inference - x).exp() * (1.0 - 1e-12)).floor().max(1.0);
+            candidates.extend([k, k + 1.0]);
         });
         candidates.sort_by(f64::total_cmp);
         candidates.dedup();
@@ -315,8 +337,7 @@ impl Task<'_> {
         let feasible = candidates.into_iter().filter(|&k| largest(k) >= self.limits.least);
         self.better(feasible.map(|k| {
             let line = Line { fixed_k: Some(k), ..self.line };
-            let x = line.optimum(lo, largest(k).ln().max(lo));
-            self.choose(x.exp().min(largest(k)), Some(k))
+            self.choose(self.optimum(&line, largest(k)), Some(k))
         }))
     }
 
@@ -389,7 +410,8 @@ impl Task<'_> {
         let listed = matches!(self.constraints.sizes, Sizes::List(_));
         let bound = match () {
             () if !listed && n == most => upper,
-            () if d == self.constraints.tokens.1 => Bound::MostTokens,
+            // At the corner of the line D is the most tokens but for rounding.
+            () if d >= self.constraints.tokens.1 * (1.0 - 1e-12) => Bound::MostTokens,
             () if !listed && n == least => Bound::LeastParams,
             () => Bound::None,
         };

@@ -1,0 +1,149 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const LOSS: [f64; 7] = [1.69, 406.4, 410.7, 2.0, 0.34, 0.28, 0.5];
+const ACCURACY: [f64; 10] = [1.69, 406.4, 410.7, 0.34, 0.28, 3.0, 1.5, 0.9, 1.0, -0.5];
+const FREE: Constraints =
+    Constraints { sizes: Sizes::Range(1.0, f64::INFINITY), tokens: (1.0, f64::INFINITY), whole_k: false };
+
+fn one(law: Law, params: &[f64], budget: Budget, constraints: &Constraints) -> Result<Plan, Error> {
+    let budgets = [budget];
+    Ok(Problem::new(law, params, &budgets, constraints, Rule::Law)?.solve(0..1)?[0])
+}
+
+fn close(a: f64, b: f64, tolerance: f64) {
+    assert!((a - b).abs() <= tolerance * b.abs(), "{a} {b}");
+}
+
+#[test]
+fn loss_law_at_independent_values() {
+    let plan = one(Law::Loss, &LOSS, Budget { train: 2.56e19, inference: 2e9 }, &FREE).unwrap();
+    close(plan.best.n, 51941296.776, 1e-10);
+    close(plan.best.d, 82144015099.7, 1e-10);
+    close(plan.best.k, 19.252503539, 1e-10);
+    close(plan.best.value, 3.47432289269, 1e-11);
+    assert_eq!(plan.best.bound, Bound::None);
+    let plan = one(Law::Loss, &LOSS, Budget { train: 5.88e23, inference: 1.4e11 }, &FREE).unwrap();
+    close(plan.best.n, 881328756.077, 1e-10);
+    close(plan.best.value, 2.33183888687, 1e-11);
+    close(
+        plan.chinchilla.n,
+        ((0.34 * 406.4) / (0.28 * 410.7) * f64::powf(5.88e23 / 6.0, 0.28)).powf(1.0 / 0.62),
+        1e-12,
+    );
+}
+
+#[test]
+fn without_samples_the_loss_law_is_chinchilla() {
+    let mut params = LOSS;
+    params[3] = 0.0;
+    let plan = one(Law::Loss, &params, Budget { train: 2.56e19, inference: 2e9 }, &FREE).unwrap();
+    close(plan.best.n, 3.48512e8, 1e-5);
+    close(plan.best.n, plan.chinchilla.n, 1e-13);
+}
+
+#[test]
+fn missing_terms_end_on_bounds() {
+    let budget = Budget { train: 2.56e19, inference: 2e9 };
+    let without = |zeros: &[usize]| {
+        let mut params = LOSS;
+        zeros.iter().for_each(|&i| params[i] = 0.0);
+        one(Law::Loss, &params, budget, &FREE).unwrap().best
+    };
+    assert_eq!((without(&[1]).n, without(&[1]).bound), (1.0, Bound::LeastParams));
+    assert_eq!((without(&[2, 3]).n, without(&[2, 3]).bound), (1e9, Bound::OneSample));
+    assert!(without(&[1, 2, 3]).value == 1.69);
+}
+
+#[test]
+fn no_room_names_both_sides() {
+    let budget = Budget { train: 2.56e19, inference: 2e9 };
+    let large = Constraints { sizes: Sizes::Range(2e9, 3e9), ..FREE };
+    let error = one(Law::Loss, &LOSS, budget, &large).unwrap_err();
+    assert_eq!(error, Error::Infeasible { budget: 0, least: 2e9, most: 1e9, bound: Bound::OneSample });
+    assert!(error.to_string().contains("2.000x"));
+    let hungry = Constraints { sizes: Sizes::List(vec![1e8, 2e8]), tokens: (1e12, 1e13), whole_k: false };
+    let error = one(Law::Loss, &LOSS, budget, &hungry).unwrap_err();
+    assert!(matches!(error, Error::Infeasible { least: 1e8, bound: Bound::LeastTokens, .. }));
+    let mut params = LOSS;
+    params[4] = -0.1;
+    let error = one(Law::Loss, &params, budget, &FREE).unwrap_err();
+    assert_eq!(error, Error::Parameter { draw: 0, name: "alpha", value: -0.1 });
+}
+
+fn laws() -> impl Strategy<Value = (Law, Vec<f64>)> {
+    let terms = || (0.0..3.0, 0.0..9.0, 0.0..9.0, 0.05..1.0, 0.05..1.0);
+    let loss = (terms(), -2.0..3.0, 0.05..1.5).prop_map(|((e, a, b, alpha, beta), g, gamma)| {
+        (Law::Loss, vec![e, f64::exp(a), f64::exp(b), f64::exp(g), alpha, beta, gamma])
+    });
+    let link = (0.5..5.0, 0.2..4.0, 0.3..1.0, -3.0..3.0, -1.5..1.5);
+    let accuracy = (terms(), link).prop_map(|((e, a, b, alpha, beta), (t0, t1, t2, t3, t4))| {
+        (Law::Accuracy, vec![e, f64::exp(a), f64::exp(b), alpha, beta, t0, t1, t2, t3, t4])
+    });
+    prop_oneof![loss, accuracy]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_point_of_the_line_is_better(
+        (law, params) in laws(),
+        log_train in 38.0..58.0,
+        log_inference in 18.0..30.0,
+        log_most_tokens in 20.0..60.0,
+    ) {
+        let budget = Budget { train: f64::exp(log_train), inference: f64::exp(log_inference) };
+        let most = f64::exp(log_most_tokens);
+        let constraints = Constraints { tokens: (1.0, most), ..FREE };
+        let best = one(law, &params, budget, &constraints).unwrap().best;
+        let sign = if law.maximised() { 1.0 } else { -1.0 };
+        let top = (budget.inference / 2.0).min(budget.train / 6.0);
+        let best_of = |whole: bool, n: f64| {
+            let k = budget.inference / (2.0 * n);
+            let d = (budget.train / (6.0 * n)).min(most);
+            law.value(&params, n, d, if whole { k.floor() } else { k })
+        };
+        for i in 0..=3000 {
+            let n = top.powf(i as f64 / 3000.0).min(top);
+            let other = best_of(false, n);
+            prop_assert!(sign * (best.value - other) >= -1e-13 * other.abs() - 1e-290, "{best:?} {n} {other}");
+        }
+        let whole = one(law, &params, budget, &Constraints { whole_k: true, ..constraints }).unwrap().best;
+        prop_assert!(whole.k >= 1.0 && whole.k.fract() == 0.0);
+        prop_assert!(sign * (whole.value - best.value) <= 1e-13 * best.value.abs() + 1e-290);
+        for k in 1..1000 {
+            let n = budget.inference / (2.0 * f64::from(k));
+            let other = best_of(true, n.min(top));
+            prop_assert!(sign * (whole.value - other) >= -1e-13 * other.abs() - 1e-290, "{whole:?} {n} {other}");
+        }
+    }
+
+    #[test]
+    fn a_single_size_always_has_a_whole_k(n in 1e6..1e9, k in 1_u32..50, law in laws()) {
+        let constraints = Constraints { sizes: Sizes::Range(n, n), whole_k: true, ..FREE };
+        let exact = 2.0 * n * f64::from(k);
+        for inference in [exact.next_down(), exact, exact.next_up()] {
+            let budget = Budget { train: 1e20, inference };
+            if let Ok(plan) = one(law.0, &law.1, budget, &constraints) {
+                prop_assert!(plan.best.k == f64::from(k) || (inference < exact && plan.best.k == f64::from(k - 1)));
+                prop_assert!(plan.best.n == n && 2.0 * n * plan.best.k <= inference);
+            } else {
+                prop_assert!(k == 1 && inference < exact);
+            }
+        }
+    }
+
+    #[test]
+    fn budgets_are_kept_to_the_last_bit(
+        train in 1e17..1e25, inference in 1e8..1e12, most in 1e8..1e14, whole_k: bool, least in 1.0..1e7,
+    ) {
+        let constraints = Constraints { sizes: Sizes::Range(least, 1e10), tokens: (1e6, most), whole_k };
+        let plan = one(Law::Accuracy, &ACCURACY, Budget { train, inference }, &constraints).unwrap();
+        for choice in [plan.best, plan.chinchilla] {
+            prop_assert!(6.0 * choice.n * choice.d <= train && 2.0 * choice.n * choice.k <= inference);
+            prop_assert!(choice.k >= 1.0 && (least..=1e10).contains(&choice.n) && (1e6..=most).contains(&choice.d));
+        }
+    }
+}
