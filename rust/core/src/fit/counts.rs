@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::beta;
 use crate::fit::accuracy::{Checkpoints, JOINT, JOINT_LOWER, JOINT_UPPER};
-use crate::fit::{Cancel, Outcome, cancelled};
+use crate::fit::{Cancel, Outcome};
 use crate::laws::Link;
 use crate::levenberg::{self, Minimum, Model, Stop};
 use crate::linalg::identified;
@@ -172,12 +172,7 @@ impl Likelihood {
         if !effect {
             upper[JOINT] = lower[JOINT];
         }
-        // A cancelled evaluation is worth nothing, which ends the search in a few steps.
-        let model = |x: &[f64; P]| {
-            if cancelled(cancel) { Model { value: f64::NAN, ..Model::zero() } } else { self.model(x, effect) }
-        };
-        let minimum = levenberg::minimise(model, start, &lower, &upper, stop);
-        (!cancelled(cancel)).then_some(minimum)
+        levenberg::minimise(|x| self.model(x, effect), start, &lower, &upper, stop, cancel)
     }
 
     /// Maximises the likelihood from the given laws (ten parameters E … θ4, then σ); with `effect` the checkpoint

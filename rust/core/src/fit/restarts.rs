@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use crate::fit::power_sum::Data;
-use crate::fit::{Cancel, Outcome, cancelled};
+use crate::fit::{Cancel, Outcome};
 use crate::levenberg::{self, Minimum, Model, Stop};
 use crate::linalg::identified;
 
@@ -39,10 +39,7 @@ pub fn fit<const J: usize, const P: usize>(
     let stop = Stop { evaluations: 5000, decrease: 1e-15 };
     let ends: Vec<Minimum<P>> = starts
         .par_iter()
-        .map(|start| {
-            (!cancelled(cancel))
-                .then(|| levenberg::minimise(|x| problem.model(x), *start, &lower, &upper, stop))
-        })
+        .map(|start| levenberg::minimise(|x| problem.model(x), *start, &lower, &upper, stop, cancel))
         .collect::<Option<_>>()?;
     let best = ends.iter().min_by(|a, b| a.value.total_cmp(&b.value))?;
     let params: Vec<f64> =
