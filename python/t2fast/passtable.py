@@ -50,9 +50,7 @@ class PassTable:
             values = np.where(enough, values, np.nan)
         else:
             k = np.asarray(ks, dtype=float) if ks is not None else _powers_of_two(128)
-            with np.errstate(divide="ignore"):
-                log_fail = np.log(-np.expm1(table.log_likelihood))
-            values = -np.expm1(k[None, :] * log_fail[:, None])
+            values = -np.expm1(k[None, :] * _log_complement(table.log_likelihood)[:, None])
         checkpoints = table.checkpoints
         order = np.argsort(table.checkpoint_index, kind="stable")
         return cls(
@@ -104,6 +102,13 @@ class PassTable:
 def resampled_checkpoints(rng: np.random.Generator, draws: int, checkpoints: int) -> Floats:
     """How often each checkpoint is drawn, (draws, checkpoints)."""
     return rng.multinomial(checkpoints, np.full(checkpoints, 1 / checkpoints), size=draws).astype(float)
+
+
+def _log_complement(log_p: Floats) -> Floats:
+    """ln(1 - p) from ln p, without cancellation for p near 0 or near 1."""
+    with np.errstate(divide="ignore"):
+        values = np.where(log_p < -np.log(2), np.log1p(-np.exp(log_p)), np.log(-np.expm1(log_p)))
+    return np.asarray(values)
 
 
 def _powers_of_two(least: int) -> NDArray[np.int64]:
