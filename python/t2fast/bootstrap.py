@@ -37,8 +37,8 @@ class Target:
         again = [measure(w) for w in observed.resampled_problems(rng, _NOISE_DRAWS)]
         noise = np.std(np.where(np.isfinite(again), again, np.nan), axis=0)
         y = measure(None)
-        # Unknown where all problems are alike, but for rounding, and where so few fail that resampling them says
-        # nothing about how many might have.
+        # Unknown where all problems are alike, but for rounding, and where so few fail that resampling them
+        # says nothing about how many might have.
         noise[noise <= 1e-12 * np.abs(y)] = 0.0
         noise[(1 - observed.mean()) * observed.problems_behind() < 1] = 0.0
         return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise)
