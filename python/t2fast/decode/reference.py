@@ -1,7 +1,8 @@
 """The engine's oracle: the same models and the same sampling in plain PyTorch.
 
-No cache, no batch, no kernels: every token is a full forward pass over one sequence. It defines what another back end
-has to reproduce. `reference_files.load` reads Hugging Face folders and GGUF files into it. Needs torch.
+No cache, no batch, no kernels: every token is a full forward pass over one sequence. It defines what
+another back end has to reproduce. `reference_files.load` reads Hugging Face folders and GGUF files into it.
+Needs torch.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Token:
 
 
 class Reference:
-    """A model and its forward pass. Weights carry the names of Hugging Face's Llama, whatever the file called them."""
+    """A model and its forward pass. Weights have the names of Hugging Face's Llama, whatever the family."""
 
     def __init__(self, spec: Spec, weights: Weights, dtype: torch.dtype = torch.float32):
         self.spec = spec
@@ -162,10 +163,10 @@ def choose(
 ) -> Token:
     """Draw one token from `logits` (vocab,).
 
-    Filters run in this order: temperature, top-k, renormalise, top-p (the fewest most probable tokens whose mass
-    reaches `top_p`), min-p (at least `min_p` times the largest probability). Equal logits rank by token id. The token is
-    argmax(logits / T + Gumbel noise) over what is left. Temperature 0 takes the largest logit; its distribution after
-    processing is certainty.
+    Filters run in this order: temperature, top-k, renormalise, top-p (the fewest most probable tokens whose
+    mass reaches `top_p`), min-p (at least `min_p` times the largest probability). Equal logits rank by
+    token id. The token is argmax(logits / T + Gumbel noise) over what is left. Temperature 0 takes the
+    largest logit; its distribution after processing is certainty.
     """
     raw = _log_softmax(logits.astype(np.float64))
     if temperature == 0:

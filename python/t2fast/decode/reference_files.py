@@ -1,6 +1,6 @@
 """Model files for the reference: Hugging Face folders and GGUF, with none of the engine's readers.
 
-Needs torch and safetensors, and the `gguf` package for GGUF files.
+Needs torch, safetensors, tokenizers and gguf.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import gguf
 import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
 
 from t2fast.decode.reference import Reference, Spec, Weights
 
@@ -33,7 +36,8 @@ def _inv_freq(rope: dict[str, Any], rotary_dim: int, trained: int) -> tuple[torc
     if kind == "linear":
         return inv / factor, 1.0
     if kind == "llama3":
-        # Long waves are slowed by `factor`, short ones kept, those between blended by their turns over the old context.
+        # Long waves are slowed by `factor`, short ones kept, those between blended by their turns over the
+        # context of the first training.
         low, high = float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
         turns = trained * inv / (2 * math.pi)
         kept = ((turns - low) / (high - low)).clamp(0, 1)
@@ -52,8 +56,6 @@ def _inv_freq(rope: dict[str, Any], rotary_dim: int, trained: int) -> tuple[torc
 
 
 def _load_folder(folder: Path) -> tuple[Spec, Weights]:
-    from safetensors.torch import load_file
-
     config = json.loads((folder / "config.json").read_text())
     weights: Weights = {}
     for shard in sorted(folder.glob("*.safetensors")):
@@ -64,7 +66,7 @@ def _load_folder(folder: Path) -> tuple[Spec, Weights]:
     if kind == "gpt_neox":
         return _gpt_neox(config, weights)
     if kind in ("openlm", "open_lm"):
-        return _open_lm(config, weights)
+        return _open_lm(config, weights, _tokens(folder))
     raise ValueError(f"{folder}: architecture {kind!r} is not supported")
 
 
@@ -99,6 +101,12 @@ def _llama(config: dict[str, Any], weights: Weights) -> tuple[Spec, Weights]:
     return spec, weights
 
 
+def _renamed(name: str, pairs: dict[str, str]) -> str:
+    for theirs, ours in pairs.items():
+        name = name.replace(theirs, ours)
+    return name
+
+
 _NEOX_NAMES = {
     "embed_in": "embed_tokens",
     "final_layer_norm": "norm",
@@ -131,16 +139,14 @@ def _gpt_neox(config: dict[str, Any], weights: Weights) -> tuple[Spec, Weights]:
         gelu="none" if config["hidden_act"] == "gelu" else "tanh",
     )
     named: Weights = {}
-    for name, w in weights.items():
-        name = name.removeprefix("gpt_neox.")
+    for full_name, w in weights.items():
+        name = _renamed(full_name.removeprefix("gpt_neox."), _NEOX_NAMES)
         if ".query_key_value." in name:  # rows: head, then (query, key, value), then coordinate
             for part_name, rows in zip("qkv", w.unflatten(0, (heads, 3, head_dim)).unbind(1), strict=True):
                 to = name.replace("attention.query_key_value", f"self_attn.{part_name}_proj")
                 named[to] = rows.flatten(0, 1)
-            continue
-        for ours, theirs in _NEOX_NAMES.items():
-            name = name.replace(ours, theirs)
-        named[name] = w
+        else:
+            named[name] = w
     return spec, named
 
 
@@ -160,31 +166,38 @@ _OPEN_LM_SPLIT = {
 }
 
 
-def _open_lm(config: dict[str, Any], weights: Weights) -> tuple[Spec, Weights]:
+def _tokens(folder: Path) -> int | None:
+    """Number of tokens in the folder's tokenizer, if there is one; output rows beyond are padding."""
+    file = folder / "tokenizer.json"
+    return Tokenizer.from_file(str(file)).get_vocab_size() if file.is_file() else None
+
+
+def _open_lm(config: dict[str, Any], weights: Weights, tokens: int | None) -> tuple[Spec, Weights]:
     config = {**config, **(config.get("params_args_dict") or {})}
-    heads, head_dim = config["n_heads"], config["dim"] // config["n_heads"]
+    width = config.get("hidden_dim") or config["dim"]
+    heads, head_dim = config["n_heads"], width // config["n_heads"]
     inv_freq, _ = _inv_freq({}, head_dim, config["seq_len"])
     spec = Spec(
         layers=config["n_layers"],
         heads=heads,
         kv_heads=heads,
         head_dim=head_dim,
-        vocab=config["vocab_size"],
+        vocab=tokens or config["vocab_size"],
         eps=config.get("norm_eps", 1e-5),
         rotary_dim=head_dim,
         inv_freq=inv_freq,
         layer_norm="rms" not in config.get("model_norm", "gain_only_layer_norm"),
     )
     named: Weights = {}
-    for name, w in weights.items():
-        name = name.removeprefix("model.")
+    for full_name, w in weights.items():
+        name = _renamed(full_name.removeprefix("model."), _OPEN_LM_NAMES)
         for fused, parts in _OPEN_LM_SPLIT.items():
             if fused in name:
-                named |= {name.replace(fused, to): rows for to, rows in zip(parts, w.chunk(len(parts)), strict=True)}
+                named |= {
+                    name.replace(fused, to): rows for to, rows in zip(parts, w.chunk(len(parts)), strict=True)
+                }
                 break
         else:
-            for ours, theirs in _OPEN_LM_NAMES.items():
-                name = name.replace(ours, theirs)
             named[name] = w
     if config.get("weight_tying"):
         named.pop("lm_head.weight", None)
@@ -212,14 +225,10 @@ _GGUF_NAMES = {
 
 
 def _load_gguf(path: Path) -> tuple[Spec, Weights]:
-    import gguf
-
     reader = gguf.GGUFReader(path)
     weights: Weights = {}
     for tensor in reader.tensors:
-        name = tensor.name
-        for ours, theirs in _GGUF_NAMES.items():
-            name = name.replace(ours, theirs)
+        name = _renamed(tensor.name, _GGUF_NAMES)
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         weights[name] = torch.from_numpy(values.reshape(tuple(reversed(tensor.shape.tolist()))).copy())
         if ".self_attn.qkv." in name:

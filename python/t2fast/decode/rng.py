@@ -1,7 +1,7 @@
 """Counter-based random numbers: what makes sample i of a problem the same whatever else is drawn.
 
-Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") in numpy, and the key of a problem.
-The engine has its own in Rust; this one is the reference and the definition for other back ends.
+Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") in numpy, and the key of a
+problem. The engine has its own in Rust; this one is the reference and the definition for other back ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TOKEN_NOISE = 0
 
 
 def hash64(seed: int, problem: object) -> int:
-    """The Philox key of a problem: the first 8 bytes, little endian, of BLAKE2b-64 of ``"{seed}:{problem}"``."""
+    """The Philox key of a problem: BLAKE2b with 8 bytes of ``"{seed}:{problem}"``, read little endian."""
     digest = hashlib.blake2b(f"{seed}:{problem}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
@@ -43,9 +43,9 @@ def philox(key: int, counter: NDArray[np.uint32]) -> NDArray[np.uint32]:
 def gumbel(key: int, sample: int, position: int, vocab: int) -> NDArray[np.float32]:
     """Standard Gumbel noise for every token id at one position of one sample.
 
-    Token t takes lane ``t & 3`` of counter ``(t >> 2, position, sample, tag)``; with u = (x + ½)·2⁻³² its noise is
-    g = −log(−log1p(−u)), in float64 and rounded to float32. ``argmax(logits / T + g)`` is then a draw from
-    softmax(logits / T) (the Gumbel-max trick).
+    Token t takes lane ``t & 3`` of counter ``(t >> 2, position, sample, tag)``; with u = (x + ½)·2⁻³² its
+    noise is g = −log(−log1p(−u)), in float64 and rounded to float32. ``argmax(logits / T + g)`` is then a
+    draw from softmax(logits / T) (the Gumbel-max trick).
     """
     blocks = (vocab + 3) // 4
     counter = np.zeros((blocks, 4), dtype=np.uint32)

