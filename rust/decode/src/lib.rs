@@ -2,5 +2,16 @@
 //!
 //! Files are read by `gguf`, `safetensors` and `load` into one [`model::Model`]; nothing here knows a task or Python.
 
+pub mod dequant;
+mod error;
+mod families;
+pub mod gguf;
+pub mod load;
 pub mod model;
+mod rope;
+pub mod safetensors;
+mod settings;
 pub mod tensor;
+mod weights;
+
+pub use weights::Weights;
