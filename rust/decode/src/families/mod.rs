@@ -340,7 +340,13 @@ fn rope_section(config: &Settings) -> Result<Option<Settings>, LoadError> {
 }
 
 fn embedding_rows(weights: &Weights, name: &str) -> Result<usize, LoadError> {
-    Ok(weights.shape(name)?[0])
+    let shape = weights.shape(name)?;
+    shape.first().copied().filter(|&rows| rows > 0).ok_or_else(|| {
+        LoadError::malformed(
+            weights.path(),
+            format!("tensor {name:?} has shape {shape:?}, not tokens by width"),
+        )
+    })
 }
 
 /// RoPE of a GGUF file: keys `rope.*`, and Llama 3's divisors in a tensor of their own.

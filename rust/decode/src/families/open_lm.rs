@@ -31,7 +31,6 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
     let width = config.dimension(either("hidden_dim", "dim"))?;
     let heads = config.dimension("n_heads")?;
     let head_dim = super::per_head(config, width, heads)?;
-    let rows = config.dimension("vocab_size")?;
     if config.size("moe_freq")?.is_some_and(|n| n > 0) {
         return Err(config.unsupported("OpenLM with experts (moe_freq) is not supported".into()));
     }
@@ -39,6 +38,7 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
         .into_iter()
         .find(|prefix| weights.contains(&format!("{prefix}tok_embeddings.weight")))
         .unwrap_or("");
+    let rows = super::embedding_rows(weights, &format!("{prefix}tok_embeddings.weight"))?;
     let (norm, norms) = norm_kind(config, either("model_norm", "norm_type"), weights, prefix)?;
     let (feed_forward, down, hidden, activation) = match config.text("ffn_type")?.unwrap_or("swiglu") {
         "swiglu" | "swiglu_torch" => (
@@ -65,7 +65,7 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
     };
     let model = Config {
         hidden,
-        vocab: real_vocabulary(folder, rows)?,
+        vocab: real_vocabulary(folder, config.dimension("vocab_size")?, rows)?,
         max_positions: config.dimension("seq_len")?,
         norm,
         norm_eps: rope::positive(config, "norm_eps")?.unwrap_or(1e-5) as f32,
@@ -130,10 +130,16 @@ fn norm_kind(
 }
 
 /// How many of the output rows are tokens: what `tokenizer.json` beside the weights says, or OpenLM's own padding.
-fn real_vocabulary(folder: &Path, rows: usize) -> Result<usize, LoadError> {
+fn real_vocabulary(folder: &Path, size: usize, rows: usize) -> Result<usize, LoadError> {
+    if size > rows {
+        return Err(LoadError::malformed(
+            folder,
+            format!("vocab_size is {size}, the embedding has {rows} rows"),
+        ));
+    }
     let path = folder.join("tokenizer.json");
     if !path.exists() {
-        return Ok(if rows == PADDED_VOCABULARY.0 { PADDED_VOCABULARY.1 } else { rows });
+        return Ok(if size == PADDED_VOCABULARY.0 { PADDED_VOCABULARY.1 } else { size });
     }
     let tokenizer = read_json(&path, TOKENIZER_LIMIT)?;
     let vocabulary = tokenizer["model"]["vocab"].as_object();
@@ -142,9 +148,9 @@ fn real_vocabulary(folder: &Path, rows: usize) -> Result<usize, LoadError> {
     let added = added.into_iter().flatten().filter_map(|token| token["id"].as_u64());
     match ids.chain(added).max() {
         None => Err(LoadError::malformed(&path, "holds no vocabulary")),
-        Some(id) if id >= rows as u64 => Err(LoadError::malformed(
+        Some(id) if id >= size as u64 => Err(LoadError::malformed(
             &path,
-            format!("token {id} has no row among the {rows} of the embedding"),
+            format!("token {id} is outside the model's vocabulary of {size}"),
         )),
         Some(id) => Ok(id as usize + 1),
     }
