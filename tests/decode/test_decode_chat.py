@@ -6,9 +6,8 @@ import json
 
 import pytest
 import transformers
-from test_decode_text import byte_level
-
 from t2fast.decode import chat
+from test_decode_text import byte_level
 
 TEMPLATE = """{%- if messages[0].role == 'system' %}
     {{- bos_token + messages[0].content | trim }}

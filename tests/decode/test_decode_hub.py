@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
 from t2fast.decode.hub import resolve
 
 pytest.importorskip("huggingface_hub", reason="needs the decode-test extra (huggingface_hub)")

@@ -7,11 +7,10 @@ import copy
 import decode_models as models
 import numpy as np
 import pytest
+import t2fast.decode
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-
-import t2fast.decode
 from t2fast import _core
 from t2fast.decode import reference_files
 
@@ -33,8 +32,7 @@ def peer_logits(peer, tokens: list[int]) -> np.ndarray:
 def available(kernel: str, path) -> bool:
     try:
         _core.DecodeEngine(str(path), kernel=kernel)
-    except ValueError as error:
-        assert kernel in str(error)
+    except ValueError:  # its message is tested with the other errors
         return False
     return True
 
@@ -98,7 +96,9 @@ def open_lm_logits(path, tokens: list[int]) -> torch.Tensor:
     x = w["tok_embeddings.weight"][tokens]
     for i in range(2):
         at = f"layers.{i}"
-        q, k, v = (norm(f"{at}.attention_norm.weight", x) @ w[f"{at}.attention.in_proj.weight"].T).chunk(3, -1)
+        q, k, v = (norm(f"{at}.attention_norm.weight", x) @ w[f"{at}.attention.in_proj.weight"].T).chunk(
+            3, -1
+        )
         q, k = norm(f"{at}.attention.q_norm.weight", q), norm(f"{at}.attention.k_norm.weight", k)
         v = v.view(len(tokens), heads, d).transpose(0, 1)
         mixed = F.scaled_dot_product_attention(rotate(q), rotate(k), v, is_causal=True)

@@ -1,4 +1,4 @@
-"""Tokenizers: from GGUF against the tokenizers they were written from, sentencepiece's own, and transformers'."""
+"""Tokenizers from GGUF and from folders against their makers', sentencepiece and transformers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import tokenizers
 import transformers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import decoders, normalizers, pre_tokenizers, trainers
-
 from t2fast import _core
 from t2fast.decode import text
+from tokenizers import decoders, normalizers, pre_tokenizers, trainers
 
 TEXTS = [
     "",
@@ -26,7 +25,12 @@ TEXTS = [
     "<|im_start|>user\nhi<|im_end|>",
     "x" * 300 + " " * 50 + "1" * 30,
 ]
-CORPUS = [*TEXTS, "the cat sat on the mat 1234 times", "It's 12 o'clock; we'll go. " * 5, "été naïve " * 5] * 3
+CORPUS = [
+    *TEXTS,
+    "the cat sat on the mat 1234 times",
+    "It's 12 o'clock; we'll go. " * 5,
+    "été naïve " * 5,
+] * 3
 PRE_TOKENIZERS = {
     "gpt-2": (None, pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "olmo": (normalizers.NFC(), pre_tokenizers.ByteLevel(add_prefix_space=False)),
@@ -64,7 +68,8 @@ def byte_level(name: str) -> tuple[tokenizers.Tokenizer, dict]:
 
 
 BYTE_LEVEL = {
-    name: (*pair, text.from_gguf(pair[1])) for name, pair in ((name, byte_level(name)) for name in PRE_TOKENIZERS)
+    name: (*pair, text.from_gguf(pair[1]))
+    for name, pair in ((name, byte_level(name)) for name in PRE_TOKENIZERS)
 }
 
 
@@ -82,7 +87,7 @@ def test_byte_level_vocabulary_from_gguf(name, string):
 
 @pytest.fixture(scope="module")
 def sentencepiece_model(tmp_path_factory):
-    """A small SentencePiece BPE with byte fallback, by its own trainer, and the same as GGUF would hold it."""
+    """A small SentencePiece BPE with byte fallback by its own trainer, and what GGUF would hold."""
     spm = pytest.importorskip("sentencepiece", reason="needs the decode-test extra (sentencepiece)")
     folder = tmp_path_factory.mktemp("spm")
     corpus = folder / "corpus.txt"
@@ -100,7 +105,9 @@ def sentencepiece_model(tmp_path_factory):
     )
     made = spm.SentencePieceProcessor(model_file=str(folder / "m.model"))
     ids = range(made.get_piece_size())
-    kinds = [6 if made.is_byte(i) else 3 if made.is_control(i) else 2 if made.is_unknown(i) else 1 for i in ids]
+    kinds = [
+        6 if made.is_byte(i) else 3 if made.is_control(i) else 2 if made.is_unknown(i) else 1 for i in ids
+    ]
     return made, {
         "tokenizer.ggml.model": "llama",
         "tokenizer.ggml.tokens": [made.id_to_piece(i) for i in ids],
@@ -127,8 +134,8 @@ def test_sentencepiece_vocabulary_from_gguf(sentencepiece_model, string):
 @pytest.fixture(scope="module")
 def smollm2_pair(smollm2):
     theirs = transformers.AutoTokenizer.from_pretrained(smollm2.parent, gguf_file=smollm2.name)
-    # transformers reads the vocabulary of a GGUF file but not its pre-tokenizer's name, `smollm`: in the model's
-    # own tokenizer.json that is digits one by one.
+    # transformers reads a GGUF file's vocabulary but not its pre-tokenizer's name, `smollm`: in the model's own
+    # tokenizer.json that is digits one by one.
     theirs.backend_tokenizer.pre_tokenizer = PRE_TOKENIZERS["smollm"][1]
     return text.load(smollm2), theirs
 
@@ -178,7 +185,7 @@ def test_what_is_not_supported_is_named(tmp_path):
         text.from_gguf(metadata)
     with pytest.raises(ValueError, match="'t5' is not supported"):
         text.from_gguf({"tokenizer.ggml.model": "t5"})
-    with pytest.raises(ValueError, match="no tokenizer.json"):
+    with pytest.raises(ValueError, match=r"no tokenizer\.json"):
         text.load(tmp_path)
 
 
@@ -188,6 +195,8 @@ def test_metadata_are_those_of_the_gguf_package(smollm2):
     keys = {key for key in reader.fields if not key.startswith("GGUF.")}
     assert keys <= set(found)
     for key in keys:
-        assert found[key] == pytest.approx(reader.fields[key].contents()) if "eps" in key else (
-            found[key] == reader.fields[key].contents()
+        assert (
+            found[key] == pytest.approx(reader.fields[key].contents())
+            if "eps" in key
+            else (found[key] == reader.fields[key].contents())
         )
