@@ -74,7 +74,7 @@ def _is_messages(value: Any) -> bool:
 
 
 def _problem(position: int, item: Any) -> Problem:
-    """The problem at ``position``: ``(id, prompt)``, or a prompt (of which a tuple of two tokens is one, too)."""
+    """The problem at ``position``: ``(id, prompt)``, or a prompt (a tuple of two tokens is one, too)."""
     if isinstance(item, tuple) and len(item) == 2 and not isinstance(item[1], int | np.integer | Mapping):
         return Problem(_id(item[0]), item[1])
     return Problem(position, item)
