@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::aligned::Plain;
-use crate::engine::{Error, Finish, Observer, Request, Sample, invalid};
+use crate::engine::{Drawn, Error, Finish, Observer, Request, Sample, invalid};
 use crate::kernels::draw::Noise;
 use crate::kernels::simd::Arith;
 use crate::prefill::{check_tokens, checked, prefill_last};
@@ -39,7 +39,7 @@ pub(crate) fn sample<A: Arith>(
     core: &mut Core<A>,
     request: &Request,
     observer: &mut dyn Observer,
-) -> Result<Vec<Sample>, Error>
+) -> Result<Drawn, Error>
 where
     A::X: Plain,
 {
@@ -58,15 +58,16 @@ where
         used: vec![false; rows],
         done: Vec::with_capacity(total),
     };
-    loop {
-        batch.admit(core, &mut slots, observer)?;
-        if batch.active.is_empty() {
-            break;
+    let interrupted = match batch.run(core, &mut slots, observer) {
+        Ok(()) => false,
+        Err(Error::Interrupted) => {
+            batch.abandon();
+            true
         }
-        batch.step(core, &mut slots, observer)?;
-    }
+        Err(error) => return Err(error),
+    };
     batch.done.sort_by_key(|s| (s.problem, s.sample));
-    Ok(batch.done)
+    Ok(Drawn { samples: batch.done, interrupted })
 }
 
 fn check<A: Arith>(core: &Core<A>, request: &Request) -> Result<Vec<Vec<u32>>, Error>
@@ -74,7 +75,7 @@ where
     A::X: Plain,
 {
     let Request { prompts, keys, k, stop, token_bytes, .. } = request;
-    let config = &core.weights.config;
+    let config = &core.network.config;
     if keys.len() != prompts.len() || k.len() != prompts.len() {
         return invalid(format!(
             "{} prompts but {} keys and {} values of k",
@@ -128,6 +129,40 @@ struct Batch<'r, X: Plain> {
 }
 
 impl<X: Plain + Default> Batch<'_, X> {
+    fn run<A: Arith<X = X>>(
+        &mut self,
+        core: &mut Core<A>,
+        slots: &mut Slots<X>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        loop {
+            self.admit(core, slots, observer)?;
+            if self.active.is_empty() {
+                return Ok(());
+            }
+            self.step(core, slots, observer)?;
+        }
+    }
+
+    /// Cancels everything that has not ended.
+    fn abandon(&mut self) {
+        self.done.extend(self.active.drain(..).map(|active| active.sample));
+        let started: Vec<(usize, usize)> = self.live.iter().map(|l| (l.problem, l.started)).collect();
+        for (problem, started) in started {
+            self.cancel_from(problem, started);
+        }
+        for problem in self.next_problem..self.prompts.len() {
+            self.cancel_from(problem, 0);
+        }
+    }
+
+    /// Reports the samples of a problem from the `started`-th on as cancelled before their first token.
+    fn cancel_from(&mut self, problem: usize, started: usize) {
+        for i in started..self.request.k[problem] {
+            self.done.push(Sample::empty(problem, self.request.first_sample + i as u32));
+        }
+    }
+
     /// Starts samples until the rows are full or none is left.
     fn admit<A: Arith<X = X>>(
         &mut self,
@@ -184,18 +219,7 @@ impl<X: Plain + Default> Batch<'_, X> {
             if std::mem::replace(&mut self.used[slot], true) {
                 slots.clear(slot);
             }
-            self.active.push(Active {
-                slot,
-                sample: Sample {
-                    problem,
-                    sample: noise.sample,
-                    tokens: Vec::new(),
-                    logprobs: Vec::new(),
-                    processed: Vec::new(),
-                    finish: Finish::Cancelled,
-                },
-                tail: Vec::new(),
-            });
+            self.active.push(Active { slot, sample: Sample::empty(problem, noise.sample), tail: Vec::new() });
         }
         self.take(from, &choices, observer)
     }
@@ -283,19 +307,13 @@ impl<X: Plain + Default> Batch<'_, X> {
             self.done.push(active.sample);
         }
         self.active = kept;
+        let mut stopped = Vec::new();
         for live in self.live.iter_mut().filter(|l| l.cancelled) {
-            let k = self.request.k[live.problem];
-            for i in live.started..k {
-                self.done.push(Sample {
-                    problem: live.problem,
-                    sample: self.request.first_sample + i as u32,
-                    tokens: Vec::new(),
-                    logprobs: Vec::new(),
-                    processed: Vec::new(),
-                    finish: Finish::Cancelled,
-                });
-            }
-            live.started = k;
+            stopped.push((live.problem, live.started));
+            live.started = self.request.k[live.problem];
+        }
+        for (problem, started) in stopped {
+            self.cancel_from(problem, started);
         }
     }
 }

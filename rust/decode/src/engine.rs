@@ -7,10 +7,10 @@ use crate::kernels::Kernel;
 use crate::kernels::portable::Portable;
 use crate::kernels::simd::Arith;
 use crate::model::{Config, Model};
+use crate::network::Network;
 use crate::pool::Pool;
 use crate::sampling::Sampling;
 use crate::step::Core;
-use crate::weights::Weights;
 
 /// Arithmetic of the matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,29 @@ pub struct Sample {
     pub finish: Finish,
 }
 
+impl Sample {
+    /// A sample without tokens, cancelled unless it goes on.
+    pub(crate) fn empty(problem: usize, sample: u32) -> Sample {
+        Sample {
+            problem,
+            sample,
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+            processed: Vec::new(),
+            finish: Finish::Cancelled,
+        }
+    }
+}
+
+/// What a call drew.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// All samples asked for, ordered by problem and sample.
+    pub samples: Vec<Sample>,
+    /// Whether the observer interrupted the call; what had not ended is then cancelled.
+    pub interrupted: bool,
+}
+
 /// Who watches a call.
 pub trait Observer {
     /// A sample ended; true stops its problem's others.
@@ -136,7 +159,7 @@ pub(crate) trait Decoder: Send {
     fn config(&self) -> &Config;
     fn threads(&self) -> usize;
     fn weight_bytes(&self) -> usize;
-    fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Vec<Sample>, Error>;
+    fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Drawn, Error>;
     fn score(
         &mut self,
         prompts: &[Vec<u32>],
@@ -192,8 +215,8 @@ impl Engine {
         let pool =
             Pool::new(threads).map_err(|e| Error::Invalid(format!("cannot start {threads} threads: {e}")))?;
         let n_params = model.n_params;
-        let weights = Weights::new(model, precision == Precision::Bfloat16, &pool).map_err(Error::Invalid)?;
-        Ok(Engine { decoder: decoder(kernel, weights, pool)?, n_params, precision, kernel })
+        let network = Network::new(model, precision == Precision::Bfloat16, &pool).map_err(Error::Invalid)?;
+        Ok(Engine { decoder: decoder(kernel, network, pool)?, n_params, precision, kernel })
     }
 
     /// The model's configuration.
@@ -221,13 +244,13 @@ impl Engine {
         self.decoder.threads()
     }
 
-    /// Bytes of the packed weights.
+    /// Bytes of the packed network.
     pub fn weight_bytes(&self) -> usize {
         self.decoder.weight_bytes()
     }
 
     /// Draws samples, ordered by problem and sample.
-    pub fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Vec<Sample>, Error> {
+    pub fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Drawn, Error> {
         self.decoder.sample(request, observer)
     }
 
@@ -247,30 +270,30 @@ impl Engine {
     }
 }
 
-fn decoder(kernel: Kernel, weights: Weights, pool: Pool) -> Result<Box<dyn Decoder>, Error> {
+fn decoder(kernel: Kernel, network: Network, pool: Pool) -> Result<Box<dyn Decoder>, Error> {
     #[cfg(target_arch = "x86_64")]
     {
         use crate::kernels::{avx2::Avx2, avx512::Avx512, avx512_bf16::Avx512Bf16};
         let found: Option<Box<dyn Decoder>> = match kernel {
-            Kernel::Avx512Bf16 => Avx512Bf16::new().map(|a| boxed(a, weights, pool)),
-            Kernel::Avx512 => Avx512::new().map(|a| boxed(a, weights, pool)),
-            Kernel::Avx2 => Avx2::new().map(|a| boxed(a, weights, pool)),
-            Kernel::Portable => Some(boxed(Portable, weights, pool)),
+            Kernel::Avx512Bf16 => Avx512Bf16::new().map(|a| boxed(a, network, pool)),
+            Kernel::Avx512 => Avx512::new().map(|a| boxed(a, network, pool)),
+            Kernel::Avx2 => Avx2::new().map(|a| boxed(a, network, pool)),
+            Kernel::Portable => Some(boxed(Portable, network, pool)),
         };
         found.ok_or_else(|| Error::Invalid(format!("kernel {} is not available", kernel.name())))
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
         let _ = kernel;
-        Ok(boxed(Portable, weights, pool))
+        Ok(boxed(Portable, network, pool))
     }
 }
 
-fn boxed<A: Arith>(a: A, weights: Weights, pool: Pool) -> Box<dyn Decoder>
+fn boxed<A: Arith>(a: A, network: Network, pool: Pool) -> Box<dyn Decoder>
 where
     A::X: Plain,
 {
-    Box::new(Core::new(a, weights, pool))
+    Box::new(Core::new(a, network, pool))
 }
 
 impl<A: Arith> Decoder for Core<A>
@@ -278,15 +301,15 @@ where
     A::X: Plain,
 {
     fn config(&self) -> &Config {
-        &self.weights.config
+        &self.network.config
     }
     fn threads(&self) -> usize {
         self.pool.threads()
     }
     fn weight_bytes(&self) -> usize {
-        self.weights.bytes()
+        self.network.bytes()
     }
-    fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Vec<Sample>, Error> {
+    fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Drawn, Error> {
         crate::batch::sample(self, request, observer)
     }
     fn score(

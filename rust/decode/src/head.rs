@@ -109,13 +109,13 @@ where
     /// The head over rows `picked` of the residual stream; fills `partials` row by row, or `store` with whole logits.
     fn head(&mut self, picked: &[usize], wants: Option<&[Want]>, store: Option<Shared<'_, f32>>) -> usize {
         let (n, stride) = (picked.len(), self.stride());
-        let vocab = self.weights.config.vocab;
+        let vocab = self.network.config.vocab;
         let tiles = vocab.div_ceil(TILE);
         self.partials.ensure(n * tiles);
         let (a, pool) = (self.a, &self.pool);
         let scratch = &self.scratch[..];
-        let x = self.x.shape(n, self.weights.config.width);
-        let (stream, norm) = (&self.stream, &self.weights.final_norm);
+        let x = self.x.shape(n, self.network.config.width);
+        let (stream, norm) = (&self.stream, &self.network.final_norm);
         pool.run(n, &|row, worker| {
             let from = &stream[picked[row] * stride..][..stride];
             let scratch = &mut space(scratch, worker).row;
@@ -125,7 +125,7 @@ where
         let partials = self.partials.shared();
         pool.run(tiles, &|tile, worker| {
             a.call(HeadTile {
-                head: &self.weights.head,
+                head: &self.network.head,
                 tile,
                 tiles,
                 vocab,
@@ -156,7 +156,7 @@ where
             let tiles = self.head(picked, Some(&wants), None);
             return (0..picked.len()).map(|row| choose(self.tiles_of(row, tiles), sampling)).collect();
         }
-        let vocab = self.weights.config.vocab;
+        let vocab = self.network.config.vocab;
         let mut out = Vec::with_capacity(picked.len());
         let mut whole = Buffer::zeroed(WHOLE_ROWS.min(picked.len()) * vocab);
         for (picked, noises) in picked.chunks(WHOLE_ROWS).zip(noises.chunks(WHOLE_ROWS)) {
@@ -195,7 +195,7 @@ where
 
     /// Whole logits of picked rows, row by row.
     pub(crate) fn logits(&mut self, picked: &[usize]) -> Vec<f32> {
-        let mut out = Buffer::zeroed(picked.len() * self.weights.config.vocab);
+        let mut out = Buffer::zeroed(picked.len() * self.network.config.vocab);
         self.head(picked, None, Some(out.shared()));
         out.to_vec()
     }

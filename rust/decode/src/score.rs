@@ -19,7 +19,7 @@ where
     if prompts.len() != answers.len() {
         return invalid(format!("{} prompts but {} lists of answers", prompts.len(), answers.len()));
     }
-    let config = &core.weights.config;
+    let config = &core.network.config;
     let mut checked_prompts = Vec::with_capacity(prompts.len());
     for (i, (prompt, answers)) in prompts.iter().zip(answers).enumerate() {
         for (j, answer) in answers.iter().enumerate() {
@@ -99,8 +99,8 @@ where
     if tokens.is_empty() {
         return invalid("tokens is empty: give at least one");
     }
-    let tokens = checked(&core.weights.config, "tokens", tokens, 0)?;
-    let mut out = Vec::with_capacity(tokens.len() * core.weights.config.vocab);
+    let tokens = checked(&core.network.config, "tokens", tokens, 0)?;
+    let mut out = Vec::with_capacity(tokens.len() * core.network.config.vocab);
     prefill(core, &tokens, observer, |core, _, len| {
         let picked: Vec<usize> = (0..len).collect();
         for picked in picked.chunks(32) {

@@ -11,9 +11,9 @@ use crate::kernels::linear::{Apply, Linear, Rows, Then};
 use crate::kernels::rows::{Heads, Norm, PackRow};
 use crate::kernels::simd::Arith;
 use crate::kernels::xpack::{XPack, XView};
+use crate::network::{Layer, Network};
 use crate::pack::BLOCK;
 use crate::pool::Pool;
-use crate::weights::{Layer, Weights};
 
 /// One position to compute.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ where
     A::X: Plain,
 {
     pub(crate) a: A,
-    pub(crate) weights: Weights,
+    pub(crate) network: Network,
     pub(crate) pool: Pool,
     pub(crate) scratch: Vec<Mutex<Scratch<A>>>,
     /// Cosines, then sines, of every position so far needed.
@@ -83,11 +83,11 @@ impl<A: Arith> Core<A>
 where
     A::X: Plain,
 {
-    pub(crate) fn new(a: A, weights: Weights, pool: Pool) -> Core<A> {
+    pub(crate) fn new(a: A, network: Network, pool: Pool) -> Core<A> {
         let scratch = (0..pool.threads()).map(|_| Mutex::new(Scratch::new())).collect();
         Core {
             a,
-            weights,
+            network,
             pool,
             scratch,
             rotations: Vec::new(),
@@ -104,7 +104,7 @@ where
 
     /// Floats from one row of the residual stream to the next.
     pub(crate) fn stride(&self) -> usize {
-        self.weights.config.width.next_multiple_of(BLOCK)
+        self.network.config.width.next_multiple_of(BLOCK)
     }
 
     fn segment(&self, positions: usize, block: usize) -> Segment {
@@ -112,27 +112,27 @@ where
             start: 0,
             block,
             blocks: positions.div_ceil(block),
-            kv_heads: self.weights.config.kv_heads,
-            width: self.weights.head_width(),
+            kv_heads: self.network.config.kv_heads,
+            width: self.network.head_width(),
         }
     }
 
     /// An empty cache for a prompt of `len` tokens.
     pub(crate) fn prompt(&self, len: usize) -> Prompt<A::X> {
         let segment = self.segment(len, PREFIX_BLOCK);
-        Prompt { segment, cache: Buffer::zeroed(segment.elements(self.weights.config.layers)), len }
+        Prompt { segment, cache: Buffer::zeroed(segment.elements(self.network.config.layers)), len }
     }
 
     /// Caches for `count` samples of up to `positions` tokens.
     pub(crate) fn slots(&self, count: usize, positions: usize) -> Slots<A::X> {
         let segment = self.segment(positions, SUFFIX_BLOCK);
-        let size = segment.elements(self.weights.config.layers);
+        let size = segment.elements(self.network.config.layers);
         Slots { segment, size, cache: Buffer::zeroed(size * count) }
     }
 
     /// Extends the table of rotations to `positions`.
     fn rotate_to(&mut self, positions: usize) {
-        let c = &self.weights.config;
+        let c = &self.network.config;
         let n = c.inv_freq.len();
         let known = self.rotations.len().checked_div(2 * n).unwrap_or(positions);
         for position in known..positions {
@@ -153,18 +153,18 @@ where
         let positions: Vec<usize> = rows.iter().map(position).collect();
         self.rotate_to(positions.iter().max().map_or(0, |p| p + 1));
         let stride = self.stride();
-        let (a, weights, pool, scratch) = (self.a, &self.weights, &self.pool, &self.scratch[..]);
-        let c = &weights.config;
+        let (a, network, pool, scratch) = (self.a, &self.network, &self.pool, &self.scratch[..]);
+        let c = &network.config;
         let n = rows.len();
         let q_len = c.heads * c.head_dim;
         let attended_stride = q_len.next_multiple_of(BLOCK);
-        let queries_stride = c.heads * weights.head_width();
+        let queries_stride = c.heads * network.head_width();
         self.stream.ensure(n * stride);
-        self.qkv.ensure(n * weights.columns.stride);
+        self.qkv.ensure(n * network.columns.stride);
         self.attended.ensure(n * attended_stride);
         self.queries.ensure(n * queries_stride);
         for (row, h) in rows.iter().zip(self.stream.chunks_exact_mut(stride)) {
-            weights.embed(row.token, h);
+            network.embed(row.token, h);
         }
         let window = c.sliding_window.unwrap_or(usize::MAX);
         let sights: Vec<Sight> = rows
@@ -197,12 +197,12 @@ where
         let (slot_shape, slot_size) = (slots.segment, slots.size);
         let slot_cache = slots.cache.shared();
         let stream = Rows { data: self.stream.shared(), stride };
-        let qkv = Rows { data: self.qkv.shared(), stride: weights.columns.stride };
+        let qkv = Rows { data: self.qkv.shared(), stride: network.columns.stride };
         let attended = Rows { data: self.attended.shared(), stride: attended_stride };
         let queries = self.queries.shared();
         let rotation = 2 * c.inv_freq.len();
         let step = Phases { a, pool, scratch };
-        for (index, layer) in weights.layers.iter().enumerate() {
+        for (index, layer) in network.layers.iter().enumerate() {
             let x = self.x.shape(n, c.width);
             step.pack(Some(&layer.attn_norm), stream, x);
             // A parallel residual's feed-forward reads the stream as it is before attention adds to it.
@@ -210,7 +210,7 @@ where
             if let Some(early) = early {
                 step.pack(Some(&layer.ffn_norm), stream, early);
             }
-            step.projections(layer, weights, x, qkv);
+            step.projections(layer, network, x, qkv);
             pool.run(n, &|r, worker| {
                 let row = rows[r];
                 let (segment, cache) = match row.slot {
@@ -227,7 +227,7 @@ where
                 a.call(Heads {
                     config: c,
                     norms: &layer.head_norms,
-                    columns: weights.columns,
+                    columns: network.columns,
                     qkv,
                     rotation: &self.rotations[positions[r] * rotation..][..rotation],
                     queries,
@@ -327,8 +327,8 @@ where
     }
 
     /// Queries, keys and values in one phase.
-    fn projections(&self, layer: &Layer, weights: &Weights, x: XView<'_, A>, to: Rows<'_>) {
-        let parts = [(&layer.q, 0), (&layer.k, weights.columns.k), (&layer.v, weights.columns.v)];
+    fn projections(&self, layer: &Layer, network: &Network, x: XView<'_, A>, to: Rows<'_>) {
+        let parts = [(&layer.q, 0), (&layer.k, network.columns.k), (&layer.v, network.columns.v)];
         let counts = parts.map(|(linear, _)| linear.weights.panels());
         let total = counts.iter().sum();
         let grain = grain(total, self.pool.threads());

@@ -1,189 +1,156 @@
-//! A model's weights as the kernels read them.
+//! The tensors of a model by name, whichever files they lie in.
 
-use crate::kernels::linear::Linear;
-use crate::kernels::rows::{Columns, HeadNorms, Norm};
-use crate::model::{self, Config, Model};
-use crate::pack::{BLOCK, Packed};
-use crate::pool::Pool;
-use crate::tensor::Tensor;
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// One layer.
-pub(crate) struct Layer {
-    pub(crate) attn_norm: Norm,
-    pub(crate) q: Linear,
-    pub(crate) k: Linear,
-    pub(crate) v: Linear,
-    pub(crate) head_norms: HeadNorms,
-    pub(crate) o: Linear,
-    pub(crate) ffn_norm: Norm,
-    pub(crate) gate: Option<Linear>,
-    pub(crate) up: Linear,
-    pub(crate) down: Linear,
+use memmap2::Mmap;
+
+use crate::dequant;
+use crate::error::LoadError;
+use crate::tensor::{DType, Storage, Tensor};
+
+/// One file, mapped into memory.
+#[derive(Clone)]
+pub(crate) struct Mapped {
+    pub path: Arc<Path>,
+    pub map: Arc<Mmap>,
 }
 
-/// All weights.
-pub(crate) struct Weights {
-    pub(crate) config: Config,
-    /// None when the head's packed rows serve.
-    embedding: Option<Packed>,
-    pub(crate) layers: Vec<Layer>,
-    pub(crate) final_norm: Norm,
-    pub(crate) head: Linear,
-    pub(crate) columns: Columns,
-}
-
-fn pad(v: &[f32], len: usize) -> Vec<f32> {
-    let mut v = v.to_vec();
-    v.resize(len.next_multiple_of(BLOCK), 0.0);
-    v
-}
-
-fn norm(config: &Config, norm: &model::Norm) -> Norm {
-    let len = norm.weight.len();
-    Norm {
-        kind: config.norm,
-        eps: config.norm_eps,
-        len,
-        weight: pad(&norm.weight, len),
-        bias: norm.bias.as_ref().map(|bias| pad(bias, len)),
+impl Mapped {
+    pub fn open(path: &Path) -> Result<Self, LoadError> {
+        let file = File::open(path).map_err(|e| LoadError::io(path, e))?;
+        if !file.metadata().map_err(|e| LoadError::io(path, e))?.is_file() {
+            return Err(LoadError::malformed(path, "is not a file"));
+        }
+        // SAFETY: the mapping is private and read-only. A file cut short by another process while a model is in use
+        // ends this process with SIGBUS, as with every memory-mapped reader; weights are not edited in place.
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| LoadError::io(path, e))?;
+        Ok(Self { path: path.into(), map: Arc::new(map) })
     }
+}
+
+/// Element type of a stored tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One that can be computed with.
+    Known(DType),
+    /// Any other, by the name its format gives it.
+    Other(String),
+}
+
+/// One tensor as its file describes it; the bytes are checked to lie inside the file.
+pub(crate) struct Entry {
+    pub kind: Kind,
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    pub file: Mapped,
+    pub range: Range<usize>,
+}
+
+/// Every tensor of a model.
+pub struct Weights {
+    /// The folder or file, for errors about tensors that are not there.
+    path: PathBuf,
+    entries: HashMap<String, Entry>,
 }
 
 impl Weights {
-    /// Packs a model for float32 or bfloat16 arithmetic.
-    pub(crate) fn new(model: Model, bf16: bool, pool: &Pool) -> Result<Weights, String> {
-        check(&model)?;
-        let Model { config, embedding, layers, final_norm, head, tied, .. } = model;
-        let matrix = |tensor: &Tensor| Packed::new(tensor, bf16, pool);
-        let linear = |l: &model::Linear| Linear {
-            weights: matrix(&l.weight),
-            bias: l.bias.as_ref().map(|bias| pad(bias, l.weight.rows)),
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.into(), entries: HashMap::new() }
+    }
+
+    pub(crate) fn insert(&mut self, name: String, entry: Entry) -> Result<(), LoadError> {
+        let path = entry.file.path.clone();
+        match self.entries.entry(name) {
+            std::collections::hash_map::Entry::Vacant(slot) => {
+                slot.insert(entry);
+                Ok(())
+            }
+            std::collections::hash_map::Entry::Occupied(slot) => {
+                Err(LoadError::malformed(&path, format!("tensor {:?} appears twice", slot.key())))
+            }
+        }
+    }
+
+    /// Where the tensors came from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a tensor of that name is stored.
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The file that stores a tensor.
+    pub(crate) fn file_of(&self, name: &str) -> Option<&Path> {
+        self.entries.get(name).map(|entry| &*entry.file.path)
+    }
+
+    /// Names of all stored tensors, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Stored shape, outermost dimension first.
+    pub fn shape(&self, name: &str) -> Result<&[usize], LoadError> {
+        Ok(&self.entry(name)?.shape)
+    }
+
+    /// A tensor of any shape, its leading dimensions joined into rows.
+    pub fn tensor(&self, name: &str) -> Result<Tensor, LoadError> {
+        let entry = self.entry(name)?;
+        let Kind::Known(dtype) = &entry.kind else {
+            let Kind::Other(kind) = &entry.kind else { unreachable!() };
+            return Err(LoadError::unsupported(
+                &entry.file.path,
+                format!("tensor {name:?} has type {kind}; supported are F32, F16, BF16, Q8_0, Q4_0 and Q4_1"),
+            ));
         };
-        let layers = layers
-            .iter()
-            .map(|l| Layer {
-                attn_norm: norm(&config, &l.attn_norm),
-                q: linear(&l.q),
-                k: linear(&l.k),
-                v: linear(&l.v),
-                head_norms: HeadNorms {
-                    q: l.q_norm.as_ref().map(|n| norm(&config, n)),
-                    k: l.k_norm.as_ref().map(|n| norm(&config, n)),
-                },
-                o: linear(&l.o),
-                ffn_norm: norm(&config, &l.ffn_norm),
-                gate: l.gate.as_ref().map(&linear),
-                up: linear(&l.up),
-                down: linear(&l.down),
-            })
-            .collect();
-        let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        let (k_at, kv) = (q.next_multiple_of(BLOCK), kv.next_multiple_of(BLOCK));
-        Ok(Weights {
-            final_norm: norm(&config, &final_norm),
-            head: linear(&head),
-            embedding: (!tied).then(|| matrix(&embedding)),
-            layers,
-            columns: Columns { k: k_at, v: k_at + kv, stride: k_at + 2 * kv },
-            config,
+        let (&cols, outer) = entry.shape.split_last().unwrap_or((&1, &[]));
+        Ok(Tensor {
+            dtype: *dtype,
+            rows: outer.iter().product(),
+            cols,
+            storage: Storage::Mapped(entry.file.map.clone(), entry.range.clone()),
         })
     }
 
-    /// Bytes of all packed matrices.
-    pub(crate) fn bytes(&self) -> usize {
-        let layers = self.layers.iter().flat_map(|l| {
-            [Some(&l.q), Some(&l.k), Some(&l.v), Some(&l.o), l.gate.as_ref(), Some(&l.up), Some(&l.down)]
-        });
-        let linears = layers.chain([Some(&self.head)]).flatten().map(|l| l.weights.bytes());
-        linears.sum::<usize>() + self.embedding.as_ref().map_or(0, Packed::bytes)
+    /// A matrix of exactly this shape.
+    pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Tensor, LoadError> {
+        self.expect_shape(name, &[rows, cols])?;
+        self.tensor(name)
     }
 
-    /// Width of a head's cached keys and values.
-    pub(crate) fn head_width(&self) -> usize {
-        self.config.head_dim.next_multiple_of(BLOCK)
+    /// A vector of exactly this length, as f32.
+    pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>, LoadError> {
+        self.expect_shape(name, &[length])?;
+        let tensor = self.tensor(name)?;
+        let mut out = vec![0.0; length];
+        dequant::row_to_f32(&tensor, 0, &mut out);
+        Ok(out)
     }
 
-    /// Embedding of a token.
-    pub(crate) fn embed(&self, token: u32, out: &mut [f32]) {
-        self.embedding.as_ref().unwrap_or(&self.head.weights).row(token as usize, out);
+    fn entry(&self, name: &str) -> Result<&Entry, LoadError> {
+        self.entries
+            .get(name)
+            .ok_or_else(|| LoadError::malformed(&self.path, format!("tensor {name:?} is missing")))
     }
-}
 
-/// Whether every tensor has the shape that the configuration says.
-fn check(model: &Model) -> Result<(), String> {
-    let c = &model.config;
-    let positive = [c.layers, c.width, c.heads, c.kv_heads, c.head_dim, c.hidden, c.vocab, c.max_positions];
-    if positive.contains(&0) || !c.heads.is_multiple_of(c.kv_heads) || model.layers.len() != c.layers {
-        return Err(format!("the configuration is inconsistent: {c:?}"));
+    fn expect_shape(&self, name: &str, expected: &[usize]) -> Result<(), LoadError> {
+        let entry = self.entry(name)?;
+        if entry.shape == expected {
+            return Ok(());
+        }
+        Err(LoadError::malformed(
+            &entry.file.path,
+            format!(
+                "tensor {name:?} has shape {:?} where the configuration asks for {expected:?}",
+                entry.shape
+            ),
+        ))
     }
-    if c.rotary_dim > c.head_dim || c.rotary_dim % 2 != 0 || c.inv_freq.len() != c.rotary_dim / 2 {
-        return Err(format!(
-            "{} rotated of {} coordinates with {} frequencies",
-            c.rotary_dim,
-            c.head_dim,
-            c.inv_freq.len()
-        ));
-    }
-    let tensor = |name: &str, t: &Tensor, rows: usize, cols: usize| {
-        let bytes = t.rows.checked_mul(t.dtype.row_bytes(t.cols));
-        if t.rows < rows || (name != "head" && name != "embedding" && t.rows != rows) || t.cols != cols {
-            return Err(format!("{name} is {} × {}, expected {rows} × {cols}", t.rows, t.cols));
-        }
-        if bytes != Some(t.bytes().len()) {
-            return Err(format!(
-                "{name} has {} bytes, not those of {} × {}",
-                t.bytes().len(),
-                t.rows,
-                t.cols
-            ));
-        }
-        Ok(())
-    };
-    let linear = |name: &str, l: &model::Linear, rows: usize, cols: usize| {
-        tensor(name, &l.weight, rows, cols)?;
-        match &l.bias {
-            Some(bias) if bias.len() != l.weight.rows => {
-                Err(format!("{name} has a bias of {}, expected {rows}", bias.len()))
-            }
-            _ => Ok(()),
-        }
-    };
-    let norm = |name: &str, n: &model::Norm, lens: &[usize]| {
-        let fits =
-            lens.contains(&n.weight.len()) && n.bias.as_ref().is_none_or(|b| b.len() == n.weight.len());
-        if fits {
-            Ok(())
-        } else {
-            Err(format!("{name} has length {}, expected one of {lens:?}", n.weight.len()))
-        }
-    };
-    let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-    tensor("embedding", &model.embedding, c.vocab, c.width)?;
-    linear("head", &model.head, c.vocab, c.width)?;
-    norm("final norm", &model.final_norm, &[c.width])?;
-    for (i, l) in model.layers.iter().enumerate() {
-        let layer = |error: String| format!("layer {i}: {error}");
-        norm("attention norm", &l.attn_norm, &[c.width]).map_err(layer)?;
-        norm("feed-forward norm", &l.ffn_norm, &[c.width]).map_err(layer)?;
-        linear("q", &l.q, q, c.width).map_err(layer)?;
-        linear("k", &l.k, kv, c.width).map_err(layer)?;
-        linear("v", &l.v, kv, c.width).map_err(layer)?;
-        linear("o", &l.o, c.width, q).map_err(layer)?;
-        linear("up", &l.up, c.hidden, c.width).map_err(layer)?;
-        linear("down", &l.down, c.width, c.hidden).map_err(layer)?;
-        match (&l.gate, c.activation) {
-            (Some(gate), model::Activation::SwiGlu) => {
-                linear("gate", gate, c.hidden, c.width).map_err(layer)?
-            }
-            (None, model::Activation::SwiGlu) => return Err(layer("SwiGLU needs a gate".into())),
-            (Some(_), _) => return Err(layer("a gate without SwiGLU".into())),
-            (None, _) => {}
-        }
-        for (name, n, all) in [("query norm", &l.q_norm, q), ("key norm", &l.k_norm, kv)] {
-            if let Some(n) = n {
-                norm(name, n, &[c.head_dim, all]).map_err(layer)?;
-            }
-        }
-    }
-    Ok(())
 }
