@@ -143,7 +143,7 @@ class Engine:
                 stop_tokens=stop_tokens,
                 stop=[s.encode() for s in stop],
                 token_bytes=self.tokenizer.token_bytes if stop else None,
-                on_finish=on_finish,
+                on_finish=on_finish if stopper is not None or bar.shown else None,
                 progress=bar.tokens,
                 max_rows=max_rows,
             )
@@ -205,9 +205,12 @@ class Engine:
             ]
         )
 
+    @cached_property
+    def _chat_template(self) -> tuple[str, dict[str, str]]:
+        return chat_templates.template(self.path)
+
     def _chat_text(self, messages: Any) -> str:
-        source, special = chat_templates.template(self.path)
-        return chat_templates.render(source, special, messages)
+        return chat_templates.render(*self._chat_template, messages)
 
     def _encode(self, problem: Problem, chat: bool) -> list[int]:
         prompt = problem.prompt
