@@ -86,6 +86,7 @@ fn old_and_new_rope_keys_agree() {
 #[test]
 fn scaled_frequencies_are_those_of_transformers() {
     #[rustfmt::skip]
+    #[expect(clippy::excessive_precision, reason = "copied as PyTorch prints them")]
     let cases: [(Value, [f32; 8], f32); 6] = [
         (json!({"rope_type": "linear", "rope_theta": 1e4, "factor": 3.0}),
          [0.3333333432674408, 0.10540925711393356, 0.03333333507180214, 0.010540925897657871, 0.003333333181217313,
