@@ -362,6 +362,34 @@ fn open_lm_embedding_norm_is_folded_in() {
 }
 
 #[test]
+fn open_lm_norms() {
+    let (mut config, tensors) = open_lm("");
+    let norm =
+        |config: &Value, tensors: &[Named]| load_with(config, tensors).map(|m| (m.config.norm, m.final_norm));
+    config.as_object_mut().unwrap().remove("qk_norm");
+    assert!(
+        load_with(&config, &tensors).unwrap().layers[0].q_norm.is_some(),
+        "stored weights are never ignored"
+    );
+    config["model_norm"] = json!("rms_norm");
+    assert_eq!(norm(&config, &tensors).unwrap().0, NormKind::Rms);
+
+    config["model_norm"] = json!("no_wb_layer_norm");
+    let bare: Vec<Named> = tensors.iter().filter(|(name, ..)| !name.contains("norm")).cloned().collect();
+    assert_eq!(norm(&config, &bare).unwrap().1.weight, [1.0; 8]);
+    let stored: usize = bare.iter().map(|(_, _, values)| values.len()).sum();
+    assert_eq!(load_with(&config, &bare).unwrap().n_params, stored as u64);
+
+    config.as_object_mut().unwrap().remove("model_norm");
+    refused(load_with(&config, &tensors), Reason::Malformed, &["model_norm is missing"]);
+    let mut full = tensors.clone();
+    for (name, shape, _) in tensors.iter().filter(|(name, ..)| name.contains("norm")) {
+        full.push(counted(&name.replace("weight", "bias"), shape, 0.5));
+    }
+    assert_eq!(norm(&config, &full).unwrap().1.bias.unwrap()[0], 0.5);
+}
+
+#[test]
 fn open_lm_refuses_what_it_cannot_compute() {
     for (key, value) in [
         ("ffn_type", json!("gemma_geglu")),
