@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
-    """``model(name)``: the path of a small model and, where transformers knows its family, transformers' own."""
+    """``model(name)``: path of a small model and, if transformers knows its family, its own model."""
     import decode_models as models  # noqa: PLC0415 (skips the test where torch is missing)
 
     root = tmp_path_factory.mktemp("models")

@@ -8,7 +8,6 @@ import pytest
 import torch
 import transformers
 from scipy import stats
-
 from t2fast.decode import reference_files
 from t2fast.decode.reference import choose
 from t2fast.decode.rng import hash64

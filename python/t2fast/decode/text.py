@@ -180,8 +180,8 @@ def _sentencepiece(metadata: Mapping[str, Any]) -> tuple[tokenizers.Tokenizer, b
             byte_fallback=True,
         )
     )
-    prefix = "first" if metadata.get("tokenizer.ggml.add_space_prefix", True) else "never"
-    backend.pre_tokenizer = tk.pre_tokenizers.Metaspace(prepend_scheme=prefix, split=False)
+    prefix = [tk.normalizers.Prepend("▁")] if metadata.get("tokenizer.ggml.add_space_prefix", True) else []
+    backend.normalizer = tk.normalizers.Sequence([*prefix, tk.normalizers.Replace(" ", "▁")])
     backend.decoder = tk.decoders.Sequence(
         [tk.decoders.Replace("▁", " "), tk.decoders.ByteFallback(), tk.decoders.Fuse()]
     )

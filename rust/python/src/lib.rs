@@ -1,5 +1,6 @@
 //! The Python module `t2fast._core`: parse arguments, release the interpreter, call `t2fast_core`, map errors.
 
+mod decode;
 mod decode_files;
 
 use pyo3::prelude::*;
@@ -9,6 +10,8 @@ use pyo3::prelude::*;
 mod _core {
     use super::*;
 
+    #[pymodule_export]
+    use crate::decode::DecodeEngine;
     #[pymodule_export]
     use crate::decode_files::{dequantize, gguf_metadata};
 
