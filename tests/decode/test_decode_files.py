@@ -213,3 +213,23 @@ def test_header_of_safetensors_is_checked(tmp_path: Path) -> None:
         ValueError, match=r'tensor "x" of shape \[2\] and type F32 does not fill bytes 0\.\.12'
     ):
         _core.dequantize(path, "x")
+
+
+def test_engine_names_what_it_cannot_load(tmp_path: Path, model: Any) -> None:
+    """The engine passes the loader's errors on: file, tensor, type."""
+    path, _ = model("llama-gqa-tied")
+    config = json.loads((path / "config.json").read_text())
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes((path / "model.safetensors").read_bytes())
+    for change, message in [
+        ({"model_type": "mamba"}, r'config\.json: model_type "mamba" is not supported; llama, mistral'),
+        ({"num_hidden_layers": 4}, r'tensor "model\.layers\.3\.self_attn\.q_proj\.weight" is missing'),
+        ({"vocab_size": 132}, r"has shape \[131, 60\] where the configuration asks for \[132, 60\]"),
+    ]:
+        (folder / "config.json").write_text(json.dumps({**config, **change}))
+        with pytest.raises(ValueError, match=message):
+            _core.DecodeEngine(str(folder))
+    path = write(tmp_path / "x.gguf", {"x": (np.zeros(1, np.float32), Q.F32)})
+    with pytest.raises(ValueError, match=r"x\.gguf: embedding_length is missing"):
+        _core.DecodeEngine(str(path))
