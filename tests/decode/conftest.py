@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
     """``model(name)``: path of a small model and, if transformers knows its family, its own model."""
-    import decode_models as models  # noqa: PLC0415 (skips the test where torch is missing)
+    import decode_models as models
 
     root = tmp_path_factory.mktemp("models")
     made: dict[str, tuple[Path, Any]] = {}
@@ -36,6 +36,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """SmolLM2-135M-Instruct, Q4_1."""
-    import decode_models as models  # noqa: PLC0415
+    import decode_models as models
 
     return models.smollm2()
