@@ -177,8 +177,9 @@ const NONE: (f64, f64) = (f64::NEG_INFINITY, 0.0);
 
 /// x with e^(falling − αx) = Σ e^(tᵢ + γᵢ x) over two rising terms (tᵢ, γᵢ): ±infinity where a side is missing.
 ///
-/// In logarithms the equation is ln Σ e^(tᵢ + γᵢ x) + αx − falling = 0, whose left side rises and is convex, so Newton
-/// converges from the right of the root; either term alone gives a point there, and the nearer is a good start.
+/// In logarithms the equation is h(x) = ln Σ e^(tᵢ + γᵢ x) + αx − falling = 0, where h rises, is convex and nearly
+/// straight. Either term alone gives a point right of the root, the nearer a good start; Halley's steps, cubic, do the
+/// rest.
 fn balance((falling, alpha): (f64, f64), first: (f64, f64), second: (f64, f64)) -> f64 {
     if falling == f64::NEG_INFINITY {
         return f64::NEG_INFINITY;
@@ -188,18 +189,23 @@ fn balance((falling, alpha): (f64, f64), first: (f64, f64), second: (f64, f64)) 
     if first.0 == f64::NEG_INFINITY || second.0 == f64::NEG_INFINITY {
         return x;
     }
-    // The second derivative is at most (γ₁ − γ₂)²/4 and the first at least α + min γᵢ, so a step e leaves at most
-    // bend·e².
-    let bend = 0.125 * (first.1 - second.1).powi(2) / (alpha + first.1.min(second.1));
+    // A step e leaves an error of the order of left·e³: the slope of h is at least α + min γᵢ, its second derivative
+    // at most (γ₁ − γ₂)²/4, its third a tenth of |γ₁ − γ₂|³.
+    let gap = (first.1 - second.1).abs();
+    let least = alpha + first.1.min(second.1);
+    let left = (gap * gap / (8.0 * least)).powi(2) + gap * gap * gap / (60.0 * least);
     for _ in 0..60 {
         let (u, v) = (first.0 + first.1 * x, second.0 + second.1 * x);
         let small = (-(u - v).abs()).exp();
-        let (minor, major) = (small / (1.0 + small), 1.0 / (1.0 + small));
+        let major = 1.0 / (1.0 + small);
+        let minor = small * major;
         let (of_first, of_second) = if u > v { (major, minor) } else { (minor, major) };
-        let step = (u.max(v) + small.ln_1p() + alpha * x - falling)
-            / (of_first * first.1 + of_second * second.1 + alpha);
+        let h = u.max(v) + small.ln_1p() + alpha * x - falling;
+        let slope = of_first * first.1 + of_second * second.1 + alpha;
+        let bend = gap * gap * major * minor;
+        let step = h * slope / (slope * slope - 0.5 * h * bend);
         x -= step;
-        if bend * step * step <= 0.1 * TOLERANCE || step.is_nan() {
+        if left * (step * step * step).abs() <= 0.1 * TOLERANCE || step.is_nan() {
             break;
         }
     }

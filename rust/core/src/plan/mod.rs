@@ -96,9 +96,12 @@ pub struct Plan {
     pub chinchilla: Choice,
 }
 
-/// The largest z with cost·z <= budget, as computed in floating point.
+/// What a budget buys at a cost: the quotient, with cost·z <= budget in floating point too. Where the rounded quotient
+/// costs too much its neighbour below does not.
 fn affordable(budget: f64, cost: f64) -> f64 {
-    largest_below(budget / cost, |z| cost * z <= budget)
+    let z = budget / cost;
+    // Half of all quotients round up at random: arithmetic instead of a branch.
+    f64::from_bits(z.to_bits() - u64::from(cost * z > budget))
 }
 
 /// The largest z with `fits`, a few steps of the last bit from a guess.
@@ -275,7 +278,10 @@ impl Task<'_> {
         });
         candidates.sort_by(f64::total_cmp);
         candidates.dedup();
-        let largest = |k: f64| affordable(budget.inference, 2.0 * k).min(most);
+        let largest = |k: f64| {
+            let n = largest_below(budget.inference / 2.0 / k, |n| 2.0 * n * k <= budget.inference);
+            n.min(most)
+        };
         let feasible = candidates.into_iter().filter(|&k| largest(k) >= least);
         self.better(feasible.map(|k| {
             let line = Line { fixed_k: Some(k), ..self.line };
@@ -349,13 +355,13 @@ impl Task<'_> {
         let n = n.max(least).min(most);
         let d = affordable(budget.train, 6.0 * n).max(fewest).min(most_tokens);
         let spent = k.is_none() && !self.constraints.whole_k;
-        let k = k.unwrap_or_else(|| {
-            let k = if budget.inference.is_finite() {
-                affordable(budget.inference, 2.0 * n)
-            } else {
-                f64::INFINITY
-            };
-            if self.constraints.whole_k { k.floor() } else { k }
+        let k = k.unwrap_or_else(|| match budget.inference {
+            f64::INFINITY => f64::INFINITY,
+            // A whole k whose cost rounds to the budget is within it.
+            flops if self.constraints.whole_k => {
+                largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).floor()
+            }
+            flops => affordable(flops, 2.0 * n),
         });
         let listed = matches!(self.constraints.sizes, Sizes::List(_));
         let bound = match () {
