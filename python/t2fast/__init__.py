@@ -2,8 +2,63 @@
 
 Train-to-Test (T²) scaling laws (Roberts et al. 2026, arXiv 2604.01411): pass@k as a function of parameters N,
 training tokens D and samples per problem k; estimated from counts, fitted, and turned into a plan.
+
+>>> import t2fast
+>>> counts = t2fast.read_counts("counts.csv")                                # doctest: +SKIP
+>>> law = t2fast.fit_accuracy(counts)                                        # doctest: +SKIP
+>>> print(t2fast.plan(law, train_flops=2.56e19, inference_flops=2e9))        # doctest: +SKIP
 """
 
 from t2fast._core import __version__
+from t2fast.beta import beta_pass_at_k, expected_samples_until_first_success, scaled_beta_failure
+from t2fast.curve import PassCurve, estimate
+from t2fast.fitting import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
+from t2fast.forecast import compare_forecasts
+from t2fast.laws import FitReport, Law, default_law
+from t2fast.passk import (
+    g_pass_at_k,
+    majority_at_k,
+    pass_at_k,
+    pass_at_k_stderr,
+    pass_at_k_variance,
+    pass_hat_k,
+)
+from t2fast.planning import frontier, plan, plan_many
+from t2fast.plans import Plan
+from t2fast.simulate import simulate_counts
+from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
 
-__all__ = ["__version__"]
+__all__ = [
+    "Counts",
+    "FitReport",
+    "FitWarning",
+    "Law",
+    "Likelihoods",
+    "Losses",
+    "PassCurve",
+    "Plan",
+    "__version__",
+    "beta_pass_at_k",
+    "compare_forecasts",
+    "default_law",
+    "estimate",
+    "expected_samples_until_first_success",
+    "fit_accuracy",
+    "fit_chinchilla",
+    "fit_counts",
+    "fit_loss",
+    "frontier",
+    "g_pass_at_k",
+    "majority_at_k",
+    "pass_at_k",
+    "pass_at_k_stderr",
+    "pass_at_k_variance",
+    "pass_hat_k",
+    "plan",
+    "plan_many",
+    "read_counts",
+    "read_likelihoods",
+    "read_losses",
+    "scaled_beta_failure",
+    "simulate_counts",
+]

@@ -24,7 +24,7 @@ def whole(name: str, value: ArrayLike) -> Integers:
     if array.dtype.kind == "i":
         return array.astype(np.int64, copy=False)
     if array.dtype.kind not in "bu":
-        array = real(name, array)
+        array = real(name, value)
         refuse(name, array, ~np.isfinite(array) | (array != np.floor(array)), "must be a whole number")
     refuse(name, array, np.abs(array) > _LARGEST, "must be at most 2^53")
     return array.astype(np.int64)
@@ -39,7 +39,7 @@ def real(name: str, value: ArrayLike) -> Floats:
         return array.astype(np.float64)
     items = np.asarray(value, dtype=object)
     numeric = np.vectorize(lambda x: isinstance(x, int | float | np.number | np.bool_), otypes=[bool])(items)
-    refuse(name, items, ~numeric, "must be a number")
+    refuse(name, np.vectorize(repr, otypes=[object])(items), ~numeric, "must be a number")
     return items.astype(np.float64)
 
 
@@ -48,12 +48,12 @@ def refuse(name: str, values: NDArray[np.generic], bad: NDArray[np.bool_], rule:
     if not bad.any():
         return
     where = np.argwhere(bad)
-    shown = [f"{at(name, index)} = {values[tuple(index)]!s}" for index in where[:_SHOWN]]
+    shown = [f"{_at(name, index)} = {values[tuple(index)]!s}" for index in where[:_SHOWN]]
     more = f" and {len(where) - _SHOWN} more" if len(where) > _SHOWN else ""
     raise ValueError(f"{name} {rule}; got {', '.join(shown)}{more}")
 
 
-def at(name: str, index: NDArray[np.intp]) -> str:
+def _at(name: str, index: NDArray[np.intp]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if len(index) else name
 
 

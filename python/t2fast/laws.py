@@ -103,6 +103,11 @@ class Law:
         if self.draws is not None and (self.draws.ndim != 2 or self.draws.shape[1] != len(expected)):
             raise ValueError(f"draws have shape {self.draws.shape}, expected (draws, {len(expected)})")
 
+    def __str__(self) -> str:
+        from t2fast import report  # above this module; only printing needs it
+
+        return report.text(report.law_report(self))
+
     @property
     def vector(self) -> Floats:
         """Parameters in the order of the law."""

@@ -12,6 +12,10 @@ const FACTORS: u64 = 12;
 const ANCHOR: u64 = 256;
 /// Table entries that cost as much as one direct evaluation.
 const TABLE_GAIN: usize = 8;
+/// Longest recurrence over k, and steps of it that cost as much as one direct evaluation; its rows go side by side.
+const STEPS: usize = 256;
+const STEPS_PER_CELL: usize = 32;
+const LANES: usize = 8;
 /// Cells below which starting threads costs more than it saves.
 const CELLS_PER_THREAD: usize = 1 << 13;
 
@@ -23,7 +27,8 @@ pub fn pass_at_k(n: u64, c: u64, k: u64) -> f64 {
     if c == 0 {
         return 0.0;
     }
-    if c > n - k {
+    // Failure is at most (1 − c/n)^k <= e^(−ck/n), which vanishes beside 1 long before the product underflows.
+    if c > n - k || c as f64 * k as f64 > 40.0 * n as f64 {
         return 1.0;
     }
     let (few, many) = (c.min(k), c.max(k) as f64);
@@ -158,11 +163,46 @@ pub struct Tails<'a> {
 ///
 /// pass@k alone comes from a table over c wherever enough rows share their n.
 pub fn grid(counts: Counts, tails: Tails, out: &mut [f64]) {
-    let table = if tails.m.iter().all(|&m| m == 1) { Table::worth(counts, tails.k) } else { None };
-    match table {
+    if tails.k.is_empty() {
+        return;
+    }
+    if tails.m.iter().any(|&m| m != 1) {
+        return evaluate(counts, tails, out);
+    }
+    let last = tails.k.iter().max().map_or(0, |&k| k as usize);
+    match Table::worth(counts, tails.k) {
         Some(table) => table.fill(counts, out),
+        None if last <= STEPS && last <= STEPS_PER_CELL * tails.k.len() => climb(counts, tails.k, out),
         None => evaluate(counts, tails, out),
     }
+}
+
+/// [`pass_at_k`] for a block of rows side by side, by the recurrence from k to k+1, written out wherever k is asked for.
+fn climb(counts: Counts, ks: &[u64], out: &mut [f64]) {
+    let width = ks.len();
+    let mut order: Vec<usize> = (0..width).collect();
+    order.sort_by_key(|&j| ks[j]);
+    let rows = (counts.n.par_chunks(LANES), counts.c.par_chunks(LANES), out.par_chunks_mut(LANES * width));
+    rows.into_par_iter().with_min_len(CELLS_PER_THREAD / (LANES * width) + 1).for_each(|(n, c, out)| {
+        let (mut left, mut correct, mut pass) = ([1.0; LANES], [0.0; LANES], [0.0; LANES]);
+        for (i, (&n, &c)) in n.iter().zip(c).enumerate() {
+            (left[i], correct[i]) = (n as f64, c as f64);
+        }
+        let mut drawn = 0;
+        for &j in &order {
+            for _ in drawn..ks[j] {
+                for i in 0..LANES {
+                    let next = pass[i] + correct[i] / left[i] * (1.0 - pass[i]);
+                    pass[i] = if correct[i] < left[i] { next } else { 1.0 };
+                    left[i] -= 1.0;
+                }
+            }
+            drawn = ks[j];
+            for ((row, &pass), &n) in out.chunks_mut(width).zip(&pass).zip(n) {
+                row[j] = if drawn > n { f64::NAN } else { pass };
+            }
+        }
+    });
 }
 
 /// Fills `out` with [`at_least`] cell by cell: counts and tails have its length.
@@ -173,9 +213,6 @@ pub fn cells(counts: Counts, tails: Tails, out: &mut [f64]) {
 
 fn evaluate(counts: Counts, tails: Tails, out: &mut [f64]) {
     let Tails { k: ks, m } = tails;
-    if ks.is_empty() {
-        return;
-    }
     let rows = (CELLS_PER_THREAD / 8 / ks.len()).max(1);
     out.par_chunks_mut(ks.len()).with_min_len(rows).zip(counts.n).zip(counts.c).for_each(
         |((out, &n), &c)| {

@@ -115,7 +115,11 @@ fn search(groups: &[Group], start: Point) -> (Point, f64, bool) {
         let (next, next_value, next_gradient) = loop {
             let next: Point = std::array::from_fn(|i| z[i] + length * step[i]);
             let (next_value, next_gradient) = objective(groups, &next);
-            if next_value <= value + 1e-4 * length * slope {
+            // Where the decrease drowns in rounding, the slope along the step tells instead (Hager and Zhang 2005).
+            let noise = 8.0 * f64::EPSILON * value.abs();
+            let lower = next_value <= value + 1e-4 * length * slope;
+            let flatter = next_value <= value + noise && dot(&step, &next_gradient) <= -0.8 * slope;
+            if lower || flatter {
                 break (next, next_value, next_gradient);
             }
             length *= 0.5;

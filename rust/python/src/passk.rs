@@ -9,6 +9,13 @@ use t2fast_core::{beta, incomplete_beta, passk, zero_inflated};
 /// Cells between two looks at pending signals: a fraction of a second at worst.
 const CHUNK: usize = 1 << 20;
 
+/// As [`CHUNK`], for tails summed over some 64·√k terms.
+fn chunk(k: &[u64], m: &[u64]) -> usize {
+    let summed = k.iter().zip(m).filter(|(k, m)| (2..**k).contains(*m)).map(|(k, _)| *k);
+    let terms = summed.max().map_or(1.0, |k| 64.0 * (k as f64).sqrt());
+    (((1 << 27) as f64 / terms) as usize).clamp(64, CHUNK)
+}
+
 /// Whole numbers of a strided view, or None if one is negative.
 fn whole<'a>(values: impl Iterator<Item = &'a i64>) -> Option<Vec<u64>> {
     values.map(|&value| u64::try_from(value).ok()).collect()
@@ -40,7 +47,7 @@ pub fn tail_grid<'py>(
     if k.contains(&0) || n.iter().zip(&c).any(|(&n, &c)| n == 0 || c > n) {
         return Ok(false);
     }
-    let rows = CHUNK / k.len().max(1) + 1;
+    let rows = chunk(&k, &m) / k.len().max(1) + 1;
     for ((n, c), out) in n.chunks(rows).zip(c.chunks(rows)).zip(out.chunks_mut(rows * k.len().max(1))) {
         py.detach(|| passk::grid(passk::Counts { n, c }, passk::Tails { k: &k, m: &m }, out));
         py.check_signals()?;
@@ -70,8 +77,14 @@ pub fn tail_cells<'py>(
     if k.contains(&0) || n.iter().zip(&c).any(|(&n, &c)| n == 0 || c > n) {
         return Ok(false);
     }
-    py.detach(|| passk::cells(passk::Counts { n: &n, c: &c }, passk::Tails { k: &k, m: &m }, out));
-    py.check_signals()?;
+    let size = chunk(&k, &m);
+    for (part, out) in out.chunks_mut(size).enumerate() {
+        let range = part * size..part * size + out.len();
+        let counts = passk::Counts { n: &n[range.clone()], c: &c[range.clone()] };
+        let tails = passk::Tails { k: &k[range.clone()], m: &m[range] };
+        py.detach(|| passk::cells(counts, tails, out));
+        py.check_signals()?;
+    }
     Ok(true)
 }
 
@@ -142,7 +155,7 @@ pub fn pass_at_k_variance<'py>(
     k: PyReadonlyArray1<'py, f64>,
     out: PyReadwriteArray1<'py, f64>,
 ) -> PyResult<()> {
-    fill(py, [n, p, k], out, 1024, |[n, p, k]| passk::variance(n as u64, p, k as u64))
+    fill(py, [n, p, k], out, 256, |[n, p, k]| passk::variance(n as u64, p, k as u64))
 }
 
 /// Fill out with the quantiles of Beta(a, b).
