@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+MISSING = [name for name in ("torch", "transformers", "gguf", "tokenizers") if find_spec(name) is None]
+if MISSING:
+    collect_ignore_glob = ["test_*.py"]
+
+
+def pytest_report_header() -> str | None:
+    """Says why the tests of the engine are not there, where they are not."""
+    if not MISSING:
+        return None
+    return f"tests/decode is left out: no {', '.join(MISSING)} (pip install '.[decode-test]')"
 
 
 @pytest.fixture(scope="session")
