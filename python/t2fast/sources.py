@@ -94,6 +94,8 @@ def open_source(source: TableSource, name: str = "the table") -> Source:
     is empty, damaged or of no known kind, and for columns of unequal length; `TypeError` for an object that
     is no table.
     """
+    if isinstance(source, Source):
+        return source
     if isinstance(source, (str, os.PathLike)):
         return _open_file(os.fspath(source))
     frame = source if isinstance(source, pl.LazyFrame) else _to_polars(source, name).lazy()
