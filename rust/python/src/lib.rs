@@ -3,6 +3,8 @@
 use pyo3::prelude::*;
 
 mod cancel;
+mod decode;
+mod decode_files;
 mod fit;
 mod passk;
 mod plan;
@@ -12,6 +14,10 @@ mod plan;
 mod _core {
     use super::*;
 
+    #[pymodule_export]
+    use super::decode::DecodeEngine;
+    #[pymodule_export]
+    use super::decode_files::{dequantize, gguf_metadata};
     #[pymodule_export]
     use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
     #[pymodule_export]
