@@ -107,7 +107,7 @@ def _log_complement(log_p: Floats) -> Floats:
     """ln(1 - p) from ln p, without cancellation for p near 0 or near 1."""
     with np.errstate(divide="ignore"):
         values = np.where(log_p < -np.log(2), np.log1p(-np.exp(log_p)), np.log(-np.expm1(log_p)))
-    return np.asarray(values)
+    return np.asarray(values, dtype=float)
 
 
 def _powers_of_two(least: int) -> NDArray[np.int64]:
