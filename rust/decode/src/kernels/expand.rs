@@ -53,3 +53,41 @@ pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut
         }
     }
 }
+
+/// Σ q·x over one block for one row, in the order of the inner dimension.
+///
+/// # Safety
+/// `from` points at the value bytes of a block of a kind with scales, `x` at 32 readable floats.
+#[inline(always)]
+pub(crate) unsafe fn block_float32<S: Isa>(s: S, kind: Kind, from: *const u8, x: *const f32) -> [S::F; 2] {
+    let mut c = [s.splat(0.0); 2];
+    // SAFETY: every access stays within the block and the 32 floats that the caller promises.
+    unsafe {
+        match kind {
+            Kind::Q4_0 | Kind::Q4_1 => {
+                let bias = s.splat_u(if kind == Kind::Q4_0 { 8 } else { 0 });
+                let low = s.splat_u(15);
+                for line in 0..8 {
+                    let packed = s.load_u(&from.add(64 * line).cast::<[u32; 16]>().read_unaligned());
+                    for i in 0..8 {
+                        let q = s.and(s.shr(packed, (16 * (i % 2) + 4 * (i / 2)) as u32), low);
+                        let xi = s.splat(*x.add(8 * (line / 2) + i));
+                        c[line % 2] = s.fma(s.from_i32(s.sub_u(q, bias)), xi, c[line % 2]);
+                    }
+                }
+            }
+            Kind::Q8_0 => {
+                for vector in 0..32 {
+                    let packed = s.load_u16(&from.add(32 * vector).cast::<[u16; 16]>().read_unaligned());
+                    let (pair, half) = (vector / 2, vector % 2);
+                    for (i, shift) in [(0, 24), (1, 16)] {
+                        let q = s.from_i32(s.sar(s.shl(packed, shift), 24));
+                        c[half] = s.fma(q, s.splat(*x.add(2 * pair + i)), c[half]);
+                    }
+                }
+            }
+            Kind::F32 | Kind::F16 | Kind::Bf16 => unreachable!("a kind without scales"),
+        }
+    }
+    c
+}

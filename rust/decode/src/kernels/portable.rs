@@ -231,6 +231,11 @@ macro_rules! float32_arith {
                 // SAFETY: passed on from the caller.
                 unsafe { expand::float32(self, kind, from, to) }
             }
+            #[inline(always)]
+            unsafe fn block(self, kind: Kind, from: *const u8, x: *const f32) -> [Self::F; 2] {
+                // SAFETY: passed on from the caller.
+                unsafe { expand::block_float32(self, kind, from, x) }
+            }
         }
     };
 }
