@@ -130,7 +130,8 @@ pub(crate) fn model(shape: &Shape) -> Model {
     let rotary_dim = if neox { head_dim / 4 * 2 } else { head_dim };
     let embedding = tensor(numbers, dtype, vocab + 3, width, 1.0);
     let final_norm = norm(numbers, width);
-    let head = Linear { weight: tensor(numbers, dtype, vocab + 3, width, 4.0 / (width as f32).sqrt()), bias: None };
+    let head =
+        Linear { weight: tensor(numbers, dtype, vocab + 3, width, 4.0 / (width as f32).sqrt()), bias: None };
     Model {
         config: Config {
             architecture: "test".into(),

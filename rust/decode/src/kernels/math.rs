@@ -142,3 +142,59 @@ pub(crate) fn gelu_tanh<S: Isa>(s: S, x: S::F) -> S::F {
     let e = exp(s, s.mul(inner, s.splat(-2.0)));
     s.div(x, s.add(s.splat(1.0), e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::portable::Portable;
+    use crate::naive;
+
+    fn each(f: impl Fn(Portable, [f32; 16]) -> [f32; 16], xs: impl Iterator<Item = f32>) -> Vec<(f32, f32)> {
+        xs.map(|x| (x, f(Portable, [x; 16])[3])).collect()
+    }
+
+    fn grid(from: f32, to: f32) -> impl Iterator<Item = f32> {
+        (0..=20_000).map(move |i| from + (to - from) * i as f32 / 20_000.0)
+    }
+
+    #[test]
+    fn elementary_functions_are_accurate() {
+        for (x, y) in each(exp, grid(-87.0, 88.7)) {
+            let exact = f64::from(x).exp();
+            assert!((f64::from(y) - exact).abs() <= 2.5e-7 * exact, "exp({x}) = {y}");
+        }
+        assert_eq!(exp(Portable, [f32::NEG_INFINITY; 16])[0], 0.0);
+        assert_eq!(exp(Portable, [f32::INFINITY; 16])[0], f32::INFINITY);
+        for (x, y) in each(ln, grid(1e-6, 30.0)) {
+            let exact = f64::from(x).ln();
+            assert!((f64::from(y) - exact).abs() <= 2e-7 * exact.abs() + 1e-9, "ln({x}) = {y}");
+        }
+        for (x, y) in each(silu, grid(-30.0, 30.0)) {
+            let exact = f64::from(x) / (1.0 + (-f64::from(x)).exp());
+            assert!((f64::from(y) - exact).abs() <= 5e-7 * exact.abs(), "silu({x}) = {y}");
+        }
+        for (x, y) in each(gelu, grid(-7.0, 7.0)) {
+            let x = f64::from(x);
+            let exact = 0.5 * x * (1.0 + naive::erf(x / 2f64.sqrt()));
+            assert!((f64::from(y) - exact).abs() <= 4e-7 * x.abs().max(exact.abs()), "gelu({x}) = {y}");
+        }
+        for (x, y) in each(gelu_tanh, grid(-7.0, 7.0)) {
+            let x = f64::from(x);
+            let exact =
+                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh());
+            assert!((f64::from(y) - exact).abs() <= 2e-6 * exact.abs() + 1e-7, "gelu_tanh({x}) = {y}");
+        }
+    }
+
+    #[test]
+    fn gumbel_noise_is_the_float64_formula() {
+        let ends = [0, 1, 2, 1 << 31, u32::MAX - 2, u32::MAX - 1, u32::MAX];
+        let steps = (0..200_000u32).map(|i| i.wrapping_mul(2_654_435_761));
+        for bits in ends.into_iter().chain(steps) {
+            let u = (f64::from(bits) + 0.5) / 4_294_967_296.0;
+            let exact = -(-(-u).ln_1p()).ln();
+            let found = f64::from(gumbel(Portable, [bits; 16])[5]);
+            assert!((found - exact).abs() <= 1e-6 * exact.abs().max(1.0), "{bits}: {found}, exactly {exact}");
+        }
+    }
+}
