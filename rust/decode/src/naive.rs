@@ -69,18 +69,19 @@ pub(crate) fn logits(m: &Model, tokens: &[u32]) -> Vec<Vec<f64>> {
         let before = stream.clone();
         for (p, x) in stream.iter_mut().enumerate() {
             let mut attended = Vec::new();
-            for h in 0..c.heads {
+            for (h, q) in q[p].iter().enumerate() {
                 let kv = h / (c.heads / c.kv_heads);
                 let from = c.sliding_window.map_or(0, |w| (p + 1).saturating_sub(w));
-                let dot = |j: usize| q[p][h].iter().zip(&k[j][kv]).map(|(a, b)| a * b).sum::<f64>();
+                let dot = |j: usize| q.iter().zip(&k[j][kv]).map(|(a, b)| a * b).sum::<f64>();
                 let scores: Vec<f64> = (from..=p).map(|j| dot(j) / (c.head_dim as f64).sqrt()).collect();
                 let top = scores.iter().fold(f64::MIN, |a, &b| a.max(b));
                 let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
                 let sum: f64 = weights.iter().sum();
-                for d in 0..c.head_dim {
-                    let mix = weights.iter().enumerate().map(|(j, w)| w * v[from + j][kv][d]);
-                    attended.push(mix.sum::<f64>() / sum);
-                }
+                attended.extend(
+                    (0..c.head_dim).map(|d| {
+                        weights.iter().zip(&v[from..]).map(|(w, v)| w * v[kv][d]).sum::<f64>() / sum
+                    }),
+                );
             }
             for (x, y) in x.iter_mut().zip(apply(&l.o, &attended)) {
                 *x += y;

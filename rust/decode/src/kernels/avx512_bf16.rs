@@ -68,8 +68,8 @@ impl Arith for Avx512Bf16 {
             for (i, &pair) in pairs.iter().enumerate() {
                 to.add(i * stride).cast::<u32>().write_unaligned(pair);
             }
-            let even = self.from_bits(self.shl(packed, 16));
-            let odd = self.from_bits(self.and(packed, self.splat_u(0xffff_0000)));
+            let even = self.as_floats(self.shl(packed, 16));
+            let odd = self.as_floats(self.and(packed, self.splat_u(0xffff_0000)));
             self.sum(self.add(even, odd))
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn exp<S: Isa>(s: S, x: S::F) -> S::F {
     let high = s.splat(88.72);
     let kept = s.select(s.gt(low, x), low, s.select(s.gt(x, high), high, x));
     let n = s.round_i32(s.mul(kept, s.splat(std::f32::consts::LOG2_E)));
-    let nf = s.from_i32(n);
+    let nf = s.float_of_i32(n);
     // ln 2 in two parts: the high one has few bits, so n times it is exact.
     let r = s.fma(nf, s.splat(-0.693_359_4), kept);
     let r = s.fma(nf, s.splat(2.121_944_4e-4), r);
@@ -29,7 +29,7 @@ pub(crate) fn exp<S: Isa>(s: S, x: S::F) -> S::F {
     let y = s.add(s.fma(s.mul(r, r), p, r), s.splat(1.0));
     // 2^n in two steps, for n = 128 has no float.
     let half = s.sar(n, 1);
-    let scale = |e: S::I| s.from_bits(s.shl(s.add_u(e, s.splat_u(127)), 23));
+    let scale = |e: S::I| s.as_floats(s.shl(s.add_u(e, s.splat_u(127)), 23));
     let y = s.mul(s.mul(y, scale(half)), scale(s.sub_u(n, half)));
     let y = s.select(s.gt(low, x), s.splat(0.0), y);
     s.select(s.gt(x, high), s.splat(f32::INFINITY), y)
@@ -62,8 +62,8 @@ fn ln_reduced<S: Isa>(s: S, f: S::F, e: S::F) -> S::F {
 fn split<S: Isa>(s: S, x: S::F) -> (S::F, S::F) {
     let bits = s.to_bits(x);
     let e = s.sar(s.sub_u(bits, s.splat_u(0x3f35_04f3)), 23);
-    let m = s.from_bits(s.sub_u(bits, s.shl(e, 23)));
-    (s.sub(m, s.splat(1.0)), s.from_i32(e))
+    let m = s.as_floats(s.sub_u(bits, s.shl(e, 23)));
+    (s.sub(m, s.splat(1.0)), s.float_of_i32(e))
 }
 
 /// Natural logarithm of normal positive numbers.
@@ -77,7 +77,7 @@ pub(crate) fn ln<S: Isa>(s: S, x: S::F) -> S::F {
 #[inline(always)]
 pub(crate) fn gumbel<S: Isa>(s: S, bits: S::I) -> S::F {
     const SCALE: f32 = 1.0 / 4_294_967_296.0;
-    let unit = |x: S::I| s.mul(s.add(s.from_u32(x), s.splat(0.5)), s.splat(SCALE));
+    let unit = |x: S::I| s.mul(s.add(s.float_of_u32(x), s.splat(0.5)), s.splat(SCALE));
     let u = unit(bits);
     // 1 − u is formed from the complement of the bits, so nothing cancels; near 1 the series in −u takes over.
     let (f, e) = split(s, unit(s.xor(bits, s.splat_u(u32::MAX))));
@@ -99,7 +99,7 @@ pub(crate) fn silu<S: Isa>(s: S, x: S::F) -> S::F {
 pub(crate) fn gelu<S: Isa>(s: S, x: S::F) -> S::F {
     // erf(z)/z in z² on [0, 1] and erfc(z)·e^{z²}/t in t = 1/(1 + z/2) beyond; minimax, relative 3e-9 or better.
     const ERF: [f32; 8] = [
-        1.128_379_2,
+        std::f32::consts::FRAC_2_SQRT_PI,
         -0.376_126_4,
         0.112_837_82,
         -0.026_865_4,

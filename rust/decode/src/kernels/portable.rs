@@ -168,15 +168,15 @@ impl Isa for Portable {
         map(a, f32::to_bits)
     }
     #[inline(always)]
-    fn from_bits(self, a: Self::I) -> Self::F {
+    fn as_floats(self, a: Self::I) -> Self::F {
         map(a, f32::from_bits)
     }
     #[inline(always)]
-    fn from_i32(self, a: Self::I) -> Self::F {
+    fn float_of_i32(self, a: Self::I) -> Self::F {
         map(a, |a| a as i32 as f32)
     }
     #[inline(always)]
-    fn from_u32(self, a: Self::I) -> Self::F {
+    fn float_of_u32(self, a: Self::I) -> Self::F {
         map(a, |a| a as f32)
     }
     #[inline(always)]

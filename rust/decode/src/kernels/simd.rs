@@ -62,11 +62,11 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
     /// Bits of the floats.
     fn to_bits(self, a: Self::F) -> Self::I;
     /// Floats of the bits.
-    fn from_bits(self, a: Self::I) -> Self::F;
+    fn as_floats(self, a: Self::I) -> Self::F;
     /// Signed integers to floats, to nearest.
-    fn from_i32(self, a: Self::I) -> Self::F;
+    fn float_of_i32(self, a: Self::I) -> Self::F;
     /// Unsigned integers to floats, to nearest.
-    fn from_u32(self, a: Self::I) -> Self::F;
+    fn float_of_u32(self, a: Self::I) -> Self::F;
     /// Floats to signed integers, to nearest even; the argument must fit.
     fn round_i32(self, a: Self::F) -> Self::I;
     /// Sixteen half-precision floats.
