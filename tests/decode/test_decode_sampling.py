@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
+import decode_models  # noqa: F401 (skips where the extra decode-test is missing)
 import numpy as np
 import polars as pl
 import pytest
 import t2fast.decode
+import tokenizers
 from polars.testing import assert_frame_equal
 from scipy import stats
 from t2fast import _core
@@ -40,12 +44,10 @@ def test_tokens_are_those_of_the_reference(model, name):
     engine = t2fast.decode.load(path, dtype="float32")
     reference = reference_files.load(path)
     for settings in SETTINGS:
-        table = engine.sample(
-            {"p": PROMPT}, k=3, seed=11, max_tokens=10, stop_tokens=[2, 3], **settings
-        ).table
+        table = engine.sample({"p": PROMPT}, k=2, seed=11, max_tokens=8, stop_tokens=[2, 3], **settings).table
         for row in table.iter_rows(named=True):
             expected = reference.sample(
-                PROMPT, hash64(11, "p"), row["sample"], max_tokens=10, stop_tokens=[2, 3], **settings
+                PROMPT, hash64(11, "p"), row["sample"], max_tokens=8, stop_tokens=[2, 3], **settings
             )
             assert row["tokens"] == [token.id for token in expected]
             assert row["logprob"] == pytest.approx(sum(t.logprob for t in expected), abs=1e-3)
@@ -122,7 +124,9 @@ def test_seeds_problems_and_samples_differ(model):
     draws = [
         tuple(tokens)
         for seed in (0, 1)
-        for tokens in engine.sample([PROMPT, PROMPT], k=20, seed=seed, max_tokens=20, temperature=2)
+        for tokens in engine.sample(
+            [PROMPT, PROMPT], k=20, seed=seed, max_tokens=20, temperature=4, stop_tokens=[]
+        )
         .table["tokens"]
         .to_list()
     ]
@@ -149,6 +153,22 @@ def test_prompts_come_in_many_forms(model):
     ]
 
 
+def test_rows_beyond_the_tokenizer_are_padding(model, tmp_path):
+    """Matrices are often padded to a round number of rows; a padding row that is drawn has no text."""
+    path, _ = model("llama-gqa-tied")
+    shutil.copytree(path, tmp_path / "model")
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())[:100]
+    small = tokenizers.Tokenizer(tokenizers.models.BPE({c: i for i, c in enumerate(alphabet)}, []))
+    small.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    small.decoder = tokenizers.decoders.ByteLevel()
+    small.save(str(tmp_path / "model" / "tokenizer.json"))
+    engine = t2fast.decode.load(tmp_path / "model")
+    table = engine.sample("abc", k=30, max_tokens=20, stop="never", temperature=3, stop_tokens=[]).table
+    for row in table.iter_rows(named=True):
+        assert row["text"] == engine.tokenizer.decode(t for t in row["tokens"] if t < 100)
+    assert table["tokens"].explode().max() >= 100
+
+
 @pytest.mark.parametrize(
     ("prompts", "options", "message"),
     [
@@ -157,7 +177,10 @@ def test_prompts_come_in_many_forms(model):
         ([[1, 2], []], {}, "1"),
         ([PROMPT, [5, 131]], {}, "131"),
         ([PROMPT], {"k": [1, 2]}, "k has 2 values for 1 prompts"),
-        ([PROMPT], {"k": -1}, "-1|negative|k"),
+        ([PROMPT], {"k": -1}, "k must be at least 1, not -1"),
+        ([PROMPT], {"top_k": -1}, "top_k must be at least 0, not -1"),
+        ([PROMPT], {"max_tokens": 0}, "max_tokens must be at least 1, not 0"),
+        ([("q", [1, -4])], {}, "'q'.*-4"),
         ([PROMPT], {"temperature": -1.0}, "temperature"),
         ([PROMPT], {"top_p": 0.0}, "top_p"),
         ([PROMPT], {"min_p": 1.5}, "min_p"),
@@ -178,5 +201,6 @@ def test_an_unknown_kernel_or_architecture_is_named(model, tmp_path):
     with pytest.raises(ValueError, match="avx1024"):
         _core.DecodeEngine(str(path), kernel="avx1024")
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
+    shutil.copy(path / "model.safetensors", tmp_path)
     with pytest.raises(ValueError, match="mamba"):
         t2fast.decode.load(tmp_path)

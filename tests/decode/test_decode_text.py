@@ -134,8 +134,7 @@ def test_sentencepiece_vocabulary_from_gguf(sentencepiece_model, string):
 @pytest.fixture(scope="module")
 def smollm2_pair(smollm2):
     theirs = transformers.AutoTokenizer.from_pretrained(smollm2.parent, gguf_file=smollm2.name)
-    # transformers reads a GGUF file's vocabulary but not its pre-tokenizer's name, `smollm`: in the model's own
-    # tokenizer.json that is digits one by one.
+    # transformers reads the vocabulary of a GGUF file, but not its pre-tokenizer's name: digits one by one.
     theirs.backend_tokenizer.pre_tokenizer = PRE_TOKENIZERS["smollm"][1]
     return text.load(smollm2), theirs
 

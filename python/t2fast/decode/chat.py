@@ -76,6 +76,6 @@ def render(source: str, tokens: Mapping[str, str], messages: str | Sequence[Mess
         messages = [{"role": "user", "content": messages}]
     try:
         compiled = environment.from_string(source)
-        return compiled.render(messages=messages, add_generation_prompt=True, **tokens)
+        return str(compiled.render(messages=messages, add_generation_prompt=True, **tokens))
     except jinja2.TemplateError as error:
         raise ValueError(f"the model's chat template refuses these messages: {error}") from error

@@ -68,6 +68,12 @@ class Engine:
         """The model's tokenizer, read at first use."""
         return texts.load(self._tokenizer_path)
 
+    @cached_property
+    def _token_bytes(self) -> list[bytes]:
+        """The bytes of every row of the output head; rows beyond the tokenizer's vocabulary are padding."""
+        table = self.tokenizer.token_bytes
+        return table + [b""] * (self.core.vocab - len(table))
+
     def sample(
         self,
         prompts: Prompts,
@@ -113,12 +119,16 @@ class Engine:
         """
         found = problems(prompts)
         counts = same_length(k, len(found), "k")
+        limits = {"k": (min(counts), 1), "max_tokens": (max_tokens, 1), "top_k": (top_k, 0)}
+        for name, (value, least) in {**limits, "first_sample": (first_sample, 0)}.items():
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value}")
         stop = [stop] if isinstance(stop, str) else list(stop)
         if "" in stop:
             raise ValueError("a stop string is empty: it would end every sample at once")
         tokens = [self._encode(problem, chat) for problem in found]
         wants_text = bool(stop) or verify is not None or not all(is_tokens(p.prompt) for p in found)
-        render = _Renderer(self.tokenizer, stop) if wants_text else None
+        render = _Renderer(self._token_bytes, self.tokenizer.special, stop) if wants_text else None
         stopper = _FirstCorrect(found, verify, render, first_sample) if verify and render else None
         with Progress(sum(counts), enabled=progress) as bar:
 
@@ -138,8 +148,8 @@ class Engine:
                 max_tokens=max_tokens,
                 stop_tokens=stop_tokens,
                 stop=[s.encode() for s in stop],
-                token_bytes=self.tokenizer.token_bytes if stop else None,
-                on_finish=on_finish,
+                token_bytes=self._token_bytes if stop else None,
+                on_finish=on_finish if stopper is not None or bar.shown else None,
                 progress=bar.tokens,
                 max_rows=max_rows,
             )
@@ -201,9 +211,12 @@ class Engine:
             ]
         )
 
+    @cached_property
+    def _chat_template(self) -> tuple[str, dict[str, str]]:
+        return chat_templates.template(self.path)
+
     def _chat_text(self, messages: Any) -> str:
-        source, special = chat_templates.template(self.path)
-        return chat_templates.render(source, special, messages)
+        return chat_templates.render(*self._chat_template, messages)
 
     def _encode(self, problem: Problem, chat: bool) -> list[int]:
         prompt = problem.prompt
@@ -212,7 +225,7 @@ class Engine:
                 raise ValueError(
                     f"problem {problem.id!r}: a chat template needs text or messages, not tokens"
                 )
-            return [int(token) for token in prompt]
+            return self._checked(problem, prompt)
         if chat:
             tokens = self.tokenizer.encode(self._chat_text(prompt), special=False)
         elif isinstance(prompt, str):
@@ -227,6 +240,15 @@ class Engine:
             )
         return tokens
 
+    def _checked(self, problem: Problem, tokens: Iterable[int]) -> list[int]:
+        listed = [int(token) for token in tokens]
+        for token in listed:
+            if not 0 <= token < self.core.vocab:
+                raise ValueError(
+                    f"problem {problem.id!r}: token {token} is outside the vocabulary of {self.core.vocab}"
+                )
+        return listed
+
     def _encode_answer(self, problem: Problem, prompt: list[int], answer: Any, chat: bool) -> list[int]:
         if isinstance(answer, str):
             if is_tokens(problem.prompt):
@@ -238,7 +260,7 @@ class Engine:
             else:
                 tokens = self.tokenizer.encode_answer(problem.prompt, prompt, answer)
         else:
-            tokens = [int(token) for token in answer]
+            tokens = self._checked(problem, answer)
         if not tokens:
             raise ValueError(f"problem {problem.id!r}: an answer is empty; it has no likelihood of its own")
         return tokens
@@ -247,13 +269,13 @@ class Engine:
 class _Renderer:
     """Text of a sample, cut where the first stop string begins."""
 
-    def __init__(self, tokenizer: texts.Tokenizer, stop: Sequence[str]):
-        self.bytes = tokenizer.token_bytes
-        self.special = tokenizer.special
+    def __init__(self, token_bytes: list[bytes], special: frozenset[int], stop: Sequence[str]):
+        self.bytes = token_bytes
+        self.special = special
         self.stop = [s.encode() for s in stop]
 
     def __call__(self, tokens: Iterable[int], cut: bool) -> str:
-        pieces = [(token, self.bytes[token] if token < len(self.bytes) else b"") for token in tokens]
+        pieces = [(token, self.bytes[token]) for token in tokens]
         joined = b"".join(piece for _, piece in pieces)
         starts = [at for at in (joined.find(s) for s in self.stop) if at >= 0] if cut else []
         room = min(starts, default=len(joined))

@@ -37,10 +37,7 @@ def problems(prompts: Prompts) -> list[Problem]:
     elif isinstance(prompts, str) or is_tokens(prompts) or _is_messages(prompts):
         found = [Problem(0, prompts)]
     else:
-        found = [
-            Problem(_id(item[0]), item[1]) if _is_pair(item) else Problem(i, item)
-            for i, item in enumerate(prompts)
-        ]
+        found = [_problem(i, item) for i, item in enumerate(prompts)]
     if not found:
         raise ValueError("no prompt given")
     seen: dict[str, int] = {}
@@ -76,13 +73,11 @@ def _is_messages(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) > 0 and all(isinstance(v, Mapping) for v in value)
 
 
-def _is_pair(item: Any) -> bool:
-    return (
-        isinstance(item, tuple)
-        and len(item) == 2
-        and isinstance(item[0], str | int | np.integer)
-        and not isinstance(item[1], int | np.integer)
-    )
+def _problem(position: int, item: Any) -> Problem:
+    """The problem at ``position``: ``(id, prompt)``, or a prompt (a tuple of two tokens is one, too)."""
+    if isinstance(item, tuple) and len(item) == 2 and not isinstance(item[1], int | np.integer | Mapping):
+        return Problem(_id(item[0]), item[1])
+    return Problem(position, item)
 
 
 def _id(value: Any) -> ProblemId:

@@ -114,10 +114,9 @@ class Reference:
             return self._linear(f"{mlp}.down_proj", F.gelu(up, approximate=self.spec.gelu))
         return self._linear(f"{mlp}.down_proj", F.silu(self._linear(f"{mlp}.gate_proj", x)) * up)
 
-    @torch.no_grad()
     def logits(self, tokens: Sequence[int]) -> torch.Tensor:
         """Logits after each token, (len(tokens), vocab) in float32; row i predicts token i + 1."""
-        x = F.embedding(torch.tensor(tokens), self.weights["embed_tokens.weight"])
+        x = self.weights["embed_tokens.weight"][torch.tensor(tokens)]
         for layer in range(self.spec.layers):
             before = f"layers.{layer}.input_layernorm"
             after = f"layers.{layer}.post_attention_layernorm"
