@@ -320,7 +320,7 @@ def resident() -> dict[str, int]:
 
 def peak_memory(length: int, k: int, args: argparse.Namespace) -> dict[str, float]:
     """Peak growth of a fresh process that loads the model and samples, and what weights and caches take."""
-    import t2fast.decode  # noqa: F401, PLC0415 (before the first look: modules are no part of it)
+    import t2fast.decode  # noqa: F401 (before the first look: modules are no part of it)
 
     prompt = list(range(100, 100 + length))
     before = resident()["VmRSS"]
