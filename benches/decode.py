@@ -62,6 +62,11 @@ def main() -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if os.getloadavg()[0] > 0.5:
+        print(
+            f"warning: load average {os.getloadavg()[0]:.1f}; peers that spin at barriers suffer most",
+            file=sys.stderr,
+        )
     sides = {name: side for name, side in make_sides(args).items() if name.split()[0] in args.sides}
     ours = sides["t2fast"]
     limits = machine_limits(args.threads)
