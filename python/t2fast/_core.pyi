@@ -1,3 +1,4 @@
+import os
 from typing import Any
 
 import numpy as np
@@ -72,3 +73,6 @@ def plan_batch(
     whole_k: bool,
     tokens_per_param: float | None,
 ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
+
+def gguf_metadata(path: str | os.PathLike[str]) -> dict[str, Any]: ...
+def dequantize(path: str | os.PathLike[str], tensor_name: str) -> NDArray[np.float32]: ...

@@ -1,5 +1,8 @@
 //! The Python module `t2fast._core`: parse arguments, release the interpreter, call `t2fast_core`, map errors.
 
+mod decode;
+mod decode_files;
+
 use pyo3::prelude::*;
 
 mod cancel;
@@ -21,6 +24,10 @@ mod _core {
     };
     #[pymodule_export]
     use super::plan::{law_parameters, law_values, plan_batch};
+    #[pymodule_export]
+    use crate::decode::DecodeEngine;
+    #[pymodule_export]
+    use crate::decode_files::{dequantize, gguf_metadata};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,157 @@
+"""`t2fast sample`: draw samples from a model. Samples go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from t2fast.decode.engine import Engine, load
+from t2fast.decode.prompts import Problem, problems
+from t2fast.decode.samples import Samples
+
+_EXAMPLES = """examples:
+  t2fast sample SmolLM2-135M.gguf --prompt "The capital of France is" -k 64 --seed 0
+  t2fast sample ./pythia-70m --prompt "2 + 2 =" -k 256 --max-tokens 4 --json > samples.jsonl
+  t2fast sample HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "Name a prime." --temperature 0.7
+  t2fast sample model.gguf --prompts-file problems.jsonl -k 16 --json
+
+A prompts file has one JSON object a line: {"prompt": ...} with text, a list of tokens or, with --chat, a
+list of messages, and if wanted {"problem": ...}, its id (else its line, from 0). Sample i of a problem
+depends on the seed, the problem's id and i alone, never on -k, the other problems or --threads.
+"""
+_BATCH = 256
+"""Samples in a batch of problems: enough to fill the engine, few enough that finished ones are soon out."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command `sample`."""
+    parser = subparsers.add_parser(
+        "sample",
+        help="draw k samples from each prompt",
+        description="Draw k samples from each prompt, reproducibly, on the CPU.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "model", help="Hugging Face folder, .gguf file or hub id (org/model[/file.gguf][@revision])"
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--prompt", help="the prompt")
+    source.add_argument("--prompts-file", type=Path, metavar="JSONL", help="many prompts; - reads stdin")
+    parser.add_argument("-k", type=int, default=64, help="samples for each prompt (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--max-tokens", type=int, default=64, help="longest sample (default: %(default)s)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="0: greedy (default: %(default)s)")
+    parser.add_argument("--top-k", type=int, default=0, help="keep the TOP_K likeliest tokens (default: all)")
+    parser.add_argument(
+        "--top-p", type=float, default=1.0, help="then the fewest of mass TOP_P (default: all)"
+    )
+    parser.add_argument(
+        "--min-p", type=float, default=0.0, help="then those of MIN_P times the best (default: all)"
+    )
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end a sample here; repeatable"
+    )
+    parser.add_argument("--chat", action="store_true", help="use the model's chat template")
+    parser.add_argument("--threads", type=int, help="default: the processor's cores")
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto", help="arithmetic")
+    parser.add_argument("--kernel", help="force avx512_bf16, avx512, avx2 or portable")
+    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json for a model that has none")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object a line, ordered by problem and sample"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status (130 after Ctrl-C)."""
+    try:
+        return _run(args)
+    except (ValueError, ImportError, OSError) as error:
+        print(f"t2fast sample: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(args: argparse.Namespace) -> int:
+    found = problems({0: args.prompt}) if args.prompts_file is None else _read(args.prompts_file)
+    engine = load(
+        args.model, dtype=args.dtype, threads=args.threads, kernel=args.kernel, tokenizer=args.tokenizer
+    )
+    started, samples, tokens = time.perf_counter(), 0, 0
+    status = 0
+    for batch in _batches(found, args.k):
+        drawn = _sample(engine, batch, args)
+        for row in drawn.table.iter_rows(named=True):
+            if row["finish_reason"] == "cancelled":
+                continue
+            print(_json(row) if args.json else _plain(row))
+            samples += 1
+            tokens += len(row["tokens"])
+        sys.stdout.flush()
+        if drawn.interrupted:
+            status = 130
+            break
+    seconds = time.perf_counter() - started
+    rate = tokens / max(seconds, 1e-9)
+    print(
+        f"{samples:,} samples, {tokens:,} tokens in {seconds:.1f} s ({rate:,.0f}/s); {engine}",
+        file=sys.stderr,
+    )
+    return status
+
+
+def _sample(engine: Engine, batch: list[Problem], args: argparse.Namespace) -> Samples:
+    return engine.sample(
+        {problem.id: problem.prompt for problem in batch},
+        k=args.k,
+        seed=args.seed,
+        temperature=args.temperature,
+        top_k=args.top_k,
+        top_p=args.top_p,
+        min_p=args.min_p,
+        max_tokens=args.max_tokens,
+        stop=args.stop,
+        chat=args.chat,
+    )
+
+
+def _batches(found: list[Problem], k: int) -> Iterator[list[Problem]]:
+    size = max(1, _BATCH // max(k, 1))
+    for start in range(0, len(found), size):
+        yield found[start : start + size]
+
+
+def _read(path: Path) -> list[Problem]:
+    text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
+    pairs = []
+    for number, line in enumerate(text.splitlines()):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number + 1}: not JSON ({error})") from error
+        if not isinstance(row, dict) or "prompt" not in row:
+            raise ValueError(
+                f'{path}, line {number + 1}: expected an object with "prompt", found {line[:60]!r}'
+            )
+        pairs.append((row.get("problem", number), row["prompt"]))
+    return problems(pairs)
+
+
+def _json(row: dict[str, Any]) -> str:
+    keys = ("problem", "sample", "text", "finish_reason", "logprob")
+    return json.dumps({key: row[key] for key in keys}, ensure_ascii=False)
+
+
+def _plain(row: dict[str, Any]) -> str:
+    end = f"{row['finish_reason']}, log p {row['logprob']:.2f}"
+    header = f"── problem {row['problem']}, sample {row['sample']} ({end})"
+    text = row["text"] if row["text"] is not None else " ".join(map(str, row["tokens"]))
+    return f"{header}\n{text}"

@@ -1,0 +1,332 @@
+"""The engine as Python sees it: prompts in, tables out. `_core.DecodeEngine`, in Rust, does the work."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from t2fast import _core
+from t2fast.decode import chat as chat_templates
+from t2fast.decode import text as texts
+from t2fast.decode.hub import resolve
+from t2fast.decode.progress import Progress
+from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
+from t2fast.decode.rng import hash64
+from t2fast.decode.samples import Samples
+
+Verify = Callable[[Any, str], bool]
+
+
+def load(
+    model: str | Path,
+    *,
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    threads: int | None = None,
+    kernel: str | None = None,
+    tokenizer: str | Path | None = None,
+) -> Engine:
+    """Open a model for sampling and scoring.
+
+    ``model`` is a Hugging Face folder, a ``.gguf`` file, or a hub id (``org/model`` or
+    ``org/model/file.gguf``, with ``@revision`` if wanted), for which the package huggingface_hub must be
+    installed. ``dtype`` is the arithmetic: ``auto`` takes bfloat16 where the processor multiplies it
+    natively; float32 gives the same bits on every processor. ``kernel`` forces one of ``avx512_bf16``,
+    ``avx512``, ``avx2``, ``portable``. ``tokenizer`` is a ``tokenizer.json`` (or a folder with one) for
+    models that come without.
+    """
+    path = resolve(model)
+    core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel)
+    return Engine(core, name=str(model), path=path, tokenizer_path=Path(tokenizer or path))
+
+
+class Engine:
+    """A loaded model. Make one with `load`."""
+
+    def __init__(self, core: _core.DecodeEngine, *, name: str, path: Path, tokenizer_path: Path):
+        self.core = core
+        """The Rust engine, for work on tokens; it also has the model's sizes (``n_params``, ``vocab``, …)."""
+        self.name = name
+        self.path = path
+        self._tokenizer_path = tokenizer_path
+
+    def __repr__(self) -> str:
+        core = self.core
+        return (
+            f"Engine({self.name!r}: {core.architecture}, {core.n_params:,} parameters, {core.dtype}, "
+            f"{core.kernel}, {core.threads} threads)"
+        )
+
+    @cached_property
+    def tokenizer(self) -> texts.Tokenizer:
+        """The model's tokenizer, read at first use."""
+        return texts.load(self._tokenizer_path)
+
+    def sample(
+        self,
+        prompts: Prompts,
+        *,
+        k: int | Iterable[int] = 64,
+        seed: int = 0,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        max_tokens: int = 64,
+        stop: str | Sequence[str] = (),
+        stop_tokens: Sequence[int] | None = None,
+        verify: Verify | None = None,
+        chat: bool = False,
+        first_sample: int = 0,
+        max_rows: int | None = None,
+        progress: bool | None = None,
+    ) -> Samples:
+        """Draw ``k`` samples from each prompt.
+
+        Args:
+            prompts: one prompt or several, each text, a list of tokens or, with ``chat``, text or a list of
+                messages; as a sequence, a sequence of ``(problem id, prompt)`` or a mapping from id to
+                prompt. Ids are positions unless given; a sample depends on its problem's id.
+            k: samples for each prompt, one number or one for each.
+            seed: sample i of a problem is a function of (seed, problem id, i) and of the settings below.
+            temperature: divides the logits; 0 always takes the most probable token.
+            top_k, top_p, min_p: keep the ``top_k`` most probable tokens (0: all), then the fewest whose
+                mass reaches ``top_p``, then those with at least ``min_p`` times the largest probability.
+            max_tokens: longest sample, in tokens.
+            stop: strings that end a sample, wherever token boundaries fall; they are cut from its text.
+            stop_tokens: tokens that end a sample; None: the model's own.
+            verify: called as ``verify(problem id, text)`` for each finished sample; once a sample is right
+                and those before it are finished, the problem's remaining samples are cancelled. See
+                `Samples.counts`.
+            chat: put prompts through the model's chat template.
+            first_sample: index of the first sample, to go on where an earlier run stopped.
+            max_rows: most samples decoded at once (None: the engine's choice); changes memory and speed
+            alone. progress: a bar on stderr; None: where stderr is a terminal.
+
+        Ctrl-C ends sampling: what is finished is returned with ``interrupted`` set, and a warning is given.
+        """
+        found = problems(prompts)
+        counts = same_length(k, len(found), "k")
+        stop = [stop] if isinstance(stop, str) else list(stop)
+        if "" in stop:
+            raise ValueError("a stop string is empty: it would end every sample at once")
+        tokens = [self._encode(problem, chat) for problem in found]
+        wants_text = bool(stop) or verify is not None or not all(is_tokens(p.prompt) for p in found)
+        render = _Renderer(self.tokenizer, stop) if wants_text else None
+        stopper = _FirstCorrect(found, verify, render, first_sample) if verify and render else None
+        with Progress(sum(counts), enabled=progress) as bar:
+
+            def on_finish(problem: int, sample: int, drawn: list[int], reason: str) -> bool:
+                bar.finished(1)
+                return stopper is not None and stopper.finished(problem, sample, drawn, reason)
+
+            raw = self.core.sample(
+                tokens,
+                [hash64(seed, problem.id) for problem in found],
+                counts,
+                first_sample=first_sample,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                min_p=min_p,
+                max_tokens=max_tokens,
+                stop_tokens=stop_tokens,
+                stop=[s.encode() for s in stop],
+                token_bytes=self.tokenizer.token_bytes if stop else None,
+                on_finish=on_finish,
+                progress=bar.tokens,
+                max_rows=max_rows,
+            )
+        table = _table(raw, found, render, stop)
+        if stopper is not None:
+            table = table.with_columns(correct=stopper.column(raw))
+        if raw["interrupted"]:
+            warnings.warn("sampling was interrupted: unfinished samples are marked cancelled", stacklevel=2)
+        return Samples(
+            table=table,
+            model=self.name,
+            n_params=self.core.n_params,
+            dtype=self.core.dtype,
+            kernel=self.core.kernel,
+            seed=seed,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            max_tokens=max_tokens,
+            interrupted=raw["interrupted"],
+        )
+
+    def score(
+        self,
+        prompts: Prompts,
+        answers: Sequence[Sequence[str | Sequence[int]]] | Mapping[ProblemId, Sequence[str | Sequence[int]]],
+        *,
+        chat: bool = False,
+    ) -> pl.DataFrame:
+        """Log-likelihood of given answers.
+
+        ``answers`` holds the answers of each prompt, in the prompts' order or by problem id; each is text
+        or tokens. A prompt is read once for all its answers. One row an answer: ``problem``, ``answer``
+        (its index), ``n_tokens``, ``logprob`` (natural log, summed over the answer's tokens),
+        ``probability`` (its exponential: the chance that one sample at temperature 1 begins with this
+        answer) and ``logprobs`` (each token's).
+        """
+        found = problems(prompts)
+        listed = [answers[p.id] for p in found] if isinstance(answers, Mapping) else list(answers)
+        if len(listed) != len(found):
+            raise ValueError(f"answers has {len(listed)} entries for {len(found)} prompts")
+        tokens = [self._encode(problem, chat) for problem in found]
+        encoded = [
+            [self._encode_answer(problem, prompt, answer, chat) for answer in own]
+            for problem, prompt, own in zip(found, tokens, listed, strict=True)
+        ]
+        scored = self.core.score(tokens, encoded)
+        rows = [(row, i, values) for row, own in enumerate(scored) for i, values in enumerate(own)]
+        logprob = np.array([values.sum(dtype=np.float64) for _, _, values in rows])
+        return pl.DataFrame(
+            [
+                _problem_column(found, [row for row, _, _ in rows]),
+                pl.Series("answer", [i for _, i, _ in rows], dtype=pl.Int64),
+                pl.Series("n_tokens", [len(values) for _, _, values in rows], dtype=pl.Int64),
+                pl.Series("logprob", logprob, dtype=pl.Float64),
+                pl.Series("probability", np.exp(logprob), dtype=pl.Float64),
+                pl.Series("logprobs", [values.tolist() for _, _, values in rows], dtype=pl.List(pl.Float32)),
+            ]
+        )
+
+    def _chat_text(self, messages: Any) -> str:
+        source, special = chat_templates.template(self.path)
+        return chat_templates.render(source, special, messages)
+
+    def _encode(self, problem: Problem, chat: bool) -> list[int]:
+        prompt = problem.prompt
+        if is_tokens(prompt):
+            if chat:
+                raise ValueError(
+                    f"problem {problem.id!r}: a chat template needs text or messages, not tokens"
+                )
+            return [int(token) for token in prompt]
+        if chat:
+            tokens = self.tokenizer.encode(self._chat_text(prompt), special=False)
+        elif isinstance(prompt, str):
+            tokens = self.tokenizer.encode(prompt)
+        else:
+            raise ValueError(
+                f"problem {problem.id!r}: a prompt is text or a list of tokens (messages need chat=True)"
+            )
+        if not tokens:
+            raise ValueError(
+                f"problem {problem.id!r}: the prompt is empty and this model adds no token before it"
+            )
+        return tokens
+
+    def _encode_answer(self, problem: Problem, prompt: list[int], answer: Any, chat: bool) -> list[int]:
+        if isinstance(answer, str):
+            if is_tokens(problem.prompt):
+                tokens = self.tokenizer.encode(answer, special=False)
+            elif chat:
+                tokens = self.tokenizer.encode_answer(
+                    self._chat_text(problem.prompt), prompt, answer, special=False
+                )
+            else:
+                tokens = self.tokenizer.encode_answer(problem.prompt, prompt, answer)
+        else:
+            tokens = [int(token) for token in answer]
+        if not tokens:
+            raise ValueError(f"problem {problem.id!r}: an answer is empty; it has no likelihood of its own")
+        return tokens
+
+
+class _Renderer:
+    """Text of a sample, cut where the first stop string begins."""
+
+    def __init__(self, tokenizer: texts.Tokenizer, stop: Sequence[str]):
+        self.bytes = tokenizer.token_bytes
+        self.special = tokenizer.special
+        self.stop = [s.encode() for s in stop]
+
+    def __call__(self, tokens: Iterable[int], cut: bool) -> str:
+        pieces = [(token, self.bytes[token] if token < len(self.bytes) else b"") for token in tokens]
+        joined = b"".join(piece for _, piece in pieces)
+        starts = [at for at in (joined.find(s) for s in self.stop) if at >= 0] if cut else []
+        room = min(starts, default=len(joined))
+        kept = []
+        for token, piece in pieces:
+            if token not in self.special:
+                kept.append(piece[:room])
+            room = max(room - len(piece), 0)
+        return b"".join(kept).decode("utf-8", errors="replace")
+
+
+class _FirstCorrect:
+    """Asks `verify` about finished samples and ends a problem at its first correct one, in order of index.
+
+    Ending it at whichever correct sample finishes first would favour short samples, and which samples are
+    left would depend on the batch.
+    """
+
+    def __init__(self, found: list[Problem], verify: Verify, render: _Renderer, first_sample: int):
+        self.found, self.verify, self.render = found, verify, render
+        self.right: list[dict[int, bool]] = [{} for _ in found]
+        self.next = [first_sample] * len(found)
+
+    def finished(self, problem: int, sample: int, tokens: list[int], reason: str) -> bool:
+        if reason == "cancelled":
+            return False
+        right = self.right[problem]
+        right[sample] = bool(
+            self.verify(self.found[problem].id, self.render(tokens, reason == "stop_string"))
+        )
+        while self.next[problem] in right:
+            if right[self.next[problem]]:
+                return True
+            self.next[problem] += 1
+        return False
+
+    def column(self, raw: Mapping[str, Any]) -> pl.Series:
+        """What was found, row by row of the engine's result."""
+        pairs = zip(raw["problem"].tolist(), raw["sample"].tolist(), strict=True)
+        return pl.Series("correct", [self.right[p].get(s) for p, s in pairs], dtype=pl.Boolean)
+
+
+def _problem_column(found: list[Problem], rows: Sequence[int]) -> pl.Series:
+    if all(isinstance(problem.id, int) for problem in found):
+        return pl.Series("problem", [found[row].id for row in rows], dtype=pl.Int64)
+    return pl.Series("problem", [str(found[row].id) for row in rows], dtype=pl.String)
+
+
+def _table(
+    raw: Mapping[str, Any], found: list[Problem], render: _Renderer | None, stop: list[str]
+) -> pl.DataFrame:
+    offsets = raw["offsets"].tolist()
+    spans = list(pairwise(offsets))
+    tokens = [raw["tokens"][a:b].tolist() for a, b in spans]
+    reasons = raw["finish_reason"]
+    text = None
+    if render is not None:
+        text = [render(own, reason == "stop_string") for own, reason in zip(tokens, reasons, strict=True)]
+
+    def total(values: np.ndarray) -> list[float]:
+        return [float(values[a:b].sum(dtype=np.float64)) for a, b in spans]
+
+    return pl.DataFrame(
+        [
+            _problem_column(found, raw["problem"].tolist()),
+            pl.Series("sample", raw["sample"], dtype=pl.Int64),
+            pl.Series("text", text if text is not None else [None] * len(spans), dtype=pl.String),
+            pl.Series("tokens", tokens, dtype=pl.List(pl.UInt32)),
+            pl.Series("logprob", total(raw["logprobs"]), dtype=pl.Float64),
+            pl.Series("processed_logprob", total(raw["processed_logprobs"]), dtype=pl.Float64),
+            pl.Series("finish_reason", reasons, dtype=pl.String),
+            pl.Series(
+                "stop", [stop[i] if i >= 0 else None for i in raw["stop_index"].tolist()], dtype=pl.String
+            ),
+        ]
+    )

@@ -1,0 +1,121 @@
+//! AVX-512 with BF16: inputs rounded to bfloat16, products of pairs accumulated in float32.
+
+use std::arch::x86_64::*;
+
+use super::avx512::{Avx512, isa_512};
+use super::simd::{Arith, Isa, Op};
+use crate::pack::Kind;
+
+/// Proof that the CPU has AVX-512 F, BW, DQ, VL and BF16.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Bf16(());
+
+impl Avx512Bf16 {
+    pub(crate) fn new() -> Option<Self> {
+        (Avx512::new().is_some() && is_x86_feature_detected!("avx512bf16")).then_some(Avx512Bf16(()))
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma,f16c")]
+fn enter<O: Op<Avx512Bf16>>(s: Avx512Bf16, op: O) -> O::Out {
+    op.run(s)
+}
+
+isa_512!(Avx512Bf16, enter);
+
+/// The bfloat16 values of 0..16 minus `bias`, twice (a 4-bit index keeps one unused high bit).
+const fn nibble_table(bias: i32) -> [u16; 32] {
+    let mut table = [0u16; 32];
+    let mut i = 0;
+    while i < 32 {
+        // Small integers need few mantissa bits: the float's high half is the exact bfloat16.
+        table[i] = (((i as i32 % 16 - bias) as f32).to_bits() >> 16) as u16;
+        i += 1;
+    }
+    table
+}
+static UNSIGNED: [u16; 32] = nibble_table(0);
+static CENTRED: [u16; 32] = nibble_table(8);
+
+impl Arith for Avx512Bf16 {
+    type X = u16;
+    type W = __m512bh;
+    const STEP: usize = 2;
+    const MR: usize = 12;
+    const NV: usize = 2;
+    const BF16: bool = true;
+
+    #[inline(always)]
+    unsafe fn load_w(self, x: *const u16) -> __m512bh {
+        // SAFETY: the caller promises 32 readable elements; both types are 512 plain bits.
+        unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(x.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn dot(self, acc: __m512, x: *const u16, w: __m512bh) -> __m512 {
+        // SAFETY: the caller promises two readable elements; the type proves the instruction.
+        unsafe {
+            let pair = _mm512_set1_epi32(x.cast::<i32>().read_unaligned());
+            _mm512_dpbf16_ps(acc, w, std::mem::transmute::<__m512i, __m512bh>(pair))
+        }
+    }
+    #[inline(always)]
+    fn element(x: f32) -> u16 {
+        crate::pack::f32_to_bf16(x)
+    }
+    #[inline(always)]
+    unsafe fn scatter(self, v: [__m512; 2], to: *mut u16, stride: usize) -> f32 {
+        // SAFETY: the caller promises sixteen writable pairs `stride` apart; the type proves the instructions.
+        unsafe {
+            let packed = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(v[1], v[0]));
+            let mut pairs = [0u32; 16];
+            self.store_u(packed, &mut pairs);
+            for (i, &pair) in pairs.iter().enumerate() {
+                to.add(i * stride).cast::<u32>().write_unaligned(pair);
+            }
+            let even = self.from_bits(self.shl(packed, 16));
+            let odd = self.from_bits(self.and(packed, self.splat_u(0xffff_0000)));
+            super::math::hsum(self, self.add(even, odd))
+        }
+    }
+    #[inline(always)]
+    unsafe fn expand(self, kind: Kind, from: *const u8, to: *mut u16) {
+        // SAFETY: the caller promises the block's bytes and room for 1,024 elements.
+        unsafe {
+            match kind {
+                Kind::Q4_0 | Kind::Q4_1 => {
+                    let table = if kind == Kind::Q4_1 { &UNSIGNED } else { &CENTRED };
+                    let table = _mm512_loadu_si512(table.as_ptr().cast());
+                    let low = _mm512_set1_epi16(15);
+                    for line in 0..8 {
+                        let packed = _mm512_loadu_si512(from.add(64 * line).cast());
+                        let planes = [
+                            packed,
+                            _mm512_srli_epi16::<4>(packed),
+                            _mm512_srli_epi16::<8>(packed),
+                            _mm512_srli_epi16::<12>(packed),
+                        ];
+                        for (t, plane) in planes.into_iter().enumerate() {
+                            let values = _mm512_permutexvar_epi16(_mm512_and_si512(plane, low), table);
+                            let pair = 4 * (line / 2) + t;
+                            _mm512_storeu_si512(to.add(64 * pair + 32 * (line % 2)).cast(), values);
+                        }
+                    }
+                }
+                Kind::Q8_0 => {
+                    for vector in 0..32 {
+                        let bytes = from.add(32 * vector);
+                        let first = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes.cast()));
+                        let second = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes.add(16).cast()));
+                        let both = _mm512_cvtne2ps_pbh(_mm512_cvtepi32_ps(second), _mm512_cvtepi32_ps(first));
+                        _mm512_storeu_si512(
+                            to.add(32 * vector).cast(),
+                            std::mem::transmute::<__m512bh, __m512i>(both),
+                        );
+                    }
+                }
+                Kind::Bf16 => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 2048),
+                Kind::F32 | Kind::F16 => unreachable!("packed as bfloat16 for bfloat16 arithmetic"),
+            }
+        }
+    }
+}

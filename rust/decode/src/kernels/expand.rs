@@ -1,0 +1,55 @@
+//! Packed blocks expanded to float32, sixteen outputs at a time.
+
+use super::simd::Isa;
+use crate::pack::Kind;
+
+/// Expands the values of one block of 32 outputs × 32 inner elements to `to[inner][output]`; scales stay apart.
+///
+/// # Safety
+/// `from` points at the value bytes of a block of the given kind, `to` at 1,024 writable floats.
+#[inline(always)]
+pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut f32) {
+    // SAFETY: every access stays within the block and the 1,024 floats that the caller promises.
+    unsafe {
+        let put = |inner: usize, half: usize, v: S::F| {
+            s.store(v, &mut *to.add(32 * inner + 16 * half).cast::<[f32; 16]>());
+        };
+        match kind {
+            Kind::Q4_0 | Kind::Q4_1 => {
+                let bias = s.splat_u(if kind == Kind::Q4_0 { 8 } else { 0 });
+                let low = s.splat_u(15);
+                for line in 0..8 {
+                    let packed = s.load_u(&from.add(64 * line).cast::<[u32; 16]>().read_unaligned());
+                    for nibble in 0..8u32 {
+                        let q = s.and(s.shr(packed, 4 * nibble), low);
+                        let inner = 2 * (4 * (line / 2) + nibble as usize % 4) + nibble as usize / 4;
+                        put(inner, line % 2, s.from_i32(s.sub_u(q, bias)));
+                    }
+                }
+            }
+            Kind::Q8_0 => {
+                for vector in 0..32 {
+                    let packed = s.load_u16(&from.add(32 * vector).cast::<[u16; 16]>().read_unaligned());
+                    let (pair, half) = (vector / 2, vector % 2);
+                    put(2 * pair, half, s.from_i32(s.sar(s.shl(packed, 24), 24)));
+                    put(2 * pair + 1, half, s.from_i32(s.sar(s.shl(packed, 16), 24)));
+                }
+            }
+            Kind::Bf16 => {
+                for vector in 0..32 {
+                    let packed = s.load_u(&from.add(64 * vector).cast::<[u32; 16]>().read_unaligned());
+                    let (pair, half) = (vector / 2, vector % 2);
+                    put(2 * pair, half, s.from_bits(s.shl(packed, 16)));
+                    put(2 * pair + 1, half, s.from_bits(s.and(packed, s.splat_u(0xffff_0000))));
+                }
+            }
+            Kind::F16 => {
+                for vector in 0..64 {
+                    let packed = from.add(32 * vector).cast::<[u16; 16]>().read_unaligned();
+                    put(vector / 2, vector % 2, s.load_f16(&packed));
+                }
+            }
+            Kind::F32 => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 4096),
+        }
+    }
+}

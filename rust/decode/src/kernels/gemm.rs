@@ -1,0 +1,337 @@
+//! Matrix products: every row of a step against one panel of 32 outputs.
+//!
+//! One output is one chain of fused multiply-adds along the inner dimension. For block formats the chain runs over a
+//! block's integers, s = Σ q·x, and the block then adds d·s + m·Σx: the same for one row and for hundreds, whatever the
+//! size of the register tile.
+
+use super::simd::{Arith, Op};
+use super::xpack::XView;
+use crate::aligned::Plain;
+use crate::pack::{BLOCK, Kind, Packed};
+
+/// Blocks expanded at a time: 256 inner elements × 32 outputs stay in the first-level cache.
+const CHUNK: usize = 8;
+
+/// Expanded weights of a chunk of a panel.
+struct Chunk<X> {
+    values: Vec<X>,
+    scales: Vec<f32>,
+    minima: Vec<f32>,
+}
+
+/// Work space of one thread.
+pub(crate) struct Scratch<A: Arith> {
+    chunk: Chunk<A::X>,
+    /// Sums of a panel, and of the gate's.
+    pub(crate) sums: Vec<f32>,
+    pub(crate) gates: Vec<f32>,
+    pub(crate) logits: Vec<f32>,
+    pub(crate) attention: super::attention::Scratch<A>,
+    /// One row or head, padded.
+    pub(crate) row: Vec<f32>,
+}
+
+impl<A: Arith> Scratch<A> {
+    pub(crate) fn new() -> Self {
+        let lines = CHUNK * BLOCK;
+        Scratch {
+            chunk: Chunk {
+                values: vec![A::X::default(); lines * BLOCK],
+                scales: vec![0.0; lines],
+                minima: vec![0.0; lines],
+            },
+            sums: Vec::new(),
+            gates: Vec::new(),
+            logits: Vec::new(),
+            attention: super::attention::Scratch::new(),
+            row: Vec::new(),
+        }
+    }
+}
+
+/// acc[row][output] = Σ over the inner dimension for one panel; `acc` is rows × 32.
+pub(crate) struct Panel<'a, A: Arith>
+where
+    A::X: Plain,
+{
+    pub(crate) weights: &'a Packed,
+    pub(crate) panel: usize,
+    pub(crate) x: XView<'a, A>,
+    pub(crate) acc: &'a mut [f32],
+    pub(crate) scratch: &'a mut Scratch<A>,
+}
+
+impl<A: Arith> Op<A> for Panel<'_, A>
+where
+    A::X: Plain,
+{
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, a: A) {
+        let kind = self.weights.kind;
+        let panel = self.weights.panel(self.panel);
+        assert!(self.acc.len() >= self.x.rows * BLOCK && self.x.blocks == self.weights.blocks);
+        self.acc[..self.x.rows * BLOCK].fill(0.0);
+        let size = kind.block_bytes();
+        let chunk = &mut self.scratch.chunk;
+        for first in (0..self.weights.blocks).step_by(CHUNK) {
+            let blocks = CHUNK.min(self.weights.blocks - first);
+            let source = &panel[first * size..(first + blocks) * size];
+            // Weights that need no expansion are read where they lie.
+            let direct = (A::BF16 && kind == Kind::Bf16) || (!A::BF16 && kind == Kind::F32);
+            let values = if direct {
+                source.as_ptr().cast::<A::X>()
+            } else {
+                for (b, block) in source.chunks_exact(size).enumerate() {
+                    let (scales, bytes) = block.split_at(kind.scale_bytes());
+                    expand_scales(a, scales, b, chunk);
+                    // SAFETY: `bytes` is a block of this kind; the chunk has room for CHUNK blocks of 1,024 elements.
+                    unsafe {
+                        a.expand(kind, bytes.as_ptr(), chunk.values.as_mut_ptr().add(b * BLOCK * BLOCK));
+                    }
+                }
+                chunk.values.as_ptr()
+            };
+            for t in 0..self.x.tiles.count {
+                // SAFETY: activations are complete before the phase that multiplies them.
+                let (start, height, x, sums) = unsafe { self.x.tile(t) };
+                let weights = Weights {
+                    values,
+                    blocks,
+                    scales: (!kind_is_plain(kind)).then_some(&chunk.scales),
+                    minima: (kind == Kind::Q4_1).then_some(&chunk.minima),
+                };
+                let x = &x[first * BLOCK * height..];
+                let sums = &sums[first * height..];
+                let acc = &mut self.acc[start * BLOCK..][..height * BLOCK];
+                // SAFETY: `values` has `blocks` blocks of 1,024 elements, x as many inner elements of `height` rows.
+                unsafe { tile_any(a, height, weights, x, sums, acc) };
+            }
+        }
+    }
+}
+
+fn kind_is_plain(kind: Kind) -> bool {
+    kind.scale_bytes() == 0
+}
+
+#[inline(always)]
+fn expand_scales<A: Arith>(a: A, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>) {
+    let parts: [&mut Vec<f32>; 2] = [&mut chunk.scales, &mut chunk.minima];
+    for (part, bytes) in parts.into_iter().zip(bytes.chunks_exact(2 * BLOCK)) {
+        for half in 0..2 {
+            // SAFETY: 32 bytes within the 64 of the chunk; every bit pattern is a u16.
+            let halves =
+                unsafe { bytes[32 * half..32 * half + 32].as_ptr().cast::<[u16; 16]>().read_unaligned() };
+            let to: &mut [f32; 16] =
+                (&mut part[b * BLOCK + 16 * half..][..16]).try_into().expect("16 floats");
+            a.store(a.load_f16(&halves), to);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Weights<'a, X> {
+    values: *const X,
+    blocks: usize,
+    scales: Option<&'a Vec<f32>>,
+    minima: Option<&'a Vec<f32>>,
+}
+
+/// Dispatches on the height of the tile, which the loops of [`tile`] need as a constant.
+#[inline(always)]
+unsafe fn tile_any<A: Arith>(
+    a: A,
+    height: usize,
+    w: Weights<'_, A::X>,
+    x: &[A::X],
+    sums: &[f32],
+    acc: &mut [f32],
+) {
+    macro_rules! heights {
+        ($($m:literal)*) => {
+            match height {
+                $($m if $m <= A::MR => {
+                    a.call(Tile::<A, $m> { w, x, sums, acc });
+                })*
+                _ => unreachable!("a tile higher than the register tile"),
+            }
+        };
+    }
+    heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+}
+
+struct Tile<'a, A: Arith, const M: usize> {
+    w: Weights<'a, A::X>,
+    x: &'a [A::X],
+    sums: &'a [f32],
+    acc: &'a mut [f32],
+}
+
+impl<A: Arith, const M: usize> Op<A> for Tile<'_, A, M> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, a: A) {
+        assert!(self.acc.len() == M * BLOCK && self.x.len() >= M * self.w.blocks * BLOCK);
+        let acc = self.acc.as_mut_ptr();
+        // SAFETY: lengths are checked above; `values` is valid for `blocks` blocks by construction in `Panel`.
+        unsafe {
+            match self.w.scales {
+                None => {
+                    let steps = self.w.blocks * BLOCK / A::STEP;
+                    plain::<A, M>(a, steps, self.x.as_ptr(), self.w.values, acc, BLOCK);
+                }
+                Some(scales) => {
+                    for b in 0..self.w.blocks {
+                        let x = self.x.as_ptr().add(b * BLOCK * M);
+                        let values = self.w.values.add(b * BLOCK * BLOCK);
+                        let minima = self.w.minima.map(|m| &m[b * BLOCK..][..BLOCK]);
+                        let sums = &self.sums[b * M..][..M];
+                        scaled::<A, M>(a, x, values, &scales[b * BLOCK..][..BLOCK], minima, sums, acc);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// acc[m][0..32] += Σ over `steps` dot steps; rows of `acc` are `ld` floats apart.
+///
+/// # Safety
+/// `x` has `steps * M * STEP` elements, `w` `steps * 32 * STEP`, and `acc` M rows.
+#[inline(always)]
+pub(crate) unsafe fn plain<A: Arith, const M: usize>(
+    a: A,
+    steps: usize,
+    x: *const A::X,
+    w: *const A::X,
+    acc: *mut f32,
+    ld: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if A::NV == 2 {
+            chain::<A, M, 2>(a, steps, x, w, acc, ld);
+        } else {
+            chain::<A, M, 1>(a, steps, x, w, acc, ld);
+            chain::<A, M, 1>(a, steps, x, w.add(16 * A::STEP), acc.add(16), ld);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn at<'a>(p: *mut f32) -> &'a mut [f32; 16] {
+    // SAFETY: the caller promises sixteen floats nobody else uses.
+    unsafe { &mut *p.cast::<[f32; 16]>() }
+}
+
+/// `steps` dot steps on M rows × V vectors of outputs held in registers.
+#[inline(always)]
+unsafe fn dots<A: Arith, const M: usize, const V: usize>(
+    a: A,
+    steps: usize,
+    x: *const A::X,
+    w: *const A::X,
+    c: &mut [[A::F; V]; M],
+) {
+    // SAFETY: the caller promises the elements.
+    unsafe {
+        for step in 0..steps {
+            let wp = w.add(step * BLOCK * A::STEP);
+            let mut wv = [a.load_w(wp); V];
+            if V == 2 {
+                wv[V - 1] = a.load_w(wp.add(16 * A::STEP));
+            }
+            let xp = x.add(step * M * A::STEP);
+            for m in 0..M {
+                for v in 0..V {
+                    c[m][v] = a.dot(c[m][v], xp.add(m * A::STEP), wv[v]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn chain<A: Arith, const M: usize, const V: usize>(
+    a: A,
+    steps: usize,
+    x: *const A::X,
+    w: *const A::X,
+    acc: *mut f32,
+    ld: usize,
+) {
+    // SAFETY: the caller promises the elements and rows.
+    unsafe {
+        let mut c = [[a.splat(0.0); V]; M];
+        for m in 0..M {
+            for v in 0..V {
+                c[m][v] = a.load(at(acc.add(m * ld + 16 * v)));
+            }
+        }
+        dots::<A, M, V>(a, steps, x, w, &mut c);
+        for m in 0..M {
+            for v in 0..V {
+                a.store(c[m][v], at(acc.add(m * ld + 16 * v)));
+            }
+        }
+    }
+}
+
+/// One block: acc += d·Σ q·x + m·Σ x.
+#[inline(always)]
+unsafe fn scaled<A: Arith, const M: usize>(
+    a: A,
+    x: *const A::X,
+    w: *const A::X,
+    scales: &[f32],
+    minima: Option<&[f32]>,
+    sums: &[f32],
+    acc: *mut f32,
+) {
+    // SAFETY: the caller promises the elements and rows.
+    unsafe {
+        if A::NV == 2 {
+            block::<A, M, 2>(a, x, w, scales, minima, sums, acc);
+        } else {
+            block::<A, M, 1>(a, x, w, scales, minima, sums, acc);
+            let (w, acc) = (w.add(16 * A::STEP), acc.add(16));
+            block::<A, M, 1>(a, x, w, &scales[16..], minima.map(|m| &m[16..]), sums, acc);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn block<A: Arith, const M: usize, const V: usize>(
+    a: A,
+    x: *const A::X,
+    w: *const A::X,
+    scales: &[f32],
+    minima: Option<&[f32]>,
+    sums: &[f32],
+    acc: *mut f32,
+) {
+    // SAFETY: the caller promises the elements and rows; scales and minima have 16·V floats, sums M.
+    unsafe {
+        let mut c = [[a.splat(0.0); V]; M];
+        dots::<A, M, V>(a, BLOCK / A::STEP, x, w, &mut c);
+        for v in 0..V {
+            let d = a.load(&*scales.as_ptr().add(16 * v).cast::<[f32; 16]>());
+            if let Some(minima) = minima {
+                let low = a.load(&*minima.as_ptr().add(16 * v).cast::<[f32; 16]>());
+                for m in 0..M {
+                    let to = at(acc.add(m * BLOCK + 16 * v));
+                    let sum = a.fma(d, c[m][v], a.load(to));
+                    a.store(a.fma(low, a.splat(*sums.get_unchecked(m)), sum), to);
+                }
+            } else {
+                for m in 0..M {
+                    let to = at(acc.add(m * BLOCK + 16 * v));
+                    a.store(a.fma(d, c[m][v], a.load(to)), to);
+                }
+            }
+        }
+    }
+}

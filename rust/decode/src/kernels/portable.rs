@@ -1,0 +1,225 @@
+//! The portable kernels: plain Rust, the reference that the vector kernels equal bit for bit.
+
+use super::expand;
+use super::simd::{Arith, Isa, Op};
+use crate::pack::{Kind, f16_to_f32};
+
+/// Any machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+#[inline(always)]
+fn zip<T: Copy, U: Copy, R: Copy + Default>(a: [T; 16], b: [U; 16], f: impl Fn(T, U) -> R) -> [R; 16] {
+    let mut out = [R::default(); 16];
+    for i in 0..16 {
+        out[i] = f(a[i], b[i]);
+    }
+    out
+}
+
+#[inline(always)]
+fn map<T: Copy, R: Copy + Default>(a: [T; 16], f: impl Fn(T) -> R) -> [R; 16] {
+    zip(a, a, |x, _| f(x))
+}
+
+impl Isa for Portable {
+    type F = [f32; 16];
+    type I = [u32; 16];
+    type M = [bool; 16];
+
+    #[inline(always)]
+    fn call<O: Op<Self>>(self, op: O) -> O::Out {
+        op.run(self)
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        [x; 16]
+    }
+    #[inline(always)]
+    fn load(self, x: &[f32; 16]) -> Self::F {
+        *x
+    }
+    #[inline(always)]
+    fn store(self, x: Self::F, to: &mut [f32; 16]) {
+        *to = x;
+    }
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        zip(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        let mut out = c;
+        for i in 0..16 {
+            out[i] = a[i].mul_add(b[i], c[i]);
+        }
+        out
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        zip(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn gt(self, a: Self::F, b: Self::F) -> Self::M {
+        zip(a, b, |a, b| a > b)
+    }
+    #[inline(always)]
+    fn any(self, m: Self::M) -> bool {
+        m.contains(&true)
+    }
+    #[inline(always)]
+    fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F {
+        let mut out = b;
+        for i in 0..16 {
+            out[i] = if m[i] { a[i] } else { b[i] };
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn splat_u(self, x: u32) -> Self::I {
+        [x; 16]
+    }
+    #[inline(always)]
+    fn load_u(self, x: &[u32; 16]) -> Self::I {
+        *x
+    }
+    #[inline(always)]
+    fn store_u(self, x: Self::I, to: &mut [u32; 16]) {
+        *to = x;
+    }
+    #[inline(always)]
+    fn add_u(self, a: Self::I, b: Self::I) -> Self::I {
+        zip(a, b, u32::wrapping_add)
+    }
+    #[inline(always)]
+    fn sub_u(self, a: Self::I, b: Self::I) -> Self::I {
+        zip(a, b, u32::wrapping_sub)
+    }
+    #[inline(always)]
+    fn and(self, a: Self::I, b: Self::I) -> Self::I {
+        zip(a, b, |a, b| a & b)
+    }
+    #[inline(always)]
+    fn xor(self, a: Self::I, b: Self::I) -> Self::I {
+        zip(a, b, |a, b| a ^ b)
+    }
+    #[inline(always)]
+    fn shl(self, a: Self::I, n: u32) -> Self::I {
+        map(a, |a| a << n)
+    }
+    #[inline(always)]
+    fn shr(self, a: Self::I, n: u32) -> Self::I {
+        map(a, |a| a >> n)
+    }
+    #[inline(always)]
+    fn sar(self, a: Self::I, n: u32) -> Self::I {
+        map(a, |a| ((a as i32) >> n) as u32)
+    }
+    #[inline(always)]
+    fn mul_wide(self, a: Self::I, b: Self::I) -> (Self::I, Self::I) {
+        let wide = |a, b| u64::from(a) * u64::from(b);
+        (zip(a, b, |a: u32, b: u32| (wide(a, b) >> 32) as u32), zip(a, b, u32::wrapping_mul))
+    }
+    #[inline(always)]
+    fn transpose4(self, x: [Self::I; 4]) -> [Self::I; 4] {
+        let mut out = x;
+        for (i, row) in out.iter_mut().enumerate() {
+            for group in 0..4 {
+                for j in 0..4 {
+                    row[4 * group + j] = x[j][4 * group + i];
+                }
+            }
+        }
+        out
+    }
+    #[inline(always)]
+    fn to_bits(self, a: Self::F) -> Self::I {
+        map(a, f32::to_bits)
+    }
+    #[inline(always)]
+    fn from_bits(self, a: Self::I) -> Self::F {
+        map(a, f32::from_bits)
+    }
+    #[inline(always)]
+    fn from_i32(self, a: Self::I) -> Self::F {
+        map(a, |a| a as i32 as f32)
+    }
+    #[inline(always)]
+    fn from_u32(self, a: Self::I) -> Self::F {
+        map(a, |a| a as f32)
+    }
+    #[inline(always)]
+    fn round_i32(self, a: Self::F) -> Self::I {
+        map(a, |a| a.round_ties_even() as i32 as u32)
+    }
+    #[inline(always)]
+    fn load_f16(self, x: &[u16; 16]) -> Self::F {
+        map(*x, f16_to_f32)
+    }
+    #[inline(always)]
+    fn load_u16(self, x: &[u16; 16]) -> Self::I {
+        map(*x, u32::from)
+    }
+}
+
+/// Float32 arithmetic is the same for every instruction set but for the size of the register tile.
+macro_rules! float32_arith {
+    ($isa:ty, $mr:expr, $nv:expr) => {
+        impl Arith for $isa {
+            type X = f32;
+            type W = <$isa as Isa>::F;
+            const STEP: usize = 1;
+            const MR: usize = $mr;
+            const NV: usize = $nv;
+            const BF16: bool = false;
+
+            #[inline(always)]
+            unsafe fn load_w(self, x: *const f32) -> Self::W {
+                // SAFETY: the caller promises sixteen readable floats.
+                self.load(unsafe { &*x.cast::<[f32; 16]>() })
+            }
+            #[inline(always)]
+            unsafe fn dot(self, acc: Self::F, x: *const f32, w: Self::W) -> Self::F {
+                // SAFETY: the caller promises one readable float.
+                self.fma(w, self.splat(unsafe { *x }), acc)
+            }
+            #[inline(always)]
+            fn element(x: f32) -> f32 {
+                x
+            }
+            #[inline(always)]
+            unsafe fn scatter(self, v: [Self::F; 2], to: *mut f32, stride: usize) -> f32 {
+                for (half, &part) in v.iter().enumerate() {
+                    let mut flat = [0f32; 16];
+                    self.store(part, &mut flat);
+                    for (i, &x) in flat.iter().enumerate() {
+                        // SAFETY: the caller promises 32 writable elements `stride` apart.
+                        unsafe { *to.add((half * 16 + i) * stride) = x };
+                    }
+                }
+                $crate::kernels::math::hsum(self, self.add(v[0], v[1]))
+            }
+            #[inline(always)]
+            unsafe fn expand(self, kind: Kind, from: *const u8, to: *mut f32) {
+                // SAFETY: passed on from the caller.
+                unsafe { expand::float32(self, kind, from, to) }
+            }
+        }
+    };
+}
+pub(crate) use float32_arith;
+
+float32_arith!(Portable, 4, 2);

@@ -1,0 +1,223 @@
+//! What happens to one row between the matrix products: normalisation, rotation, entry into the cache.
+
+use super::math;
+use super::simd::{Arith, Op};
+use super::xpack::XView;
+use crate::aligned::{Plain, Shared};
+use crate::cache::{Place, Segment};
+use crate::model::{Config, NormKind, RopePairs};
+use crate::pack::BLOCK;
+
+/// A normalisation, its weights padded with zeros to whole blocks.
+pub(crate) struct Norm {
+    pub(crate) kind: NormKind,
+    pub(crate) eps: f32,
+    /// Real length.
+    pub(crate) len: usize,
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Option<Vec<f32>>,
+}
+
+#[inline(always)]
+fn lanes<A: Arith>(a: A, x: &[f32], i: usize) -> A::F {
+    a.load(x[16 * i..16 * i + 16].try_into().expect("16 floats"))
+}
+
+#[inline(always)]
+fn put<A: Arith>(a: A, v: A::F, x: &mut [f32], i: usize) {
+    a.store(v, (&mut x[16 * i..16 * i + 16]).try_into().expect("16 floats"));
+}
+
+/// Normalises a padded row in place; the padding must be zero and stays zero.
+#[inline(always)]
+pub(crate) fn normalise<A: Arith>(a: A, norm: &Norm, x: &mut [f32]) {
+    let n = norm.len as f32;
+    let vectors = x.len() / 16;
+    let mut shift = a.splat(0.0);
+    if norm.kind == NormKind::Layer {
+        let mut sum = a.splat(0.0);
+        for i in 0..vectors {
+            sum = a.add(sum, lanes(a, x, i));
+        }
+        shift = a.splat(math::hsum(a, sum) / n);
+        for i in 0..vectors {
+            let centred = a.sub(lanes(a, x, i), shift);
+            put(a, centred, x, i);
+        }
+        x[norm.len..].fill(0.0);
+    }
+    let _ = shift;
+    let mut squares = a.splat(0.0);
+    for i in 0..vectors {
+        let v = lanes(a, x, i);
+        squares = a.fma(v, v, squares);
+    }
+    let scale = a.splat(1.0 / (math::hsum(a, squares) / n + norm.eps).sqrt());
+    for i in 0..vectors {
+        let scaled = a.mul(a.mul(lanes(a, x, i), scale), lanes(a, &norm.weight, i));
+        let shifted = match &norm.bias {
+            Some(bias) => a.add(scaled, lanes(a, bias, i)),
+            None => scaled,
+        };
+        put(a, shifted, x, i);
+    }
+}
+
+/// Normalises one row (or copies it, without a norm) and packs it as a matrix product's input.
+pub(crate) struct PackRow<'a, A: Arith>
+where
+    A::X: Plain,
+{
+    pub(crate) norm: Option<&'a Norm>,
+    /// The row, padded to whole blocks.
+    pub(crate) from: &'a [f32],
+    pub(crate) row: usize,
+    pub(crate) to: XView<'a, A>,
+    pub(crate) scratch: &'a mut Vec<f32>,
+}
+
+impl<A: Arith> Op<A> for PackRow<'_, A>
+where
+    A::X: Plain,
+{
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, a: A) {
+        let row = self.scratch;
+        row.clear();
+        row.extend_from_slice(self.from);
+        if let Some(norm) = self.norm {
+            normalise(a, norm, row);
+        }
+        for block in 0..row.len() / BLOCK {
+            let pair = [lanes(a, row, 2 * block), lanes(a, row, 2 * block + 1)];
+            // SAFETY: this task owns the row.
+            unsafe { self.to.put(a, self.row, block, pair) };
+        }
+    }
+}
+
+/// Where queries, keys and values lie in a row of the projections' output.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns {
+    pub(crate) k: usize,
+    pub(crate) v: usize,
+    pub(crate) stride: usize,
+}
+
+/// One layer's norms of queries and keys.
+pub(crate) struct HeadNorms {
+    pub(crate) q: Option<Norm>,
+    pub(crate) k: Option<Norm>,
+}
+
+/// Queries, keys and values of one row: normalised, rotated, and stored for attention.
+pub(crate) struct Heads<'a, A: Arith>
+where
+    A::X: Plain,
+{
+    pub(crate) config: &'a Config,
+    pub(crate) norms: &'a HeadNorms,
+    pub(crate) columns: Columns,
+    /// Projections of this row.
+    pub(crate) qkv: &'a mut [f32],
+    /// Cosines, then sines, of this row's position.
+    pub(crate) rotation: &'a [f32],
+    /// This row's queries: heads × padded head width.
+    pub(crate) queries: &'a mut [A::X],
+    pub(crate) segment: Segment,
+    pub(crate) cache: Shared<'a, A::X>,
+    pub(crate) layer: usize,
+    pub(crate) index: usize,
+    pub(crate) scratch: &'a mut Vec<f32>,
+}
+
+impl<A: Arith> Op<A> for Heads<'_, A>
+where
+    A::X: Plain,
+{
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, a: A) {
+        let c = self.config;
+        let width = c.head_dim;
+        let padded = width.next_multiple_of(BLOCK);
+        let head = self.scratch;
+        let (q_len, kv_len) = (c.heads * width, c.kv_heads * width);
+        for (norm, start, len) in [(&self.norms.q, 0, q_len), (&self.norms.k, self.columns.k, kv_len)] {
+            if let Some(norm) = norm.as_ref().filter(|norm| norm.len == len && len != width) {
+                head.clear();
+                head.extend_from_slice(&self.qkv[start..start + len]);
+                head.resize(len.next_multiple_of(BLOCK), 0.0);
+                normalise(a, norm, head);
+                self.qkv[start..start + len].copy_from_slice(&head[..len]);
+            }
+        }
+        head.clear();
+        head.resize(padded, 0.0);
+        let load = |head: &mut Vec<f32>, start: usize, norm: &Option<Norm>| {
+            head[..width].copy_from_slice(&self.qkv[start..start + width]);
+            head[width..].fill(0.0);
+            if let Some(norm) = norm.as_ref().filter(|norm| norm.len == width) {
+                normalise(a, norm, head);
+            }
+            rotate(head, self.rotation, c.rope_pairs);
+        };
+        for h in 0..c.heads {
+            load(head, h * width, &self.norms.q);
+            let to = &mut self.queries[h * padded..(h + 1) * padded];
+            for block in 0..padded / BLOCK {
+                let pair = [lanes(a, head, 2 * block), lanes(a, head, 2 * block + 1)];
+                // SAFETY: 32 consecutive elements of this row's queries.
+                unsafe { a.scatter(pair, to[block * BLOCK..][..BLOCK].as_mut_ptr(), A::STEP) };
+            }
+        }
+        for h in 0..c.kv_heads {
+            let Place { k, v } = self.segment.place(self.layer, h, self.index, A::STEP);
+            load(head, self.columns.k + h * width, &self.norms.k);
+            for block in 0..padded / BLOCK {
+                let pair = [lanes(a, head, 2 * block), lanes(a, head, 2 * block + 1)];
+                let stride = BLOCK * A::STEP;
+                let at = k + block * BLOCK * BLOCK;
+                let span = (BLOCK / A::STEP - 1) * stride + A::STEP;
+                // SAFETY: this row's position of the cache belongs to this task.
+                unsafe { a.scatter(pair, self.cache.at(at, span), stride) };
+            }
+            let values = &self.qkv[self.columns.v + h * width..][..width];
+            for (block, values) in values.chunks(BLOCK).enumerate() {
+                let at = v + block * BLOCK * self.segment.block;
+                let to = self.cache.at(at, (values.len() - 1) * A::STEP + 1);
+                for (i, &x) in values.iter().enumerate() {
+                    // SAFETY: this row's position of the cache belongs to this task.
+                    unsafe { *to.add(i * A::STEP) = A::element(x) };
+                }
+            }
+        }
+    }
+}
+
+/// Rotary embedding of a head's first coordinates.
+#[inline(always)]
+fn rotate(head: &mut [f32], rotation: &[f32], pairs: RopePairs) {
+    let n = rotation.len() / 2;
+    let (cos, sin) = rotation.split_at(n);
+    match pairs {
+        RopePairs::Halves => {
+            let (first, second) = head[..2 * n].split_at_mut(n);
+            for i in 0..n {
+                let (x, y) = (first[i], second[i]);
+                first[i] = x * cos[i] - y * sin[i];
+                second[i] = y * cos[i] + x * sin[i];
+            }
+        }
+        RopePairs::Interleaved => {
+            for (i, pair) in head[..2 * n].chunks_exact_mut(2).enumerate() {
+                let (x, y) = (pair[0], pair[1]);
+                pair[0] = x * cos[i] - y * sin[i];
+                pair[1] = y * cos[i] + x * sin[i];
+            }
+        }
+    }
+}

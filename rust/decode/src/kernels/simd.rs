@@ -1,0 +1,110 @@
+//! What an instruction set must offer: sixteen lanes of float32 and uint32, and a dot step for matrix products.
+//!
+//! A value of a type that implements [`Isa`] is a proof that the CPU has its instructions: each is made only by a
+//! constructor that checks. Generic code is `#[inline(always)]` and enters the instruction set through
+//! [`Isa::call`], the one function compiled with the target features.
+
+/// Work to be compiled for an instruction set.
+pub(crate) trait Op<S> {
+    type Out;
+    fn run(self, s: S) -> Self::Out;
+}
+
+/// Sixteen-lane vectors.
+pub(crate) trait Isa: Copy + Send + Sync + 'static {
+    /// Sixteen f32.
+    type F: Copy;
+    /// Sixteen u32.
+    type I: Copy;
+    /// Sixteen booleans.
+    type M: Copy;
+
+    /// Runs `op` compiled with this instruction set's target features.
+    fn call<O: Op<Self>>(self, op: O) -> O::Out;
+
+    fn splat(self, x: f32) -> Self::F;
+    fn load(self, x: &[f32; 16]) -> Self::F;
+    fn store(self, x: Self::F, to: &mut [f32; 16]);
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a·b + c, rounded once.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The larger; `b` where the comparison a > b is false.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    fn gt(self, a: Self::F, b: Self::F) -> Self::M;
+    fn any(self, m: Self::M) -> bool;
+    /// `a` where the mask is set, else `b`.
+    fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
+
+    fn splat_u(self, x: u32) -> Self::I;
+    fn load_u(self, x: &[u32; 16]) -> Self::I;
+    fn store_u(self, x: Self::I, to: &mut [u32; 16]);
+    fn add_u(self, a: Self::I, b: Self::I) -> Self::I;
+    fn sub_u(self, a: Self::I, b: Self::I) -> Self::I;
+    fn and(self, a: Self::I, b: Self::I) -> Self::I;
+    fn xor(self, a: Self::I, b: Self::I) -> Self::I;
+    fn shl(self, a: Self::I, n: u32) -> Self::I;
+    /// Shift right, zeros in.
+    fn shr(self, a: Self::I, n: u32) -> Self::I;
+    /// Shift right, sign in.
+    fn sar(self, a: Self::I, n: u32) -> Self::I;
+    /// High and low words of the 64-bit products.
+    fn mul_wide(self, a: Self::I, b: Self::I) -> (Self::I, Self::I);
+    /// Transposes the 4 × 4 matrix that the four vectors form in each group of four lanes.
+    fn transpose4(self, x: [Self::I; 4]) -> [Self::I; 4];
+
+    /// Bits of the floats.
+    fn to_bits(self, a: Self::F) -> Self::I;
+    /// Floats of the bits.
+    fn from_bits(self, a: Self::I) -> Self::F;
+    /// Signed integers to floats, to nearest.
+    fn from_i32(self, a: Self::I) -> Self::F;
+    /// Unsigned integers to floats, to nearest.
+    fn from_u32(self, a: Self::I) -> Self::F;
+    /// Floats to signed integers, to nearest even; the argument must fit.
+    fn round_i32(self, a: Self::F) -> Self::I;
+    /// Sixteen half-precision floats.
+    fn load_f16(self, x: &[u16; 16]) -> Self::F;
+    /// Sixteen u16, zero-extended.
+    fn load_u16(self, x: &[u16; 16]) -> Self::I;
+}
+
+/// Arithmetic of matrix products: float32, or bfloat16 inputs with float32 accumulation.
+pub(crate) trait Arith: Isa {
+    /// An activation or expanded weight: f32, or bfloat16 as u16.
+    type X: Copy + Default + Send + Sync + 'static;
+    /// Expanded weights of sixteen outputs and [`Arith::STEP`] inner elements.
+    type W: Copy;
+    /// Inner elements consumed by one dot step.
+    const STEP: usize;
+    /// Rows of one register tile, at most.
+    const MR: usize;
+    /// Vectors of sixteen outputs in one register tile (1 or 2).
+    const NV: usize;
+    /// Whether inputs are rounded to bfloat16.
+    const BF16: bool;
+
+    /// # Safety
+    /// `x` points at `16 * STEP` readable elements.
+    unsafe fn load_w(self, x: *const Self::X) -> Self::W;
+    /// acc + Σ over STEP of w · x, `x` broadcast to all lanes.
+    ///
+    /// # Safety
+    /// `x` points at `STEP` readable elements.
+    unsafe fn dot(self, acc: Self::F, x: *const Self::X, w: Self::W) -> Self::F;
+    /// One element from a float.
+    fn element(x: f32) -> Self::X;
+    /// Writes 32 consecutive inner elements, each group of STEP `stride` elements after the one before; returns the
+    /// sum of what was written.
+    ///
+    /// # Safety
+    /// `to + i * stride + 0..STEP` is writable for `i < 32 / STEP`.
+    unsafe fn scatter(self, v: [Self::F; 2], to: *mut Self::X, stride: usize) -> f32;
+    /// Expands the values (not the scales) of one block of 32 outputs × 32 inner elements.
+    ///
+    /// # Safety
+    /// `from` points at the block's value bytes of the given kind, `to` at 1,024 writable elements.
+    unsafe fn expand(self, kind: crate::pack::Kind, from: *const u8, to: *mut Self::X);
+}

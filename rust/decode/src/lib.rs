@@ -1,0 +1,34 @@
+//! A CPU engine that draws k samples from one prompt for small decoder-only transformers.
+//!
+//! Files are read by `gguf`, `safetensors` and `load` into one [`model::Model`]; nothing here knows a task or Python.
+
+mod aligned;
+mod batch;
+mod cache;
+pub mod dequant;
+mod engine;
+mod error;
+mod families;
+pub mod gguf;
+mod head;
+mod kernels;
+pub mod load;
+pub mod model;
+mod network;
+mod pack;
+mod philox;
+mod pool;
+mod prefill;
+mod rope;
+pub mod safetensors;
+mod sampling;
+mod score;
+mod settings;
+mod step;
+pub mod tensor;
+mod weights;
+
+pub use engine::{Drawn, Engine, Error, Finish, Observer, Options, Precision, Request, Sample, Silent};
+pub use kernels::Kernel;
+pub use sampling::Sampling;
+pub use weights::Weights;

@@ -1,0 +1,130 @@
+//! One entry for every model: a Hugging Face folder or a GGUF file in, a [`Model`] out.
+
+use std::path::Path;
+
+pub use crate::error::{LoadError, Reason};
+use crate::families::{gpt_neox, llama, open_lm};
+use crate::gguf;
+use crate::model::Model;
+use crate::safetensors;
+use crate::settings::Settings;
+use crate::weights::Weights;
+
+/// Loads the model at `path`: a folder with `config.json` and safetensors, or a GGUF file.
+///
+/// Files are memory-mapped; only norms, biases and weights whose rows must be re-ordered are read and copied.
+///
+/// # Errors
+/// A [`LoadError`] that names the file and the key, tensor or type at fault.
+pub fn load(path: &Path) -> Result<Model, LoadError> {
+    if path.is_dir() { load_folder(path) } else { load_gguf(path) }
+}
+
+/// The tensors at `path` without a model around them: a GGUF file, a safetensors file or a folder of these.
+pub fn weights(path: &Path) -> Result<Weights, LoadError> {
+    if path.is_dir() {
+        safetensors::read_folder(path)
+    } else if path.extension().is_some_and(|e| e == "safetensors") {
+        safetensors::read_file(path)
+    } else {
+        Ok(gguf::read(path)?.1)
+    }
+}
+
+fn load_folder(folder: &Path) -> Result<Model, LoadError> {
+    let config = Settings::from_json(&folder.join("config.json"))?;
+    if let Some(quantization) = config.section("quantization_config")? {
+        let method = quantization.text("quant_method")?.unwrap_or("unnamed");
+        return Err(config.unsupported(format!(
+            "weights are quantised by {method:?}; load the unquantised model or a GGUF file of it"
+        )));
+    }
+    let weights = safetensors::read_folder(folder)?;
+    let mut model = match config.text("model_type")? {
+        Some(kind @ ("llama" | "mistral" | "qwen2" | "qwen3")) => {
+            causal(&config)?;
+            llama::from_folder(kind, &config, &weights)?
+        }
+        Some("gpt_neox") => {
+            causal(&config)?;
+            gpt_neox::from_folder(&config, &weights)?
+        }
+        Some("openlm" | "open_lm") => open_lm::from_folder(folder, &config, &weights)?,
+        // OpenLM's own configurations name no type.
+        None if config.get("hidden_dim").is_some() && config.get("n_layers").is_some() => {
+            open_lm::from_folder(folder, &config, &weights)?
+        }
+        other => {
+            return Err(config.unsupported(format!(
+                "model_type {} is not supported; llama, mistral, qwen2, qwen3, gpt_neox and open_lm are",
+                other.map_or("(none)".into(), |o| format!("{o:?}"))
+            )));
+        }
+    };
+    special_tokens(folder, &config, &mut model)?;
+    Ok(model)
+}
+
+/// A classifier of the same family has the same `model_type` and no output head.
+fn causal(config: &Settings) -> Result<(), LoadError> {
+    let Some(serde_json::Value::Array(names)) = config.get("architectures") else { return Ok(()) };
+    let mut names = names.iter().filter_map(|name| name.as_str());
+    match names.next() {
+        Some(name) if !name.ends_with("ForCausalLM") => {
+            Err(config.unsupported(format!("architecture {name:?} is no decoder with a language-model head")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `generation_config.json` has the last word on when to stop, as in transformers.
+fn special_tokens(folder: &Path, config: &Settings, model: &mut Model) -> Result<(), LoadError> {
+    let path = folder.join("generation_config.json");
+    let generation = if path.exists() { Some(Settings::from_json(&path)?) } else { None };
+    let tokens = |key: &str| {
+        let generation = generation.as_ref().map_or(Ok(None), |g| g.tokens(key))?;
+        if generation.is_some() { Ok(generation) } else { config.tokens(key) }
+    };
+    model.config.bos = tokens("bos_token_id")?.and_then(|ids| ids.first().copied());
+    model.config.eos = tokens("eos_token_id")?.unwrap_or_default();
+    Ok(())
+}
+
+fn load_gguf(path: &Path) -> Result<Model, LoadError> {
+    let (metadata, weights) = gguf::read(path)?;
+    let general = Settings::from_gguf(path, &metadata, "general.");
+    let architecture = general.text("architecture")?.unwrap_or("(none)");
+    let config = Settings::from_gguf(path, &metadata, &format!("{architecture}."));
+    let mut model = match architecture {
+        "llama" | "qwen2" | "qwen3" => llama::from_gguf(architecture, &config, &weights)?,
+        "gptneox" => gpt_neox::from_gguf(&config, &weights)?,
+        other => {
+            return Err(LoadError::unsupported(
+                path,
+                format!(
+                    "architecture {other:?} is not supported in GGUF; llama, qwen2, qwen3 and gptneox are"
+                ),
+            ));
+        }
+    };
+    let tokenizer = Settings::from_gguf(path, &metadata, "tokenizer.ggml.");
+    let one = |key: &str| Ok(tokenizer.tokens(key)?.and_then(|ids| ids.first().copied()));
+    model.config.bos = one("bos_token_id")?;
+    for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
+        model.config.eos.extend(one(key)?.filter(|id| !model.config.eos.contains(id)));
+    }
+    if let Some(gguf::Value::Array(tokens)) = metadata.get("tokenizer.ggml.tokens") {
+        if tokens.is_empty() || tokens.len() > model.config.vocab {
+            return Err(LoadError::malformed(
+                path,
+                format!(
+                    "the vocabulary has {} tokens, the embedding {} rows",
+                    tokens.len(),
+                    model.config.vocab
+                ),
+            ));
+        }
+        model.config.vocab = tokens.len();
+    }
+    Ok(model)
+}

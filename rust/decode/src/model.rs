@@ -1,0 +1,141 @@
+//! One description of every supported decoder: configuration and weights, whatever family and file they came from.
+
+use crate::tensor::Tensor;
+
+/// Which normalisation a model uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// x / rms(x) · weight.
+    Rms,
+    /// (x − mean) / std · weight + bias.
+    Layer,
+}
+
+/// The feed-forward block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// SiLU(gate) · up (SwiGLU).
+    SwiGlu,
+    /// GELU (erf) of `up`, no gate.
+    Gelu,
+    /// GELU, tanh approximation, of `up`, no gate.
+    GeluTanh,
+}
+
+/// How pairs of a head's coordinates are rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RopePairs {
+    /// (i, i + rotary/2): Hugging Face, NeoX.
+    Halves,
+    /// (2i, 2i + 1): GGUF's llama layout, Meta's original.
+    Interleaved,
+}
+
+/// Everything that is not a weight.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Architecture as the file names it (`llama`, `qwen3`, `gpt_neox`, `open_lm`, …).
+    pub architecture: String,
+    /// Layers.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads (a divisor of `heads`).
+    pub kv_heads: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+    /// Width of the feed-forward block.
+    pub hidden: usize,
+    /// Rows of the output head that are real tokens; padded rows beyond are never sampled.
+    pub vocab: usize,
+    /// Longest sequence the model was made for.
+    pub max_positions: usize,
+    /// Normalisation.
+    pub norm: NormKind,
+    /// Epsilon of every normalisation.
+    pub norm_eps: f32,
+    /// Feed-forward kind.
+    pub activation: Activation,
+    /// Attention and feed-forward both read the layer's input (GPT-NeoX's parallel residual).
+    pub parallel_residual: bool,
+    /// How many of a head's coordinates are rotated (partial rotary: fewer than `head_dim`).
+    pub rotary_dim: usize,
+    /// Which coordinates form a pair.
+    pub rope_pairs: RopePairs,
+    /// Inverse frequency of each of the `rotary_dim / 2` pairs, with any RoPE scaling already applied.
+    pub inv_freq: Vec<f32>,
+    /// Factor on cos and sin (YaRN's attention factor; 1 elsewhere).
+    pub rope_scale: f32,
+    /// Attention looks back at most this far, where the model has a sliding window.
+    pub sliding_window: Option<usize>,
+    /// Beginning-of-sequence token, when the model wants one.
+    pub bos: Option<u32>,
+    /// Tokens that end a sample.
+    pub eos: Vec<u32>,
+}
+
+/// A normalisation's weights.
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// Scale.
+    pub weight: Vec<f32>,
+    /// Shift, LayerNorm only.
+    pub bias: Option<Vec<f32>>,
+}
+
+/// A linear map y = W x + b.
+#[derive(Clone)]
+pub struct Linear {
+    /// W, outputs × inputs.
+    pub weight: Tensor,
+    /// b.
+    pub bias: Option<Vec<f32>>,
+}
+
+/// One transformer layer.
+#[derive(Clone)]
+pub struct Layer {
+    /// Before attention.
+    pub attn_norm: Norm,
+    /// Queries.
+    pub q: Linear,
+    /// Keys.
+    pub k: Linear,
+    /// Values.
+    pub v: Linear,
+    /// Norm of queries before RoPE, over each head (length `head_dim`: Qwen3) or all heads (length `heads * head_dim`: OpenLM).
+    pub q_norm: Option<Norm>,
+    /// Norm of keys, likewise.
+    pub k_norm: Option<Norm>,
+    /// Output projection.
+    pub o: Linear,
+    /// Before the feed-forward block.
+    pub ffn_norm: Norm,
+    /// Gate (SwiGLU only).
+    pub gate: Option<Linear>,
+    /// Up projection.
+    pub up: Linear,
+    /// Down projection.
+    pub down: Linear,
+}
+
+/// A whole model, weights still in the file's precision.
+#[derive(Clone)]
+pub struct Model {
+    /// Configuration.
+    pub config: Config,
+    /// Token embedding, vocabulary × width.
+    pub embedding: Tensor,
+    /// Layers, first to last.
+    pub layers: Vec<Layer>,
+    /// Before the head.
+    pub final_norm: Norm,
+    /// Output head; the embedding's own tensor when tied.
+    pub head: Linear,
+    /// Whether head and embedding are one tensor.
+    pub tied: bool,
+    /// Parameters, embedding counted once if tied.
+    pub n_params: u64,
+}

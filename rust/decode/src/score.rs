@@ -1,0 +1,111 @@
+//! Log-likelihood of given answers, and teacher-forced logits.
+
+use crate::aligned::Plain;
+use crate::engine::{Error, Observer, invalid};
+use crate::kernels::simd::Arith;
+use crate::prefill::{CHUNK, check_tokens, checked, prefill, prefill_last};
+use crate::step::{Core, Row};
+
+/// Log-probability of each answer's tokens; a prompt is read once for all its answers.
+pub(crate) fn score<A: Arith>(
+    core: &mut Core<A>,
+    prompts: &[Vec<u32>],
+    answers: &[Vec<Vec<u32>>],
+    observer: &mut dyn Observer,
+) -> Result<Vec<Vec<Vec<f32>>>, Error>
+where
+    A::X: Plain,
+{
+    if prompts.len() != answers.len() {
+        return invalid(format!("{} prompts but {} lists of answers", prompts.len(), answers.len()));
+    }
+    let config = &core.network.config;
+    let mut checked_prompts = Vec::with_capacity(prompts.len());
+    for (i, (prompt, answers)) in prompts.iter().zip(answers).enumerate() {
+        for (j, answer) in answers.iter().enumerate() {
+            check_tokens(config, &format!("answer {j} of prompt {i}"), answer)?;
+        }
+        let longest = answers.iter().map(Vec::len).max().unwrap_or(0);
+        checked_prompts.push(checked(config, &format!("prompt {i}"), prompt, longest)?);
+    }
+    checked_prompts
+        .iter()
+        .zip(answers)
+        .map(|(prompt, answers)| one(core, prompt, answers, observer))
+        .collect()
+}
+
+fn one<A: Arith>(
+    core: &mut Core<A>,
+    prompt: &[u32],
+    answers: &[Vec<u32>],
+    observer: &mut dyn Observer,
+) -> Result<Vec<Vec<f32>>, Error>
+where
+    A::X: Plain,
+{
+    let mut out: Vec<Vec<f32>> = answers.iter().map(|answer| vec![0.0; answer.len()]).collect();
+    if answers.iter().all(Vec::is_empty) {
+        return Ok(out);
+    }
+    let (mut prompt, last) = prefill_last(core, prompt, observer)?;
+    for (answer, out) in answers.iter().zip(&mut out) {
+        if let Some(&token) = answer.first() {
+            out[0] = core.score_from(&last, token);
+        }
+    }
+    // Answers one after the other, as many rows a step as a chunk of a prompt has. So no more answers than that share a
+    // step, and the slot of one that ended is free when the numbering of those with rows returns to it.
+    let mut todo = Vec::new();
+    let mut longest = 1;
+    let mut slot_count = 0;
+    for (j, answer) in answers.iter().enumerate().filter(|(_, answer)| answer.len() > 1) {
+        todo.extend((0..answer.len() - 1).map(|t| (j, slot_count % CHUNK, t)));
+        longest = longest.max(answer.len() - 1);
+        slot_count += 1;
+    }
+    let mut slots = core.slots(slot_count.min(CHUNK), longest);
+    for part in todo.chunks(CHUNK) {
+        for &(_, slot, _) in part.iter().filter(|&&(_, _, t)| t == 0) {
+            slots.clear(slot);
+        }
+        let row = |&(j, slot, t): &(usize, usize, usize)| Row {
+            token: answers[j][t],
+            prompt: 0,
+            slot: Some(slot),
+            index: t,
+        };
+        let rows: Vec<Row> = part.iter().map(row).collect();
+        core.forward(&rows, &mut [&mut prompt], &mut slots);
+        let picked: Vec<usize> = (0..part.len()).collect();
+        let targets: Vec<u32> = part.iter().map(|&(j, _, t)| answers[j][t + 1]).collect();
+        for (&(j, _, t), logprob) in part.iter().zip(core.score_rows(&picked, &targets)) {
+            out[j][t + 1] = logprob;
+        }
+        observer.step(part.len())?;
+    }
+    Ok(out)
+}
+
+/// Logits after every token, row by row.
+pub(crate) fn logits<A: Arith>(
+    core: &mut Core<A>,
+    tokens: &[u32],
+    observer: &mut dyn Observer,
+) -> Result<Vec<f32>, Error>
+where
+    A::X: Plain,
+{
+    if tokens.is_empty() {
+        return invalid("tokens is empty: give at least one");
+    }
+    let tokens = checked(&core.network.config, "tokens", tokens, 0)?;
+    let mut out = Vec::with_capacity(tokens.len() * core.network.config.vocab);
+    prefill(core, &tokens, observer, |core, _, len| {
+        let picked: Vec<usize> = (0..len).collect();
+        for picked in picked.chunks(32) {
+            out.extend_from_slice(&core.logits(picked));
+        }
+    })?;
+    Ok(out)
+}

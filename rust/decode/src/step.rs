@@ -1,0 +1,383 @@
+//! One step of the model: rows in, residual stream out.
+
+use std::sync::{Mutex, MutexGuard};
+
+use crate::aligned::{Buffer, Plain};
+use crate::cache::{PREFIX_BLOCK, SUFFIX_BLOCK, Segment};
+use crate::kernels::attention::{Attend, Sight};
+use crate::kernels::draw::Partial;
+use crate::kernels::gemm::Scratch;
+use crate::kernels::linear::{Apply, Linear, Rows, Then};
+use crate::kernels::rows::{Heads, Norm, PackRow};
+use crate::kernels::simd::Arith;
+use crate::kernels::xpack::{XPack, XView};
+use crate::network::{Layer, Network};
+use crate::pack::BLOCK;
+use crate::pool::Pool;
+
+/// One position to compute.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) token: u32,
+    /// Index of its prompt among the step's; rows of one prompt stand together.
+    pub(crate) prompt: usize,
+    /// The sample's cache slot, or none for a position of the prompt itself.
+    pub(crate) slot: Option<usize>,
+    /// Position in the prompt, or in the slot.
+    pub(crate) index: usize,
+}
+
+/// The cache of one prompt.
+pub(crate) struct Prompt<X: Plain> {
+    segment: Segment,
+    cache: Buffer<X>,
+    /// Tokens of the prompt.
+    pub(crate) len: usize,
+}
+
+/// The caches of the samples being drawn, all of one size.
+pub(crate) struct Slots<X: Plain> {
+    segment: Segment,
+    size: usize,
+    cache: Buffer<X>,
+}
+
+impl<X: Plain + Default> Slots<X> {
+    fn segment(&self, slot: usize) -> Segment {
+        Segment { start: slot * self.size, ..self.segment }
+    }
+
+    /// Clears a slot for its next sample: what a block holds beyond its sample must be finite.
+    pub(crate) fn clear(&mut self, slot: usize) {
+        self.cache[slot * self.size..(slot + 1) * self.size].fill(X::default());
+    }
+}
+
+/// Everything a step needs: weights, threads, work space.
+pub(crate) struct Core<A: Arith>
+where
+    A::X: Plain,
+{
+    pub(crate) a: A,
+    pub(crate) network: Network,
+    pub(crate) pool: Pool,
+    pub(crate) scratch: Vec<Mutex<Scratch<A>>>,
+    /// Cosines, then sines, of every position so far needed.
+    rotations: Vec<f32>,
+    pub(crate) stream: Buffer<f32>,
+    qkv: Buffer<f32>,
+    attended: Buffer<f32>,
+    queries: Buffer<A::X>,
+    pub(crate) x: XPack<A>,
+    x2: XPack<A>,
+    hidden: XPack<A>,
+    pub(crate) partials: Buffer<Partial>,
+}
+
+/// The work space of a thread.
+pub(crate) fn space<T>(scratch: &[Mutex<T>], worker: usize) -> MutexGuard<'_, T> {
+    scratch[worker].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl<A: Arith> Core<A>
+where
+    A::X: Plain,
+{
+    pub(crate) fn new(a: A, network: Network, pool: Pool) -> Core<A> {
+        let scratch = (0..pool.threads()).map(|_| Mutex::new(Scratch::new())).collect();
+        Core {
+            a,
+            network,
+            pool,
+            scratch,
+            rotations: Vec::new(),
+            stream: Buffer::zeroed(0),
+            qkv: Buffer::zeroed(0),
+            attended: Buffer::zeroed(0),
+            queries: Buffer::zeroed(0),
+            x: XPack::new(),
+            x2: XPack::new(),
+            hidden: XPack::new(),
+            partials: Buffer::zeroed(0),
+        }
+    }
+
+    /// Floats from one row of the residual stream to the next.
+    pub(crate) fn stride(&self) -> usize {
+        self.network.config.width.next_multiple_of(BLOCK)
+    }
+
+    fn segment(&self, positions: usize, block: usize) -> Segment {
+        Segment {
+            start: 0,
+            block,
+            blocks: positions.div_ceil(block),
+            kv_heads: self.network.config.kv_heads,
+            width: self.network.head_width(),
+        }
+    }
+
+    /// An empty cache for a prompt of `len` tokens.
+    pub(crate) fn prompt(&self, len: usize) -> Prompt<A::X> {
+        let segment = self.segment(len, PREFIX_BLOCK);
+        Prompt { segment, cache: Buffer::zeroed(segment.elements(self.network.config.layers)), len }
+    }
+
+    /// Caches for `count` samples of up to `positions` tokens.
+    pub(crate) fn slots(&self, count: usize, positions: usize) -> Slots<A::X> {
+        let segment = self.segment(positions, SUFFIX_BLOCK);
+        let size = segment.elements(self.network.config.layers);
+        Slots { segment, size, cache: Buffer::zeroed(size * count) }
+    }
+
+    /// Extends the table of rotations to `positions`.
+    fn rotate_to(&mut self, positions: usize) {
+        let c = &self.network.config;
+        let n = c.inv_freq.len();
+        let known = self.rotations.len().checked_div(2 * n).unwrap_or(positions);
+        for position in known..positions {
+            let angles = c.inv_freq.iter().map(|f| position as f32 * f);
+            self.rotations.extend(angles.clone().map(|angle| angle.cos() * c.rope_scale));
+            self.rotations.extend(angles.map(|angle| angle.sin() * c.rope_scale));
+        }
+    }
+
+    /// Computes the rows' residual stream after the last layer, entering their keys and values into the caches.
+    pub(crate) fn forward(
+        &mut self,
+        rows: &[Row],
+        prompts: &mut [&mut Prompt<A::X>],
+        slots: &mut Slots<A::X>,
+    ) {
+        let position = |r: &Row| r.index + if r.slot.is_some() { prompts[r.prompt].len } else { 0 };
+        let positions: Vec<usize> = rows.iter().map(position).collect();
+        self.rotate_to(positions.iter().max().map_or(0, |p| p + 1));
+        let stride = self.stride();
+        let (a, network, pool, scratch) = (self.a, &self.network, &self.pool, &self.scratch[..]);
+        let c = &network.config;
+        let n = rows.len();
+        let q_len = c.heads * c.head_dim;
+        let attended_stride = q_len.next_multiple_of(BLOCK);
+        let queries_stride = c.heads * network.head_width();
+        self.stream.ensure(n * stride);
+        self.qkv.ensure(n * network.columns.stride);
+        self.attended.ensure(n * attended_stride);
+        self.queries.ensure(n * queries_stride);
+        for (row, h) in rows.iter().zip(self.stream.chunks_exact_mut(stride)) {
+            network.embed(row.token, h);
+        }
+        let window = c.sliding_window.unwrap_or(usize::MAX);
+        let sights: Vec<Sight> = rows
+            .iter()
+            .zip(&positions)
+            .map(|(row, &position)| {
+                let from = (position + 1).saturating_sub(window);
+                let prompt = prompts[row.prompt].len;
+                match row.slot {
+                    None => Sight {
+                        prefix: row.index + 1,
+                        prefix_from: from,
+                        own: None,
+                        suffix: 0,
+                        suffix_from: 0,
+                    },
+                    Some(slot) => Sight {
+                        prefix: prompt,
+                        prefix_from: from.min(prompt),
+                        own: Some(slots.segment(slot)),
+                        suffix: row.index + 1,
+                        suffix_from: from.saturating_sub(prompt),
+                    },
+                }
+            })
+            .collect();
+        let tasks = attention_tasks::<A>(rows, c.kv_heads, c.heads / c.kv_heads);
+        let segments: Vec<Segment> = prompts.iter().map(|p| p.segment).collect();
+        let caches: Vec<_> = prompts.iter_mut().map(|p| p.cache.shared()).collect();
+        let (slot_shape, slot_size) = (slots.segment, slots.size);
+        let slot_cache = slots.cache.shared();
+        let stream = Rows { data: self.stream.shared(), stride };
+        let qkv = Rows { data: self.qkv.shared(), stride: network.columns.stride };
+        let attended = Rows { data: self.attended.shared(), stride: attended_stride };
+        let queries = self.queries.shared();
+        let rotation = 2 * c.inv_freq.len();
+        let step = Phases { a, pool, scratch };
+        for (index, layer) in network.layers.iter().enumerate() {
+            let x = self.x.shape(n, c.width);
+            step.pack(Some(&layer.attn_norm), stream, x);
+            // A parallel residual's feed-forward reads the stream as it is before attention adds to it.
+            let early = c.parallel_residual.then(|| self.x2.shape(n, c.width));
+            if let Some(early) = early {
+                step.pack(Some(&layer.ffn_norm), stream, early);
+            }
+            step.projections(layer, network, x, qkv);
+            pool.run(n, &|r, worker| {
+                let row = rows[r];
+                let (segment, cache) = match row.slot {
+                    None => (segments[row.prompt], caches[row.prompt]),
+                    Some(slot) => (Segment { start: slot * slot_size, ..slot_shape }, slot_cache),
+                };
+                // SAFETY: this task owns the row's projections and queries.
+                let (qkv, queries) = unsafe {
+                    (
+                        qkv.data.slice(r * qkv.stride, qkv.stride),
+                        queries.slice(r * queries_stride, queries_stride),
+                    )
+                };
+                a.call(Heads {
+                    config: c,
+                    norms: &layer.head_norms,
+                    columns: network.columns,
+                    qkv,
+                    rotation: &self.rotations[positions[r] * rotation..][..rotation],
+                    queries,
+                    segment,
+                    cache,
+                    layer: index,
+                    index: row.index,
+                    scratch: &mut space(scratch, worker).row,
+                });
+            });
+            pool.run(tasks.len(), &|t, worker| {
+                let task = &tasks[t];
+                let prompt = rows[task.row].prompt;
+                a.call(Attend {
+                    layer: index,
+                    kv_head: task.kv_head,
+                    heads: task.heads,
+                    row: task.row,
+                    sights: &sights[task.row..task.row + task.rows],
+                    prefix: segments[prompt],
+                    prefix_cache: caches[prompt],
+                    suffix_cache: slot_cache,
+                    // SAFETY: the phase before wrote the queries; this one only reads them.
+                    queries: unsafe { queries.read(0, n * queries_stride) },
+                    queries_stride,
+                    scale: 1.0 / (c.head_dim as f32).sqrt(),
+                    head_dim: c.head_dim,
+                    out: attended.data,
+                    out_stride: attended.stride,
+                    scratch: &mut space(scratch, worker).attention,
+                });
+            });
+            let x = self.x.shape(n, q_len);
+            step.pack(None, attended, x);
+            step.linear(&layer.o, x, || Then::Add { to: stream });
+            let x = early.unwrap_or_else(|| {
+                let x = self.x.shape(n, c.width);
+                step.pack(Some(&layer.ffn_norm), stream, x);
+                x
+            });
+            let hidden = self.hidden.shape(n, c.hidden);
+            step.linear(&layer.up, x, || Then::Activate {
+                gate: layer.gate.as_ref(),
+                activation: c.activation,
+                to: hidden,
+            });
+            step.linear(&layer.down, hidden, || Then::Add { to: stream });
+        }
+    }
+}
+
+/// What the phases of a layer share.
+pub(crate) struct Phases<'a, A: Arith>
+where
+    A::X: Plain,
+{
+    pub(crate) a: A,
+    pub(crate) pool: &'a Pool,
+    pub(crate) scratch: &'a [Mutex<Scratch<A>>],
+}
+
+impl<A: Arith> Phases<'_, A>
+where
+    A::X: Plain,
+{
+    /// Normalises and packs rows.
+    fn pack(&self, norm: Option<&Norm>, from: Rows<'_>, to: XView<'_, A>) {
+        self.pool.run(to.rows, &|row, worker| {
+            // SAFETY: rows are complete before this phase, and nothing writes them in it.
+            let from = unsafe { from.data.read(row * from.stride, from.stride) };
+            self.a.call(PackRow { norm, from, row, to, scratch: &mut space(self.scratch, worker).row });
+        });
+    }
+
+    fn linear<'t>(&self, linear: &Linear, x: XView<'t, A>, then: impl Fn() -> Then<'t, A> + Sync)
+    where
+        A: 't,
+    {
+        let panels = linear.weights.panels();
+        let grain = grain(panels, self.pool.threads());
+        self.pool.run(panels.div_ceil(grain), &|task, worker| {
+            let panels = task * grain..panels.min((task + 1) * grain);
+            self.apply(linear, panels, x, then(), worker);
+        });
+    }
+
+    fn apply<'t>(
+        &self,
+        linear: &'t Linear,
+        panels: std::ops::Range<usize>,
+        x: XView<'t, A>,
+        then: Then<'t, A>,
+        worker: usize,
+    ) {
+        let mut scratch = space(self.scratch, worker);
+        self.a.call(Apply { linear, panels, x, then, scratch: &mut scratch });
+    }
+
+    /// Queries, keys and values in one phase.
+    fn projections(&self, layer: &Layer, network: &Network, x: XView<'_, A>, to: Rows<'_>) {
+        let parts = [(&layer.q, 0), (&layer.k, network.columns.k), (&layer.v, network.columns.v)];
+        let counts = parts.map(|(linear, _)| linear.weights.panels());
+        let total = counts.iter().sum();
+        let grain = grain(total, self.pool.threads());
+        self.pool.run(total.div_ceil(grain), &|task, worker| {
+            let mut first = 0;
+            for ((linear, column), count) in parts.into_iter().zip(counts) {
+                let from = (task * grain).clamp(first, first + count) - first;
+                let until = ((task + 1) * grain).clamp(first, first + count) - first;
+                if from < until {
+                    self.apply(linear, from..until, x, Then::Store { to, column }, worker);
+                }
+                first += count;
+            }
+        });
+    }
+}
+
+/// Panels to a task: a few tasks for each thread, so that a slow core does not hold up the phase.
+fn grain(panels: usize, threads: usize) -> usize {
+    (panels / (6 * threads)).max(1)
+}
+
+struct AttentionTask {
+    row: usize,
+    rows: usize,
+    kv_head: usize,
+    heads: (usize, usize),
+}
+
+/// Tiles of queries that share a prompt and a key head, each at most as high as the register tile.
+fn attention_tasks<A: Arith>(rows: &[Row], kv_heads: usize, group: usize) -> Vec<AttentionTask> {
+    let part = group.min(A::MR);
+    let height = (A::MR / part).max(1);
+    let mut tasks = Vec::new();
+    let mut row = 0;
+    while row < rows.len() {
+        let same = rows[row..].iter().take_while(|r| r.prompt == rows[row].prompt).count();
+        for kv_head in 0..kv_heads {
+            for first in (0..group).step_by(part) {
+                let heads = (kv_head * group + first, part.min(group - first));
+                let mut done = 0;
+                while done < same {
+                    let rows = height.min(same - done);
+                    tasks.push(AttentionTask { row: row + done, rows, kv_head, heads });
+                    done += rows;
+                }
+            }
+        }
+        row += same;
+    }
+    tasks
+}

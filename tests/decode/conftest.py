@@ -1,0 +1,41 @@
+"""Fixtures: every small model, written once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
+    """``model(name)``: path of a small model and, if transformers knows its family, its own model."""
+    import decode_models as models  # noqa: PLC0415 (skips the test where torch is missing)
+
+    root = tmp_path_factory.mktemp("models")
+    made: dict[str, tuple[Path, Any]] = {}
+
+    def get(name: str) -> tuple[Path, Any]:
+        if name not in made:
+            if name in models.FOLDERS:
+                path = models.write_folder(name, root / name)
+                made[name] = path, models.transformers_model(path)
+            elif name in models.GGUFS:
+                path = root / f"{name}.gguf"
+                made[name] = path, models.write_gguf(name, path)
+            else:
+                assert name == "open-lm"
+                made[name] = models.write_open_lm(root / name), None
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct, Q4_1."""
+    import decode_models as models  # noqa: PLC0415
+
+    return models.smollm2()

