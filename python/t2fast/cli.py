@@ -264,15 +264,18 @@ def _plan(arguments: argparse.Namespace) -> None:
             from t2fast.plotting import plot_frontier
 
             _save(plot_frontier(frame), arguments.plot)
-        data = {"source": law.source, "frontier": frame.to_dicts()}
-        _print(arguments, data, lambda: report.frontier_report(frame))
+        rows = {"source": law.source, "domain": law.domain, "frontier": frame.to_dicts()}
+        _print(arguments, rows, lambda: report.frontier_report(frame, law))
         return
     chosen = plan(law, arguments.train_flops, arguments.inference_flops, **options)
     if arguments.plot:
         from t2fast.plotting import plot_profile
 
         _save(plot_profile(chosen), arguments.plot)
-    data: dict[str, Any] = {**chosen.to_dict(), "law": {"law": law.name, "source": law.source, "domain": law.domain}}
+    data: dict[str, Any] = {
+        **chosen.to_dict(),
+        "law": {"law": law.name, "source": law.source, "domain": law.domain},
+    }
     if arguments.profile:
         profile = chosen.profile(25)
         columns = ("n_params", "n_tokens", "k", "predicted")
@@ -406,7 +409,7 @@ def _mapping(text: str) -> dict[str, str]:
     pairs = [part.split("=", 1) for part in text.split(",")]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form problem=task_id,correct=passed")
-    return dict((name, column) for name, column in pairs)
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def _rule(text: str) -> float | str:

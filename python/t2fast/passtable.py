@@ -91,7 +91,8 @@ class PassTable:
 
     def problems_behind(self) -> Integers:
         """How many problems are behind each mean, (checkpoints, K)."""
-        return self._sum((~np.isnan(self.values)).astype(float)).astype(np.int64, copy=False)
+        counts: Integers = self._sum((~np.isnan(self.values)).astype(float)).astype(np.int64)
+        return counts
 
     def resampled_problems(self, rng: np.random.Generator, draws: int) -> Floats:
         """How often each problem is drawn, (draws, problems): the same problems for every checkpoint."""

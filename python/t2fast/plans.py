@@ -153,6 +153,11 @@ class Plan(Choice):
     law: Law = field(repr=False, compare=False)
     constraints: Constraints = field(repr=False)
 
+    def __str__(self) -> str:
+        from t2fast import report  # above this module; only printing needs it
+
+        return report.text(report.plan_report(self))
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: `n_params`, `n_tokens`, `k`, `tokens_per_param`, `predicted`, `chinchilla` with the
         same inside, and further keys."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def law_report(law: Law, level: float = 0.9) -> RenderableType:
         if fit.median_relative_error is not None:
             facts.append(f"median relative error on these points {fit.median_relative_error:.1%}")
         if fit.lack_of_fit is not None:
-            facts.append(f"residuals {fit.lack_of_fit:.2g} times their sampling error (1 = all but noise)")
+            facts.append(f"residuals {fit.lack_of_fit:.2g} times their sampling error (up to 1: nothing but noise)")
         parts += [Text(fact) for fact in facts]
         parts += [_note(note) for note in fit.notes]
     if law.domain:
@@ -104,7 +104,7 @@ def plan_report(plan: Plan, profile: Sequence[Mapping[str, Any]] | None = None) 
     other = "Chinchilla" if rule == "law" else f"Chinchilla ({rule:g} tokens/parameter)"
     interval = plan.intervals
     table = _table("", "plan", f"{plan.level:.0%} interval" if interval else "", other, left=("",))
-    rows = (
+    rows: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
         ("parameters N", "n_params", amount),
         ("training tokens D", "n_tokens", amount),
         ("samples per problem k", "k", _k),
@@ -135,24 +135,36 @@ def plan_report(plan: Plan, profile: Sequence[Mapping[str, Any]] | None = None) 
     return Group(*parts)
 
 
-def frontier_report(frame: pl.DataFrame) -> RenderableType:
-    """Plans over a range of training budgets."""
-    headers = ("C_train", "N", "D", "k", "D/N", "predicted", "Chinchilla's N", "D/N", "k", "predicted")
-    table = _table(*headers)
+def frontier_report(frame: pl.DataFrame, law: Law) -> RenderableType:
+    """Plans over a range of training budgets; a star marks what lies outside the law's data."""
+    table = _table("C_train", "N", "D", "k", "D/N", "predicted", "Chinchilla N", "D", "k", "predicted")
+    starred = False
+
+    def star(row: Mapping[str, Any], prefix: str, name: str, shown: str) -> str:
+        nonlocal starred
+        low, high = law.domain.get(name, (0.0, math.inf))
+        value = row[prefix + name]
+        inside = value is None or low <= value <= high
+        starred |= not inside
+        return shown if inside else shown + "*"
+
     for row in frame.iter_rows(named=True):
-        table.add_row(
-            f"{row['train_flops']:.2e}",
-            amount(row["n_params"]),
-            amount(row["n_tokens"]),
-            _k(row["k"]),
-            _ratio(row["tokens_per_param"]),
-            f"{row['predicted']:.4f}",
-            amount(row["chinchilla_n_params"]),
-            _ratio(row["chinchilla_tokens_per_param"]),
-            _k(row["chinchilla_k"]),
-            f"{row['chinchilla_predicted']:.4f}",
-        )
-    return table
+        cells = [f"{row['train_flops']:.2e}"]
+        for prefix in ("", "chinchilla_"):
+            cells.append(star(row, prefix, "n_params", amount(row[prefix + "n_params"])))
+            cells.append(star(row, prefix, "n_tokens", amount(row[prefix + "n_tokens"])))
+            cells.append(star(row, prefix, "k", _k(row[prefix + "k"])))
+            if not prefix:
+                cells.append(_ratio(row["tokens_per_param"]))
+            cells.append(f"{row[prefix + 'predicted']:.4f}")
+        table.add_row(*cells)
+    if not starred:
+        return table
+    seen = ", ".join(
+        f"{symbol} {amount(law.domain[name][0])} to {amount(law.domain[name][1])}"
+        for symbol, name in (("N", "n_params"), ("D", "n_tokens"), ("k", "k"))
+    )
+    return Group(table, _note(f"* outside the law's data ({seen}): an extrapolation"))
 
 
 def frame_report(frame: pl.DataFrame) -> RenderableType:

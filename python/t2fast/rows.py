@@ -1,4 +1,4 @@
-"""The rows of a source as one checked frame: converted, counted up, no key twice, with their models' sizes."""
+"""The rows of a source as one checked frame: converted, counted up, no key twice, models' sizes joined."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHECKPOINT = ("model", *SIZES)
 KEYS = (*CHECKPOINT, "task", "problem")
 _TEXT_KEYS = ("model", "task", "problem")
 # Partial counts to hold before they are merged into the total: some 50 bytes each.
-_PENDING_ROWS = 4_000_000
+_PENDING_ROWS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Reading:
     def counted_samples(self) -> pl.DataFrame:
         """Rows of one sample each as n_samples and n_correct of their keys, batch by batch.
 
-        polars' own streaming group_by keeps the rows of unsettled groups: with 1e8 shuffled rows of 1e6 groups
-        it takes 6 GiB. Merging each batch's counts into a total needs memory for the groups alone.
+        polars' own streaming group_by keeps the rows of unsettled groups, 6 GiB for 1e8 shuffled rows of 1e6
+        groups. Merging each batch's counts into a total needs memory for the groups alone.
         """
         keys = [name for name in KEYS if name in self.names]
         parts: list[pl.DataFrame] = []

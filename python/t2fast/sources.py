@@ -31,8 +31,8 @@ _FORMATS = {
     ".json": "jsonl",
 }
 _SUPPORTED = ".csv, .tsv, .jsonl, .ndjson (each also .gz) and .parquet"
-# Large enough to amortise a group_by, small enough that a few batches of text columns stay far below 1 GiB.
-_BATCH_ROWS = 2_000_000
+# Large enough to amortise a group_by, small enough that a few batches of text stay far below 1 GiB.
+_BATCH_ROWS = 1_000_000
 _HEAD_BYTES = 4096
 
 
@@ -46,7 +46,7 @@ class Source:
     blank_rows: bool = False
 
     def batches(self, columns: Mapping[str, str]) -> Iterator[pl.DataFrame]:
-        """Rows in order, some 2e6 at a time, with only `columns` (canonical name -> source name), renamed.
+        """Rows in order, some 1e6 at a time, with only `columns` (canonical name -> source name), renamed.
 
         Always yields at least one batch (empty for an empty source). `ValueError` if the source cannot be
         read.

@@ -122,9 +122,9 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def listed(items: Sequence[str]) -> str:
-    """The first ten of `items`, and how many more there are."""
+    """The first ten of `items`, none longer than a line, and how many more there are."""
     more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
-    return ", ".join(items[:LISTED]) + more
+    return ", ".join(_cut(item) for item in items[:LISTED]) + more
 
 
 def find_columns(
@@ -265,5 +265,8 @@ class Faults:
 
 def shown(value: object) -> str:
     """A value as messages print it: quoted if text, and never longer than a line."""
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}… ({len(text)} characters)"

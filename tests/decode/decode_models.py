@@ -20,6 +20,8 @@ gguf = pytest.importorskip("gguf", reason="decode tests need the decode-test ext
 import tokenizers  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
+torch.set_num_threads(1)  # the models are too small to share
+
 ODD = {"hidden_size": 60, "num_attention_heads": 6, "num_hidden_layers": 3, "vocab_size": 131} | {
     "intermediate_size": 77,
     "max_position_embeddings": 256,

@@ -44,6 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     source.add_argument("--prompt", help="the prompt")
     source.add_argument("--prompts-file", type=Path, metavar="JSONL", help="many prompts; - reads stdin")
     parser.add_argument("-k", type=int, default=64, help="samples for each prompt (default: %(default)s)")
+    parser.add_argument("--first-sample", type=int, default=0, metavar="I", help="go on from sample I")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--max-tokens", type=int, default=64, help="longest sample (default: %(default)s)")
     parser.add_argument("--temperature", type=float, default=1.0, help="0: greedy (default: %(default)s)")
@@ -110,6 +111,7 @@ def _sample(engine: Engine, batch: list[Problem], args: argparse.Namespace) -> S
     return engine.sample(
         {problem.id: problem.prompt for problem in batch},
         k=args.k,
+        first_sample=args.first_sample,
         seed=args.seed,
         temperature=args.temperature,
         top_k=args.top_k,

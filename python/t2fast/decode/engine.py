@@ -113,6 +113,10 @@ class Engine:
         """
         found = problems(prompts)
         counts = same_length(k, len(found), "k")
+        limits = {"k": (min(counts), 1), "max_tokens": (max_tokens, 1), "top_k": (top_k, 0)}
+        for name, (value, least) in {**limits, "first_sample": (first_sample, 0)}.items():
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value}")
         stop = [stop] if isinstance(stop, str) else list(stop)
         if "" in stop:
             raise ValueError("a stop string is empty: it would end every sample at once")
@@ -139,7 +143,7 @@ class Engine:
                 stop_tokens=stop_tokens,
                 stop=[s.encode() for s in stop],
                 token_bytes=self.tokenizer.token_bytes if stop else None,
-                on_finish=on_finish,
+                on_finish=on_finish if stopper is not None or bar.shown else None,
                 progress=bar.tokens,
                 max_rows=max_rows,
             )
@@ -201,9 +205,12 @@ class Engine:
             ]
         )
 
+    @cached_property
+    def _chat_template(self) -> tuple[str, dict[str, str]]:
+        return chat_templates.template(self.path)
+
     def _chat_text(self, messages: Any) -> str:
-        source, special = chat_templates.template(self.path)
-        return chat_templates.render(source, special, messages)
+        return chat_templates.render(*self._chat_template, messages)
 
     def _encode(self, problem: Problem, chat: bool) -> list[int]:
         prompt = problem.prompt
@@ -212,7 +219,7 @@ class Engine:
                 raise ValueError(
                     f"problem {problem.id!r}: a chat template needs text or messages, not tokens"
                 )
-            return [int(token) for token in prompt]
+            return self._checked(problem, prompt)
         if chat:
             tokens = self.tokenizer.encode(self._chat_text(prompt), special=False)
         elif isinstance(prompt, str):
@@ -227,6 +234,15 @@ class Engine:
             )
         return tokens
 
+    def _checked(self, problem: Problem, tokens: Iterable[int]) -> list[int]:
+        listed = [int(token) for token in tokens]
+        for token in listed:
+            if not 0 <= token < self.core.vocab:
+                raise ValueError(
+                    f"problem {problem.id!r}: token {token} is outside the vocabulary of {self.core.vocab}"
+                )
+        return listed
+
     def _encode_answer(self, problem: Problem, prompt: list[int], answer: Any, chat: bool) -> list[int]:
         if isinstance(answer, str):
             if is_tokens(problem.prompt):
@@ -238,7 +254,7 @@ class Engine:
             else:
                 tokens = self.tokenizer.encode_answer(problem.prompt, prompt, answer)
         else:
-            tokens = [int(token) for token in answer]
+            tokens = self._checked(problem, answer)
         if not tokens:
             raise ValueError(f"problem {problem.id!r}: an answer is empty; it has no likelihood of its own")
         return tokens

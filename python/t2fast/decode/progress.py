@@ -15,7 +15,7 @@ class Progress:
     """Counts finished samples and tokens; shows them if ``enabled`` (None: if stderr is a terminal)."""
 
     def __init__(self, samples: int, *, enabled: bool | None):
-        shown = sys.stderr.isatty() if enabled is None else enabled
+        self.shown = sys.stderr.isatty() if enabled is None else enabled
         self._bar = RichProgress(
             TextColumn("samples"),
             BarColumn(),
@@ -23,7 +23,7 @@ class Progress:
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             console=Console(stderr=True),
-            disable=not shown,
+            disable=not self.shown,
         )
         self._task = self._bar.add_task("samples", total=samples, rate="")
         self._start = time.perf_counter()

@@ -91,7 +91,7 @@ impl PartialEq for Array {
 
 fn parse(reader: &mut Reader, file: &Mapped) -> Result<(Metadata, Weights), String> {
     if reader.bytes(4)? != MAGIC {
-        return Err("is not a GGUF file".into());
+        return Err("is not a GGUF file (a Hugging Face model is loaded by its folder)".into());
     }
     let version = reader.u32()?;
     if version.swap_bytes() == 2 || version.swap_bytes() == 3 {

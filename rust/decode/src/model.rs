@@ -68,9 +68,9 @@ pub struct Config {
     pub inv_freq: Vec<f32>,
     /// Factor on cos and sin (YaRN's attention factor; 1 elsewhere).
     pub rope_scale: f32,
-    /// Attention looks back at most this far, where the model has a sliding window.
+    /// A query at position i sees keys at j > i − window, itself included, where the model has a sliding window.
     pub sliding_window: Option<usize>,
-    /// Beginning-of-sequence token, when the model wants one.
+    /// Beginning-of-sequence token, where the files name one; whether a prompt begins with it is the tokenizer's business.
     pub bos: Option<u32>,
     /// Tokens that end a sample.
     pub eos: Vec<u32>,

@@ -4,6 +4,7 @@
 //! spin between phases and go to sleep only when none has come for a while. Tasks are claimed one by one, so a core that
 //! others use does not hold up the rest; what a task computes never depends on who runs it.
 
+use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -18,19 +19,32 @@ const AWAKE: Duration = Duration::from_micros(500);
 /// Called with the task's number and the worker's.
 type Task<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
+/// Set in the state while workers may join the phase.
+const OPEN: usize = 1;
+/// One worker inside the phase.
+const INSIDE: usize = 2;
+/// One phase; the bits between count the workers inside.
+const EPOCH: usize = 1 << 16;
+
 struct Phase {
-    /// Counts phases; a worker that sees a new number joins in.
-    epoch: AtomicUsize,
-    task: Mutex<Option<Task<'static>>>,
+    /// Number of the phase, workers inside it, and whether it is open, in one word: a worker joins by one exchange, and
+    /// the caller waits only for those that did. One that others keep off its core holds nobody up.
+    state: AtomicUsize,
+    task: UnsafeCell<Option<Task<'static>>>,
     tasks: AtomicUsize,
     next: AtomicUsize,
-    /// Workers that have left the current phase.
-    left: AtomicUsize,
     failed: AtomicBool,
     stop: AtomicBool,
-    asleep: Mutex<usize>,
+    busy: AtomicBool,
+    asleep: AtomicUsize,
+    sleep: Mutex<()>,
     wake: Condvar,
 }
+
+// SAFETY: `task` is written only by the pool's owner while the phase is closed and empty, and read only by workers inside.
+unsafe impl Sync for Phase {}
+// SAFETY: as above; the task itself is Sync.
+unsafe impl Send for Phase {}
 
 /// A fixed set of threads, the caller's among them.
 pub(crate) struct Pool {
@@ -42,14 +56,15 @@ impl Pool {
     /// A pool of `threads` threads, the caller's included.
     pub(crate) fn new(threads: usize) -> std::io::Result<Pool> {
         let phase = Arc::new(Phase {
-            epoch: AtomicUsize::new(0),
-            task: Mutex::new(None),
+            state: AtomicUsize::new(0),
+            task: UnsafeCell::new(None),
             tasks: AtomicUsize::new(0),
             next: AtomicUsize::new(0),
-            left: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            asleep: Mutex::new(0),
+            busy: AtomicBool::new(false),
+            asleep: AtomicUsize::new(0),
+            sleep: Mutex::new(()),
             wake: Condvar::new(),
         });
         let mut pool = Pool { phase, workers: Vec::new() };
@@ -73,34 +88,34 @@ impl Pool {
             return;
         }
         let phase = &*self.phase;
-        // SAFETY: only the lifetime changes. Workers use the reference between the change of epoch below and their
-        // increment of `left`, and this function waits for all of them before it returns or unwinds.
+        assert!(!phase.busy.swap(true, Ordering::Acquire), "a phase of the decode engine within a phase");
+        // SAFETY: only the lifetime changes. Workers use the reference between joining and leaving; this function closes
+        // the phase and waits for those inside before it returns, and nothing in between unwinds.
         let forever = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
-        *lock(&phase.task) = Some(forever);
+        // SAFETY: the phase before was closed and left by all, and `busy` keeps other callers away.
+        unsafe { *phase.task.get() = Some(forever) };
         phase.tasks.store(tasks, Ordering::Relaxed);
         phase.next.store(0, Ordering::Relaxed);
-        phase.left.store(0, Ordering::Relaxed);
-        phase.epoch.fetch_add(1, Ordering::SeqCst);
-        {
-            let asleep = lock(&phase.asleep);
-            if *asleep > 0 {
-                phase.wake.notify_all();
-            }
+        phase.state.fetch_add(EPOCH | OPEN, Ordering::SeqCst);
+        if phase.asleep.load(Ordering::SeqCst) > 0 {
+            drop(lock(&phase.sleep));
+            phase.wake.notify_all();
         }
         phase.claim(forever, 0);
+        phase.state.fetch_sub(OPEN, Ordering::SeqCst);
         let mut spins = 0;
-        while phase.left.load(Ordering::Acquire) < self.workers.len() {
+        while phase.state.load(Ordering::Acquire) % EPOCH >= INSIDE {
             spin(&mut spins);
         }
-        assert!(!phase.failed.load(Ordering::Relaxed), "a task of the decode engine panicked");
+        phase.busy.store(false, Ordering::Release);
+        assert!(!phase.failed.swap(false, Ordering::Relaxed), "a task of the decode engine panicked");
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         self.phase.stop.store(true, Ordering::SeqCst);
-        self.phase.epoch.fetch_add(1, Ordering::SeqCst);
-        drop(lock(&self.phase.asleep));
+        drop(lock(&self.phase.sleep));
         self.phase.wake.notify_all();
         for worker in self.workers.drain(..) {
             // A worker catches what its tasks throw, so joining cannot fail.
@@ -110,6 +125,7 @@ impl Drop for Pool {
 }
 
 impl Phase {
+    /// Runs tasks until none is left.
     fn claim(&self, task: Task<'_>, worker: usize) {
         let tasks = self.tasks.load(Ordering::Relaxed);
         loop {
@@ -125,35 +141,50 @@ impl Phase {
 
     fn work(&self, worker: usize) {
         let mut seen = 0;
-        loop {
-            self.wait(seen);
-            if self.stop.load(Ordering::SeqCst) {
-                return;
+        let mut spins = 0;
+        let mut idle = None;
+        while !self.stop.load(Ordering::Relaxed) {
+            let state = self.state.load(Ordering::SeqCst);
+            if state & OPEN == 0 || state / EPOCH == seen {
+                spin(&mut spins);
+                if spins >= SPINS && idle.get_or_insert_with(Instant::now).elapsed() > AWAKE {
+                    self.rest(seen);
+                    spins = 0;
+                    idle = None;
+                }
+                continue;
             }
-            seen = self.epoch.load(Ordering::SeqCst);
-            let task = *lock(&self.task);
-            if let Some(task) = task {
+            let joined = self
+                .state
+                .compare_exchange(state, state + INSIDE, Ordering::SeqCst, Ordering::Relaxed)
+                .is_ok();
+            if !joined {
+                continue;
+            }
+            seen = state / EPOCH;
+            // SAFETY: this worker is inside, so the task is set and stays until it leaves.
+            if let Some(task) = unsafe { *self.task.get() } {
                 self.claim(task, worker);
             }
-            self.left.fetch_add(1, Ordering::Release);
+            self.state.fetch_sub(INSIDE, Ordering::Release);
+            spins = 0;
+            idle = None;
         }
     }
 
-    /// Returns once the epoch differs from `seen`.
-    fn wait(&self, seen: usize) {
-        let mut spins = 0;
-        let mut since = None;
-        while self.epoch.load(Ordering::Acquire) == seen {
-            spin(&mut spins);
-            if spins >= SPINS && since.get_or_insert_with(Instant::now).elapsed() > AWAKE {
-                let mut asleep = lock(&self.asleep);
-                *asleep += 1;
-                while self.epoch.load(Ordering::SeqCst) == seen {
-                    asleep = self.wake.wait(asleep).unwrap_or_else(|poisoned| poisoned.into_inner());
-                }
-                *asleep -= 1;
+    /// Sleeps until a phase other than `seen` is open, or the pool goes.
+    fn rest(&self, seen: usize) {
+        let mut guard = lock(&self.sleep);
+        self.asleep.fetch_add(1, Ordering::SeqCst);
+        loop {
+            let state = self.state.load(Ordering::SeqCst);
+            let open = state & OPEN != 0 && state / EPOCH != seen;
+            if open || self.stop.load(Ordering::SeqCst) {
+                break;
             }
+            guard = self.wake.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
+        self.asleep.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -103,16 +103,20 @@ impl Weights {
     /// A tensor of any shape, its leading dimensions joined into rows.
     pub fn tensor(&self, name: &str) -> Result<Tensor, LoadError> {
         let entry = self.entry(name)?;
-        let Kind::Known(dtype) = &entry.kind else {
-            let Kind::Other(kind) = &entry.kind else { unreachable!() };
-            return Err(LoadError::unsupported(
-                &entry.file.path,
-                format!("tensor {name:?} has type {kind}; supported are F32, F16, BF16, Q8_0, Q4_0 and Q4_1"),
-            ));
+        let dtype = match &entry.kind {
+            Kind::Known(dtype) => *dtype,
+            Kind::Other(kind) => {
+                return Err(LoadError::unsupported(
+                    &entry.file.path,
+                    format!(
+                        "tensor {name:?} has type {kind}; supported are F32, F16, BF16, Q8_0, Q4_0 and Q4_1"
+                    ),
+                ));
+            }
         };
         let (&cols, outer) = entry.shape.split_last().unwrap_or((&1, &[]));
         Ok(Tensor {
-            dtype: *dtype,
+            dtype,
             rows: outer.iter().product(),
             cols,
             storage: Storage::Mapped(entry.file.map.clone(), entry.range.clone()),

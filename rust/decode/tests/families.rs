@@ -86,6 +86,7 @@ fn old_and_new_rope_keys_agree() {
 #[test]
 fn scaled_frequencies_are_those_of_transformers() {
     #[rustfmt::skip]
+    #[expect(clippy::excessive_precision, reason = "copied as PyTorch prints them")]
     let cases: [(Value, [f32; 8], f32); 6] = [
         (json!({"rope_type": "linear", "rope_theta": 1e4, "factor": 3.0}),
          [0.3333333432674408, 0.10540925711393356, 0.03333333507180214, 0.010540925897657871, 0.003333333181217313,
@@ -358,6 +359,34 @@ fn open_lm_embedding_norm_is_folded_in() {
     assert_eq!(&rows[88..], &expected[..]);
     assert_eq!(values(&model.head.weight)[88], 88.0);
     assert_eq!(model.n_params, tensors.iter().map(|(_, _, values)| values.len() as u64).sum::<u64>());
+}
+
+#[test]
+fn open_lm_norms() {
+    let (mut config, tensors) = open_lm("");
+    let norm =
+        |config: &Value, tensors: &[Named]| load_with(config, tensors).map(|m| (m.config.norm, m.final_norm));
+    config.as_object_mut().unwrap().remove("qk_norm");
+    assert!(
+        load_with(&config, &tensors).unwrap().layers[0].q_norm.is_some(),
+        "stored weights are never ignored"
+    );
+    config["model_norm"] = json!("rms_norm");
+    assert_eq!(norm(&config, &tensors).unwrap().0, NormKind::Rms);
+
+    config["model_norm"] = json!("no_wb_layer_norm");
+    let bare: Vec<Named> = tensors.iter().filter(|(name, ..)| !name.contains("norm")).cloned().collect();
+    assert_eq!(norm(&config, &bare).unwrap().1.weight, [1.0; 8]);
+    let stored: usize = bare.iter().map(|(_, _, values)| values.len()).sum();
+    assert_eq!(load_with(&config, &bare).unwrap().n_params, stored as u64);
+
+    config.as_object_mut().unwrap().remove("model_norm");
+    refused(load_with(&config, &tensors), Reason::Malformed, &["model_norm is missing"]);
+    let mut full = tensors.clone();
+    for (name, shape, _) in tensors.iter().filter(|(name, ..)| name.contains("norm")) {
+        full.push(counted(&name.replace("weight", "bias"), shape, 0.5));
+    }
+    assert_eq!(norm(&config, &full).unwrap().1.bias.unwrap()[0], 0.5);
 }
 
 #[test]

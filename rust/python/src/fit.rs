@@ -1,5 +1,8 @@
 //! Bindings of the fits. Each takes `m` sets of measurements and weights at once, (m, rows), and fits them in parallel.
 
+// A column of a table each: a struct would only be taken apart again.
+#![allow(clippy::too_many_arguments)]
+
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -16,7 +19,10 @@ use crate::cancel::cancellable;
 type Column<'py> = PyReadonlyArray1<'py, f64>;
 type Rows<'py> = PyReadonlyArray2<'py, f64>;
 
-fn rows(array: &Rows) -> PyResult<Vec<Vec<f64>>> {
+/// One vector a set.
+type Sets = Vec<Vec<f64>>;
+
+fn rows(array: &Rows) -> PyResult<Sets> {
     Ok(array.as_array().outer_iter().map(|row| row.to_vec()).collect())
 }
 
@@ -65,7 +71,7 @@ fn fit_all<'py>(
 }
 
 /// Measurements and weights of all sets, checked against each other.
-fn sets(y: &Rows, w: &Rows, expected: usize) -> PyResult<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+fn sets(y: &Rows, w: &Rows, expected: usize) -> PyResult<(Sets, Sets)> {
     let (y, w) = (rows(y)?, rows(w)?);
     same_length("w", w.len(), y.len())?;
     for (y, w) in y.iter().zip(&w) {
@@ -86,7 +92,7 @@ pub fn fit_power_sum<'py>(
     e_max: f64,
     start: Option<Vec<f64>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let x: Vec<Vec<f64>> = x.iter().map(|c| Ok(c.as_slice()?.to_vec())).collect::<PyResult<_>>()?;
+    let x: Sets = x.iter().map(|c| Ok(c.as_slice()?.to_vec())).collect::<PyResult<_>>()?;
     let length = x.first().map_or(0, Vec::len);
     for column in &x {
         same_length("x", column.len(), length)?;

@@ -1,11 +1,10 @@
 //! The Python module `t2fast._core`: parse arguments, release the interpreter, call `t2fast_core`, map errors.
 
-mod decode;
-mod decode_files;
-
 use pyo3::prelude::*;
 
 mod cancel;
+mod decode;
+mod decode_files;
 mod fit;
 mod passk;
 mod plan;
@@ -16,6 +15,10 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
+    use super::decode::DecodeEngine;
+    #[pymodule_export]
+    use super::decode_files::{dequantize, gguf_metadata};
+    #[pymodule_export]
     use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
     #[pymodule_export]
     use super::passk::{
@@ -24,10 +27,6 @@ mod _core {
     };
     #[pymodule_export]
     use super::plan::{law_parameters, law_values, plan_batch};
-    #[pymodule_export]
-    use crate::decode::DecodeEngine;
-    #[pymodule_export]
-    use crate::decode_files::{dequantize, gguf_metadata};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -127,7 +127,7 @@ pub(crate) fn build(
         tied,
         n_params: 0,
     };
-    model.n_params = count(&model);
+    model.n_params = count(&model, layout.norms);
     Ok(model)
 }
 
@@ -271,11 +271,14 @@ fn deal_heads(all: &Linear, heads: usize, head_dim: usize, third: usize) -> Line
     }
 }
 
-/// Parameters, a tied head counted once. A norm without stored weights has none, but such models have no others.
-fn count(model: &Model) -> u64 {
+/// Parameters, a tied head counted once.
+fn count(model: &Model, norms: NormWeights) -> u64 {
     let tensor = |t: &Tensor| t.rows as u64 * t.cols as u64;
     let linear = |l: &Linear| tensor(&l.weight) + l.bias.as_ref().map_or(0, |b| b.len() as u64);
-    let norm = |n: &Norm| n.weight.len() as u64 + n.bias.as_ref().map_or(0, |b| b.len() as u64);
+    let norm = |n: &Norm| match norms {
+        NormWeights::Nothing => 0,
+        _ => n.weight.len() as u64 + n.bias.as_ref().map_or(0, |b| b.len() as u64),
+    };
     let layers: u64 = model
         .layers
         .iter()

@@ -73,7 +73,9 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
         rope_pairs,
         ..base_config("open_lm", config.dimension("n_layers")?, width, heads, head_dim)
     };
-    let qk_norm = config.flag(either("qk_norm", "apply_qk_norm"))?.unwrap_or(false);
+    let qk_norm = config
+        .flag(either("qk_norm", "apply_qk_norm"))?
+        .unwrap_or_else(|| weights.contains(&format!("{prefix}layers.0.attention.q_norm.weight")));
     let tied = config.flag("weight_tying")?.unwrap_or(false);
     let layout = Layout {
         embedding: format!("{prefix}tok_embeddings"),
@@ -98,6 +100,9 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
     })?;
     if config.flag("post_embed_norm")?.unwrap_or(false) {
         let norm = super::read_norm(weights, &format!("{prefix}post_embed_norm"), width, norms)?;
+        if !matches!(norms, NormWeights::Nothing) {
+            model.n_params += (norm.weight.len() + norm.bias.as_ref().map_or(0, Vec::len)) as u64;
+        }
         fold_embedding_norm(&mut model, &norm);
     }
     Ok(model)
@@ -125,7 +130,11 @@ fn norm_kind(
             (NormKind::Layer, NormWeights::WeightAndBias)
         }
         // A gain alone may be LayerNorm's or RMSNorm's.
-        None => return Err(config.malformed("model_norm is missing".into())),
+        None => {
+            return Err(config.malformed(
+                "model_norm is missing, and these weights fit gain_only_layer_norm as well as rms_norm: add it".into(),
+            ));
+        }
     })
 }
 
@@ -167,7 +176,6 @@ fn fold_embedding_norm(model: &mut Model, norm: &Norm) {
         normalise(&mut row, norm, model.config.norm, f64::from(model.config.norm_eps));
         bytes.extend(row.iter().flat_map(|x| x.to_le_bytes()));
     }
-    model.n_params += (norm.weight.len() + norm.bias.as_ref().map_or(0, Vec::len)) as u64;
     model.embedding = Tensor { dtype: DType::F32, rows, cols, storage: Storage::Owned(Arc::new(bytes)) };
     model.tied = false;
 }

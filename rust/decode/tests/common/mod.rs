@@ -78,13 +78,15 @@ pub fn llama() -> (Value, Vec<Named>) {
     (config, tensors)
 }
 
+/// Name, dimensions innermost first, type, offset (none: where it belongs), bytes.
+pub type GgufTensor = (String, Vec<u64>, u32, Option<u64>, Vec<u8>);
+
 /// A GGUF file in the making.
 #[derive(Clone)]
 pub struct Gguf {
     pub version: u32,
     pub metadata: Vec<Vec<u8>>,
-    /// Name, dimensions innermost first, type, offset (none: where it belongs), bytes.
-    pub tensors: Vec<(String, Vec<u64>, u32, Option<u64>, Vec<u8>)>,
+    pub tensors: Vec<GgufTensor>,
     pub n_tensors: Option<u64>,
     pub n_values: Option<u64>,
 }

@@ -1,0 +1,7 @@
+"""`python -m t2fast` is the command `t2fast`."""
+
+import sys
+
+from t2fast.cli import main
+
+sys.exit(main())

@@ -1,0 +1,798 @@
+"""Tables: what goes in by any door comes out the same, and whatever cannot be used is named."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import json
+import math
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from t2fast import rows, sources
+from t2fast.tables import Counts, LeftOut, read_counts, read_likelihoods, read_losses
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no measurements at {DATA}")
+
+GOOD: dict[str, list[Any]] = {
+    "model": ["a", "a", "b"],
+    "n_params": [1e6, 1e6, 2e6],
+    "n_tokens": [1e9, 1e9, 2e9],
+    "task": ["t", "t", "t"],
+    "problem": ["x", "y", "x"],
+    "n_samples": [8, 8, 16],
+    "n_correct": [0, 8, 3],
+}
+ORDER = list(GOOD)
+
+
+def good(**changes: list[Any]) -> dict[str, list[Any]]:
+    return {**GOOD, **changes}
+
+
+def without(*names: str) -> dict[str, list[Any]]:
+    return {name: values for name, values in GOOD.items() if name not in names}
+
+
+def refused(source: Any, read: Any = read_counts, **options: Any) -> str:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - each caller looks into the message
+        read(source, **options)
+    return str(caught.value)
+
+
+# -- round trips ------------------------------------------------------------
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+sizes = st.one_of(st.integers(1, 10**14).map(float), st.floats(1e-300, 1e300))
+
+
+@st.composite
+def tables(draw: Any) -> dict[str, list[Any]]:
+    keys = draw(st.lists(st.tuples(names, sizes, sizes, names, names), min_size=1, max_size=12, unique=True))
+    n = [draw(st.integers(1, 2**58)) for _ in keys]
+    columns: list[list[Any]] = [list(column) for column in zip(*keys, strict=True)]
+    return dict(zip(ORDER, [*columns, n, [draw(st.integers(0, most)) for most in n]], strict=True))
+
+
+def write_with_csv(table: dict[str, list[Any]], path: str) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+
+
+def write_with_json(table: dict[str, list[Any]], path: str) -> None:
+    with gzip.open(path, "wt", encoding="utf-8", newline="\n") as file:
+        for row in zip(*table.values(), strict=True):
+            file.write(json.dumps(dict(zip(table, row, strict=True))) + "\n")
+
+
+WRITERS = {
+    "module.csv": write_with_csv,
+    "module.jsonl.gz": write_with_json,
+    "pandas.csv": lambda table, path: pd.DataFrame(table).to_csv(path, index=False),
+    "pandas.csv.gz": lambda table, path: pd.DataFrame(table).to_csv(path, index=False),
+    "pandas.tsv": lambda table, path: pd.DataFrame(table).to_csv(path, index=False, sep="\t"),
+    "pandas.parquet": lambda table, path: pd.DataFrame(table).to_parquet(path),
+    "pandas.jsonl": lambda table, path: pd.DataFrame(table).to_json(
+        path, orient="records", lines=True, double_precision=15
+    ),
+    "polars.csv": lambda table, path: pl.DataFrame(table).write_csv(path),
+    "polars.parquet": lambda table, path: pl.DataFrame(table).write_parquet(path),
+    "polars.ndjson": lambda table, path: pl.DataFrame(table).write_ndjson(path),
+    "pyarrow.csv": lambda table, path: pyarrow.csv.write_csv(pa.table(table), path),
+    "pyarrow.parquet": lambda table, path: pyarrow.parquet.write_table(pa.table(table), path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=tables())
+def test_files_of_every_writer_read_back(name: str, table: dict[str, list[Any]], tmp_path: Path) -> None:
+    if name == "pandas.jsonl":  # pandas writes no more than 15 decimals of a float
+        table = {**table, "n_params": [1e6] * len(table["model"]), "n_tokens": [1e9] * len(table["model"])}
+    if name.startswith(
+        "pandas."
+    ):  # pandas leaves a lone carriage return unquoted, and cannot read it back either
+        for column in ("model", "task"):
+            table[column] = [value.replace("\r", "R") for value in table[column]]
+        table["problem"] = [f"{row} {value}".replace("\r", "R") for row, value in enumerate(table["problem"])]
+    path = tmp_path / name
+    WRITERS[name](table, str(path))
+    assert_frame_equal(read_counts(path).frame, pl.DataFrame(table), check_exact=True)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=tables())
+def test_written_counts_read_back(suffix: str, table: dict[str, list[Any]], tmp_path: Path) -> None:
+    counts = read_counts(table)
+    counts.write(tmp_path / f"counts{suffix}")
+    assert_frame_equal(read_counts(tmp_path / f"counts{suffix}").frame, counts.frame, check_exact=True)
+    assert os.listdir(tmp_path) == [f"counts{suffix}"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    counts = read_counts(GOOD)
+    counts.write(tmp_path / "c.csv")
+    before = (tmp_path / "c.csv").read_bytes()
+    nested = Counts(counts.frame.with_columns(nested=pl.concat_list("n_samples")))
+    with pytest.raises(pl.exceptions.ComputeError):
+        nested.write(tmp_path / "c.csv")
+    assert (tmp_path / "c.csv").read_bytes() == before
+    assert os.listdir(tmp_path) == ["c.csv"]
+    with pytest.raises(ValueError, match=r"cannot write .*c\.xlsx: name it \.csv"):
+        counts.write(tmp_path / "c.xlsx")
+
+
+# -- dataframes ------------------------------------------------------------
+
+
+class ColumnsAlone:
+    """A dataframe of a library without Arrow: named columns and nothing else."""
+
+    def __init__(self, table: dict[str, list[Any]]) -> None:
+        self.columns = list(table)
+        self._table = table
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.asarray(self._table[name], dtype=object)
+
+
+class PandasWithoutPyarrow(pd.DataFrame):
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        raise ImportError("pyarrow is not installed")
+
+
+FRAMES = {
+    "mapping": lambda table: table,
+    "mapping of arrays": lambda table: {name: np.array(values) for name, values in table.items()},
+    "polars": pl.DataFrame,
+    "polars lazy": pl.LazyFrame,
+    "polars categories": lambda table: pl.DataFrame(table).cast(
+        {"model": pl.Categorical, "task": pl.Enum(["t"])}
+    ),
+    "pandas": pd.DataFrame,
+    "pandas indexed": lambda table: pd.DataFrame(table).set_index(["model", "problem"]),
+    "pandas categories": lambda table: pd.DataFrame(table).astype(
+        {"model": "category", "n_samples": "Int64"}
+    ),
+    "pandas objects": lambda table: pd.DataFrame(table).astype(object),
+    "pandas without pyarrow": PandasWithoutPyarrow,
+    "pyarrow": pa.table,
+    "pyarrow chunks": lambda table: pa.concat_tables([pa.table(table).slice(0, 1), pa.table(table).slice(1)]),
+    "pyarrow reader": lambda table: pa.table(table).to_reader(),
+    "pyarrow decimals": lambda table: pa.table(table).set_column(
+        5, "n_samples", pa.array(table["n_samples"], pa.decimal128(38, 0))
+    ),
+    "float counts": lambda table: pl.DataFrame(table).with_columns(
+        pl.col("n_samples", "n_correct").cast(pl.Float32)
+    ),
+    "text numbers": lambda table: {
+        **table,
+        "n_params": ["1e6", " 1000000.0 ", "2000000"],
+        "n_samples": ["8", "8.0", "16"],
+    },
+    "columns alone": ColumnsAlone,
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_every_dataframe_gives_the_same_counts(name: str) -> None:
+    assert_frame_equal(read_counts(FRAMES[name](GOOD)).frame, pl.DataFrame(GOOD), check_exact=True)
+
+
+@needs_data
+def test_pythia_by_every_door() -> None:
+    path = DATA / "pythia_gsm8k_counts.csv"
+    counts = read_counts(path)
+    raw = list(csv.DictReader(path.open()))
+    assert len(counts) == len(raw) == 10_273
+    assert counts.n.tolist() == [int(row["n_samples"]) for row in raw]
+    assert counts.c.tolist() == [int(row["n_correct"]) for row in raw]
+    assert counts.n_params.tolist() == [float(row["n_params"]) for row in raw]
+    assert counts.frame["problem"].to_list() == [row["problem"] for row in raw]
+    assert (counts.n.dtype, counts.n_tokens.dtype) == (np.int64, np.float64)
+
+    samples = Counter[str]()
+    for row in raw:
+        samples[row["model"]] += int(row["n_samples"])
+    points = counts.checkpoints
+    assert points.height == len(samples) == 81
+    assert dict(zip(points["model"], points["n_samples"], strict=True)) == samples
+    assert points["problems"].sum() == 10_273
+    assert points["problems_solved"].sum() == sum(row["n_correct"] != "0" for row in raw)
+    assert points.rows() == sorted(points.rows(), key=lambda row: (row[1], row[2], row[0]))
+    assert points["model"].gather(counts.checkpoint_index).to_list() == counts.frame["model"].to_list()
+
+    for other in (pd.read_csv(path), pl.read_csv(path), pl.scan_csv(path), pyarrow.csv.read_csv(path)):
+        assert_frame_equal(read_counts(other).frame, counts.frame, check_exact=True)
+
+
+@needs_data
+def test_loss_tables() -> None:
+    chinchilla = read_losses(DATA / "chinchilla_figure4_losses.csv")
+    raw = list(csv.DictReader((DATA / "chinchilla_figure4_losses.csv").open()))
+    assert chinchilla.loss.tolist() == [float(row["loss"]) for row in raw]
+    assert chinchilla.n_params.tolist() == [float(row["n_params"]) for row in raw]
+    assert chinchilla.ignored_columns == ("train_flops",)
+    assert chinchilla.weight.tolist() == [1.0] * 245
+    porian = read_losses(DATA / "porian_refinedweb_losses.csv")
+    assert (len(porian), porian.has_sizes) == (88, True)
+    overtrained = read_losses(
+        DATA / "overtrained_testbed_losses.csv", columns={"loss": "hellaswag", "weight": "piqa"}
+    )
+    assert len(overtrained) == 104
+    assert (overtrained.frame.columns, overtrained.loss[0], overtrained.weight[0]) == (
+        ["n_params", "n_tokens", "loss", "weight"],
+        0.24367656,
+        0.51577801,
+    )
+    assert "loss" in overtrained.ignored_columns
+
+
+# -- samples ------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    samples=st.lists(
+        st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 4), st.booleans()), min_size=1, max_size=60
+    ),
+    batch=st.integers(1, 7),
+    pending=st.integers(1, 20),
+)
+def test_samples_are_counted(samples: list[tuple[str, int, bool]], batch: int, pending: int) -> None:
+    models, problems, correct = (list(column) for column in zip(*samples, strict=True))
+    drawn = Counter((model, str(problem)) for model, problem, _ in samples)
+    solved = Counter((model, str(problem)) for model, problem, right in samples if right)
+    expected = [(*key, drawn[key], solved[key]) for key in sorted(drawn)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "_BATCH_ROWS", batch)
+        patch.setattr(rows, "_PENDING_ROWS", pending)
+        for values in (
+            correct,
+            [int(value) for value in correct],
+            [float(value) for value in correct],
+            [str(value) for value in correct],
+        ):
+            counts = read_counts({"model": models, "problem": problems, "correct": values})
+            assert counts.frame.columns == ["model", "problem", "n_samples", "n_correct"]
+            assert counts.frame.rows() == expected
+        assert (
+            read_counts(
+                {"model": models, "problem": [f"{p}" for p in problems], "correct": correct}
+            ).frame.rows()
+            == expected
+        )
+
+
+def test_samples_of_a_file_with_sizes_and_tasks(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(
+        "completion,task_id,passed,N,D\nx,p1,True,1e6,1e9\ny,p1,false,1000000,1e9\nz,p0,1,2e6,1e9\n"
+    )
+    counts = read_counts(
+        tmp_path / "s.csv", columns={"problem": "task_id", "n_params": "N", "n_tokens": "D"}, task="HumanEval"
+    )
+    assert counts.frame.rows() == [(1e6, 1e9, "HumanEval", "p1", 2, 1), (2e6, 1e9, "HumanEval", "p0", 1, 1)]
+    assert counts.ignored_columns == ("completion",)
+
+
+def test_bad_samples_are_listed_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_BATCH_ROWS", 4)
+    table = {"problem": ["p"] * 30, "correct": ["1"] * 5 + ["passed"] * 20 + [None] * 5}
+    message = refused(table)
+    assert message.startswith("25 of 30 rows of the table cannot be used:")
+    assert "row 6: correct is 'passed', not 0, 1, true or false" in message
+    assert "row 15: " in message
+    assert "row 16: " not in message
+    assert "… and 15 more" in message
+
+
+# -- models, tasks, duplicates, filters ------------------------------------------------------------
+
+
+def test_models_table_gives_sizes(tmp_path: Path) -> None:
+    (tmp_path / "models.csv").write_text(
+        "model,n_params,n_tokens,licence\nb,2e6,2e9,x\na,1e6,1e9,y\nunused,1,1,z\n"
+    )
+    bare = without("n_params", "n_tokens")
+    assert_frame_equal(read_counts(bare, models=tmp_path / "models.csv").frame, pl.DataFrame(GOOD))
+    half = read_counts(
+        without("n_tokens"), models={"model": ["a", "b"], "n_tokens": [1e9, 2e9], "n_params": [7, 7]}
+    )
+    assert_frame_equal(half.frame, pl.DataFrame(GOOD))
+    losses = read_losses({"model": ["b"], "loss": [2.5]}, models=tmp_path / "models.csv")
+    assert losses.frame.rows() == [("b", 2e6, 2e9, 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("table", "models", "words"),
+    [
+        (
+            without("n_params", "n_tokens"),
+            {"model": ["A"], "n_params": [1], "n_tokens": [1]},
+            ["lacks 2 of the models", "'a', 'b'"],
+        ),
+        (
+            without("n_params", "n_tokens"),
+            {"model": ["a", "b"], "n_params": [1, 1]},
+            ["the models table has no column n_tokens"],
+        ),
+        (
+            without("n_params", "n_tokens"),
+            {"model": ["a", "b", "a"], "n_params": [1, 1, 2], "n_tokens": [1, 1, 1]},
+            ["1 of 3 rows of the models table", "row 3 repeats row 1 (model 'a')"],
+        ),
+        (
+            without("n_params", "n_tokens"),
+            {"model": ["a", "b"], "n_params": [1, -1], "n_tokens": [1, 1]},
+            ["row 2: n_params is -1, not a finite number above 0"],
+        ),
+        (
+            without("model", "n_tokens"),
+            {"model": ["a"], "n_tokens": [1]},
+            ["has no column 'model' by which to look up n_tokens"],
+        ),
+        (GOOD, {"model": ["a"], "n_params": [1], "n_tokens": [1]}, ["has n_params and n_tokens of its own"]),
+    ],
+)
+def test_models_table_faults(table: Any, models: Any, words: list[str]) -> None:
+    message = refused(table, models=models)
+    assert all(word in message for word in words), message
+
+
+def test_sizes_are_optional_until_required() -> None:
+    counts = read_counts({"problem": ["x", "y"], "n_samples": [4, 4], "n_correct": [1, 0]})
+    assert not counts.has_sizes
+    assert counts.checkpoints.rows() == [(2, 1, 8, 1)]
+    assert counts.checkpoint_index.tolist() == [0, 0]
+    for use in (counts.require_sizes, lambda: counts.n_params, lambda: counts.filter(min_tokens=1)):
+        with pytest.raises(
+            ValueError, match=r"no n_params and no n_tokens, which a law needs\. Give .* models="
+        ):
+            use()
+    assert read_counts(GOOD).require_sizes().has_sizes
+
+
+def test_checkpoints_without_model_are_sizes() -> None:
+    counts = read_counts(good(n_params=[3.0, 1.0, 1.0], n_tokens=[1.0, 5.0, 2.0]) | {"model": ["a"] * 3})
+    assert counts.checkpoint_index.tolist() == [2, 1, 0]
+    nameless = read_counts(counts.frame.drop("model"))
+    assert nameless.checkpoints.columns[:2] == ["n_params", "n_tokens"]
+    assert nameless.checkpoint_index.tolist() == [2, 1, 0]
+
+
+def test_task_selects_or_names() -> None:
+    two = good(task=["t", "u", "t"])
+    chosen = read_counts(two, task="t")
+    assert chosen.frame["problem"].to_list() == ["x", "x"]
+    assert chosen.left_out == (LeftOut(1, "task other than 't'"),)
+    assert "has no task 'v'; it has 't', 'u'" in refused(two, task="v")
+    assert read_counts(without("task"), task="v").frame["task"].unique().to_list() == ["v"]
+
+
+def test_duplicates() -> None:
+    twice = good(model=["a"] * 3, n_params=[1e6] * 3, n_tokens=[1e9] * 3)
+    message = refused(twice)
+    assert "1 of 3 rows" in message
+    assert (
+        "row 3 repeats row 1 (model 'a', n_params 1000000.0, n_tokens 1000000000.0, task 't', problem 'x')"
+        in message
+    )
+    assert "duplicates='sum'" in message
+    added = read_counts(twice, duplicates="sum")
+    assert added.frame.select("problem", "n_samples", "n_correct").rows() == [("x", 24, 3), ("y", 8, 8)]
+    assert "duplicates is 'first'" in refused(GOOD, duplicates="first")
+    huge = {"problem": ["x", "x"], "n_samples": [2**62, 2**62], "n_correct": [0, 0]}
+    assert "add up to more than a 64-bit integer holds" in refused(huge, duplicates="sum")
+    many = {"problem": ["x"] * 50, "n_samples": [1] * 50, "n_correct": [0] * 50}
+    assert "49 of 50 rows" in refused(many)
+    assert "… and 39 more" in refused(many)
+
+
+def test_filter_notes_what_goes() -> None:
+    counts = read_counts(GOOD)
+    small = counts.filter(max_params=1e6, min_tokens=1e9)
+    assert (len(small), small.left_out) == (2, (LeftOut(1, "n_params above 1e+06"),))
+    assert (
+        len(
+            counts.filter(
+                min_params=1e6, max_tokens=2e9, min_train_flops=6e15, max_train_flops=2.4e16, task="t"
+            )
+        )
+        == 3
+    )
+    both = counts.filter(min_train_flops=6.1e15).filter(max_tokens=2e9)
+    assert (both.frame["model"].to_list(), both.left_out) == (
+        ["b"],
+        (LeftOut(2, "train_flops below 6.1e+15"),),
+    )
+    assert small.checkpoints.height == 1
+    with pytest.raises(ValueError, match="no row of the table is left: all 3 have n_params below 1e\\+07"):
+        counts.filter(min_params=1e7)
+    with pytest.raises(ValueError, match="no column 'task'"):
+        read_counts(without("task")).filter(task="t")
+
+
+# -- likelihoods and losses ------------------------------------------------------------
+
+
+def test_likelihoods() -> None:
+    base = {"model": ["a", "a"], "problem": [1, 2]}
+    by_p = read_likelihoods({**base, "p": [1.0, 0.25]})
+    by_log = read_likelihoods({**base, "log_likelihood": [0.0, math.log(0.25)]})
+    assert_frame_equal(by_p.frame, by_log.frame, check_exact=True)
+    assert by_p.p.tolist() == [1.0, 0.25]
+    assert by_p.frame.columns == ["model", "problem", "log_likelihood"]
+    assert read_likelihoods({**base, "log_likelihood": [-2000, -1]}).p[0] == 0.0
+    assert by_p.checkpoints.rows() == [("a", 2, math.log(0.25) / 2)]
+    both = {**base, "p": [1.0, 0.5], "log_likelihood": [-1.0, -2.0]}
+    assert "has both 'p' and 'log_likelihood': choose by columns=" in refused(both, read_likelihoods)
+    assert read_likelihoods(both, columns={"log_likelihood": "log_likelihood"}).ignored_columns == ("p",)
+    assert "row 2 repeats row 1" in refused({"problem": [1, 1], "p": [1, 1]}, read_likelihoods)
+    assert "Or give p, a probability in (0, 1]" in refused(base, read_likelihoods)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("p", 0.0),
+        ("p", 1.0000001),
+        ("p", -0.1),
+        ("p", math.nan),
+        ("log_likelihood", 0.1),
+        ("log_likelihood", -math.inf),
+    ],
+)
+def test_likelihoods_out_of_range(column: str, value: float) -> None:
+    assert f"row 2: {column} is {value!r}, not a " in refused(
+        {"problem": [1, 2], column: [-0.0 or 1.0 if column == "p" else -1.0, value]}, read_likelihoods
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan, None])
+@pytest.mark.parametrize("column", ["n_params", "n_tokens", "loss", "weight"])
+def test_losses_out_of_range(column: str, value: float | None) -> None:
+    table: dict[str, list[Any]] = {
+        "n_params": [1e6, 1e6],
+        "n_tokens": [1e9, 1e9],
+        "loss": [2.5, 2.5],
+        "weight": [1.0, 2.0],
+    }
+    assert read_losses(table).weight.tolist() == [1.0, 2.0]
+    message = refused({**table, column: [1.0, value]}, read_losses)
+    assert (
+        f"row 2: {column} is missing" in message
+        or f"row 2: {column} is {value!r}, not a finite number above 0" in message
+    )
+
+
+def test_losses_need_sizes() -> None:
+    message = refused({"loss": [1.0], "params": [1e6]}, read_losses)
+    assert "has no column n_params and no column n_tokens; it has loss, params" in message
+    assert "columns={'n_params': 'params', " in message
+    assert "models=" in message
+
+
+# -- bad values ------------------------------------------------------------
+
+BAD_VALUES = [
+    ("model", None, "model is missing"),
+    ("model", "", "model is missing"),
+    ("problem", None, "problem is missing"),
+    ("task", None, "task is missing"),
+    ("n_params", 0, "n_params is 0.0, not a finite number above 0"),
+    ("n_params", -1e6, "n_params is -1000000.0, not a finite number above 0"),
+    ("n_params", math.nan, "n_params is nan, not a finite number above 0"),
+    ("n_tokens", math.inf, "n_tokens is inf, not a finite number above 0"),
+    ("n_tokens", None, "n_tokens is missing"),
+    ("n_tokens", "160M", "n_tokens is '160M', not a finite number above 0"),
+    ("n_tokens", "1e400", "n_tokens is '1e400', not a finite number above 0"),
+    ("n_samples", 0, "n_samples is 0, not a whole number of at least 1"),
+    ("n_samples", -8, "n_samples is -8, not a whole number of at least 1"),
+    ("n_samples", 7.5, "n_samples is 7.5, not a whole number of at least 1"),
+    ("n_samples", 2.0**63, "n_samples is 9.223372036854776e+18, not a whole number"),
+    ("n_samples", "99999999999999999999", "n_samples is '99999999999999999999', not a whole number"),
+    ("n_samples", "many", "n_samples is 'many', not a whole number of at least 1"),
+    ("n_samples", None, "n_samples is missing"),
+    ("n_correct", -1, "n_correct is -1, not a whole number of at least 0"),
+    ("n_correct", 17, "n_correct is 17, more than n_samples, which is 16"),
+    ("n_correct", math.nan, "n_correct is nan, not a whole number of at least 0"),
+    ("n_correct", "x" * 5000, "(5002 characters), not a whole number of at least 0"),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "words"), BAD_VALUES)
+def test_bad_values_are_named(column: str, value: Any, words: str) -> None:
+    values = GOOD[column][:2]
+    if isinstance(value, str) and column.startswith("n_"):
+        values = [str(entry) for entry in values]
+    elif isinstance(value, float):
+        values = [float(entry) for entry in values]
+    message = refused(good(**{column: [*values, value]}))
+    assert "1 of 3 rows of the table cannot be used" in message
+    assert "\n  row 3: " in message
+    assert words in message
+    assert len(message) < 400
+
+
+@pytest.mark.parametrize(("column", "value", "words"), BAD_VALUES)
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_bad_values_in_files_are_named(
+    column: str, value: Any, words: str, suffix: str, tmp_path: Path
+) -> None:
+    table = good(**{column: [*GOOD[column][:2], value]})
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".csv":
+        write_with_csv(table, str(path))
+    else:
+        path.write_text(
+            "\n".join(
+                json.dumps(dict(zip(table, row, strict=True))) for row in zip(*table.values(), strict=True)
+            )
+        )
+    message = refused(path)
+    if suffix == ".jsonl" and isinstance(value, float) and not math.isfinite(value):
+        assert message.startswith(f"{path} cannot be read: ")  # JSON has no such number
+        return
+    assert f"1 of 3 rows of {path} cannot be used" in message
+    assert f"\n  row 3: {column} is " in message
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [(pl.UInt64, [8, 8, 2**64 - 1]), (pl.Boolean, [True, True, True]), (pl.List(pl.Int64), [[8], [8], [8]])],
+)
+def test_columns_of_no_use_are_named(dtype: Any, values: list[Any]) -> None:
+    frame = pl.DataFrame(GOOD).with_columns(pl.Series("n_samples", values, dtype=dtype))
+    assert f"n_samples is {values[2]!r}, not a whole number" in refused(frame)
+
+
+def test_a_row_with_several_faults_is_one_line() -> None:
+    message = refused(good(n_samples=[8, 0, 16], n_correct=[0, -1, 3]), columns={"n_correct": "n_correct"})
+    assert "row 2: n_samples is 0, not a whole number of at least 1; n_correct is -1, not a whole" in message
+    renamed = {("hits" if name == "n_correct" else name): values for name, values in GOOD.items()} | {
+        "hits": [9, 8, 3]
+    }
+    assert "row 1: n_correct (column 'hits') is 9, more than n_samples, which is 8" in refused(
+        renamed, columns={"n_correct": "hits"}
+    )
+
+
+def test_large_whole_numbers_are_exact(tmp_path: Path) -> None:
+    exact = 2**60 + 1
+    for values in (
+        [exact],
+        [str(exact)],
+        pa.array([exact], pa.decimal128(38, 0)),
+        np.array([exact], np.uint64),
+    ):
+        assert read_counts(
+            pa.table({"problem": ["x"], "n_samples": values, "n_correct": values})
+        ).n.tolist() == [exact]
+    for name, text in (
+        ("a.csv", f"problem,n_samples,n_correct\n007,{exact},0\n"),
+        ("a.jsonl", f'{{"problem":"007","n_samples":{exact},"n_correct":0}}'),
+    ):
+        (tmp_path / name).write_text(text)
+        assert read_counts(tmp_path / name).frame.rows() == [("007", exact, 0)]
+
+
+# -- columns ------------------------------------------------------------
+
+
+def test_columns_mapping_and_aliases() -> None:
+    renamed = pl.DataFrame(GOOD).rename(
+        {"n_tokens": "train_tokens", "problem": "question_id", "n_correct": "hits"}
+    )
+    assert_frame_equal(read_counts(renamed, columns={"n_correct": "hits"}).frame, pl.DataFrame(GOOD))
+    shadowed = pl.DataFrame(GOOD).with_columns(question_id=pl.lit("q"))
+    assert read_counts(shadowed).ignored_columns == ("question_id",)
+    assert "has more than one column for problem: problem_id, question_id" in refused(
+        renamed.with_columns(problem_id=pl.lit("q")), columns={"n_correct": "hits"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"n_corect": "n_correct"}, "'n_corect' is no column of such a table; those are correct, model"),
+        ({"n_corect": "n_correct"}, "did you mean 'n_correct'?"),
+        ({"n_correct": "hit"}, "has no column 'hit' (for n_correct); it has model, "),
+    ],
+)
+def test_mapping_faults(columns: dict[str, str], words: str) -> None:
+    assert words in refused(GOOD, columns=columns)
+
+
+def test_missing_columns_suggest_the_nearest() -> None:
+    message = refused(pl.DataFrame(GOOD).rename({"n_correct": "ncorrect"}))
+    assert (
+        "has no column n_correct; it has model, n_params, n_tokens, task, problem, n_samples, ncorrect"
+        in message
+    )
+    assert "columns={'n_correct': 'ncorrect'}" in message
+    assert "one row a sample" in message
+
+
+def test_a_column_given_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("problem,n_samples,n_correct,n_correct\nx,8,1,2\n")
+    assert "has more than one column for n_correct" in refused(tmp_path / "t.csv")
+    frame = pd.DataFrame([["x", 8, 1, 2]], columns=["problem", "n_samples", "n_correct", "n_correct"])
+    assert "n_correct" in refused(frame)
+
+
+# -- bad sources ------------------------------------------------------------
+
+HEADER = "problem,n_samples,n_correct\n"
+
+
+def parquet_bytes() -> bytes:
+    file = io.BytesIO()
+    pl.DataFrame(GOOD).write_parquet(file)
+    return file.getvalue()
+
+
+BAD_FILES: list[tuple[str, bytes, str]] = [
+    ("t.csv", b"", "is empty"),
+    ("t.csv", b"\n\n \n", "is empty"),
+    ("t.csv", HEADER.encode(), "has columns but no rows"),
+    ("t.csv", HEADER.encode() + b"x,8,1,9\n", "cannot be read: found more fields"),
+    ("t.csv", HEADER.encode() + b"x,8\n", "row 1: n_correct is missing"),
+    ("t.csv", HEADER.encode() + b"\xff\xfe,8,1\n", "cannot be read: invalid utf-8"),
+    ("t.csv", HEADER.encode() + b'"x,8,1\n', "cannot be read"),
+    (
+        "t.csv",
+        HEADER.encode() + b"x,8," + b"1" * 2_000_000 + b"\n",
+        "(2000002 characters), not a whole number",
+    ),
+    ("t.csv", HEADER.replace(",", ";").encode() + b"x;8;1\n", "seem to be separated by ';'"),
+    ("t.csv", HEADER.replace(",", "\t").encode() + b"x\t8\t1\n", r"seem to be separated by '\t'"),
+    ("t.csv", np.random.default_rng(0).bytes(3000), "n_samples"),
+    ("t.csv.gz", gzip.compress(HEADER.encode() + b"x,8,1\n" * 9999)[:-9], "cannot be read: "),
+    ("t.csv.gz", gzip.compress(b""), "is empty"),
+    ("t.csv.gz", b"\x1f\x8b\x08garbage", "cannot be read"),
+    ("t.jsonl", b"", "is empty"),
+    ("t.jsonl", b'[{"problem": 1}]', "is one JSON array"),
+    (
+        "t.jsonl",
+        b'{"problem": "x", "n_samples": 8, "n_correct": 1}\n{"problem": "y", "n_sam',
+        "cannot be read",
+    ),
+    ("t.jsonl", b'{"problem": "x", "n_samples": 8, "n_correct": 1}\nhello\n', "cannot be read"),
+    ("t.jsonl", b'{"problem": "x", "n_samples": 8, "n_correct": NaN}\n', "cannot be read"),
+    ("t.jsonl", b'{"problem": "x", "n_samples": 8}\n', "has no column n_correct"),
+    (
+        "t.jsonl",
+        b'{"problem": "x", "n_samples": 8, "n_correct": 1}\n{"problem": "y"}\n',
+        "row 2: n_samples is missing; n_correct is missing",
+    ),
+    ("t.jsonl", b"1\n2\n", "cannot be read"),
+    ("t.parquet", b"", "is empty"),
+    ("t.parquet", b"not parquet at all", "does not begin with the bytes PAR1"),
+    ("t.parquet", parquet_bytes()[:-20], "cannot be read"),
+    ("t.parquet", parquet_bytes()[:400], "cannot be read"),
+    ("t.parquet", gzip.compress(parquet_bytes()), "is Parquet inside gzip"),
+    ("t.xlsx", b"PK\x03\x04 and so on", "cannot tell what kind of file"),
+    ("t", HEADER.encode() + b"x,8,1\n", "cannot tell what kind of file"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), BAD_FILES, ids=range(len(BAD_FILES)))
+def test_bad_files_are_refused(name: str, content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    message = refused(path)
+    assert words in message
+    assert str(path) in message
+    assert len(message) < 1500
+
+
+def test_late_json_types_and_names(tmp_path: Path) -> None:
+    rows = [{"problem": i, "n_samples": 8, "n_correct": 1} for i in range(300)]
+    rows += [{"problem": "late", "n_samples": 8.0, "n_correct": True}]
+    (tmp_path / "t.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
+    assert "row 301: n_correct is 'true', not a whole number" in refused(tmp_path / "t.jsonl")
+
+
+def test_files_are_known_by_their_content(tmp_path: Path) -> None:
+    (tmp_path / "a [1] *.csv").write_bytes(
+        b"\xef\xbb\xbf" + HEADER.replace("\n", "\r\n").encode() + b"x,8,1\r\n"
+    )
+    (tmp_path / "b.bin").write_bytes(parquet_bytes())
+    (tmp_path / "c[ab]*?.jsonl").write_bytes(b'{"problem": "x", "n_samples": 8, "n_correct": 1}')
+    (tmp_path / "ca.jsonl").write_bytes(b'{"problem": "other", "n_samples": 9, "n_correct": 1}')
+    (tmp_path / "d").write_bytes(gzip.compress(b' {"problem": "x", "n_samples": 8, "n_correct": 1}'))
+    (tmp_path / "e.TSV.GZ").write_bytes(gzip.compress(b"problem\tn_samples\tn_correct\nx\t8\t1\n"))
+    for name in ("a [1] *.csv", "c[ab]*?.jsonl", "d", "e.TSV.GZ"):
+        assert read_counts(str(tmp_path / name)).frame.rows() == [("x", 8, 1)], name
+    assert len(read_counts(tmp_path / "b.bin")) == 3
+    with pytest.raises(FileNotFoundError):
+        read_counts(tmp_path / "absent.csv")
+
+
+def test_blank_lines_are_left_out_and_told(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(HEADER + "x,8,1\n\ny,8,2\n\n")
+    counts = read_counts(tmp_path / "t.csv")
+    assert counts.frame["problem"].to_list() == ["x", "y"]
+    assert counts.left_out == (LeftOut(2, "blank line"),)
+    (tmp_path / "t.csv").write_text(HEADER + "x,8,1\n\ny,8,9\n\n")
+    assert "1 of 4 rows" in refused(tmp_path / "t.csv")
+    assert "row 3: n_correct is 9" in refused(tmp_path / "t.csv")
+    assert "row 2: problem is missing" in refused(
+        {"problem": ["x", None], "n_samples": [1, None], "n_correct": [0, None]}
+    )
+
+
+@pytest.mark.parametrize("source", [3, None, [1, 2], np.ones((3, 3)), object()])
+def test_objects_that_are_no_table(source: Any) -> None:
+    with pytest.raises(TypeError, match="a table is a path, a dataframe"):
+        read_counts(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {},
+        {name: [] for name in ORDER},
+        {"problem": ["x", "y"], "n_samples": [1], "n_correct": [0, 0]},
+        {"problem": ["x"], "n_samples": np.ones((1, 2)), "n_correct": [0]},
+        {"problem": ["x", "y"], "n_samples": [1, object()], "n_correct": [0, 0]},
+        {"problem": ["x", "y"], "n_samples": [1, 10**30], "n_correct": [0, 0]},
+        pd.DataFrame({"problem": ["x", "y"], "n_samples": [1, "many"], "n_correct": [0, 0]}),
+        pd.DataFrame({"problem": ["x", pd.NA], "n_samples": [1, 2], "n_correct": [0, 0]}),
+        pd.DataFrame({"problem": ["x", "y"], "n_samples": [1, None], "n_correct": [0, 0]}),
+        pl.LazyFrame({"problem": ["x"], "n_samples": [1], "n_correct": [0]}).with_columns(pl.col("absent")),
+    ],
+)
+def test_bad_frames_are_refused(source: Any) -> None:
+    refused(source)
+
+
+# -- fuzz ------------------------------------------------------------
+
+EXTENSIONS = [".csv", ".tsv", ".csv.gz", ".jsonl", ".jsonl.gz", ".json", ".parquet", ".unknown", ""]
+LINES = st.lists(
+    st.sampled_from(
+        ["problem", "n_samples", "n_correct", ",", "\n", '"', "1", "x", "{", "}", ":", "\t", " ", "[", "\r"]
+    )
+)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.one_of(st.binary(max_size=300), LINES.map("".join).map(str.encode)), zipped=st.booleans())
+def test_random_files_are_read_or_refused(
+    extension: str, content: bytes, zipped: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / f"t{extension}"
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    with contextlib.suppress(ValueError):
+        assert len(read_counts(path)) > 0
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_parquet_is_read_or_refused(data: st.DataObject, tmp_path: Path) -> None:
+    content = bytearray(parquet_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (tmp_path / "t.parquet").write_bytes(content)
+    with contextlib.suppress(ValueError):
+        read_counts(tmp_path / "t.parquet")
