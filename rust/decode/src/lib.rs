@@ -13,6 +13,7 @@ pub mod gguf;
 mod head;
 mod kernels;
 pub mod load;
+pub mod machine;
 pub mod model;
 mod network;
 mod pack;

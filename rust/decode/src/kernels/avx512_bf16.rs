@@ -41,7 +41,7 @@ impl Arith for Avx512Bf16 {
     type X = u16;
     type W = __m512bh;
     const STEP: usize = 2;
-    const MR: usize = 12;
+    const MR: usize = 13;
     const NV: usize = 2;
     const BF16: bool = true;
 
@@ -59,10 +59,6 @@ impl Arith for Avx512Bf16 {
         }
     }
     #[inline(always)]
-    fn element(x: f32) -> u16 {
-        crate::pack::f32_to_bf16(x)
-    }
-    #[inline(always)]
     unsafe fn scatter(self, v: [__m512; 2], to: *mut u16, stride: usize) -> f32 {
         // SAFETY: the caller promises sixteen writable pairs `stride` apart; the type proves the instructions.
         unsafe {
@@ -74,7 +70,7 @@ impl Arith for Avx512Bf16 {
             }
             let even = self.from_bits(self.shl(packed, 16));
             let odd = self.from_bits(self.and(packed, self.splat_u(0xffff_0000)));
-            super::math::hsum(self, self.add(even, odd))
+            self.sum(self.add(even, odd))
         }
     }
     #[inline(always)]

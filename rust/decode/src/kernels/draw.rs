@@ -51,7 +51,7 @@ pub(crate) fn reduce<S: Isa>(s: S, logits: &[f32; TILE], first: u32, want: Want,
     for i in 0..TILE / 16 {
         top = s.max(lanes(i), top);
     }
-    let max = math::hmax(s, top);
+    let max = s.top(top);
     let mut out = Partial { max, best: f32::NEG_INFINITY, raw: f32::NEG_INFINITY, ..Partial::default() };
     if max == f32::NEG_INFINITY {
         return out;
@@ -60,7 +60,7 @@ pub(crate) fn reduce<S: Isa>(s: S, logits: &[f32; TILE], first: u32, want: Want,
     for i in 0..TILE / 16 {
         sum = s.add(sum, math::exp(s, s.sub(lanes(i), s.splat(max))));
     }
-    out.sum = math::hsum(s, sum);
+    out.sum = s.sum(sum);
     match want {
         Want::Greedy => {
             let at = logits.iter().position(|&x| x == max).unwrap_or(0);
@@ -79,7 +79,7 @@ pub(crate) fn reduce<S: Isa>(s: S, logits: &[f32; TILE], first: u32, want: Want,
                     let z = s.div(lanes(i), s.splat(temperature));
                     sum = s.add(sum, math::exp(s, s.sub(z, high)));
                 }
-                out.tempered = math::hsum(s, sum);
+                out.tempered = s.sum(sum);
             }
             let (best, at) = best_of(s, logits, first, noise, temperature, bound);
             if best > f32::NEG_INFINITY {

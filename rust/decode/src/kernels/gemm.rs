@@ -4,23 +4,29 @@
 //! block's integers, s = Σ q·x, and the block then adds d·s + m·Σx: the same for one row and for hundreds, whatever the
 //! size of the register tile.
 
-use super::simd::{Arith, Op};
+use super::simd::{Arith, Op, prefetch};
 use super::xpack::XView;
-use crate::aligned::Plain;
+use crate::aligned::{Buffer, Plain};
 use crate::pack::{BLOCK, Kind, Packed};
 
-/// Blocks expanded at a time: 256 inner elements × 32 outputs stay in the first-level cache.
-const CHUNK: usize = 8;
+/// Blocks expanded at a time: 128 inner elements × 32 outputs stay in the first-level cache.
+const CHUNK: usize = 4;
+
+/// How many blocks ahead of their expansion packed weights are asked for.
+const AHEAD: usize = 8;
 
 /// Expanded weights of a chunk of a panel.
-struct Chunk<X> {
-    values: Vec<X>,
+struct Chunk<X: Plain> {
+    values: Buffer<X>,
     scales: Vec<f32>,
     minima: Vec<f32>,
 }
 
 /// Work space of one thread.
-pub(crate) struct Scratch<A: Arith> {
+pub(crate) struct Scratch<A: Arith>
+where
+    A::X: Plain,
+{
     chunk: Chunk<A::X>,
     /// Sums of a panel, and of the gate's.
     pub(crate) sums: Vec<f32>,
@@ -31,12 +37,15 @@ pub(crate) struct Scratch<A: Arith> {
     pub(crate) row: Vec<f32>,
 }
 
-impl<A: Arith> Scratch<A> {
+impl<A: Arith> Scratch<A>
+where
+    A::X: Plain,
+{
     pub(crate) fn new() -> Self {
         let lines = CHUNK * BLOCK;
         Scratch {
             chunk: Chunk {
-                values: vec![A::X::default(); lines * BLOCK],
+                values: Buffer::zeroed(lines * BLOCK),
                 scales: vec![0.0; lines],
                 minima: vec![0.0; lines],
             },
@@ -84,6 +93,9 @@ where
                 source.as_ptr().cast::<A::X>()
             } else {
                 for (b, block) in source.chunks_exact(size).enumerate() {
+                    for line in (0..size).step_by(64) {
+                        prefetch(block.as_ptr().wrapping_add(AHEAD * size + line));
+                    }
                     let (scales, bytes) = block.split_at(kind.scale_bytes());
                     expand_scales(a, scales, b, chunk);
                     // SAFETY: `bytes` is a block of this kind; the chunk has room for CHUNK blocks of 1,024 elements.
@@ -117,7 +129,10 @@ fn kind_is_plain(kind: Kind) -> bool {
 }
 
 #[inline(always)]
-fn expand_scales<A: Arith>(a: A, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>) {
+fn expand_scales<A: Arith>(a: A, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>)
+where
+    A::X: Plain,
+{
     let parts: [&mut Vec<f32>; 2] = [&mut chunk.scales, &mut chunk.minima];
     for (part, bytes) in parts.into_iter().zip(bytes.chunks_exact(2 * BLOCK)) {
         for half in 0..2 {

@@ -2,27 +2,6 @@
 
 use super::simd::Isa;
 
-/// Sum of the lanes by a fixed tree.
-#[inline(always)]
-pub(crate) fn hsum<S: Isa>(s: S, v: S::F) -> f32 {
-    let mut x = [0f32; 16];
-    s.store(v, &mut x);
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            x[i] += x[i + width];
-        }
-    }
-    x[0]
-}
-
-/// Largest lane.
-#[inline(always)]
-pub(crate) fn hmax<S: Isa>(s: S, v: S::F) -> f32 {
-    let mut x = [0f32; 16];
-    s.store(v, &mut x);
-    x.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a })
-}
-
 #[inline(always)]
 fn polynomial<S: Isa>(s: S, x: S::F, coefficients: &[f32]) -> S::F {
     let (&last, rest) = coefficients.split_last().expect("a polynomial has coefficients");
