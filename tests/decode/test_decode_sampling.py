@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import decode_models  # noqa: F401 (skips where the extra decode-test is missing)
 import numpy as np
 import polars as pl
 import pytest

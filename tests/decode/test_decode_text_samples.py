@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import decode_models  # noqa: F401 (skips where the extra decode-test is missing)
 import polars as pl
 import pytest
 import t2fast.decode
