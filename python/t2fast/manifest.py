@@ -64,7 +64,9 @@ class Sampling:
         if self.k < 1:
             raise ValueError(f"k is {self.k}; at least one sample a problem is needed")
         if self.until_successes is not None and not 1 <= self.until_successes <= self.k:
-            raise ValueError(f"until_successes is {self.until_successes}; it must lie between 1 and k = {self.k}")
+            raise ValueError(
+                f"until_successes is {self.until_successes}; it must lie between 1 and k = {self.k}"
+            )
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Manifest:
     score: bool
     chat: bool
     version: str = __version__
-    created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="microseconds"))
+    created: str = field(
+        default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="microseconds")
+    )
     python: str = field(default_factory=platform.python_version)
 
     def save(self, folder: Path) -> None:
@@ -169,10 +173,18 @@ def tokens_of(path: str | os.PathLike[str]) -> float | None:
             config = json.loads((path / "config.json").read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        found = next((config[key] for key in TOKENS_KEYS if key in config), None) if isinstance(config, dict) else None
+        found = (
+            next((config[key] for key in TOKENS_KEYS if key in config), None)
+            if isinstance(config, dict)
+            else None
+        )
     if found is None:
         return None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not (math.isfinite(found) and found > 0):
+    if (
+        isinstance(found, bool)
+        or not isinstance(found, int | float)
+        or not (math.isfinite(found) and found > 0)
+    ):
         raise ValueError(f"{path} says that its n_tokens is {found!r}; a number above 0 is wanted")
     return float(found)
 

@@ -31,9 +31,9 @@ def track(items: Iterable[T], label: str, total: int, shown: bool | None) -> Ite
 
 
 class Work:
-    """A bar of work done in parts of unequal size: share done, what the caller says of its rate, time left."""
+    """A bar of work done in parts of unequal size: share done, rate as the caller says it, time left."""
 
-    def __init__(self, total: float, done: float, shown: bool | None):
+    def __init__(self, total: int, done: int, shown: bool | None):
         console = Console(stderr=True)
         visible = console.is_terminal if shown is None else shown
         columns = (
@@ -60,6 +60,6 @@ class Work:
         """Say what is being worked on."""
         self._bar.update(self._task, description=label)
 
-    def done(self, part: float, rate: str) -> None:
+    def done(self, part: int, rate: str) -> None:
         """Count a part that is done."""
         self._bar.update(self._task, advance=part, rate=rate)

