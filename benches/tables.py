@@ -63,12 +63,12 @@ def write_samples(path: Path, rows: int, problems: int, *, text: bool, order: st
 def count(peer: str, path: str) -> tuple[int, int, int, int]:
     """Counts of the file by one peer: groups, samples, correct, and a checksum over (n, c) of all groups."""
     if peer == "t2fast":
-        from t2fast.tables import read_counts  # noqa: PLC0415 - each process loads what it measures
+        from t2fast.tables import read_counts
 
         counts = read_counts(path)
         n, c = counts.n, counts.c
     elif peer == "pandas":
-        import pandas as pd  # noqa: PLC0415
+        import pandas as pd
 
         grouped = pd.read_parquet(path).groupby(KEYS, sort=False)["correct"].agg(["size", "sum"])
         n, c = grouped["size"].to_numpy(), grouped["sum"].to_numpy()

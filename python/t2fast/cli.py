@@ -19,6 +19,7 @@ from rich.console import Console, RenderableType
 
 from t2fast import _core, evaluate_cli, report
 from t2fast.curve import estimate
+from t2fast.decode import cli as sample
 from t2fast.fitting import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
 from t2fast.laws import NAMES, Law, default_law
 from t2fast.planning import frontier, plan
@@ -44,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always")
         warnings.showwarning = show
         try:
-            arguments.run(arguments)
+            code: int | None = arguments.run(arguments)
             sys.stdout.flush()
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ImportError) as error:
             if isinstance(error, BrokenPipeError):
                 sys.stderr.close()
                 return 0
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             stderr.print("interrupted")
             return 130
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_plan(commands)
     _add_simulate(commands)
+    sample.add_parser(commands)
     evaluate_cli.add_parser(commands)
     return parser
 

@@ -89,8 +89,7 @@ class PassTable:
 
     def problems_behind(self) -> Integers:
         """How many problems are behind each mean, (checkpoints, K)."""
-        counts: Integers = self._sum((~np.isnan(self.values)).astype(float)).astype(np.int64)
-        return counts
+        return self._sum((~np.isnan(self.values)).astype(float)).astype(np.int64)
 
     def resampled_problems(self, rng: np.random.Generator, draws: int) -> Floats:
         """How often each problem is drawn, (draws, problems): the same problems for every checkpoint."""
@@ -131,4 +130,5 @@ def _codes(table: Counts | Likelihoods) -> Integers:
     keys = [name for name in ("task", "problem") if name in table.frame.columns]
     numbered = table.frame.select(keys).unique(maintain_order=True).with_row_index("code")
     found = table.frame.select(keys).join(numbered, on=keys, how="left", maintain_order="left")
-    return found["code"].cast(pl.Int64).to_numpy()
+    codes: Integers = found["code"].cast(pl.Int64).to_numpy()
+    return codes

@@ -176,10 +176,10 @@ def frontier(
 ) -> pl.DataFrame:
     """Plans over a range of budgets, one row each, with Chinchilla's choice beside ours.
 
-    Columns `train_flops`, `inference_flops`, `n_params`, `n_tokens`, `k`, `tokens_per_param`, `predicted`,
-    `bound`; the last six again with the prefix `chinchilla_`, and `chinchilla_clamped`. If the law has
-    bootstrap draws, the percentile interval of each number, planned anew for every draw, in columns ending
-    in `_low` and `_high`. Arguments as in `plan_many` and `plan`.
+    Columns `train_flops`, `inference_flops`, `metric`, `n_params`, `n_tokens`, `k`, `tokens_per_param`,
+    `predicted`, `bound`; the last six again with the prefix `chinchilla_`, and `chinchilla_clamped`. If the
+    law has bootstrap draws, the percentile interval of each number, planned anew for every draw, in columns
+    ending in `_low` and `_high`. Arguments as in `plan_many` and `plan`.
     """
     _check_level(level)
     budgets = _budgets(law, train_flops, inference_flops)
@@ -202,7 +202,7 @@ def frontier(
                 columns[f"{prefix}{name}_high"] = _absent_if_infinite(high)
         columns[prefix + "bound"] = pl.Series([BOUNDS[code] for code in side.bound], dtype=pl.String)
     columns["chinchilla_clamped"] = point.chinchilla.clamped
-    return pl.DataFrame(columns)
+    return pl.DataFrame(columns).insert_column(2, pl.Series("metric", [law.metric] * len(point.k)))
 
 
 def _solve(

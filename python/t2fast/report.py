@@ -80,7 +80,7 @@ def law_report(law: Law, level: float = 0.9) -> RenderableType:
         if fit.median_relative_error is not None:
             facts.append(f"median relative error on these points {fit.median_relative_error:.1%}")
         if fit.lack_of_fit is not None:
-            facts.append(f"residuals {fit.lack_of_fit:.2g} times their sampling error (up to 1: nothing but noise)")
+            facts.append(f"residuals {fit.lack_of_fit:.2g} times their sampling error (1: only noise)")
         parts += [Text(fact) for fact in facts]
         parts += [_note(note) for note in fit.notes]
     if law.domain:

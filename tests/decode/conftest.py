@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+MISSING = [name for name in ("torch", "transformers", "gguf", "tokenizers") if find_spec(name) is None]
+if MISSING:
+    collect_ignore_glob = ["test_*.py"]
+
+
+def pytest_report_header() -> str | None:
+    """Says why the tests of the engine are not there, where they are not."""
+    if not MISSING:
+        return None
+    return f"tests/decode is left out: no {', '.join(MISSING)} (pip install '.[decode-test]')"
+
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
     """``model(name)``: path of a small model and, if transformers knows its family, its own model."""
-    import decode_models as models  # noqa: PLC0415 (skips the test where torch is missing)
+    import decode_models as models
 
     root = tmp_path_factory.mktemp("models")
     made: dict[str, tuple[Path, Any]] = {}
@@ -36,6 +48,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """SmolLM2-135M-Instruct, Q4_1."""
-    import decode_models as models  # noqa: PLC0415
+    import decode_models as models
 
     return models.smollm2()

@@ -53,8 +53,8 @@ def _from_gguf(path: Path) -> tuple[str, dict[str, str]]:
 def render(source: str, tokens: Mapping[str, str], messages: str | Sequence[Message]) -> str:
     """Render ``messages`` (a string: one user message) up to where the assistant's answer begins."""
     try:
-        import jinja2  # noqa: PLC0415 (optional)
-        import jinja2.sandbox  # noqa: PLC0415
+        import jinja2
+        import jinja2.sandbox
     except ImportError as error:
         raise ImportError("chat templates need the package jinja2: pip install 't2fast[decode]'") from error
 

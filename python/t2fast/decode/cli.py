@@ -72,14 +72,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit status (130 after Ctrl-C)."""
-    try:
-        return _run(args)
-    except (ValueError, ImportError, OSError) as error:
-        print(f"t2fast sample: {error}", file=sys.stderr)
-        return 2
-
-
-def _run(args: argparse.Namespace) -> int:
     found = problems({0: args.prompt}) if args.prompts_file is None else _read(args.prompts_file)
     engine = load(
         args.model, dtype=args.dtype, threads=args.threads, kernel=args.kernel, tokenizer=args.tokenizer

@@ -24,7 +24,7 @@ def resolve(name: str | Path) -> Path:
     if match is None:
         raise ValueError(f"no such file or folder, and no hub id (org/model): {str(name)!r}")
     try:
-        import huggingface_hub  # noqa: PLC0415 (optional)
+        import huggingface_hub
     except ImportError as error:
         raise ImportError(
             f"no such file or folder: {str(name)!r}; to read it from the hub: pip install huggingface_hub"

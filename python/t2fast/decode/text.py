@@ -222,7 +222,7 @@ def _sentencepiece_bytes(token: str) -> bytes:
 
 def _tokenizers() -> Any:
     try:
-        import tokenizers  # noqa: PLC0415 (optional)
+        import tokenizers
     except ImportError as error:
         raise ImportError("text needs the package tokenizers: pip install 't2fast[decode]'") from error
     return tokenizers

@@ -11,10 +11,37 @@ const SCAN: usize = 128;
 /// Accuracy in ln N.
 const TOLERANCE: f64 = 1e-12;
 
+/// Logarithms of a law's coefficients, taken once for all budgets: of αA, βB and γG, with the exponents.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Logs {
+    falling: (f64, f64),
+    tokens: (f64, f64),
+    samples: (f64, f64),
+}
+
+impl Logs {
+    pub fn new(law: Law, params: &[f64]) -> Self {
+        let (alpha, beta) = if law == Law::Loss { (params[4], params[5]) } else { (params[3], params[4]) };
+        let samples = if law == Law::Loss { ((params[6] * params[3]).ln(), params[6]) } else { NONE };
+        Self { falling: ((alpha * params[1]).ln(), alpha), tokens: ((beta * params[2]).ln(), beta), samples }
+    }
+
+    /// ln N that minimises the training loss under 6ND = C (Hoffmann et al. 2022, equation 4).
+    pub fn chinchilla(&self, log_train: f64) -> f64 {
+        balance(self.falling, rising(self.tokens, log_train), NONE)
+    }
+}
+
+/// The term c/r^γ as one of N, where r = e^log_budget/N.
+fn rising((log, gamma): (f64, f64), log_budget: f64) -> (f64, f64) {
+    (log - gamma * log_budget, gamma)
+}
+
 /// A law with its budgets, as a function of ln N alone.
 pub(super) struct Line<'a> {
     pub law: Law,
     pub params: &'a [f64],
+    pub logs: &'a Logs,
     /// ln(C_train/6).
     pub log_train: f64,
     /// ln(C_inf/2); not used where k is fixed or the law has none.
@@ -61,34 +88,32 @@ impl Line<'_> {
 
     /// Where the falling term of a sum of powers of N balances its rising ones, within [lo, hi].
     fn power_sum_optimum(&self, lo: f64, hi: f64) -> f64 {
-        let p = self.params;
-        let (alpha, beta) = if self.law == Law::Loss { (p[4], p[5]) } else { (p[3], p[4]) };
-        let falling = (alpha * p[1]).ln();
-        let tokens = ((beta * p[2]).ln() - beta * self.log_train, beta);
-        let samples = if self.law == Law::Loss && self.fixed_k.is_none() {
-            ((p[6] * p[3]).ln() - p[6] * self.log_inference, p[6])
+        let Logs { falling, tokens, samples } = *self.logs;
+        // Without a k that follows from N there is no such term, nor a budget to take the logarithm of.
+        let samples = if self.fixed_k.is_none() && samples.0 > f64::NEG_INFINITY {
+            rising(samples, self.log_inference)
         } else {
             NONE
         };
         let corner = self.corner();
-        let right = balance(falling, alpha, tokens, samples).clamp(lo, hi);
+        let right = balance(falling, rising(tokens, self.log_train), samples).clamp(lo, hi);
         if right > corner {
             return right;
         }
         // Tokens at their maximum: only samples still pull N down, up to the corner.
-        balance(falling, alpha, NONE, samples).clamp(lo, hi.min(corner.max(lo)))
+        balance(falling, NONE, samples).clamp(lo, hi.min(corner.max(lo)))
     }
 
     /// ln of the failure probability, which orders choices as pass@k does and still does where that rounds to 1.
-    fn failure(&self, x: f64, moving: bool) -> f64 {
-        let (latent, ..) = self.law.latent(self.params, x, self.log_tokens(x, moving));
+    pub fn failure(&self, x: f64) -> f64 {
+        let (latent, ..) = self.law.latent(self.params, x, self.log_tokens(x));
         let [a, b] = Link::new(&theta(self.params), latent).ab;
         let value = beta::log_failure(a, b, self.k(x));
         if value.is_nan() { f64::INFINITY } else { value }
     }
 
     fn failure_slope(&self, x: f64, moving: bool) -> f64 {
-        let (latent, by_n, by_d) = self.law.latent(self.params, x, self.log_tokens(x, moving));
+        let (latent, by_n, by_d) = self.law.latent(self.params, x, self.log_tokens(x));
         let link = Link::new(&theta(self.params), latent);
         let k = self.k(x);
         let (_, [by_a, by_b, by_k]) = beta::log_failure_gradient(link.ab[0], link.ab[1], k);
@@ -97,8 +122,9 @@ impl Line<'_> {
         through_training - if self.fixed_k.is_none() { by_k * k } else { 0.0 }
     }
 
-    fn log_tokens(&self, x: f64, moving: bool) -> f64 {
-        if moving { self.log_train - x } else { self.log_most_tokens }
+    /// ln D.
+    pub fn log_tokens(&self, x: f64) -> f64 {
+        (self.log_train - x).min(self.log_most_tokens)
     }
 
     fn k(&self, x: f64) -> f64 {
@@ -109,9 +135,9 @@ impl Line<'_> {
     fn scan(&self, lo: f64, hi: f64, moving: bool, visit: &mut impl FnMut(f64, f64)) {
         let at = |i: usize| if i + 1 == SCAN { hi } else { lo + (hi - lo) * (i as f64 / (SCAN - 1) as f64) };
         if hi - lo <= TOLERANCE {
-            return visit(lo, self.failure(lo, moving));
+            return visit(lo, self.failure(lo));
         }
-        let values: [f64; SCAN] = std::array::from_fn(|i| self.failure(at(i), moving));
+        let values: [f64; SCAN] = std::array::from_fn(|i| self.failure(at(i)));
         for i in 0..SCAN {
             let left = if i == 0 { f64::INFINITY } else { values[i - 1] };
             let right = if i + 1 == SCAN { f64::INFINITY } else { values[i + 1] };
@@ -123,7 +149,7 @@ impl Line<'_> {
             let downhill = if slope < 0.0 { i + 1 } else { i.wrapping_sub(1) };
             if slope != 0.0 && slope.is_finite() && downhill < SCAN {
                 let x = self.polish((at(i), values[i], slope), at(downhill), moving);
-                visit(x, self.failure(x, moving));
+                visit(x, self.failure(x));
             }
         }
     }
@@ -135,7 +161,7 @@ impl Line<'_> {
         let mut end_slope = self.failure_slope(end, moving);
         while end_slope * slope > 0.0 && (end - x).abs() > TOLERANCE {
             let middle = 0.5 * (x + end);
-            let (there, rate) = (self.failure(middle, moving), self.failure_slope(middle, moving));
+            let (there, rate) = (self.failure(middle), self.failure_slope(middle, moving));
             if rate * slope > 0.0 && there < value {
                 (x, value, slope) = (middle, there, rate);
             } else {
@@ -151,9 +177,10 @@ const NONE: (f64, f64) = (f64::NEG_INFINITY, 0.0);
 
 /// x with e^(falling − αx) = Σ e^(tᵢ + γᵢ x) over two rising terms (tᵢ, γᵢ): ±infinity where a side is missing.
 ///
-/// In logarithms the equation is ln Σ e^(tᵢ + γᵢ x) + αx − falling = 0, whose left side rises and is convex, so Newton
-/// converges from the right of the root; either term alone gives a point there, and the nearer is a good start.
-fn balance(falling: f64, alpha: f64, first: (f64, f64), second: (f64, f64)) -> f64 {
+/// In logarithms the equation is h(x) = ln Σ e^(tᵢ + γᵢ x) + αx − falling = 0, where h rises, is convex and nearly
+/// straight. Either term alone gives a point right of the root, the nearer a good start; Halley's steps, cubic, do the
+/// rest.
+fn balance((falling, alpha): (f64, f64), first: (f64, f64), second: (f64, f64)) -> f64 {
     if falling == f64::NEG_INFINITY {
         return f64::NEG_INFINITY;
     }
@@ -162,16 +189,23 @@ fn balance(falling: f64, alpha: f64, first: (f64, f64), second: (f64, f64)) -> f
     if first.0 == f64::NEG_INFINITY || second.0 == f64::NEG_INFINITY {
         return x;
     }
+    // A step e leaves an error of the order of left·e³: the slope of h is at least α + min γᵢ, its second derivative
+    // at most (γ₁ − γ₂)²/4, its third a tenth of |γ₁ − γ₂|³.
+    let gap = (first.1 - second.1).abs();
+    let least = alpha + first.1.min(second.1);
+    let left = (gap * gap / (8.0 * least)).powi(2) + gap * gap * gap / (60.0 * least);
     for _ in 0..60 {
         let (u, v) = (first.0 + first.1 * x, second.0 + second.1 * x);
         let small = (-(u - v).abs()).exp();
-        let (minor, major) = (small / (1.0 + small), 1.0 / (1.0 + small));
+        let major = 1.0 / (1.0 + small);
+        let minor = small * major;
         let (of_first, of_second) = if u > v { (major, minor) } else { (minor, major) };
-        let step = (u.max(v) + small.ln_1p() + alpha * x - falling)
-            / (of_first * first.1 + of_second * second.1 + alpha);
+        let h = u.max(v) + small.ln_1p() + alpha * x - falling;
+        let slope = of_first * first.1 + of_second * second.1 + alpha;
+        let bend = gap * gap * major * minor;
+        let step = h * slope / (slope * slope - 0.5 * h * bend);
         x -= step;
-        // Quadratic convergence: what is left after this step is of the order of its square.
-        if step.abs() <= 1e-8 || step.is_nan() {
+        if left * (step * step * step).abs() <= 0.1 * TOLERANCE || step.is_nan() {
             break;
         }
     }

@@ -3,17 +3,19 @@
 //!
 //! Both budgets are spent in full, so the search is over N alone ([`line`]).
 
-use std::fmt;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::laws::Law;
-use line::Line;
+use line::{Line, Logs};
 
+mod error;
 mod line;
 #[cfg(test)]
 mod tests;
+
+pub use error::Error;
 
 /// FLOPs to spend.
 #[derive(Clone, Copy, Debug)]
@@ -94,76 +96,12 @@ pub struct Plan {
     pub chinchilla: Choice,
 }
 
-/// Why there is no plan.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Error {
-    /// Even the smallest N allowed is too large.
-    Infeasible {
-        /// Index of the budget.
-        budget: usize,
-        /// The smallest N allowed.
-        least: f64,
-        /// The largest N that `bound` leaves.
-        most: f64,
-        /// What asks for a smaller N.
-        bound: Bound,
-    },
-    /// A parameter outside its range.
-    Parameter {
-        /// Index of the draw.
-        draw: usize,
-        /// Its name.
-        name: &'static str,
-        /// Its value.
-        value: f64,
-    },
-    /// The law has no finite value on the budget line.
-    NotFinite {
-        /// Index of the draw.
-        draw: usize,
-    },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Infeasible { budget, least, most, bound } => {
-                let upper = match bound {
-                    Bound::OneSample => "k >= 1 under inference_flops (N <= inference_flops/2)",
-                    Bound::LeastTokens => "the n_tokens minimum under train_flops (N <= train_flops/(6 D))",
-                    _ => "the n_params maximum",
-                };
-                let times = least / most;
-                write!(
-                    f,
-                    "no model size fits budget {budget}: the smallest allowed by n_params is {least:.4e}, but \
-                     {upper} leaves at most {most:.4e}, {times:.3}x less; lower the one or raise the other"
-                )
-            }
-            Self::Parameter { draw, name, value } => {
-                let range = match name {
-                    "theta2" => "between 0 and 1",
-                    "E" => "finite",
-                    _ if name.starts_with("theta") => "finite",
-                    _ => "finite and not negative",
-                };
-                write!(f, "parameter {name} is {value} in draw {draw}: it has to be {range}")
-            }
-            Self::NotFinite { draw } => {
-                write!(
-                    f,
-                    "the law of draw {draw} has no finite value under these budgets: check its parameters"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-/// The largest z with cost·z <= budget, as computed in floating point.
+/// What a budget buys at a cost: the quotient, with cost·z <= budget in floating point too. Where the rounded quotient
+/// costs too much its neighbour below does not.
 fn affordable(budget: f64, cost: f64) -> f64 {
-    largest_below(budget / cost, |z| cost * z <= budget)
+    let z = budget / cost;
+    // Half of all quotients round up at random: arithmetic instead of a branch.
+    f64::from_bits(z.to_bits() - u64::from(cost * z > budget))
 }
 
 /// The largest z with `fits`, a few steps of the last bit from a guess.
@@ -178,43 +116,60 @@ fn largest_below(guess: f64, fits: impl Fn(f64) -> bool) -> f64 {
     z
 }
 
-/// Least and most N, and what sets the latter.
+/// A budget with what follows from it alone: least and most N, and logarithms.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+struct Funds {
+    budget: Budget,
     least: f64,
     most: f64,
+    /// What sets `most`.
     upper: Bound,
+    log_least: f64,
+    log_most: f64,
+    /// ln(C_train/6).
+    log_train: f64,
+    /// ln(C_inf/2).
+    log_inference: f64,
 }
 
-impl Limits {
+impl Funds {
     fn new(index: usize, budget: Budget, constraints: &Constraints) -> Result<Self, Error> {
-        let (least, largest) = match &constraints.sizes {
+        let (least, mut most) = match &constraints.sizes {
             Sizes::Range(least, most) => (*least, *most),
             Sizes::List(sizes) => (sizes.iter().copied().fold(f64::INFINITY, f64::min), f64::INFINITY),
         };
         // Halving is exact; 6 N D is checked in the order in which it is evaluated.
         let fewest = constraints.tokens.0;
-        let by_tokens = largest_below(budget.train / (6.0 * fewest), |n| 6.0 * n * fewest <= budget.train);
-        let mut limits = Self { least, most: largest, upper: Bound::MostParams };
-        for (most, upper) in [(budget.inference / 2.0, Bound::OneSample), (by_tokens, Bound::LeastTokens)] {
-            if most < limits.most {
-                (limits.most, limits.upper) = (most, upper);
+        let by_tokens = largest_below(budget.train / 6.0 / fewest, |n| 6.0 * n * fewest <= budget.train);
+        let mut upper = Bound::MostParams;
+        for (limit, bound) in [(budget.inference / 2.0, Bound::OneSample), (by_tokens, Bound::LeastTokens)] {
+            if limit < most {
+                (most, upper) = (limit, bound);
             }
         }
-        if limits.least > limits.most {
-            return Err(Error::Infeasible { budget: index, least, most: limits.most, bound: limits.upper });
+        if least > most {
+            return Err(Error::Infeasible { budget: index, least, most, bound: upper });
         }
-        Ok(limits)
+        Ok(Self {
+            budget,
+            least,
+            most,
+            upper,
+            log_least: least.ln(),
+            log_most: most.ln(),
+            log_train: (budget.train / 6.0).ln(),
+            log_inference: (budget.inference / 2.0).ln(),
+        })
     }
 }
 
 /// Budgets and parameter draws, each pair a plan to make.
 pub struct Problem<'a> {
     law: Law,
-    draws: &'a [f64],
-    budgets: &'a [Budget],
-    limits: Vec<Limits>,
+    draws: Vec<(&'a [f64], Logs)>,
+    funds: Vec<Funds>,
     constraints: &'a Constraints,
+    log_most_tokens: f64,
     rule: Rule,
 }
 
@@ -223,7 +178,7 @@ impl<'a> Problem<'a> {
     pub fn new(
         law: Law,
         draws: &'a [f64],
-        budgets: &'a [Budget],
+        budgets: &[Budget],
         constraints: &'a Constraints,
         rule: Rule,
     ) -> Result<Self, Error> {
@@ -239,17 +194,15 @@ impl<'a> Problem<'a> {
                 }
             }
         }
-        let limits = budgets
-            .iter()
-            .enumerate()
-            .map(|(i, &b)| Limits::new(i, b, constraints))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { law, draws, budgets, limits, constraints, rule })
+        let funds = budgets.iter().enumerate().map(|(i, &b)| Funds::new(i, b, constraints));
+        let funds = funds.collect::<Result<_, _>>()?;
+        let draws = draws.chunks_exact(names.len()).map(|params| (params, Logs::new(law, params))).collect();
+        Ok(Self { law, draws, funds, constraints, log_most_tokens: constraints.tokens.1.ln(), rule })
     }
 
     /// Number of plans: budgets times draws.
     pub fn len(&self) -> usize {
-        self.budgets.len() * self.draw_count()
+        self.funds.len() * self.draws.len()
     }
 
     /// Whether there is nothing to plan.
@@ -257,164 +210,175 @@ impl<'a> Problem<'a> {
         self.len() == 0
     }
 
-    fn draw_count(&self) -> usize {
-        self.draws.len() / self.law.parameters().len()
-    }
-
     /// The plans of the pairs `range`, draws varying fastest, in parallel; every pair on its own, so that neither
     /// range nor threads change a bit.
     pub fn solve(&self, range: Range<usize>) -> Result<Vec<Plan>, Error> {
         let first = range.start;
-        let plans: Vec<Plan> = range.into_par_iter().with_min_len(16).map(|pair| self.plan(pair)).collect();
+        let plans: Vec<Plan> = range.into_par_iter().with_min_len(64).map(|pair| self.plan(pair)).collect();
         let broken = |plan: &Plan| !(plan.best.value.is_finite() && plan.chinchilla.value.is_finite());
         match plans.iter().position(broken) {
-            Some(i) => Err(Error::NotFinite { draw: (first + i) % self.draw_count() }),
+            Some(i) => Err(Error::NotFinite { draw: (first + i) % self.draws.len() }),
             None => Ok(plans),
         }
     }
 
     fn plan(&self, pair: usize) -> Plan {
-        let (budget, draw) = (pair / self.draw_count(), pair % self.draw_count());
-        let width = self.law.parameters().len();
-        let Budget { train, inference } = self.budgets[budget];
-        let task = Task {
-            line: Line {
-                law: self.law,
-                params: &self.draws[draw * width..][..width],
-                log_train: (train / 6.0).ln(),
-                log_inference: (inference / 2.0).ln(),
-                log_most_tokens: self.constraints.tokens.1.ln(),
-                fixed_k: None,
-            },
-            budget: self.budgets[budget],
-            limits: self.limits[budget],
-            constraints: self.constraints,
+        let funds = &self.funds[pair / self.draws.len()];
+        let (params, logs) = &self.draws[pair % self.draws.len()];
+        let line = Line {
+            law: self.law,
+            params,
+            logs,
+            log_train: funds.log_train,
+            log_inference: funds.log_inference,
+            log_most_tokens: self.log_most_tokens,
+            fixed_k: None,
         };
-        let chinchilla = task.chinchilla(self.rule);
-        let best = task.best();
-        Plan { best, chinchilla }
+        let task = Task { line, funds, constraints: self.constraints };
+        Plan { best: task.best(), chinchilla: task.chinchilla(self.rule) }
     }
 }
 
 /// One plan to make.
 struct Task<'a> {
     line: Line<'a>,
-    budget: Budget,
-    limits: Limits,
+    funds: &'a Funds,
     constraints: &'a Constraints,
 }
 
 impl Task<'_> {
     fn best(&self) -> Choice {
         match &self.constraints.sizes {
-            Sizes::List(sizes) => self.better(self.feasible(sizes).map(|n| self.choose(n, None))),
-            Sizes::Range(..) if self.constraints.whole_k && self.budget.inference.is_finite() => self.whole(),
-            Sizes::Range(..) => self.choose(self.optimum(&self.line, self.limits.most), None),
+            Sizes::List(sizes) => self.better(self.feasible(sizes).map(|n| self.choose(n, n.ln(), None))),
+            Sizes::Range(..) if self.constraints.whole_k && self.funds.budget.inference.is_finite() => {
+                self.whole()
+            }
+            Sizes::Range(..) => {
+                let x = self.line.optimum(self.funds.log_least, self.funds.log_most);
+                self.choose(self.size(x), x, None)
+            }
         }
     }
 
-    /// The best N up to `most`, which it is exactly where it ends there.
-    fn optimum(&self, line: &Line, most: f64) -> f64 {
-        let (lo, hi) = (self.limits.least.ln(), most.ln());
-        let x = line.optimum(lo, hi);
-        if x >= hi { most } else { x.exp().min(most) }
+    /// N at ln N, exactly the most allowed where it ends there.
+    fn size(&self, x: f64) -> f64 {
+        if x >= self.funds.log_most { self.funds.most } else { x.exp() }
     }
 
     /// With whole k: the best real k at any N spends all of the inference budget, so between two neighbouring local
     /// optima of the line the value at the best N only falls and then rises in k. The best whole k is next to one of
     /// them; N is then free below C_inf/(2k).
     fn whole(&self) -> Choice {
-        let (lo, hi) = (self.limits.least.ln(), self.limits.most.ln());
+        let Funds { budget, least, most, log_least, log_most, .. } = *self.funds;
         let mut candidates = Vec::with_capacity(4);
-        self.line.optima(lo, hi, |x, _| {
+        self.line.optima(log_least, log_most, |x, _| {
             // A k that is whole but for rounding counts as above it, lest the budget fall an ulp short of it.
             let k = ((self.line.log_inference - x).exp() * (1.0 - 1e-12)).floor().max(1.0);
             candidates.extend([k, k + 1.0]);
         });
         candidates.sort_by(f64::total_cmp);
         candidates.dedup();
-        let largest = |k: f64| affordable(self.budget.inference, 2.0 * k).min(self.limits.most);
-        let feasible = candidates.into_iter().filter(|&k| largest(k) >= self.limits.least);
+        let largest = |k: f64| {
+            let n = largest_below(budget.inference / 2.0 / k, |n| 2.0 * n * k <= budget.inference);
+            n.min(most)
+        };
+        let feasible = candidates.into_iter().filter(|&k| largest(k) >= least);
         self.better(feasible.map(|k| {
             let line = Line { fixed_k: Some(k), ..self.line };
-            self.choose(self.optimum(&line, largest(k)), Some(k))
+            let top = largest(k).ln().max(log_least);
+            let x = line.optimum(log_least, top);
+            let n = if x >= top { largest(k) } else { x.exp().min(largest(k)) };
+            self.choose(n, x, Some(k))
         }))
     }
 
     fn chinchilla(&self, rule: Rule) -> Choice {
-        let ratio = match rule {
-            Rule::Law => None,
-            Rule::TokensPerParam(ratio) => Some(ratio),
+        let target = match rule {
+            Rule::Law => self.line.logs.chinchilla(self.line.log_train),
+            Rule::TokensPerParam(ratio) => 0.5 * (self.line.log_train - ratio.ln()),
         };
-        let log_n = match ratio {
-            Some(ratio) => 0.5 * (self.line.log_train - ratio.ln()),
-            None => self.line.law.chinchilla_log_n(self.line.params, self.budget.train),
-        };
-        // A law without any of its terms leaves N open (0/0): the smallest is as good as any.
-        let target = if log_n.is_nan() { 0.0 } else { log_n.exp() };
-        let Limits { least, most, upper } = self.limits;
-        // Fewer parameters than the most tokens can feed leave training budget unspent.
-        let corner = self.line.corner().exp().min(most);
-        let (wanted, bound) = if target > most {
-            (most, upper)
+        let Funds { least, most, upper, log_least, log_most, .. } = *self.funds;
+        // Fewer parameters than the most tokens can feed would leave training budget unspent.
+        let corner = self.line.corner().min(log_most);
+        let (x, bound) = if target > log_most {
+            (log_most, upper)
         } else if target < corner {
-            (corner.max(least), Bound::MostTokens)
-        } else if target < least {
-            (least, Bound::LeastParams)
+            (corner.max(log_least), Bound::MostTokens)
+        } else if target < log_least {
+            (log_least, Bound::LeastParams)
         } else {
             (target, Bound::None)
         };
-        let n = match &self.constraints.sizes {
-            Sizes::Range(..) => wanted,
+        let choice = match &self.constraints.sizes {
+            Sizes::Range(..) => self.choose(self.size(x), x, None),
             Sizes::List(sizes) => {
-                let latent = |n: f64| self.line.law.latent(self.line.params, n.ln(), self.tokens(n).ln()).0;
-                let cost = |n: f64| ratio.map_or_else(|| latent(n), |_| (n.ln() - wanted.ln()).abs());
-                self.feasible(sizes).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(least)
+                let cost = |n: f64| match rule {
+                    Rule::Law => {
+                        let log_d = self.line.log_tokens(n.ln());
+                        self.line.law.latent(self.line.params, n.ln(), log_d).0
+                    }
+                    Rule::TokensPerParam(_) => (n.ln() - x).abs(),
+                };
+                let nearest = self.feasible(sizes).min_by(|&a, &b| cost(a).total_cmp(&cost(b)));
+                let n = nearest.unwrap_or(least.min(most));
+                self.choose(n, n.ln(), None)
             }
         };
-        Choice { bound, ..self.choose(n, None) }
+        Choice { bound, ..choice }
     }
 
     fn feasible<'s>(&self, sizes: &'s [f64]) -> impl Iterator<Item = f64> + use<'s> {
-        let most = self.limits.most;
+        let most = self.funds.most;
         sizes.iter().copied().filter(move |&n| n <= most)
     }
 
-    /// The best of at least one choice; the first of equals.
+    /// The best of at least one choice, also where pass@k rounds to 1; the first of equals.
     fn better(&self, choices: impl Iterator<Item = Choice>) -> Choice {
-        let sign = if self.line.law.maximised() { -1.0 } else { 1.0 };
+        let objective = |choice: &Choice| match self.line.law.maximised() {
+            true => Line { fixed_k: Some(choice.k), ..self.line }.failure(choice.n.ln()),
+            false => choice.value,
+        };
         let none = Choice { n: f64::NAN, d: f64::NAN, k: f64::NAN, value: f64::NAN, bound: Bound::None };
-        choices.fold(none, |best, next| {
-            if best.value.is_nan() || sign * next.value < sign * best.value { next } else { best }
-        })
+        let start = (none, f64::INFINITY);
+        let keep = |best: (Choice, f64), next: Choice| {
+            let cost = objective(&next);
+            if best.0.n.is_nan() || cost < best.1 { (next, cost) } else { best }
+        };
+        choices.fold(start, keep).0
     }
 
-    fn tokens(&self, n: f64) -> f64 {
-        let (least, most) = self.constraints.tokens;
-        affordable(self.budget.train, 6.0 * n).max(least).min(most)
-    }
-
-    /// N and what the budgets then buy, with every constraint kept in floating point too.
-    fn choose(&self, n: f64, k: Option<f64>) -> Choice {
-        let Limits { least, most, upper } = self.limits;
+    /// N, whose logarithm is `x` but for rounding, and what the budgets then buy, with every constraint kept in
+    /// floating point too.
+    fn choose(&self, n: f64, x: f64, k: Option<f64>) -> Choice {
+        let Funds { budget, least, most, upper, .. } = *self.funds;
+        let (fewest, most_tokens) = self.constraints.tokens;
         let n = n.max(least).min(most);
-        let d = self.tokens(n);
-        let k = k.unwrap_or_else(|| {
-            let k = if self.budget.inference.is_finite() {
-                affordable(self.budget.inference, 2.0 * n)
-            } else {
-                f64::INFINITY
-            };
-            if self.constraints.whole_k { k.floor() } else { k }
+        let d = affordable(budget.train, 6.0 * n).max(fewest).min(most_tokens);
+        let spent = k.is_none() && !self.constraints.whole_k;
+        let k = k.unwrap_or_else(|| match budget.inference {
+            f64::INFINITY => f64::INFINITY,
+            // A whole k whose cost rounds to the budget is within it.
+            flops if self.constraints.whole_k => {
+                largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).floor()
+            }
+            flops => affordable(flops, 2.0 * n),
         });
         let listed = matches!(self.constraints.sizes, Sizes::List(_));
         let bound = match () {
             () if !listed && n == most => upper,
             // At the corner of the line D is the most tokens but for rounding.
-            () if d >= self.constraints.tokens.1 * (1.0 - 1e-12) => Bound::MostTokens,
+            () if d >= most_tokens * (1.0 - 1e-12) => Bound::MostTokens,
             () if !listed && n == least => Bound::LeastParams,
             () => Bound::None,
         };
-        Choice { n, d, k, value: self.line.law.value(self.line.params, n, d, k), bound }
+        let law = self.line.law;
+        let value = if law.maximised() {
+            law.value(self.line.params, n, d, k)
+        } else {
+            // The logarithms are known: half the time of taking them again.
+            let log_k = if spent { self.line.log_inference - x } else { k.ln() };
+            law.slope(self.line.params, x, self.line.log_tokens(x), log_k).value
+        };
+        Choice { n, d, k, value, bound }
     }
 }

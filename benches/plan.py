@@ -1,0 +1,150 @@
+"""10,000 plans in one call, beside SciPy's bounded scalar minimiser called once per plan.
+
+Run as `python benches/plan.py`. Both sides minimise the same law over ln N under the same budgets; the timed
+peer stops at 1e-8 in ln N, the best that a method without slopes can resolve. Refuses to time plans that
+disagree with a tight run of the peer, or that the peer beats.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+
+import _bench
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import betaln, expit
+from t2fast.laws import Law
+from t2fast.planning import plan_many
+
+Floats = NDArray[np.float64]
+Objective = Callable[[float], float]
+
+BUDGETS, DRAWS = 100, 100
+PLANS = BUDGETS * DRAWS
+TOLERANCE = 1e-8
+# Exponentials and logarithms of a plan of the loss law: two Halley steps of two, ln N to N and three terms of
+# the value, and the last four again for Chinchilla's choice.
+TRANSCENDENTAL = 12
+
+TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+LOSS = Law("loss", {**TERMS, "G": 2.0, "gamma": 0.5})
+ACCURACY = Law("accuracy", {**TERMS, "theta0": 3, "theta1": 1.5, "theta2": 0.8, "theta3": 1, "theta4": -0.5})
+
+
+def loss_objective(params: Floats, train: float, inference: float) -> Objective:
+    """L(N, C_train/(6N), C_inf/(2N)) of ln N in plain floats, which SciPy calls fastest."""
+    e, a, b, g, alpha, beta, gamma = params.tolist()
+    b, g = b * (6 / train) ** beta, g * (2 / inference) ** gamma
+    exp = math.exp
+    return lambda x: e + a * exp(-alpha * x) + b * exp(beta * x) + g * exp(gamma * x)
+
+
+def accuracy_objective(params: Floats, train: float, inference: float) -> Objective:
+    """-pass@k(N, C_train/(6N), C_inf/(2N)) of ln N."""
+    e, a, b, alpha, beta, t0, t1, t2, t3, t4 = params.tolist()
+    b = b * (6 / train) ** beta
+    exp = math.exp
+
+    def objective(x: float) -> float:
+        latent = e + a * exp(-alpha * x) + b * exp(beta * x)
+        mu, nu = t2 * expit(-t1 * (latent - t0)), exp(t3 + t4 * latent)
+        p, q = mu * nu, (1 - mu) * nu
+        return math.expm1(betaln(p, q + inference / 2 * exp(-x)) - betaln(p, q))
+
+    return objective
+
+
+def scipy_plans(objectives: list[Objective], bounds: list[tuple[float, float]], tolerance: float) -> Floats:
+    """ln N and objective of one bounded search per plan, (plans, 2)."""
+    options = {"xatol": tolerance, "maxiter": 500}
+    found = [
+        minimize_scalar(f, bounds=b, method="bounded", options=options)
+        for f, b in zip(objectives, bounds, strict=True)
+    ]
+    return np.array([(result.x, result.fun) for result in found])
+
+
+def compare(
+    law: Law,
+    objective: Callable[[Floats, float, float], Objective],
+    *,
+    contract: tuple[float, float],
+    share: int,
+    goal: str,
+    limit: Callable[[Callable[[], object], float], str],
+) -> None:
+    """Time one law, SciPy on one plan in `share` of them; `contract` bounds the difference in ln N and,
+    relative, in the value where SciPy's is better."""
+    rng = np.random.default_rng(0)
+    draws = law.vector * np.exp(0.05 * rng.normal(size=(DRAWS, law.vector.size)))
+    train, inference = 10 ** rng.uniform(18, 25, BUDGETS), 10 ** rng.uniform(9, 13, BUDGETS)
+    mine = plan_many(law, train, inference, draws=draws)
+
+    pairs = list(np.ndindex(BUDGETS, DRAWS))[::share]
+    objectives = [objective(draws[j], train[i], inference[i]) for i, j in pairs]
+    # SciPy's search is local: it gets the interval that holds every sensible model.
+    bounds = [(math.log(1e4), math.log(min(inference[i] / 2, train[i] / 6))) for i, _ in pairs]
+    n = mine.n_params.ravel()[::share]
+    tight = scipy_plans(objectives, bounds, 1e-12)
+    apart = np.abs(np.log(n) - tight[:, 0])
+    ours = np.array([f(x) for f, x in zip(objectives, np.log(n), strict=True)])
+    worse = np.max((ours - tight[:, 1]) / np.abs(tight[:, 1]))
+    if apart.max() > contract[0] or worse > contract[1]:
+        raise SystemExit(f"{law.name}: SciPy's N is {apart.max():.1e} apart, its value {worse:.1e} better")
+
+    run = partial(plan_many, law, train, inference, draws=draws)
+    pair = _bench.alternate(
+        run,
+        partial(scipy_plans, objectives, bounds, TOLERANCE),
+        repeats=5,
+        inner=15,
+    )
+    pair = _bench.Pair(
+        pair.ours / PLANS,
+        pair.peer / len(pairs),
+        *(share * ratio for ratio in (pair.ratio, pair.low, pair.high)),
+    )
+    agreement = f"N within {apart.max():.0e}, SciPy's value better by {max(worse, 0):.0e} at most"
+    case = f"{law.name} law, a plan"
+    print(
+        _bench.row(case, "SciPy bounded", pair, goal=goal, agreement=agreement, limit=limit(run, pair.ours)),
+        flush=True,
+    )
+
+
+def exponentials(run: Callable[[], object], seconds: float) -> str:
+    """A plan's time beside that of its exponentials and logarithms alone, with NumPy's vectors on one core,
+    and the processor time of a plan over all cores, which other work on the machine does not stretch."""
+    x = np.random.default_rng(0).uniform(-20, 20, 1 << 16)
+    floor = TRANSCENDENTAL * _bench.alternate(lambda: np.exp(x), lambda: None, inner=20).ours / x.size
+    spent = []
+    for _ in range(50):
+        start = time.process_time()
+        run()
+        spent.append((time.process_time() - start) / PLANS)
+    return (
+        f"{TRANSCENDENTAL} exp and ln alone take {_bench.duration(floor)}: {seconds / floor:.2g}x that; "
+        f"{_bench.duration(float(np.median(spent)))} of processor time"
+    )
+
+
+def main() -> None:
+    print(f"{PLANS:,} plans; {_bench.machine()}\n\n{_bench.HEADER}")
+    compare(LOSS, loss_objective, contract=(1e-6, 1e-12), share=1, goal="500x", limit=exponentials)
+    # SciPy's log-betas leave its objective rough, and so its N.
+    compare(
+        ACCURACY,
+        accuracy_objective,
+        contract=(1e-4, 1e-9),
+        share=10,
+        goal="",
+        limit=lambda *_: "128 values of the law to find the basin, 10 slopes to finish",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+//! Why there is no plan, in words that say what to change.
+
+use std::fmt;
+
+use super::Bound;
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// Even the smallest N allowed is too large.
+    Infeasible {
+        /// Index of the budget.
+        budget: usize,
+        /// The smallest N allowed.
+        least: f64,
+        /// The largest N that `bound` leaves.
+        most: f64,
+        /// What asks for a smaller N.
+        bound: Bound,
+    },
+    /// A parameter outside its range.
+    Parameter {
+        /// Index of the draw.
+        draw: usize,
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// The law has no finite value on the budget line.
+    NotFinite {
+        /// Index of the draw.
+        draw: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Infeasible { budget, least, most, bound } => {
+                let upper = match bound {
+                    Bound::OneSample => "k >= 1 under inference_flops (N <= inference_flops/2)",
+                    Bound::LeastTokens => "the n_tokens minimum under train_flops (N <= train_flops/(6 D))",
+                    _ => "the n_params maximum",
+                };
+                let times = least / most;
+                write!(
+                    f,
+                    "no model size fits budget {budget}: the smallest allowed by n_params is {least:.4e}, but \
+                     {upper} leaves at most {most:.4e}, {times:.3}x less; lower the one or raise the other"
+                )
+            }
+            Self::Parameter { draw, name, value } => {
+                let range = match name {
+                    "theta2" => "between 0 and 1",
+                    "E" => "finite",
+                    _ if name.starts_with("theta") => "finite",
+                    _ => "finite and not negative",
+                };
+                write!(f, "parameter {name} is {value} in draw {draw}: it has to be {range}")
+            }
+            Self::NotFinite { draw } => {
+                write!(
+                    f,
+                    "the law of draw {draw} has no finite value under these budgets: check its parameters"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
