@@ -12,7 +12,7 @@ import numpy as np
 
 _EXAMPLES = """examples:
   t2fast evaluate --model SmolLM2-135M.gguf --task synthetic/arithmetic -k 64 -o run
-  t2fast evaluate --model checkpoints/ --models sizes.csv --task sciq:sciq.json --task gsm8k:gsm8k.jsonl -o run
+  t2fast evaluate --model checkpoints/ --models sizes.csv --task sciq:sciq.json --task lambada:test.jsonl -o run
   t2fast evaluate --model ./model --task reasoning-gym/lcm:max_value=10 --shots 4 --until-successes 1 -o run
   t2fast evaluate --model ./model --task lambada:lambada.jsonl --score --no-samples -o run
   t2fast evaluate --model ./model --task table:mine.jsonl:prompt=q,answer=a,rule=number -o run
@@ -150,9 +150,9 @@ def _models(given: str) -> dict[str, Path]:
         if len(found) > 1:
             raise ValueError(f"{path} holds {len(found)} models: one name is too few for them")
         return {name: found[0]}
-    # A hub id goes by its last part, not by the folder of the cache that it is kept in.
     found = find_models(given)
-    return {model_name(one if len(found) > 1 else given): one for one in found}
+    # A hub id goes by its last part, not by the folder of the cache that it is kept in.
+    return {model_name(one if Path(given).exists() else given): one for one in found}
 
 
 def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> None:
