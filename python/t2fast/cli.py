@@ -23,8 +23,9 @@ from t2fast.decode import cli as sample
 from t2fast.fitting import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
 from t2fast.laws import NAMES, Law, default_law
 from t2fast.planning import frontier, plan
+from t2fast.readers import cli as results
 from t2fast.simulate import simulate_counts
-from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
+from t2fast.tables import Counts, Likelihoods, Losses, read_likelihoods, read_losses
 
 LARGEST_BUDGET = 1e25
 """Where a frontier ends, FLOPs."""
@@ -98,9 +99,12 @@ def _add_passk(commands: Any) -> None:
         _passk,
         "estimate pass@k from counts, without bias, with an interval clustered by problem",
         "  t2fast passk counts.csv -k 1,8,64\n"
-        "  t2fast passk samples.jsonl -k 1,10 --columns problem=task_id,correct=passed --json",
+        "  t2fast passk samples.jsonl -k 1,10 --columns problem=question,correct=solved --json\n"
+        "  t2fast passk HumanEval_results.jsonl -k 1,10,100\n"
+        "  t2fast passk lm-eval-output/ -k 1,16 --filter strict-match --duplicates sum",
     )
     _add_table(command)
+    results.add_options(command)
     command.add_argument("-k", type=_integers, default=[1], metavar="K,K,...", help="samples (default: 1)")
     command.add_argument(
         "--level", type=float, default=0.95, help="confidence of the interval (default: 0.95)"
@@ -111,7 +115,7 @@ def _add_passk(commands: Any) -> None:
 
 
 def _passk(arguments: argparse.Namespace) -> None:
-    counts = _filtered(read_counts(arguments.file, **_reading(arguments)), arguments)
+    counts = _filtered(results.read(arguments, **_reading(arguments)), arguments)
     rows: list[dict[str, Any]] = []
     keys = [key for key in ("model", "n_params", "n_tokens", "task") if key in counts.frame.columns]
     groups = counts.frame.partition_by(keys, maintain_order=True) if keys else [counts.frame]
@@ -153,9 +157,11 @@ def _add_fit(commands: Any) -> None:
         "fit a law to a table of counts, likelihoods or losses",
         "  t2fast fit counts.csv --law accuracy -o law.json\n"
         "  t2fast fit losses.csv --law chinchilla --method huber\n"
+        "  t2fast fit inspect-logs/ --law counts --scorer match --models models.csv\n"
         "  t2fast fit likelihoods.parquet --likelihoods --law loss --aggregate mean_log -o law.json",
     )
     _add_table(command)
+    results.add_options(command)
     command.add_argument("--law", choices=NAMES, required=True, help="which law")
     command.add_argument("-o", "--output", metavar="LAW.json", help="keep the law in this file")
     command.add_argument("--likelihoods", action="store_true", help="the table holds p or log_likelihood")
@@ -188,14 +194,18 @@ def _fit(arguments: argparse.Namespace) -> None:
             raise ValueError(f"the {arguments.law} law has no method {arguments.method!r}")
         options["method"] = arguments.method
     reading = _reading(arguments)
+    if arguments.law == "chinchilla" or arguments.likelihoods:
+        results.refuse_options(arguments)
     if arguments.law == "chinchilla":
         if reading.pop("stage") is not None:
             raise ValueError("--stage chooses among counts or likelihoods; a table of losses has no stage")
         losses = _filtered(read_losses(arguments.file, **reading), arguments)
         law, table = fit_chinchilla(losses, **options), losses
     else:
-        read = read_likelihoods if arguments.likelihoods else read_counts
-        measured = _filtered(read(arguments.file, **reading), arguments)
+        if arguments.likelihoods:
+            measured = _filtered(read_likelihoods(arguments.file, **reading), arguments)
+        else:
+            measured = _filtered(results.read(arguments, **reading), arguments)
         law, table = _fit_measured(measured, arguments, options), measured
     law = Law(law.name, law.params, law.draws, law.domain, f"fitted to {table.source}", law.fit)
     if arguments.output:
@@ -346,7 +356,11 @@ def _simulate(arguments: argparse.Namespace) -> None:
 
 
 def _add_table(command: Any) -> None:
-    command.add_argument("file", metavar="FILE", help=".csv, .tsv, .parquet or .jsonl")
+    command.add_argument(
+        "file",
+        metavar="FILE",
+        help=".csv, .tsv, .parquet or .jsonl, or results of another tool",
+    )
     command.add_argument(
         "--columns", type=_mapping, metavar="NAME=COLUMN,...", help="names that columns go by"
     )

@@ -1,0 +1,70 @@
+"""What the caller chooses where results leave a choice: one of several names, or an error that lists them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+from t2fast import validation as v
+from t2fast.readers.documents import described
+
+#: A regular expression for the answer in a response, or a function (row, response) -> whether it is correct.
+Answer: TypeAlias = "str | Callable[[Mapping[str, Any], str], bool]"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """See `t2fast.readers.read_results`, whose arguments these are."""
+
+    task: str | None = None
+    scorer: str | None = None
+    metric: str | None = None
+    filter: str | None = None
+    answer: Answer | None = None
+    correct_at: float | None = None
+
+    def refuse_others(self, tool: str, taken: Iterable[str]) -> None:
+        """`ValueError` for a choice that this tool's results do not leave."""
+        allowed = {"task", *taken}
+        for entry in fields(self):
+            if entry.name not in allowed and getattr(self, entry.name) is not None:
+                raise ValueError(
+                    f"{entry.name}= {getattr(self, entry.name)!r} is no choice for results of {tool}; "
+                    f"leave it out"
+                )
+
+    def pick(self, option: str, there: Iterable[str], where: str) -> str:
+        """The one of `there` that the caller chose by `option`, or the only one."""
+        given, names = getattr(self, option), sorted(set(there))
+        what = v.listed([v.shown(name) for name in names]) or "none"
+        if given is not None:
+            if given not in names:
+                raise ValueError(f"{where} has no {option} {given!r}; it has {what}")
+            return str(given)
+        if len(names) != 1:
+            raise ValueError(
+                f"{where} has {len(names)} {option}s, {what}: choose one by {option}= (--{option} NAME)"
+                if names
+                else f"{where} has no {option} at all"
+            )
+        return names[0]
+
+    def is_correct(self, value: object, where: str) -> bool | None:
+        """Whether a score means success: 1 or true, 0 or false, from `correct_at` upwards; None if it is NaN.
+
+        Errors: `ValueError`, beginning with `where`, for anything else.
+        """
+        if not isinstance(value, bool | int | float):
+            raise ValueError(f"{where} is {described(value)}, not a number, true or false")
+        if isinstance(value, float) and math.isnan(value):
+            return None
+        if self.correct_at is not None:
+            return value >= self.correct_at
+        if value not in (0, 1):
+            raise ValueError(
+                f"{where} is {described(value)}, neither 0 nor 1: say from what value on a sample counts as "
+                "correct by correct_at= (--correct-at X)"
+            )
+        return value == 1

@@ -1,0 +1,104 @@
+"""JSON from files that may be damaged or hostile: every fault is a `ValueError` that says where it is."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, cast
+
+from t2fast import validation as v
+
+#: Longer than any sample; a gzipped line of zeros is a thousand times as long as its file.
+LONGEST_LINE = 1 << 26
+_BOM = b"\xef\xbb\xbf"
+
+
+@contextmanager
+def opened(path: str) -> Iterator[IO[bytes]]:
+    """The bytes of a file, gzipped or not, from its first; `ValueError` if they do not unzip."""
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        plain = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
+        try:
+            if plain.read(3) != _BOM:
+                plain.seek(0)
+            yield plain
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"{path} cannot be unzipped: {error}. Check that it is complete") from error
+
+
+def lines(file: IO[bytes], path: str) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, counted from 1. `ValueError` for one above `LONGEST_LINE` bytes."""
+    row = 0
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise ValueError(f"row {row + 1} of {path} is longer than {LONGEST_LINE >> 20} MiB")
+        if not line.isspace():
+            row += 1
+            yield row, line
+
+
+def json_rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSON Lines file, each with words for where it is."""
+    with opened(path) as file:
+        for row, line in lines(file, path):
+            where = f"row {row} of {path}"
+            yield where, as_object(parsed(line, where), where)
+
+
+def document(path: str) -> dict[str, Any]:
+    """A file that is one JSON object."""
+    size = os.path.getsize(path)
+    with opened(path) as file:
+        # A gzipped file may hold a thousand times its size: what it warrants ends at a hundredfold.
+        limit = LONGEST_LINE + 100 * size
+        content = file.read(limit + 1)
+        if len(content) > limit:
+            raise ValueError(f"{path} unzips to more than a hundred times its size")
+    return as_object(parsed(content, path), path)
+
+
+def parsed(content: bytes, where: str) -> object:
+    """JSON; also with a bare NaN, as some tools write it."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError(f"{where} cannot be read: its JSON is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{where} is no JSON: {error}. Check that it is complete") from None
+
+
+def as_object(value: object, where: str) -> dict[str, Any]:
+    """`value` if it is a JSON object."""
+    return cast(dict[str, Any], expected(value, dict, "an object", where))
+
+
+def as_list(value: object, where: str) -> list[Any]:
+    """`value` if it is a JSON array."""
+    return cast(list[Any], expected(value, list, "an array", where))
+
+
+def as_text(value: object, where: str) -> str:
+    """`value` if it is text and not empty."""
+    if value == "":
+        raise ValueError(f"{where} is empty")
+    return cast(str, expected(value, str, "text", where))
+
+
+def expected(value: object, kind: Any, want: str, where: str) -> Any:
+    """`value` if it is of a kind (true and false are no numbers); else a `ValueError` with what it is."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{where} is {described(value)}, not {want}")
+    return value
+
+
+def described(value: object) -> str:
+    """A JSON value as messages show it, containers by their kind alone."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    return "missing" if value is None else v.shown(value)
