@@ -65,10 +65,10 @@ def main() -> None:
         ):
             lengths = [row["length"] for row in run.samples()]
             flops = 2 * n_params * (prompts + sum(lengths))
-            print(
-                f"  {label}: {len(lengths):,} samples, {len(lengths) / solved:.1f} and {flops / solved:.3g} FLOPs "
-                f"a solved problem, {seconds:.0f} s"
-            )
+            each = "none solved"
+            if solved:
+                each = f"{len(lengths) / solved:.1f} and {flops / solved:.3g} FLOPs a solved problem"
+            print(f"  {label}: {len(lengths):,} samples, {each}, {seconds:.0f} s")
         assert int(first.counts().c.sum()) == solved, "the second run draws the same samples, only fewer"
         print(f"  sooner by a factor of {plain_seconds / first_seconds:.1f}\n", flush=True)
 

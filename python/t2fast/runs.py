@@ -269,7 +269,7 @@ def _draw(
                 kept[problem].append(row(drawn))
                 successes[problem] += kept[problem][-1]["correct"]
         start += size
-        size = start
+        size = 3 * start  # few rounds, since each reads the prompts again, and never 4 times what was needed
     return [one for rows in kept.values() for one in rows]
 
 
