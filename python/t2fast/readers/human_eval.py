@@ -30,7 +30,7 @@ def recognises(first: Mapping[str, Any]) -> bool:
 
 def read(paths: Sequence[str], choices: Choices) -> Measured:
     """The samples of one file of results; `ValueError` for several, which nothing in them tells apart."""
-    choices.refuse_others(NAME, ())
+    choices.refuse_others(paths[0], NAME, ())
     if len(paths) > 1:
         raise ValueError(
             f"{paths[0]} and {len(paths) - 1} more are results of {NAME}, which do not name their models: "

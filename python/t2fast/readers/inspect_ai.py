@@ -43,7 +43,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
 
     Errors: `ValueError` where a scorer must be chosen, or by `metric` a key of a score that is an object.
     """
-    choices.refuse_others(NAME, ("scorer", "metric", "correct_at"))
+    choices.refuse_others(paths[0], NAME, ("scorer", "metric", "correct_at"))
     tally = Tally()
     others = 0
     for path in paths:
@@ -124,14 +124,16 @@ def _why_unscored(sample: Mapping[str, Any]) -> str | None:
 
 
 def _leave_out_unrun(log: _Log, there: int, tally: Tally) -> None:
-    """Note the samples that a log lacks, if it says how many there should be, or that it was cut short."""
+    """Note the samples that a log lacks; where it does not say how many, that it may lack some."""
     status = log.header.get("status", "started")
-    dataset, config = log.run.get("dataset") or {}, log.run.get("config") or {}
-    ids = as_object(dataset, f"dataset in {log.path}").get("sample_ids")
-    epochs = as_object(config, f"config in {log.path}").get("epochs") or 1
-    expected_samples = len(ids) * epochs if isinstance(ids, list) and isinstance(epochs, int) else there
-    if status != "success" or expected_samples > there:
-        tally.leave_out(f"sample not run (the log's status is {status!r})", max(expected_samples - there, 0))
+    dataset = as_object(log.run.get("dataset") or {}, f"dataset in {log.path}")
+    config = as_object(log.run.get("config") or {}, f"config in {log.path}")
+    ids, epochs = dataset.get("sample_ids"), config.get("epochs") or 1
+    if not isinstance(ids, list) or not isinstance(epochs, int):
+        if status != "success":
+            tally.leave_out(f"samples that were not run, if any: the log's status is {status!r}", 0)
+    elif len(ids) * epochs > there:
+        tally.leave_out(f"sample not run (the log's status is {status!r})", len(ids) * epochs - there)
 
 
 def _number(value: object, choices: Choices, where: str) -> object:

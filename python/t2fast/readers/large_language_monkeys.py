@@ -18,6 +18,8 @@ from t2fast.readers.measured import Measured, Tally
 NAME = "large_language_monkeys"
 _VERDICTS = ("is_corrects", "is_correct")
 _KEY = re.compile(rb"(prompt|question|samples|gt_answer|is_corrects?)\s*:(\s|$)")
+# Time in libyaml grows with the square of the depth.
+_DEEPEST = 32
 _TRUTH = {"true": True, "false": False}
 
 
@@ -29,7 +31,7 @@ def recognises_text(head: bytes) -> bool:
 
 def read(paths: Sequence[str], choices: Choices) -> Measured:
     """Counts of every problem; a problem without samples is left out."""
-    choices.refuse_others(NAME, ())
+    choices.refuse_others(paths[0], NAME, ())
     tally = Tally()
     for path in track(paths, "reading problems", len(paths), None if len(paths) > 1 else False):
         verdicts = _verdicts(path)
@@ -53,7 +55,7 @@ def _verdicts(path: str) -> list[bool]:
     found = [key for key in _VERDICTS if key in items]
     if len(found) != 1:
         raise ValueError(
-            f"{path} has {'both' if found else 'neither'} is_corrects and is_correct: give one list"
+            f"{path} has {'both is_corrects and' if found else 'no is_corrects, nor'} is_correct"
         )
     verdicts = items[found[0]]
     for i, text in enumerate(verdicts, 1):
@@ -68,33 +70,37 @@ def _verdicts(path: str) -> list[bool]:
 def _items(yaml: Any, events: Iterator[Any], path: str) -> dict[str, list[str | None]]:
     """The lists of a file's one mapping by key; items are None, but for unquoted ones of the verdicts."""
     lists: dict[str, list[str | None]] = {}
-    depth = 0
-    key: str | None = None
-    for event in events:
-        if isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-            key = key if depth > 1 else None
-            continue
-        if not isinstance(event, yaml.NodeEvent):
-            continue
-        opens = isinstance(event, yaml.CollectionStartEvent)
-        if depth == 0 and (lists or not isinstance(event, yaml.MappingStartEvent)):
-            raise ValueError(f"{path} is not one mapping with {' or '.join(_VERDICTS)} and samples")
-        if depth == 1 and key is None:
+    key, awaits_key, roots = "", True, 0
+    for depth, event in _nodes(yaml, events, path):
+        if depth == 0:
+            roots += 1
+            if roots > 1 or not isinstance(event, yaml.MappingStartEvent):
+                raise ValueError(f"{path} is not one mapping with {' or '.join(_VERDICTS)} and samples")
+        elif depth == 1 and awaits_key:
             if not isinstance(event, yaml.ScalarEvent):
                 raise ValueError(f"{path} has a key that is no text")
             key = event.value
             if key in lists:
                 raise ValueError(f"{path} has {key} twice")
-            continue
-        if depth == 1 and key is not None and isinstance(event, yaml.SequenceStartEvent):
+        elif depth == 1 and isinstance(event, yaml.SequenceStartEvent):
             lists[key] = []
         elif depth == 1 and key in (*_VERDICTS, "samples"):
             raise ValueError(f"{key} of {path} is no list")
-        elif depth == 1 and not opens:
-            key = None
-        elif depth == 2 and key is not None and key in lists:
+        elif depth == 2 and key in lists:
             plain = isinstance(event, yaml.ScalarEvent) and event.implicit[0]
             lists[key].append(event.value if plain and key in _VERDICTS else None)
-        depth += opens
+        awaits_key ^= depth == 1
     return lists
+
+
+def _nodes(yaml: Any, events: Iterator[Any], path: str) -> Iterator[tuple[int, Any]]:
+    """Scalars, aliases and beginnings of collections, with how many collections they lie in."""
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.NodeEvent):
+            yield depth, event
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            if depth > _DEEPEST:
+                raise ValueError(f"{path} is nested too deeply")

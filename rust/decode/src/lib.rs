@@ -15,6 +15,8 @@ mod kernels;
 pub mod load;
 pub mod machine;
 pub mod model;
+#[cfg(test)]
+mod naive;
 mod network;
 mod pack;
 mod philox;
@@ -27,6 +29,10 @@ mod score;
 mod settings;
 mod step;
 pub mod tensor;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub use engine::{Drawn, Engine, Error, Finish, Observer, Options, Precision, Request, Sample, Silent};

@@ -214,18 +214,18 @@ impl Isa for Avx2 {
         unsafe { [_mm256_castps_si256(a[0]), _mm256_castps_si256(a[1])] }
     }
     #[inline(always)]
-    fn from_bits(self, a: I) -> F {
+    fn as_floats(self, a: I) -> F {
         unsafe { [_mm256_castsi256_ps(a[0]), _mm256_castsi256_ps(a[1])] }
     }
     #[inline(always)]
-    fn from_i32(self, a: I) -> F {
+    fn float_of_i32(self, a: I) -> F {
         unsafe { [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])] }
     }
     #[inline(always)]
-    fn from_u32(self, a: I) -> F {
+    fn float_of_u32(self, a: I) -> F {
         // Both halves are exact, so the one rounding is the fused multiply-add's: to nearest, as a conversion.
-        let high = self.from_i32(self.shr(a, 16));
-        let low = self.from_i32(self.and(a, self.splat_u(0xffff)));
+        let high = self.float_of_i32(self.shr(a, 16));
+        let low = self.float_of_i32(self.and(a, self.splat_u(0xffff)));
         self.fma(high, self.splat(65536.0), low)
     }
     #[inline(always)]

@@ -176,15 +176,15 @@ macro_rules! isa_512 {
                 unsafe { _mm512_castps_si512(a) }
             }
             #[inline(always)]
-            fn from_bits(self, a: __m512i) -> __m512 {
+            fn as_floats(self, a: __m512i) -> __m512 {
                 unsafe { _mm512_castsi512_ps(a) }
             }
             #[inline(always)]
-            fn from_i32(self, a: __m512i) -> __m512 {
+            fn float_of_i32(self, a: __m512i) -> __m512 {
                 unsafe { _mm512_cvtepi32_ps(a) }
             }
             #[inline(always)]
-            fn from_u32(self, a: __m512i) -> __m512 {
+            fn float_of_u32(self, a: __m512i) -> __m512 {
                 unsafe { _mm512_cvtepu32_ps(a) }
             }
             #[inline(always)]

@@ -134,10 +134,13 @@ fn best_of<S: Isa>(
         for i in 0..4 {
             // −ln(1 − u) ≥ u, so the noise is at most −ln u; and log2 of the bits is at least what their float's own bits
             // say, read as a fixed-point number. 0.001 is above every rounding here.
-            let float = s.to_bits(s.add(s.from_u32(words[i]), s.splat(0.5)));
+            let float = s.to_bits(s.add(s.float_of_u32(words[i]), s.splat(0.5)));
             const LN2: f32 = std::f32::consts::LN_2;
-            let cap =
-                s.fma(s.from_i32(float), s.splat(-LN2 / 8_388_608.0), s.splat(LN2 * (127.0 + 32.0) + 0.001));
+            let cap = s.fma(
+                s.float_of_i32(float),
+                s.splat(-LN2 / 8_388_608.0),
+                s.splat(LN2 * (127.0 + 32.0) + 0.001),
+            );
             if !s.any(s.gt(s.add(z[i], cap), s.splat(threshold))) {
                 continue;
             }

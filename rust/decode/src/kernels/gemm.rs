@@ -81,8 +81,15 @@ where
         let kind = self.weights.kind;
         let panel = self.weights.panel(self.panel);
         assert!(self.acc.len() >= self.x.rows * BLOCK && self.x.blocks == self.weights.blocks);
-        self.acc[..self.x.rows * BLOCK].fill(0.0);
         let size = kind.block_bytes();
+        if self.x.rows == 1 && !kind_is_plain(kind) {
+            // SAFETY: activations are complete before the phase that multiplies them.
+            let (_, _, x, sums) = unsafe { self.x.tile(0) };
+            let acc: &mut [f32; BLOCK] = (&mut self.acc[..BLOCK]).try_into().expect("32 floats");
+            single(a, kind, panel, x, sums, acc);
+            return;
+        }
+        self.acc[..self.x.rows * BLOCK].fill(0.0);
         let chunk = &mut self.scratch.chunk;
         for first in (0..self.weights.blocks).step_by(CHUNK) {
             let blocks = CHUNK.min(self.weights.blocks - first);
@@ -124,6 +131,39 @@ where
     }
 }
 
+/// One row: blocks go from memory to the registers, with the arithmetic of the tiles.
+#[inline(always)]
+fn single<A: Arith>(a: A, kind: Kind, panel: &[u8], x: &[A::X], sums: &[f32], acc: &mut [f32; BLOCK]) {
+    let size = kind.block_bytes();
+    assert!(x.len() >= panel.len() / size * BLOCK);
+    let mut total = [a.splat(0.0); 2];
+    for (b, block) in panel.chunks_exact(size).enumerate() {
+        for line in (0..size).step_by(64) {
+            prefetch(block.as_ptr().wrapping_add(AHEAD * size + line));
+        }
+        let (scales, bytes) = block.split_at(kind.scale_bytes());
+        // SAFETY: `bytes` is a block of this kind, and x has 32 elements for it.
+        let c = unsafe { a.block(kind, bytes.as_ptr(), x.as_ptr().add(b * BLOCK)) };
+        for half in 0..2 {
+            total[half] = a.fma(halves(a, scales, half), c[half], total[half]);
+            if kind == Kind::Q4_1 {
+                total[half] = a.fma(halves(a, scales, 2 + half), a.splat(sums[b]), total[half]);
+            }
+        }
+    }
+    let (low, high) = acc.split_at_mut(16);
+    a.store(total[0], low.try_into().expect("16 floats"));
+    a.store(total[1], high.try_into().expect("16 floats"));
+}
+
+/// The `i`-th sixteen of a block's half-precision scales.
+#[inline(always)]
+fn halves<A: Arith>(a: A, bytes: &[u8], i: usize) -> A::F {
+    // SAFETY: the slice has the 32 bytes; every bit pattern is a u16.
+    let halves = unsafe { bytes[32 * i..32 * i + 32].as_ptr().cast::<[u16; 16]>().read_unaligned() };
+    a.load_f16(&halves)
+}
+
 fn kind_is_plain(kind: Kind) -> bool {
     kind.scale_bytes() == 0
 }
@@ -136,12 +176,9 @@ where
     let parts: [&mut Vec<f32>; 2] = [&mut chunk.scales, &mut chunk.minima];
     for (part, bytes) in parts.into_iter().zip(bytes.chunks_exact(2 * BLOCK)) {
         for half in 0..2 {
-            // SAFETY: 32 bytes within the 64 of the chunk; every bit pattern is a u16.
-            let halves =
-                unsafe { bytes[32 * half..32 * half + 32].as_ptr().cast::<[u16; 16]>().read_unaligned() };
             let to: &mut [f32; 16] =
                 (&mut part[b * BLOCK + 16 * half..][..16]).try_into().expect("16 floats");
-            a.store(a.load_f16(&halves), to);
+            a.store(halves(a, bytes, half), to);
         }
     }
 }

@@ -168,15 +168,15 @@ impl Isa for Portable {
         map(a, f32::to_bits)
     }
     #[inline(always)]
-    fn from_bits(self, a: Self::I) -> Self::F {
+    fn as_floats(self, a: Self::I) -> Self::F {
         map(a, f32::from_bits)
     }
     #[inline(always)]
-    fn from_i32(self, a: Self::I) -> Self::F {
+    fn float_of_i32(self, a: Self::I) -> Self::F {
         map(a, |a| a as i32 as f32)
     }
     #[inline(always)]
-    fn from_u32(self, a: Self::I) -> Self::F {
+    fn float_of_u32(self, a: Self::I) -> Self::F {
         map(a, |a| a as f32)
     }
     #[inline(always)]
@@ -230,6 +230,11 @@ macro_rules! float32_arith {
             unsafe fn expand(self, kind: Kind, from: *const u8, to: *mut f32) {
                 // SAFETY: passed on from the caller.
                 unsafe { expand::float32(self, kind, from, to) }
+            }
+            #[inline(always)]
+            unsafe fn block(self, kind: Kind, from: *const u8, x: *const f32) -> [Self::F; 2] {
+                // SAFETY: passed on from the caller.
+                unsafe { expand::block_float32(self, kind, from, x) }
             }
         }
     };

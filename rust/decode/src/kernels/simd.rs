@@ -62,11 +62,11 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
     /// Bits of the floats.
     fn to_bits(self, a: Self::F) -> Self::I;
     /// Floats of the bits.
-    fn from_bits(self, a: Self::I) -> Self::F;
+    fn as_floats(self, a: Self::I) -> Self::F;
     /// Signed integers to floats, to nearest.
-    fn from_i32(self, a: Self::I) -> Self::F;
+    fn float_of_i32(self, a: Self::I) -> Self::F;
     /// Unsigned integers to floats, to nearest.
-    fn from_u32(self, a: Self::I) -> Self::F;
+    fn float_of_u32(self, a: Self::I) -> Self::F;
     /// Floats to signed integers, to nearest even; the argument must fit.
     fn round_i32(self, a: Self::F) -> Self::I;
     /// Sixteen half-precision floats.
@@ -109,6 +109,12 @@ pub(crate) trait Arith: Isa {
     /// # Safety
     /// `from` points at the block's value bytes of the given kind, `to` at 1,024 writable elements.
     unsafe fn expand(self, kind: crate::pack::Kind, from: *const u8, to: *mut Self::X);
+    /// Σ q·x over one block of a format with scales, for one row: what [`Arith::expand`] and [`Arith::dot`] compute in the
+    /// same order, without the way through memory.
+    ///
+    /// # Safety
+    /// `from` points at the block's value bytes of the given kind, `x` at 32 readable elements.
+    unsafe fn block(self, kind: crate::pack::Kind, from: *const u8, x: *const Self::X) -> [Self::F; 2];
 }
 
 /// Asks for a cache line that will be read soon; any address will do.
