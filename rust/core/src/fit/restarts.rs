@@ -65,19 +65,39 @@ struct Problem<const J: usize> {
     logs: Vec<f64>,
     /// Which of them belong to each j.
     ranges: [Range<usize>; J],
-    /// Weight of the points at each.
+    /// Weight of the points at each, and of all points.
     weights: Vec<f64>,
-    /// Weight of the points at each pair of them, for each two of the J.
-    pairs: Vec<Pairs>,
-    /// The points themselves: where their coordinates are, y, and weight.
-    points: Vec<([usize; J], f64, f64)>,
+    weight: f64,
+    /// For each two of the J, the places (u, v) that occur together and the weight of the points there, in runs of
+    /// one u.
+    pairs: Vec<(usize, usize, Runs<usize, f64>)>,
+    /// The points in runs that share all coordinates but the last: those, then the last, and y and weight.
+    points: Runs<[usize; J], (f64, f64)>,
 }
 
-/// The places (u, v) of coordinates `first` and `second` that occur together, and the weight of the points there.
-struct Pairs {
-    first: usize,
-    second: usize,
-    entries: Vec<(usize, usize, f64)>,
+/// A sorted list, cut where its leading part `A` changes. Sums of a run do not wait for those of the run before.
+struct Runs<A, B> {
+    runs: Vec<(A, Range<usize>)>,
+    entries: Vec<(usize, B)>,
+}
+
+impl<A: PartialEq, B> Runs<A, B> {
+    fn new(sorted: impl IntoIterator<Item = (A, usize, B)>) -> Self {
+        let mut out = Self { runs: Vec::new(), entries: Vec::new() };
+        for (lead, last, rest) in sorted {
+            let end = out.entries.len() + 1;
+            match out.runs.last_mut() {
+                Some((found, range)) if *found == lead => range.end = end,
+                _ => out.runs.push((lead, end - 1..end)),
+            }
+            out.entries.push((last, rest));
+        }
+        out
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&A, &[(usize, B)])> {
+        self.runs.iter().map(|(lead, range)| (lead, &self.entries[range.clone()]))
+    }
 }
 
 impl<const J: usize> Problem<J> {
@@ -106,11 +126,17 @@ impl<const J: usize> Problem<J> {
             for (i, place) in places.iter().enumerate() {
                 *sums.entry((place[first], place[second])).or_insert(0.0) += weight(i);
             }
-            let entries = sums.into_iter().map(|((u, v), w)| (u, v, w)).collect();
-            pairs.push(Pairs { first, second, entries });
+            pairs.push((first, second, Runs::new(sums.into_iter().map(|((u, v), w)| (u, v, w)))));
         }
-        let points = places.iter().enumerate().map(|(i, place)| (*place, data.y[i], weight(i))).collect();
-        Self { logs, ranges, weights, pairs, points }
+        let mut order: Vec<usize> = (0..places.len()).collect();
+        order.sort_by_key(|&i| places[i]);
+        let points = Runs::new(order.into_iter().map(|i| {
+            let mut lead = places[i];
+            lead[J - 1] = 0;
+            (lead, places[i][J - 1], (data.y[i], weight(i)))
+        }));
+        let weight = (0..places.len()).map(weight).sum();
+        Self { logs, ranges, weights, weight, pairs, points }
     }
 
     fn model<const P: usize>(&self, x: &[f64; P]) -> Model<P> {
@@ -125,17 +151,23 @@ impl<const J: usize> Problem<J> {
         // The residuals themselves, and their sums over the points that share a coordinate.
         let mut sums = vec![0.0; self.logs.len()];
         let (mut sum, mut squares) = (0.0, 0.0);
-        for (place, y, w) in &self.points {
-            let mut r = floor - y;
-            place.iter().for_each(|&u| r += terms[u]);
-            let wr = w * r;
-            sum += wr;
-            squares += wr * r;
-            place.iter().for_each(|&u| sums[u] += wr);
+        for (lead, points) in self.points.iter() {
+            let base = floor + lead[..J - 1].iter().map(|&u| terms[u]).sum::<f64>();
+            let (mut here, mut squares_here) = (0.0, 0.0);
+            for &(u, (y, w)) in points {
+                let r = base + terms[u] - y;
+                let wr = w * r;
+                here += wr;
+                squares_here += wr * r;
+                sums[u] += wr;
+            }
+            lead[..J - 1].iter().for_each(|&u| sums[u] += here);
+            sum += here;
+            squares += squares_here;
         }
         m.value = 0.5 * squares;
         m.gradient[0] = floor * sum;
-        m.hessian[0][0] = floor * floor * self.points.iter().map(|p| p.2).sum::<f64>();
+        m.hessian[0][0] = floor * floor * self.weight;
         for (j, range) in self.ranges.iter().enumerate() {
             let (c, e) = (1 + j, 1 + J + j);
             for u in range.clone() {
@@ -150,14 +182,20 @@ impl<const J: usize> Problem<J> {
                 m.hessian[e][e] += wt * t * l * l;
             }
         }
-        for Pairs { first, second, entries } in &self.pairs {
+        for (first, second, pairs) in &self.pairs {
             let [mut plain, mut by_first, mut by_second, mut by_both] = [0.0; 4];
-            for &(u, v, w) in entries {
-                let wtt = w * terms[u] * terms[v];
-                plain += wtt;
-                by_first += wtt * self.logs[u];
-                by_second += wtt * self.logs[v];
-                by_both += wtt * self.logs[u] * self.logs[v];
+            for (&u, entries) in pairs.iter() {
+                let (mut sum, mut by_log) = (0.0, 0.0);
+                for &(v, w) in entries {
+                    let wt = w * terms[v];
+                    sum += wt;
+                    by_log += wt * self.logs[v];
+                }
+                let (t, l) = (terms[u], self.logs[u]);
+                plain += t * sum;
+                by_first += t * l * sum;
+                by_second += t * by_log;
+                by_both += t * l * by_log;
             }
             m.hessian[1 + second][1 + first] = plain;
             m.hessian[1 + J + first][1 + second] = -by_first;
