@@ -94,10 +94,6 @@ def test_faults_name_the_stage(both: pl.DataFrame) -> None:
     tables = read_stages(both)
     with pytest.raises(ValueError, match="1 stage given, two are needed"):
         compare_stages({"base": tables["base"]}, 1e21, 1e10)
-<<<<<<< HEAD
-    few = t2fast.read_counts(both.filter((pl.col("stage") == "sft") & (pl.col("n_params") > 2e9)))
-=======
     few = t2fast.read_counts(both.filter((pl.col("stage") == "sft") & (pl.col("n_params") > 5e9)))
->>>>>>> runs
     with pytest.raises(ValueError, match=r"^stage sft: .*checkpoints"):
         compare_stages({"base": tables["base"], "sft": few}, 1e21, 1e10, draws=0)
