@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console, RenderableType
 
-from t2fast import _core, report
+from t2fast import _core, evaluate_cli, report
 from t2fast.curve import estimate
 from t2fast.decode import cli as sample
 from t2fast.fitting import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(commands)
     _add_simulate(commands)
     sample.add_parser(commands)
+    evaluate_cli.add_parser(commands)
     return parser
 
 
@@ -123,7 +124,14 @@ def _passk(arguments: argparse.Namespace) -> None:
             key: group[key][0] if key in keys else None for key in ("model", "n_params", "n_tokens", "task")
         }
         n, c = group["n_samples"].to_numpy(), group["n_correct"].to_numpy()
-        curve = estimate(n, c, arguments.k, level=arguments.level, extrapolate=arguments.extrapolate)
+        curve = estimate(
+            n,
+            c,
+            arguments.k,
+            level=arguments.level,
+            extrapolate=arguments.extrapolate,
+            sequential=Counts(group).sequential,
+        )
         for i, k in enumerate(curve.k):
             rows.append(
                 {
@@ -189,6 +197,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     if arguments.law == "chinchilla" or arguments.likelihoods:
         results.refuse_options(arguments)
     if arguments.law == "chinchilla":
+        if reading.pop("stage") is not None:
+            raise ValueError("--stage chooses among counts or likelihoods; a table of losses has no stage")
         losses = _filtered(read_losses(arguments.file, **reading), arguments)
         law, table = fit_chinchilla(losses, **options), losses
     else:
@@ -356,6 +366,7 @@ def _add_table(command: Any) -> None:
     )
     command.add_argument("--models", metavar="FILE", help="model, n_params and n_tokens, to join")
     command.add_argument("--task", help="this task alone")
+    command.add_argument("--stage", help="this stage of training alone")
     for name, says in (("params", "N"), ("tokens", "D"), ("train-flops", "6ND")):
         for end in ("min", "max"):
             command.add_argument(
@@ -369,7 +380,7 @@ def _add_table(command: Any) -> None:
 
 
 def _reading(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {"columns": arguments.columns, "models": arguments.models, "task": arguments.task}
+    return {name: getattr(arguments, name) for name in ("columns", "models", "task", "stage")}
 
 
 def _filtered(table: Any, arguments: argparse.Namespace) -> Any:

@@ -12,6 +12,7 @@ from t2fast import _core
 from t2fast._arguments import Floats, Integers, check_counts, fill, refuse, whole
 from t2fast.beta import beta_pass_at_k
 from t2fast.passk import pass_at_k
+from t2fast.sequential import pass_at_k_sequential
 
 _BOUNDS = (1e-4, 1e6)
 
@@ -74,6 +75,7 @@ def estimate(
     extrapolate: bool = False,
     draws: int = 200,
     seed: int = 0,
+    sequential: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> PassCurve:
     """Mean of `pass_at_k` over problems at each k, with an interval clustered by problem.
 
@@ -92,6 +94,9 @@ def estimate(
     zero-inflated Beta-binomial fitted by maximum likelihood to all counts, with a percentile interval over
     `draws` bootstrap samples of clusters, drawn by `seed`. That trusts the shape of the law near p = 0, of
     which n samples say the less the larger k/n.
+
+    With `sequential` = (until, limit), each (problems,) or one number, sampling of a problem ended at its
+    until-th success or at limit samples. Estimates are then those of `t2fast.sequential`, for k <= limit.
 
     Raises ValueError for counts as in `pass_at_k`, for arrays of more than one dimension, and for a level
     outside (0, 1).
@@ -112,14 +117,19 @@ def estimate(
         raise ValueError(f"draws must be at least 20 for an interval; got {draws}")
     ids = _cluster_ids(cluster, n.size)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # k > n goes to the notes
-        values = np.asarray(pass_at_k(n[:, None], c[:, None], ks))
-    enough = n[:, None] >= ks
+    most = n
+    if sequential is not None:
+        until, most = (np.broadcast_to(whole("sequential", side), n.shape) for side in sequential)
+        values = pass_at_k_sequential(n[:, None], c[:, None], ks, until[:, None], most[:, None])
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # k > n goes to the notes
+            values = np.asarray(pass_at_k(n[:, None], c[:, None], ks))
+    enough = most[:, None] >= ks
     problems = enough.sum(axis=0)
     rows = [_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
     mean, low, high, clusters = (np.array(column) for column in zip(*rows, strict=True))
-    notes = [_note(n, int(k), int(count)) for k, count in zip(ks, problems, strict=True)]
+    notes = [_note(most, int(k), int(count)) for k, count in zip(ks, problems, strict=True)]
     beyond = problems < n.size
     left_out = [np.flatnonzero(~ok) for ok in enough.T]
     law = None

@@ -12,8 +12,8 @@ from t2fast.sources import Source, TableSource, open_source
 
 SIZES = ("n_params", "n_tokens")
 CHECKPOINT = ("model", *SIZES)
-KEYS = (*CHECKPOINT, "task", "problem")
-_TEXT_KEYS = ("model", "task", "problem")
+KEYS = (*CHECKPOINT, "stage", "task", "problem")
+_TEXT_KEYS = ("model", "stage", "task", "problem")
 # Partial counts to hold before they are merged into the total: some 50 bytes each.
 _PENDING_ROWS = 2_000_000
 

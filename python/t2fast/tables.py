@@ -32,8 +32,9 @@ __all__ = ["Counts", "LeftOut", "Likelihoods", "Losses", "read_counts", "read_li
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TASK, v.PROBLEM)
-_COUNT_FIELDS = (v.N_SAMPLES, v.N_CORRECT, v.CORRECT)
+_KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.STAGE, v.TASK, v.PROBLEM)
+_COUNT_FIELDS = (v.N_SAMPLES, v.N_CORRECT, v.CORRECT, v.UNTIL_SUCCESSES, v.MAX_SAMPLES)
+_SEQUENTIAL = ("until_successes", "max_samples")
 _LOSS_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TASK, v.LOSS, v.WEIGHT)
 _HOW_SIZES = "Give n_params and n_tokens as columns, or models=, a table of model, n_params and n_tokens"
 
@@ -181,10 +182,11 @@ class _Table:
 class Counts(_Table):
     """Samples drawn and samples correct, per checkpoint and problem.
 
-    `frame` has, in this order, those of model, n_params, n_tokens and task that were given, then problem,
-    n_samples and n_correct: text, Float64, Float64, text, text, Int64, Int64, without nulls, 0 <= n_correct
-    <= n_samples, n_samples >= 1, and no two rows for one problem of one checkpoint. A table of counts keeps
-    its order; counts made of single samples are ordered by n_params, n_tokens, model, task and problem.
+    `frame` has, in this order, those of model, n_params, n_tokens, stage and task that were given, then
+    problem, n_samples and n_correct: text, Float64, Float64, text, text, text, Int64, Int64, without nulls, 0
+    <= n_correct <= n_samples, n_samples >= 1, and no two rows for one problem of one checkpoint. If sampling
+    was sequential, until_successes and max_samples follow, Int64. A table of counts keeps its order; counts
+    made of single samples are ordered by n_params, n_tokens, model, stage, task and problem.
     """
 
     @property
@@ -196,6 +198,17 @@ class Counts(_Table):
     def c(self) -> IntArray:
         """Samples correct, shape (rows,)."""
         return self.frame["n_correct"].to_numpy()
+
+    @property
+    def sequential(self) -> tuple[IntArray, IntArray] | None:
+        """(until_successes, max_samples), each of shape (rows,), if sampling was sequential.
+
+        There c/n is biased, but not the likelihood of (n, c): see `t2fast.sequential`.
+        """
+        if "until_successes" not in self.frame.columns:
+            return None
+        until, limit = (self.frame[name].to_numpy() for name in _SEQUENTIAL)
+        return until, limit
 
     def _summaries(self) -> list[pl.Expr]:
         return [
@@ -255,6 +268,7 @@ def read_counts(
     columns: Mapping[str, str] | None = None,
     models: TableSource | None = None,
     task: str | None = None,
+    stage: str | None = None,
     duplicates: Literal["error", "sum"] = "error",
 ) -> Counts:
     """Read counts, given as such or as one row a sample, from a file or a dataframe.
@@ -263,11 +277,13 @@ def read_counts(
         object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), or a mapping of columns. Its columns
         are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or false), one
         row a sample, to be counted here, with memory in proportion to the counts and not to the samples;
-        and if it has them `model`, `n_params`, `n_tokens` and `task`. Anything else is ignored and listed
-        in `ignored_columns`.
+        and if it has them `model`, `n_params`, `n_tokens`, `stage` and `task`. Anything else is ignored and
+        listed in `ignored_columns`. Counts of sequential sampling also have `until_successes`, at which a
+        problem ended, and `max_samples`, at which it did in any case.
     columns: canonical name -> the source's name, for columns that go by another one.
     models: a second table, of `model` and whichever of `n_params` and `n_tokens` the first one lacks.
     task: keep this task alone, if the source tells tasks apart; otherwise the name of its only task.
+    stage: likewise of training (base, sft, …). A source with several stages needs a choice.
     duplicates: what to do when two rows of counts are for one problem of one checkpoint: refuse them, or
     add them up.
 
@@ -280,19 +296,21 @@ def read_counts(
     opened = open_source(source)
     names = v.find_columns(opened.name, opened.columns, (*_KEY_FIELDS, *_COUNT_FIELDS), columns)
     by_sample = "correct" in columns or ("correct" in names and not {"n_samples", "n_correct"} & names.keys())
-    values = ("correct",) if by_sample else ("n_samples", "n_correct")
+    sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
+    values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
     reading = Reading(opened, names, (*_KEY_FIELDS, *_COUNT_FIELDS))
     reading.choose(values, "Or give one row a sample, with a column 'correct' of 0 and 1")
     frame = with_sizes(reading.counted_samples() if by_sample else reading.rows(), opened.name, models)
-    table = _told(Counts(frame), reading, task)
+    table = _told(Counts(frame), reading, task, stage)
     # In floating point, because a sum that overflows is the very thing to be found.
     if table.frame["n_samples"].cast(pl.Float64).sum() >= 2.0**63:
         raise ValueError(f"the n_samples of {opened.name} add up to more than a 64-bit integer holds")
     if by_sample:
-        frame = table.frame.sort(in_order(table.frame, (*SIZES, "model", "task", "problem")))
+        frame = table.frame.sort(in_order(table.frame, (*SIZES, "model", "stage", "task", "problem")))
     else:
-        frame = reading.without_duplicates(table.frame, add_up=duplicates == "sum")
-    return replace(table, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct"))
+        # Two runs that each ended on a success are not one that did.
+        frame = reading.without_duplicates(table.frame, add_up=duplicates == "sum" and not sequential)
+    return replace(table, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct", *sequential))
 
 
 def read_likelihoods(
@@ -301,6 +319,7 @@ def read_likelihoods(
     columns: Mapping[str, str] | None = None,
     models: TableSource | None = None,
     task: str | None = None,
+    stage: str | None = None,
 ) -> Likelihoods:
     """Read the probability that one sample is correct, per checkpoint and problem.
 
@@ -323,7 +342,7 @@ def read_likelihoods(
     value = chosen[0] if chosen else "log_likelihood"
     reading = Reading(opened, names, fields)
     reading.choose((value,), "Or give p, a probability in (0, 1]")
-    table = _told(Likelihoods(with_sizes(reading.rows(), opened.name, models)), reading, task)
+    table = _told(Likelihoods(with_sizes(reading.rows(), opened.name, models)), reading, task, stage)
     frame = reading.without_duplicates(table.frame)
     if value == "p":
         frame = frame.with_columns(pl.col("p").log().alias("log_likelihood"))
@@ -351,17 +370,29 @@ def read_losses(
     return replace(table, frame=table.frame.select(in_order(table.frame, (*KEYS, "loss", "weight"))))
 
 
-def _told(table: T, reading: Reading, task: str | None) -> T:
-    """`table` told where it came from, what was ignored and left out, and its task chosen or named."""
+def _told(table: T, reading: Reading, task: str | None, stage: str | None = None) -> T:
+    """`table` told its origin and what was left out, with its task and stage chosen or named."""
     name = reading.source.name
     table = replace(table, source=name, ignored_columns=reading.ignored_columns, left_out=reading.left_out)
-    if task is None:
-        return table
-    if "task" not in table.frame.columns:
-        return replace(table, frame=table.frame.with_columns(pl.lit(task).alias("task")))
-    tasks = table.frame["task"].unique().sort().to_list()
-    if task not in tasks:
+    if "stage" in table.frame.columns and stage is None and table.frame["stage"].n_unique() > 1:
+        stages = table.frame["stage"].unique().sort().to_list()
         raise ValueError(
-            f"{name} has no task {task!r}; it has {v.listed([v.shown(other) for other in tasks])}"
+            f"{name} has several stages, which no law has in common: "
+            f"{v.listed([v.shown(one) for one in stages])}. Choose one by stage="
         )
-    return table.filter(task=task)
+    return _chosen(_chosen(table, "stage", stage), "task", task)
+
+
+def _chosen(table: T, column: str, value: str | None) -> T:
+    """The rows whose `column` is `value`; where there is no such column, all rows get it."""
+    if value is None:
+        return table
+    if column not in table.frame.columns:
+        return replace(table, frame=table.frame.with_columns(pl.lit(value).alias(column)))
+    values = table.frame[column].unique().sort().to_list()
+    if value not in values:
+        raise ValueError(
+            f"{table.source} has no {column} {value!r}; "
+            f"it has {v.listed([v.shown(other) for other in values])}"
+        )
+    return table._keep(pl.col(column) == value, f"{column} other than {value!r}")

@@ -96,6 +96,7 @@ def _where(convert: Convert, holds: Callable[[pl.Expr], pl.Expr]) -> Convert:
 _POSITIVE = _where(_number, lambda x: x > 0)
 
 MODEL = Field("model", "text or a whole number", _text)
+STAGE = Field("stage", "text or a whole number", _text)
 TASK = Field("task", "text or a whole number", _text)
 PROBLEM = Field("problem", "text or a whole number", _text, ("problem_id", "question_id"))
 N_PARAMS = Field("n_params", "a finite number above 0", _POSITIVE, ("num_params",))
@@ -107,6 +108,8 @@ N_CORRECT = Field(
     "n_correct", "a whole number of at least 0", _where(_integer, lambda x: x >= 0), ("num_correct",)
 )
 CORRECT = Field("correct", "0, 1, true or false", _truth, ("is_correct", "passed"))
+UNTIL_SUCCESSES = Field("until_successes", "a whole number of at least 1", _where(_integer, lambda x: x >= 1))
+MAX_SAMPLES = Field("max_samples", "a whole number of at least 1", _where(_integer, lambda x: x >= 1))
 P = Field("p", "a probability in (0, 1]", _where(_number, lambda x: (x > 0) & (x <= 1)), ("probability",))
 LOG_LIKELIHOOD = Field(
     "log_likelihood", "a finite number of at most 0", _where(_number, lambda x: x <= 0), ("loglikelihood",)

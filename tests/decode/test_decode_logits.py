@@ -140,7 +140,7 @@ def real(smollm2):
     return t2fast.decode.load(smollm2, dtype="float32", threads=2), models.transformers_model(smollm2)
 
 
-PROMPTS = ["The capital of France is", "def fibonacci(n):\n", "Question: What is 17 + 25?\nAnswer:"]
+PROMPTS = ["The capital of France is", "def fibonacci(n):", "Question: What is 17 + 25?\nAnswer:"]
 
 
 def test_smollm2_logits_and_greedy_tokens(real):
@@ -183,7 +183,11 @@ def test_smollm2_in_bfloat16_is_no_further_from_float32_than_transformers(real, 
 
 def test_likelihoods_are_those_of_transformers(real):
     engine, peer = real
-    answers = [[" Paris", " the city of Paris.", " Lyon"], ["    return n", "\tif n < 2:"], [" 42", " 42."]]
+    answers = [
+        [" Paris", " the city of Paris.", " Lyon"],
+        ["\n    return n", "\n\tif n < 2:"],
+        [" 42", " 42."],
+    ]
     scored = engine.score(PROMPTS, answers)
     assert scored["problem"].to_list() == [0, 0, 0, 1, 1, 2, 2]
     assert scored["answer"].to_list() == [0, 1, 2, 0, 1, 0, 1]

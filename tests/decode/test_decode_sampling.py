@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import decode_models  # noqa: F401 (skips where the extra decode-test is missing)
 import numpy as np
 import polars as pl
 import pytest
 import t2fast.decode
+import tokenizers
 from polars.testing import assert_frame_equal
 from scipy import stats
 from t2fast import _core
@@ -149,6 +151,22 @@ def test_prompts_come_in_many_forms(model):
         1,
         2,
     ]
+
+
+def test_rows_beyond_the_tokenizer_are_padding(model, tmp_path):
+    """Matrices are often padded to a round number of rows; a padding row that is drawn has no text."""
+    path, _ = model("llama-gqa-tied")
+    shutil.copytree(path, tmp_path / "model")
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())[:100]
+    small = tokenizers.Tokenizer(tokenizers.models.BPE({c: i for i, c in enumerate(alphabet)}, []))
+    small.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    small.decoder = tokenizers.decoders.ByteLevel()
+    small.save(str(tmp_path / "model" / "tokenizer.json"))
+    engine = t2fast.decode.load(tmp_path / "model")
+    table = engine.sample("abc", k=30, max_tokens=20, stop="never", temperature=3, stop_tokens=[]).table
+    for row in table.iter_rows(named=True):
+        assert row["text"] == engine.tokenizer.decode(t for t in row["tokens"] if t < 100)
+    assert table["tokens"].explode().max() >= 100
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,12 @@ class Engine:
         """The model's tokenizer, read at first use."""
         return texts.load(self._tokenizer_path)
 
+    @cached_property
+    def _token_bytes(self) -> list[bytes]:
+        """The bytes of every row of the output head; rows beyond the tokenizer's vocabulary are padding."""
+        table = self.tokenizer.token_bytes
+        return table + [b""] * (self.core.vocab - len(table))
+
     def sample(
         self,
         prompts: Prompts,
@@ -122,7 +128,7 @@ class Engine:
             raise ValueError("a stop string is empty: it would end every sample at once")
         tokens = [self._encode(problem, chat) for problem in found]
         wants_text = bool(stop) or verify is not None or not all(is_tokens(p.prompt) for p in found)
-        render = _Renderer(self.tokenizer, stop) if wants_text else None
+        render = _Renderer(self._token_bytes, self.tokenizer.special, stop) if wants_text else None
         stopper = _FirstCorrect(found, verify, render, first_sample) if verify and render else None
         with Progress(sum(counts), enabled=progress) as bar:
 
@@ -142,7 +148,7 @@ class Engine:
                 max_tokens=max_tokens,
                 stop_tokens=stop_tokens,
                 stop=[s.encode() for s in stop],
-                token_bytes=self.tokenizer.token_bytes if stop else None,
+                token_bytes=self._token_bytes if stop else None,
                 on_finish=on_finish if stopper is not None or bar.shown else None,
                 progress=bar.tokens,
                 max_rows=max_rows,
@@ -263,13 +269,13 @@ class Engine:
 class _Renderer:
     """Text of a sample, cut where the first stop string begins."""
 
-    def __init__(self, tokenizer: texts.Tokenizer, stop: Sequence[str]):
-        self.bytes = tokenizer.token_bytes
-        self.special = tokenizer.special
+    def __init__(self, token_bytes: list[bytes], special: frozenset[int], stop: Sequence[str]):
+        self.bytes = token_bytes
+        self.special = special
         self.stop = [s.encode() for s in stop]
 
     def __call__(self, tokens: Iterable[int], cut: bool) -> str:
-        pieces = [(token, self.bytes[token] if token < len(self.bytes) else b"") for token in tokens]
+        pieces = [(token, self.bytes[token]) for token in tokens]
         joined = b"".join(piece for _, piece in pieces)
         starts = [at for at in (joined.find(s) for s in self.stop) if at >= 0] if cut else []
         room = min(starts, default=len(joined))

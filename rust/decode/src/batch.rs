@@ -181,8 +181,8 @@ impl<X: Plain + Default> Batch<'_, X> {
                 else {
                     return Ok(());
                 };
-                self.next_problem = problem + 1;
                 let (prompt, logits) = prefill_last(core, &self.prompts[problem], observer)?;
+                self.next_problem = problem + 1;
                 self.live.push_back(Live {
                     problem,
                     prompt,

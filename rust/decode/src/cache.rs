@@ -9,8 +9,8 @@ pub(crate) const SUFFIX_BLOCK: usize = 32;
 
 /// A run of positions within a cache buffer: a prompt, or one sample's continuation.
 ///
-/// For every layer and key head lie the blocks in order, and in each block first the keys (panels of 32 positions, inner
-/// dimension in steps), then the values (panels of 32 coordinates, positions in steps).
+/// Layers and key heads are `stride` elements apart; within each lie the blocks in order, and in each block first the keys
+/// (panels of 32 positions, inner dimension in steps), then the values (panels of 32 coordinates, positions in steps).
 #[derive(Clone, Copy)]
 pub(crate) struct Segment {
     /// First element in the buffer.
@@ -19,6 +19,8 @@ pub(crate) struct Segment {
     pub(crate) block: usize,
     /// Blocks per layer and head.
     pub(crate) blocks: usize,
+    /// Elements from one layer's head to the next.
+    pub(crate) stride: usize,
     pub(crate) kv_heads: usize,
     /// Width of a head, padded.
     pub(crate) width: usize,
@@ -31,15 +33,38 @@ pub(crate) struct Place {
 }
 
 impl Segment {
-    /// Elements of a segment with all layers.
+    /// `count` runs of `positions` each, side by side within every layer and head, so that a step that visits them one
+    /// after the other reads memory in order; this is the first.
+    pub(crate) fn first_of(
+        count: usize,
+        positions: usize,
+        block: usize,
+        kv_heads: usize,
+        width: usize,
+    ) -> Segment {
+        let blocks = positions.div_ceil(block);
+        Segment { start: 0, block, blocks, stride: count * blocks * 2 * block * width, kv_heads, width }
+    }
+
+    /// The `i`-th of runs side by side.
+    pub(crate) fn nth(self, i: usize) -> Segment {
+        Segment { start: self.start + i * self.head_elements(), ..self }
+    }
+
+    /// Elements of one layer's head.
+    pub(crate) fn head_elements(&self) -> usize {
+        self.blocks * 2 * self.block * self.width
+    }
+
+    /// Elements of a buffer with all layers.
     pub(crate) fn elements(&self, layers: usize) -> usize {
-        layers * self.kv_heads * self.blocks * self.block * self.width * 2
+        layers * self.kv_heads * self.stride
     }
 
     /// Offsets of a block's keys and values.
     pub(crate) fn block_at(&self, layer: usize, head: usize, block: usize) -> Place {
         let half = self.block * self.width;
-        let k = self.start + ((layer * self.kv_heads + head) * self.blocks + block) * 2 * half;
+        let k = self.start + (layer * self.kv_heads + head) * self.stride + block * 2 * half;
         Place { k, v: k + half }
     }
 

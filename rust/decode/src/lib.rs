@@ -13,7 +13,10 @@ pub mod gguf;
 mod head;
 mod kernels;
 pub mod load;
+pub mod machine;
 pub mod model;
+#[cfg(test)]
+mod naive;
 mod network;
 mod pack;
 mod philox;
@@ -26,6 +29,10 @@ mod score;
 mod settings;
 mod step;
 pub mod tensor;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub use engine::{Drawn, Engine, Error, Finish, Observer, Options, Precision, Request, Sample, Silent};

@@ -116,7 +116,7 @@ fn check(model: &Model) -> Result<(), String> {
     if positive.contains(&0) || !c.heads.is_multiple_of(c.kv_heads) || model.layers.len() != c.layers {
         return Err(format!("the configuration is inconsistent: {c:?}"));
     }
-    if c.rotary_dim > c.head_dim || c.rotary_dim % 2 != 0 || c.inv_freq.len() != c.rotary_dim / 2 {
+    if c.rotary_dim > c.head_dim || !c.rotary_dim.is_multiple_of(2) || c.inv_freq.len() != c.rotary_dim / 2 {
         return Err(format!(
             "{} rotated of {} coordinates with {} frequencies",
             c.rotary_dim,

@@ -11,6 +11,9 @@ use crate::tensor::{DType, Storage, Tensor};
 /// Outputs in a panel, and inner elements in a block.
 pub(crate) const BLOCK: usize = 32;
 
+/// Bytes of a file packed at a time.
+const SLICE: usize = 4 << 20;
+
 /// How a packed matrix is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -78,18 +81,25 @@ impl Packed {
         let mut data = Buffer::zeroed(panels * panel_bytes);
         let shared = data.shared();
         let bytes = tensor.bytes();
-        pool.run(panels, &|panel, _| {
-            // SAFETY: each task owns its panel.
-            let out = unsafe { shared.slice(panel * panel_bytes, panel_bytes) };
-            let row_bytes = tensor.dtype.row_bytes(cols);
-            for o in 0..BLOCK.min(rows - panel * BLOCK) {
-                let row = &bytes[(panel * BLOCK + o) * row_bytes..][..row_bytes];
-                for (b, block) in out.chunks_exact_mut(kind.block_bytes()).enumerate() {
-                    pack_row(tensor.dtype, kind, row, b, o, block);
+        let row_bytes = tensor.dtype.row_bytes(cols);
+        // In slices, each let go once packed: a big matrix is never in memory twice.
+        let slice = (SLICE / (BLOCK * row_bytes).max(1)).max(1);
+        for first in (0..panels).step_by(slice) {
+            let count = slice.min(panels - first);
+            pool.run(count, &|i, _| {
+                let panel = first + i;
+                // SAFETY: each task owns its panel.
+                let out = unsafe { shared.slice(panel * panel_bytes, panel_bytes) };
+                for o in 0..BLOCK.min(rows - panel * BLOCK) {
+                    let row = &bytes[(panel * BLOCK + o) * row_bytes..][..row_bytes];
+                    for (b, block) in out.chunks_exact_mut(kind.block_bytes()).enumerate() {
+                        pack_row(tensor.dtype, kind, row, b, o, block);
+                    }
                 }
-            }
-        });
-        release(tensor);
+            });
+            let until = rows.min((first + count) * BLOCK);
+            release(tensor, first * BLOCK * row_bytes..until * row_bytes);
+        }
         Packed { kind, rows, cols, blocks, data }
     }
 
@@ -203,18 +213,22 @@ fn pack_row(dtype: DType, kind: Kind, row: &[u8], b: usize, o: usize, block: &mu
     }
 }
 
-/// Lets go of a mapped tensor's pages: its packed copy has taken their place.
-fn release(tensor: &Tensor) {
+/// Lets go of pages of a mapped tensor: their packed copy has taken their place.
+fn release(tensor: &Tensor, bytes: std::ops::Range<usize>) {
     #[cfg(unix)]
     if let Storage::Mapped(map, range) = &tensor.storage {
         // SAFETY: the map is a read-only view of a file, so dropped pages come back from it unchanged. Advice may fail
         // without harm: the pages then stay until the map goes.
         let _ = unsafe {
-            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
+            map.unchecked_advise_range(
+                memmap2::UncheckedAdvice::DontNeed,
+                range.start + bytes.start,
+                bytes.len(),
+            )
         };
     }
     #[cfg(not(unix))]
-    let _ = tensor;
+    let _ = (tensor, bytes);
 }
 
 /// IEEE half to single, exact.

@@ -37,19 +37,21 @@ pub(crate) struct Prompt<X: Plain> {
 
 /// The caches of the samples being drawn, all of one size.
 pub(crate) struct Slots<X: Plain> {
-    segment: Segment,
-    size: usize,
+    first: Segment,
+    layers: usize,
     cache: Buffer<X>,
 }
 
 impl<X: Plain + Default> Slots<X> {
-    fn segment(&self, slot: usize) -> Segment {
-        Segment { start: slot * self.size, ..self.segment }
-    }
-
     /// Clears a slot for its next sample: what a block holds beyond its sample must be finite.
     pub(crate) fn clear(&mut self, slot: usize) {
-        self.cache[slot * self.size..(slot + 1) * self.size].fill(X::default());
+        let segment = self.first.nth(slot);
+        for layer in 0..self.layers {
+            for head in 0..segment.kv_heads {
+                let at = segment.block_at(layer, head, 0).k;
+                self.cache[at..at + segment.head_elements()].fill(X::default());
+            }
+        }
     }
 }
 
@@ -107,27 +109,18 @@ where
         self.network.config.width.next_multiple_of(BLOCK)
     }
 
-    fn segment(&self, positions: usize, block: usize) -> Segment {
-        Segment {
-            start: 0,
-            block,
-            blocks: positions.div_ceil(block),
-            kv_heads: self.network.config.kv_heads,
-            width: self.network.head_width(),
-        }
-    }
-
     /// An empty cache for a prompt of `len` tokens.
     pub(crate) fn prompt(&self, len: usize) -> Prompt<A::X> {
-        let segment = self.segment(len, PREFIX_BLOCK);
-        Prompt { segment, cache: Buffer::zeroed(segment.elements(self.network.config.layers)), len }
+        let (c, width) = (&self.network.config, self.network.head_width());
+        let segment = Segment::first_of(1, len, PREFIX_BLOCK, c.kv_heads, width);
+        Prompt { segment, cache: Buffer::zeroed(segment.elements(c.layers)), len }
     }
 
     /// Caches for `count` samples of up to `positions` tokens.
     pub(crate) fn slots(&self, count: usize, positions: usize) -> Slots<A::X> {
-        let segment = self.segment(positions, SUFFIX_BLOCK);
-        let size = segment.elements(self.network.config.layers);
-        Slots { segment, size, cache: Buffer::zeroed(size * count) }
+        let (c, width) = (&self.network.config, self.network.head_width());
+        let first = Segment::first_of(count, positions, SUFFIX_BLOCK, c.kv_heads, width);
+        Slots { first, layers: c.layers, cache: Buffer::zeroed(first.elements(c.layers)) }
     }
 
     /// Extends the table of rotations to `positions`.
@@ -184,7 +177,7 @@ where
                     Some(slot) => Sight {
                         prefix: prompt,
                         prefix_from: from.min(prompt),
-                        own: Some(slots.segment(slot)),
+                        own: Some(slots.first.nth(slot)),
                         suffix: row.index + 1,
                         suffix_from: from.saturating_sub(prompt),
                     },
@@ -194,7 +187,7 @@ where
         let tasks = attention_tasks::<A>(rows, c.kv_heads, c.heads / c.kv_heads);
         let segments: Vec<Segment> = prompts.iter().map(|p| p.segment).collect();
         let caches: Vec<_> = prompts.iter_mut().map(|p| p.cache.shared()).collect();
-        let (slot_shape, slot_size) = (slots.segment, slots.size);
+        let first_slot = slots.first;
         let slot_cache = slots.cache.shared();
         let stream = Rows { data: self.stream.shared(), stride };
         let qkv = Rows { data: self.qkv.shared(), stride: network.columns.stride };
@@ -215,7 +208,7 @@ where
                 let row = rows[r];
                 let (segment, cache) = match row.slot {
                     None => (segments[row.prompt], caches[row.prompt]),
-                    Some(slot) => (Segment { start: slot * slot_size, ..slot_shape }, slot_cache),
+                    Some(slot) => (first_slot.nth(slot), slot_cache),
                 };
                 // SAFETY: this task owns the row's projections and queries.
                 let (qkv, queries) = unsafe {

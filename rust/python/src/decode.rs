@@ -165,6 +165,7 @@ impl DecodeEngine {
     #[pyo3(signature = (prompts, keys, k, *, first_sample = 0, temperature = 1.0, top_k = 0, top_p = 1.0,
         min_p = 0.0, max_tokens = 64, stop_tokens = None, stop = Vec::new(), token_bytes = None,
         on_finish = None, progress = None, max_rows = None))]
+    #[allow(clippy::too_many_arguments)] // Python's keyword arguments
     fn sample<'py>(
         &self,
         py: Python<'py>,

@@ -240,7 +240,7 @@ impl<A: Arith, const M: usize> Op<A> for VisitM<'_, A, M> {
                 top = a.max(scaled, top);
             }
             let old = s.max[state + m];
-            let top = math::hmax(a, top).max(old);
+            let top = a.top(top).max(old);
             let out = &mut s.out[(state + m) * width..][..width];
             let mut sum = 0.0;
             // A query that sees nothing here has probabilities exp(−∞ − finite) = 0; one that has seen nothing at all

@@ -25,6 +25,34 @@ fn enter<O: Op<Avx2>>(s: Avx2, op: O) -> O::Out {
     op.run(s)
 }
 
+/// Sum of eight lanes: i + i + 4, then + 2, + 1.
+///
+/// # Safety
+/// The CPU has AVX.
+#[inline(always)]
+pub(crate) unsafe fn sum8(x: __m256) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+        let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+        _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
+    }
+}
+
+/// Largest of eight lanes, by the same tree.
+///
+/// # Safety
+/// The CPU has AVX.
+#[inline(always)]
+pub(crate) unsafe fn top8(x: __m256) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let x = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+        let x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+        _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)))
+    }
+}
+
 type F = [__m256; 2];
 type I = [__m256i; 2];
 
@@ -86,6 +114,14 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn any(self, m: F) -> bool {
         unsafe { _mm256_movemask_ps(_mm256_or_ps(m[0], m[1])) != 0 }
+    }
+    #[inline(always)]
+    fn sum(self, a: F) -> f32 {
+        unsafe { sum8(_mm256_add_ps(a[0], a[1])) }
+    }
+    #[inline(always)]
+    fn top(self, a: F) -> f32 {
+        unsafe { top8(_mm256_max_ps(a[0], a[1])) }
     }
     #[inline(always)]
     fn select(self, m: F, a: F, b: F) -> F {
@@ -178,18 +214,18 @@ impl Isa for Avx2 {
         unsafe { [_mm256_castps_si256(a[0]), _mm256_castps_si256(a[1])] }
     }
     #[inline(always)]
-    fn from_bits(self, a: I) -> F {
+    fn as_floats(self, a: I) -> F {
         unsafe { [_mm256_castsi256_ps(a[0]), _mm256_castsi256_ps(a[1])] }
     }
     #[inline(always)]
-    fn from_i32(self, a: I) -> F {
+    fn float_of_i32(self, a: I) -> F {
         unsafe { [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])] }
     }
     #[inline(always)]
-    fn from_u32(self, a: I) -> F {
+    fn float_of_u32(self, a: I) -> F {
         // Both halves are exact, so the one rounding is the fused multiply-add's: to nearest, as a conversion.
-        let high = self.from_i32(self.shr(a, 16));
-        let low = self.from_i32(self.and(a, self.splat_u(0xffff)));
+        let high = self.float_of_i32(self.shr(a, 16));
+        let low = self.float_of_i32(self.and(a, self.splat_u(0xffff)));
         self.fma(high, self.splat(65536.0), low)
     }
     #[inline(always)]

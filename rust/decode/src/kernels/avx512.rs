@@ -87,6 +87,22 @@ macro_rules! isa_512 {
                 m != 0
             }
             #[inline(always)]
+            fn sum(self, a: __m512) -> f32 {
+                // SAFETY: as for the whole implementation; AVX-512 implies AVX.
+                unsafe {
+                    let low = _mm512_castps512_ps256(a);
+                    $crate::kernels::avx2::sum8(_mm256_add_ps(low, _mm512_extractf32x8_ps::<1>(a)))
+                }
+            }
+            #[inline(always)]
+            fn top(self, a: __m512) -> f32 {
+                // SAFETY: as above.
+                unsafe {
+                    let low = _mm512_castps512_ps256(a);
+                    $crate::kernels::avx2::top8(_mm256_max_ps(low, _mm512_extractf32x8_ps::<1>(a)))
+                }
+            }
+            #[inline(always)]
             fn select(self, m: __mmask16, a: __m512, b: __m512) -> __m512 {
                 unsafe { _mm512_mask_blend_ps(m, b, a) }
             }
@@ -160,15 +176,15 @@ macro_rules! isa_512 {
                 unsafe { _mm512_castps_si512(a) }
             }
             #[inline(always)]
-            fn from_bits(self, a: __m512i) -> __m512 {
+            fn as_floats(self, a: __m512i) -> __m512 {
                 unsafe { _mm512_castsi512_ps(a) }
             }
             #[inline(always)]
-            fn from_i32(self, a: __m512i) -> __m512 {
+            fn float_of_i32(self, a: __m512i) -> __m512 {
                 unsafe { _mm512_cvtepi32_ps(a) }
             }
             #[inline(always)]
-            fn from_u32(self, a: __m512i) -> __m512 {
+            fn float_of_u32(self, a: __m512i) -> __m512 {
                 unsafe { _mm512_cvtepu32_ps(a) }
             }
             #[inline(always)]

@@ -41,7 +41,7 @@ impl Arith for Avx512Bf16 {
     type X = u16;
     type W = __m512bh;
     const STEP: usize = 2;
-    const MR: usize = 12;
+    const MR: usize = 13;
     const NV: usize = 2;
     const BF16: bool = true;
 
@@ -59,10 +59,6 @@ impl Arith for Avx512Bf16 {
         }
     }
     #[inline(always)]
-    fn element(x: f32) -> u16 {
-        crate::pack::f32_to_bf16(x)
-    }
-    #[inline(always)]
     unsafe fn scatter(self, v: [__m512; 2], to: *mut u16, stride: usize) -> f32 {
         // SAFETY: the caller promises sixteen writable pairs `stride` apart; the type proves the instructions.
         unsafe {
@@ -72,9 +68,9 @@ impl Arith for Avx512Bf16 {
             for (i, &pair) in pairs.iter().enumerate() {
                 to.add(i * stride).cast::<u32>().write_unaligned(pair);
             }
-            let even = self.from_bits(self.shl(packed, 16));
-            let odd = self.from_bits(self.and(packed, self.splat_u(0xffff_0000)));
-            super::math::hsum(self, self.add(even, odd))
+            let even = self.as_floats(self.shl(packed, 16));
+            let odd = self.as_floats(self.and(packed, self.splat_u(0xffff_0000)));
+            self.sum(self.add(even, odd))
         }
     }
     #[inline(always)]
@@ -117,5 +113,45 @@ impl Arith for Avx512Bf16 {
                 Kind::F32 | Kind::F16 => unreachable!("packed as bfloat16 for bfloat16 arithmetic"),
             }
         }
+    }
+
+    #[inline(always)]
+    unsafe fn block(self, kind: Kind, from: *const u8, x: *const u16) -> [__m512; 2] {
+        let mut c = [self.splat(0.0); 2];
+        // SAFETY: the caller promises the block's bytes and 32 elements of x.
+        unsafe {
+            match kind {
+                Kind::Q4_0 | Kind::Q4_1 => {
+                    let table = if kind == Kind::Q4_1 { &UNSIGNED } else { &CENTRED };
+                    let table = _mm512_loadu_si512(table.as_ptr().cast());
+                    let low = _mm512_set1_epi16(15);
+                    for line in 0..8 {
+                        let packed = _mm512_loadu_si512(from.add(64 * line).cast());
+                        let planes = [
+                            packed,
+                            _mm512_srli_epi16::<4>(packed),
+                            _mm512_srli_epi16::<8>(packed),
+                            _mm512_srli_epi16::<12>(packed),
+                        ];
+                        for (t, plane) in planes.into_iter().enumerate() {
+                            let values = _mm512_permutexvar_epi16(_mm512_and_si512(plane, low), table);
+                            let values = std::mem::transmute::<__m512i, __m512bh>(values);
+                            c[line % 2] = self.dot(c[line % 2], x.add(8 * (line / 2) + 2 * t), values);
+                        }
+                    }
+                }
+                Kind::Q8_0 => {
+                    for vector in 0..32 {
+                        let bytes = from.add(32 * vector);
+                        let first = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes.cast()));
+                        let second = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes.add(16).cast()));
+                        let both = _mm512_cvtne2ps_pbh(_mm512_cvtepi32_ps(second), _mm512_cvtepi32_ps(first));
+                        c[vector % 2] = self.dot(c[vector % 2], x.add(2 * (vector / 2)), both);
+                    }
+                }
+                Kind::F32 | Kind::F16 | Kind::Bf16 => unreachable!("a kind without scales"),
+            }
+        }
+        c
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn reduce<S: Isa>(s: S, logits: &[f32; TILE], first: u32, want: Want,
     for i in 0..TILE / 16 {
         top = s.max(lanes(i), top);
     }
-    let max = math::hmax(s, top);
+    let max = s.top(top);
     let mut out = Partial { max, best: f32::NEG_INFINITY, raw: f32::NEG_INFINITY, ..Partial::default() };
     if max == f32::NEG_INFINITY {
         return out;
@@ -60,7 +60,7 @@ pub(crate) fn reduce<S: Isa>(s: S, logits: &[f32; TILE], first: u32, want: Want,
     for i in 0..TILE / 16 {
         sum = s.add(sum, math::exp(s, s.sub(lanes(i), s.splat(max))));
     }
-    out.sum = math::hsum(s, sum);
+    out.sum = s.sum(sum);
     match want {
         Want::Greedy => {
             let at = logits.iter().position(|&x| x == max).unwrap_or(0);
@@ -79,7 +79,7 @@ pub(crate) fn reduce<S: Isa>(s: S, logits: &[f32; TILE], first: u32, want: Want,
                     let z = s.div(lanes(i), s.splat(temperature));
                     sum = s.add(sum, math::exp(s, s.sub(z, high)));
                 }
-                out.tempered = math::hsum(s, sum);
+                out.tempered = s.sum(sum);
             }
             let (best, at) = best_of(s, logits, first, noise, temperature, bound);
             if best > f32::NEG_INFINITY {
@@ -134,10 +134,13 @@ fn best_of<S: Isa>(
         for i in 0..4 {
             // −ln(1 − u) ≥ u, so the noise is at most −ln u; and log2 of the bits is at least what their float's own bits
             // say, read as a fixed-point number. 0.001 is above every rounding here.
-            let float = s.to_bits(s.add(s.from_u32(words[i]), s.splat(0.5)));
+            let float = s.to_bits(s.add(s.float_of_u32(words[i]), s.splat(0.5)));
             const LN2: f32 = std::f32::consts::LN_2;
-            let cap =
-                s.fma(s.from_i32(float), s.splat(-LN2 / 8_388_608.0), s.splat(LN2 * (127.0 + 32.0) + 0.001));
+            let cap = s.fma(
+                s.float_of_i32(float),
+                s.splat(-LN2 / 8_388_608.0),
+                s.splat(LN2 * (127.0 + 32.0) + 0.001),
+            );
             if !s.any(s.gt(s.add(z[i], cap), s.splat(threshold))) {
                 continue;
             }

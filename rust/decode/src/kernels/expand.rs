@@ -23,7 +23,7 @@ pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut
                     for nibble in 0..8u32 {
                         let q = s.and(s.shr(packed, 4 * nibble), low);
                         let inner = 2 * (4 * (line / 2) + nibble as usize % 4) + nibble as usize / 4;
-                        put(inner, line % 2, s.from_i32(s.sub_u(q, bias)));
+                        put(inner, line % 2, s.float_of_i32(s.sub_u(q, bias)));
                     }
                 }
             }
@@ -31,16 +31,16 @@ pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut
                 for vector in 0..32 {
                     let packed = s.load_u16(&from.add(32 * vector).cast::<[u16; 16]>().read_unaligned());
                     let (pair, half) = (vector / 2, vector % 2);
-                    put(2 * pair, half, s.from_i32(s.sar(s.shl(packed, 24), 24)));
-                    put(2 * pair + 1, half, s.from_i32(s.sar(s.shl(packed, 16), 24)));
+                    put(2 * pair, half, s.float_of_i32(s.sar(s.shl(packed, 24), 24)));
+                    put(2 * pair + 1, half, s.float_of_i32(s.sar(s.shl(packed, 16), 24)));
                 }
             }
             Kind::Bf16 => {
                 for vector in 0..32 {
                     let packed = s.load_u(&from.add(64 * vector).cast::<[u32; 16]>().read_unaligned());
                     let (pair, half) = (vector / 2, vector % 2);
-                    put(2 * pair, half, s.from_bits(s.shl(packed, 16)));
-                    put(2 * pair + 1, half, s.from_bits(s.and(packed, s.splat_u(0xffff_0000))));
+                    put(2 * pair, half, s.as_floats(s.shl(packed, 16)));
+                    put(2 * pair + 1, half, s.as_floats(s.and(packed, s.splat_u(0xffff_0000))));
                 }
             }
             Kind::F16 => {
@@ -52,4 +52,42 @@ pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut
             Kind::F32 => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 4096),
         }
     }
+}
+
+/// Σ q·x over one block for one row, in the order of the inner dimension.
+///
+/// # Safety
+/// `from` points at the value bytes of a block of a kind with scales, `x` at 32 readable floats.
+#[inline(always)]
+pub(crate) unsafe fn block_float32<S: Isa>(s: S, kind: Kind, from: *const u8, x: *const f32) -> [S::F; 2] {
+    let mut c = [s.splat(0.0); 2];
+    // SAFETY: every access stays within the block and the 32 floats that the caller promises.
+    unsafe {
+        match kind {
+            Kind::Q4_0 | Kind::Q4_1 => {
+                let bias = s.splat_u(if kind == Kind::Q4_0 { 8 } else { 0 });
+                let low = s.splat_u(15);
+                for line in 0..8 {
+                    let packed = s.load_u(&from.add(64 * line).cast::<[u32; 16]>().read_unaligned());
+                    for i in 0..8 {
+                        let q = s.and(s.shr(packed, (16 * (i % 2) + 4 * (i / 2)) as u32), low);
+                        let xi = s.splat(*x.add(8 * (line / 2) + i));
+                        c[line % 2] = s.fma(s.float_of_i32(s.sub_u(q, bias)), xi, c[line % 2]);
+                    }
+                }
+            }
+            Kind::Q8_0 => {
+                for vector in 0..32 {
+                    let packed = s.load_u16(&from.add(32 * vector).cast::<[u16; 16]>().read_unaligned());
+                    let (pair, half) = (vector / 2, vector % 2);
+                    for (i, shift) in [(0, 24), (1, 16)] {
+                        let q = s.float_of_i32(s.sar(s.shl(packed, shift), 24));
+                        c[half] = s.fma(q, s.splat(*x.add(2 * pair + i)), c[half]);
+                    }
+                }
+            }
+            Kind::F32 | Kind::F16 | Kind::Bf16 => unreachable!("a kind without scales"),
+        }
+    }
+    c
 }

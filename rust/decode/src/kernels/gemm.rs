@@ -4,23 +4,29 @@
 //! block's integers, s = Σ q·x, and the block then adds d·s + m·Σx: the same for one row and for hundreds, whatever the
 //! size of the register tile.
 
-use super::simd::{Arith, Op};
+use super::simd::{Arith, Op, prefetch};
 use super::xpack::XView;
-use crate::aligned::Plain;
+use crate::aligned::{Buffer, Plain};
 use crate::pack::{BLOCK, Kind, Packed};
 
-/// Blocks expanded at a time: 256 inner elements × 32 outputs stay in the first-level cache.
-const CHUNK: usize = 8;
+/// Blocks expanded at a time: 128 inner elements × 32 outputs stay in the first-level cache.
+const CHUNK: usize = 4;
+
+/// How many blocks ahead of their expansion packed weights are asked for.
+const AHEAD: usize = 8;
 
 /// Expanded weights of a chunk of a panel.
-struct Chunk<X> {
-    values: Vec<X>,
+struct Chunk<X: Plain> {
+    values: Buffer<X>,
     scales: Vec<f32>,
     minima: Vec<f32>,
 }
 
 /// Work space of one thread.
-pub(crate) struct Scratch<A: Arith> {
+pub(crate) struct Scratch<A: Arith>
+where
+    A::X: Plain,
+{
     chunk: Chunk<A::X>,
     /// Sums of a panel, and of the gate's.
     pub(crate) sums: Vec<f32>,
@@ -31,12 +37,15 @@ pub(crate) struct Scratch<A: Arith> {
     pub(crate) row: Vec<f32>,
 }
 
-impl<A: Arith> Scratch<A> {
+impl<A: Arith> Scratch<A>
+where
+    A::X: Plain,
+{
     pub(crate) fn new() -> Self {
         let lines = CHUNK * BLOCK;
         Scratch {
             chunk: Chunk {
-                values: vec![A::X::default(); lines * BLOCK],
+                values: Buffer::zeroed(lines * BLOCK),
                 scales: vec![0.0; lines],
                 minima: vec![0.0; lines],
             },
@@ -72,8 +81,15 @@ where
         let kind = self.weights.kind;
         let panel = self.weights.panel(self.panel);
         assert!(self.acc.len() >= self.x.rows * BLOCK && self.x.blocks == self.weights.blocks);
-        self.acc[..self.x.rows * BLOCK].fill(0.0);
         let size = kind.block_bytes();
+        if self.x.rows == 1 && !kind_is_plain(kind) {
+            // SAFETY: activations are complete before the phase that multiplies them.
+            let (_, _, x, sums) = unsafe { self.x.tile(0) };
+            let acc: &mut [f32; BLOCK] = (&mut self.acc[..BLOCK]).try_into().expect("32 floats");
+            single(a, kind, panel, x, sums, acc);
+            return;
+        }
+        self.acc[..self.x.rows * BLOCK].fill(0.0);
         let chunk = &mut self.scratch.chunk;
         for first in (0..self.weights.blocks).step_by(CHUNK) {
             let blocks = CHUNK.min(self.weights.blocks - first);
@@ -84,6 +100,9 @@ where
                 source.as_ptr().cast::<A::X>()
             } else {
                 for (b, block) in source.chunks_exact(size).enumerate() {
+                    for line in (0..size).step_by(64) {
+                        prefetch(block.as_ptr().wrapping_add(AHEAD * size + line));
+                    }
                     let (scales, bytes) = block.split_at(kind.scale_bytes());
                     expand_scales(a, scales, b, chunk);
                     // SAFETY: `bytes` is a block of this kind; the chunk has room for CHUNK blocks of 1,024 elements.
@@ -112,21 +131,54 @@ where
     }
 }
 
+/// One row: blocks go from memory to the registers, with the arithmetic of the tiles.
+#[inline(always)]
+fn single<A: Arith>(a: A, kind: Kind, panel: &[u8], x: &[A::X], sums: &[f32], acc: &mut [f32; BLOCK]) {
+    let size = kind.block_bytes();
+    assert!(x.len() >= panel.len() / size * BLOCK);
+    let mut total = [a.splat(0.0); 2];
+    for (b, block) in panel.chunks_exact(size).enumerate() {
+        for line in (0..size).step_by(64) {
+            prefetch(block.as_ptr().wrapping_add(AHEAD * size + line));
+        }
+        let (scales, bytes) = block.split_at(kind.scale_bytes());
+        // SAFETY: `bytes` is a block of this kind, and x has 32 elements for it.
+        let c = unsafe { a.block(kind, bytes.as_ptr(), x.as_ptr().add(b * BLOCK)) };
+        for half in 0..2 {
+            total[half] = a.fma(halves(a, scales, half), c[half], total[half]);
+            if kind == Kind::Q4_1 {
+                total[half] = a.fma(halves(a, scales, 2 + half), a.splat(sums[b]), total[half]);
+            }
+        }
+    }
+    let (low, high) = acc.split_at_mut(16);
+    a.store(total[0], low.try_into().expect("16 floats"));
+    a.store(total[1], high.try_into().expect("16 floats"));
+}
+
+/// The `i`-th sixteen of a block's half-precision scales.
+#[inline(always)]
+fn halves<A: Arith>(a: A, bytes: &[u8], i: usize) -> A::F {
+    // SAFETY: the slice has the 32 bytes; every bit pattern is a u16.
+    let halves = unsafe { bytes[32 * i..32 * i + 32].as_ptr().cast::<[u16; 16]>().read_unaligned() };
+    a.load_f16(&halves)
+}
+
 fn kind_is_plain(kind: Kind) -> bool {
     kind.scale_bytes() == 0
 }
 
 #[inline(always)]
-fn expand_scales<A: Arith>(a: A, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>) {
+fn expand_scales<A: Arith>(a: A, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>)
+where
+    A::X: Plain,
+{
     let parts: [&mut Vec<f32>; 2] = [&mut chunk.scales, &mut chunk.minima];
     for (part, bytes) in parts.into_iter().zip(bytes.chunks_exact(2 * BLOCK)) {
         for half in 0..2 {
-            // SAFETY: 32 bytes within the 64 of the chunk; every bit pattern is a u16.
-            let halves =
-                unsafe { bytes[32 * half..32 * half + 32].as_ptr().cast::<[u16; 16]>().read_unaligned() };
             let to: &mut [f32; 16] =
                 (&mut part[b * BLOCK + 16 * half..][..16]).try_into().expect("16 floats");
-            a.store(a.load_f16(&halves), to);
+            a.store(halves(a, bytes, half), to);
         }
     }
 }

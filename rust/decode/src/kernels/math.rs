@@ -2,27 +2,6 @@
 
 use super::simd::Isa;
 
-/// Sum of the lanes by a fixed tree.
-#[inline(always)]
-pub(crate) fn hsum<S: Isa>(s: S, v: S::F) -> f32 {
-    let mut x = [0f32; 16];
-    s.store(v, &mut x);
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            x[i] += x[i + width];
-        }
-    }
-    x[0]
-}
-
-/// Largest lane.
-#[inline(always)]
-pub(crate) fn hmax<S: Isa>(s: S, v: S::F) -> f32 {
-    let mut x = [0f32; 16];
-    s.store(v, &mut x);
-    x.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a })
-}
-
 #[inline(always)]
 fn polynomial<S: Isa>(s: S, x: S::F, coefficients: &[f32]) -> S::F {
     let (&last, rest) = coefficients.split_last().expect("a polynomial has coefficients");
@@ -42,7 +21,7 @@ pub(crate) fn exp<S: Isa>(s: S, x: S::F) -> S::F {
     let high = s.splat(88.72);
     let kept = s.select(s.gt(low, x), low, s.select(s.gt(x, high), high, x));
     let n = s.round_i32(s.mul(kept, s.splat(std::f32::consts::LOG2_E)));
-    let nf = s.from_i32(n);
+    let nf = s.float_of_i32(n);
     // ln 2 in two parts: the high one has few bits, so n times it is exact.
     let r = s.fma(nf, s.splat(-0.693_359_4), kept);
     let r = s.fma(nf, s.splat(2.121_944_4e-4), r);
@@ -50,7 +29,7 @@ pub(crate) fn exp<S: Isa>(s: S, x: S::F) -> S::F {
     let y = s.add(s.fma(s.mul(r, r), p, r), s.splat(1.0));
     // 2^n in two steps, for n = 128 has no float.
     let half = s.sar(n, 1);
-    let scale = |e: S::I| s.from_bits(s.shl(s.add_u(e, s.splat_u(127)), 23));
+    let scale = |e: S::I| s.as_floats(s.shl(s.add_u(e, s.splat_u(127)), 23));
     let y = s.mul(s.mul(y, scale(half)), scale(s.sub_u(n, half)));
     let y = s.select(s.gt(low, x), s.splat(0.0), y);
     s.select(s.gt(x, high), s.splat(f32::INFINITY), y)
@@ -83,8 +62,8 @@ fn ln_reduced<S: Isa>(s: S, f: S::F, e: S::F) -> S::F {
 fn split<S: Isa>(s: S, x: S::F) -> (S::F, S::F) {
     let bits = s.to_bits(x);
     let e = s.sar(s.sub_u(bits, s.splat_u(0x3f35_04f3)), 23);
-    let m = s.from_bits(s.sub_u(bits, s.shl(e, 23)));
-    (s.sub(m, s.splat(1.0)), s.from_i32(e))
+    let m = s.as_floats(s.sub_u(bits, s.shl(e, 23)));
+    (s.sub(m, s.splat(1.0)), s.float_of_i32(e))
 }
 
 /// Natural logarithm of normal positive numbers.
@@ -98,7 +77,7 @@ pub(crate) fn ln<S: Isa>(s: S, x: S::F) -> S::F {
 #[inline(always)]
 pub(crate) fn gumbel<S: Isa>(s: S, bits: S::I) -> S::F {
     const SCALE: f32 = 1.0 / 4_294_967_296.0;
-    let unit = |x: S::I| s.mul(s.add(s.from_u32(x), s.splat(0.5)), s.splat(SCALE));
+    let unit = |x: S::I| s.mul(s.add(s.float_of_u32(x), s.splat(0.5)), s.splat(SCALE));
     let u = unit(bits);
     // 1 − u is formed from the complement of the bits, so nothing cancels; near 1 the series in −u takes over.
     let (f, e) = split(s, unit(s.xor(bits, s.splat_u(u32::MAX))));
@@ -120,7 +99,7 @@ pub(crate) fn silu<S: Isa>(s: S, x: S::F) -> S::F {
 pub(crate) fn gelu<S: Isa>(s: S, x: S::F) -> S::F {
     // erf(z)/z in z² on [0, 1] and erfc(z)·e^{z²}/t in t = 1/(1 + z/2) beyond; minimax, relative 3e-9 or better.
     const ERF: [f32; 8] = [
-        1.128_379_2,
+        std::f32::consts::FRAC_2_SQRT_PI,
         -0.376_126_4,
         0.112_837_82,
         -0.026_865_4,
@@ -162,4 +141,60 @@ pub(crate) fn gelu_tanh<S: Isa>(s: S, x: S::F) -> S::F {
     // ½(1 + tanh y) = sigmoid(2y).
     let e = exp(s, s.mul(inner, s.splat(-2.0)));
     s.div(x, s.add(s.splat(1.0), e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::portable::Portable;
+    use crate::naive;
+
+    fn each(f: impl Fn(Portable, [f32; 16]) -> [f32; 16], xs: impl Iterator<Item = f32>) -> Vec<(f32, f32)> {
+        xs.map(|x| (x, f(Portable, [x; 16])[3])).collect()
+    }
+
+    fn grid(from: f32, to: f32) -> impl Iterator<Item = f32> {
+        (0..=20_000).map(move |i| from + (to - from) * i as f32 / 20_000.0)
+    }
+
+    #[test]
+    fn elementary_functions_are_accurate() {
+        for (x, y) in each(exp, grid(-87.0, 88.7)) {
+            let exact = f64::from(x).exp();
+            assert!((f64::from(y) - exact).abs() <= 2.5e-7 * exact, "exp({x}) = {y}");
+        }
+        assert_eq!(exp(Portable, [f32::NEG_INFINITY; 16])[0], 0.0);
+        assert_eq!(exp(Portable, [f32::INFINITY; 16])[0], f32::INFINITY);
+        for (x, y) in each(ln, grid(1e-6, 30.0)) {
+            let exact = f64::from(x).ln();
+            assert!((f64::from(y) - exact).abs() <= 2e-7 * exact.abs() + 1e-9, "ln({x}) = {y}");
+        }
+        for (x, y) in each(silu, grid(-30.0, 30.0)) {
+            let exact = f64::from(x) / (1.0 + (-f64::from(x)).exp());
+            assert!((f64::from(y) - exact).abs() <= 5e-7 * exact.abs(), "silu({x}) = {y}");
+        }
+        for (x, y) in each(gelu, grid(-7.0, 7.0)) {
+            let x = f64::from(x);
+            let exact = 0.5 * x * (1.0 + naive::erf(x / 2f64.sqrt()));
+            assert!((f64::from(y) - exact).abs() <= 4e-7 * x.abs().max(exact.abs()), "gelu({x}) = {y}");
+        }
+        for (x, y) in each(gelu_tanh, grid(-7.0, 7.0)) {
+            let x = f64::from(x);
+            let exact =
+                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh());
+            assert!((f64::from(y) - exact).abs() <= 2e-6 * exact.abs() + 1e-7, "gelu_tanh({x}) = {y}");
+        }
+    }
+
+    #[test]
+    fn gumbel_noise_is_the_float64_formula() {
+        let ends = [0, 1, 2, 1 << 31, u32::MAX - 2, u32::MAX - 1, u32::MAX];
+        let steps = (0..200_000u32).map(|i| i.wrapping_mul(2_654_435_761));
+        for bits in ends.into_iter().chain(steps) {
+            let u = (f64::from(bits) + 0.5) / 4_294_967_296.0;
+            let exact = -(-(-u).ln_1p()).ln();
+            let found = f64::from(gumbel(Portable, [bits; 16])[5]);
+            assert!((found - exact).abs() <= 1e-6 * exact.abs().max(1.0), "{bits}: {found}, exactly {exact}");
+        }
+    }
 }

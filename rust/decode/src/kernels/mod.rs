@@ -4,6 +4,9 @@
 //! their results agree bit for bit: lanes hold outputs, the inner dimension is accumulated in sequence by fused
 //! multiply-adds, and horizontal sums use one fixed tree. Nothing is chosen from the number of rows.
 
+// Register tiles walk several arrays by constant bounds; iterators would hide the tile.
+#![allow(clippy::needless_range_loop)]
+
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;

@@ -22,6 +22,16 @@ fn map<T: Copy, R: Copy + Default>(a: [T; 16], f: impl Fn(T) -> R) -> [R; 16] {
     zip(a, a, |x, _| f(x))
 }
 
+#[inline(always)]
+fn tree(mut a: [f32; 16], f: impl Fn(f32, f32) -> f32) -> f32 {
+    for width in [8, 4, 2, 1] {
+        for i in 0..width {
+            a[i] = f(a[i], a[i + width]);
+        }
+    }
+    a[0]
+}
+
 impl Isa for Portable {
     type F = [f32; 16];
     type I = [u32; 16];
@@ -78,6 +88,14 @@ impl Isa for Portable {
     #[inline(always)]
     fn any(self, m: Self::M) -> bool {
         m.contains(&true)
+    }
+    #[inline(always)]
+    fn sum(self, a: Self::F) -> f32 {
+        tree(a, |x, y| x + y)
+    }
+    #[inline(always)]
+    fn top(self, a: Self::F) -> f32 {
+        tree(a, |x, y| if x > y { x } else { y })
     }
     #[inline(always)]
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F {
@@ -150,15 +168,15 @@ impl Isa for Portable {
         map(a, f32::to_bits)
     }
     #[inline(always)]
-    fn from_bits(self, a: Self::I) -> Self::F {
+    fn as_floats(self, a: Self::I) -> Self::F {
         map(a, f32::from_bits)
     }
     #[inline(always)]
-    fn from_i32(self, a: Self::I) -> Self::F {
+    fn float_of_i32(self, a: Self::I) -> Self::F {
         map(a, |a| a as i32 as f32)
     }
     #[inline(always)]
-    fn from_u32(self, a: Self::I) -> Self::F {
+    fn float_of_u32(self, a: Self::I) -> Self::F {
         map(a, |a| a as f32)
     }
     #[inline(always)]
@@ -197,10 +215,6 @@ macro_rules! float32_arith {
                 self.fma(w, self.splat(unsafe { *x }), acc)
             }
             #[inline(always)]
-            fn element(x: f32) -> f32 {
-                x
-            }
-            #[inline(always)]
             unsafe fn scatter(self, v: [Self::F; 2], to: *mut f32, stride: usize) -> f32 {
                 for (half, &part) in v.iter().enumerate() {
                     let mut flat = [0f32; 16];
@@ -210,12 +224,17 @@ macro_rules! float32_arith {
                         unsafe { *to.add((half * 16 + i) * stride) = x };
                     }
                 }
-                $crate::kernels::math::hsum(self, self.add(v[0], v[1]))
+                self.sum(self.add(v[0], v[1]))
             }
             #[inline(always)]
             unsafe fn expand(self, kind: Kind, from: *const u8, to: *mut f32) {
                 // SAFETY: passed on from the caller.
                 unsafe { expand::float32(self, kind, from, to) }
+            }
+            #[inline(always)]
+            unsafe fn block(self, kind: Kind, from: *const u8, x: *const f32) -> [Self::F; 2] {
+                // SAFETY: passed on from the caller.
+                unsafe { expand::block_float32(self, kind, from, x) }
             }
         }
     };

@@ -1,6 +1,5 @@
 //! What happens to one row between the matrix products: normalisation, rotation, entry into the cache.
 
-use super::math;
 use super::simd::{Arith, Op};
 use super::xpack::XView;
 use crate::aligned::{Plain, Shared};
@@ -39,7 +38,7 @@ pub(crate) fn normalise<A: Arith>(a: A, norm: &Norm, x: &mut [f32]) {
         for i in 0..vectors {
             sum = a.add(sum, lanes(a, x, i));
         }
-        shift = a.splat(math::hsum(a, sum) / n);
+        shift = a.splat(a.sum(sum) / n);
         for i in 0..vectors {
             let centred = a.sub(lanes(a, x, i), shift);
             put(a, centred, x, i);
@@ -52,7 +51,7 @@ pub(crate) fn normalise<A: Arith>(a: A, norm: &Norm, x: &mut [f32]) {
         let v = lanes(a, x, i);
         squares = a.fma(v, v, squares);
     }
-    let scale = a.splat(1.0 / (math::hsum(a, squares) / n + norm.eps).sqrt());
+    let scale = a.splat(1.0 / (a.sum(squares) / n + norm.eps).sqrt());
     for i in 0..vectors {
         let scaled = a.mul(a.mul(lanes(a, x, i), scale), lanes(a, &norm.weight, i));
         let shifted = match &norm.bias {
@@ -185,13 +184,18 @@ where
                 // SAFETY: this row's position of the cache belongs to this task.
                 unsafe { a.scatter(pair, self.cache.at(at, span), stride) };
             }
-            let values = &self.qkv[self.columns.v + h * width..][..width];
-            for (block, values) in values.chunks(BLOCK).enumerate() {
+            head[..width].copy_from_slice(&self.qkv[self.columns.v + h * width..][..width]);
+            for block in 0..padded / BLOCK {
+                let pair = [lanes(a, head, 2 * block), lanes(a, head, 2 * block + 1)];
+                let mut elements = [A::X::default(); BLOCK];
                 let at = v + block * BLOCK * self.segment.block;
-                let to = self.cache.at(at, (values.len() - 1) * A::STEP + 1);
-                for (i, &x) in values.iter().enumerate() {
-                    // SAFETY: this row's position of the cache belongs to this task.
-                    unsafe { *to.add(i * A::STEP) = A::element(x) };
+                let to = self.cache.at(at, (BLOCK - 1) * A::STEP + 1);
+                // SAFETY: 32 elements; and this row's position of the cache belongs to this task.
+                unsafe {
+                    a.scatter(pair, elements.as_mut_ptr(), A::STEP);
+                    for (i, x) in elements.into_iter().enumerate() {
+                        *to.add(i * A::STEP) = x;
+                    }
                 }
             }
         }

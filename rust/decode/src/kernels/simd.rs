@@ -35,6 +35,10 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     fn gt(self, a: Self::F, b: Self::F) -> Self::M;
     fn any(self, m: Self::M) -> bool;
+    /// Sum of the lanes by one tree: lane i + lane i + 8, then + 4, + 2, + 1.
+    fn sum(self, a: Self::F) -> f32;
+    /// Largest lane, by the same tree of [`Isa::max`].
+    fn top(self, a: Self::F) -> f32;
     /// `a` where the mask is set, else `b`.
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
 
@@ -58,11 +62,11 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
     /// Bits of the floats.
     fn to_bits(self, a: Self::F) -> Self::I;
     /// Floats of the bits.
-    fn from_bits(self, a: Self::I) -> Self::F;
+    fn as_floats(self, a: Self::I) -> Self::F;
     /// Signed integers to floats, to nearest.
-    fn from_i32(self, a: Self::I) -> Self::F;
+    fn float_of_i32(self, a: Self::I) -> Self::F;
     /// Unsigned integers to floats, to nearest.
-    fn from_u32(self, a: Self::I) -> Self::F;
+    fn float_of_u32(self, a: Self::I) -> Self::F;
     /// Floats to signed integers, to nearest even; the argument must fit.
     fn round_i32(self, a: Self::F) -> Self::I;
     /// Sixteen half-precision floats.
@@ -94,8 +98,6 @@ pub(crate) trait Arith: Isa {
     /// # Safety
     /// `x` points at `STEP` readable elements.
     unsafe fn dot(self, acc: Self::F, x: *const Self::X, w: Self::W) -> Self::F;
-    /// One element from a float.
-    fn element(x: f32) -> Self::X;
     /// Writes 32 consecutive inner elements, each group of STEP `stride` elements after the one before; returns the
     /// sum of what was written.
     ///
@@ -107,4 +109,22 @@ pub(crate) trait Arith: Isa {
     /// # Safety
     /// `from` points at the block's value bytes of the given kind, `to` at 1,024 writable elements.
     unsafe fn expand(self, kind: crate::pack::Kind, from: *const u8, to: *mut Self::X);
+    /// Σ q·x over one block of a format with scales, for one row: what [`Arith::expand`] and [`Arith::dot`] compute in the
+    /// same order, without the way through memory.
+    ///
+    /// # Safety
+    /// `from` points at the block's value bytes of the given kind, `x` at 32 readable elements.
+    unsafe fn block(self, kind: crate::pack::Kind, from: *const u8, x: *const Self::X) -> [Self::F; 2];
+}
+
+/// Asks for a cache line that will be read soon; any address will do.
+#[inline(always)]
+pub(crate) fn prefetch(p: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint that never faults; SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
 }

@@ -1,0 +1,62 @@
+"""Tasks by name, as the command line gives them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from t2fast.tasks.published import LAYOUTS, table
+from t2fast.tasks.reasoning_gym import reasoning_gym
+from t2fast.tasks.synthetic import KINDS, synthetic
+from t2fast.tasks.task import Task
+
+_FORMS = (
+    "reasoning-gym/NAME[:KEY=VALUE,...], "
+    + ", ".join(f"synthetic/{kind}" for kind in KINDS)
+    + ", "
+    + ", ".join(f"{layout}:FILE" for layout in LAYOUTS)
+    + " or table:FILE:prompt=COLUMN,answer=COLUMN[,id=COLUMN][,rule=RULE]"
+)
+
+
+def load_task(spec: str, *, problems: int | None = None, seed: int = 0, shots: int = 0) -> Task:
+    """The task that `spec` names.
+
+    spec: `reasoning-gym/NAME[:KEY=VALUE,...]` (values are JSON, else text), `synthetic/KIND`, `LAYOUT:FILE`
+    with a layout of `published.LAYOUTS`, or `table:FILE:prompt=COLUMN,answer=COLUMN[,id=COLUMN][,rule=RULE]`.
+    problems: only the first so many. seed: of generated problems. shots: solved examples before each problem
+    of reasoning-gym.
+    """
+    kind, _, rest = spec.partition(":")
+    family, _, name = kind.partition("/")
+    if shots and family != "reasoning-gym":
+        raise ValueError(f"task {spec}: only reasoning-gym's tasks take solved examples (shots)")
+    if family == "reasoning-gym" and name:
+        config = {key: _value(text) for key, text in _pairs(spec, rest).items()}
+        return reasoning_gym(name, problems=problems or 200, seed=seed, shots=shots, config=config)
+    if family == "synthetic" and name in KINDS and not rest:
+        return synthetic(name, seed=seed).first(problems)
+    if kind in LAYOUTS and rest:
+        return LAYOUTS[kind](rest).first(problems)
+    if kind == "table" and rest:
+        path, _, mapping = rest.rpartition(":")
+        columns = _pairs(spec, mapping)
+        rule = columns.pop("rule", "text")
+        return table(path, columns, rule=rule).first(problems)
+    raise ValueError(f"no task {spec!r}: name it {_FORMS}")
+
+
+def _pairs(spec: str, text: str) -> dict[str, str]:
+    # A comma inside a value, as in operators=["+","-"], is followed by no key.
+    pairs = [part.partition("=") for part in re.split(r",(?=\w+=)", text)] if text else []
+    if any(not (key and equals and value) for key, equals, value in pairs):
+        raise ValueError(f"task {spec}: {text!r} is not of the form KEY=VALUE,KEY=VALUE")
+    return {key: value for key, _, value in pairs}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
