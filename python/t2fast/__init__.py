@@ -25,6 +25,7 @@ from t2fast.passk import (
 )
 from t2fast.planning import frontier, plan, plan_many
 from t2fast.plans import Plan
+from t2fast.readers import read_results
 from t2fast.simulate import simulate_counts
 from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
 
@@ -59,6 +60,7 @@ __all__ = [
     "read_counts",
     "read_likelihoods",
     "read_losses",
+    "read_results",
     "scaled_beta_failure",
     "simulate_counts",
 ]
