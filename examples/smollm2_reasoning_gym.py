@@ -4,8 +4,8 @@
     python examples/smollm2_reasoning_gym.py --output run --problems 200 -k 64
 
 Draws k samples of every problem; then again, but ending a problem at its first verified success, as one does
-where answers can be checked and time is what matters. Both runs can be killed and given again; the times
-are those of this process. Where other work shares the machine, those of the processor are the ones to compare.
+where answers can be checked and time is what matters. Both runs can be killed and given again; the times are
+those of this process. Where other work shares the machine, compare those of the processor.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main() -> None:
 def timed(
     model: Path, task: Task, folder: Path, k: int, seed: int, until_successes: int | None
 ) -> tuple[Run, tuple[float, float]]:
-    """The run, and its seconds from opening the model to the table of counts: on the wall, of the processor."""
+    """The run, and its seconds from opening the model to the counts: of the wall and of the processor."""
     started = time.perf_counter(), time.process_time()
     run = evaluate(
         {"SmolLM2-135M-Instruct": model},

@@ -257,7 +257,7 @@ def test_sequential_sampling_is_a_prefix_of_the_plain(
 def test_estimates_from_sequential_counts_agree_with_the_plain(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command must not average c/n: that would overstate pass@1 by more than the error allowed."""
+    """The command must not average c/n: with m = 2 that would overstate pass@1 beyond the error allowed."""
     sums = load_task(f"table:{write_sums(tmp_path / 'sums.jsonl', 300)}:prompt=q,answer=a,rule=begins")
     plain = evaluate([model], [sums], tmp_path / "plain", k=256, **OPTIONS)
     run = evaluate([model], [sums], tmp_path / "run", k=256, until_successes=2, **OPTIONS)

@@ -22,7 +22,8 @@ _NOISE_DRAWS = 100
 
 @dataclass(frozen=True)
 class Target:
-    """y (checkpoints, K) that a law is fitted to, and its standard deviation over resampled problems."""
+    """y (checkpoints, K) that a law is fitted to, and its standard deviation over resampled problems, 0 where
+    that is unknown."""
 
     n: Floats
     d: Floats
@@ -35,7 +36,12 @@ class Target:
         rng = np.random.default_rng(0)
         again = [measure(w) for w in observed.resampled_problems(rng, _NOISE_DRAWS)]
         noise = np.std(np.where(np.isfinite(again), again, np.nan), axis=0)
-        return cls(observed.n_params, observed.n_tokens, observed.ks, measure(None), noise)
+        y = measure(None)
+        # Unknown where all problems are alike, but for rounding, and where so few fail that resampling them
+        # says nothing about how many might have.
+        noise[noise <= 1e-12 * np.abs(y)] = 0.0
+        noise[(1 - observed.mean()) * observed.problems_behind() < 1] = 0.0
+        return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise)
 
     def rows(self) -> tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
         """N, D, k and the checkpoint of every point with a value, and which those are."""

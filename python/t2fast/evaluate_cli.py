@@ -12,7 +12,7 @@ import numpy as np
 
 _EXAMPLES = """examples:
   t2fast evaluate --model SmolLM2-135M.gguf --task synthetic/arithmetic -k 64 -o run
-  t2fast evaluate --model ckpts/ --models sizes.csv --task sciq:sciq.json --task synthetic/causal -o run
+  t2fast evaluate --model checkpoints/ --models sizes.csv --task sciq:sciq.json -o run
   t2fast evaluate --model ./model --task reasoning-gym/lcm:max_value=10 --shots 4 --until-successes 1 -o run
   t2fast evaluate --model ./model --task lambada:lambada.jsonl --score --no-samples -o run
   t2fast evaluate --model ./model --task table:mine.jsonl:prompt=q,answer=a,rule=number -o run

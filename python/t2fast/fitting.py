@@ -339,7 +339,8 @@ def _conclude(
     observed = target.y.ravel()[keep]
     predicted = _core.law_values(name, found["params"], n, d, k)[0]
     residual = observed - predicted
-    relative = np.abs(residual / observed)[observed != 0]
+    positive = observed != 0
+    relative = np.abs(residual[positive] / observed[positive])
     lack = None
     if target.noise is not None:
         noise = target.noise.ravel()[keep]

@@ -14,9 +14,11 @@ law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 b
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
+import reprlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -195,28 +197,32 @@ class Law:
             draws = None
             if data.get("draws") is not None:
                 rows = [[_number(v, where, "draws") for v in row] for row in data["draws"]]
-                draws = np.array(rows, dtype=float).reshape(len(rows), -1)
+                if len({len(row) for row in rows}) > 1:
+                    raise ValueError(f"{where}: draws holds rows of different lengths")
+                draws = np.array(rows, dtype=float).reshape(len(rows), len(rows[0]) if rows else len(params))
             domain = {
                 str(name): (_number(low, where, name), _number(high, where, name))
                 for name, (low, high) in data.get("domain", {}).items()
             }
-            report = None
-            if data.get("fit") is not None:
-                known = {f: v for f, v in data["fit"].items() if f in FitReport.__dataclass_fields__}
-                fields: dict[str, Any] = {f: tuple(v) if isinstance(v, list) else v for f, v in known.items()}
-                report = FitReport(**fields)
-            return cls(str(data["law"]), params, draws, domain, str(data.get("source", "")), report)
+            report = None if data.get("fit") is None else _report(data["fit"], where)
+            name, source = str(data["law"]), data.get("source", "")
+            if not isinstance(source, str):
+                raise ValueError(f"{where}: source holds {reprlib.repr(source)}, which is no text")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None
+        try:
+            return cls(name, params, draws, domain, source, report)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
 
     @classmethod
     def load(cls, path: str | Path) -> Law:
         """Reads a law that :meth:`save` wrote."""
+        if Path(path).stat().st_size > _LARGEST_FILE:
+            raise ValueError(f"{path} is larger than any law: more than {_LARGEST_FILE >> 20} MiB")
         try:
-            if Path(path).stat().st_size > _LARGEST_FILE:
-                raise ValueError(f"{path} is larger than any law: more than {_LARGEST_FILE >> 20} MiB")
             data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is not a law: it does not hold JSON ({error})") from None
         return cls.from_dict(data, str(path))
 
@@ -242,9 +248,34 @@ def _coordinates(
 
 
 def _number(value: Any, where: str, name: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{where}: {name} holds {value!r}, which is not a finite number")
-    return float(value)
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{where}: {name} holds {reprlib.repr(value)}, which is not a finite number")
+    return number
+
+
+def _report(found: Any, where: str) -> FitReport:
+    kinds = {f.name: str(f.type) for f in dataclasses.fields(FitReport) if f.name != "residuals"}
+    values: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        if name not in found:
+            continue
+        value = found[name]
+        if kind == "float" or (kind == "float | None" and value is not None):
+            values[name] = _number(value, where, name)
+            continue
+        if kind == "tuple[str, ...]":
+            known = isinstance(value, list) and all(isinstance(part, str) for part in value)
+            values[name] = tuple(value) if known else ()
+        else:
+            known = value is None if kind == "float | None" else type(value).__name__ == kind
+            values[name] = value
+        if not known:
+            raise ValueError(f"{where}: {name} holds {reprlib.repr(value)}, which is no {kind}")
+    return FitReport(**values)
 
 
 def _refuse(constant: str) -> float:

@@ -48,9 +48,7 @@ class PassTable:
             values = _estimates(table, k)
         else:
             k = np.asarray(ks, dtype=float) if ks is not None else _powers_of_two(128)
-            with np.errstate(divide="ignore"):
-                log_fail = np.log(-np.expm1(table.log_likelihood))
-            values = -np.expm1(k[None, :] * log_fail[:, None])
+            values = -np.expm1(k[None, :] * _log_complement(table.log_likelihood)[:, None])
         checkpoints = table.checkpoints
         order = np.argsort(table.checkpoint_index, kind="stable")
         return cls(
@@ -71,7 +69,8 @@ class PassTable:
         """Weighted mean over problems, (checkpoints, K); NaN where no problem has enough samples."""
         w = np.ones(len(self.values)) if problem_weights is None else problem_weights[self.problem]
         known = ~np.isnan(self.values)
-        total = self._sum(np.where(known, self.values, 0.0) * w[:, None])
+        counted = known & (w > 0)[:, None]  # 0 times an infinite -log is nothing, not NaN
+        total = self._sum(np.where(counted, self.values, 0.0) * w[:, None])
         weight = self._sum(known * w[:, None])
         return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
 
@@ -111,6 +110,13 @@ def _estimates(table: Counts, k: NDArray[np.int64]) -> Floats:
 def resampled_checkpoints(rng: np.random.Generator, draws: int, checkpoints: int) -> Floats:
     """How often each checkpoint is drawn, (draws, checkpoints)."""
     return rng.multinomial(checkpoints, np.full(checkpoints, 1 / checkpoints), size=draws).astype(float)
+
+
+def _log_complement(log_p: Floats) -> Floats:
+    """ln(1 - p) from ln p, without cancellation for p near 0 or near 1."""
+    with np.errstate(divide="ignore"):
+        values = np.where(log_p < -np.log(2), np.log1p(-np.exp(log_p)), np.log(-np.expm1(log_p)))
+    return np.asarray(values, dtype=float)
 
 
 def _powers_of_two(least: int) -> NDArray[np.int64]:

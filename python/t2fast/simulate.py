@@ -44,6 +44,8 @@ def simulate_counts(
             raise ValueError(f"{name} = {value} must be at least 1")
     if not len(n_params) or not len(n_tokens):
         raise ValueError("n_params and n_tokens need at least one value each")
+    law.predict(n_params, n_tokens[0])  # refuses sizes that are not positive and finite, by name
+    law.predict(n_params[0], n_tokens)
     n, d = (
         a.ravel()
         for a in np.meshgrid(np.asarray(n_params, float), np.asarray(n_tokens, float), indexing="ij")

@@ -35,7 +35,6 @@ IntArray = npt.NDArray[np.int64]
 _KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.STAGE, v.TASK, v.PROBLEM)
 _COUNT_FIELDS = (v.N_SAMPLES, v.N_CORRECT, v.CORRECT, v.UNTIL_SUCCESSES, v.MAX_SAMPLES)
 _SEQUENTIAL = ("until_successes", "max_samples")
-VALUES = ("n_samples", "n_correct", *_SEQUENTIAL)  # what Counts hold beside their keys
 _LOSS_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TASK, v.LOSS, v.WEIGHT)
 _HOW_SIZES = "Give n_params and n_tokens as columns, or models=, a table of model, n_params and n_tokens"
 

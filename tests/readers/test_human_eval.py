@@ -92,7 +92,7 @@ def test_gzipped_blank_lines_and_crlf(results: Path, tmp_path: Path) -> None:
 
 
 def test_choices_of_other_tools_are_refused(results: Path) -> None:
-    with pytest.raises(ValueError, match=r"scorer= 'match' is no choice for results of human-eval"):
+    with pytest.raises(ValueError, match=r"scorer= 'match' is no choice for .*, a file of human-eval"):
         read_results(results, scorer="match")
 
 

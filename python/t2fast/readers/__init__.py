@@ -23,7 +23,7 @@ from t2fast.readers.documents import LONGEST_LINE, as_object, document, opened, 
 from t2fast.readers.measured import Measured
 from t2fast.rows import KEYS, LeftOut, in_order, with_sizes
 from t2fast.sources import TableSource
-from t2fast.tables import VALUES, Counts, read_counts
+from t2fast.tables import Counts, read_counts
 
 __all__ = ["Answer", "read_results"]
 
@@ -72,7 +72,7 @@ def read_results(
     is_path = isinstance(source, (str, os.PathLike))
     found = _find(os.fsdecode(source), choices) if is_path and columns is None else None
     if found is None:
-        choices.refuse_others("a table", ())
+        choices.refuse_others(os.fsdecode(source) if is_path else "the table", "no known tool", ())
         found = Measured(source, columns or {})
     joined = models if model is None else None  # a new name has to be there before the join
     counts = read_counts(
@@ -153,4 +153,4 @@ def _named(counts: Counts, model: str, models: TableSource | None) -> Counts:
             f"{counts.source} has {len(names)} models, {v.listed(names)}: model= {model!r} can name one alone"
         )
     frame = with_sizes(counts.frame.with_columns(pl.lit(model).alias("model")), counts.source, models)
-    return replace(counts, frame=frame.select(in_order(frame, (*KEYS, *VALUES))))
+    return replace(counts, frame=frame.select(*in_order(frame, KEYS), pl.exclude(*KEYS)))

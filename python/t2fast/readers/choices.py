@@ -25,14 +25,14 @@ class Choices:
     answer: Answer | None = None
     correct_at: float | None = None
 
-    def refuse_others(self, tool: str, taken: Iterable[str]) -> None:
-        """`ValueError` for a choice that this tool's results do not leave."""
+    def refuse_others(self, path: str, tool: str, taken: Iterable[str]) -> None:
+        """`ValueError` for a choice that a file, which is one of `tool`, does not leave."""
         allowed = {"task", *taken}
         for entry in fields(self):
-            if entry.name not in allowed and getattr(self, entry.name) is not None:
+            value = getattr(self, entry.name)
+            if entry.name not in allowed and value is not None:
                 raise ValueError(
-                    f"{entry.name}= {getattr(self, entry.name)!r} is no choice for results of {tool}; "
-                    f"leave it out"
+                    f"{entry.name}= {value!r} is no choice for {path}, a file of {tool}: leave it out"
                 )
 
     def pick(self, option: str, there: Iterable[str], where: str) -> str:

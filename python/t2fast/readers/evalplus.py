@@ -28,7 +28,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     Errors: `ValueError` for several files, which nothing in them tells apart, and where both metrics were
     measured and none is chosen.
     """
-    choices.refuse_others(NAME, ("metric",))
+    choices.refuse_others(paths[0], NAME, ("metric",))
     if len(paths) > 1:
         raise ValueError(
             f"{paths[0]} and {len(paths) - 1} more are results of {NAME}, which do not name their models: "

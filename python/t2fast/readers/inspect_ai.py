@@ -43,7 +43,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
 
     Errors: `ValueError` where a scorer must be chosen, or by `metric` a key of a score that is an object.
     """
-    choices.refuse_others(NAME, ("scorer", "metric", "correct_at"))
+    choices.refuse_others(paths[0], NAME, ("scorer", "metric", "correct_at"))
     tally = Tally()
     others = 0
     for path in paths:

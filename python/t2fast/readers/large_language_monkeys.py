@@ -31,7 +31,7 @@ def recognises_text(head: bytes) -> bool:
 
 def read(paths: Sequence[str], choices: Choices) -> Measured:
     """Counts of every problem; a problem without samples is left out."""
-    choices.refuse_others(NAME, ())
+    choices.refuse_others(paths[0], NAME, ())
     tally = Tally()
     for path in track(paths, "reading problems", len(paths), None if len(paths) > 1 else False):
         verdicts = _verdicts(path)

@@ -50,7 +50,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     Errors: `ValueError` where a filter or a metric must be chosen; for one score of several responses, which
     is no count; and for log-probabilities of choices in place of responses.
     """
-    choices.refuse_others(NAME, ("filter", "metric", "answer", "correct_at"))
+    choices.refuse_others(paths[0], NAME, ("filter", "metric", "answer", "correct_at"))
     tally = Tally()
     others = 0
     for path in paths:

@@ -1,5 +1,7 @@
 //! Damped Newton steps inside a box (Levenberg 1944, Marquardt 1963), for least squares and other small problems.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::linalg::{Matrix, cholesky_solve};
 
 /// Value, gradient and a positive semi-definite model of the Hessian at a point (`JᵀJ` for least squares).
@@ -103,27 +105,32 @@ impl Default for Stop {
 /// Minimises `model` from `start` within `lower ≤ x ≤ upper`.
 ///
 /// Steps solve (H + λ diag H) s = −g over the coordinates that are free to move, are clipped to the box, and are taken
-/// when they lower the objective; λ follows the ratio of actual to predicted decrease (Nielsen 1999).
+/// when they lower the objective; λ follows the ratio of actual to predicted decrease (Nielsen 1999). `None` as soon as
+/// `cancel` is raised.
 pub fn minimise<const P: usize>(
     model: impl Fn(&[f64; P]) -> Model<P>,
     start: [f64; P],
     lower: &[f64; P],
     upper: &[f64; P],
     stop: Stop,
-) -> Minimum<P> {
+    cancel: &AtomicBool,
+) -> Option<Minimum<P>> {
     let mut x = start;
     for i in 0..P {
         x[i] = x[i].clamp(lower[i], upper[i]);
     }
     let mut here = model(&x);
     let mut evaluations = 1;
-    let end = |x, value, reason, evaluations| Minimum { x, value, reason, evaluations };
+    let end = |x, value, reason, evaluations| Some(Minimum { x, value, reason, evaluations });
     if !here.value.is_finite() {
         return end(x, here.value, Reason::NotFinite, evaluations);
     }
     let (mut lambda, mut growth) = (1e-3, 2.0);
     let mut small = 0;
     while evaluations < stop.evaluations {
+        if cancel.load(Ordering::Relaxed) {
+            return None;
+        }
         let free: Vec<usize> = (0..P)
             .filter(|&i| {
                 let g = here.gradient[i];
@@ -207,6 +214,14 @@ fn damped_step<const P: usize>(
 mod tests {
     use super::*;
 
+    fn search<const P: usize>(
+        model: impl Fn(&[f64; P]) -> Model<P>,
+        start: [f64; P],
+        upper: [f64; P],
+    ) -> Minimum<P> {
+        minimise(model, start, &[-5.0; P], &upper, Stop::default(), &AtomicBool::new(false)).unwrap()
+    }
+
     fn rosenbrock(x: &[f64; 2]) -> Model<2> {
         let mut m = Model::zero();
         m.add(10.0 * (x[1] - x[0] * x[0]), &[-20.0 * x[0], 10.0], 1.0);
@@ -217,24 +232,25 @@ mod tests {
 
     #[test]
     fn finds_the_minimum_and_respects_the_box() {
-        let free = minimise(rosenbrock, [-1.2, 1.0], &[-5.0; 2], &[5.0; 2], Stop::default());
+        let free = search(rosenbrock, [-1.2, 1.0], [5.0; 2]);
         assert!(
             free.reason.converged() && (free.x[0] - 1.0).abs() < 1e-12 && (free.x[1] - 1.0).abs() < 1e-12
         );
         // With x ≤ 1/2 the minimum sits on the bound, at y = x².
-        let boxed = minimise(rosenbrock, [-1.2, 1.0], &[-5.0; 2], &[0.5, 5.0], Stop::default());
+        let boxed = search(rosenbrock, [-1.2, 1.0], [0.5, 5.0]);
         assert!(boxed.reason.converged() && boxed.x[0] == 0.5 && (boxed.x[1] - 0.25).abs() < 1e-9);
     }
 
     #[test]
     fn a_start_without_a_value_is_refused() {
-        let m = minimise(
-            |_| Model::<1> { value: f64::NAN, ..Model::zero() },
-            [0.0],
-            &[-1.0],
-            &[1.0],
-            Stop::default(),
-        );
+        let m = search(|_| Model::<1> { value: f64::NAN, ..Model::zero() }, [0.0], [1.0]);
         assert_eq!(m.reason, Reason::NotFinite);
+    }
+
+    #[test]
+    fn a_cancelled_search_finds_nothing() {
+        let cancel = AtomicBool::new(true);
+        let stop = Stop::default();
+        assert!(minimise(rosenbrock, [-1.2, 1.0], &[-5.0; 2], &[5.0; 2], stop, &cancel).is_none());
     }
 }

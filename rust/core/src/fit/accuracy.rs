@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::fit::{Cancel, Outcome, cancelled};
+use crate::fit::{Cancel, Outcome};
 use crate::laws::Link;
 use crate::levenberg::{self, Minimum, Model, Stop};
 use crate::linalg::identified;
@@ -67,7 +67,7 @@ fn best_of<const P: usize>(
     let rough = Stop { evaluations: 60, decrease: 1e-7 };
     let mut ends: Vec<Minimum<P>> = starts
         .par_iter()
-        .map(|start| (!cancelled(cancel)).then(|| levenberg::minimise(&model, *start, lower, upper, rough)))
+        .map(|start| levenberg::minimise(&model, *start, lower, upper, rough, cancel))
         .collect::<Option<_>>()?;
     let mut evaluations: usize = ends.iter().map(|m| m.evaluations).sum();
     ends.sort_by(|a, b| a.value.total_cmp(&b.value));
@@ -76,7 +76,7 @@ fn best_of<const P: usize>(
         .par_iter()
         .map(|end| {
             let stop = Stop { evaluations: 2000, decrease: 1e-15 };
-            (!cancelled(cancel)).then(|| levenberg::minimise(&model, end.x, lower, upper, stop))
+            levenberg::minimise(&model, end.x, lower, upper, stop, cancel)
         })
         .collect::<Option<_>>()?;
     evaluations += ends.iter().map(|m| m.evaluations).sum::<usize>();

@@ -10,10 +10,10 @@ use rayon::prelude::*;
 
 use crate::beta;
 use crate::fit::accuracy::{Checkpoints, JOINT, JOINT_LOWER, JOINT_UPPER};
-use crate::fit::{Cancel, Outcome, cancelled};
+use crate::fit::{Cancel, Outcome};
 use crate::laws::Link;
 use crate::levenberg::{self, Minimum, Model, Stop};
-use crate::linalg::identified;
+use crate::linalg::{Matrix, identified};
 use crate::special::trigamma;
 
 /// Counts of one problem at one checkpoint (or of several problems that are alike, by weight).
@@ -50,6 +50,10 @@ struct Conditional {
     information: [[f64; P]; P],
 }
 
+fn sigma(x: &[f64; P], effect: bool) -> f64 {
+    if effect { x[JOINT].exp() } else { 0.0 }
+}
+
 impl Likelihood {
     /// `n`, `d` and `weights` (of the whole checkpoint, as in a bootstrap draw) are per checkpoint.
     pub fn new(n: &[f64], d: &[f64], counts: &[Count], weights: &[f64]) -> Self {
@@ -68,14 +72,20 @@ impl Likelihood {
         Self { checkpoints: Checkpoints::new(n, d), groups, weights: weights.to_vec() }
     }
 
-    /// At effect `u`, whose standard deviation on the latent loss is `sigma`.
-    fn conditional(&self, x: &[f64; P], i: usize, sigma: f64, u: f64) -> Conditional {
+    /// The link of checkpoint `i` at effect `u`, whose standard deviation on the latent loss is `sigma`, and the
+    /// derivatives of its Beta parameters in the unknowns.
+    fn link(&self, x: &[f64; P], i: usize, sigma: f64, u: f64) -> (Link, [[f64; 2]; P]) {
         let common = std::array::from_fn(|p| x[p]);
         let (latent, by_latent) = self.checkpoints.latent(&common, i);
         let (link, by_common) = Checkpoints::link(&common, latent + sigma * u, &by_latent);
         let mut by = [[0.0; 2]; P];
         by[..JOINT].copy_from_slice(&by_common);
         by[JOINT] = link.latent.map(|g| g * sigma * u);
+        (link, by)
+    }
+
+    fn conditional(&self, x: &[f64; P], i: usize, sigma: f64, u: f64) -> Conditional {
+        let (link, by) = self.link(x, i, sigma, u);
         let (log_p, slope, info) = self.beta_binomial(i, &link);
         let mut out = Conditional { log_p, score: [0.0; P], information: [[0.0; P]; P] };
         for p in 0..P {
@@ -107,25 +117,32 @@ impl Likelihood {
         (log_p, slope, info)
     }
 
-    /// Minus the marginal log-likelihood of one checkpoint, its gradient and information (Louis 1982: the mean
-    /// information less the variance of the score).
-    fn checkpoint(&self, x: &[f64; P], i: usize, effect: bool) -> Model<P> {
-        let sigma = if effect { x[JOINT].exp() } else { 0.0 };
+    /// Minus the marginal log-likelihood of one checkpoint, and what it is like at each node of the effect: the node's
+    /// posterior probability, the effect, and the likelihood there.
+    fn nodes(&self, x: &[f64; P], i: usize, effect: bool) -> (f64, Vec<(f64, f64, Conditional)>) {
+        let sigma = sigma(x, effect);
         let spacing = 4.0 / f64::from(NODES);
         let reach = if effect { NODES } else { 0 };
-        let nodes: Vec<(f64, Conditional)> = (-reach..=reach)
+        let mut nodes: Vec<(f64, f64, Conditional)> = (-reach..=reach)
             .map(|q| {
                 let u = spacing * f64::from(q);
                 let node = self.conditional(x, i, sigma, u);
-                (node.log_p - 0.5 * u * u, node)
+                (node.log_p - 0.5 * u * u, u, node)
             })
             .collect();
         let top = nodes.iter().map(|n| n.0).fold(f64::NEG_INFINITY, f64::max);
         let mass: f64 = nodes.iter().map(|n| (n.0 - top).exp()).sum();
         let rule = if effect { spacing / (2.0 * std::f64::consts::PI).sqrt() } else { 1.0 };
-        let mut m = Model { value: -(top + (mass * rule).ln()), ..Model::zero() };
-        for (log, node) in &nodes {
-            let share = (log - top).exp() / mass;
+        nodes.iter_mut().for_each(|n| n.0 = (n.0 - top).exp() / mass);
+        (-(top + (mass * rule).ln()), nodes)
+    }
+
+    /// Minus the marginal log-likelihood of one checkpoint, its gradient and information (Louis 1982: the mean
+    /// information less the variance of the score).
+    fn checkpoint(&self, x: &[f64; P], i: usize, effect: bool) -> Model<P> {
+        let (value, nodes) = self.nodes(x, i, effect);
+        let mut m = Model { value, ..Model::zero() };
+        for (share, _, node) in &nodes {
             for p in 0..P {
                 m.gradient[p] -= share * node.score[p];
                 for q in 0..=p {
@@ -165,6 +182,37 @@ impl Likelihood {
         sum
     }
 
+    /// Σ w s sᵀ over the scores s of single problems: what the data can tell. The information of [`Self::model`] also
+    /// holds the curvature of a misfit, which may bend either way.
+    fn scores(&self, x: &[f64; P], effect: bool) -> Matrix<P> {
+        let mut sum = [[0.0; P]; P];
+        let mut problems = 0.0;
+        for (i, &weight) in self.weights.iter().enumerate() {
+            for (share, u, _) in self.nodes(x, i, effect).1 {
+                let (link, by) = self.link(x, i, sigma(x, effect), u);
+                for count in &self.groups[i] {
+                    problems += weight * share * count.w;
+                    let [a, b] = link.ab;
+                    let (_, g) = beta::log_beta_binomial_gradient(count.correct, count.samples, a, b);
+                    let score: [f64; P] = std::array::from_fn(|p| g[0] * by[p][0] + g[1] * by[p][1]);
+                    for p in 0..P {
+                        for q in 0..P {
+                            sum[p][q] += weight * share * count.w * score[p] * score[q];
+                        }
+                    }
+                }
+            }
+        }
+        // Every unknown is of order one, so a score of order 1e-10 is rounding.
+        for p in 0..P {
+            if sum[p][p] <= 1e-20 * problems {
+                sum[p] = [0.0; P];
+                sum.iter_mut().for_each(|row| row[p] = 0.0);
+            }
+        }
+        sum
+    }
+
     fn search(&self, start: [f64; P], effect: bool, stop: Stop, cancel: &Cancel) -> Option<Minimum<P>> {
         let (mut lower, mut upper) = ([LOG_SIGMA.0; P], [LOG_SIGMA.1; P]);
         lower[..JOINT].copy_from_slice(&JOINT_LOWER);
@@ -172,12 +220,7 @@ impl Likelihood {
         if !effect {
             upper[JOINT] = lower[JOINT];
         }
-        // A cancelled evaluation is worth nothing, which ends the search in a few steps.
-        let model = |x: &[f64; P]| {
-            if cancelled(cancel) { Model { value: f64::NAN, ..Model::zero() } } else { self.model(x, effect) }
-        };
-        let minimum = levenberg::minimise(model, start, &lower, &upper, stop);
-        (!cancelled(cancel)).then_some(minimum)
+        levenberg::minimise(|x| self.model(x, effect), start, &lower, &upper, stop, cancel)
     }
 
     /// Maximises the likelihood from the given laws (ten parameters E … θ4, then σ); with `effect` the checkpoint
@@ -222,7 +265,7 @@ impl Likelihood {
         params.push(if effect { best.x[JOINT].exp() } else { 0.0 });
         let mut on_bound = Checkpoints::flags(bound, false);
         on_bound.push(effect && (best.x[JOINT] <= LOG_SIGMA.0 || best.x[JOINT] >= LOG_SIGMA.1));
-        let known = identified(&self.model(&best.x, effect).hessian);
+        let known = identified(&self.scores(&best.x, effect));
         let mut flags = Checkpoints::flags(std::array::from_fn(|i| known[i]), true);
         flags.push(!effect || known[JOINT]);
         Outcome {

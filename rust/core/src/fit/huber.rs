@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::fit::power_sum::{self, Data};
-use crate::fit::{Cancel, Outcome, cancelled};
+use crate::fit::{Cancel, Outcome};
 use crate::levenberg::{self, Minimum, Model, Stop};
 use crate::linalg::identified;
 
@@ -100,18 +100,18 @@ impl Huber {
     }
 
     /// Follows one start to its minimum.
-    fn descend(&self, start: [f64; 5]) -> Minimum<5> {
+    fn descend(&self, start: [f64; 5], cancel: &Cancel) -> Option<Minimum<5>> {
         let rough = Stop { evaluations: 200, decrease: 1e-6 };
-        let mut here = levenberg::minimise(|x| self.gauss_newton(x), start, &LOWER, &UPPER, rough);
+        let mut here = levenberg::minimise(|x| self.gauss_newton(x), start, &LOWER, &UPPER, rough, cancel)?;
         let mut evaluations = here.evaluations;
         let mut delta = 1.0;
         while delta > self.delta {
             delta = (delta * 0.25).max(self.delta);
             let stop = if delta > self.delta { rough } else { Stop { evaluations: 1000, decrease: 1e-15 } };
-            here = levenberg::minimise(|x| self.model(x, delta), here.x, &LOWER, &UPPER, stop);
+            here = levenberg::minimise(|x| self.model(x, delta), here.x, &LOWER, &UPPER, stop, cancel)?;
             evaluations += here.evaluations;
         }
-        Minimum { evaluations, ..here }
+        Some(Minimum { evaluations, ..here })
     }
 
     /// Minimises from every start (a, b, e, α, β). `None` when cancelled.
@@ -130,11 +130,8 @@ impl Huber {
         let ends: Vec<Minimum<5>> = exponents
             .par_iter()
             .map(|&[alpha, beta]| {
-                if cancelled(cancel) {
-                    return None;
-                }
                 // A coefficient of zero has no logarithm: a term that is small but can still grow stands in for it.
-                let (c, [alpha, beta]) = power_sum::descend(&data, [alpha, beta]);
+                let (c, [alpha, beta]) = power_sum::descend(&data, [alpha, beta], cancel)?;
                 let least = 1e-3 * (c[0] + c[1] * n[0].powf(-alpha) + c[2] * d[0].powf(-beta));
                 let log = |v: f64, log_x: f64, e: f64| v.max(least * (e * log_x).exp()).ln();
                 let start = [
@@ -144,7 +141,7 @@ impl Huber {
                     alpha,
                     beta,
                 ];
-                Some(self.descend(start))
+                self.descend(start, cancel)
             })
             .collect::<Option<_>>()?;
         let best = ends.iter().min_by(|a, b| a.value.total_cmp(&b.value))?;

@@ -1,6 +1,6 @@
 //! Fits of the laws, one method a file.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use crate::levenberg::Reason;
 
@@ -12,11 +12,6 @@ pub mod restarts;
 
 /// Raised from outside to end a long fit early.
 pub type Cancel = AtomicBool;
-
-/// Whether the caller has asked to stop.
-pub(crate) fn cancelled(cancel: &Cancel) -> bool {
-    cancel.load(Ordering::Relaxed)
-}
 
 /// What a fit found.
 #[derive(Clone, Debug)]

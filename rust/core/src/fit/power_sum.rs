@@ -4,7 +4,7 @@
 //! non-negative linear problem, so only the exponents are searched: a grid over all of them at once, which costs a
 //! table of dot products, and damped Gauss-Newton steps (Kaufman 1975) from every basin the grid shows.
 
-use crate::fit::{Cancel, Outcome, cancelled};
+use crate::fit::{Cancel, Outcome};
 use crate::levenberg::{self, Minimum, Model, Stop};
 use crate::linalg::{Matrix, cholesky_solve, identified};
 
@@ -262,12 +262,8 @@ pub fn fit<const J: usize>(data: &Data<J>, start: Option<[f64; J]>, cancel: &Can
     let mut best: Option<Minimum<J>> = None;
     let mut evaluations = 0;
     for start in starts {
-        if cancelled(cancel) {
-            return None;
-        }
         let stop = Stop { evaluations: 300, decrease: 1e-14 };
-        let minimum =
-            levenberg::minimise(|e| centred.model(e), start, &[EXPONENTS.0; J], &[EXPONENTS.1; J], stop);
+        let minimum = centred.search(start, stop, cancel)?;
         evaluations += minimum.evaluations;
         if best.as_ref().is_none_or(|b| minimum.value < b.value) {
             best = Some(minimum);
@@ -277,15 +273,23 @@ pub fn fit<const J: usize>(data: &Data<J>, start: Option<[f64; J]>, cancel: &Can
 }
 
 /// E, C and the exponents where one start ends, roughly.
-pub(crate) fn descend<const J: usize>(data: &Data<J>, start: [f64; J]) -> (Vec<f64>, [f64; J]) {
+pub(crate) fn descend<const J: usize>(
+    data: &Data<J>,
+    start: [f64; J],
+    cancel: &Cancel,
+) -> Option<(Vec<f64>, [f64; J])> {
     let centred = Centred::new(data);
     let stop = Stop { evaluations: 100, decrease: 1e-6 };
-    let minimum =
-        levenberg::minimise(|e| centred.model(e), start, &[EXPONENTS.0; J], &[EXPONENTS.1; J], stop);
-    (centred.natural(&centred.project(&minimum.x), &minimum.x), minimum.x)
+    let minimum = centred.search(start, stop, cancel)?;
+    Some((centred.natural(&centred.project(&minimum.x), &minimum.x), minimum.x))
 }
 
 impl<const J: usize> Centred<J> {
+    fn search(&self, start: [f64; J], stop: Stop, cancel: &Cancel) -> Option<Minimum<J>> {
+        let (lower, upper) = ([EXPONENTS.0; J], [EXPONENTS.1; J]);
+        levenberg::minimise(|e| self.model(e), start, &lower, &upper, stop, cancel)
+    }
+
     /// E and C, no longer about the mean of the logs.
     fn natural(&self, p: &Projection<J>, exponents: &[f64; J]) -> Vec<f64> {
         let mut out = vec![p.coefficients[0]];
