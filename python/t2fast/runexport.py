@@ -37,6 +37,7 @@ def write_lm_eval(run: Run, folder: str | Path) -> list[Path]:
     time = run.manifest.created.replace(":", "-").partition("+")[0]
     written = []
     models: dict[str, dict[str, Any]] = {}
+    k = None if run.manifest.sampling is None else run.manifest.sampling.k
     for model, task, rows in _groups(run):
         target = Path(folder) / model.replace("/", "__")
         lines = [
@@ -60,6 +61,13 @@ def write_lm_eval(run: Run, folder: str | Path) -> list[Path]:
             "n-samples": {
                 task.name: {"original": task.problems, "effective": task.problems}
                 for task in run.manifest.tasks
+            },
+            "configs": {
+                task.name: {"task": task.name, "output_type": "generate_until", "repeats": k}
+                for task in run.manifest.tasks
+            },
+            "higher_is_better": {
+                task.name: {"exact_match": True} for task in run.manifest.tasks if task.verified
             },
             "config": {"model": "t2fast", "model_num_parameters": int(entry.n_params)},
             "model_name": entry.name,

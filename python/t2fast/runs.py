@@ -33,6 +33,9 @@ from t2fast.validation import MODEL, N_PARAMS, N_TOKENS, find_columns
 
 __all__ = ["Run", "evaluate", "find_models", "model_name"]
 
+_FEW_ROWS = 32
+"""Samples at work at once where a success ends a problem: few enough that most others have not begun."""
+
 Models = Mapping[str, str | Path] | Sequence[str | Path]
 
 
@@ -235,6 +238,7 @@ def _draw(
                 stop=entry.stop,
                 chat=manifest.chat,
                 verify=verify,
+                max_rows=None if verify is None else _FEW_ROWS,
                 progress=False,
             )
         if drawn.interrupted:
@@ -258,8 +262,8 @@ def _draw(
         return [row(drawn) for drawn in draw(by_id, start, end - start, None)]
     kept: dict[str, list[dict[str, Any]]] = {problem: [] for problem in by_id}
     successes = dict.fromkeys(by_id, 0)
-    # Rounds over all open problems at once: the batch stays wide although each problem draws few at a time.
-    size = max(4, wanted)
+    # To a first success the engine itself stops a problem; to a later one, rounds over all open problems do.
+    size = end - start if wanted == 1 else max(4, wanted)
     while start < end and (pending := [problem for problem in by_id if successes[problem] < wanted]):
         size = min(size, end - start)
         for drawn in draw(pending, start, size, right if wanted == 1 else None):

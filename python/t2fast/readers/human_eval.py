@@ -59,18 +59,11 @@ class _Results(Source):
 
 def _pieces(file: IO[bytes], path: str) -> Iterator[bytes]:
     """The file in pieces of whole lines."""
-    rest = b""
-    while read := file.read(_PIECE):
-        end = read.rfind(b"\n") + 1
-        if end:
-            yield rest + read[:end]
-            rest = read[end:]
-        else:
-            rest += read
-            if len(rest) > LONGEST_LINE:
-                raise ValueError(f"a row of {path} is longer than {LONGEST_LINE >> 20} MiB")
-    if rest:
-        yield rest
+    while piece := file.read(_PIECE):
+        rest = file.readline(LONGEST_LINE)
+        if len(rest) == LONGEST_LINE:
+            raise ValueError(f"a row of {path} is longer than {LONGEST_LINE >> 20} MiB")
+        yield piece + rest
 
 
 def _fault(piece: bytes, path: str, before: int, error: BaseException) -> ValueError:

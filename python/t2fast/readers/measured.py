@@ -46,7 +46,7 @@ class Tally:
         """
         reasons = tuple(LeftOut(rows, reason) for reason, rows in self._left_out.items())
         if not self._rows:
-            what = "; ".join(f"{part.rows} {part.reason}" for part in reasons)
+            what = "; ".join(f"{part.rows} x {part.reason}" if part.rows else part.reason for part in reasons)
             raise ValueError(f"no sample of {name} can be counted" + (f": {what}" if what else ""))
         schema = {
             "model": pl.String,
