@@ -64,8 +64,8 @@ __all__ = [
     "read_counts",
     "read_likelihoods",
     "read_losses",
-    "read_stages",
     "read_results",
+    "read_stages",
     "scaled_beta_failure",
     "simulate_counts",
 ]
