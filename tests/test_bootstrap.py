@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,14 +94,21 @@ def test_intervals_of_chinchilla_cover_the_truth(method):
     assert 0.78 <= np.mean(covered) <= 0.99
 
 
+LOSS = Law("loss", {"E": 0.2, "A": 60.0, "B": 90.0, "G": 1.5, "alpha": 0.3, "beta": 0.26, "gamma": 0.5})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("fit", [fit_loss, fit_accuracy, fit_counts])
-def test_intervals_of_pass_at_k_cover_the_truth(fit):
-    truth = ACCURACY
-    if fit is fit_loss:
-        terms = {"E": 0.2, "A": 60.0, "B": 90.0, "G": 1.5, "alpha": 0.3, "beta": 0.26, "gamma": 0.5}
-        truth = Law("loss", terms)
-    where = (2e9, 3e11, [1.0, 8.0, 32.0])
+@pytest.mark.parametrize(
+    ("truth", "ks", "fit"),
+    [
+        (ACCURACY, [1.0, 8.0, 32.0], fit_accuracy),
+        (ACCURACY, [1.0, 8.0, 32.0], partial(fit_counts, effect=False)),
+        # What is simulated from a loss law follows it at pass@1 and pass@samples alone.
+        (LOSS, [1.0, 32.0], partial(fit_loss, ks=[1, 32])),
+    ],
+)
+def test_intervals_of_pass_at_k_cover_the_truth(truth, ks, fit):
+    where = (2e9, 3e11, ks)
     covered = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
