@@ -69,9 +69,3 @@ pub fn quantile(probability: f64, a: f64, b: f64) -> f64 {
     }
     0.5 * (low + high)
 }
-
-/// The t with P(|T| <= t) = level for Student's T with so many degrees of freedom.
-pub fn student_two_sided(level: f64, degrees: f64) -> f64 {
-    let x = quantile(1.0 - level, 0.5 * degrees, 0.5);
-    (degrees * (1.0 - x) / x).sqrt()
-}
