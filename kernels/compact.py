@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
-
 from t2fast.kernels.layout import Rows
 from t2fast.kernels.primitives import FUSION
 
 
 @triton.jit
-def _compact(table, to, n_rows, n_out, FIELDS: tl.constexpr, SLOT: tl.constexpr, DONE: tl.constexpr, TILE: tl.constexpr):
+def _compact(
+    table, to, n_rows, n_out, FIELDS: tl.constexpr, SLOT: tl.constexpr, DONE: tl.constexpr, TILE: tl.constexpr
+):
     lane = tl.arange(0, TILE)
     count = 0
     for start in range(0, n_rows, TILE):
@@ -31,7 +31,7 @@ def _compact(table, to, n_rows, n_out, FIELDS: tl.constexpr, SLOT: tl.constexpr,
 
 
 def compact(rows: Rows, out: Rows) -> None:
-    """`out` gets the rows of `rows` that have a slot and are not done, in their order; the rest of it is empty.
+    """`out` gets the rows that have a slot and are not done, in their order; the rest of it is empty.
 
     `out` may be shorter or longer than `rows`, and must hold those that stay.
     """
@@ -49,5 +49,3 @@ def naive(rows: Rows, out: Rows) -> None:
     count = int(stays.sum())
     out.table.copy_(Rows.empty(len(out), out.table.device).table)
     out.table[:, :count] = rows.table[:, stays]
-
-
