@@ -1,0 +1,31 @@
+"""Token embedding: the residual stream before the first layer."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+from t2fast.kernels.layout import Rows
+from t2fast.kernels.primitives import FUSION
+
+
+@triton.jit
+def _embed(token, table, x, WIDTH: tl.constexpr, COLUMNS: tl.constexpr):
+    row = tl.program_id(0)
+    at = tl.load(token + row).to(tl.int64)
+    for start in range(0, WIDTH, COLUMNS):
+        column = start + tl.arange(0, COLUMNS)
+        inside = column < WIDTH
+        value = tl.load(table + at * WIDTH + column, inside, 0.0)
+        tl.store(x + row.to(tl.int64) * WIDTH + column, value.to(tl.float32), inside)
+
+
+def embed(rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
+    """x (R, width) float32 = table[token]; table (vocabulary, width)."""
+    _embed[(len(rows),)](rows.token, table, x, WIDTH=x.shape[1], COLUMNS=1024, enable_fp_fusion=FUSION)
+
+
+def naive(rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
+    """As `embed`."""
+    x.copy_(table[rows.token.long()])

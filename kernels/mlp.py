@@ -1,0 +1,105 @@
+"""First half of the feed-forward block: norm, up projection, activation, gated or plain."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+import triton
+import triton.language as tl
+
+from t2fast.kernels.layout import Linear, Norm, Shape, Tiles
+from t2fast.kernels.primitives import (
+    FUSION,
+    dot,
+    naive_linear,
+    naive_norm,
+    normalised,
+    or_placeholder,
+    row_statistics,
+    weight_tile,
+)
+
+
+@triton.jit
+def _gelu(x):
+    return 0.5 * x * (1.0 + tl.erf(x * 0.7071067811865476))
+
+
+@triton.jit
+def _gelu_tanh(x):
+    """½ x (1 + tanh(z)) with z = √(2/π) (x + 0.044715 x³), which is x · sigmoid(2 z)."""
+    return x * tl.sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x))
+
+
+@triton.jit
+def _hidden(
+    x, norm_weight, norm_bias, gate, gate_bias, up, up_bias, out, n_rows, eps,
+    WIDTH: tl.constexpr, HIDDEN: tl.constexpr, LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr,
+    GATE_BIAS: tl.constexpr, UP_BIAS: tl.constexpr, ACTIVATION: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, INPUTS: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    here = row < n_rows
+    output = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    inside = output < HIDDEN
+    mean, scale = row_statistics(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
+    value = tl.zeros((ROWS, COLUMNS), tl.float32)
+    gated = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for start in range(0, WIDTH, INPUTS):
+        inputs = normalised(x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS)
+        inputs = inputs.to(up.dtype.element_ty)
+        value = dot(inputs, weight_tile(up, output, inside, start, WIDTH, INPUTS), value)
+        if ACTIVATION == "swiglu":
+            gated = dot(inputs, weight_tile(gate, output, inside, start, WIDTH, INPUTS), gated)
+    if UP_BIAS:
+        value += tl.load(up_bias + output, inside, 0.0)[None, :]
+    if ACTIVATION == "swiglu":
+        if GATE_BIAS:
+            gated += tl.load(gate_bias + output, inside, 0.0)[None, :]
+        value = gated * tl.sigmoid(gated) * value
+    elif ACTIVATION == "gelu":
+        value = _gelu(value)
+    else:
+        value = _gelu_tanh(value)
+    at = out + row.to(tl.int64)[:, None] * HIDDEN + output[None, :]
+    tl.store(at, value.to(out.dtype.element_ty), here[:, None] & inside[None, :])
+
+
+def hidden(
+    x: torch.Tensor,
+    norm: Norm,
+    gate: Linear | None,
+    up: Linear,
+    out: torch.Tensor,
+    shape: Shape,
+    tiles: Tiles,
+) -> None:
+    """SiLU(G y + g) · (U y + u) or GELU(U y + u), with y = norm(x): x float32 (R, width), out (R, hidden)."""
+    gates = gate or up
+    _hidden[(triton.cdiv(len(x), tiles.rows), triton.cdiv(shape.hidden, tiles.columns))](
+        x, norm.weight, or_placeholder(norm.bias, x),
+        gates.weight, or_placeholder(gates.bias, x), up.weight, or_placeholder(up.bias, x), out,
+        len(x), shape.eps,
+        WIDTH=shape.width, HIDDEN=shape.hidden, LAYER_NORM=shape.layer_norm, NORM_BIAS=norm.bias is not None,
+        GATE_BIAS=gates.bias is not None, UP_BIAS=up.bias is not None, ACTIVATION=shape.activation,
+        ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs, enable_fp_fusion=FUSION,
+    )  # fmt: skip
+
+
+def naive(
+    x: torch.Tensor,
+    norm: Norm,
+    gate: Linear | None,
+    up: Linear,
+    out: torch.Tensor,
+    shape: Shape,
+    tiles: Tiles,
+) -> None:
+    """As `hidden`."""
+    y = naive_norm(x, norm, shape)
+    value = naive_linear(y, up.weight, up.bias)
+    if gate is not None:
+        value = F.silu(naive_linear(y, gate.weight, gate.bias)) * value
+    else:
+        value = F.gelu(value, approximate="tanh" if shape.activation == "gelu_tanh" else "none")
+    out.copy_(value)

@@ -1,0 +1,87 @@
+"""Pieces of several kernels: norms of a row tile, products, and what every launch is told."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+import triton
+import triton.language as tl
+
+from t2fast.kernels.layout import Norm, Shape
+
+FUSION = False
+"""No multiplication and addition outside a product becomes one instruction: results must not change with a
+compiler's default."""
+
+# numpy, which stands for the GPU in Triton's interpreter, has no bfloat16 product. In float32 it is the same:
+# products of two bfloat16 are exact there.
+_WIDEN = tl.constexpr(triton.knobs.runtime.interpret)
+
+
+@triton.jit
+def dot(a, b, acc):
+    """acc + a b, summed in float32; float32 operands are not rounded to TF32."""
+    if _WIDEN:
+        return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
+    else:
+        return tl.dot(a, b, acc, input_precision="ieee")
+
+
+@triton.jit
+def row_statistics(x, row, here, eps, WIDTH: tl.constexpr, INPUTS: tl.constexpr, LAYER_NORM: tl.constexpr):
+    """Mean (0 for RMSNorm) and 1 / sqrt(mean square around it + eps) of the rows of x."""
+    mean = tl.zeros(row.shape, tl.float32)
+    if LAYER_NORM:
+        for start in range(0, WIDTH, INPUTS):
+            column = start + tl.arange(0, INPUTS)
+            known = here[:, None] & (column < WIDTH)[None, :]
+            mean += tl.sum(tl.load(x + row[:, None] * WIDTH + column[None, :], known, 0.0), 1)
+        mean = mean / WIDTH
+    square = tl.zeros(row.shape, tl.float32)
+    for start in range(0, WIDTH, INPUTS):
+        column = start + tl.arange(0, INPUTS)
+        known = here[:, None] & (column < WIDTH)[None, :]
+        value = tl.load(x + row[:, None] * WIDTH + column[None, :], known, 0.0)
+        value = tl.where(known, value - mean[:, None], 0.0)
+        square += tl.sum(value * value, 1)
+    return mean, 1.0 / tl.sqrt(square / WIDTH + eps)
+
+
+@triton.jit
+def normalised(
+    x, weight, bias, row, here, start, mean, scale, WIDTH: tl.constexpr, INPUTS: tl.constexpr, BIAS: tl.constexpr
+):
+    """Columns start … start + INPUTS of the normalised rows, float32."""
+    column = start + tl.arange(0, INPUTS)
+    inside = column < WIDTH
+    known = here[:, None] & inside[None, :]
+    value = tl.load(x + row[:, None] * WIDTH + column[None, :], known, 0.0)
+    value = (value - mean[:, None]) * scale[:, None] * tl.load(weight + column, inside, 0.0)[None, :]
+    if BIAS:
+        value += tl.load(bias + column, inside, 0.0)[None, :]
+    return value
+
+
+@triton.jit
+def weight_tile(weight, output, known, start, WIDTH: tl.constexpr, INPUTS: tl.constexpr):
+    """Columns start … start + INPUTS of the given outputs of W (outputs, WIDTH), transposed: (INPUTS, outputs)."""
+    column = start + tl.arange(0, INPUTS)
+    at = weight + output.to(tl.int64)[None, :] * WIDTH + column[:, None]
+    return tl.load(at, known[None, :] & (column < WIDTH)[:, None], 0.0)
+
+
+def or_placeholder(tensor: torch.Tensor | None, other: torch.Tensor) -> torch.Tensor:
+    """A pointer for an argument that the kernel, by a constant, never reads."""
+    return other if tensor is None else tensor
+
+
+def naive_norm(x: torch.Tensor, norm: Norm, shape: Shape) -> torch.Tensor:
+    """The norm of float32 rows."""
+    if shape.layer_norm:
+        return F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, shape.eps)
+    return F.rms_norm(x, x.shape[-1:], norm.weight, shape.eps)
+
+
+def naive_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """W x + b of inputs rounded to the weight's type, summed in float32."""
+    return F.linear(x.to(weight.dtype).float(), weight.float(), bias)

@@ -1,0 +1,48 @@
+"""A linear map added to the residual stream: attention's output projection and the feed-forward's second half."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+from t2fast.kernels.layout import Linear, Tiles
+from t2fast.kernels.primitives import FUSION, dot, naive_linear, or_placeholder, weight_tile
+
+
+@triton.jit
+def _project(
+    x, weight, bias, residual, n_rows,
+    WIDTH: tl.constexpr, OUT: tl.constexpr, BIAS: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, INPUTS: tl.constexpr,
+):  # fmt: skip
+    row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    here = row < n_rows
+    output = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    inside = output < OUT
+    total = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for start in range(0, WIDTH, INPUTS):
+        column = start + tl.arange(0, INPUTS)
+        known = here[:, None] & (column < WIDTH)[None, :]
+        inputs = tl.load(x + row[:, None] * WIDTH + column[None, :], known, 0.0)
+        total = dot(inputs, weight_tile(weight, output, inside, start, WIDTH, INPUTS), total)
+    if BIAS:
+        total += tl.load(bias + output, inside, 0.0)[None, :]
+    at = residual + row[:, None] * OUT + output[None, :]
+    known = here[:, None] & inside[None, :]
+    tl.store(at, tl.load(at, known, 0.0) + total, known)
+
+
+def project(x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tiles) -> None:
+    """residual += W x + b, in place: x (R, n) in the weight's type, W (m, n), residual float32 (R, m)."""
+    out, width = linear.weight.shape
+    _project[(triton.cdiv(len(x), tiles.rows), triton.cdiv(out, tiles.columns))](
+        x, linear.weight, or_placeholder(linear.bias, x), residual, len(x),
+        WIDTH=width, OUT=out, BIAS=linear.bias is not None,
+        ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs, enable_fp_fusion=FUSION,
+    )  # fmt: skip
+
+
+def naive(x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tiles) -> None:
+    """As `project`."""
+    residual += naive_linear(x, linear.weight, linear.bias)
