@@ -43,13 +43,15 @@ def _choose(
     last = tl.full((1,), VOCAB, tl.int32)
     if TOP_K:
         # The largest integer that at least top_k tokens reach, bit by bit from the highest.
-        for bit in range(0, 32):
-            candidate = least | (tl.full((1,), 1, tl.uint32) << (31 - bit).to(tl.uint32))
+        bit = tl.full((1,), 0x80000000, tl.uint32)
+        for _ in range(0, 32):
+            candidate = least | bit
             count = 0
             for start in range(0, VOCAB, TILE):
                 _, order = _scaled(logits, start + lane, t, VOCAB)
                 count += tl.sum(((order >= candidate) & (start + lane < VOCAB)).to(tl.int32), 0)
             least = tl.where(count >= top_k, candidate, least)
+            bit = bit >> 1
         above = 0
         for start in range(0, VOCAB, TILE):
             _, order = _scaled(logits, start + lane, t, VOCAB)
@@ -73,14 +75,16 @@ def _choose(
         # top_p above it; the next is the answer. None has where top_p of the mass is not above even zero.
         wanted = top_p * mass
         low = tl.zeros((1,), tl.uint32)
-        for bit in range(0, 32):
-            candidate = low | (tl.full((1,), 1, tl.uint32) << (31 - bit).to(tl.uint32))
+        bit = tl.full((1,), 0x80000000, tl.uint32)
+        for _ in range(0, 32):
+            candidate = low | bit
             over = 0.0
             for start in range(0, VOCAB, TILE):
                 value, order = _scaled(logits, start + lane, t, VOCAB)
                 kept = (order > least) | ((order == least) & (start + lane <= last))
                 over += tl.sum(tl.where(kept & (order > candidate), tl.exp(value - top), 0.0), 0)
             low = tl.where(over >= wanted, candidate, low)
+            bit = bit >> 1
         border = low + 1
         over = 0.0
         for start in range(0, VOCAB, TILE):

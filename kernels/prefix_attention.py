@@ -24,11 +24,11 @@ def _prefix_attention(
 ):  # fmt: skip
     block = tl.program_id(0)
     kv_head = tl.program_id(1)
-    split = tl.program_id(2)
+    split = tl.program_id(2).to(tl.int64)
     count = tl.load(block_count + block)
     prompt = tl.load(block_prompt + block)
     length = tl.load(prompt_length + prompt)
-    first_key = split * SPLIT
+    first_key = tl.program_id(2) * SPLIT
     if (count > 0) & (first_key < length):
         # Query m of the tile: head m % GROUP of the group, of row m // GROUP.
         m = tl.arange(0, QUERIES)
@@ -60,7 +60,7 @@ def _prefix_attention(
             values = tl.load(v + entries + n[:, None] * D + d[None, :], there[:, None] & inside[None, :], 0.0)
             value = dot(p.to(values.dtype), values, value * keep[:, None])
             top = higher
-        to = split.to(tl.int64) * n_rows * HEADS + row * HEADS + head
+        to = (split * n_rows + row) * HEADS + head
         value = value / tl.where(total > 0, total, 1.0)[:, None]
         tl.store(out + to[:, None] * D + d[None, :], value, known)
         tl.store(lse + to, tl.where(total > 0, top + tl.log(total), float("-inf")), here)

@@ -61,7 +61,7 @@ def _suffix_attention(
         # The splits of the prompt weigh exp(lse), as the sum over the row's own tokens does.
         prefix = tl.load(prompt_length + tl.load(prompt + row))
         for split in range(0, tl.cdiv(prefix, SPLIT)):
-            at = split.to(tl.int64) * n_rows * HEADS + head
+            at = head + split * n_rows * HEADS
             lse = tl.load(prefix_lse + at, g < GROUP, float("-inf"))
             higher = tl.maximum(top, lse)
             shift = tl.where(higher == float("-inf"), 0.0, higher)
