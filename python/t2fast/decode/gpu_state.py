@@ -160,7 +160,7 @@ class DeviceState:
         self._rows[size].table.copy_(table.index_select(1, upload(source, self.device)))
         self.state = replace(self.state, rows=self._rows[size])
 
-    def tile(self, prompts: NDArray[np.int32]) -> None:
+    def tile(self, prompts: NDArray[np.int64]) -> None:
         """Tiles for rows whose prompts are these."""
         size, height = len(self.state.rows), self.tiles.prefix_rows(self.weights.shape)
         counts = np.unique(prompts, return_counts=True)[1]
