@@ -78,7 +78,7 @@ def launches(
         ):
             state = state_of(shape, small)
             step(weights, state, Space(weights, ROWS, 4), tiles, filters)
-        compact(state.rows, state.rows)
+        compact(state.rows, state.rows, empty(ROWS, dtype=torch.int32), state.rows)
     finally:
         JITFunction.run = original
     yield from recorded

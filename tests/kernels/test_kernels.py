@@ -297,14 +297,19 @@ def test_a_drawn_token_moves_its_row_on() -> None:
         compare(advance.advance, advance.naive, lambda a: [a[0].table, *a[3:]], arguments)
 
 
-@pytest.mark.parametrize("count", [1, 63, 1000, 2500])
-def test_rows_close_up(count: int) -> None:
-    rows = batch(count, shape(), TILES, empty=(count // 3,)).rows
-    for which in (slice(0, 0), slice(None, None, 3), slice(None)):
-        rows.done[which] = 1
-        for size in (count, count + 40):
-            out = Rows(torch.full((len(Rows.FIELDS), size), 99, dtype=torch.int32))
-            compare(compact.compact, compact.naive, lambda a: [a[1].table], (rows, out))
+@pytest.mark.parametrize(
+    ("count", "coming", "size"), [(1, 0, 16), (63, 5, 64), (1000, 300, 1000), (0, 7, 16)]
+)
+def test_rows_close_up(count: int, coming: int, size: int) -> None:
+    rows, new = (
+        batch(n, shape(), TILES, seed=n).rows if n else Rows.empty(0, "cpu") for n in (count, coming)
+    )
+    source = torch.full((size,), -1, dtype=torch.int32)
+    stay = torch.randperm(count, generator=torch.Generator().manual_seed(1))[: size - coming].sort().values
+    source[: len(stay)] = stay
+    source[len(stay) : len(stay) + coming] = count + torch.arange(coming)
+    out = Rows(torch.full((len(Rows.FIELDS), size), 99, dtype=torch.int32))
+    compare(compact.compact, compact.naive, lambda a: [a[3].table], (rows, new, source, out))
 
 
 @named(SHAPES)
