@@ -156,8 +156,8 @@ def choose(
     _choose[(len(rows),)](
         logits, rows.key_low, rows.key_high, rows.sample, rows.position, temperature,
         out.token, out.raw, out.processed, top_k, top_p, min_p,
-        VOCAB=vocab, TILE=min(triton.next_power_of_2(vocab), 2048), TOP_K=0 < top_k < vocab, TOP_P=top_p < 1,
-        num_warps=8, enable_fp_fusion=FUSION,
+        VOCAB=vocab, TILE=min(triton.next_power_of_2(vocab), 1024), TOP_K=0 < top_k < vocab, TOP_P=top_p < 1,
+        num_warps=4, enable_fp_fusion=FUSION,
     )  # fmt: skip
 
 

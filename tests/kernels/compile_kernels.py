@@ -35,7 +35,7 @@ TARGETS = {
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
 SHAPES = {
-    "37M": Shape(8, 384, 6, 6, 64, 1024, 50304, 1e-5, layer_norm=True, head_norm="row"),
+    "37M": Shape(10, 384, 6, 6, 64, 1024, 50432, 1e-5, layer_norm=True, head_norm="row"),
     "135M": Shape(30, 576, 9, 3, 64, 1536, 49152, 1e-5),
     "900M": Shape(
         24, 1536, 12, 12, 128, 6144, 50304, 1e-5, layer_norm=True, activation="gelu", parallel=True

@@ -20,7 +20,6 @@ TENSOR_CORES = {
     "sm_80": {"mma.sync"},
     "sm_90": {"wgmma.mma_async", "mma.sync"},
     "sm_100": {"tcgen05.mma", "mma.sync"},
-    "gfx942": set(),
 }
 
 
@@ -38,16 +37,16 @@ def test_every_kernel_compiles_within_its_limits(target: str, tmp_path: Path) ->
     assert any(f["kernel"] == "_norm_of_all_heads" for f in found)
     for f in found:
         assert f["spills"] == 0, f
-        assert f["registers"] * f["warps"] * 32 <= 65536, f
+        assert f["registers"] <= (512 if target == "gfx942" else 65536 // (32 * f["warps"])), f
         assert f["shared"] <= SHARED[target] * 1024, f
-        assert not f["fused"], f
         if f["kernel"] not in PRODUCTS:
             assert not f["products"], f
-        elif target == "gfx942":
-            assert f["products"], f
         else:
             assert f["products"], f
-            assert set(f["products"]) <= TENSOR_CORES[target], f
+            assert target == "gfx942" or set(f["products"]) <= TENSOR_CORES[target], f
+        # Fusion is off. What libraries write with fused instructions by themselves (log on NVIDIA, flushing
+        # denormals; exp, log and division on AMD) stays.
+        assert target == "gfx942" or not f["fused"], f
     wide = {f["kernel"] for f in found if f["products"] not in ([], ["mma.sync"])}
     if target in ("sm_90", "sm_100"):
         # Tiles of 64 rows take the newest generation's instruction; a suffix's 16 queries the older one.
