@@ -139,3 +139,45 @@ class DecodeEngine:
         progress: Callable[[int], None] | None = None,
         max_rows: int | None = None,
     ) -> dict[str, Any]: ...
+
+class ModelFile:
+    """A model as its file describes it, whatever its family and format.
+
+    ``config`` has ``architecture`` (str); ``layers``, ``width``, ``heads``, ``kv_heads``, ``head_dim``,
+    ``hidden``, ``vocab``, ``max_positions`` (int); ``layer_norm`` (bool), ``eps``; ``activation``
+    (``swiglu``, ``gelu``, ``gelu_tanh``); ``parallel`` (bool); ``rotary_dim``, ``interleaved`` (pairs are
+    (2i, 2i+1)), ``inv_freq`` (float32 array), ``rope_scale``; ``window`` (int or None); ``bos`` (int or
+    None), ``eos`` (list). Tensors are named ``embedding``, ``head.weight``, ``norm.weight`` and
+    ``layers.{i}.{attn_norm,q,k,v,q_norm,k_norm,o,ffn_norm,gate,up,down}.{weight,bias}``.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None: ...
+    @property
+    def config(self) -> dict[str, Any]: ...
+    @property
+    def n_params(self) -> int: ...
+    @property
+    def tied(self) -> bool: ...
+    def tensor(self, name: str) -> NDArray[np.float32] | None: ...
+    def tensor_dtype(self, name: str) -> str | None: ...
+    def check_sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        keys: Sequence[int],
+        k: Sequence[int],
+        *,
+        first_sample: int,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        min_p: float,
+        max_tokens: int,
+        stop_tokens: Sequence[int],
+        stop: Sequence[bytes],
+        token_bytes: Sequence[bytes] | None,
+        max_rows: int | None,
+    ) -> list[list[int]]: ...
+    def check_score(
+        self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[int]]: ...
+    def check_logits(self, tokens: Sequence[int]) -> list[int]: ...

@@ -6,6 +6,7 @@ use crate::aligned::Plain;
 use crate::engine::{Drawn, Error, Finish, Observer, Request, Sample, invalid};
 use crate::kernels::draw::Noise;
 use crate::kernels::simd::Arith;
+use crate::model::Config;
 use crate::prefill::{check_tokens, checked, prefill_last};
 use crate::sampling::Choice;
 use crate::step::{Core, Prompt, Row, Slots};
@@ -43,7 +44,7 @@ pub(crate) fn sample<A: Arith>(
 where
     A::X: Plain,
 {
-    let prompts = check(core, request)?;
+    let prompts = request.check(&core.network.config)?;
     let total: usize = request.k.iter().sum();
     let rows = request.max_rows.unwrap_or(MAX_ROWS).min(total);
     // A sample's last token is never read, so it needs no place in the cache.
@@ -70,49 +71,51 @@ where
     Ok(Drawn { samples: batch.done, interrupted })
 }
 
-fn check<A: Arith>(core: &Core<A>, request: &Request) -> Result<Vec<Vec<u32>>, Error>
-where
-    A::X: Plain,
-{
-    let Request { prompts, keys, k, stop, token_bytes, .. } = request;
-    let config = &core.network.config;
-    if keys.len() != prompts.len() || k.len() != prompts.len() {
-        return invalid(format!(
-            "{} prompts but {} keys and {} values of k",
-            prompts.len(),
-            keys.len(),
-            k.len()
-        ));
+impl Request {
+    /// The prompts as the model reads them.
+    ///
+    /// # Errors
+    /// What is wrong with the request, for a model of this configuration.
+    pub fn check(&self, config: &Config) -> Result<Vec<Vec<u32>>, Error> {
+        let Request { prompts, keys, k, stop, token_bytes, .. } = self;
+        if keys.len() != prompts.len() || k.len() != prompts.len() {
+            return invalid(format!(
+                "{} prompts but {} keys and {} values of k",
+                prompts.len(),
+                keys.len(),
+                k.len()
+            ));
+        }
+        self.sampling.check().map_err(Error::Invalid)?;
+        if self.max_tokens == 0 {
+            return invalid("max_tokens must be at least 1");
+        }
+        if self.max_rows == Some(0) {
+            return invalid("max_rows must be at least 1");
+        }
+        let most = k.iter().max().copied().unwrap_or(0);
+        if most.checked_add(self.first_sample as usize).is_none_or(|last| last > u32::MAX as usize) {
+            return invalid(format!(
+                "k = {most} from sample {} passes 2^32 samples of a problem",
+                self.first_sample
+            ));
+        }
+        if let Some(i) = stop.iter().position(Vec::is_empty) {
+            return invalid(format!(
+                "stop string {i} is empty: it would end every sample before its first token"
+            ));
+        }
+        if !stop.is_empty() && token_bytes.len() < config.vocab {
+            return invalid(format!(
+                "stop strings need the bytes of all {} tokens, and token_bytes has {}",
+                config.vocab,
+                token_bytes.len()
+            ));
+        }
+        check_tokens(config, "stop_tokens", &self.stop_tokens)?;
+        let more = self.max_tokens;
+        prompts.iter().enumerate().map(|(i, p)| checked(config, &format!("prompt {i}"), p, more)).collect()
     }
-    request.sampling.check().map_err(Error::Invalid)?;
-    if request.max_tokens == 0 {
-        return invalid("max_tokens must be at least 1");
-    }
-    if request.max_rows == Some(0) {
-        return invalid("max_rows must be at least 1");
-    }
-    let most = k.iter().max().copied().unwrap_or(0);
-    if most.checked_add(request.first_sample as usize).is_none_or(|last| last > u32::MAX as usize) {
-        return invalid(format!(
-            "k = {most} from sample {} passes 2^32 samples of a problem",
-            request.first_sample
-        ));
-    }
-    if let Some(i) = stop.iter().position(Vec::is_empty) {
-        return invalid(format!(
-            "stop string {i} is empty: it would end every sample before its first token"
-        ));
-    }
-    if !stop.is_empty() && token_bytes.len() < config.vocab {
-        return invalid(format!(
-            "stop strings need the bytes of all {} tokens, and token_bytes has {}",
-            config.vocab,
-            token_bytes.len()
-        ));
-    }
-    check_tokens(config, "stop_tokens", &request.stop_tokens)?;
-    let more = request.max_tokens;
-    prompts.iter().enumerate().map(|(i, p)| checked(config, &format!("prompt {i}"), p, more)).collect()
 }
 
 struct Batch<'r, X: Plain> {

@@ -38,4 +38,5 @@ mod weights;
 pub use engine::{Drawn, Engine, Error, Finish, Observer, Options, Precision, Request, Sample, Silent};
 pub use kernels::Kernel;
 pub use sampling::Sampling;
+pub use score::{check_logits, check_score};
 pub use weights::Weights;

@@ -139,3 +139,86 @@ pub struct Model {
     /// Parameters, embedding counted once if tied.
     pub n_params: u64,
 }
+
+impl Model {
+    /// Whether every tensor has the shape that the configuration says.
+    pub fn check(&self) -> Result<(), String> {
+        let c = &self.config;
+        let positive =
+            [c.layers, c.width, c.heads, c.kv_heads, c.head_dim, c.hidden, c.vocab, c.max_positions];
+        if positive.contains(&0) || !c.heads.is_multiple_of(c.kv_heads) || self.layers.len() != c.layers {
+            return Err(format!("the configuration is inconsistent: {c:?}"));
+        }
+        if c.rotary_dim > c.head_dim
+            || !c.rotary_dim.is_multiple_of(2)
+            || c.inv_freq.len() != c.rotary_dim / 2
+        {
+            return Err(format!(
+                "{} rotated of {} coordinates with {} frequencies",
+                c.rotary_dim,
+                c.head_dim,
+                c.inv_freq.len()
+            ));
+        }
+        let tensor = |name: &str, t: &Tensor, rows: usize, cols: usize| {
+            let bytes = t.rows.checked_mul(t.dtype.row_bytes(t.cols));
+            if t.rows < rows || (name != "head" && name != "embedding" && t.rows != rows) || t.cols != cols {
+                return Err(format!("{name} is {} × {}, expected {rows} × {cols}", t.rows, t.cols));
+            }
+            if bytes != Some(t.bytes().len()) {
+                return Err(format!(
+                    "{name} has {} bytes, not those of {} × {}",
+                    t.bytes().len(),
+                    t.rows,
+                    t.cols
+                ));
+            }
+            Ok(())
+        };
+        let linear = |name: &str, l: &Linear, rows: usize, cols: usize| {
+            tensor(name, &l.weight, rows, cols)?;
+            match &l.bias {
+                Some(bias) if bias.len() != l.weight.rows => {
+                    Err(format!("{name} has a bias of {}, expected {rows}", bias.len()))
+                }
+                _ => Ok(()),
+            }
+        };
+        let norm = |name: &str, n: &Norm, lens: &[usize]| {
+            let fits =
+                lens.contains(&n.weight.len()) && n.bias.as_ref().is_none_or(|b| b.len() == n.weight.len());
+            if fits {
+                Ok(())
+            } else {
+                Err(format!("{name} has length {}, expected one of {lens:?}", n.weight.len()))
+            }
+        };
+        let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        tensor("embedding", &self.embedding, c.vocab, c.width)?;
+        linear("head", &self.head, c.vocab, c.width)?;
+        norm("final norm", &self.final_norm, &[c.width])?;
+        for (i, l) in self.layers.iter().enumerate() {
+            let layer = |error: String| format!("layer {i}: {error}");
+            norm("attention norm", &l.attn_norm, &[c.width]).map_err(layer)?;
+            norm("feed-forward norm", &l.ffn_norm, &[c.width]).map_err(layer)?;
+            linear("q", &l.q, q, c.width).map_err(layer)?;
+            linear("k", &l.k, kv, c.width).map_err(layer)?;
+            linear("v", &l.v, kv, c.width).map_err(layer)?;
+            linear("o", &l.o, c.width, q).map_err(layer)?;
+            linear("up", &l.up, c.hidden, c.width).map_err(layer)?;
+            linear("down", &l.down, c.width, c.hidden).map_err(layer)?;
+            match (&l.gate, c.activation) {
+                (Some(gate), Activation::SwiGlu) => linear("gate", gate, c.hidden, c.width).map_err(layer)?,
+                (None, Activation::SwiGlu) => return Err(layer("SwiGLU needs a gate".into())),
+                (Some(_), _) => return Err(layer("a gate without SwiGLU".into())),
+                (None, _) => {}
+            }
+            for (name, n, all) in [("query norm", &l.q_norm, q), ("key norm", &l.k_norm, kv)] {
+                if let Some(n) = n {
+                    norm(name, n, &[c.head_dim, all]).map_err(layer)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

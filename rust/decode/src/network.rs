@@ -52,7 +52,7 @@ fn norm(config: &Config, norm: &model::Norm) -> Norm {
 impl Network {
     /// Packs a model for float32 or bfloat16 arithmetic.
     pub(crate) fn new(model: Model, bf16: bool, pool: &Pool) -> Result<Network, String> {
-        check(&model)?;
+        model.check()?;
         let Model { config, embedding, layers, final_norm, head, tied, .. } = model;
         let matrix = |tensor: &Tensor| Packed::new(tensor, bf16, pool);
         let linear = |l: &model::Linear| Linear {
@@ -107,83 +107,4 @@ impl Network {
     pub(crate) fn embed(&self, token: u32, out: &mut [f32]) {
         self.embedding.as_ref().unwrap_or(&self.head.weights).row(token as usize, out);
     }
-}
-
-/// Whether every tensor has the shape that the configuration says.
-fn check(model: &Model) -> Result<(), String> {
-    let c = &model.config;
-    let positive = [c.layers, c.width, c.heads, c.kv_heads, c.head_dim, c.hidden, c.vocab, c.max_positions];
-    if positive.contains(&0) || !c.heads.is_multiple_of(c.kv_heads) || model.layers.len() != c.layers {
-        return Err(format!("the configuration is inconsistent: {c:?}"));
-    }
-    if c.rotary_dim > c.head_dim || !c.rotary_dim.is_multiple_of(2) || c.inv_freq.len() != c.rotary_dim / 2 {
-        return Err(format!(
-            "{} rotated of {} coordinates with {} frequencies",
-            c.rotary_dim,
-            c.head_dim,
-            c.inv_freq.len()
-        ));
-    }
-    let tensor = |name: &str, t: &Tensor, rows: usize, cols: usize| {
-        let bytes = t.rows.checked_mul(t.dtype.row_bytes(t.cols));
-        if t.rows < rows || (name != "head" && name != "embedding" && t.rows != rows) || t.cols != cols {
-            return Err(format!("{name} is {} × {}, expected {rows} × {cols}", t.rows, t.cols));
-        }
-        if bytes != Some(t.bytes().len()) {
-            return Err(format!(
-                "{name} has {} bytes, not those of {} × {}",
-                t.bytes().len(),
-                t.rows,
-                t.cols
-            ));
-        }
-        Ok(())
-    };
-    let linear = |name: &str, l: &model::Linear, rows: usize, cols: usize| {
-        tensor(name, &l.weight, rows, cols)?;
-        match &l.bias {
-            Some(bias) if bias.len() != l.weight.rows => {
-                Err(format!("{name} has a bias of {}, expected {rows}", bias.len()))
-            }
-            _ => Ok(()),
-        }
-    };
-    let norm = |name: &str, n: &model::Norm, lens: &[usize]| {
-        let fits =
-            lens.contains(&n.weight.len()) && n.bias.as_ref().is_none_or(|b| b.len() == n.weight.len());
-        if fits {
-            Ok(())
-        } else {
-            Err(format!("{name} has length {}, expected one of {lens:?}", n.weight.len()))
-        }
-    };
-    let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-    tensor("embedding", &model.embedding, c.vocab, c.width)?;
-    linear("head", &model.head, c.vocab, c.width)?;
-    norm("final norm", &model.final_norm, &[c.width])?;
-    for (i, l) in model.layers.iter().enumerate() {
-        let layer = |error: String| format!("layer {i}: {error}");
-        norm("attention norm", &l.attn_norm, &[c.width]).map_err(layer)?;
-        norm("feed-forward norm", &l.ffn_norm, &[c.width]).map_err(layer)?;
-        linear("q", &l.q, q, c.width).map_err(layer)?;
-        linear("k", &l.k, kv, c.width).map_err(layer)?;
-        linear("v", &l.v, kv, c.width).map_err(layer)?;
-        linear("o", &l.o, c.width, q).map_err(layer)?;
-        linear("up", &l.up, c.hidden, c.width).map_err(layer)?;
-        linear("down", &l.down, c.width, c.hidden).map_err(layer)?;
-        match (&l.gate, c.activation) {
-            (Some(gate), model::Activation::SwiGlu) => {
-                linear("gate", gate, c.hidden, c.width).map_err(layer)?
-            }
-            (None, model::Activation::SwiGlu) => return Err(layer("SwiGLU needs a gate".into())),
-            (Some(_), _) => return Err(layer("a gate without SwiGLU".into())),
-            (None, _) => {}
-        }
-        for (name, n, all) in [("query norm", &l.q_norm, q), ("key norm", &l.k_norm, kv)] {
-            if let Some(n) = n {
-                norm(name, n, &[c.head_dim, all]).map_err(layer)?;
-            }
-        }
-    }
-    Ok(())
 }

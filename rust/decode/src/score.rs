@@ -3,8 +3,43 @@
 use crate::aligned::Plain;
 use crate::engine::{Error, Observer, invalid};
 use crate::kernels::simd::Arith;
+use crate::model::Config;
 use crate::prefill::{CHUNK, check_tokens, checked, prefill, prefill_last};
 use crate::step::{Core, Row};
+
+/// The prompts as the model reads them.
+///
+/// # Errors
+/// What is wrong with the prompts or their answers, for a model of this configuration.
+pub fn check_score(
+    config: &Config,
+    prompts: &[Vec<u32>],
+    answers: &[Vec<Vec<u32>>],
+) -> Result<Vec<Vec<u32>>, Error> {
+    if prompts.len() != answers.len() {
+        return invalid(format!("{} prompts but {} lists of answers", prompts.len(), answers.len()));
+    }
+    let mut checked_prompts = Vec::with_capacity(prompts.len());
+    for (i, (prompt, answers)) in prompts.iter().zip(answers).enumerate() {
+        for (j, answer) in answers.iter().enumerate() {
+            check_tokens(config, &format!("answer {j} of prompt {i}"), answer)?;
+        }
+        let longest = answers.iter().map(Vec::len).max().unwrap_or(0);
+        checked_prompts.push(checked(config, &format!("prompt {i}"), prompt, longest)?);
+    }
+    Ok(checked_prompts)
+}
+
+/// Tokens whose logits are wanted, as the model reads them.
+///
+/// # Errors
+/// What is wrong with them, for a model of this configuration.
+pub fn check_logits(config: &Config, tokens: &[u32]) -> Result<Vec<u32>, Error> {
+    if tokens.is_empty() {
+        return invalid("tokens is empty: give at least one");
+    }
+    checked(config, "tokens", tokens, 0)
+}
 
 /// Log-probability of each answer's tokens; a prompt is read once for all its answers.
 pub(crate) fn score<A: Arith>(
@@ -16,18 +51,7 @@ pub(crate) fn score<A: Arith>(
 where
     A::X: Plain,
 {
-    if prompts.len() != answers.len() {
-        return invalid(format!("{} prompts but {} lists of answers", prompts.len(), answers.len()));
-    }
-    let config = &core.network.config;
-    let mut checked_prompts = Vec::with_capacity(prompts.len());
-    for (i, (prompt, answers)) in prompts.iter().zip(answers).enumerate() {
-        for (j, answer) in answers.iter().enumerate() {
-            check_tokens(config, &format!("answer {j} of prompt {i}"), answer)?;
-        }
-        let longest = answers.iter().map(Vec::len).max().unwrap_or(0);
-        checked_prompts.push(checked(config, &format!("prompt {i}"), prompt, longest)?);
-    }
+    let checked_prompts = check_score(&core.network.config, prompts, answers)?;
     checked_prompts
         .iter()
         .zip(answers)
@@ -96,10 +120,7 @@ pub(crate) fn logits<A: Arith>(
 where
     A::X: Plain,
 {
-    if tokens.is_empty() {
-        return invalid("tokens is empty: give at least one");
-    }
-    let tokens = checked(&core.network.config, "tokens", tokens, 0)?;
+    let tokens = check_logits(&core.network.config, tokens)?;
     let mut out = Vec::with_capacity(tokens.len() * core.network.config.vocab);
     prefill(core, &tokens, observer, |core, _, len| {
         let picked: Vec<usize> = (0..len).collect();

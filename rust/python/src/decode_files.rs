@@ -6,6 +6,7 @@ use numpy::{PyArrayDyn, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+use t2fast_decode::tensor::Tensor;
 use t2fast_decode::{dequant, gguf, load};
 
 /// All metadata of a GGUF file: keys to int, float, bool, str or lists of these.
@@ -36,12 +37,21 @@ pub fn dequantize<'py>(
     let weights = py.detach(|| load::weights(&path)).map_err(value_error)?;
     let shape = weights.shape(tensor_name).map_err(value_error)?.to_vec();
     let tensor = weights.tensor(tensor_name).map_err(value_error)?;
+    to_array(py, &tensor, shape)
+}
+
+/// A stored tensor as a float32 array of `shape`.
+pub(crate) fn to_array<'py>(
+    py: Python<'py>,
+    tensor: &Tensor,
+    shape: Vec<usize>,
+) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
     let array = PyArrayDyn::<f32>::zeros(py, shape, false);
     let mut out = array.readwrite();
     let out = out.as_slice_mut()?;
     py.detach(|| {
         for (row, out) in out.chunks_exact_mut(tensor.cols.max(1)).enumerate() {
-            dequant::row_to_f32(&tensor, row, out);
+            dequant::row_to_f32(tensor, row, out);
         }
     });
     Ok(array)
@@ -64,6 +74,6 @@ fn to_python<'py>(py: Python<'py>, value: &gguf::Value) -> PyResult<Bound<'py, P
     })
 }
 
-fn value_error(error: load::LoadError) -> PyErr {
+pub(crate) fn value_error(error: load::LoadError) -> PyErr {
     PyValueError::new_err(error.to_string())
 }

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod cancel;
 mod decode;
 mod decode_files;
+mod decode_model;
 mod fit;
 mod passk;
 mod plan;
@@ -18,6 +19,8 @@ mod _core {
     use super::decode::DecodeEngine;
     #[pymodule_export]
     use super::decode_files::{dequantize, gguf_metadata};
+    #[pymodule_export]
+    use super::decode_model::ModelFile;
     #[pymodule_export]
     use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
     #[pymodule_export]
