@@ -56,9 +56,13 @@ def write(m: Model, folder: Path, positions: int) -> Path:
     """The model in bfloat16 as transformers writes it: SmolLM2's own weights if installed, else random."""
     installed = smollm2() if m.name == "SmolLM2-135M" else None
     if installed is not None:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        loaded = transformers.AutoModelForCausalLM.from_pretrained(
             installed.parent, gguf_file=installed.name, dtype=torch.bfloat16
         )
+        # transformers writes no model that it has read from GGUF, though its numbers are plain by now.
+        loaded.config.__dict__.pop("quantization_config", None)
+        model = type(loaded)(loaded.config).to(torch.bfloat16)
+        model.load_state_dict(loaded.state_dict())
     else:
         config = transformers.LlamaConfig(
             vocab_size=m.vocab,
