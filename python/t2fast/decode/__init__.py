@@ -1,4 +1,4 @@
-"""Draw many samples from one prompt on the CPU, reproducibly.
+"""Draw many samples from one prompt, reproducibly, on the CPU or a GPU.
 
     engine = t2fast.decode.load("SmolLM2-135M.gguf")
     samples = engine.sample(["The capital of France is"], k=64, seed=0)

@@ -19,6 +19,7 @@ _EXAMPLES = """examples:
   t2fast sample ./pythia-70m --prompt "2 + 2 =" -k 256 --max-tokens 4 --json > samples.jsonl
   t2fast sample HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "Name a prime." --temperature 0.7
   t2fast sample model.gguf --prompts-file problems.jsonl -k 16 --json
+  t2fast sample model.gguf --prompt "2 + 2 =" -k 4096 --device cuda
 
 A prompts file has one JSON object a line: {"prompt": ...} with text, a list of tokens or, with --chat, a
 list of messages, and if wanted {"problem": ...}, its id (else its line, from 0). Sample i of a problem
@@ -33,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "sample",
         help="draw k samples from each prompt",
-        description="Draw k samples from each prompt, reproducibly, on the CPU.",
+        description="Draw k samples from each prompt, reproducibly, on the CPU or a GPU.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,9 +60,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--stop", action="append", default=[], metavar="TEXT", help="end a sample here; repeatable"
     )
     parser.add_argument("--chat", action="store_true", help="use the model's chat template")
-    parser.add_argument("--threads", type=int, help="default: the processor's cores")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: the processor's cores)")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto", help="arithmetic")
-    parser.add_argument("--kernel", help="force avx512_bf16, avx512, avx2 or portable")
+    parser.add_argument("--kernel", help="of the CPU: force avx512_bf16, avx512, avx2 or portable")
+    parser.add_argument("--cache", choices=["fp8"], help="on a GPU: keys and values of samples in 8 bits")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json for a model that has none")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object a line, ordered by problem and sample"
@@ -74,7 +77,13 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit status (130 after Ctrl-C)."""
     found = problems({0: args.prompt}) if args.prompts_file is None else _read(args.prompts_file)
     engine = load(
-        args.model, dtype=args.dtype, threads=args.threads, kernel=args.kernel, tokenizer=args.tokenizer
+        args.model,
+        device=args.device,
+        dtype=args.dtype,
+        threads=args.threads,
+        kernel=args.kernel,
+        cache=args.cache,
+        tokenizer=args.tokenizer,
     )
     started, samples, tokens = time.perf_counter(), 0, 0
     status = 0

@@ -1,4 +1,7 @@
-"""The engine as Python sees it: prompts in, tables out. `_core.DecodeEngine`, in Rust, does the work."""
+"""The engine as Python sees it: prompts in, tables out.
+
+`_core.DecodeEngine`, in Rust, or `GpuEngine` does the work.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -21,46 +24,70 @@ from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, proble
 from t2fast.decode.rng import hash64
 from t2fast.decode.samples import Samples
 
+if TYPE_CHECKING:
+    from t2fast.decode.gpu import GpuEngine
+
 Verify = Callable[[Any, str], bool]
 
 
 def load(
     model: str | Path,
     *,
+    device: Literal["cpu", "cuda"] | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     threads: int | None = None,
     kernel: str | None = None,
+    cache: Literal["fp8"] | None = None,
     tokenizer: str | Path | None = None,
 ) -> Engine:
     """Open a model for sampling and scoring.
 
     ``model`` is a Hugging Face folder, a ``.gguf`` file, or a hub id (``org/model`` or
     ``org/model/file.gguf``, with ``@revision`` if wanted), for which the package huggingface_hub must be
-    installed. ``dtype`` is the arithmetic: ``auto`` takes bfloat16 where the processor multiplies it
-    natively; float32 gives the same bits on every processor. ``kernel`` forces one of ``avx512_bf16``,
-    ``avx512``, ``avx2``, ``portable``. ``tokenizer`` is a ``tokenizer.json`` (or a folder with one) for
-    models that come without.
+    installed. ``device`` is ``cpu`` (the default) or ``cuda``: a GPU that torch sees, by CUDA or ROCm; both
+    draw the same samples wherever rounding does not decide. ``dtype`` is the arithmetic: ``auto`` takes
+    bfloat16 where the processor multiplies it natively; float32 gives the same bits on every CPU. ``kernel``
+    forces one of ``avx512_bf16``, ``avx512``, ``avx2``, ``portable``; it and ``threads`` are for the CPU.
+    ``cache="fp8"``, for a GPU, keeps the keys and values of samples (not of prompts) in 8 bits.
+    ``tokenizer`` is a ``tokenizer.json`` (or a folder with one) for models that come without.
     """
-    path = resolve(model)
-    core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel)
+    core: _core.DecodeEngine | GpuEngine
+    if device == "cuda":
+        for name, value in (("threads", threads), ("kernel", kernel)):
+            if value is not None:
+                raise ValueError(f"{name} is for device='cpu': leave it out with device='cuda'")
+        from t2fast.decode import gpu
+
+        found = gpu.device()
+        path = resolve(model)
+        core = gpu.GpuEngine(path, dtype=dtype, cache=cache, device=found)
+    elif device in (None, "cpu"):
+        if cache is not None:
+            raise ValueError("cache is for device='cuda': leave it out with device='cpu'")
+        path = resolve(model)
+        core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel)
+    else:
+        raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
     return Engine(core, name=str(model), path=path, tokenizer_path=Path(tokenizer or path))
 
 
 class Engine:
     """A loaded model. Make one with `load`."""
 
-    def __init__(self, core: _core.DecodeEngine, *, name: str, path: Path, tokenizer_path: Path):
+    def __init__(self, core: _core.DecodeEngine | GpuEngine, *, name: str, path: Path, tokenizer_path: Path):
         self.core = core
-        """The Rust engine, for work on tokens; it also has the model's sizes (``n_params``, ``vocab``, …)."""
+        """The engine for work on tokens, in Rust or on a GPU; it also has the model's sizes (``n_params``,
+        ``vocab``, …)."""
         self.name = name
         self.path = path
         self._tokenizer_path = tokenizer_path
 
     def __repr__(self) -> str:
         core = self.core
+        where = f"{core.threads} threads" if isinstance(core, _core.DecodeEngine) else core.where
         return (
             f"Engine({self.name!r}: {core.architecture}, {core.n_params:,} parameters, {core.dtype}, "
-            f"{core.kernel}, {core.threads} threads)"
+            f"{core.kernel}, {where})"
         )
 
     @cached_property

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-MISSING = [name for name in ("torch", "triton") if find_spec(name) is None]
-if MISSING:
+try:
+    import torch
+    import triton  # noqa: F401 (the kernels' compiler)
+except ImportError as error:
     raise ImportError(
-        f"device='cuda' needs the packages torch and triton, and there is no {' and no '.join(MISSING)}: "
-        "pip install 't2fast[gpu]', or use device='cpu'"
-    )
-
-import torch
+        f"device='cuda' needs the packages torch and triton ({error}): pip install 't2fast[gpu]', "
+        "or use device='cpu'"
+    ) from error
 
 from t2fast import _core
 from t2fast.decode import gpu_weights, prefill
@@ -44,8 +44,8 @@ def device() -> torch.device:
     """The GPU in use, or a ValueError that says why there is none."""
     if torch.version.cuda is None and torch.version.hip is None:
         raise ValueError(
-            f"device='cuda': torch {torch.__version__} is built for the CPU alone: install its build for CUDA "
-            "or ROCm (https://pytorch.org/get-started), or use device='cpu'"
+            f"device='cuda': torch {torch.__version__} is built for the CPU alone: install its build for "
+            "CUDA or ROCm (https://pytorch.org/get-started), or use device='cpu'"
         )
     if not torch.cuda.is_available():
         raise ValueError(
@@ -56,8 +56,8 @@ def device() -> torch.device:
     if torch.version.hip is None and torch.cuda.get_device_capability(found) < (8, 0):
         major, minor = torch.cuda.get_device_capability(found)
         raise ValueError(
-            f"device='cuda' needs compute capability 8.0 (Ampere) or later, and {torch.cuda.get_device_name()} "
-            f"has {major}.{minor}: use device='cpu'"
+            "device='cuda' needs compute capability 8.0 (Ampere) or later, and "
+            f"{torch.cuda.get_device_name(found)} has {major}.{minor}: use device='cpu'"
         )
     return found
 
@@ -93,10 +93,10 @@ class GpuEngine:
                 )
         self._file = _core.ModelFile(path)
         self._device, self._ops, self._poll = device, ops, poll
-        with torch.inference_mode():
+        self._lock = threading.RLock()
+        with self._use():
             self._weights = gpu_weights.load(self._file, types[dtype], device)
         self._tiles = Tiles.of(self._weights.shape)
-        self._lock = threading.RLock()
         config = self._file.config
         self.architecture: str = config["architecture"]
         self.n_params: int = self._file.n_params
@@ -111,13 +111,21 @@ class GpuEngine:
         self.eos: list[int] = config["eos"]
         self.dtype = "float32" if types[dtype] == torch.float32 else "bfloat16"
 
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        """One call at a time, on the engine's own device."""
+        here = torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
+        with self._lock, torch.inference_mode(), here:
+            yield
+
     @property
     def weight_bytes(self) -> int:
         """Bytes of all matrices, a shared one counted once."""
         weights = self._weights
         linears = [weights.head]
         for layer in weights.layers:
-            linears += [l for l in (layer.qkv, layer.o, layer.gate, layer.up, layer.down) if l is not None]
+            linears += [layer.qkv, layer.o, layer.up, layer.down]
+            linears += [layer.gate] if layer.gate is not None else []
         matrices = {m.data_ptr(): m for m in (weights.embedding, *(linear.weight for linear in linears))}
         return sum(m.numel() * m.element_size() for m in matrices.values())
 
@@ -129,18 +137,16 @@ class GpuEngine:
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Logits after every token, (len(tokens), vocab)."""
         tokens = self._file.check_logits(tokens)
-        with self._lock, torch.inference_mode():
-            found: NDArray[np.float32] = prefill.logits(
-                self._weights, tokens, self._tiles, self._ops
-            ).numpy()
+        with self._use():
+            found: NDArray[np.float32] = prefill.logits(self._weights, tokens, self._tiles, self._ops).numpy()
         return found
 
     def score(
         self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[NDArray[np.float32]]]:
-        """Log-probability of each token of each prompt's answers, natural log, under the model's own logits."""
+        """Log-probability of each token of each prompt's answers, natural log, by the model's own logits."""
         checked = self._file.check_score(prompts, answers)
-        with self._lock, torch.inference_mode():
+        with self._use():
             return [
                 [
                     values.numpy()
@@ -186,7 +192,7 @@ class GpuEngine:
             token_bytes=token_bytes,
             max_rows=max_rows,
         )
-        with self._lock, torch.inference_mode():
+        with self._use():
             sizes = Sizes.within(
                 self._budget(),
                 self._weights,

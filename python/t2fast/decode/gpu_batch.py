@@ -65,7 +65,15 @@ class Active:
 
     def take(self, which: NDArray[Any]) -> Active:
         """Some of the rows."""
-        return Active(*(a[which] for a in (self.sample, self.problem, self.slot, self.position, self.seen)))
+        return Active(*(column[which] for column in self.columns()))
+
+    def and_then(self, others: Active) -> Active:
+        """These rows, then the others."""
+        return Active(*map(np.concatenate, zip(self.columns(), others.columns(), strict=True)))
+
+    def columns(self) -> tuple[NDArray[np.int64], ...]:
+        """Every field, in order."""
+        return self.sample, self.problem, self.slot, self.position, self.seen
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -162,7 +170,7 @@ class Batch:
         kept = self.active.take(stays)
         ones, none = np.ones_like(sample), np.zeros_like(sample)
         new = Active(sample, problem_of, slot, ones, none)
-        self.active = Active(*(np.concatenate(pair) for pair in zip(_fields(kept), _fields(new), strict=True)))
+        self.active = kept.and_then(new)
         self.device.place(np.flatnonzero(stays), self._table(new), last)
         if len(self.active):
             self.device.tile(self.active.problem)
@@ -326,7 +334,3 @@ class Batch:
             "stop_index": self.stop_index,
             "interrupted": interrupted,
         }
-
-
-def _fields(rows: Active) -> tuple[NDArray[np.int64], ...]:
-    return rows.sample, rows.problem, rows.slot, rows.position, rows.seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,12 +38,23 @@ def load(file: _core.ModelFile, dtype: torch.dtype, device: torch.device) -> Wei
 def shape(file: _core.ModelFile) -> Shape:
     """The sizes of a model and the choices that its kernels are compiled for."""
     config = file.config
-    same = ("layers", "width", "heads", "kv_heads", "head_dim", "hidden", "vocab", "eps", "layer_norm")
-    head_norm = None
+    same: tuple[str, ...] = (
+        "layers",
+        "width",
+        "heads",
+        "kv_heads",
+        "head_dim",
+        "hidden",
+        "vocab",
+        "eps",
+        "layer_norm",
+    )
+    head_norm: Literal["head", "row"] | None = None
     norm = file.tensor("layers.0.q_norm.weight")
     if norm is not None:
         head_norm = "head" if len(norm) == config["head_dim"] else "row"
-    return Shape(**{name: config[name] for name in (*same, "activation", "parallel", "window")}, head_norm=head_norm)
+    same += ("activation", "parallel", "window")
+    return Shape(**{name: config[name] for name in same}, head_norm=head_norm)
 
 
 def pair_order(config: dict[str, Any]) -> NDArray[np.int64]:

@@ -30,7 +30,7 @@ class Samples:
     dtype: str
     """The arithmetic, ``float32`` or ``bfloat16``."""
     kernel: str
-    """The instructions used; in float32 all give the same bits."""
+    """The instructions used, ``triton`` on a GPU; on a CPU, in float32, all give the same bits."""
     seed: int
     temperature: float
     top_k: int
