@@ -43,8 +43,8 @@ cores.
 With a GPU nothing is timed before the gate has passed on that model: in float32 the kernels draw the same
 tokens as the operations in plain PyTorch and as the CPU engine, from the same seed, with log-probabilities
 within 1e-3; in bfloat16 their log-probabilities are no further from the CPU engine's float32 likelihoods of
-the same tokens than twice those of the plain operations, and samples are the same bits whatever k; peers
-give the prompt our likelihoods. Then every side draws `--new-tokens` tokens for each of k samples at
+the same tokens than four times those of the plain operations, and samples are the same bits whatever k;
+peers give the prompt our likelihoods. Then every side draws `--new-tokens` tokens for each of k samples at
 temperature 1 with no stop token, prompt included in the time; sides take turns, the median of the rounds
 counts. A step's time is what the second half of a run takes, for each of its tokens: t above is three
 quarters of `--new-tokens`. Models have random weights in transformers' own format, SmolLM2 its real ones if
