@@ -25,7 +25,7 @@ A prompts file has one JSON object a line: {"prompt": ...} with text, a list of 
 list of messages, and if wanted {"problem": ...}, its id (else its line, from 0). Sample i of a problem
 depends on the seed, the problem's id and i alone, never on -k, the other problems or --threads.
 """
-_BATCH = 256
+_BATCH = {"cpu": 256, "cuda": 16384}
 """Samples in a batch of problems: enough to fill the engine, few enough that finished ones are soon out."""
 
 
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     )
     started, samples, tokens = time.perf_counter(), 0, 0
     status = 0
-    for batch in _batches(found, args.k):
+    for batch in _batches(found, args.k, _BATCH[args.device]):
         drawn = _sample(engine, batch, args)
         for row in drawn.table.iter_rows(named=True):
             if row["finish_reason"] == "cancelled":
@@ -124,8 +124,8 @@ def _sample(engine: Engine, batch: list[Problem], args: argparse.Namespace) -> S
     )
 
 
-def _batches(found: list[Problem], k: int) -> Iterator[list[Problem]]:
-    size = max(1, _BATCH // max(k, 1))
+def _batches(found: list[Problem], k: int, samples: int) -> Iterator[list[Problem]]:
+    size = max(1, samples // max(k, 1))
     for start in range(0, len(found), size):
         yield found[start : start + size]
 

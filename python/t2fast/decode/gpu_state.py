@@ -20,7 +20,8 @@ from t2fast.kernels.layout import Blocks, Cache, Prompts, Rows, Tiles, Weights
 from t2fast.kernels.step import Filters, Space, State, choose, step
 
 BUCKETS = (16, 64, 256, 1024, 4096)
-"""Numbers of rows that steps are captured for; a batch takes the smallest that holds it."""
+"""Numbers of rows that steps are captured for, besides the number of slots; a batch takes the smallest that
+holds it."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class DeviceState:
             state = replace(self.state, rows=started)
             choose(self.weights, state, space, self.tiles, self.filters, self.ops)
         present, count = len(self.state.rows), len(kept) + len(started)
-        size = min((b for b in BUCKETS if b >= count), default=count)
+        size = next((b for b in BUCKETS if count <= b < self.sizes.slots), self.sizes.slots)
         source = np.full(size, -1, np.int32)
         source[: len(kept)] = kept
         source[len(kept) : count] = present + np.arange(len(started))

@@ -131,9 +131,9 @@ def _attention(weights: Weights, layer: Layer, x: torch.Tensor, cache: Cache, fi
     q = _rotated(q, cos, sin).transpose(0, 1).to(cache.k.dtype)
     age = torch.arange(first, end, device=x.device)[:, None] - torch.arange(end, device=x.device)
     visible = (age >= 0) & (age < (shape.window or end))
-    out = F.scaled_dot_product_attention(
-        q[None], cache.k[None, :, :end], cache.v[None, :, :end], attn_mask=visible, enable_gqa=True
-    )
+    # Torch's fast attention with a mask knows no groups of heads.
+    k, v = (stored[:, :end].repeat_interleave(shape.group, 0) for stored in (cache.k, cache.v))
+    out = F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=visible)
     return _linear(out[0].transpose(0, 1).flatten(1), layer.o)
 
 

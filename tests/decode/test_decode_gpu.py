@@ -1,0 +1,393 @@
+"""The GPU engine on CPU tensors: by plain PyTorch, and by the kernels themselves in Triton's interpreter."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import decode_models
+import numpy as np
+import pytest
+import t2fast.decode
+from hypothesis import given
+from hypothesis import strategies as st
+from t2fast._core import DecodeEngine
+from t2fast.decode import reference_files
+from t2fast.decode.rng import hash64
+
+torch = pytest.importorskip("torch", reason="needs torch")
+pytest.importorskip("triton", reason="needs triton, which comes with torch's builds for GPUs")
+
+from t2fast.decode import gpu_state, prefill  # noqa: E402
+from t2fast.decode.gpu import GpuEngine  # noqa: E402
+from t2fast.decode.gpu_batch import Pool  # noqa: E402
+from t2fast.kernels.step import KERNELS, NAIVE  # noqa: E402
+
+PROMPT = np.random.default_rng(0).integers(4, 130, 17).tolist()
+OTHERS = [np.random.default_rng(i).integers(4, 130, 3 + 5 * i).tolist() for i in range(1, 4)]
+FILTERED = {"temperature": 1.7, "top_k": 50, "top_p": 0.9, "min_p": 0.02}
+FAMILIES = [*decode_models.FOLDERS, "open-lm", "llama-q4_0", "qwen2-q8_0", "gptneox-parallel-q8_0"]
+
+
+def core(path, **options) -> GpuEngine:
+    return GpuEngine(path, **{"dtype": "float32", "device": torch.device("cpu"), "ops": NAIVE} | options)
+
+
+def engine(path, **options) -> t2fast.decode.Engine:
+    return t2fast.decode.Engine(core(path, **options), name="gpu", path=path, tokenizer_path=path)
+
+
+def check_against_reference(path, table, prompts, seed, **settings) -> None:
+    reference = reference_files.load(path)
+    for row in table.iter_rows(named=True):
+        key = hash64(seed, row["problem"])
+        expected = reference.sample(prompts[row["problem"]], key, row["sample"], **settings)
+        assert row["tokens"] == [token.id for token in expected]
+        assert row["logprob"] == pytest.approx(sum(t.logprob for t in expected), abs=1e-3)
+        assert row["processed_logprob"] == pytest.approx(sum(t.processed for t in expected), abs=1e-3)
+        stopped = row["tokens"][-1] in settings["stop_tokens"]
+        assert row["finish_reason"] == ("stop_token" if stopped else "length")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_tokens_are_those_of_the_reference(model, name):
+    path, _ = model(name)
+    ours, prompts = engine(path), {"a": PROMPT, "b": OTHERS[0]}
+    for settings in ({}, FILTERED):
+        options = {"max_tokens": 8, "stop_tokens": [2, 3], **settings}
+        table = ours.sample(prompts, k=[1, 2], seed=11, **options).table
+        check_against_reference(path, table, prompts, 11, **options)
+
+
+@pytest.mark.parametrize("name", ["llama-gqa-tied", "mistral-window", "qwen3", "neox-parallel", "open-lm"])
+def test_the_kernels_draw_the_tokens_of_the_reference(model, name, monkeypatch):
+    monkeypatch.setattr(gpu_state, "BUCKETS", (2, 4))
+    path, _ = model(name)
+    prompts, options = {"a": OTHERS[0], "b": PROMPT[:3]}, {"max_tokens": 3, "stop_tokens": [2, 3]}
+    table = engine(path, ops=KERNELS).sample(prompts, k=[1, 2], seed=5, **options).table
+    check_against_reference(path, table, prompts, 5, **options)
+
+
+def test_with_the_kernels_a_sample_does_not_depend_on_its_company(model, monkeypatch):
+    """To the bit, where the interpreter lets it: its products, numpy's, depend on a row's place in a tile."""
+    monkeypatch.setattr(gpu_state, "BUCKETS", (1, 2, 4, 8))
+    path, _ = model("llama-gqa-tied")
+    options = {"max_tokens": 3, "stop_tokens": []}
+    whole = core(path, ops=KERNELS).sample([PROMPT, OTHERS[0]], [9, 7], [3, 1], **options)
+    alone = core(path, ops=KERNELS, poll=1).sample([PROMPT], [9], [2], max_rows=1, **options)
+    np.testing.assert_array_equal(whole["tokens"][:6], alone["tokens"])
+    for key in ("logprobs", "processed_logprobs"):
+        np.testing.assert_array_equal(whole[key][:3].view(np.uint32), alone[key][:3].view(np.uint32))
+        assert whole[key][:6] == pytest.approx(alone[key], rel=1e-5)
+
+
+def same(found, expected) -> None:
+    """Two results of `sample`, equal but for the last bits of log-probabilities."""
+    assert list(found) == list(expected)
+    for key, values in expected.items():
+        assert type(found[key]) is type(values)
+        if isinstance(values, np.ndarray):
+            assert found[key].dtype == values.dtype
+        if key.endswith("logprobs"):
+            assert found[key] == pytest.approx(values, abs=1e-3)
+        else:
+            assert np.array_equal(found[key], values), key
+
+
+@pytest.mark.parametrize("name", ["llama-gqa-tied", "neox-sequential"])
+def test_samples_do_not_depend_on_batch_order_or_polling(model, name):
+    path, _ = model(name)
+    prompts, keys, k = [PROMPT, *OTHERS], [5, 2**64 - 1, 6, 1], [18, 4, 1, 7]
+    options = {"max_tokens": 11, "stop_tokens": list(range(0, 130, 12)), "temperature": 1.2}
+    expected = DecodeEngine(path, dtype="float32").sample(prompts, keys, k, **options)
+    assert len({*expected["finish_reason"]}) == 2
+    for rows, poll in ((None, 8), (1, 3), (2, 1), (5, 2), (16, 5), (7, 100)):
+        same(core(path, poll=poll).sample(prompts, keys, k, max_rows=rows, **options), expected)
+    first = DecodeEngine(path, dtype="float32").sample([PROMPT], [5], 3, first_sample=9, **options)
+    same(core(path).sample([PROMPT], [5], 3, first_sample=9, **options), first)
+    ours = core(path)
+    backwards = ours.sample(prompts[::-1], keys[::-1], k[::-1], max_rows=6, **options)
+    assert backwards["tokens"][-len(expected["tokens"][: expected["offsets"][18]]) :].tolist() == (
+        expected["tokens"][: expected["offsets"][18]].tolist()
+    )
+
+
+def test_stop_strings_end_samples_where_the_cpu_engine_ends_them(model):
+    path, _ = model("llama-mha-untied-biases")
+    table = [bytes([97 + t % 4]) * (t % 3) + b"-" * (t % 7 == 0) for t in range(131)]
+    reasons = set()
+    for stop, stop_tokens, rows in (
+        ([b"ab", b"bb-"], [3, 40], 5),
+        ([b"dca", b"a"], [], None),
+        ([b"bcd", b"cd", b"d-"], list(range(0, 130, 9)), 3),
+        ([b"b-ca" * 3], [7], 4),
+    ):
+        options = {"max_tokens": 13, "stop": stop, "stop_tokens": stop_tokens, "token_bytes": table}
+        options |= {"temperature": 1.5, "max_rows": rows}
+        arguments = [PROMPT, OTHERS[1]], [1, 2], [9, 6]
+        expected = DecodeEngine(path, dtype="float32").sample(*arguments, **options)
+        reasons |= {*expected["finish_reason"]}
+        for poll in (1, 4, 8):
+            same(core(path, poll=poll).sample(*arguments, **options), expected)
+    assert reasons == {"stop_string", "stop_token", "length"}
+
+
+@pytest.mark.parametrize("rows", [1, 4, None])
+def test_a_stopped_problem_is_cancelled_and_others_go_on(model, rows):
+    path, _ = model("qwen2")
+    arguments = [PROMPT, OTHERS[0], OTHERS[1]], [1, 2, 3], [30, 6, 5]
+    options = {"max_tokens": 9, "stop_tokens": list(range(0, 130, 5)), "max_rows": rows}
+    plain = core(path).sample(*arguments, **options)
+    heard = []
+
+    def on_finish(problem, sample, tokens, reason):
+        heard.append((problem, sample, tokens, reason))
+        return problem == 0 and len(heard) >= 3
+
+    found = core(path, poll=2).sample(*arguments, on_finish=on_finish, **options)
+    assert not found["interrupted"]
+    np.testing.assert_array_equal(found["sample"], plain["sample"])
+    parts = np.split(found["tokens"], found["offsets"][1:-1])
+    whole = np.split(plain["tokens"], plain["offsets"][1:-1])
+    told = {(problem, sample): (tokens, reason) for problem, sample, tokens, reason in heard}
+    assert len(told) == len(heard)
+    for row, (problem, sample) in enumerate(zip(found["problem"], found["sample"], strict=True)):
+        reason = found["finish_reason"][row]
+        if reason == "cancelled":
+            assert problem == 0
+            assert (problem, sample) not in told
+            assert parts[row].tolist() == whole[row][: len(parts[row])].tolist()
+        else:
+            assert reason == plain["finish_reason"][row]
+            assert (parts[row].tolist(), reason) == told[problem, sample]
+            assert parts[row].tolist() == whole[row].tolist()
+    assert "cancelled" in found["finish_reason"][:30]
+    assert "cancelled" not in found["finish_reason"][30:]
+
+
+def test_an_error_in_a_callback_reaches_the_caller(model):
+    ours = core(model("qwen2")[0])
+
+    def on_finish(*_):
+        raise KeyError("from the caller")
+
+    with pytest.raises(KeyError, match="from the caller"):
+        ours.sample([PROMPT], [1], 3, max_tokens=2, on_finish=on_finish)
+    assert ours.sample([PROMPT], [1], 3, max_tokens=2)["finish_reason"] == ["length"] * 3
+
+
+def test_interrupt_returns_what_is_finished(model):
+    path, _ = model("llama3-rope")
+    at = []
+
+    def progress(tokens):
+        if tokens >= 60:
+            at.append(tokens)
+            signal.raise_signal(signal.SIGINT)
+
+    arguments = [PROMPT, OTHERS[0]], [1, 2], [40, 100]
+    options = {"max_tokens": 12, "max_rows": 8, "stop_tokens": list(range(0, 130, 9))}
+    found = core(path).sample(*arguments, progress=progress, **options)
+    assert len(at) == 1  # nothing was drawn after it
+    assert found["interrupted"]
+    plain = core(path).sample(*arguments, **options)
+    reasons = np.array(found["finish_reason"])
+    assert 0 < (reasons != "cancelled").sum() < 40
+    assert (found["finish_reason"][40:]) == ["cancelled"] * 100
+    parts = np.split(found["tokens"], found["offsets"][1:-1])
+    whole = np.split(plain["tokens"], plain["offsets"][1:-1])
+    for reason, part, expected in zip(reasons, parts, whole, strict=True):
+        assert part.tolist() == expected[: len(part)].tolist()
+        assert reason == "cancelled" or len(part) == len(expected)
+
+
+def test_progress_counts_tokens(model):
+    counted = []
+    core(model("qwen2")[0], poll=1).sample(
+        [PROMPT], [1], 8, max_tokens=5, stop_tokens=[], progress=counted.append
+    )
+    assert counted == sorted(counted)
+    assert 0 < counted[0] <= counted[-1] <= 40
+
+
+def test_prompts_wait_for_room_and_too_long_ones_are_refused(model, monkeypatch):
+    path, _ = model("llama-gqa-tied")
+    prompts, keys = [OTHERS[i % 3][i:] + PROMPT for i in range(5)] * 3, list(range(15))
+    options = {"max_tokens": 6, "stop_tokens": [2]}
+    expected = core(path).sample(prompts, keys, 3, **options)
+    need = 3 * 2 * 2 * 10 * 4  # layers, keys and values, key heads, coordinates, bytes
+    for budget in (200_000, 60_000, 35_000):
+        monkeypatch.setattr(GpuEngine, "_budget", lambda _, budget=budget: budget)
+        sizes = gpu_state.Sizes.within(
+            budget, core(path)._weights, core(path)._tiles, prompts=[40], rows=45, max_tokens=6, fp8=False
+        )
+        assert sizes.pool * need + sizes.slots * 6 * need < budget
+        same(core(path).sample(prompts, keys, 3, **options), expected)
+    with pytest.raises(ValueError, match=r"a prompt of 33 tokens and a sample of 200 need [\d,]+ bytes"):
+        core(path).sample([PROMPT + OTHERS[2][:16]], [1], 1, max_tokens=200)
+
+
+@given(st.lists(st.integers(1, 40), max_size=60), st.integers(40, 120), st.randoms(use_true_random=False))
+def test_the_pool_gives_each_stretch_once(lengths, size, random):
+    pool, held = Pool(size), []
+    for length in lengths:
+        start = pool.take(length)
+        if start is not None:
+            assert 0 <= start <= size - length
+            assert all(start + length <= at or at + room <= start for at, room in held)
+            held.append((start, length))
+        while held and (start is None or random.random() < 0.4):
+            pool.give(*held.pop(random.randrange(len(held))))
+            start = 0
+    for stretch in held:
+        pool.give(*stretch)
+    assert pool.take(size) == 0
+
+
+def test_likelihoods_and_logits_are_those_of_the_cpu_engine(model, monkeypatch):
+    monkeypatch.setattr(prefill, "CHUNK", 7)  # prompts and answers in several pieces
+    for name in ("mistral-window", "open-lm", "gptneox-sequential-f32"):
+        path, _ = model(name)
+        cpu, ours = DecodeEngine(path, dtype="float32"), core(path)
+        assert ours.logits(PROMPT) == pytest.approx(cpu.logits(PROMPT), abs=1e-3)
+        prompts = [PROMPT, OTHERS[0], [9]]
+        answers = [[PROMPT[:9], [4], OTHERS[0]], [[], [5, 6]], [[]]]
+        found, expected = ours.score(prompts, answers), cpu.score(prompts, answers)
+        for own, theirs in zip(found, expected, strict=True):
+            for a, b in zip(own, theirs, strict=True):
+                assert (a.dtype, a.shape) == (b.dtype, b.shape)
+                assert a == pytest.approx(b, abs=1e-3)
+        assert np.array_equal(ours.score([PROMPT], [[OTHERS[0]]])[0][0], found[0][2])
+    table = engine(path).score(prompts[:2], [answers[0], [[5, 6]]])
+    assert table["n_tokens"].to_list() == [9, 1, 8, 2]
+
+
+@pytest.mark.parametrize("name", ["qwen3", "neox-parallel", "llama-mha-untied-biases"])
+def test_bfloat16_is_no_further_from_float32_than_transformers(model, name):
+    """Log-probabilities of sampled tokens; at most twice as far with an fp8 cache, which it does not have."""
+    path, peer = model(name)
+    theirs = copy.deepcopy(peer).to(torch.bfloat16)
+    for cache, allowed in ((None, 1), ("fp8", 2)):
+        ours = core(path, dtype="bfloat16", cache=cache)
+        assert (ours.dtype, ours.kernel) == ("bfloat16", "triton")
+        found = ours.sample([PROMPT], [3], 12, max_tokens=8, stop_tokens=[])
+        tokens = torch.from_numpy(found["tokens"].reshape(12, 8).astype(np.int64))
+        whole = torch.cat([torch.tensor(PROMPT).expand(12, -1), tokens], 1)
+
+        def logprobs(of, whole=whole, tokens=tokens):
+            with torch.no_grad():
+                logp = of(whole).logits[:, len(PROMPT) - 1 : -1].double().log_softmax(-1)
+            return logp.gather(2, tokens[..., None])[..., 0].numpy()
+
+        exact = logprobs(peer)
+        error = np.abs(found["logprobs"].reshape(12, 8) - exact).mean()
+        assert 0 < error <= allowed * np.abs(logprobs(theirs) - exact).mean()
+
+
+def test_attributes_are_those_of_the_cpu_engine(model):
+    for name in ("llama-gqa-tied", "open-lm", "qwen2-q8_0"):
+        path, _ = model(name)
+        cpu, ours = DecodeEngine(path, dtype="float32"), core(path)
+        names = [name for name in dir(cpu) if not name.startswith("_")]
+        assert {*names} <= {*dir(ours)}
+        for attribute in {*names} - {"kernel", "threads", "weight_bytes", "sample", "score", "logits"}:
+            assert getattr(ours, attribute) == getattr(cpu, attribute), attribute
+        assert ours.weight_bytes >= 4 * 0.9 * (ours.n_params - ours.width * 20)
+        assert "triton, cpu" in repr(engine(path))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "options"),
+    [
+        ([PROMPT], {"temperature": -1.0}),
+        ([PROMPT], {"max_tokens": 100_000}),
+        ([PROMPT], {"stop_tokens": [999]}),
+        ([PROMPT], {"max_rows": 0}),
+        ([[]], {}),
+    ],
+)
+def test_bad_input_is_refused_in_the_words_of_the_cpu_engine(model, tmp_path, prompts, options):
+    path, _ = model("llama-gqa-tied")
+    shutil.copytree(path, tmp_path / "model")
+    for file in ("config.json", "generation_config.json"):
+        written = tmp_path / "model" / file
+        written.write_text(written.read_text().replace('"bos_token_id": 1', '"bos_token_id": null'))
+    with pytest.raises(ValueError, match=r"\w") as expected:
+        t2fast.decode.load(tmp_path / "model").sample(prompts, **options)
+    with pytest.raises(ValueError, match=r"\w") as found:
+        engine(tmp_path / "model").sample(prompts, **options)
+    assert str(found.value) == str(expected.value)
+
+
+def test_text_is_that_of_the_cpu_engine(smollm2):
+    options = {"k": 3, "max_tokens": 5, "seed": 1, "temperature": 0.8, "stop": [" the", "."]}
+    prompts = ["The capital of France is", "Water boils at"]
+    theirs = t2fast.decode.load(smollm2, dtype="float32")
+    expected = theirs.sample(prompts, verify=lambda *_: False, **options)
+    found = engine(smollm2).sample(prompts, verify=lambda *_: False, **options)
+    assert found.table.drop("logprob", "processed_logprob").equals(
+        expected.table.drop("logprob", "processed_logprob")
+    )
+    assert found.table["logprob"].to_list() == pytest.approx(expected.table["logprob"].to_list(), abs=1e-2)
+    assert "stop_string" in found.table["finish_reason"].to_list()
+
+
+def test_options_that_do_not_go_together_are_named(model):
+    path, _ = model("llama-gqa-tied")
+    for options, message in (
+        ({"device": "cuda", "threads": 2}, "threads is for device='cpu'"),
+        ({"device": "cuda", "kernel": "avx2"}, "kernel is for device='cpu'"),
+        ({"cache": "fp8"}, "cache is for device='cuda'"),
+        ({"device": "gpu"}, "device must be 'cpu' or 'cuda', not 'gpu'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            t2fast.decode.load(path, **options)
+    with pytest.raises(ValueError, match="dtype must be"):
+        core(path, dtype="float16")
+    with pytest.raises(ValueError, match="cache must be"):
+        core(path, cache="int4")
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""},
+    )
+    return done.stdout + done.stderr
+
+
+def test_without_a_gpu_the_error_says_so_before_a_model_is_read():
+    out = run("import t2fast.decode; t2fast.decode.load('no-such-model', device='cuda')")
+    assert "ValueError: device='cuda': torch" in out
+    assert "or use device='cpu'" in out
+    assert "no-such-model" not in out.splitlines()[-1]
+
+
+def test_without_torch_the_package_imports_and_the_error_says_what_to_install(model):
+    path, _ = model("llama-gqa-tied")
+    out = run(
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['triton'] = None\n"
+        "import t2fast, t2fast.decode, t2fast.kernels, t2fast.cli\n"
+        f"print(t2fast.decode.load({str(path)!r}).sample([5, 6], k=1, max_tokens=2).table.height)\n"
+        f"t2fast.decode.load({str(path)!r}, device='cuda')"
+    )
+    assert out.startswith("1\n")
+    assert out.splitlines()[-1].startswith("ImportError: device='cuda' needs the packages torch and triton")
+    assert "pip install 't2fast[gpu]'" in out
+    failed = run(
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "from t2fast.cli import main\n"
+        f"print(main(['sample', {str(path)!r}, '--prompt', 'x', '--device', 'cuda']))"
+    )
+    assert failed.startswith("1\n")
+    assert "t2fast[gpu]" in failed
+    assert "Traceback" not in failed
