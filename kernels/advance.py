@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-
 from t2fast.kernels.layout import Draw, Rows
 from t2fast.kernels.primitives import FUSION
 

@@ -1,53 +1,46 @@
-"""Rows that have ended leave; the others close up. Caches stay where they are, since a row names its slot."""
+"""The rows of the next steps: rows that have ended leave, the others close up, new ones follow.
+
+Keys and values stay where they are, since a row names its slot: only eight integers a row move.
+"""
 
 from __future__ import annotations
 
 import torch
 import triton
 import triton.language as tl
-
 from t2fast.kernels.layout import Rows
 from t2fast.kernels.primitives import FUSION
 
 
 @triton.jit
-def _compact(table, to, n_rows, n_out, FIELDS: tl.constexpr, SLOT: tl.constexpr, DONE: tl.constexpr, TILE: tl.constexpr):
-    lane = tl.arange(0, TILE)
-    count = 0
-    for start in range(0, n_rows, TILE):
-        row = start + lane
-        here = row < n_rows
-        own = tl.load(table + SLOT * n_rows + row, here, -1)
-        stays = (own >= 0) & (tl.load(table + DONE * n_rows + row, here, 1) == 0)
-        place = count + tl.cumsum(stays.to(tl.int32), 0) - 1
-        for field in tl.static_range(FIELDS):
-            tl.store(to + field * n_out + place, tl.load(table + field * n_rows + row, here, 0), stays)
-        count += tl.sum(stays.to(tl.int32), 0)
-    for start in range(0, n_out, TILE):
-        row = start + lane
-        beyond = (row >= count) & (row < n_out)
-        for field in tl.static_range(FIELDS):
-            tl.store(to + field * n_out + row, tl.where(row >= 0, -1 if field == SLOT else 0, 0), beyond)
+def _compact(
+    table, new, source, to, n_rows, n_new, n_out, FIELDS: tl.constexpr, SLOT: tl.constexpr, TILE: tl.constexpr
+):
+    row = tl.program_id(0) * TILE + tl.arange(0, TILE)
+    here = row < n_out
+    at = tl.load(source + row, here, -1)
+    stays = (at >= 0) & (at < n_rows)
+    comes = at >= n_rows
+    for field in tl.static_range(FIELDS):
+        nothing = tl.zeros((TILE,), tl.int32) - (1 if field == SLOT else 0)
+        old = tl.load(table + field * n_rows + at, stays, 0)
+        fresh = tl.load(new + field * n_new + at - n_rows, comes, 0)
+        value = tl.where(stays, old, tl.where(comes, fresh, nothing))
+        tl.store(to + field * n_out + row, value, here)
 
 
-def compact(rows: Rows, out: Rows) -> None:
-    """`out` gets the rows of `rows` that have a slot and are not done, in their order; the rest of it is empty.
+def compact(rows: Rows, new: Rows, source: torch.Tensor, out: Rows) -> None:
+    """Row i of `out` is row ``source[i]`` of `rows` followed by `new`, and empty where ``source[i]`` is −1.
 
-    `out` may be shorter or longer than `rows`, and must hold those that stay.
+    source: int32 (len(out),). `out` is neither of the others.
     """
-    fields = Rows.FIELDS
-    _compact[(1,)](
-        rows.table, out.table, len(rows), len(out),
-        FIELDS=len(fields), SLOT=fields.index("slot"), DONE=fields.index("done"), TILE=1024,
-        enable_fp_fusion=FUSION,
+    _compact[(triton.cdiv(len(out), 128),)](
+        rows.table, new.table, source, out.table, len(rows), len(new), len(out),
+        FIELDS=len(Rows.FIELDS), SLOT=Rows.FIELDS.index("slot"), TILE=128, enable_fp_fusion=FUSION,
     )  # fmt: skip
 
 
-def naive(rows: Rows, out: Rows) -> None:
+def naive(rows: Rows, new: Rows, source: torch.Tensor, out: Rows) -> None:
     """As `compact`."""
-    stays = (rows.slot >= 0) & (rows.done == 0)
-    count = int(stays.sum())
-    out.table.copy_(Rows.empty(len(out), out.table.device).table)
-    out.table[:, :count] = rows.table[:, stays]
-
-
+    nothing = Rows.empty(1, out.table.device).table
+    out.table.copy_(torch.cat([rows.table, new.table, nothing], 1)[:, source.long()])

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 import triton
 import triton.language as tl
-
 from t2fast.decode import reference
 from t2fast.kernels.layout import Draw, Rows
 from t2fast.kernels.philox import gumbel
@@ -14,11 +13,11 @@ from t2fast.kernels.primitives import FUSION
 
 
 @triton.jit
-def _scaled(logits, token, temperature, VOCAB: tl.constexpr):
+def _scaled(logits, token, coldness, VOCAB: tl.constexpr):
     """logit / T, −∞ beyond the vocabulary, and an unsigned integer in the same order."""
     logit = tl.load(logits + token, token < VOCAB, float("-inf"))
     # + 0 turns −0 into +0: they are equal, and so must their integers be.
-    value = tl.div_rn(logit, tl.zeros(token.shape, tl.float32) + temperature) + 0.0
+    value = logit * coldness + 0.0
     bits = value.to(tl.uint32, bitcast=True)
     return value, tl.where(bits >= 0x80000000, ~bits, bits | 0x80000000)
 
@@ -30,36 +29,38 @@ def _choose(
 ):  # fmt: skip
     row = tl.program_id(0)
     logits += row.to(tl.int64) * VOCAB
-    t = tl.load(temperature)
+    coldness = 1.0 / tl.load(temperature)
     lane = tl.arange(0, TILE)
     top = float("-inf")
     high = float("-inf")
     for start in range(0, VOCAB, TILE):
-        value, _ = _scaled(logits, start + lane, t, VOCAB)
+        value, _order = _scaled(logits, start + lane, coldness, VOCAB)
         top = tl.maximum(top, tl.max(value, 0))
-        high = tl.maximum(high, tl.max(tl.load(logits + start + lane, start + lane < VOCAB, float("-inf")), 0))
+        high = tl.maximum(
+            high, tl.max(tl.load(logits + start + lane, start + lane < VOCAB, float("-inf")), 0)
+        )
     # Kept so far: integers above `least`, and at `least` the ids up to `last`.
     least = tl.zeros((1,), tl.uint32)
     last = tl.full((1,), VOCAB, tl.int32)
     if TOP_K:
         # The largest integer that at least top_k tokens reach, bit by bit from the highest.
         bit = tl.full((1,), 0x80000000, tl.uint32)
-        for _ in range(0, 32):
+        for _step in range(0, 32):
             candidate = least | bit
             count = 0
             for start in range(0, VOCAB, TILE):
-                _, order = _scaled(logits, start + lane, t, VOCAB)
+                _value, order = _scaled(logits, start + lane, coldness, VOCAB)
                 count += tl.sum(((order >= candidate) & (start + lane < VOCAB)).to(tl.int32), 0)
             least = tl.where(count >= top_k, candidate, least)
             bit = bit >> 1
         above = 0
         for start in range(0, VOCAB, TILE):
-            _, order = _scaled(logits, start + lane, t, VOCAB)
+            _value, order = _scaled(logits, start + lane, coldness, VOCAB)
             above += tl.sum((order > least).to(tl.int32), 0)
         # Ties rank by id: as many as there is room for stay.
         seen = 0
         for start in range(0, VOCAB, TILE):
-            _, order = _scaled(logits, start + lane, t, VOCAB)
+            _value, order = _scaled(logits, start + lane, coldness, VOCAB)
             tie = ((order == least) & (start + lane < VOCAB)).to(tl.int32)
             rank = seen + tl.cumsum(tie, 0)
             final = tl.max(tl.where((tie > 0) & (rank == top_k - above), start + lane, -1), 0)
@@ -67,20 +68,20 @@ def _choose(
             seen += tl.sum(tie, 0)
     mass = 0.0
     for start in range(0, VOCAB, TILE):
-        value, order = _scaled(logits, start + lane, t, VOCAB)
+        value, order = _scaled(logits, start + lane, coldness, VOCAB)
         kept = (order > least) | ((order == least) & (start + lane <= last))
         mass += tl.sum(tl.where(kept, tl.exp(value - top), 0.0), 0)
     if TOP_P:
-        # The smallest integer with less than top_p of the mass above it: build the largest one that has at least
-        # top_p above it; the next is the answer. None has where top_p of the mass is not above even zero.
+        # Wanted is the smallest integer with less than top_p of the mass above it: the one after the largest
+        # that has at least top_p above it.
         wanted = top_p * mass
         low = tl.zeros((1,), tl.uint32)
         bit = tl.full((1,), 0x80000000, tl.uint32)
-        for _ in range(0, 32):
+        for _step in range(0, 32):
             candidate = low | bit
             over = 0.0
             for start in range(0, VOCAB, TILE):
-                value, order = _scaled(logits, start + lane, t, VOCAB)
+                value, order = _scaled(logits, start + lane, coldness, VOCAB)
                 kept = (order > least) | ((order == least) & (start + lane <= last))
                 over += tl.sum(tl.where(kept & (order > candidate), tl.exp(value - top), 0.0), 0)
             low = tl.where(over >= wanted, candidate, low)
@@ -88,14 +89,14 @@ def _choose(
         border = low + 1
         over = 0.0
         for start in range(0, VOCAB, TILE):
-            value, order = _scaled(logits, start + lane, t, VOCAB)
+            value, order = _scaled(logits, start + lane, coldness, VOCAB)
             kept = (order > least) | ((order == least) & (start + lane <= last))
             over += tl.sum(tl.where(kept & (order > border), tl.exp(value - top), 0.0), 0)
         # Of equal tokens on the border, those before which less than top_p was reached.
         seen = 0
         cut = tl.full((1,), -1, tl.int32)
         for start in range(0, VOCAB, TILE):
-            value, order = _scaled(logits, start + lane, t, VOCAB)
+            value, order = _scaled(logits, start + lane, coldness, VOCAB)
             tie = (order == border) & ((border > least) | (start + lane <= last)) & (start + lane < VOCAB)
             before = seen + tl.cumsum(tie.to(tl.int32), 0) - 1
             fits = tie & (over + before.to(tl.float32) * tl.exp(value - top) < wanted)
@@ -108,7 +109,7 @@ def _choose(
     all_mass = 0.0
     mass = 0.0
     for start in range(0, VOCAB, TILE):
-        value, order = _scaled(logits, start + lane, t, VOCAB)
+        value, order = _scaled(logits, start + lane, coldness, VOCAB)
         logit = tl.load(logits + start + lane, start + lane < VOCAB, float("-inf"))
         weight = tl.exp(value - top)
         kept = (order > least) | ((order == least) & (start + lane <= last))
@@ -132,7 +133,7 @@ def _choose(
     logit = tl.load(logits + chosen)
     tl.store(token + row, chosen)
     tl.store(raw + row, logit - high - tl.log(all_mass))
-    tl.store(processed + row, tl.div_rn(logit, t) - top - tl.log(mass))
+    tl.store(processed + row, logit * coldness - top - tl.log(mass))
 
 
 def choose(
@@ -155,7 +156,7 @@ def choose(
     _choose[(len(rows),)](
         logits, rows.key_low, rows.key_high, rows.sample, rows.position, temperature,
         out.token, out.raw, out.processed, top_k, top_p, min_p,
-        VOCAB=vocab, TILE=min(triton.next_power_of_2(vocab), 4096), TOP_K=0 < top_k < vocab, TOP_P=top_p < 1,
+        VOCAB=vocab, TILE=min(triton.next_power_of_2(vocab), 2048), TOP_K=0 < top_k < vocab, TOP_P=top_p < 1,
         num_warps=8, enable_fp_fusion=FUSION,
     )  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-
 from t2fast.kernels import philox
 from t2fast.kernels.layout import Draw, Linear, Norm, Rows, Shape, Tiles
 from t2fast.kernels.philox import gumbel
@@ -35,7 +34,9 @@ def _tile_of_logits(
     mean, scale = row_statistics(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
     logit = tl.zeros((ROWS, TILE), tl.float32)
     for start in range(0, WIDTH, INPUTS):
-        inputs = normalised(x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS)
+        inputs = normalised(
+            x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS
+        )
         inputs = inputs.to(weight.dtype.element_ty)
         logit = dot(inputs, weight_tile(weight, token, inside, start, WIDTH, INPUTS), logit)
     if BIAS:
@@ -70,7 +71,7 @@ def _draw_tile(
     tl.store(parts + 2 * part + to, log_sum_exp(logit, 1), here)
     score = logit
     if not GREEDY:
-        score = tl.div_rn(logit, tl.zeros((ROWS, TILE), tl.float32) + tl.load(temperature))
+        score = logit * (1.0 / tl.load(temperature))
         tl.store(parts + 3 * part + to, log_sum_exp(score, 1), here)
         score += gumbel(
             tl.load(key_low + row, here, 0),
@@ -105,7 +106,7 @@ def _draw_row(
     if GREEDY:
         tl.store(processed + row, 0.0)
     else:
-        scaled = tl.div_rn(logit, tl.load(temperature))
+        scaled = logit * (1.0 / tl.load(temperature))
         tl.store(processed + row, scaled - _joined(tl.load(parts + 3 * part + at, known, float("-inf"))))
 
 
@@ -130,9 +131,10 @@ def draw(
 ) -> None:
     """Draw a token for each row from softmax(z / T), z = W norm(x) + b over the first `vocab` outputs.
 
-    token = argmax(z / T + g), with Gumbel noise g of (key, sample, position, token); `greedy`: argmax z. Equal
-    scores go to the lower id. ``raw`` = z_token − log Σ exp(z), ``processed`` = z_token / T − log Σ exp(z / T)
-    (0 if greedy). x float32 (R, width); temperature float32 (1,), a tensor so that a captured graph can change it.
+    token = argmax(z / T + g), with Gumbel noise g of (key, sample, position, token); `greedy`: argmax z.
+    Equal scores go to the lower id. ``raw`` = z_token − log Σ exp(z); ``processed`` = z_token / T −
+    log Σ exp(z / T), or 0 if greedy. x: float32 (R, width); temperature: float32 (1,), a tensor so that a
+    captured graph can change it.
     """
     count, n_tiles = len(rows), triton.cdiv(shape.vocab, tiles.vocabulary)
     parts = x.new_empty((PARTS, n_tiles, count))
@@ -197,7 +199,7 @@ def _logits(
 def logits(
     x: torch.Tensor, norm: Norm, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles
 ) -> None:
-    """W norm(x) + b over the first `vocab` outputs: out float32 (R, vocab), for filters, which need all of them."""
+    """W norm(x) + b over the first `vocab` outputs, for filters, which need all: out float32 (R, vocab)."""
     _logits[(triton.cdiv(len(x), tiles.rows), triton.cdiv(shape.vocab, tiles.vocabulary))](
         x, norm.weight, or_placeholder(norm.bias, x), linear.weight, or_placeholder(linear.bias, x), out,
         len(x), shape.eps,

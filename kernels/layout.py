@@ -101,8 +101,8 @@ class Layer:
     qkv: Linear
     """All query heads, then all key heads, then all value heads; each query and key head in pairs' order."""
     head_norm: Norm | None
-    """Of queries and keys, their weights one after the other: (2 · head_dim,) where each head is normalised by
-    itself, ((heads + kv_heads) · head_dim,) where all are."""
+    """Of queries and of keys, their weights one after the other: (2 · head_dim,) where each head is
+    normalised by itself, ((heads + kv_heads) · head_dim,) where all are as one."""
     o: Linear
     ffn_norm: Norm
     gate: Linear | None
@@ -115,9 +115,9 @@ class Weights:
     """A model on its device.
 
     RoPE turns coordinates i and i + d/2 of a query or key head by the angle whose cosine and sine are
-    ``rotation[:, position, i]``. Families that pair or rotate otherwise are brought to this form by reordering
-    the coordinates of both sides, which leaves their product as it is; coordinates that are not rotated have
-    cosine 1 and sine 0.
+    ``rotation[:, position, i]``. Families that pair or rotate otherwise are brought to this form by
+    reordering the coordinates of both sides, which leaves their product as it is; coordinates that are not
+    rotated have cosine 1 and sine 0.
     """
 
     shape: Shape
@@ -147,7 +147,7 @@ class Rows:
         return rows
 
     def __len__(self) -> int:
-        return self.table.shape[1]
+        return int(self.table.shape[1])
 
     @property
     def token(self) -> torch.Tensor:

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 import triton
 import triton.language as tl
-
 from t2fast.kernels.layout import Linear, Norm, Shape, Tiles
 from t2fast.kernels.primitives import (
     FUSION,
@@ -46,7 +45,9 @@ def _hidden(
     value = tl.zeros((ROWS, COLUMNS), tl.float32)
     gated = tl.zeros((ROWS, COLUMNS), tl.float32)
     for start in range(0, WIDTH, INPUTS):
-        inputs = normalised(x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS)
+        inputs = normalised(
+            x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS
+        )
         inputs = inputs.to(up.dtype.element_ty)
         value = dot(inputs, weight_tile(up, output, inside, start, WIDTH, INPUTS), value)
         if ACTIVATION == "swiglu":

@@ -5,17 +5,16 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from triton.language.random import philox_impl
-
 from t2fast.decode import rng
+from triton.language.random import philox_impl
 
 
 @triton.jit
 def _gumbel(bits):
     """−log(−log1p(−u)) with u = (bits + ½)·2⁻³².
 
-    Whichever of u and 1 − u is at most ½ is exact to the last bit, since ~bits + ½ belongs to 1 − u. A large u
-    has −log1p(−u) = −log(1 − u). A small one has 2 artanh(s) with s = u / (2 − u) ≤ 1/3, by its series to s¹⁵.
+    Whichever of u and 1 − u is at most ½ is exact to the last bit, since ~bits + ½ belongs to 1 − u. A large
+    u has −log1p(−u) = −log(1 − u), a small one 2 artanh(s) with s = u / (2 − u) ≤ 1/3, by its series to s¹⁵.
     """
     low = bits < 0x80000000
     v = (tl.where(low, bits, ~bits).to(tl.float32) + 0.5) * 2.3283064365386963e-10
@@ -52,7 +51,15 @@ def gumbel(key_low, key_high, sample, position, first, COUNT: tl.constexpr):
 
 @triton.jit
 def _noise(
-    key_low, key_high, sample, position, out, n_rows, COUNT: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr
+    key_low,
+    key_high,
+    sample,
+    position,
+    out,
+    n_rows,
+    COUNT: tl.constexpr,
+    ROWS: tl.constexpr,
+    TILE: tl.constexpr,
 ):
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     here = row < n_rows
@@ -70,7 +77,11 @@ def _noise(
 
 
 def noise(
-    key_low: torch.Tensor, key_high: torch.Tensor, sample: torch.Tensor, position: torch.Tensor, out: torch.Tensor
+    key_low: torch.Tensor,
+    key_high: torch.Tensor,
+    sample: torch.Tensor,
+    position: torch.Tensor,
+    out: torch.Tensor,
 ) -> None:
     """Gumbel noise of int32 (R,) keys, samples and positions for every vocabulary entry: out (R, vocabulary).
 
@@ -83,7 +94,11 @@ def noise(
 
 
 def naive(
-    key_low: torch.Tensor, key_high: torch.Tensor, sample: torch.Tensor, position: torch.Tensor, out: torch.Tensor
+    key_low: torch.Tensor,
+    key_high: torch.Tensor,
+    sample: torch.Tensor,
+    position: torch.Tensor,
+    out: torch.Tensor,
 ) -> None:
     """As `noise`, by numpy."""
     for row in range(len(out)):

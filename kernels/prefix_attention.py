@@ -7,7 +7,6 @@ import math
 import torch
 import triton
 import triton.language as tl
-
 from t2fast.kernels.layout import Blocks, Cache, Prompts, Rows, Shape, Tiles
 from t2fast.kernels.primitives import FUSION, dot
 
@@ -80,8 +79,9 @@ def prefix_attention(
     """Attention to each split of the prompt, with what is needed to join the splits.
 
     For split s, positions s · split … of the prompt: ``out[s]`` = Σ softmax(q·k / √d) v, float32
-    (splits, R, heads, head_dim), and ``lse[s]`` = log Σ exp(q·k / √d), (splits, R, heads), −∞ where the window
-    hides the whole split. Splits past a prompt's end are not written. q: (R, heads, head_dim); cache: the pool.
+    (splits, R, heads, head_dim), and ``lse[s]`` = log Σ exp(q·k / √d), (splits, R, heads), −∞ where the
+    window hides the whole split. Splits past a prompt's end are not written. q: (R, heads, head_dim);
+    cache: the pool.
     """
     dim = max(triton.next_power_of_2(shape.head_dim), 16)
     _prefix_attention[(len(blocks.count), shape.kv_heads, len(out))](
@@ -90,7 +90,7 @@ def prefix_attention(
         len(rows), cache.k.shape[1], 1 / math.sqrt(shape.head_dim), shape.window or EVERYTHING,
         HEADS=shape.heads, KV_HEADS=shape.kv_heads, GROUP=shape.group, D=shape.head_dim, DIM=dim,
         QUERIES=max(tiles.queries, triton.next_power_of_2(shape.group)), KEYS=tiles.keys, SPLIT=tiles.split,
-        enable_fp_fusion=FUSION,
+        num_warps=4 if dim <= 64 else 8, enable_fp_fusion=FUSION,
     )  # fmt: skip
 
 

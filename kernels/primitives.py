@@ -6,25 +6,35 @@ import torch
 import torch.nn.functional as F
 import triton
 import triton.language as tl
-
 from t2fast.kernels.layout import Norm, Shape
 
 FUSION = False
 """No multiplication and addition outside a product becomes one instruction: results must not change with a
 compiler's default."""
 
-# numpy, which stands for the GPU in Triton's interpreter, has no bfloat16 product. In float32 it is the same:
-# products of two bfloat16 are exact there.
-_WIDEN = tl.constexpr(triton.knobs.runtime.interpret)
+INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+"""Whether numpy stands for the GPU, which does not know every type."""
 
 
 @triton.jit
 def dot(a, b, acc):
     """acc + a b, summed in float32; float32 operands are not rounded to TF32."""
-    if _WIDEN:
+    if INTERPRETED:
+        # numpy has no bfloat16 product; in float32 it is the same, since products of two bfloat16 are exact.
         return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
     else:
         return tl.dot(a, b, acc, input_precision="ieee")
+
+
+@triton.jit
+def to_float8(x):
+    """x, |x| ≤ 448, as float8_e4m3fn, to the nearest, ties to even."""
+    if INTERPRETED:
+        # The interpreter drops the carry of a mantissa that rounds up to the next power of two.
+        power = (x.to(tl.int32, bitcast=True) & 0x7F800000).to(tl.float32, bitcast=True)
+        step = tl.maximum(power * 0.125, 0.001953125)
+        x = ((x / step + 12582912.0) - 12582912.0) * step
+    return x.to(tl.float8e4nv)
 
 
 @triton.jit
@@ -49,7 +59,17 @@ def row_statistics(x, row, here, eps, WIDTH: tl.constexpr, INPUTS: tl.constexpr,
 
 @triton.jit
 def normalised(
-    x, weight, bias, row, here, start, mean, scale, WIDTH: tl.constexpr, INPUTS: tl.constexpr, BIAS: tl.constexpr
+    x,
+    weight,
+    bias,
+    row,
+    here,
+    start,
+    mean,
+    scale,
+    WIDTH: tl.constexpr,
+    INPUTS: tl.constexpr,
+    BIAS: tl.constexpr,
 ):
     """Columns start … start + INPUTS of the normalised rows, float32."""
     column = start + tl.arange(0, INPUTS)
@@ -64,7 +84,7 @@ def normalised(
 
 @triton.jit
 def weight_tile(weight, output, known, start, WIDTH: tl.constexpr, INPUTS: tl.constexpr):
-    """Columns start … start + INPUTS of the given outputs of W (outputs, WIDTH), transposed: (INPUTS, outputs)."""
+    """Columns start … start + INPUTS of some outputs of W (outputs, WIDTH), as (INPUTS, outputs)."""
     column = start + tl.arange(0, INPUTS)
     at = weight + output.to(tl.int64)[None, :] * WIDTH + column[:, None]
     return tl.load(at, known[None, :] & (column < WIDTH)[:, None], 0.0)

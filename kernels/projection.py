@@ -1,11 +1,10 @@
-"""A linear map added to the residual stream: attention's output projection and the feed-forward's second half."""
+"""A linear map added to the residual stream: attention's output, and the second half of the feed-forward."""
 
 from __future__ import annotations
 
 import torch
 import triton
 import triton.language as tl
-
 from t2fast.kernels.layout import Linear, Tiles
 from t2fast.kernels.primitives import FUSION, dot, naive_linear, or_placeholder, weight_tile
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-
 from t2fast.kernels.layout import Cache, Linear, Norm, Prompts, Rows, Shape, Tiles
 from t2fast.kernels.primitives import (
     FUSION,
@@ -15,6 +14,7 @@ from t2fast.kernels.primitives import (
     normalised,
     or_placeholder,
     row_statistics,
+    to_float8,
     weight_tile,
 )
 
@@ -34,7 +34,7 @@ def _finish_head(
     i = tl.arange(0, HALF)
     inside = i < D // 2
     known = here[:, None] & inside[None, :]
-    if HEAD_NORM:
+    if HEAD_NORM:  # noqa: SIM102 (a constant of the compiler, then a value)
         if head < HEADS + KV_HEADS:
             mean = tl.zeros(row.shape, tl.float32)
             if LAYER_NORM:
@@ -71,21 +71,20 @@ def _finish_head(
 
 
 @triton.jit
-def _append(
-    a, b, cache, scales, entry, living, D: tl.constexpr, HALF: tl.constexpr, SCALED: tl.constexpr
-):
+def _append(a, b, cache, scales, entry, living, D: tl.constexpr, HALF: tl.constexpr, SCALED: tl.constexpr):
     """Store one head of a row tile at its entries of a suffix cache."""
     i = tl.arange(0, HALF)
+    to = cache + entry[:, None] * D + i[None, :]
+    known = living[:, None] & (i < D // 2)[None, :]
     if SCALED:
         largest = tl.maximum(tl.max(tl.abs(a), 1), tl.max(tl.abs(b), 1))
         scale = tl.where(largest > 0, largest / FP8_MAX, 1.0)
-        a = a / scale[:, None]
-        b = b / scale[:, None]
         tl.store(scales + entry, scale, living)
-    to = cache + entry[:, None] * D + i[None, :]
-    known = living[:, None] & (i < D // 2)[None, :]
-    tl.store(to, a.to(cache.dtype.element_ty), known)
-    tl.store(to + D // 2, b.to(cache.dtype.element_ty), known)
+        tl.store(to, to_float8(a / scale[:, None]), known)
+        tl.store(to + D // 2, to_float8(b / scale[:, None]), known)
+    else:
+        tl.store(to, a.to(cache.dtype.element_ty), known)
+        tl.store(to + D // 2, b.to(cache.dtype.element_ty), known)
 
 
 @triton.jit
@@ -108,7 +107,9 @@ def _qkv(
     a = tl.zeros((ROWS, HALF), tl.float32)
     b = tl.zeros((ROWS, HALF), tl.float32)
     for start in range(0, WIDTH, INPUTS):
-        inputs = normalised(x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS)
+        inputs = normalised(
+            x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS
+        )
         inputs = inputs.to(weight.dtype.element_ty)
         a = dot(inputs, weight_tile(weight, first, inside, start, WIDTH, INPUTS), a)
         b = dot(inputs, weight_tile(weight, first + D // 2, inside, start, WIDTH, INPUTS), b)
@@ -123,8 +124,8 @@ def _qkv(
     else:
         _finish_head(
             a, b, head, row, here,
-            head_weight, head_bias, rotation, slot, prompt, position, prompt_length, q, k, v, k_scale, v_scale,
-            eps, positions, rotations,
+            head_weight, head_bias, rotation, slot, prompt, position, prompt_length,
+            q, k, v, k_scale, v_scale, eps, positions, rotations,
             HEADS, KV_HEADS, D, HALF, HEAD_NORM, LAYER_NORM, HEAD_NORM_BIAS, SCALED,
         )  # fmt: skip
 
@@ -220,8 +221,8 @@ def qkv(
     own = head_norm or Norm(x)
     head = (own.weight, or_placeholder(own.bias, x), *where, *outputs, *sizes)
     _qkv[grid](
-        x, norm.weight, or_placeholder(norm.bias, x), linear.weight, or_placeholder(linear.bias, x), raw, *head,
-        WIDTH=shape.width, NORM_BIAS=norm.bias is not None, BIAS=linear.bias is not None, RAW=by_row,
+        x, norm.weight, or_placeholder(norm.bias, x), linear.weight, or_placeholder(linear.bias, x), raw,
+        *head, WIDTH=shape.width, NORM_BIAS=norm.bias is not None, BIAS=linear.bias is not None, RAW=by_row,
         HEAD_NORM=shape.head_norm == "head", HEAD_NORM_BIAS=own.bias is not None, **common,
     )  # fmt: skip
     if by_row:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import torch
-
 from t2fast.kernels import (
     advance,
     compact,
@@ -106,7 +105,12 @@ class Space:
 
 
 def step(
-    weights: Weights, state: State, space: Space, tiles: Tiles, filters: Filters, ops: SimpleNamespace = KERNELS
+    weights: Weights,
+    state: State,
+    space: Space,
+    tiles: Tiles,
+    filters: Filters,
+    ops: SimpleNamespace = KERNELS,
 ) -> None:
     """Read each row's last token, draw its next one and record it."""
     forward(weights, state, space, tiles, ops)
@@ -122,7 +126,17 @@ def forward(
     ops.embed(rows, weights.embedding, x)
     for layer, pool, cache in zip(weights.layers, state.pools, state.caches, strict=True):
         ops.qkv(
-            x, layer.attn_norm, layer.qkv, layer.head_norm, weights.rotation, rows, prompts, q, cache, shape, tiles
+            x,
+            layer.attn_norm,
+            layer.qkv,
+            layer.head_norm,
+            weights.rotation,
+            rows,
+            prompts,
+            q,
+            cache,
+            shape,
+            tiles,
         )
         ops.prefix_attention(q, pool, rows, prompts, state.blocks, *partial, shape, tiles)
         ops.suffix_attention(q, cache, rows, prompts, *partial, space.attended, shape, tiles)
@@ -158,7 +172,5 @@ def choose(
             logits = space.logits[: len(some)]
             ops.logits(x[part], weights.norm, weights.head, logits, shape, tiles)
             drawn = Draw(draw.token[part], draw.raw[part], draw.processed[part])
-            ops.choose(
-                logits, some, state.temperature, filters.top_k, filters.top_p, filters.min_p, drawn
-            )
+            ops.choose(logits, some, state.temperature, filters.top_k, filters.top_p, filters.min_p, drawn)
     ops.advance(rows, draw, state.stop_tokens, state.tokens, state.raw, state.processed)

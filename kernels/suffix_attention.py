@@ -7,7 +7,6 @@ import math
 import torch
 import triton
 import triton.language as tl
-
 from t2fast.kernels.layout import Cache, Prompts, Rows, Shape, Tiles
 from t2fast.kernels.prefix_attention import EVERYTHING
 from t2fast.kernels.primitives import FUSION, dot, or_placeholder
@@ -88,10 +87,10 @@ def suffix_attention(
 ) -> None:
     """Attention to prompt and suffix: out (R, heads · head_dim).
 
-    A row sees the first ``position`` entries of its slot, its current token the last of them. With the parts
-    j (the suffix and the prompt's splits): out = Σ_j exp(lse_j) out_j / Σ_j exp(lse_j), which is attention over
-    all of them at once. Rows without a slot become zero. An fp8 cache is multiplied in q's type; its scales act
-    on scores and weights.
+    A row sees the first ``position`` entries of its slot, its current token the last of them. With the
+    parts j (the suffix and the prompt's splits): out = Σ_j exp(lse_j) out_j / Σ_j exp(lse_j), which is
+    attention over all of them at once. Rows without a slot become zero. An fp8 cache is multiplied in q's
+    type; its scales act on scores and weights.
     """
     dim = max(triton.next_power_of_2(shape.head_dim), 16)
     _suffix_attention[(len(rows), shape.kv_heads)](

@@ -18,7 +18,8 @@ TOLERANCE = {torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2, tor
 def shape(**changes: Any) -> Shape:
     """A small decoder with a width that no tile divides."""
     sizes = {
-        "layers": 2, "width": 72, "heads": 3, "kv_heads": 1, "head_dim": 32, "hidden": 100, "vocab": 131, "eps": 1e-5,
+        "layers": 2, "width": 72, "heads": 3, "kv_heads": 1, "head_dim": 32, "hidden": 100, "vocab": 131,
+        "eps": 1e-5,
     }  # fmt: skip
     return Shape(**{**sizes, **changes})
 
@@ -141,9 +142,12 @@ def poisoned(*size: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
 
 
 def compare(
-    kernel: Callable[..., None], naive: Callable[..., None], outputs: Callable[[Any], list[torch.Tensor]], arguments: Any
+    kernel: Callable[..., None],
+    naive: Callable[..., None],
+    outputs: Callable[[Any], list[torch.Tensor]],
+    arguments: Any,
 ) -> None:
-    """Run both on copies of the same arguments; what they wrote must agree, and so must what they left NaN."""
+    """Run both on copies of the same arguments: what they wrote must agree, and what they left NaN."""
     tolerance = max(TOLERANCE.get(tensor.dtype, 0.0) for tensor in tensors(arguments))
     ours, theirs = copy.deepcopy(arguments), copy.deepcopy(arguments)
     kernel(*ours)

@@ -122,7 +122,6 @@ class DeviceState:
             raw=torch.zeros(results, device=device),
             processed=torch.zeros(results, device=device),
         )
-        self._none = Rows.empty(1, device).table
         self._rows: dict[int, Rows] = {}
         self._spaces: dict[int, Space] = {}
         self._blocks: dict[tuple[int, int], Blocks] = {}
@@ -151,14 +150,15 @@ class DeviceState:
             choose(self.weights, state, space, self.tiles, self.filters, self.ops)
         present, count = len(self.state.rows), len(kept) + len(started)
         size = next((b for b in BUCKETS if count <= b < self.sizes.slots), self.sizes.slots)
-        source = np.full(size, present + len(started))
+        source = np.full(size, -1, np.int32)
         source[: len(kept)] = kept
         source[len(kept) : count] = present + np.arange(len(started))
-        table = torch.cat([self.state.rows.table, started.table, self._none], 1)
-        if size not in self._rows:
-            self._rows[size] = Rows.empty(size, self.device)
-            self._spaces[size] = Space(self.weights, size, self.splits)
-        self._rows[size].table.copy_(table.index_select(1, upload(source, self.device)))
+        rows = Rows.empty(size, self.device)
+        self.ops.compact(self.state.rows, started, upload(source, self.device), rows)
+        if size in self._rows:
+            self._rows[size].table.copy_(rows.table)  # where a captured step looks for them
+        else:
+            self._rows[size], self._spaces[size] = rows, Space(self.weights, size, self.splits)
         self.state = replace(self.state, rows=self._rows[size])
 
     def tile(self, prompts: NDArray[np.int64]) -> None:
