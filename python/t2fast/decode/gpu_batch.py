@@ -124,7 +124,7 @@ class Batch:
         self.results: list[tuple[NDArray[Any], ...] | None] = [None] * total
         self.over = np.zeros(total, bool)
         # What the host has of the samples in the slots: tokens, and the bits of their log-probabilities.
-        self.drawn = np.zeros((3, slots, request.max_tokens), np.int32)
+        self.drawn = np.zeros((3, slots, request.max_tokens + poll + 1), np.int32)
         self.known = np.zeros(slots, np.int64)
         self.tails = [b""] * slots
         self.tokens_drawn, self.shown_at = 0, 0.0
@@ -220,12 +220,11 @@ class Batch:
         found = window.wait()
         alive = ~self.over[rows.sample]
         length = found[:, 1].astype(np.int64)
-        fresh = np.arange(window.width) < (length - rows.seen)[:, None]
-        row, column = np.nonzero(fresh & alive[:, None])
-        drawn = found[:, 2:].reshape(len(found), 3, window.width)
-        self.drawn[:, rows.slot[row], rows.seen[row] + column] = drawn[row, :, column].T
+        drawn = found[alive, 2:].reshape(-1, 3, window.width).swapaxes(0, 1)
+        to = rows.seen[alive, None] + np.arange(window.width)
+        self.drawn[:, rows.slot[alive, None], to] = drawn  # what a sample did not draw lies beyond its end
         self.known[rows.slot[alive]] = length[alive]
-        self.tokens_drawn += len(row)
+        self.tokens_drawn += int((length - rows.seen)[alive].sum())
         self._report()
         done = found[:, 0] != 0
         last = self.drawn[0, rows.slot, np.maximum(length - 1, 0)]
