@@ -10,12 +10,13 @@ from t2fast.kernels.layout import Draw, Linear, Norm, Rows, Shape, Tiles
 from t2fast.kernels.philox import gumbel
 from t2fast.kernels.primitives import (
     FUSION,
+    after_norm,
+    before_norm,
     dot,
     naive_linear,
     naive_norm,
-    normalised,
+    normed,
     or_placeholder,
-    row_statistics,
     weight_tile,
 )
 
@@ -31,14 +32,17 @@ def _tile_of_logits(
 ):  # fmt: skip
     """Logits (ROWS, TILE) of a row tile; −∞ beyond the vocabulary."""
     inside = token < VOCAB
-    mean, scale = row_statistics(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
+    mean, scale = before_norm(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
     logit = tl.zeros((ROWS, TILE), tl.float32)
+    square = tl.zeros(row.shape, tl.float32)
     for start in range(0, WIDTH, INPUTS):
-        inputs = normalised(
+        inputs, squares = normed(
             x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS
         )
         inputs = inputs.to(weight.dtype.element_ty)
+        square += squares
         logit = dot(inputs, weight_tile(weight, token, inside, start, WIDTH, INPUTS), logit)
+    logit *= after_norm(square, eps, WIDTH, LAYER_NORM)[:, None]
     if BIAS:
         logit += tl.load(bias + token, inside, 0.0)[None, :]
     return tl.where(inside[None, :], logit, float("-inf"))

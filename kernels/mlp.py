@@ -9,12 +9,13 @@ import triton.language as tl
 from t2fast.kernels.layout import Linear, Norm, Shape, Tiles
 from t2fast.kernels.primitives import (
     FUSION,
+    after_norm,
+    before_norm,
     dot,
     naive_linear,
     naive_norm,
-    normalised,
+    normed,
     or_placeholder,
-    row_statistics,
     weight_tile,
 )
 
@@ -41,17 +42,22 @@ def _hidden(
     here = row < n_rows
     output = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     inside = output < HIDDEN
-    mean, scale = row_statistics(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
+    mean, scale = before_norm(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
     value = tl.zeros((ROWS, COLUMNS), tl.float32)
     gated = tl.zeros((ROWS, COLUMNS), tl.float32)
+    square = tl.zeros(row.shape, tl.float32)
     for start in range(0, WIDTH, INPUTS):
-        inputs = normalised(
+        inputs, squares = normed(
             x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS
         )
         inputs = inputs.to(up.dtype.element_ty)
+        square += squares
         value = dot(inputs, weight_tile(up, output, inside, start, WIDTH, INPUTS), value)
         if ACTIVATION == "swiglu":
             gated = dot(inputs, weight_tile(gate, output, inside, start, WIDTH, INPUTS), gated)
+    factor = after_norm(square, eps, WIDTH, LAYER_NORM)[:, None]
+    value *= factor
+    gated *= factor
     if UP_BIAS:
         value += tl.load(up_bias + output, inside, 0.0)[None, :]
     if ACTIVATION == "swiglu":

@@ -38,48 +38,57 @@ def to_float8(x):
 
 
 @triton.jit
-def row_statistics(x, row, here, eps, WIDTH: tl.constexpr, INPUTS: tl.constexpr, LAYER_NORM: tl.constexpr):
-    """Mean (0 for RMSNorm) and 1 / sqrt(mean square around it + eps) of the rows of x."""
+def before_norm(x, row, here, eps, WIDTH: tl.constexpr, INPUTS: tl.constexpr, LAYER_NORM: tl.constexpr):
+    """What a LayerNorm must know before it begins: mean and 1 / standard deviation of the rows of x.
+
+    For RMSNorm 0 and 1: its factor is found on the way, and `after_norm` puts it on the sums.
+    """
     mean = tl.zeros(row.shape, tl.float32)
+    scale = tl.full(row.shape, 1.0, tl.float32)
     if LAYER_NORM:
         for start in range(0, WIDTH, INPUTS):
             column = start + tl.arange(0, INPUTS)
             known = here[:, None] & (column < WIDTH)[None, :]
             mean += tl.sum(tl.load(x + row[:, None] * WIDTH + column[None, :], known, 0.0), 1)
         mean = mean / WIDTH
-    square = tl.zeros(row.shape, tl.float32)
-    for start in range(0, WIDTH, INPUTS):
-        column = start + tl.arange(0, INPUTS)
-        known = here[:, None] & (column < WIDTH)[None, :]
-        value = tl.load(x + row[:, None] * WIDTH + column[None, :], known, 0.0)
-        value = tl.where(known, value - mean[:, None], 0.0)
-        square += tl.sum(value * value, 1)
-    return mean, 1.0 / tl.sqrt(square / WIDTH + eps)
+        square = tl.zeros(row.shape, tl.float32)
+        for start in range(0, WIDTH, INPUTS):
+            column = start + tl.arange(0, INPUTS)
+            known = here[:, None] & (column < WIDTH)[None, :]
+            value = tl.load(x + row[:, None] * WIDTH + column[None, :], known, 0.0)
+            value = tl.where(known, value - mean[:, None], 0.0)
+            square += tl.sum(value * value, 1)
+        scale = 1.0 / tl.sqrt(square / WIDTH + eps)
+    return mean, scale
 
 
 @triton.jit
-def normalised(
-    x,
-    weight,
-    bias,
-    row,
-    here,
-    start,
-    mean,
-    scale,
-    WIDTH: tl.constexpr,
-    INPUTS: tl.constexpr,
-    BIAS: tl.constexpr,
-):
-    """Columns start … start + INPUTS of the normalised rows, float32."""
+def normed(
+    x, weight, bias, row, here, start, mean, scale,
+    WIDTH: tl.constexpr, INPUTS: tl.constexpr, BIAS: tl.constexpr,
+):  # fmt: skip
+    """Columns start … start + INPUTS of the normalised rows, float32, and their sum of squares before.
+
+    Rows of an RMSNorm still lack the factor that `after_norm` finds from these sums.
+    """
     column = start + tl.arange(0, INPUTS)
     inside = column < WIDTH
     known = here[:, None] & inside[None, :]
     value = tl.load(x + row[:, None] * WIDTH + column[None, :], known, 0.0)
+    square = tl.sum(value * value, 1)
     value = (value - mean[:, None]) * scale[:, None] * tl.load(weight + column, inside, 0.0)[None, :]
     if BIAS:
         value += tl.load(bias + column, inside, 0.0)[None, :]
-    return value
+    return value, square
+
+
+@triton.jit
+def after_norm(square, eps, WIDTH: tl.constexpr, LAYER_NORM: tl.constexpr):
+    """The factor of each row that a product of `normed` rows still lacks: 1 / sqrt(mean square + eps)."""
+    if LAYER_NORM:
+        return tl.full(square.shape, 1.0, tl.float32)
+    else:
+        return 1.0 / tl.sqrt(square / WIDTH + eps)
 
 
 @triton.jit

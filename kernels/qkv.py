@@ -8,12 +8,13 @@ import triton.language as tl
 from t2fast.kernels.layout import Cache, Linear, Norm, Prompts, Rows, Shape, Tiles
 from t2fast.kernels.primitives import (
     FUSION,
+    after_norm,
+    before_norm,
     dot,
     naive_linear,
     naive_norm,
-    normalised,
+    normed,
     or_placeholder,
-    row_statistics,
     to_float8,
     weight_tile,
 )
@@ -100,19 +101,24 @@ def _qkv(
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     here = row < n_rows
     head = tl.program_id(1)
-    mean, scale = row_statistics(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
+    mean, scale = before_norm(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
     i = tl.arange(0, HALF)
     inside = i < D // 2
     first = head * D + i
     a = tl.zeros((ROWS, HALF), tl.float32)
     b = tl.zeros((ROWS, HALF), tl.float32)
+    square = tl.zeros(row.shape, tl.float32)
     for start in range(0, WIDTH, INPUTS):
-        inputs = normalised(
+        inputs, squares = normed(
             x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS
         )
         inputs = inputs.to(weight.dtype.element_ty)
+        square += squares
         a = dot(inputs, weight_tile(weight, first, inside, start, WIDTH, INPUTS), a)
         b = dot(inputs, weight_tile(weight, first + D // 2, inside, start, WIDTH, INPUTS), b)
+    factor = after_norm(square, eps, WIDTH, LAYER_NORM)[:, None]
+    a *= factor
+    b *= factor
     if BIAS:
         a += tl.load(bias + first, inside, 0.0)[None, :]
         b += tl.load(bias + first + D // 2, inside, 0.0)[None, :]
