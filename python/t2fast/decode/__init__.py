@@ -5,7 +5,7 @@
     samples.table            # problem, sample, text, tokens, logprob, processed_logprob, finish_reason, stop
 
 Sample i of a problem depends on (seed, problem, i) alone: not on k, on the other prompts or on the number
-of threads.
+of threads. With ``load(..., device="cuda")`` a GPU does the work.
 """
 
 from t2fast.decode.engine import Engine, load

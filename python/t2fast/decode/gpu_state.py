@@ -6,6 +6,7 @@ Nothing here waits for the device. What the host wants to know is copied to it b
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -83,8 +84,8 @@ class Window:
     def wait(self) -> NDArray[np.int32]:
         """int32 (rows, 2 + 3 · width): done, position, then tokens, raw and processed log-probabilities
         as bits, from the position that was asked for."""
-        if self.arrived is not None:
-            self.arrived.synchronize()
+        while self.arrived is not None and not self.arrived.query():
+            time.sleep(1e-4)  # unlike CUDA's own waiting, this lets Ctrl-C through
         values: NDArray[np.int32] = self.copied.numpy()
         return values
 
