@@ -35,8 +35,8 @@ From these, with bandwidth B and peak F of the GPU:
 
 Tokens a second are R over either time. Weights of a small model may fit in L2 as a whole; then a step can
 be faster than this roofline. Where tile sizes are known (torch is installed), `from L2` is what the
-programs ask for: a row tile reads the whole matrix, a column tile all inputs, the float32 rows before a
-norm once more for its statistics (twice more for LayerNorm), and each tile of rows the prompt's cache.
+programs ask for: a row tile reads the whole matrix, a column tile all inputs (before a
+LayerNorm twice more, for its statistics), and each tile of rows the prompt's cache.
 Noise is not in the FLOPs: it is integer and scalar work for each row and vocabulary entry, off the tensor
 cores.
 
@@ -219,7 +219,7 @@ def tile_reads(m: Model, rows: int, prompt: int, tiles: Any, b: int = 2) -> dict
     """What the tiles of the kernels with matrices, and of prefix attention, ask for, mostly from L2."""
     inner, heads = m.heads * m.head_dim, m.heads + 2 * m.kv_heads
     tall = math.ceil(rows / tiles.rows)
-    normed = 2 * 4 * m.width  # once for the norm's statistics, once for the product
+    normed = 4 * m.width  # float32; an RMSNorm's factor is found in the pass of the product
 
     def product(calls: int, columns: int, matrix: int, row: int) -> Reads:
         return Reads(tall * columns, calls * tall * b * matrix, calls * columns * rows * row)

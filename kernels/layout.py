@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 
 
@@ -210,17 +211,20 @@ class Blocks:
     @classmethod
     def of(cls, prompts: Sequence[int], height: int, size: int, device: torch.device | str) -> Blocks:
         """Tiles of at most `height` rows over rows whose prompts are `prompts`, filled up to `size` tiles."""
-        tiles: list[tuple[int, int, int]] = []
-        for row, prompt in enumerate(prompts):
-            if tiles and tiles[-1][0] == prompt and tiles[-1][2] < height:
-                tiles[-1] = (prompt, tiles[-1][1], tiles[-1][2] + 1)
-            else:
-                tiles.append((prompt, row, 1))
-        if len(tiles) > size:
-            raise ValueError(f"{len(prompts)} rows need {len(tiles)} tiles, and there are {size}")
-        tiles += [(0, 0, 0)] * (size - len(tiles))
-        table = torch.tensor(tiles, dtype=torch.int32, device=device).reshape(size, 3)
-        return cls(*(column.contiguous() for column in table.unbind(1)))
+        of_row = np.asarray(prompts, dtype=np.int64)
+        begins = np.flatnonzero(np.diff(of_row, prepend=-1))
+        lengths = np.diff(begins, append=len(of_row))
+        tiles = -(-lengths // height)
+        if tiles.sum() > size:
+            raise ValueError(f"{len(of_row)} rows need {tiles.sum()} tiles, and there are {size}")
+        run = np.repeat(np.arange(len(begins)), tiles)
+        offset = (np.arange(len(run)) - np.repeat(np.cumsum(tiles) - tiles, tiles)) * height
+        table = np.zeros((3, size), np.int32)
+        table[0, : len(run)] = of_row[begins[run]]
+        table[1, : len(run)] = begins[run] + offset
+        table[2, : len(run)] = np.minimum(lengths[run] - offset, height)
+        return cls(*torch.from_numpy(table).to(device))
+
 
 
 @dataclass

@@ -122,8 +122,8 @@ def test_every_program_reads_its_tile(bench: ModuleType) -> None:
     expected = {
         "o": launch(72, 32, 72 * 2, 72),
         "down": launch(72, 32, 96 * 2, 96),
-        "head": launch(131, 64, 2 * 72 * 4, 72),
-        "qkv": launch(8 * 18, 18, 2 * 72 * 4, 72),
+        "head": launch(131, 64, 72 * 4, 72),
+        "qkv": launch(8 * 18, 18, 72 * 4, 72),
     }
     for kernel, (programs, matrix, of_rows) in expected.items():
         calls = 1 if kernel == "head" else m.layers
