@@ -13,7 +13,7 @@ use crate::pack::{BLOCK, Kind, Packed};
 const CHUNK: usize = 4;
 
 /// How many blocks ahead of their expansion packed weights are asked for.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 /// Expanded weights of a chunk of a panel.
 struct Chunk<X: Plain> {
@@ -236,12 +236,15 @@ impl<A: Arith, const M: usize> Op<A> for Tile<'_, A, M> {
                     plain::<A, M>(a, steps, self.x.as_ptr(), self.w.values, acc, BLOCK);
                 }
                 Some(scales) => {
-                    for b in 0..self.w.blocks {
-                        let x = self.x.as_ptr().add(b * BLOCK * M);
-                        let values = self.w.values.add(b * BLOCK * BLOCK);
-                        let minima = self.w.minima.map(|m| &m[b * BLOCK..][..BLOCK]);
-                        let sums = &self.sums[b * M..][..M];
-                        scaled::<A, M>(a, x, values, &scales[b * BLOCK..][..BLOCK], minima, sums, acc);
+                    let (x, w, n) = (self.x.as_ptr(), self.w.values, self.w.blocks);
+                    let minima = self.w.minima.map(|m| &m[..]);
+                    if A::NV == 2 {
+                        scaled::<A, M, 2>(a, n, x, w, scales, minima, self.sums, acc);
+                    } else {
+                        scaled::<A, M, 1>(a, n, x, w, scales, minima, self.sums, acc);
+                        let minima = minima.map(|m| &m[16..]);
+                        let (w, scales, acc) = (w.add(16 * A::STEP), &scales[16..], acc.add(16));
+                        scaled::<A, M, 1>(a, n, x, w, scales, minima, self.sums, acc);
                     }
                 }
             }
@@ -332,10 +335,12 @@ unsafe fn chain<A: Arith, const M: usize, const V: usize>(
     }
 }
 
-/// One block: acc += d·Σ q·x + m·Σ x.
+/// Some blocks: acc += d·Σ q·x + m·Σ x for each.
 #[inline(always)]
-unsafe fn scaled<A: Arith, const M: usize>(
+#[allow(clippy::too_many_arguments)]
+unsafe fn scaled<A: Arith, const M: usize, const V: usize>(
     a: A,
+    blocks: usize,
     x: *const A::X,
     w: *const A::X,
     scales: &[f32],
@@ -343,46 +348,36 @@ unsafe fn scaled<A: Arith, const M: usize>(
     sums: &[f32],
     acc: *mut f32,
 ) {
-    // SAFETY: the caller promises the elements and rows.
+    // SAFETY: the caller promises the elements and rows; scales and minima have 32 floats a block, sums M.
     unsafe {
-        if A::NV == 2 {
-            block::<A, M, 2>(a, x, w, scales, minima, sums, acc);
-        } else {
-            block::<A, M, 1>(a, x, w, scales, minima, sums, acc);
-            let (w, acc) = (w.add(16 * A::STEP), acc.add(16));
-            block::<A, M, 1>(a, x, w, &scales[16..], minima.map(|m| &m[16..]), sums, acc);
+        let mut total = [[a.splat(0.0); V]; M];
+        for m in 0..M {
+            for v in 0..V {
+                total[m][v] = a.load(at(acc.add(m * BLOCK + 16 * v)));
+            }
         }
-    }
-}
-
-#[inline(always)]
-unsafe fn block<A: Arith, const M: usize, const V: usize>(
-    a: A,
-    x: *const A::X,
-    w: *const A::X,
-    scales: &[f32],
-    minima: Option<&[f32]>,
-    sums: &[f32],
-    acc: *mut f32,
-) {
-    // SAFETY: the caller promises the elements and rows; scales and minima have 16·V floats, sums M.
-    unsafe {
-        let mut c = [[a.splat(0.0); V]; M];
-        dots::<A, M, V>(a, BLOCK / A::STEP, x, w, &mut c);
-        for v in 0..V {
-            let d = a.load(&*scales.as_ptr().add(16 * v).cast::<[f32; 16]>());
-            if let Some(minima) = minima {
-                let low = a.load(&*minima.as_ptr().add(16 * v).cast::<[f32; 16]>());
+        for b in 0..blocks {
+            let mut c = [[a.splat(0.0); V]; M];
+            let (x, w) = (x.add(b * BLOCK * M), w.add(b * BLOCK * BLOCK));
+            dots::<A, M, V>(a, BLOCK / A::STEP, x, w, &mut c);
+            for v in 0..V {
+                let lane = b * BLOCK + 16 * v;
+                let d = a.load(&*scales.as_ptr().add(lane).cast::<[f32; 16]>());
                 for m in 0..M {
-                    let to = at(acc.add(m * BLOCK + 16 * v));
-                    let sum = a.fma(d, c[m][v], a.load(to));
-                    a.store(a.fma(low, a.splat(*sums.get_unchecked(m)), sum), to);
+                    total[m][v] = a.fma(d, c[m][v], total[m][v]);
                 }
-            } else {
-                for m in 0..M {
-                    let to = at(acc.add(m * BLOCK + 16 * v));
-                    a.store(a.fma(d, c[m][v], a.load(to)), to);
+                if let Some(minima) = minima {
+                    let low = a.load(&*minima.as_ptr().add(lane).cast::<[f32; 16]>());
+                    for m in 0..M {
+                        let sum = a.splat(*sums.get_unchecked(b * M + m));
+                        total[m][v] = a.fma(low, sum, total[m][v]);
+                    }
                 }
+            }
+        }
+        for m in 0..M {
+            for v in 0..V {
+                a.store(total[m][v], at(acc.add(m * BLOCK + 16 * v)));
             }
         }
     }
