@@ -211,7 +211,7 @@ unsafe fn tile_any<A: Arith>(
             }
         };
     }
-    heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    heights!(1 2 3 4 5 6 7 8 9)
 }
 
 struct Tile<'a, A: Arith, const M: usize> {
@@ -309,6 +309,38 @@ unsafe fn dots<A: Arith, const M: usize, const V: usize>(
     }
 }
 
+/// The M rows × V vectors of a tile's sums, rows `ld` floats apart.
+#[inline(always)]
+unsafe fn sums_from<A: Arith, const M: usize, const V: usize>(
+    a: A,
+    acc: *mut f32,
+    ld: usize,
+) -> [[A::F; V]; M] {
+    let mut c = [[a.splat(0.0); V]; M];
+    for m in 0..M {
+        for v in 0..V {
+            // SAFETY: the caller promises M rows.
+            c[m][v] = a.load(unsafe { at(acc.add(m * ld + 16 * v)) });
+        }
+    }
+    c
+}
+
+#[inline(always)]
+unsafe fn sums_to<A: Arith, const M: usize, const V: usize>(
+    a: A,
+    c: &[[A::F; V]; M],
+    acc: *mut f32,
+    ld: usize,
+) {
+    for m in 0..M {
+        for v in 0..V {
+            // SAFETY: the caller promises M rows.
+            a.store(c[m][v], unsafe { at(acc.add(m * ld + 16 * v)) });
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn chain<A: Arith, const M: usize, const V: usize>(
     a: A,
@@ -320,18 +352,9 @@ unsafe fn chain<A: Arith, const M: usize, const V: usize>(
 ) {
     // SAFETY: the caller promises the elements and rows.
     unsafe {
-        let mut c = [[a.splat(0.0); V]; M];
-        for m in 0..M {
-            for v in 0..V {
-                c[m][v] = a.load(at(acc.add(m * ld + 16 * v)));
-            }
-        }
+        let mut c = sums_from::<A, M, V>(a, acc, ld);
         dots::<A, M, V>(a, steps, x, w, &mut c);
-        for m in 0..M {
-            for v in 0..V {
-                a.store(c[m][v], at(acc.add(m * ld + 16 * v)));
-            }
-        }
+        sums_to(a, &c, acc, ld);
     }
 }
 
@@ -350,16 +373,16 @@ unsafe fn scaled<A: Arith, const M: usize, const V: usize>(
 ) {
     // SAFETY: the caller promises the elements and rows; scales and minima have 32 floats a block, sums M.
     unsafe {
-        let mut total = [[a.splat(0.0); V]; M];
-        for m in 0..M {
-            for v in 0..V {
-                total[m][v] = a.load(at(acc.add(m * BLOCK + 16 * v)));
-            }
-        }
+        // Where a tile is one vector wide, the registers have no room for both kinds of sums.
+        let held = V == 2;
+        let mut total = sums_from::<A, M, V>(a, acc, BLOCK);
         for b in 0..blocks {
             let mut c = [[a.splat(0.0); V]; M];
             let (x, w) = (x.add(b * BLOCK * M), w.add(b * BLOCK * BLOCK));
             dots::<A, M, V>(a, BLOCK / A::STEP, x, w, &mut c);
+            if !held {
+                total = sums_from(a, acc, BLOCK);
+            }
             for v in 0..V {
                 let lane = b * BLOCK + 16 * v;
                 let d = a.load(&*scales.as_ptr().add(lane).cast::<[f32; 16]>());
@@ -374,11 +397,12 @@ unsafe fn scaled<A: Arith, const M: usize, const V: usize>(
                     }
                 }
             }
-        }
-        for m in 0..M {
-            for v in 0..V {
-                a.store(total[m][v], at(acc.add(m * BLOCK + 16 * v)));
+            if !held {
+                sums_to(a, &total, acc, BLOCK);
             }
+        }
+        if held {
+            sums_to(a, &total, acc, BLOCK);
         }
     }
 }
