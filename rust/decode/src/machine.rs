@@ -41,7 +41,7 @@ impl<A: Arith> Op<A> for Product<'_, A> {
                 $m
             }};
         }
-        if A::MR >= 12 { tile!(12) } else { tile!(4) }
+        if A::MR >= 8 { tile!(8) } else { tile!(4) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A model's weights as the kernels read them.
 
+use crate::aligned::Arena;
 use crate::kernels::linear::Linear;
 use crate::kernels::rows::{Columns, HeadNorms, Norm};
 use crate::model::{self, Config, Model};
@@ -54,8 +55,14 @@ impl Network {
     pub(crate) fn new(model: Model, bf16: bool, pool: &Pool) -> Result<Network, String> {
         model.check()?;
         let Model { config, embedding, layers, final_norm, head, tied, .. } = model;
-        let matrix = |tensor: &Tensor| Packed::new(tensor, bf16, pool);
-        let linear = |l: &model::Linear| Linear {
+        let of_layers = layers.iter().flat_map(|l| {
+            [Some(&l.q), Some(&l.k), Some(&l.v), Some(&l.o), l.gate.as_ref(), Some(&l.up), Some(&l.down)]
+        });
+        let tensors = of_layers.flatten().map(|l| &l.weight).chain([&head.weight]);
+        let tensors = tensors.chain((!tied).then_some(&embedding));
+        let mut arena = Arena::new(tensors.map(|tensor| Packed::room(tensor, bf16)).sum());
+        let mut matrix = |tensor: &Tensor| Packed::new(tensor, bf16, &mut arena, pool);
+        let mut linear = |l: &model::Linear| Linear {
             weights: matrix(&l.weight),
             bias: l.bias.as_ref().map(|bias| pad(bias, l.weight.rows)),
         };
@@ -72,7 +79,7 @@ impl Network {
                 },
                 o: linear(&l.o),
                 ffn_norm: norm(&config, &l.ffn_norm),
-                gate: l.gate.as_ref().map(&linear),
+                gate: l.gate.as_ref().map(&mut linear),
                 up: linear(&l.up),
                 down: linear(&l.down),
             })

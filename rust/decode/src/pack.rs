@@ -4,7 +4,7 @@
 //! order in which the kernels expand them: outputs across lanes, the inner dimension in sequence, in pairs for the dot
 //! products of bfloat16. Missing outputs and inner elements are zeros.
 
-use crate::aligned::Buffer;
+use crate::aligned::{Arena, Buffer};
 use crate::pool::Pool;
 use crate::tensor::{DType, Storage, Tensor};
 
@@ -72,13 +72,19 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
+    /// Bytes that a tensor takes in the arena once packed.
+    pub(crate) fn room(tensor: &Tensor, bf16: bool) -> usize {
+        let blocks = tensor.rows.div_ceil(BLOCK) * tensor.cols.div_ceil(BLOCK);
+        Arena::room(blocks * Kind::of(tensor.dtype, bf16).block_bytes())
+    }
+
     /// Packs a tensor; for bfloat16 arithmetic, float32 and float16 weights are rounded to bfloat16.
-    pub(crate) fn new(tensor: &Tensor, bf16: bool, pool: &Pool) -> Packed {
+    pub(crate) fn new(tensor: &Tensor, bf16: bool, arena: &mut Arena, pool: &Pool) -> Packed {
         let kind = Kind::of(tensor.dtype, bf16);
         let (rows, cols) = (tensor.rows, tensor.cols);
         let (panels, blocks) = (rows.div_ceil(BLOCK), cols.div_ceil(BLOCK));
         let panel_bytes = blocks * kind.block_bytes();
-        let mut data = Buffer::zeroed(panels * panel_bytes);
+        let mut data = arena.buffer(panels * panel_bytes);
         let shared = data.shared();
         let bytes = tensor.bytes();
         let row_bytes = tensor.dtype.row_bytes(cols);

@@ -1,8 +1,9 @@
 //! Worker threads for phases of microseconds.
 //!
 //! A step of the model is some three hundred parallel phases, each as short as a few microseconds. Workers therefore
-//! spin between phases and go to sleep only when none has come for a while. Tasks are claimed one by one, so a core that
-//! others use does not hold up the rest; what a task computes never depends on who runs it.
+//! spin between phases and go to sleep only when none has come for a while. Each has its share of the tasks, next to one
+//! another as their weights are in memory, claims them one by one, and then those of others that are left: a core that
+//! others use does not hold up the rest. What a task computes never depends on who runs it.
 
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,13 +27,18 @@ const INSIDE: usize = 2;
 /// One phase; the bits between count the workers inside.
 const EPOCH: usize = 1 << 16;
 
+/// On a cache line of its own: the others are written all the time.
+#[repr(align(64))]
+struct Share(AtomicUsize);
+
 struct Phase {
     /// Number of the phase, workers inside it, and whether it is open, in one word: a worker joins by one exchange, and
     /// the caller waits only for those that did. One that others keep off its core holds nobody up.
     state: AtomicUsize,
     task: UnsafeCell<Option<Task<'static>>>,
     tasks: AtomicUsize,
-    next: AtomicUsize,
+    /// The next task of each thread's share.
+    next: Vec<Share>,
     failed: AtomicBool,
     stop: AtomicBool,
     busy: AtomicBool,
@@ -59,7 +65,7 @@ impl Pool {
             state: AtomicUsize::new(0),
             task: UnsafeCell::new(None),
             tasks: AtomicUsize::new(0),
-            next: AtomicUsize::new(0),
+            next: (0..threads).map(|_| Share(AtomicUsize::new(0))).collect(),
             failed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             busy: AtomicBool::new(false),
@@ -95,7 +101,9 @@ impl Pool {
         // SAFETY: the phase before was closed and left by all, and `busy` keeps other callers away.
         unsafe { *phase.task.get() = Some(forever) };
         phase.tasks.store(tasks, Ordering::Relaxed);
-        phase.next.store(0, Ordering::Relaxed);
+        for (share, next) in phase.next.iter().enumerate() {
+            next.0.store(share * tasks / phase.next.len(), Ordering::Relaxed);
+        }
         phase.state.fetch_add(EPOCH | OPEN, Ordering::SeqCst);
         if phase.asleep.load(Ordering::SeqCst) > 0 {
             drop(lock(&phase.sleep));
@@ -128,13 +136,16 @@ impl Phase {
     /// Runs tasks until none is left.
     fn claim(&self, task: Task<'_>, worker: usize) {
         let tasks = self.tasks.load(Ordering::Relaxed);
-        loop {
-            let i = self.next.fetch_add(1, Ordering::Relaxed);
-            if i >= tasks {
-                return;
-            }
-            if catch_unwind(AssertUnwindSafe(|| task(i, worker))).is_err() {
-                self.failed.store(true, Ordering::Relaxed);
+        let shares = self.next.len();
+        for share in (worker..shares).chain(0..worker) {
+            loop {
+                let i = self.next[share].0.fetch_add(1, Ordering::Relaxed);
+                if i >= (share + 1) * tasks / shares {
+                    break;
+                }
+                if catch_unwind(AssertUnwindSafe(|| task(i, worker))).is_err() {
+                    self.failed.store(true, Ordering::Relaxed);
+                }
             }
         }
     }

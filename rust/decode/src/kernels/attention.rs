@@ -6,7 +6,7 @@
 
 use super::gemm::plain;
 use super::math;
-use super::simd::{Arith, Op};
+use super::simd::{Arith, Op, prefetch};
 use crate::aligned::{Plain, Shared};
 use crate::cache::Segment;
 use crate::pack::BLOCK;
@@ -109,6 +109,13 @@ where
             if sight.suffix <= sight.suffix_from {
                 continue;
             }
+            // Every row's cache is elsewhere: the next one's arrives while this one is computed.
+            if let Some(next) = self.sights.get(i + 1).and_then(|sight| sight.own) {
+                let first = next.block_at(self.layer, self.kv_head, 0).k;
+                let lines = next.block * next.width * 2 * size_of::<A::X>() / 64;
+                let from = self.suffix_cache.at(first, next.block * next.width * 2).cast::<u8>();
+                (0..lines).for_each(|line| prefetch(from.wrapping_add(64 * line)));
+            }
             self.gather(&mut s.queries, i..i + 1);
             for block in sight.suffix_from / own.block..sight.suffix.div_ceil(own.block) {
                 ranges.clear();
@@ -123,8 +130,9 @@ where
                 let at = (self.row + i) * self.out_stride + (self.heads.0 + g) * self.head_dim;
                 // SAFETY: this task owns these heads of these rows.
                 let out = unsafe { self.out.slice(at, self.head_dim) };
+                let sum = s.sum[q];
                 for (y, &o) in out.iter_mut().zip(&s.out[q * width..]) {
-                    *y = o / s.sum[q];
+                    *y = o / sum;
                 }
             }
         }
@@ -152,8 +160,8 @@ where
                 let at = (self.row + row) * self.queries_stride + (self.heads.0 + g) * width;
                 let q = &self.queries[at..at + width];
                 let lane = (i * group + g) * A::STEP;
-                for (step, x) in q.chunks_exact(A::STEP).enumerate() {
-                    to[step * m * A::STEP + lane..][..A::STEP].copy_from_slice(x);
+                for (x, to) in q.chunks_exact(A::STEP).zip(to[lane..].chunks_mut(m * A::STEP)) {
+                    to[..A::STEP].copy_from_slice(x);
                 }
             }
         }
@@ -189,7 +197,7 @@ where
                 }
             };
         }
-        heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+        heights!(1 2 3 4 5 6 7 8 9)
     }
 }
 

@@ -205,4 +205,4 @@ macro_rules! isa_512 {
 pub(crate) use isa_512;
 
 isa_512!(Avx512, enter);
-float32_arith!(Avx512, 12, 2);
+float32_arith!(Avx512, 9, 2);

@@ -41,7 +41,7 @@ impl Arith for Avx512Bf16 {
     type X = u16;
     type W = __m512bh;
     const STEP: usize = 2;
-    const MR: usize = 13;
+    const MR: usize = 9;
     const NV: usize = 2;
     const BF16: bool = true;
 

@@ -13,7 +13,7 @@ use crate::pack::{BLOCK, Kind, Packed};
 const CHUNK: usize = 4;
 
 /// How many blocks ahead of their expansion packed weights are asked for.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 /// Expanded weights of a chunk of a panel.
 struct Chunk<X: Plain> {
@@ -211,7 +211,7 @@ unsafe fn tile_any<A: Arith>(
             }
         };
     }
-    heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    heights!(1 2 3 4 5 6 7 8 9)
 }
 
 struct Tile<'a, A: Arith, const M: usize> {
@@ -236,12 +236,15 @@ impl<A: Arith, const M: usize> Op<A> for Tile<'_, A, M> {
                     plain::<A, M>(a, steps, self.x.as_ptr(), self.w.values, acc, BLOCK);
                 }
                 Some(scales) => {
-                    for b in 0..self.w.blocks {
-                        let x = self.x.as_ptr().add(b * BLOCK * M);
-                        let values = self.w.values.add(b * BLOCK * BLOCK);
-                        let minima = self.w.minima.map(|m| &m[b * BLOCK..][..BLOCK]);
-                        let sums = &self.sums[b * M..][..M];
-                        scaled::<A, M>(a, x, values, &scales[b * BLOCK..][..BLOCK], minima, sums, acc);
+                    let (x, w, n) = (self.x.as_ptr(), self.w.values, self.w.blocks);
+                    let minima = self.w.minima.map(|m| &m[..]);
+                    if A::NV == 2 {
+                        scaled::<A, M, 2>(a, n, x, w, scales, minima, self.sums, acc);
+                    } else {
+                        scaled::<A, M, 1>(a, n, x, w, scales, minima, self.sums, acc);
+                        let minima = minima.map(|m| &m[16..]);
+                        let (w, scales, acc) = (w.add(16 * A::STEP), &scales[16..], acc.add(16));
+                        scaled::<A, M, 1>(a, n, x, w, scales, minima, self.sums, acc);
                     }
                 }
             }
@@ -306,6 +309,38 @@ unsafe fn dots<A: Arith, const M: usize, const V: usize>(
     }
 }
 
+/// The M rows × V vectors of a tile's sums, rows `ld` floats apart.
+#[inline(always)]
+unsafe fn sums_from<A: Arith, const M: usize, const V: usize>(
+    a: A,
+    acc: *mut f32,
+    ld: usize,
+) -> [[A::F; V]; M] {
+    let mut c = [[a.splat(0.0); V]; M];
+    for m in 0..M {
+        for v in 0..V {
+            // SAFETY: the caller promises M rows.
+            c[m][v] = a.load(unsafe { at(acc.add(m * ld + 16 * v)) });
+        }
+    }
+    c
+}
+
+#[inline(always)]
+unsafe fn sums_to<A: Arith, const M: usize, const V: usize>(
+    a: A,
+    c: &[[A::F; V]; M],
+    acc: *mut f32,
+    ld: usize,
+) {
+    for m in 0..M {
+        for v in 0..V {
+            // SAFETY: the caller promises M rows.
+            a.store(c[m][v], unsafe { at(acc.add(m * ld + 16 * v)) });
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn chain<A: Arith, const M: usize, const V: usize>(
     a: A,
@@ -317,73 +352,57 @@ unsafe fn chain<A: Arith, const M: usize, const V: usize>(
 ) {
     // SAFETY: the caller promises the elements and rows.
     unsafe {
-        let mut c = [[a.splat(0.0); V]; M];
-        for m in 0..M {
-            for v in 0..V {
-                c[m][v] = a.load(at(acc.add(m * ld + 16 * v)));
-            }
-        }
+        let mut c = sums_from::<A, M, V>(a, acc, ld);
         dots::<A, M, V>(a, steps, x, w, &mut c);
-        for m in 0..M {
+        sums_to(a, &c, acc, ld);
+    }
+}
+
+/// Some blocks: acc += d·Σ q·x + m·Σ x for each.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn scaled<A: Arith, const M: usize, const V: usize>(
+    a: A,
+    blocks: usize,
+    x: *const A::X,
+    w: *const A::X,
+    scales: &[f32],
+    minima: Option<&[f32]>,
+    sums: &[f32],
+    acc: *mut f32,
+) {
+    // SAFETY: the caller promises the elements and rows; scales and minima have 32 floats a block, sums M.
+    unsafe {
+        // Where a tile is one vector wide, the registers have no room for both kinds of sums.
+        let held = V == 2;
+        let mut total = sums_from::<A, M, V>(a, acc, BLOCK);
+        for b in 0..blocks {
+            let mut c = [[a.splat(0.0); V]; M];
+            let (x, w) = (x.add(b * BLOCK * M), w.add(b * BLOCK * BLOCK));
+            dots::<A, M, V>(a, BLOCK / A::STEP, x, w, &mut c);
+            if !held {
+                total = sums_from(a, acc, BLOCK);
+            }
             for v in 0..V {
-                a.store(c[m][v], at(acc.add(m * ld + 16 * v)));
-            }
-        }
-    }
-}
-
-/// One block: acc += d·Σ q·x + m·Σ x.
-#[inline(always)]
-unsafe fn scaled<A: Arith, const M: usize>(
-    a: A,
-    x: *const A::X,
-    w: *const A::X,
-    scales: &[f32],
-    minima: Option<&[f32]>,
-    sums: &[f32],
-    acc: *mut f32,
-) {
-    // SAFETY: the caller promises the elements and rows.
-    unsafe {
-        if A::NV == 2 {
-            block::<A, M, 2>(a, x, w, scales, minima, sums, acc);
-        } else {
-            block::<A, M, 1>(a, x, w, scales, minima, sums, acc);
-            let (w, acc) = (w.add(16 * A::STEP), acc.add(16));
-            block::<A, M, 1>(a, x, w, &scales[16..], minima.map(|m| &m[16..]), sums, acc);
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn block<A: Arith, const M: usize, const V: usize>(
-    a: A,
-    x: *const A::X,
-    w: *const A::X,
-    scales: &[f32],
-    minima: Option<&[f32]>,
-    sums: &[f32],
-    acc: *mut f32,
-) {
-    // SAFETY: the caller promises the elements and rows; scales and minima have 16·V floats, sums M.
-    unsafe {
-        let mut c = [[a.splat(0.0); V]; M];
-        dots::<A, M, V>(a, BLOCK / A::STEP, x, w, &mut c);
-        for v in 0..V {
-            let d = a.load(&*scales.as_ptr().add(16 * v).cast::<[f32; 16]>());
-            if let Some(minima) = minima {
-                let low = a.load(&*minima.as_ptr().add(16 * v).cast::<[f32; 16]>());
+                let lane = b * BLOCK + 16 * v;
+                let d = a.load(&*scales.as_ptr().add(lane).cast::<[f32; 16]>());
                 for m in 0..M {
-                    let to = at(acc.add(m * BLOCK + 16 * v));
-                    let sum = a.fma(d, c[m][v], a.load(to));
-                    a.store(a.fma(low, a.splat(*sums.get_unchecked(m)), sum), to);
+                    total[m][v] = a.fma(d, c[m][v], total[m][v]);
                 }
-            } else {
-                for m in 0..M {
-                    let to = at(acc.add(m * BLOCK + 16 * v));
-                    a.store(a.fma(d, c[m][v], a.load(to)), to);
+                if let Some(minima) = minima {
+                    let low = a.load(&*minima.as_ptr().add(lane).cast::<[f32; 16]>());
+                    for m in 0..M {
+                        let sum = a.splat(*sums.get_unchecked(b * M + m));
+                        total[m][v] = a.fma(low, sum, total[m][v]);
+                    }
                 }
             }
+            if !held {
+                sums_to(a, &total, acc, BLOCK);
+            }
+        }
+        if held {
+            sums_to(a, &total, acc, BLOCK);
         }
     }
 }
