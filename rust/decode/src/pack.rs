@@ -12,7 +12,10 @@ use crate::tensor::{DType, Storage, Tensor};
 pub(crate) const BLOCK: usize = 32;
 
 /// Bytes of a file packed at a time.
-const SLICE: usize = 4 << 20;
+const SLICE: usize = 1 << 20;
+
+/// A fault brings in what the page cache has around it, up to this much before it: pages that were just let go.
+const AROUND: usize = 64 << 10;
 
 /// How a packed matrix is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,13 +228,9 @@ fn release(tensor: &Tensor, bytes: std::ops::Range<usize>) {
     if let Storage::Mapped(map, range) = &tensor.storage {
         // SAFETY: the map is a read-only view of a file, so dropped pages come back from it unchanged. Advice may fail
         // without harm: the pages then stay until the map goes.
-        let _ = unsafe {
-            map.unchecked_advise_range(
-                memmap2::UncheckedAdvice::DontNeed,
-                range.start + bytes.start,
-                bytes.len(),
-            )
-        };
+        let (from, until) = (range.start + bytes.start, range.start + bytes.end);
+        let from = from.saturating_sub(AROUND);
+        let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, until - from) };
     }
     #[cfg(not(unix))]
     let _ = (tensor, bytes);
