@@ -226,7 +226,6 @@ class Blocks:
         return cls(*torch.from_numpy(table).to(device))
 
 
-
 @dataclass
 class Cache:
     """Keys and values of one layer.

@@ -357,6 +357,8 @@ def test_names_must_tell_models_and_tasks_apart(model: Path, sums: Task, tmp_pat
         evaluate([model], [sums, sums], tmp_path, k=1)
     with pytest.raises(ValueError, match="until_successes is 9; it must lie between 1 and k = 4"):
         evaluate([model], [sums], tmp_path, k=4, until_successes=9)
+    with pytest.raises(ValueError, match="device must be 'cpu' or 'cuda', not 'tpu'"):
+        evaluate([model], [sums], tmp_path, k=4, device="tpu")
     with pytest.raises(ValueError, match="nothing to do"):
         evaluate([model], [sums], tmp_path, k=None)
     assert find_models(model) == [model]

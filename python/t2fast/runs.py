@@ -43,6 +43,7 @@ Models = Mapping[str, str | Path] | Sequence[str | Path]
 class _Opening:
     """How models are opened."""
 
+    device: Literal["cpu", "cuda"]
     dtype: Literal["auto", "float32", "bfloat16"]
     threads: int | None
     kernel: str | None
@@ -63,7 +64,12 @@ class _Opener:
             o = self.options
             path = self.paths[name]
             self._engine = load(
-                path, dtype=o.dtype, threads=o.threads, kernel=o.kernel, tokenizer=o.tokenizer
+                path,
+                device=o.device,
+                dtype=o.dtype,
+                threads=o.threads,
+                kernel=o.kernel,
+                tokenizer=o.tokenizer,
             )
             self._name = name
         return self._engine
@@ -87,6 +93,7 @@ def evaluate(
     chat: bool = False,
     stage: str = "base",
     sizes: TableSource | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     threads: int | None = None,
     kernel: str | None = None,
@@ -109,7 +116,7 @@ def evaluate(
         stage: of these models' training: base, fine-tuned, sft, …; counts carry it.
         sizes: a table of `model` and `n_tokens` (D), for models whose `config.json` has no `n_tokens`. Its
             `n_params`, if there, stands in place of the N that is read from the model.
-        dtype, threads, kernel, tokenizer: as for `t2fast.decode.load`.
+        device, dtype, threads, kernel, tokenizer: as for `t2fast.decode.load`.
         progress: a bar on stderr; None: where stderr is a terminal.
 
     Errors: `ValueError` if `folder` holds another run (it says what differs) or another process works in it.
@@ -125,7 +132,7 @@ def evaluate(
     entries = tuple(task_entry(task, None if stop is None else tuple(stop), max_tokens) for task in tasks)
     _check_tasks(tasks, score, until_successes)
     paths = _paths(models)
-    opener = _Opener(paths, _Opening(dtype, threads, kernel, tokenizer))
+    opener = _Opener(paths, _Opening(device, dtype, threads, kernel, tokenizer))
     known = _sizes(sizes, list(paths))
     described = tuple(_describe(name, path, opener(name), stage, known) for name, path in paths.items())
     manifest = Manifest(described, entries, sampling, score, chat)
