@@ -152,18 +152,23 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert roots == {"t2fast", f"t2fast-{t2fast.__version__}.dist-info"}
     packed = {name for name in names if name.startswith("t2fast/") and "/_core.abi3" not in name}
     python = ROOT / "python"
-    sources = {path.relative_to(python).as_posix() for path in python.rglob("*") if path.is_file()}
-    assert packed == {name for name in sources if not re.search(r"__pycache__/|\.(so|pyd)$", name)}
+    # The kernels are a link to a folder at the top, which a walk has to be told to follow.
+    walked = [Path(top) / name for top, _, names in os.walk(python, followlinks=True) for name in names]
+    sources = {path.relative_to(python).as_posix() for path in walked}
+    assert packed == {name for name in sources if not re.search(r"__pycache__/|\.(so|pyd|md)$", name)}
+    assert "t2fast/kernels/step.py" in packed
     assert f"t2fast-{t2fast.__version__}.dist-info/licenses/LICENSE" in names
 
 
 @pytest.mark.slow
 def test_installed_wheel_imports_and_is_typed(installed: dict[str, str], tmp_path: Path) -> None:
-    code = "import t2fast, pathlib; print(t2fast.__version__); print(pathlib.Path(t2fast.__file__).parent)"
-    version, home = run(["python", "-c", code], installed, tmp_path).splitlines()
+    code = "import t2fast as t, t2fast.kernels as k; print(t.__version__, t.__file__, k.__file__, sep='\\n')"
+    version, init, kernels = run(["python", "-c", code], installed, tmp_path).splitlines()
     assert version == t2fast.__version__
-    assert Path(home).is_relative_to(installed["VIRTUAL_ENV"])
-    assert {"py.typed", "_core.pyi"} <= {path.name for path in Path(home).iterdir()}
+    home = Path(init).parent
+    assert Path(kernels) == home / "kernels" / "__init__.py"
+    assert home.is_relative_to(installed["VIRTUAL_ENV"])
+    assert {"py.typed", "_core.pyi"} <= {path.name for path in home.iterdir()}
 
 
 @pytest.mark.slow
