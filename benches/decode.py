@@ -324,7 +324,8 @@ def make_sides(args: argparse.Namespace) -> dict[str, Any]:
     sides: dict[str, Any] = {"t2fast": T2fast(args)}
     if "transformers" in args.sides:
         sides["transformers float32"] = Transformers("float32", args)
-        sides["transformers bfloat16"] = Transformers("bfloat16", args)
+        if not args.isa:  # without instructions for it, torch's bfloat16 takes many times as long
+            sides["transformers bfloat16"] = Transformers("bfloat16", args)
     if "llama.cpp" in args.sides:
         llama = LlamaCpp(args)
         if args.isa and "AVX512 = 1" in llama.instructions:
