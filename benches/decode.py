@@ -9,8 +9,8 @@ and `pip install llama-cpp-python`. Every side draws 64 new tokens for each of k
 with no stop token, prompt included in the time; sides take turns, the median of the rounds counts.
 transformers runs in float32 and in bfloat16 and its better one counts. llama.cpp runs its batch interface:
 the prompt once, its cache shared by `seq_cp`, one batch of k tokens a step, its own sampler. Nothing is
-timed before the sides' logits agree. With --isa avx2 torch is told to leave AVX-512 alone; llama.cpp
-decides when it is built, and is left out unless it was built without.
+timed before the sides' logits agree. With --isa avx2 torch is told to leave AVX-512 alone and runs in
+float32; llama.cpp decides when it is built, and is left out unless it was built without.
 """
 
 from __future__ import annotations
