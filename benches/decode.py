@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
         )
     sides = {name: side for name, side in make_sides(args).items() if name.split()[0] in args.sides}
     ours = sides["t2fast"]
-    limits = machine_limits(args.threads)
+    limits = machine_limits(args)
     print(f"{platform.processor() or platform.machine()}, {args.threads} threads; t2fast: {ours.engine}")
     for name, value in limits.items():
         print(f"  {name}: {value:,.0f}")
@@ -145,11 +145,11 @@ def fractions(ours: Any, prompt: list[int], k: int, limits: dict[str, float], ar
     }
 
 
-def machine_limits(threads: int) -> dict[str, float]:
+def machine_limits(args: argparse.Namespace) -> dict[str, float]:
     """What the machine can do: torch's best square product in each type, and a sum over 1 GiB."""
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(args.threads)
 
     def best(call: Callable[[], Any], tries: int = 7) -> float:
         times = []
@@ -160,7 +160,7 @@ def machine_limits(threads: int) -> dict[str, float]:
         return min(times)
 
     limits = {}
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (torch.float32,) if args.isa else (torch.float32, torch.bfloat16):
         rates = []
         for n in (1024, 2048):
             a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
