@@ -251,23 +251,18 @@ def naive(
     """As `qkv`."""
     d = shape.head_dim
     out = naive_linear(naive_norm(x, norm, shape), linear.weight, linear.bias)
-    parts = list(out.split([shape.heads * d, shape.kv_heads * d, shape.kv_heads * d], dim=1))
+    parts = out.split([shape.heads * d, shape.kv_heads * d, shape.kv_heads * d], dim=1)
+    query, key, value = (part.unflatten(1, (-1, d)) for part in parts)
     if head_norm is not None:
-        by_head = shape.head_norm == "head"
-        sizes = [d, d] if by_head else [shape.heads * d, shape.kv_heads * d]
-        weights = head_norm.weight.split(sizes)
-        biases = (None, None) if head_norm.bias is None else head_norm.bias.split(sizes)
-        for i, own in enumerate(map(Norm, weights, biases)):
-            parts[i] = naive_norm(parts[i].unflatten(1, (-1, d)) if by_head else parts[i], own, shape)
-    query, key, value = (part.reshape(len(rows), -1, d) for part in parts)
+        query, key = norm_heads(query, key, head_norm, shape)
     index = rows.position.long() - 1
     at = index + prompts.length[rows.prompt.long()]
     cos, sin = rotation[:, at.clamp(min=0), None]
-    q.copy_(_rotated(query, cos, sin))
+    q.copy_(rotated(query, cos, sin))
     living = rows.slot >= 0
     slot, index = rows.slot[living].long(), index[living]
     for new, stored, scales in (
-        (_rotated(key, cos, sin), cache.k, cache.k_scale),
+        (rotated(key, cos, sin), cache.k, cache.k_scale),
         (value, cache.v, cache.v_scale),
     ):
         own = new[living]
@@ -279,6 +274,21 @@ def naive(
         stored[slot, :, index] = own.to(stored.dtype)
 
 
-def _rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+def norm_heads(
+    q: torch.Tensor, k: torch.Tensor, norm: Norm, shape: Shape
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Queries and keys (n, heads, head_dim) normalised, each head by itself or all as one row."""
+    by_head = shape.head_norm == "head"
+    sizes = [t.shape[2] if by_head else t.shape[1] * t.shape[2] for t in (q, k)]
+    biases = (None, None) if norm.bias is None else norm.bias.split(sizes)
+    out = []
+    for t, weight, bias in zip((q, k), norm.weight.split(sizes), biases, strict=True):
+        rows = t if by_head else t.flatten(1)
+        out.append(naive_norm(rows, Norm(weight, bias), shape).view(t.shape))
+    return out[0], out[1]
+
+
+def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """RoPE on the pairs (i, i + d/2) of the last axis."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)

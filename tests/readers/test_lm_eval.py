@@ -65,7 +65,7 @@ def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
             return [(-float(i), False) for i in range(len(requests))]
 
         def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
-            raise NotImplementedError
+            raise AssertionError(f"no task here scores whole documents: {len(requests)} requests")
 
         def get_model_info(self) -> dict[str, Any]:
             return {"model_num_parameters": self.size}

@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from t2fast.kernels.layout import Cache, Layer, Linear, Norm, Shape, Tiles, Weights
+from t2fast.kernels.layout import Cache, Layer, Linear, Shape, Tiles, Weights
+from t2fast.kernels.primitives import naive_norm
+from t2fast.kernels.qkv import norm_heads, rotated
 
 CHUNK = 1024
 """Positions read together."""
@@ -105,12 +107,6 @@ def _logits(weights: Weights, x: torch.Tensor, tiles: Tiles, ops: SimpleNamespac
     return out
 
 
-def _norm(x: torch.Tensor, norm: Norm, shape: Shape) -> torch.Tensor:
-    if shape.layer_norm:
-        return F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, shape.eps)
-    return F.rms_norm(x, x.shape[-1:], norm.weight, shape.eps)
-
-
 def _linear(x: torch.Tensor, linear: Linear) -> torch.Tensor:
     out = F.linear(x.to(linear.weight.dtype), linear.weight).float()
     return out if linear.bias is None else out + linear.bias
@@ -120,15 +116,17 @@ def _attention(weights: Weights, layer: Layer, x: torch.Tensor, cache: Cache, fi
     """Attention's part of the residual stream; keys and values of x enter the cache at `first` …"""
     shape, n = weights.shape, len(x)
     heads = (shape.heads, shape.kv_heads, shape.kv_heads)
-    parts = _linear(_norm(x, layer.attn_norm, shape), layer.qkv).split([h * shape.head_dim for h in heads], 1)
+    parts = _linear(naive_norm(x, layer.attn_norm, shape), layer.qkv).split(
+        [h * shape.head_dim for h in heads], 1
+    )
     q, k, v = (part.unflatten(1, (-1, shape.head_dim)) for part in parts)
     if layer.head_norm is not None:
-        q, k = _norm_heads(q, k, layer.head_norm, shape)
+        q, k = norm_heads(q, k, layer.head_norm, shape)
     cos, sin = weights.rotation[:, first : first + n, None]
     end = first + n
-    cache.k[:, first:end] = _rotated(k, cos, sin).transpose(0, 1).to(cache.k.dtype)
+    cache.k[:, first:end] = rotated(k, cos, sin).transpose(0, 1).to(cache.k.dtype)
     cache.v[:, first:end] = v.transpose(0, 1).to(cache.v.dtype)
-    q = _rotated(q, cos, sin).transpose(0, 1).to(cache.k.dtype)
+    q = rotated(q, cos, sin).transpose(0, 1).to(cache.k.dtype)
     age = torch.arange(first, end, device=x.device)[:, None] - torch.arange(end, device=x.device)
     visible = (age >= 0) & (age < (shape.window or end))
     # Torch's fast attention with a mask knows no groups of heads.
@@ -137,27 +135,8 @@ def _attention(weights: Weights, layer: Layer, x: torch.Tensor, cache: Cache, fi
     return _linear(out[0].transpose(0, 1).flatten(1), layer.o)
 
 
-def _norm_heads(
-    q: torch.Tensor, k: torch.Tensor, norm: Norm, shape: Shape
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Queries and keys (n, heads, head_dim) normalised, each head by itself or all as one row."""
-    by_head = shape.head_norm == "head"
-    sizes = [t.shape[2] if by_head else t.shape[1] * t.shape[2] for t in (q, k)]
-    biases = (None, None) if norm.bias is None else norm.bias.split(sizes)
-    out = []
-    for t, weight, bias in zip((q, k), norm.weight.split(sizes), biases, strict=True):
-        rows = t if by_head else t.flatten(1)
-        out.append(_norm(rows, Norm(weight, bias), shape).view(t.shape))
-    return out[0], out[1]
-
-
-def _rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
-
-
 def _feed_forward(layer: Layer, x: torch.Tensor, shape: Shape) -> torch.Tensor:
-    x = _norm(x, layer.ffn_norm, shape)
+    x = naive_norm(x, layer.ffn_norm, shape)
     up = _linear(x, layer.up)
     if layer.gate is not None:
         return _linear(F.silu(_linear(x, layer.gate)) * up, layer.down)
