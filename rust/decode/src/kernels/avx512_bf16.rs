@@ -37,6 +37,23 @@ const fn nibble_table(bias: i32) -> [u16; 32] {
 static UNSIGNED: [u16; 32] = nibble_table(0);
 static CENTRED: [u16; 32] = nibble_table(8);
 
+/// The four nibbles of each of 32 words, lowest first, as bfloat16.
+#[inline(always)]
+unsafe fn nibbles(from: *const u8, table: __m512i) -> [__m512i; 4] {
+    // SAFETY: the caller promises 64 bytes, and the instructions.
+    unsafe {
+        let low = _mm512_set1_epi16(15);
+        let packed = _mm512_loadu_si512(from.cast());
+        let planes = [
+            packed,
+            _mm512_srli_epi16::<4>(packed),
+            _mm512_srli_epi16::<8>(packed),
+            _mm512_srli_epi16::<12>(packed),
+        ];
+        planes.map(|plane| _mm512_permutexvar_epi16(_mm512_and_si512(plane, low), table))
+    }
+}
+
 impl Arith for Avx512Bf16 {
     type X = u16;
     type W = __m512bh;
@@ -81,17 +98,8 @@ impl Arith for Avx512Bf16 {
                 Kind::Q4_0 | Kind::Q4_1 => {
                     let table = if kind == Kind::Q4_1 { &UNSIGNED } else { &CENTRED };
                     let table = _mm512_loadu_si512(table.as_ptr().cast());
-                    let low = _mm512_set1_epi16(15);
                     for line in 0..8 {
-                        let packed = _mm512_loadu_si512(from.add(64 * line).cast());
-                        let planes = [
-                            packed,
-                            _mm512_srli_epi16::<4>(packed),
-                            _mm512_srli_epi16::<8>(packed),
-                            _mm512_srli_epi16::<12>(packed),
-                        ];
-                        for (t, plane) in planes.into_iter().enumerate() {
-                            let values = _mm512_permutexvar_epi16(_mm512_and_si512(plane, low), table);
+                        for (t, values) in nibbles(from.add(64 * line), table).into_iter().enumerate() {
                             let pair = 4 * (line / 2) + t;
                             _mm512_storeu_si512(to.add(64 * pair + 32 * (line % 2)).cast(), values);
                         }
@@ -124,17 +132,8 @@ impl Arith for Avx512Bf16 {
                 Kind::Q4_0 | Kind::Q4_1 => {
                     let table = if kind == Kind::Q4_1 { &UNSIGNED } else { &CENTRED };
                     let table = _mm512_loadu_si512(table.as_ptr().cast());
-                    let low = _mm512_set1_epi16(15);
                     for line in 0..8 {
-                        let packed = _mm512_loadu_si512(from.add(64 * line).cast());
-                        let planes = [
-                            packed,
-                            _mm512_srli_epi16::<4>(packed),
-                            _mm512_srli_epi16::<8>(packed),
-                            _mm512_srli_epi16::<12>(packed),
-                        ];
-                        for (t, plane) in planes.into_iter().enumerate() {
-                            let values = _mm512_permutexvar_epi16(_mm512_and_si512(plane, low), table);
+                        for (t, values) in nibbles(from.add(64 * line), table).into_iter().enumerate() {
                             let values = std::mem::transmute::<__m512i, __m512bh>(values);
                             c[line % 2] = self.dot(c[line % 2], x.add(8 * (line / 2) + 2 * t), values);
                         }
