@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::aligned::Plain;
-use crate::engine::{Drawn, Error, Finish, Observer, Request, Sample, invalid};
 use crate::kernels::draw::Noise;
 use crate::kernels::simd::Arith;
 use crate::model::Config;
 use crate::prefill::{check_tokens, checked, prefill_last};
+use crate::request::{Drawn, Error, Finish, Observer, Request, Sample, invalid};
 use crate::sampling::Choice;
 use crate::step::{Core, Prompt, Row, Slots};
 
@@ -40,10 +40,7 @@ pub(crate) fn sample<A: Arith>(
     core: &mut Core<A>,
     request: &Request,
     observer: &mut dyn Observer,
-) -> Result<Drawn, Error>
-where
-    A::X: Plain,
-{
+) -> Result<Drawn, Error> {
     let prompts = request.check(&core.network.config)?;
     let total: usize = request.k.iter().sum();
     let rows = request.max_rows.unwrap_or(MAX_ROWS).min(total);
