@@ -34,7 +34,12 @@ pub(crate) trait Decoder: Send {
     fn config(&self) -> &Config;
     fn threads(&self) -> usize;
     fn weight_bytes(&self) -> usize;
-    fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Drawn, Error>;
+    fn sample(
+        &mut self,
+        request: &Request,
+        vocabulary: &[Vec<u8>],
+        observer: &mut dyn Observer,
+    ) -> Result<Drawn, Error>;
     fn score(
         &mut self,
         prompts: &[Vec<u32>],
@@ -50,6 +55,8 @@ pub struct Engine {
     n_params: u64,
     precision: Precision,
     kernel: Kernel,
+    /// Bytes of each token, once they have been given.
+    vocabulary: Vec<Vec<u8>>,
 }
 
 impl Engine {
@@ -91,7 +98,7 @@ impl Engine {
             Pool::new(threads).map_err(|e| Error::Invalid(format!("cannot start {threads} threads: {e}")))?;
         let n_params = model.n_params;
         let network = Network::new(model, precision == Precision::Bfloat16, &pool).map_err(Error::Invalid)?;
-        Ok(Engine { decoder: decoder(kernel, network, pool)?, n_params, precision, kernel })
+        Ok(Engine { decoder: decoder(kernel, network, pool)?, n_params, precision, kernel, vocabulary: Vec::new() })
     }
 
     /// The model's configuration.
@@ -124,9 +131,14 @@ impl Engine {
         self.decoder.weight_bytes()
     }
 
+    /// Gives the bytes of each token, by which stop strings are found.
+    pub fn set_vocabulary(&mut self, token_bytes: Vec<Vec<u8>>) {
+        self.vocabulary = token_bytes;
+    }
+
     /// Draws samples, ordered by problem and sample.
     pub fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Drawn, Error> {
-        self.decoder.sample(request, observer)
+        self.decoder.sample(request, &self.vocabulary, observer)
     }
 
     /// Log-probability of every token of every prompt's answers.
@@ -178,8 +190,13 @@ impl<A: Arith> Decoder for Core<A> {
     fn weight_bytes(&self) -> usize {
         self.network.bytes()
     }
-    fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Drawn, Error> {
-        crate::batch::sample(self, request, observer)
+    fn sample(
+        &mut self,
+        request: &Request,
+        vocabulary: &[Vec<u8>],
+        observer: &mut dyn Observer,
+    ) -> Result<Drawn, Error> {
+        crate::batch::sample(self, request, vocabulary, observer)
     }
     fn score(
         &mut self,

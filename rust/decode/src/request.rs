@@ -47,8 +47,6 @@ pub struct Request {
     pub stop_tokens: Vec<u32>,
     /// Strings that end a sample, as bytes.
     pub stop: Vec<Vec<u8>>,
-    /// Bytes of each token; needed with `stop`.
-    pub token_bytes: Vec<Vec<u8>>,
     /// Most samples drawn at once; `None` for the engine's choice.
     pub max_rows: Option<usize>,
 }
