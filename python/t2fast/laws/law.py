@@ -14,12 +14,8 @@ law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 b
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-import os
-import reprlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -27,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.laws import file
+from t2fast.laws.report import FitReport
 from t2fast.text import amount, columns, note, plain
 
 _FORMULA = {
@@ -44,36 +41,9 @@ _FORMULA = {
 
 NAMES = ("chinchilla", "loss", "accuracy", "counts")
 _FORMAT = "t2fast-law/1"
-_LARGEST_FILE = 256 * 2**20
 _POSITIVE = frozenset({"A", "B", "G", "alpha", "beta", "gamma", "theta2", "sigma", "E"})
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """How a law was fitted and how well: everything a fit returns besides the law.
-
-    ``objective`` is in the units that ``objective_name`` says. ``identified`` and ``on_bound`` name
-    parameters. ``lack_of_fit`` is the root mean square of the residuals in units of their sampling error: 1
-    where the law explains all but noise, far above it where no curve of this form fits. ``notes`` says what
-    else a reader must know.
-    """
-
-    method: str
-    objective: float
-    objective_name: str
-    points: int
-    checkpoints: int
-    converged: bool
-    reason: str
-    evaluations: int
-    unidentified: tuple[str, ...] = ()
-    on_bound: tuple[str, ...] = ()
-    median_relative_error: float | None = None
-    lack_of_fit: float | None = None
-    notes: tuple[str, ...] = ()
-    residuals: pl.DataFrame | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -208,30 +178,14 @@ class Law:
             "source": self.source,
         }
         if self.fit is not None:
-            report = {f: getattr(self.fit, f) for f in FitReport.__dataclass_fields__ if f != "residuals"}
-            out["fit"] = {key: list(v) if isinstance(v, tuple) else v for key, v in report.items()}
+            out["fit"] = self.fit.to_dict()
         if self.draws is not None:
             out["draws"] = self.draws.tolist()
         return out
 
     def save(self, path: str | Path) -> None:
-        """Writes one JSON file, whole or not at all."""
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        # A draw on one line: a file that a person can scroll through.
-        head, marker, _ = text.partition('"draws": [')
-        if marker:
-            rows = ",\n  ".join(json.dumps(row) for row in self.to_dict()["draws"])
-            text = f'{head}"draws": [\n  {rows}\n ]\n}}'
-        target = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        """Write one JSON file, whole or not at all."""
+        file.write(path, self.to_dict(), rows=["draws"])
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "law") -> Law:
@@ -239,21 +193,19 @@ class Law:
         if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
             raise ValueError(f"{where} is not a law saved by t2fast: its 'format' is not {_FORMAT!r}")
         try:
-            params = {str(name): _number(value, where, name) for name, value in data["params"].items()}
+            params = {str(name): file.number(value, where, name) for name, value in data["params"].items()}
             draws = None
             if data.get("draws") is not None:
-                rows = [[_number(v, where, "draws") for v in row] for row in data["draws"]]
+                rows = [[file.number(v, where, "draws") for v in row] for row in data["draws"]]
                 if len({len(row) for row in rows}) > 1:
                     raise ValueError(f"{where}: draws holds rows of different lengths")
                 draws = np.array(rows, dtype=float).reshape(len(rows), len(rows[0]) if rows else len(params))
             domain = {
-                str(name): (_number(low, where, name), _number(high, where, name))
+                str(name): (file.number(low, where, name), file.number(high, where, name))
                 for name, (low, high) in data.get("domain", {}).items()
             }
-            report = None if data.get("fit") is None else _report(data["fit"], where)
-            name, source = str(data["law"]), data.get("source", "")
-            if not isinstance(source, str):
-                raise ValueError(f"{where}: source holds {reprlib.repr(source)}, which is no text")
+            report = None if data.get("fit") is None else FitReport.from_dict(data["fit"], where)
+            name, source = str(data["law"]), file.typed(data.get("source", ""), str, where, "source")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None
         try:
@@ -263,14 +215,8 @@ class Law:
 
     @classmethod
     def load(cls, path: str | Path) -> Law:
-        """Reads a law that :meth:`save` wrote."""
-        if Path(path).stat().st_size > _LARGEST_FILE:
-            raise ValueError(f"{path} is larger than any law: more than {_LARGEST_FILE >> 20} MiB")
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is not a law: it does not hold JSON ({error})") from None
-        return cls.from_dict(data, str(path))
+        """Read a law that :meth:`save` wrote."""
+        return cls.from_dict(file.read(path), str(path))
 
 
 def default_law() -> Law:
@@ -291,38 +237,3 @@ def _coordinates(
     whole = np.broadcast_arrays(*arrays.values())
     n, d, k_ = (np.ascontiguousarray(v).ravel() for v in whole)
     return whole[0].shape, n, d, k_
-
-
-def _number(value: Any, where: str, name: object) -> float:
-    try:
-        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"{where}: {name} holds {reprlib.repr(value)}, which is not a finite number")
-    return number
-
-
-def _report(found: Any, where: str) -> FitReport:
-    kinds = {f.name: str(f.type) for f in dataclasses.fields(FitReport) if f.name != "residuals"}
-    values: dict[str, Any] = {}
-    for name, kind in kinds.items():
-        if name not in found:
-            continue
-        value = found[name]
-        if kind == "float" or (kind == "float | None" and value is not None):
-            values[name] = _number(value, where, name)
-            continue
-        if kind == "tuple[str, ...]":
-            known = isinstance(value, list) and all(isinstance(part, str) for part in value)
-            values[name] = tuple(value) if known else ()
-        else:
-            known = value is None if kind == "float | None" else type(value).__name__ == kind
-            values[name] = value
-        if not known:
-            raise ValueError(f"{where}: {name} holds {reprlib.repr(value)}, which is no {kind}")
-    return FitReport(**values)
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"a law file cannot hold {constant}")

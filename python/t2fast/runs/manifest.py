@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from t2fast import __version__
+from t2fast._core import __version__
 from t2fast.runs.shards import write_whole
 from t2fast.tasks import Task
 
