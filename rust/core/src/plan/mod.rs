@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::laws::Law;
+use crate::laws::{Law, range_of};
 use line::{Line, Logs};
 
 mod error;
@@ -190,12 +190,9 @@ impl<'a> Problem<'a> {
         let names = law.parameters();
         for (draw, params) in draws.chunks_exact(names.len()).enumerate() {
             for (&name, &value) in names.iter().zip(params) {
-                let signed = name == "E" || name.starts_with("theta");
-                if !value.is_finite()
-                    || (value < 0.0 && !signed)
-                    || (name == "theta2" && !(0.0..=1.0).contains(&value))
-                {
-                    return Err(Error::Parameter { draw, name, value });
+                let range = range_of(name);
+                if !range.holds(value) {
+                    return Err(Error::Parameter { draw, name, value, range });
                 }
             }
         }
@@ -310,10 +307,10 @@ impl Task<'_> {
         let corner = self.line.corner().min(log_most);
         let (x, bound) = if target > log_most {
             (log_most, upper)
-        } else if target < log_least && log_least >= corner {
-            (log_least, Bound::LeastParams)
-        } else if target < corner {
-            (corner, Bound::MostTokens)
+        } else if target < corner.max(log_least) {
+            // Whichever of the two reaches further is the one in the way.
+            let bound = if corner > log_least { Bound::MostTokens } else { Bound::LeastParams };
+            (corner.max(log_least), bound)
         } else {
             (target, Bound::None)
         };

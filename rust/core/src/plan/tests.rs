@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::laws::Range;
 
 const LOSS: [f64; 7] = [1.69, 406.4, 410.7, 2.0, 0.34, 0.28, 0.5];
 const ACCURACY: [f64; 10] = [1.69, 406.4, 410.7, 0.34, 0.28, 3.0, 1.5, 0.9, 1.0, -0.5];
@@ -73,7 +74,27 @@ fn no_room_names_both_sides() {
     let mut params = LOSS;
     params[4] = -0.1;
     let error = one(Law::Loss, &params, budget, &FREE).unwrap_err();
-    assert_eq!(error, Error::Parameter { draw: 0, name: "alpha", value: -0.1 });
+    assert_eq!(error, Error::Parameter { draw: 0, name: "alpha", value: -0.1, range: Range::NotNegative });
+}
+
+#[test]
+fn chinchillas_limit_is_the_one_in_the_way() {
+    // By the rule of 20 tokens a parameter N would be 4.6e8. The n_tokens maximum alone asks for 5.2e8, the n_params
+    // minimum for 1e9: it is the minimum that moves N, and D = 4.2e9 is below its maximum.
+    let budget = [Budget { train: 2.5e19, inference: 1e11 }];
+    let plan = |least: f64, most_tokens: f64| {
+        let constraints =
+            Constraints { sizes: Sizes::Range(least, 1e12), tokens: (1.0, most_tokens), whole_k: false };
+        let problem = Problem::new(Law::Loss, &LOSS, &budget, &constraints, Rule::TokensPerParam(20.0));
+        problem.unwrap().solve(0..1).unwrap()[0].chinchilla
+    };
+    let both = plan(1e9, 8e9);
+    assert_eq!((both.n, both.bound), (1e9, Bound::LeastParams));
+    assert!(both.d < 8e9);
+    // The other way round it is the tokens.
+    assert_eq!(plan(1e8, 5e9).bound, Bound::MostTokens);
+    close(plan(1e8, 5e9).d, 5e9, 1e-12);
+    assert_eq!(plan(1e6, 1e12).bound, Bound::None);
 }
 
 fn laws() -> impl Strategy<Value = (Law, Vec<f64>)> {
