@@ -71,6 +71,7 @@ def plan_batch(
     params_range: tuple[float, float],
     sizes: list[float] | None,
     tokens_range: tuple[float, float],
+    most_samples: float,
     whole_k: bool,
     tokens_per_param: float | None,
 ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...

@@ -144,8 +144,13 @@ class Law:
 
     @property
     def metric(self) -> str:
-        """What the law predicts: ``loss`` or ``pass@k``."""
-        return "pass@k" if self.name in ("accuracy", "counts") else "loss"
+        """What the law predicts: ``loss``, ``-log pass@k`` or ``pass@k``."""
+        return {"chinchilla": "loss", "loss": "-log pass@k"}.get(self.name, "pass@k")
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What is wrong with the law itself, which everything made from it has to repeat."""
+        return () if self.fit is None else self.fit.notes
 
     @property
     def latent(self) -> bool:

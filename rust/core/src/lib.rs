@@ -10,5 +10,6 @@ pub mod levenberg;
 pub mod linalg;
 pub mod passk;
 pub mod plan;
+pub mod random;
 pub mod special;
 pub mod zero_inflated;
