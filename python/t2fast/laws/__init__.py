@@ -3,5 +3,6 @@
 from t2fast.laws.law import Law, default_law
 from t2fast.laws.report import FitReport
 from t2fast.laws.simulate import simulate_counts
+from t2fast.laws.validated import Validated
 
-__all__ = ["FitReport", "Law", "default_law", "simulate_counts"]
+__all__ = ["FitReport", "Law", "Validated", "default_law", "simulate_counts"]

@@ -30,6 +30,7 @@ from rich.text import Text
 from t2fast import _core
 from t2fast.laws import file
 from t2fast.laws.report import FitReport
+from t2fast.laws.validated import Validated
 from t2fast.text import amount, columns, note, plain
 
 _FORMULA = {
@@ -51,7 +52,8 @@ class Law:
     """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
-    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on.
+    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on. ``validation`` holds the figures of
+    :func:`t2fast.validate`, where they were kept.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Law:
     domain: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
     fit: FitReport | None = None
+    validation: Validated | None = None
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -124,7 +127,15 @@ class Law:
             parts.append(Text(f"fitted on {seen}"))
         if self.source:
             parts.append(Text(f"source: {self.source}"))
+        if self.validation is not None:
+            parts.append(Text(self.validation.caution()))
         return Group(*parts)
+
+    def cautions(self) -> list[str]:
+        """What everything made from this law must repeat: lack of fit, bounds, no convergence, and what a
+        validation found about its forecasts."""
+        notes = [] if self.fit is None else list(self.fit.notes)
+        return notes if self.validation is None else [*notes, self.validation.caution()]
 
     @property
     def vector(self) -> Floats:
@@ -184,6 +195,8 @@ class Law:
         }
         if self.fit is not None:
             out["fit"] = self.fit.to_dict()
+        if self.validation is not None:
+            out["validation"] = self.validation.to_dict()
         if self.draws is not None:
             out["draws"] = self.draws.tolist()
         return out
@@ -210,11 +223,13 @@ class Law:
                 for name, (low, high) in data.get("domain", {}).items()
             }
             report = None if data.get("fit") is None else FitReport.from_dict(data["fit"], where)
+            kept = data.get("validation")
+            validation = None if kept is None else Validated.from_dict(kept, where)
             name, source = str(data["law"]), file.typed(data.get("source", ""), str, where, "source")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None
         try:
-            return cls(name, params, draws, domain, source, report)
+            return cls(name, params, draws, domain, source, report, validation)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
 
