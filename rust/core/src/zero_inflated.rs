@@ -2,6 +2,7 @@
 //! the others are never solved. Fitted by maximum likelihood, with a bootstrap over clusters of problems.
 
 use crate::beta::log_beta_binomial_gradient;
+use crate::random::mix;
 use rayon::prelude::*;
 
 /// Bounds of a and b.
@@ -207,12 +208,4 @@ pub fn bootstrap(
         Some(finish(&groups, search(&groups, from.coordinates())))
     };
     draws.into_par_iter().map(draw).collect()
-}
-
-/// The finaliser of SplitMix64, a bijection that spreads every bit (Steele, Lea and Flood 2014).
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
