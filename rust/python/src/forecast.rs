@@ -1,10 +1,14 @@
 //! Binding of the forecast law.
 
+// A column of a table each: a struct would only be taken apart again.
+#![allow(clippy::too_many_arguments)]
+
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use t2fast_core::forecast::{self, Field, Forecast, Quantity, Table};
+use t2fast_core::forecast::draws::{Draw, draw};
+use t2fast_core::forecast::{self, Field, Forecast, Member, Quantity, Table};
 
 use crate::cancel::cancellable;
 
@@ -67,9 +71,51 @@ pub fn fit_forecast<'py>(
     Ok(dict)
 }
 
+/// Refits of the members to perturbed measurements: parameters, measurements and effects of new checkpoints.
+#[pyfunction]
+pub fn draw_forecast<'py>(
+    py: Python<'py>,
+    chance: Option<f64>,
+    places: PyReadonlyArray2<'py, f64>,
+    ks: PyReadonlyArray1<'py, f64>,
+    z: PyReadonlyArray2<'py, f64>,
+    variance: PyReadonlyArray2<'py, f64>,
+    thetas: PyReadonlyArray2<'py, f64>,
+    scales: Vec<f64>,
+    scatter: f64,
+    bases: Option<PyReadonlyArray2<'py, f64>>,
+    seed: u64,
+    count: usize,
+) -> PyResult<Bound<'py, PyDict>> {
+    let table = table_of(chance, places, ks, z, variance)?;
+    let powers = table.quantity.powers();
+    let members: Vec<Member> = (0..powers.len())
+        .map(|i| Member {
+            power: powers[i],
+            theta: thetas.as_array().row(i).to_vec(),
+            scale: scales[i],
+            objective: 0.0,
+            reason: t2fast_core::levenberg::Reason::Converged,
+            evaluations: 0,
+        })
+        .collect();
+    let bases = bases.as_ref().map(|b| b.as_slice()).transpose()?;
+    let draws = cancellable(py, |cancel| draw(&table, &members, scatter, bases, seed, count, cancel))?;
+    let dict = PyDict::new(py);
+    let rows = |of: fn(&Draw) -> &Vec<f64>| {
+        PyArray2::from_vec2(py, &draws.iter().map(|d| of(d).clone()).collect::<Vec<_>>())
+    };
+    dict.set_item("thetas", rows(|d| &d.thetas)?)?;
+    dict.set_item("z", rows(|d| &d.z)?)?;
+    dict.set_item("effects", PyArray1::from_iter(py, draws.iter().map(|d| d.effect)))?;
+    dict.set_item("converged", draws.iter().map(|d| d.converged).collect::<Vec<_>>())?;
+    Ok(dict)
+}
+
 #[pymethods]
 impl ForecastState {
     #[new]
+    #[pyo3(signature = (chance, places, ks, z, variance, thetas, draw_thetas=None, draw_z=None))]
     fn new(
         py: Python<'_>,
         chance: Option<f64>,
@@ -78,15 +124,23 @@ impl ForecastState {
         z: PyReadonlyArray2<'_, f64>,
         variance: PyReadonlyArray2<'_, f64>,
         thetas: PyReadonlyArray2<'_, f64>,
+        draw_thetas: Option<PyReadonlyArray2<'_, f64>>,
+        draw_z: Option<PyReadonlyArray2<'_, f64>>,
     ) -> PyResult<Self> {
         let table = table_of(chance, places, ks, z, variance)?;
         let thetas = thetas.as_slice()?.to_vec();
-        let point = cancellable(py, |cancel| {
+        let dt = draw_thetas.as_ref().map(|b| b.as_slice()).transpose()?.unwrap_or(&[]);
+        let dz = draw_z.as_ref().map(|b| b.as_slice()).transpose()?.unwrap_or(&[]);
+        let mut rows: Vec<(&[f64], &[f64])> = vec![(&thetas, &table.z)];
+        rows.extend(dt.chunks_exact(thetas.len()).zip(dz.chunks_exact(table.z.len())));
+        let mut all = cancellable(py, |cancel| {
             let field = Field::new(&table);
             let scales = field.scales(&thetas);
-            field.forecasts(&[(&thetas, &table.z)], &scales, cancel)?.pop()
+            field.forecasts(&rows, &scales, cancel)
         })?;
-        Ok(Self { table, point, draws: Vec::new() })
+        let draws = all.split_off(1);
+        let point = all.pop().ok_or_else(|| PyValueError::new_err("none"))?;
+        Ok(Self { table, point, draws })
     }
 
     /// z at (N, D, k).
@@ -98,10 +152,28 @@ impl ForecastState {
         k: PyReadonlyArray1<'py, f64>,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let (n, d, k) = (n.as_slice()?, d.as_slice()?, k.as_slice()?);
-        let _ = &self.draws;
         let field = Field::new(&self.table);
         let z: Vec<f64> =
             (0..n.len()).map(|i| field.z(&self.point, &field.spot(n[i].ln(), d[i].ln()), k[i]).0).collect();
         Ok(PyArray1::from_vec(py, z))
+    }
+
+    /// z of all draws at (N, D, k): (draws, points).
+    fn predict_draws<'py>(
+        &self,
+        py: Python<'py>,
+        n: PyReadonlyArray1<'py, f64>,
+        d: PyReadonlyArray1<'py, f64>,
+        k: PyReadonlyArray1<'py, f64>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (n, d, k) = (n.as_slice()?, d.as_slice()?, k.as_slice()?);
+        let field = Field::new(&self.table);
+        let spots: Vec<_> = (0..n.len()).map(|i| field.spot(n[i].ln(), d[i].ln())).collect();
+        let z: Vec<Vec<f64>> = self
+            .draws
+            .iter()
+            .map(|f| (0..n.len()).map(|i| field.z(f, &spots[i], k[i]).0).collect())
+            .collect();
+        Ok(PyArray2::from_vec2(py, &z)?)
     }
 }

@@ -13,6 +13,7 @@ use curve::{Curve, Loss, Passing};
 use fit::{Objective, Recipe};
 
 pub mod curve;
+pub mod draws;
 pub mod fit;
 
 /// What was measured.
