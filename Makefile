@@ -31,10 +31,11 @@ rust: ## Test the Rust crates, clippy with warnings denied, rustfmt
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 
-lint: .venv/.dev ## Ruff (rules and format) and mypy
+lint: .venv/.dev ## Ruff (rules and format), mypy and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=python $(BIN)/lint-imports
 
 bench: .venv/.bench ## Time every part against its peer, in one run (BENCH_ARGS goes to benches)
 	$(BIN)/python -m benches $(BENCH_ARGS)

@@ -17,7 +17,7 @@ import torch
 import transformers
 from t2fast import _core
 from t2fast.decode.engine import Engine
-from t2fast.decode.gpu import GpuEngine
+from t2fast.decode.gpu.engine import GpuEngine
 from t2fast.kernels.step import KERNELS, NAIVE
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from t2fast import compare_forecasts, fit_accuracy, fit_counts, fit_loss, read_counts, report
+from t2fast import compare_forecasts, fit_accuracy, fit_counts, fit_loss, read_counts
+from t2fast.text import frame_columns, plain
 
 SPLIT = 6e20
 SOURCE = (
@@ -27,7 +28,7 @@ def main(path: str) -> None:
     # A checkpoint of exactly 1e20 = ND belongs to those to be forecast.
     seen, unseen = counts.filter(max_train_flops=SPLIT * (1 - 1e-9)), counts.filter(min_train_flops=SPLIT)
     table = compare_forecasts(seen, unseen)
-    print(report.text(report.frame_report(table)))
+    print(plain(frame_columns(table)))
     laws = table.filter(table["method"] != "nearest").sort("all")
     best, error = laws["method"][0], laws["all"][0]
     nearest = table.filter(table["method"] == "nearest")["all"][0]

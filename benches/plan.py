@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import betaln, expit
-from t2fast.laws import Law
-from t2fast.planning import plan_many
+from t2fast.laws.law import Law
+from t2fast.plans import plan_many
 
 Floats = NDArray[np.float64]
 Objective = Callable[[float], float]

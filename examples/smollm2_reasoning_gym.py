@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from t2fast import estimate
 from t2fast.decode import load
-from t2fast.runfolder import Run
 from t2fast.runs import evaluate
+from t2fast.runs.folder import Run
 from t2fast.tasks import Task, load_task
 
 TASKS = (

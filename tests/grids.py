@@ -2,8 +2,8 @@
 
 import numpy as np
 import polars as pl
-from t2fast.laws import Law
-from t2fast.passtable import PassTable
+from t2fast.fits.passtable import PassTable
+from t2fast.laws.law import Law
 from t2fast.tables import Losses, read_losses
 
 GRID = (1e7 * 4.0 ** np.arange(6), 1e9 * 4.0 ** np.arange(6))

@@ -9,26 +9,28 @@ training tokens D and samples per problem k; estimated from counts, fitted, and 
 >>> print(t2fast.plan(law, train_flops=2.56e19, inference_flops=2e9))        # doctest: +SKIP
 """
 
+import importlib
+
 from t2fast._core import __version__
-from t2fast.beta import beta_pass_at_k, expected_samples_until_first_success, scaled_beta_failure
-from t2fast.curve import PassCurve, estimate
-from t2fast.fitting import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
-from t2fast.forecast import compare_forecasts
-from t2fast.laws import FitReport, Law, default_law
-from t2fast.passk import (
+from t2fast.comparisons import compare_forecasts, compare_stages, read_stages
+from t2fast.estimators import (
+    PassCurve,
+    beta_pass_at_k,
+    estimate,
+    expected_samples_until_first_success,
     g_pass_at_k,
     majority_at_k,
     pass_at_k,
+    pass_at_k_sequential,
     pass_at_k_stderr,
     pass_at_k_variance,
     pass_hat_k,
+    scaled_beta_failure,
 )
-from t2fast.planning import frontier, plan, plan_many
-from t2fast.plans import Plan
+from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
+from t2fast.laws import FitReport, Law, default_law, simulate_counts
+from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.readers import read_results
-from t2fast.sequential import pass_at_k_sequential
-from t2fast.simulate import simulate_counts
-from t2fast.stages import compare_stages, read_stages
 from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
 
 __all__ = [
@@ -69,3 +71,12 @@ __all__ = [
     "scaled_beta_failure",
     "simulate_counts",
 ]
+
+_LAZY = ("decode", "runs", "tasks")
+"""Rooms that are imported at first use: `t2fast.decode.load` works after `import t2fast`."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return importlib.import_module(f"t2fast.{name}")
+    raise AttributeError(f"module 't2fast' has no attribute {name!r}")

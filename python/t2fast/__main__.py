@@ -2,6 +2,6 @@
 
 import sys
 
-from t2fast.cli import main
+from t2fast.cli.main import main
 
 sys.exit(main())

@@ -22,9 +22,10 @@ from t2fast.decode.rng import hash64
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("triton", reason="needs triton, which comes with torch's builds for GPUs")
 
-from t2fast.decode import gpu_state, prefill  # noqa: E402
-from t2fast.decode.gpu import GpuEngine  # noqa: E402
-from t2fast.decode.gpu_batch import Pool  # noqa: E402
+from t2fast.decode.gpu import prefill  # noqa: E402
+from t2fast.decode.gpu import state as gpu_state  # noqa: E402
+from t2fast.decode.gpu.batch import Pool  # noqa: E402
+from t2fast.decode.gpu.engine import GpuEngine  # noqa: E402
 from t2fast.kernels.step import KERNELS, NAIVE  # noqa: E402
 
 PROMPT = np.random.default_rng(0).integers(4, 130, 17).tolist()
@@ -375,7 +376,7 @@ def test_without_torch_the_package_imports_and_the_error_says_what_to_install(mo
     out = run(
         "import sys\n"
         "sys.modules['torch'] = sys.modules['triton'] = None\n"
-        "import t2fast, t2fast.decode, t2fast.kernels, t2fast.cli\n"
+        "import t2fast, t2fast.decode, t2fast.kernels, t2fast.cli.main\n"
         f"print(t2fast.decode.load({str(path)!r}).sample([5, 6], k=1, max_tokens=2).table.height)\n"
         f"t2fast.decode.load({str(path)!r}, device='cuda')"
     )
@@ -385,7 +386,7 @@ def test_without_torch_the_package_imports_and_the_error_says_what_to_install(mo
     failed = run(
         "import sys\n"
         "sys.modules['torch'] = None\n"
-        "from t2fast.cli import main\n"
+        "from t2fast.cli.main import main\n"
         f"print(main(['sample', {str(path)!r}, '--prompt', 'x', '--device', 'cuda']))"
     )
     assert failed.startswith("1\n")

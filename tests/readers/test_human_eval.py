@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from t2fast.cli import main
+from t2fast.cli.main import main
 from t2fast.readers import read_results
 from t2fast.readers.documents import LONGEST_LINE
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from t2fast.cli import main
+from t2fast.cli.main import main
 from t2fast.readers import read_results
 
 EVALUATE = """

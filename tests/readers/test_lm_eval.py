@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from t2fast.cli import main
+from t2fast.cli.main import main
 from t2fast.readers import read_results
 
 # Of the sums below these are right at places 0 and 3, 1 and 2, 2 and 3, 0 and 3.

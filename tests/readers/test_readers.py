@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast import read_counts
-from t2fast.cli import main
+from t2fast.cli.main import main
 from t2fast.readers import read_results
 
 ROW = {"problem": "a", "correct": 1}

@@ -25,7 +25,7 @@ from t2fast.decode.rng import hash64
 from t2fast.decode.samples import Samples
 
 if TYPE_CHECKING:
-    from t2fast.decode.gpu import GpuEngine
+    from t2fast.decode.gpu.engine import GpuEngine
 
 Verify = Callable[[Any, str], bool]
 
@@ -56,7 +56,7 @@ def load(
         for name, value in (("threads", threads), ("kernel", kernel)):
             if value is not None:
                 raise ValueError(f"{name} is for device='cpu': leave it out with device='cuda'")
-        from t2fast.decode import gpu
+        from t2fast.decode.gpu import engine as gpu
 
         found = gpu.device()
         path = resolve(model)

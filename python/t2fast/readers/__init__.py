@@ -15,15 +15,15 @@ from typing import Any, Literal
 
 import polars as pl
 
-from t2fast import validation as v
 from t2fast.readers import evalplus, human_eval, inspect_ai, large_language_monkeys, lm_eval
 from t2fast.readers.archive import Archive
 from t2fast.readers.choices import Answer, Choices
 from t2fast.readers.documents import LONGEST_LINE, as_object, document, opened, parsed
 from t2fast.readers.measured import Measured
-from t2fast.rows import KEYS, LeftOut, in_order, with_sizes
-from t2fast.sources import TableSource
 from t2fast.tables import Counts, read_counts
+from t2fast.tables import fields as v
+from t2fast.tables.reading import KEYS, LeftOut, in_order, with_sizes
+from t2fast.tables.sources import TableSource
 
 __all__ = ["Answer", "read_results"]
 

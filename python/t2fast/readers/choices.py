@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
-from t2fast import validation as v
 from t2fast.readers.documents import described
+from t2fast.tables import fields as v
 
 #: A regular expression for the answer in a response, or a function (row, response) -> whether it is correct.
 Answer: TypeAlias = "str | Callable[[Mapping[str, Any], str], bool]"

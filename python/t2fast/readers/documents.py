@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
-from t2fast import validation as v
+from t2fast.tables import fields as v
 
 #: Longer than any sample; a gzipped line of zeros is a thousand times as long as its file.
 LONGEST_LINE = 1 << 26

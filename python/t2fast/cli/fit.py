@@ -1,0 +1,93 @@
+"""`t2fast fit`: a law from a table."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rich.console import Console
+
+from t2fast.cli import results
+from t2fast.cli.options import add_table, command, filtered, integers, left_out, reading, show
+from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_loss
+from t2fast.laws.law import NAMES, Law
+from t2fast.tables import Counts, Likelihoods, read_likelihoods, read_losses
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command `fit`."""
+    parser = command(
+        commands,
+        "fit",
+        run,
+        "fit a law to a table of counts, likelihoods or losses",
+        "  t2fast fit counts.csv --law accuracy -o law.json\n"
+        "  t2fast fit losses.csv --law chinchilla --method huber\n"
+        "  t2fast fit inspect-logs/ --law counts --scorer match --models models.csv\n"
+        "  t2fast fit likelihoods.parquet --likelihoods --law loss --aggregate mean_log -o law.json",
+    )
+    add_table(parser)
+    results.add_options(parser)
+    parser.add_argument("--law", choices=NAMES, required=True, help="which law")
+    parser.add_argument("-o", "--output", metavar="LAW.json", help="keep the law in this file")
+    parser.add_argument("--likelihoods", action="store_true", help="the table holds p or log_likelihood")
+    parser.add_argument(
+        "--losses", metavar="FILE", help="accuracy law: losses of the checkpoints, for stage 1"
+    )
+    parser.add_argument("--ks", type=integers, metavar="K,K,...", help="k to fit (default: 1,2,4,...,128)")
+    parser.add_argument(
+        "--aggregate",
+        choices=("log_mean", "mean_log"),
+        default="log_mean",
+        help="loss law: log of the mean pass@k, or mean of its log (default: log_mean)",
+    )
+    parser.add_argument(
+        "--method",
+        choices=("least_squares", "huber", "projection", "restarts"),
+        help="chinchilla: least_squares or huber; loss law: projection or restarts",
+    )
+    parser.add_argument("--draws", type=int, default=200, help="bootstrap draws (default: 200)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    options: dict[str, Any] = {"draws": arguments.draws, "seed": arguments.seed}
+    if arguments.draws < 0:
+        raise ValueError(f"--draws {arguments.draws} must be 0 or more")
+    if arguments.method is not None:
+        methods = {"chinchilla": ("least_squares", "huber"), "loss": ("projection", "restarts")}
+        if arguments.method not in methods.get(arguments.law, ()):
+            raise ValueError(f"the {arguments.law} law has no method {arguments.method!r}")
+        options["method"] = arguments.method
+    options_of_reading = reading(arguments)
+    if arguments.law == "chinchilla" or arguments.likelihoods:
+        results.refuse_options(arguments)
+    if arguments.law == "chinchilla":
+        if options_of_reading.pop("stage") is not None:
+            raise ValueError("--stage chooses among counts or likelihoods; a table of losses has no stage")
+        losses = filtered(read_losses(arguments.file, **options_of_reading), arguments)
+        law, table = fit_chinchilla(losses, **options), losses
+    else:
+        if arguments.likelihoods:
+            measured = filtered(read_likelihoods(arguments.file, **options_of_reading), arguments)
+        else:
+            measured = filtered(results.read(arguments, **options_of_reading), arguments)
+        law, table = _fit_measured(measured, arguments, options), measured
+    law = Law(law.name, law.params, law.draws, law.domain, f"fitted to {table.source}", law.fit)
+    if arguments.output:
+        law.save(arguments.output)
+        Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)
+    data = {key: value for key, value in law.to_dict().items() if key != "draws"}
+    show(arguments, {**data, **left_out(table)}, lambda: law)
+
+
+def _fit_measured(table: Counts | Likelihoods, arguments: argparse.Namespace, options: dict[str, Any]) -> Law:
+    if arguments.law == "loss":
+        return fit_loss(table, ks=arguments.ks, aggregate=arguments.aggregate, **options)
+    if arguments.law == "accuracy":
+        losses = None if arguments.losses is None else read_losses(arguments.losses)
+        return fit_accuracy(table, losses, ks=arguments.ks, **options)
+    if not isinstance(table, Counts):
+        raise ValueError("the counts law needs counts: n_samples and n_correct, not likelihoods")
+    return fit_counts(table, ks=arguments.ks, **options)

@@ -1,0 +1,61 @@
+"""The command ``t2fast``: data on stdout, everything else on stderr.
+
+Exit codes: 0 done, 1 the data or the request cannot be used (the message says why), 2 the command line
+itself is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from t2fast import _core
+from t2fast.cli import evaluate, fit, passk, plan, sample, simulate
+from t2fast.fits import FitWarning
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        # A fit's or an estimate's own notes are printed with its result.
+        if not issubclass(category, FitWarning | RuntimeWarning):
+            stderr.print(f"warning: {message}", style="yellow", markup=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        try:
+            code: int | None = arguments.run(arguments)
+            sys.stdout.flush()
+        except (ValueError, OSError, ImportError) as error:
+            if isinstance(error, BrokenPipeError):
+                sys.stderr.close()
+                return 0
+            stderr.print(f"t2fast {arguments.command}: {error}", style="red", markup=False)
+            return 1
+        except KeyboardInterrupt:
+            stderr.print("interrupted")
+            return 130
+    return code or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="t2fast",
+        description="How big a model, how many tokens, how many samples: Train-to-Test scaling laws.",
+        epilog="example:  t2fast plan --train-flops 2.56e19 --inference-flops 2e9",
+    )
+    parser.add_argument("--version", action="version", version=f"t2fast {_core.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (passk, fit, plan, simulate, sample, evaluate):
+        module.add_parser(commands)
+    return parser

@@ -1,0 +1,71 @@
+"""`t2fast passk`: pass@k from counts."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from t2fast.cli import results
+from t2fast.cli.options import add_table, command, filtered, finite, integers, left_out, reading, show
+from t2fast.cli.rendering import pass_table
+from t2fast.estimators import estimate
+from t2fast.tables import Counts
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command `passk`."""
+    parser = command(
+        commands,
+        "passk",
+        run,
+        "estimate pass@k from counts, without bias, with an interval clustered by problem",
+        "  t2fast passk counts.csv -k 1,8,64\n"
+        "  t2fast passk samples.jsonl -k 1,10 --columns problem=question,correct=solved --json\n"
+        "  t2fast passk HumanEval_results.jsonl -k 1,10,100\n"
+        "  t2fast passk lm-eval-output/ -k 1,16 --filter strict-match --duplicates sum",
+    )
+    add_table(parser)
+    results.add_options(parser)
+    parser.add_argument("-k", type=integers, default=[1], metavar="K,K,...", help="samples (default: 1)")
+    parser.add_argument(
+        "--level", type=float, default=0.95, help="confidence of the interval (default: 0.95)"
+    )
+    parser.add_argument(
+        "--extrapolate", action="store_true", help="beyond the samples drawn, by a fitted Beta-binomial"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    counts = filtered(results.read(arguments, **reading(arguments)), arguments)
+    rows: list[dict[str, Any]] = []
+    keys = [key for key in ("model", "n_params", "n_tokens", "task") if key in counts.frame.columns]
+    groups = counts.frame.partition_by(keys, maintain_order=True) if keys else [counts.frame]
+    for group in groups:
+        named = {
+            key: group[key][0] if key in keys else None for key in ("model", "n_params", "n_tokens", "task")
+        }
+        n, c = group["n_samples"].to_numpy(), group["n_correct"].to_numpy()
+        curve = estimate(
+            n,
+            c,
+            arguments.k,
+            level=arguments.level,
+            extrapolate=arguments.extrapolate,
+            sequential=Counts(group).sequential,
+        )
+        for i, k in enumerate(curve.k):
+            rows.append(
+                {
+                    **named,
+                    "k": int(k),
+                    "pass_at_k": finite(curve.mean[i]),
+                    "low": finite(curve.low[i]),
+                    "high": finite(curve.high[i]),
+                    "problems": int(curve.problems[i]),
+                    "extrapolated": bool(curve.extrapolated[i]),
+                    "note": curve.notes[i],
+                }
+            )
+    data = {"source": counts.source, "level": arguments.level, "rows": rows, **left_out(counts)}
+    show(arguments, data, lambda: pass_table(rows, arguments.level))

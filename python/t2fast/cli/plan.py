@@ -1,0 +1,123 @@
+"""`t2fast plan`: N, D and k under two budgets."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from t2fast.cli.options import command, finite, numbers, show
+from t2fast.laws import Law, default_law
+from t2fast.plans import Plan, frontier, plan
+from t2fast.plans.frontier import frontier_table
+from t2fast.text import amount, columns, ratio, samples
+
+LARGEST_BUDGET = 1e25
+"""Where a frontier ends, FLOPs."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command `plan`."""
+    parser = command(
+        commands,
+        "plan",
+        run,
+        "choose parameters N, tokens D and samples k under two budgets, beside Chinchilla's choice",
+        "  t2fast plan --train-flops 2.56e19 --inference-flops 2e9\n"
+        "  t2fast plan --law law.json --train-flops 1e21 --inference-flops 1e10 --integer-k --json\n"
+        "  t2fast plan --train-flops 1e20 --inference-flops 2e10 --frontier\n"
+        "\nWithout --law, the law that ships with t2fast is used: fitted to Pythia's GSM8K counts.",
+    )
+    parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o`")
+    parser.add_argument("--train-flops", type=float, required=True, metavar="C", help="training budget 6ND")
+    parser.add_argument("--inference-flops", type=float, metavar="C", help="FLOPs per token served, 2Nk")
+    parser.add_argument("--min-params", type=float, metavar="N")
+    parser.add_argument("--max-params", type=float, metavar="N")
+    parser.add_argument("--sizes", type=numbers, metavar="N,N,...", help="choose N from these sizes alone")
+    parser.add_argument("--min-tokens", type=float, metavar="D")
+    parser.add_argument("--max-tokens", type=float, metavar="D", help="tokens that there are: a data wall")
+    parser.add_argument("--integer-k", action="store_true", help="k whole, both budgets kept")
+    parser.add_argument(
+        "--chinchilla",
+        type=_rule,
+        metavar="RATIO|law",
+        help="Chinchilla's choice: tokens per parameter, or the law's own training optimum",
+    )
+    parser.add_argument("--level", type=float, default=0.9, help="confidence of the intervals (default: 0.9)")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--frontier", action="store_true", help="plans from this training budget up to 1e25")
+    shown.add_argument(
+        "--profile", action="store_true", help="what other sizes would give for the same budgets"
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE.png", help="draw the profile or frontier (needs t2fast[plot])"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    law = default_law() if arguments.law is None else Law.load(arguments.law)
+    if arguments.sizes is not None and (arguments.min_params or arguments.max_params):
+        raise ValueError("--sizes already says which N are allowed: drop --min-params and --max-params")
+    options: dict[str, Any] = {
+        "n_params": arguments.sizes or (arguments.min_params, arguments.max_params),
+        "n_tokens": (arguments.min_tokens, arguments.max_tokens),
+        "integer_k": arguments.integer_k,
+        "chinchilla": arguments.chinchilla,
+        "level": arguments.level,
+    }
+    if arguments.frontier:
+        decades = max(1, math.ceil(math.log10(LARGEST_BUDGET / arguments.train_flops)))
+        budgets = np.geomspace(
+            arguments.train_flops, max(LARGEST_BUDGET, arguments.train_flops), 2 * decades + 1
+        )
+        frame = frontier(law, budgets, arguments.inference_flops, **options)
+        if arguments.plot:
+            from t2fast.cli.plotting import plot_frontier
+
+            _save(plot_frontier(frame), arguments.plot)
+        rows = {"source": law.source, "domain": law.domain, "frontier": frame.to_dicts()}
+        show(arguments, rows, lambda: frontier_table(frame, law))
+        return
+    chosen = plan(law, arguments.train_flops, arguments.inference_flops, **options)
+    if arguments.plot:
+        from t2fast.cli.plotting import plot_profile
+
+        _save(plot_profile(chosen), arguments.plot)
+    data: dict[str, Any] = {
+        **chosen.to_dict(),
+        "law": {"law": law.name, "source": law.source, "domain": law.domain},
+    }
+    if arguments.profile:
+        profile = chosen.profile(25)
+        names = ("n_params", "n_tokens", "k", "predicted")
+        data["profile"] = [
+            dict(zip(names, map(finite, row), strict=True))
+            for row in zip(*(getattr(profile, name) for name in names), strict=True)
+        ]
+    show(arguments, data, lambda: _with_profile(chosen, data.get("profile")))
+
+
+def _with_profile(chosen: Plan, profile: list[dict[str, Any]] | None) -> RenderableType:
+    if profile is None:
+        return chosen
+    table = columns("N", "D", "k", "D/N", f"predicted {chosen.metric}")
+    for row in profile:
+        n, d = row["n_params"], row["n_tokens"]
+        table.add_row(amount(n), amount(d), samples(row["k"]), ratio(d / n), f"{row['predicted']:.4f}")
+    return Group(chosen, Text(), table)
+
+
+def _save(axes: Any, path: str) -> None:
+    axes.figure.savefig(path, dpi=160, bbox_inches="tight")
+
+
+def _rule(text: str) -> float | str:
+    try:
+        return "law" if text == "law" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 'law' nor a number such as 20") from None

@@ -1,0 +1,98 @@
+"""Plots of plans with matplotlib, which is optional: `pip install 't2fast[plot]'`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from t2fast.plans.plan import Choice, Plan
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+OURS, THEIRS = "#0b5fa5", "#b3541e"
+
+
+def plot_profile(plan: Plan, ax: Axes | None = None) -> Axes:
+    """What every model size would buy along the budget line, with the plan and Chinchilla's choice marked.
+
+    Args:
+        plan: a plan.
+        ax: where to draw; by default a new figure.
+
+    Returns:
+        The axes.
+    """
+    ax = _axes(ax)
+    profile = plan.profile(400)
+    ax.plot(profile.n_params, profile.predicted, color="0.35", lw=1.5)
+    _mark(ax, plan, "T² plan", OURS, "o")
+    _mark(ax, plan.chinchilla, "Chinchilla", THEIRS, "s")
+    ax.set_xscale("log")
+    ax.set_xlabel("parameters N")
+    ax.set_ylabel("pass@k" if plan.metric == "pass@k" else "loss (nats)")
+    title = f"training {plan.train_flops:.3g} FLOPs"
+    if plan.inference_flops is not None:
+        title += f", inference {plan.inference_flops:.3g} FLOPs per token"
+    ax.set_title(title, fontsize="medium", loc="left")
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_frontier(frame: pl.DataFrame, ax: Axes | None = None) -> Axes:
+    """The predicted value over training budgets, ours and Chinchilla's, from `planning.frontier`; the band is
+    the interval over the law's bootstrap draws, where it has any.
+
+    Args:
+        frame: what `frontier` returned.
+        ax: where to draw; by default a new figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: if a column is missing.
+    """
+    needed = ["train_flops", "predicted", "chinchilla_predicted", "metric"]
+    missing = [name for name in needed if name not in frame.columns]
+    if missing:
+        raise ValueError(f"the frame has no column {missing[0]!r}: pass what frontier returned")
+    ax = _axes(ax)
+    budgets = frame["train_flops"].to_numpy()
+    for prefix, label, color in (("", "T² plan", OURS), ("chinchilla_", "Chinchilla", THEIRS)):
+        ax.plot(budgets, frame[f"{prefix}predicted"].to_numpy(), color=color, lw=1.8, label=label)
+        band = [f"{prefix}predicted_low", f"{prefix}predicted_high"]
+        if set(band) <= set(frame.columns):
+            low, high = (frame[name].to_numpy() for name in band)
+            ax.fill_between(budgets, low, high, color=color, alpha=0.15, lw=0)
+    ax.set_xscale("log")
+    values = frame["predicted"].to_numpy()
+    if np.min(values) > 0 and np.max(values) / np.min(values) > 30:
+        ax.set_yscale("log")
+    ax.set_xlabel("training FLOPs")
+    ax.set_ylabel("pass@k" if frame["metric"][0] == "pass@k" else "loss (nats)")
+    inference = frame["inference_flops"].unique()
+    if len(inference) == 1 and inference[0] is not None:
+        ax.set_title(f"inference {inference[0]:.3g} FLOPs per token", fontsize="medium", loc="left")
+    ax.legend(frameon=False)
+    return ax
+
+
+def _mark(ax: Axes, choice: Choice, name: str, color: str, marker: str) -> None:
+    k = "" if choice.k is None else f", k = {choice.k:.3g}"
+    label = f"{name}: N = {choice.n_params:.3g}, D/N = {choice.tokens_per_param:.3g}{k}"
+    ax.plot([choice.n_params], [choice.predicted], marker, color=color, ms=7, label=label)
+
+
+def _axes(ax: Axes | None) -> Axes:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 't2fast[plot]'") from error
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    return ax

@@ -1,0 +1,6 @@
+"""Comparisons: laws by their forecasts, stages of training by their plans."""
+
+from t2fast.comparisons.forecasts import compare_forecasts
+from t2fast.comparisons.stages import compare_stages, read_stages
+
+__all__ = ["compare_forecasts", "compare_stages", "read_stages"]

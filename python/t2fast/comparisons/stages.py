@@ -1,0 +1,106 @@
+"""Stages of training compared: does post-training change what the law recommends?
+
+The T² paper's third question (Roberts et al. 2026, arXiv 2604.01411): it fits each stage by itself, base,
+fine-tuned and SFT, and finds that fine-tuned checkpoints want a little less overtraining than base ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import polars as pl
+
+from t2fast.fits import fit_accuracy
+from t2fast.laws.law import Law
+from t2fast.plans import plan
+from t2fast.tables import Counts, Likelihoods, read_counts
+from t2fast.tables import fields as v
+from t2fast.tables.sources import TableSource, open_source
+
+Table = TypeVar("Table", Counts, Likelihoods)
+
+
+@dataclass(frozen=True)
+class StageComparison:
+    """One law a stage, and what each recommends for the same budgets.
+
+    `plans` has a row a stage: `stage`, `n_params`, `n_tokens`, `k`, `tokens_per_param` with `low` and `high`
+    (over the law's bootstrap draws; null without them), `predicted`, `overtraining` (its tokens per parameter
+    over those of the first stage) and `warnings` (how many the plan gives; see `plan` of the law).
+    """
+
+    laws: Mapping[str, Law]
+    plans: pl.DataFrame
+
+
+def read_stages(
+    source: TableSource,
+    read: Callable[..., Table] = read_counts,  # type: ignore[assignment]
+    *,
+    columns: Mapping[str, str] | None = None,
+    **options: Any,
+) -> dict[str, Table]:
+    """The table of every stage in a source that tells stages apart, in the order in which they occur.
+
+    read: `read_counts` or `read_likelihoods`. columns, options: as for it. `ValueError` without a column
+    `stage`, and as it raises.
+    """
+    opened = open_source(source)
+    names = v.find_columns(opened.name, opened.columns, (v.STAGE,), _only_stage(columns))
+    if "stage" not in names:
+        raise ValueError(f"{opened.name} has no column 'stage' to tell its stages apart")
+    stages = pl.concat(opened.batches(names))["stage"].cast(pl.String).unique(maintain_order=True)
+    if stages.null_count():
+        raise ValueError(f"{opened.name} has rows without a stage: give each one")
+    return {stage: read(source, columns=columns, stage=stage, **options) for stage in stages}
+
+
+def compare_stages(
+    tables: Mapping[str, Counts | Likelihoods],
+    train_flops: float,
+    inference_flops: float,
+    *,
+    fit: Callable[..., Law] = fit_accuracy,
+    level: float = 0.9,
+    **options: Any,
+) -> StageComparison:
+    """Fit a law to each stage by itself, and plan by each of them under the same budgets.
+
+    tables: stage -> its counts or likelihoods, as `read_stages` gives them. fit: any of `fit_accuracy`,
+    `fit_counts`, `fit_loss`. train_flops, inference_flops, level: as for `plan`. options: for `fit`.
+
+    Errors: `ValueError` for fewer than two stages, and as the fits and plans raise, naming the stage.
+    """
+    if len(tables) < 2:
+        raise ValueError(f"there is nothing to compare: {len(tables)} stage given, two are needed")
+    laws: dict[str, Law] = {}
+    rows: list[dict[str, Any]] = []
+    for stage, table in tables.items():
+        try:
+            laws[stage] = fit(table, **options)
+            best = plan(laws[stage], train_flops, inference_flops, level=level)
+        except ValueError as error:
+            raise ValueError(f"stage {stage}: {error}") from error
+        low, high = best.intervals.get("tokens_per_param", (None, None))
+        rows.append(
+            {
+                "stage": stage,
+                "n_params": best.n_params,
+                "n_tokens": best.n_tokens,
+                "k": best.k,
+                "tokens_per_param": best.tokens_per_param,
+                "low": low,
+                "high": high,
+                "predicted": best.predicted,
+                "overtraining": best.tokens_per_param
+                / (rows[0]["tokens_per_param"] if rows else best.tokens_per_param),
+                "warnings": len(best.warnings),
+            }
+        )
+    return StageComparison(laws, pl.DataFrame(rows, schema_overrides={"low": pl.Float64, "high": pl.Float64}))
+
+
+def _only_stage(columns: Mapping[str, str] | None) -> dict[str, str]:
+    return {"stage": columns["stage"]} if columns and "stage" in columns else {}

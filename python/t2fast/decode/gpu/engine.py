@@ -1,0 +1,237 @@
+"""The engine on a GPU: what `_core.DecodeEngine` is on the CPU, with Triton kernels.
+
+Same arguments, same results, same random numbers: both back ends draw the same sample wherever rounding does
+not decide.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    import torch
+    import triton  # noqa: F401 (the kernels' compiler)
+except ImportError as error:
+    raise ImportError(
+        f"device='cuda' needs the packages torch and triton ({error}): pip install 't2fast[gpu]', "
+        "or use device='cpu'"
+    ) from error
+
+from t2fast import _core
+from t2fast.decode.gpu import prefill
+from t2fast.decode.gpu import weights as gpu_weights
+from t2fast.decode.gpu.batch import Batch, Request
+from t2fast.decode.gpu.state import BUCKETS, DeviceState, Sizes
+from t2fast.kernels.layout import Tiles
+from t2fast.kernels.step import KERNELS, Filters
+
+MAX_ROWS = BUCKETS[-1]
+"""Rows of a step unless the caller says otherwise."""
+POLL = 8
+"""Steps between two looks at what has ended."""
+SHARE = 0.85
+"""Of the device's free memory, what a call may take."""
+
+
+def device() -> torch.device:
+    """The GPU in use, or a ValueError that says why there is none."""
+    if torch.version.cuda is None and torch.version.hip is None:
+        raise ValueError(
+            f"device='cuda': torch {torch.__version__} is built for the CPU alone: install its build for "
+            "CUDA or ROCm (https://pytorch.org/get-started), or use device='cpu'"
+        )
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f"device='cuda': torch {torch.__version__} finds no GPU: check the driver (nvidia-smi, rocm-smi) "
+            "and CUDA_VISIBLE_DEVICES, or use device='cpu'"
+        )
+    found = torch.device("cuda", torch.cuda.current_device())
+    if torch.version.hip is None and torch.cuda.get_device_capability(found) < (8, 0):
+        major, minor = torch.cuda.get_device_capability(found)
+        raise ValueError(
+            "device='cuda' needs compute capability 8.0 (Ampere) or later, and "
+            f"{torch.cuda.get_device_name(found)} has {major}.{minor}: use device='cpu'"
+        )
+    return found
+
+
+class GpuEngine:
+    """A model ready to draw and score samples on a GPU; attributes and methods are `_core.DecodeEngine`'s."""
+
+    kernel = "triton"
+    threads = 1
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dtype: str = "auto",
+        cache: str | None = None,
+        device: torch.device,
+        ops: SimpleNamespace = KERNELS,
+        poll: int = POLL,
+    ):
+        """``cache="fp8"`` keeps the samples' keys and values in 8 bits. Tests give other operations."""
+        types = {"auto": torch.bfloat16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+        if dtype not in types:
+            raise ValueError(f"dtype must be 'auto', 'float32' or 'bfloat16', not {dtype!r}")
+        if cache not in (None, "fp8"):
+            raise ValueError(f"cache must be None (as dtype) or 'fp8', not {cache!r}")
+        self._fp8 = cache == "fp8"
+        if self._fp8 and device.type == "cuda" and torch.version.hip is None:
+            major, minor = torch.cuda.get_device_capability(device)
+            if (major, minor) < (8, 9):
+                raise ValueError(
+                    f"cache='fp8' needs compute capability 8.9 or later, and this GPU has {major}.{minor}"
+                )
+        self._file = _core.ModelFile(path)
+        self._device, self._ops, self._poll = device, ops, poll
+        self._lock = threading.RLock()
+        with self._use():
+            self._weights = gpu_weights.load(self._file, types[dtype], device)
+        self._tiles = Tiles.of(self._weights.shape)
+        config = self._file.config
+        self.architecture: str = config["architecture"]
+        self.n_params: int = self._file.n_params
+        self.vocab: int = config["vocab"]
+        self.width: int = config["width"]
+        self.layers: int = config["layers"]
+        self.heads: int = config["heads"]
+        self.kv_heads: int = config["kv_heads"]
+        self.head_dim: int = config["head_dim"]
+        self.max_positions: int = config["max_positions"]
+        self.bos: int | None = config["bos"]
+        self.eos: list[int] = config["eos"]
+        self.dtype = "float32" if types[dtype] == torch.float32 else "bfloat16"
+
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        """One call at a time, on the engine's own device."""
+        here = torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
+        with self._lock, torch.inference_mode(), here:
+            yield
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all matrices, a shared one counted once."""
+        weights = self._weights
+        linears = [weights.head]
+        for layer in weights.layers:
+            linears += [layer.qkv, layer.o, layer.up, layer.down]
+            linears += [layer.gate] if layer.gate is not None else []
+        matrices = {m.data_ptr(): m for m in (weights.embedding, *(linear.weight for linear in linears))}
+        return sum(m.numel() * m.element_size() for m in matrices.values())
+
+    @property
+    def where(self) -> str:
+        """The GPU's name."""
+        return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
+
+    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Logits after every token, (len(tokens), vocab)."""
+        tokens = self._file.check_logits(tokens)
+        with self._use():
+            found: NDArray[np.float32] = prefill.logits(self._weights, tokens, self._tiles, self._ops).numpy()
+        return found
+
+    def score(
+        self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[NDArray[np.float32]]]:
+        """Log-probability of each token of each prompt's answers, natural log, by the model's own logits."""
+        checked = self._file.check_score(prompts, answers)
+        with self._use():
+            return [
+                [
+                    values.numpy()
+                    for values in prefill.score(self._weights, prompt, own, self._tiles, self._ops)
+                ]
+                for prompt, own in zip(checked, answers, strict=True)
+            ]
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        keys: Sequence[int],
+        k: int | Sequence[int],
+        *,
+        first_sample: int = 0,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        max_tokens: int = 64,
+        stop_tokens: Sequence[int] | None = None,
+        stop: Sequence[bytes] = (),
+        token_bytes: Sequence[bytes] | None = None,
+        on_finish: Callable[[int, int, list[int], str], bool] | None = None,
+        progress: Callable[[int], None] | None = None,
+        max_rows: int | None = None,
+    ) -> dict[str, Any]:
+        """Draw samples; the result is that of `_core.DecodeEngine.sample`."""
+        counts = [k] * len(prompts) if isinstance(k, int) else list(k)
+        stops = self.eos if stop_tokens is None else list(stop_tokens)
+        tokens = self._file.check_sample(
+            prompts,
+            keys,
+            counts,
+            first_sample=first_sample,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            max_tokens=max_tokens,
+            stop_tokens=stops,
+            stop=stop,
+            token_bytes=token_bytes,
+            max_rows=max_rows,
+        )
+        with self._use():
+            sizes = Sizes.within(
+                self._budget(),
+                self._weights,
+                self._tiles,
+                prompts=[len(prompt) for prompt, own in zip(tokens, counts, strict=True) if own] or [1],
+                rows=max(min(sum(counts), max_rows or MAX_ROWS), 1),
+                max_tokens=max_tokens,
+                fp8=self._fp8,
+            )
+            state = DeviceState(
+                self._weights,
+                self._tiles,
+                self._ops,
+                sizes,
+                prompts=len(prompts),
+                temperature=temperature,
+                filters=Filters(temperature == 0, top_k, top_p, min_p),
+                stop_tokens=stops,
+                fp8=self._fp8,
+            )
+            request = Request(
+                prompts=tokens,
+                keys=list(keys),
+                k=counts,
+                first_sample=first_sample,
+                max_tokens=max_tokens,
+                stop_tokens=stops,
+                stop=list(stop),
+                token_bytes=list(token_bytes or ()),
+                on_finish=on_finish,
+                progress=progress,
+            )
+            return Batch(request, state, self._poll).run()
+
+    def _budget(self) -> int:
+        """Bytes that a call may take."""
+        if self._device.type != "cuda":
+            return 1 << 40
+        free = torch.cuda.mem_get_info(self._device)[0]
+        idle = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return int(SHARE * (free + idle))

@@ -1,0 +1,225 @@
+"""What lies on the device while one call draws: caches, rows, and the steps that work on them.
+
+Nothing here waits for the device. What the host wants to know is copied to it behind the steps, in a
+`Window`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from t2fast.decode.gpu import prefill
+from t2fast.decode.gpu.prefill import upload
+from t2fast.kernels.layout import Blocks, Cache, Prompts, Rows, Tiles, Weights
+from t2fast.kernels.step import Filters, Space, State, choose, step
+
+BUCKETS = (16, 64, 256, 1024, 4096)
+"""Numbers of rows that steps are captured for, besides the number of slots; a batch takes the smallest that
+holds it."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is held at once."""
+
+    slots: int
+    """Samples."""
+    pool: int
+    """Positions of prompts."""
+    longest: int
+    """Positions of the longest prompt."""
+    max_tokens: int
+
+    @classmethod
+    def within(
+        cls,
+        budget: int,
+        weights: Weights,
+        tiles: Tiles,
+        *,
+        prompts: list[int],
+        rows: int,
+        max_tokens: int,
+        fp8: bool,
+    ) -> Sizes:
+        """As many of `rows` samples, and of the prompts of these lengths, as `budget` bytes hold.
+
+        Prompts beyond a quarter of the budget wait for others to leave.
+        """
+        s, wide = weights.shape, weights.embedding.element_size()
+        longest = max(prompts)
+        of_prompt = s.layers * 2 * s.kv_heads * s.head_dim * wide
+        own = of_prompt // wide + s.layers * 2 * s.kv_heads * 4 if fp8 else of_prompt
+        splits, tokens = -(-longest // tiles.split), -(-s.vocab // tiles.vocabulary)
+        work = 4 * (s.width + splits * s.heads * (s.head_dim + 1) + 5 * tokens)
+        work += wide * (2 * s.heads * s.head_dim + s.hidden)
+        of_slot = max_tokens * (own + 12) + 2 * work
+        pool = min(sum(sorted(prompts)[-rows - 1 :]), max(longest, budget // 4 // of_prompt))
+        slots = min((budget - pool * of_prompt) // of_slot, rows)
+        if slots < 1:
+            raise ValueError(
+                f"a prompt of {longest} tokens and a sample of {max_tokens} need "
+                f"{pool * of_prompt + of_slot:,} bytes, and the GPU has {budget:,} to give: "
+                "shorten them or use device='cpu'"
+            )
+        return cls(slots, pool, longest, max_tokens)
+
+
+@dataclass
+class Window:
+    """What some steps did, on its way to the host."""
+
+    copied: torch.Tensor
+    arrived: Any
+    """A CUDA event; None where the copy is there at once."""
+    width: int
+
+    def wait(self) -> NDArray[np.int32]:
+        """int32 (rows, 2 + 3 · width): done, position, then tokens, raw and processed log-probabilities
+        as bits, from the position that was asked for."""
+        while self.arrived is not None and not self.arrived.query():
+            time.sleep(1e-4)  # unlike CUDA's own waiting, this lets Ctrl-C through
+        values: NDArray[np.int32] = self.copied.numpy()
+        return values
+
+
+class DeviceState:
+    """The device's side of a batch."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        tiles: Tiles,
+        ops: SimpleNamespace,
+        sizes: Sizes,
+        *,
+        prompts: int,
+        temperature: float,
+        filters: Filters,
+        stop_tokens: list[int],
+        fp8: bool,
+    ):
+        self.weights, self.tiles, self.ops, self.filters = weights, tiles, ops, filters
+        self.sizes = sizes
+        self.device = weights.embedding.device
+        device, results = self.device, (sizes.slots, sizes.max_tokens)
+        self.splits = -(-sizes.longest // tiles.split)
+        self.state = State(
+            rows=Rows.empty(0, device),
+            blocks=Blocks.of([], 1, 0, device),
+            prompts=Prompts(*torch.zeros(2, prompts, dtype=torch.int32, device=device)),
+            pools=prefill.room(weights, sizes.pool),
+            caches=[_suffix(weights, results, fp8) for _ in weights.layers],
+            temperature=torch.full((1,), temperature, device=device),
+            stop_tokens=torch.tensor(stop_tokens, dtype=torch.int32, device=device),
+            tokens=torch.zeros(results, dtype=torch.int32, device=device),
+            raw=torch.zeros(results, device=device),
+            processed=torch.zeros(results, device=device),
+        )
+        self._rows: dict[int, Rows] = {}
+        self._spaces: dict[int, Space] = {}
+        self._blocks: dict[tuple[int, int], Blocks] = {}
+        self._warm: set[tuple[int, int]] = set()
+        self._graphs: dict[tuple[int, int], Any] = {}
+        self._graph_pool: Any = None
+
+    def read_prompt(self, prompt: int, tokens: list[int], start: int) -> torch.Tensor:
+        """Put a prompt into the pool at `start`; its last residual stream (1, width)."""
+        caches = prefill.view(self.state.pools, start, len(tokens))
+        self.state.prompts.start[prompt] = start
+        self.state.prompts.length[prompt] = len(tokens)
+        return prefill.read(self.weights, tokens, caches)[-1:].clone()
+
+    def place(self, kept: NDArray[np.int64], new: NDArray[np.int32], last: list[torch.Tensor]) -> None:
+        """Rows of the next steps: those at the indices `kept` of the present ones, then `new`.
+
+        ``new`` (8, n) has the fields of `Rows`, and ``last`` the residual streams that their first tokens are
+        drawn from, n rows in all.
+        """
+        started = Rows(upload(new, self.device))
+        if len(started):
+            space = Space(self.weights, len(started), 0)
+            space.x = torch.cat(last)
+            state = replace(self.state, rows=started)
+            choose(self.weights, state, space, self.tiles, self.filters, self.ops)
+        present, count = len(self.state.rows), len(kept) + len(started)
+        size = next((b for b in BUCKETS if count <= b < self.sizes.slots), self.sizes.slots)
+        source = np.full(size, -1, np.int32)
+        source[: len(kept)] = kept
+        source[len(kept) : count] = present + np.arange(len(started))
+        rows = Rows.empty(size, self.device)
+        self.ops.compact(self.state.rows, started, upload(source, self.device), rows)
+        if size in self._rows:
+            self._rows[size].table.copy_(rows.table)  # where a captured step looks for them
+        else:
+            self._rows[size], self._spaces[size] = rows, Space(self.weights, size, self.splits)
+        self.state = replace(self.state, rows=self._rows[size])
+
+    def tile(self, prompts: NDArray[np.int64]) -> None:
+        """Tiles for rows whose prompts are these."""
+        size, height = len(self.state.rows), self.tiles.prefix_rows(self.weights.shape)
+        counts = np.unique(prompts, return_counts=True)[1]
+        needed = int((-(-counts // height)).sum())
+        room = max(1 << (needed - 1).bit_length(), -(-size // height))
+        new = Blocks.of(prompts.tolist(), height, room, "cpu")
+        if (size, room) not in self._blocks:
+            self._blocks[size, room] = Blocks.of([], height, room, self.device)
+        blocks = self._blocks[size, room]
+        for to, values in ((blocks.prompt, new.prompt), (blocks.first, new.first), (blocks.count, new.count)):
+            to.copy_(upload(values.numpy(), self.device))
+        self.state = replace(self.state, blocks=blocks)
+
+    def launch(self, steps: int, seen: NDArray[np.int64], width: int) -> Window:
+        """Take some steps, then send the rows' tokens from the positions `seen` on, `width` of each."""
+        for _ in range(steps):
+            self._step()
+        state, count = self.state, len(seen)
+        rows = state.rows
+        at = upload(seen, self.device)[:, None] + torch.arange(width, device=self.device)
+        where = rows.slot[:count, None].long(), at.clamp(max=self.sizes.max_tokens - 1)
+        drawn = state.tokens[where], *(t[where].view(torch.int32) for t in (state.raw, state.processed))
+        found = torch.cat([rows.done[:count, None], rows.position[:count, None], *drawn], 1)
+        if self.device.type != "cuda":
+            return Window(found, None, width)
+        copied = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
+        copied.copy_(found, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        return Window(copied, arrived, width)
+
+    def _step(self) -> None:
+        """One token for every row; on a GPU, a graph is captured at the second step of each size."""
+        key = len(self.state.rows), len(self.state.blocks.count)
+        if self.device.type != "cuda" or key not in self._warm:
+            self._warm.add(key)
+            self._run()
+            return
+        if key not in self._graphs:
+            self._graph_pool = self._graph_pool or torch.cuda.graph_pool_handle()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._graph_pool):
+                self._run()
+            self._graphs[key] = graph
+        self._graphs[key].replay()
+
+    def _run(self) -> None:
+        space = self._spaces[len(self.state.rows)]
+        step(self.weights, self.state, space, self.tiles, self.filters, self.ops)
+
+
+def _suffix(weights: Weights, results: tuple[int, int], fp8: bool) -> Cache:
+    """One layer's cache for (slots, max_tokens)."""
+    like, (slots, positions) = weights.embedding, results
+    size = (slots, weights.shape.kv_heads, positions, weights.shape.head_dim)
+    dtype = torch.float8_e4m3fn if fp8 else like.dtype
+    k, v = (like.new_empty(size, dtype=dtype) for _ in range(2))
+    if not fp8:
+        return Cache(k, v)
+    return Cache(k, v, *(like.new_empty(size[:3], dtype=torch.float32) for _ in range(2)))

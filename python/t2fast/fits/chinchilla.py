@@ -1,0 +1,78 @@
+"""Chinchilla: L = E + A/N^α + B/D^β, fitted to losses."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from t2fast import _core
+from t2fast.fits.bootstrap import Target, draw
+from t2fast.fits.conclusion import conclude, enough
+from t2fast.fits.isoflop import isoflop_weights
+from t2fast.fits.passtable import resampled_checkpoints
+from t2fast.laws.law import Law
+from t2fast.tables import Losses
+
+Floats = NDArray[np.float64]
+
+
+def fit_chinchilla(
+    losses: Losses,
+    *,
+    method: str = "least_squares",
+    delta: float = 1e-3,
+    weights: str | None = None,
+    draws: int = 200,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Law:
+    """L = E + A/N^α + B/D^β (Hoffmann et al. 2022, arXiv 2203.15556, equation 2).
+
+    ``method="least_squares"`` minimises Σ (L̂ - L)² by variable projection; ``"huber"`` minimises
+    Σ Huber_δ(log L̂ - log L) from Hoffmann's 4,500 starts (their approach 3, δ = 1e-3).
+    ``weights="isoflop"`` weights each point by the inverse variance of the losses in its group of equal
+    training FLOPs. ``draws`` bootstrap draws resample the checkpoints.
+    """
+    if method not in ("least_squares", "huber"):
+        raise ValueError(f"method = {method!r} must be 'least_squares' or 'huber'")
+    n, d, y = losses.n_params, losses.n_tokens, losses.loss
+    w = losses.weight.copy()
+    if weights == "isoflop":
+        w *= isoflop_weights(n, d, y)
+    elif weights is not None:
+        raise ValueError(f"weights = {weights!r} must be None or 'isoflop'")
+    enough(len(y), 5, "points", "chinchilla")
+
+    def solve(ys: Floats, ws: Floats, start: Floats | None) -> dict[str, Any]:
+        if method == "least_squares":
+            return _core.fit_power_sum([n, d], ys, ws * w, np.inf)
+        starts = hoffmann_starts() if start is None else _huber_start(start)[None]
+        return _core.fit_huber(n, d, ys, ws * w, delta, starts)[0]
+
+    found = solve(y[None], np.ones((1, len(y))), None)
+    rng = np.random.default_rng(seed)
+    drawn = draw(
+        lambda ws: solve(np.broadcast_to(y, ws.shape).copy(), ws, found["params"][0]),
+        resampled_checkpoints(rng, draws, len(y)),
+        progress,
+    )
+    words = "variable projection" if method == "least_squares" else f"Huber, delta = {delta:g}, 4,500 starts"
+    unit = "sum of squared errors" if method == "least_squares" else "sum of Huber losses of log residuals"
+    target = Target(n, d, np.ones(1), y[:, None], None)
+    return conclude("chinchilla", found, drawn, target, words, unit)
+
+
+def hoffmann_starts() -> Floats:
+    """The 4,500 starts (log A, log B, log E, α, β) of Hoffmann et al. 2022, section D.2."""
+    a = np.arange(0, 26, 5.0)
+    e = np.arange(-1, 1.1, 0.5)
+    exponent = np.arange(0, 2.1, 0.5)
+    return np.array(list(itertools.product(a, a, e, exponent, exponent)))
+
+
+def _huber_start(params: Floats) -> Floats:
+    e, a, b, alpha, beta = params
+    return np.array([np.log(a), np.log(b), np.log(e), alpha, beta])

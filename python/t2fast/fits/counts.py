@@ -1,0 +1,84 @@
+"""The counts law (ours): the accuracy law's link by Beta-binomial likelihood of the counts themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from t2fast import _core
+from t2fast.fits.bootstrap import Target, draw
+from t2fast.fits.conclusion import conclude, enough
+from t2fast.fits.passtable import PassTable, resampled_checkpoints
+from t2fast.laws.law import Law
+from t2fast.tables import Counts
+
+Floats = NDArray[np.float64]
+
+
+def fit_counts(
+    counts: Counts,
+    *,
+    effect: bool = True,
+    ks: Sequence[float] | None = None,
+    draws: int = 200,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Law:
+    """The accuracy law in one stage by maximum likelihood of the Beta-binomial on the counts (ours).
+
+    Π B(c+a, n-c+b)/B(a, b) over problems, (a, b) from the link at L̂ = A/N^α + B/D^β + σu, u ~ N(0, 1)
+    shared by the problems of a checkpoint and integrated out (``effect=False`` drops it). Right where
+    estimates of pass@k are biased: n differs between problems, sampling stopped at a success, nothing was
+    solved. ``ks`` only chooses where residuals are reported.
+    """
+    observed = PassTable.of(counts, ks)
+    enough(observed.checkpoints, 5, "checkpoints", "counts")
+    target = Target.measured(observed, observed.mean)
+    _, _, k, checkpoint, keep = target.rows()
+    first = _core.fit_joint(
+        observed.n_params,
+        observed.n_tokens,
+        checkpoint,
+        k,
+        target.y.ravel()[None, keep],
+        np.ones((1, int(keep.sum()))),
+    )
+    # The same mean with problems more alike or more different: the likelihood sees more of their spread.
+    starts = np.array([np.append(first["params"][0], 0.0)] * 3)
+    starts[1:, 8] += [-1.5, 1.5]
+    order = np.argsort(counts.checkpoint_index, kind="stable")
+    samples, correct = counts.n[order].astype(float), counts.c[order].astype(float)
+
+    def solve(row_w: Floats, checkpoint_w: Floats, starts: Floats) -> dict[str, Any]:
+        return _core.fit_counts(
+            observed.n_params,
+            observed.n_tokens,
+            observed.checkpoint,
+            samples,
+            correct,
+            row_w,
+            checkpoint_w,
+            starts,
+            effect,
+        )
+
+    found = solve(np.ones((1, len(samples))), np.ones((1, observed.checkpoints)), starts)
+    rng = np.random.default_rng(seed)
+    checkpoint_w = resampled_checkpoints(rng, draws, observed.checkpoints)
+    problem_w = observed.resampled_problems(rng, draws)
+    drawn = draw(
+        lambda both: solve(
+            np.ascontiguousarray(both[:, observed.checkpoints :][:, observed.problem]),
+            np.ascontiguousarray(both[:, : observed.checkpoints]),
+            found["params"],
+        ),
+        np.hstack([checkpoint_w, problem_w]),
+        progress,
+    )
+    words = "Beta-binomial likelihood" + (" with a checkpoint effect" if effect else "")
+    return conclude(
+        "counts", found, drawn, target, words, "negative log-likelihood (without binomial coefficients)"
+    )

@@ -1,0 +1,27 @@
+"""Groups of equal training compute, and the weights that their spread gives."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def isoflop_weights(n_params: Floats, n_tokens: Floats, loss: Floats) -> Floats:
+    """Inverse variance of the loss within groups of equal training FLOPs (6ND within 10%), of mean one.
+
+    Roberts et al. 2026, approach 2, stage 1. A group of one, or without spread, gets the median weight.
+    """
+    flops = np.log(6 * n_params * n_tokens)
+    group = np.round(flops / np.log(1.1) / 2).astype(np.int64)
+    weights = np.full(len(group), np.nan)
+    for g in np.unique(group):
+        inside = group == g
+        variance = np.var(loss[inside], ddof=1) if inside.sum() > 1 else 0.0
+        if variance > 0:
+            weights[inside] = 1 / variance
+    if np.isnan(weights).all():
+        return np.ones(len(group))
+    weights[np.isnan(weights)] = np.nanmedian(weights)
+    return np.asarray(weights / weights.mean())

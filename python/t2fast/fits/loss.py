@@ -1,0 +1,98 @@
+"""The loss law (T², approach 1): -log pass@k = E + A/N^α + B/D^β + G/k^γ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from t2fast import _core
+from t2fast.fits.bootstrap import Target, draw_both
+from t2fast.fits.conclusion import conclude, enough
+from t2fast.fits.passtable import PassTable
+from t2fast.laws.law import Law
+from t2fast.tables import Counts, Likelihoods
+
+Floats = NDArray[np.float64]
+
+
+def fit_loss(
+    table: Counts | Likelihoods | PassTable,
+    *,
+    ks: Sequence[float] | None = None,
+    aggregate: str = "log_mean",
+    method: str = "projection",
+    restarts: int = 500,
+    draws: int = 200,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Law:
+    """-log pass@k = E + A/N^α + B/D^β + G/k^γ (Roberts et al. 2026, arXiv 2604.01411, approach 1).
+
+    ``aggregate="log_mean"`` fits -log of the mean pass@k over problems; ``"mean_log"`` the mean of -log
+    pass@k, the paper's choice for likelihoods, which is infinite and therefore an error where a problem was
+    never solved. ``method="projection"`` is variable projection, the same answer every time; ``"restarts"``
+    is the paper's recipe of many random starts (``restarts`` of them, by ``seed``), kept for comparison.
+    Draws resample checkpoints and problems.
+    """
+    if method not in ("projection", "restarts"):
+        raise ValueError(f"method = {method!r} must be 'projection' or 'restarts'")
+    if aggregate not in ("log_mean", "mean_log"):
+        raise ValueError(f"aggregate = {aggregate!r} must be 'log_mean' or 'mean_log'")
+    observed = PassTable.of(table, ks)
+
+    def measure(weights: Floats | None = None) -> Floats:
+        if aggregate == "mean_log":
+            return observed.mean_log(weights)
+        with np.errstate(divide="ignore"):
+            return -np.log(observed.mean(weights))
+
+    target = Target.measured(observed, measure)
+    _refuse_infinite(target, aggregate)
+    n, d, k, _, keep = target.rows()
+    enough(int(keep.sum()), 7, "points", "loss")
+
+    def solve(ys: Floats, ws: Floats) -> dict[str, Any]:
+        usable = np.isfinite(ys)
+        return _core.fit_power_sum([n, d, k], np.where(usable, ys, 0.0), ws * usable, np.inf)
+
+    y = target.y.ravel()[keep]
+    if method == "projection":
+        found, words = solve(y[None], np.ones((1, len(y)))), "variable projection"
+    else:
+        starts = loss_starts(restarts, seed)
+        found = _core.fit_loss_restarts(n, d, k, y, np.ones(len(y)), starts)[0]
+        words = f"{restarts} random starts"
+    drawn = draw_both(
+        observed, measure, target, lambda ys, ws: solve(ys[:, keep], ws[:, keep]), draws, seed, progress
+    )
+    words += ", -log of mean pass@k" if aggregate == "log_mean" else ", mean of -log pass@k"
+    return conclude("loss", found, drawn, target, words, "sum of squared errors")
+
+
+def loss_starts(count: int, seed: int) -> Floats:
+    """Random starts (log E, log A, log B, log G, α, β, γ) over a generous box; the paper gives no ranges."""
+    low = [-2, 0, 0, -2, 0.05, 0.05, 0.05]
+    high = [1.5, 12, 12, 3, 1, 1, 1.5]
+    return np.random.default_rng(seed).uniform(low, high, size=(count, 7))
+
+
+def _refuse_infinite(target: Target, aggregate: str) -> None:
+    rows, columns = np.nonzero(np.isinf(target.y))
+    if not rows.size:
+        return
+    listed = "; ".join(
+        f"n_params = {target.n[i]:g}, n_tokens = {target.d[i]:g}, k = {target.ks[j]:g}"
+        for i, j in list(zip(rows, columns, strict=True))[:10]
+    )
+    advice = (
+        "aggregate='log_mean' takes the log after the mean; the counts law needs no logarithm"
+        if aggregate == "mean_log"
+        else "filter those checkpoints out, e.g. by n_tokens, or use the counts law, which takes none"
+    )
+    what = "some problem was never" if aggregate == "mean_log" else "nothing was ever"
+    raise ValueError(
+        f"-log pass@k is infinite at {rows.size} points because {what} solved there ({listed}): {advice}"
+    )

@@ -1,0 +1,140 @@
+"""pass@k of every problem at every checkpoint, its mean over problems, and what it would be for other
+problems.
+
+The bridge from tables to fits: counts and likelihoods both become a :class:`PassTable`, and the bootstrap
+reweighs its checkpoints and problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from t2fast.estimators.passk import pass_at_k
+from t2fast.estimators.sequential import pass_at_k_sequential
+from t2fast.tables import Counts, Likelihoods
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PassTable:
+    """Values (rows, K), one row a checkpoint and problem, sorted by checkpoint; NaN where n < k."""
+
+    n_params: Floats
+    n_tokens: Floats
+    ks: Floats
+    values: Floats
+    checkpoint: Integers
+    problem: Integers
+
+    @classmethod
+    def of(cls, table: Counts | Likelihoods | PassTable, ks: Sequence[float] | None = None) -> PassTable:
+        """From counts, by the unbiased estimator, or from likelihoods p, as 1 - (1-p)^k.
+
+        ``ks`` defaults to the powers of two up to 128 for which every problem has enough samples.
+        """
+        if isinstance(table, PassTable):
+            return table
+        table.require_sizes()
+        if isinstance(table, Counts):
+            most = table.n if table.sequential is None else table.sequential[1]
+            k = _whole(ks) if ks is not None else _powers_of_two(int(most.min()))
+            values = _estimates(table, k)
+        else:
+            k = np.asarray(ks, dtype=float) if ks is not None else _powers_of_two(128)
+            values = -np.expm1(k[None, :] * _log_complement(table.log_likelihood)[:, None])
+        checkpoints = table.checkpoints
+        order = np.argsort(table.checkpoint_index, kind="stable")
+        return cls(
+            checkpoints["n_params"].to_numpy(),
+            checkpoints["n_tokens"].to_numpy(),
+            k.astype(float),
+            values[order],
+            np.ascontiguousarray(table.checkpoint_index[order], dtype=np.int64),
+            _codes(table)[order],
+        )
+
+    @property
+    def checkpoints(self) -> int:
+        """How many checkpoints."""
+        return len(self.n_params)
+
+    def mean(self, problem_weights: Floats | None = None) -> Floats:
+        """Weighted mean over problems, (checkpoints, K); NaN where no problem has enough samples."""
+        w = np.ones(len(self.values)) if problem_weights is None else problem_weights[self.problem]
+        known = ~np.isnan(self.values)
+        counted = known & (w > 0)[:, None]  # 0 times an infinite -log is nothing, not NaN
+        total = self._sum(np.where(counted, self.values, 0.0) * w[:, None])
+        weight = self._sum(known * w[:, None])
+        return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
+
+    def mean_log(self, problem_weights: Floats | None = None) -> Floats:
+        """Weighted mean over problems of -log pass@k: infinite where a problem was never solved."""
+        with np.errstate(divide="ignore"):
+            logs = PassTable(
+                self.n_params, self.n_tokens, self.ks, -np.log(self.values), self.checkpoint, self.problem
+            )
+        return logs.mean(problem_weights)
+
+    def _sum(self, rows: Floats) -> Floats:
+        starts = np.searchsorted(self.checkpoint, np.arange(self.checkpoints))
+        return np.asarray(np.add.reduceat(rows, starts, axis=0))
+
+    def problems_behind(self) -> Integers:
+        """How many problems are behind each mean, (checkpoints, K)."""
+        return self._sum((~np.isnan(self.values)).astype(float)).astype(np.int64)
+
+    def resampled_problems(self, rng: np.random.Generator, draws: int) -> Floats:
+        """How often each problem is drawn, (draws, problems): the same problems for every checkpoint."""
+        count = int(self.problem.max()) + 1
+        return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
+
+
+def _estimates(table: Counts, k: NDArray[np.int64]) -> Floats:
+    """Unbiased pass@k, (rows, K); NaN where there is none."""
+    n, c = table.n[:, None], table.c[:, None]
+    if table.sequential is not None:
+        until, limit = table.sequential
+        return pass_at_k_sequential(n, c, k, until[:, None], limit[:, None])
+    enough = n >= k
+    values = pass_at_k(np.where(enough, n, k), np.where(enough, c, 0), k)
+    return np.where(enough, values, np.nan)
+
+
+def resampled_checkpoints(rng: np.random.Generator, draws: int, checkpoints: int) -> Floats:
+    """How often each checkpoint is drawn, (draws, checkpoints)."""
+    return rng.multinomial(checkpoints, np.full(checkpoints, 1 / checkpoints), size=draws).astype(float)
+
+
+def _log_complement(log_p: Floats) -> Floats:
+    """ln(1 - p) from ln p, without cancellation for p near 0 or near 1."""
+    with np.errstate(divide="ignore"):
+        values = np.where(log_p < -np.log(2), np.log1p(-np.exp(log_p)), np.log(-np.expm1(log_p)))
+    return np.asarray(values, dtype=float)
+
+
+def _powers_of_two(least: int) -> NDArray[np.int64]:
+    top = max(0, min(7, least.bit_length() - 1))
+    return 2 ** np.arange(top + 1, dtype=np.int64)
+
+
+def _whole(ks: Sequence[float]) -> NDArray[np.int64]:
+    values = np.asarray(ks, dtype=float)
+    if values.ndim != 1 or values.size == 0 or (values < 1).any() or (values != np.floor(values)).any():
+        raise ValueError(f"ks = {list(ks)} must be a list of whole numbers of at least 1")
+    return values.astype(np.int64)
+
+
+def _codes(table: Counts | Likelihoods) -> Integers:
+    """One number for each problem of each task, the same at all checkpoints."""
+    keys = [name for name in ("task", "problem") if name in table.frame.columns]
+    numbered = table.frame.select(keys).unique(maintain_order=True).with_row_index("code")
+    found = table.frame.select(keys).join(numbered, on=keys, how="left", maintain_order="left")
+    codes: Integers = found["code"].cast(pl.Int64).to_numpy()
+    return codes

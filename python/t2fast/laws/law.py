@@ -1,0 +1,239 @@
+"""The laws: what a fit found, what it predicts, and the file it is kept in.
+
+- ``chinchilla``: L̂ = E + A/N^α + B/D^β, a loss. Parameters E, A, B, alpha, beta.
+- ``loss``: L̂ + G/k^γ, the negative log of pass@k. Parameters E, A, B, G, alpha, beta, gamma.
+- ``accuracy``: pass@k of p ~ Beta(μν, (1-μ)ν) with μ = θ2/(1 + exp(θ1 (L̂ - θ0))) and ν = exp(θ3 + θ4 L̂).
+  Parameters E, A, B, alpha, beta, theta0 ... theta4.
+- ``counts``: as accuracy, with a checkpoint effect N(0, σ²) on L̂; the value is that of a checkpoint without
+  effect. Those parameters and sigma.
+
+Sources: Hoffmann et al. 2022 (arXiv 2203.15556) for Chinchilla; Roberts et al. 2026 (arXiv 2604.01411) for
+the loss law (approach 1) and the accuracy law (approach 2). The counts law is ours. An accuracy or counts
+law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 by convention.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from t2fast import _core
+from t2fast.laws import file
+from t2fast.laws.report import FitReport
+from t2fast.text import amount, columns, note, plain
+
+_FORMULA = {
+    "chinchilla": "L = E + A/N^alpha + B/D^beta",
+    "loss": "-log pass@k = E + A/N^alpha + B/D^beta + G/k^gamma",
+    "accuracy": "pass@k of p ~ Beta(mu nu, (1-mu) nu), mu and nu functions of L = E + A/N^alpha + B/D^beta",
+    "counts": "as the accuracy law, with a checkpoint effect N(0, sigma^2) on L",
+}
+
+NAMES = ("chinchilla", "loss", "accuracy", "counts")
+_FORMAT = "t2fast-law/1"
+_POSITIVE = frozenset({"A", "B", "G", "alpha", "beta", "gamma", "theta2", "sigma", "E"})
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
+
+    ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
+    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on.
+    """
+
+    name: str
+    params: dict[str, float]
+    draws: Floats | None = field(default=None, compare=False, repr=False)
+    domain: dict[str, tuple[float, float]] = field(default_factory=dict)
+    source: str = ""
+    fit: FitReport | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in NAMES:
+            raise ValueError(f"law {self.name!r} is unknown; there are {', '.join(NAMES)}")
+        expected = _core.law_parameters(self.name)
+        missing = [p for p in expected if p not in self.params]
+        extra = [p for p in self.params if p not in expected]
+        if missing or extra:
+            raise ValueError(
+                f"the {self.name} law has parameters {', '.join(expected)}"
+                + (f"; missing {', '.join(missing)}" if missing else "")
+                + (f"; not among them {', '.join(extra)}" if extra else "")
+            )
+        ordered = {p: float(self.params[p]) for p in expected}
+        for name, value in ordered.items():
+            if not math.isfinite(value) or (name in _POSITIVE and value < 0):
+                raise ValueError(
+                    f"parameter {name} = {value} of the {self.name} law must be finite and not negative"
+                )
+        if ordered.get("theta2", 0.0) > 1:
+            raise ValueError(f"parameter theta2 = {ordered['theta2']} is a probability and cannot exceed 1")
+        object.__setattr__(self, "params", ordered)
+        if self.draws is not None and (self.draws.ndim != 2 or self.draws.shape[1] != len(expected)):
+            raise ValueError(f"draws have shape {self.draws.shape}, expected (draws, {len(expected)})")
+
+    def __str__(self) -> str:
+        return plain(self)
+
+    def __rich__(self) -> RenderableType:
+        """Parameters with bootstrap intervals, the quality of the fit and what is wrong with it."""
+        fit, level = self.fit, 0.9
+        table = columns("parameter", "value", f"{level:.0%} interval", "", left=("parameter", ""))
+        for i, (name, value) in enumerate(self.params.items()):
+            interval = ""
+            if self.draws is not None and len(self.draws):
+                low, high = np.quantile(self.draws[:, i], [0.5 - level / 2, 0.5 + level / 2])
+                interval = f"{low:.4g} to {high:.4g}" if low != high else "held"
+            remark = []
+            if fit is not None and name in fit.on_bound:
+                remark.append("on its bound")
+            if fit is not None and name in fit.unidentified:
+                remark.append("not identified")
+            table.add_row(name, f"{value:.6g}", interval, ", ".join(remark))
+        parts: list[RenderableType] = [Text(f"{self.name} law: {_FORMULA[self.name]}"), table]
+        if fit is not None:
+            facts = [
+                f"{fit.points} points of {fit.checkpoints} checkpoints, {fit.method}",
+                f"{fit.objective_name} {fit.objective:.6g}; {fit.reason} after {fit.evaluations} evaluations",
+            ]
+            if fit.median_relative_error is not None:
+                facts.append(f"median relative error on these points {fit.median_relative_error:.1%}")
+            if fit.lack_of_fit is not None:
+                facts.append(f"residuals {fit.lack_of_fit:.2g} times their sampling error (1: only noise)")
+            parts += [Text(fact) for fact in facts]
+            parts += [note(words) for words in fit.notes]
+        if self.domain:
+            seen = ", ".join(
+                f"{symbol} {amount(self.domain[name][0])} to {amount(self.domain[name][1])}"
+                for symbol, name in (("N", "n_params"), ("D", "n_tokens"), ("k", "k"))
+                if name in self.domain
+            )
+            parts.append(Text(f"fitted on {seen}"))
+        if self.source:
+            parts.append(Text(f"source: {self.source}"))
+        return Group(*parts)
+
+    @property
+    def vector(self) -> Floats:
+        """Parameters in the order of the law."""
+        return np.array(list(self.params.values()))
+
+    @property
+    def metric(self) -> str:
+        """What the law predicts: ``loss`` or ``pass@k``."""
+        return "pass@k" if self.name in ("accuracy", "counts") else "loss"
+
+    @property
+    def latent(self) -> bool:
+        """Whether L̂ was fitted as a latent quantity instead of to measured losses."""
+        return self.metric == "pass@k" and self.params["E"] == 0 and self.params["theta1"] == 1
+
+    def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
+        """The law's value at N parameters, D tokens and k samples, broadcast over arrays.
+
+        A loss in nats for ``chinchilla`` and ``loss`` (of pass@k: exp(-value) is the pass@k it stands for),
+        pass@k for the others. Raises ``ValueError`` for coordinates that are not positive.
+        """
+        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        value = _core.law_values(self.name, self.vector[None], n, d, k_)[0].reshape(shape)
+        return float(value) if shape == () else value
+
+    def interval(
+        self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0, level: float = 0.9
+    ) -> tuple[Floats, Floats]:
+        """Percentile interval of the value over the bootstrap draws, at confidence ``level``.
+
+        It covers what the data leave open about the parameters, not the law's own misfit (see
+        ``fit.lack_of_fit``).
+        """
+        if self.draws is None or len(self.draws) == 0:
+            raise ValueError("this law has no bootstrap draws; fit it with draws=200")
+        if not 0 < level < 1:
+            raise ValueError(f"level = {level} must lie between 0 and 1")
+        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low.reshape(shape), high.reshape(shape)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the residuals, as plain JSON types."""
+        out: dict[str, Any] = {
+            "format": _FORMAT,
+            "law": self.name,
+            "params": self.params,
+            "domain": {name: list(pair) for name, pair in self.domain.items()},
+            "source": self.source,
+        }
+        if self.fit is not None:
+            out["fit"] = self.fit.to_dict()
+        if self.draws is not None:
+            out["draws"] = self.draws.tolist()
+        return out
+
+    def save(self, path: str | Path) -> None:
+        """Write one JSON file, whole or not at all."""
+        file.write(path, self.to_dict(), rows=["draws"])
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = "law") -> Law:
+        """The inverse of :meth:`to_dict`; ``ValueError`` names what is wrong."""
+        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
+            raise ValueError(f"{where} is not a law saved by t2fast: its 'format' is not {_FORMAT!r}")
+        try:
+            params = {str(name): file.number(value, where, name) for name, value in data["params"].items()}
+            draws = None
+            if data.get("draws") is not None:
+                rows = [[file.number(v, where, "draws") for v in row] for row in data["draws"]]
+                if len({len(row) for row in rows}) > 1:
+                    raise ValueError(f"{where}: draws holds rows of different lengths")
+                draws = np.array(rows, dtype=float).reshape(len(rows), len(rows[0]) if rows else len(params))
+            domain = {
+                str(name): (file.number(low, where, name), file.number(high, where, name))
+                for name, (low, high) in data.get("domain", {}).items()
+            }
+            report = None if data.get("fit") is None else FitReport.from_dict(data["fit"], where)
+            name, source = str(data["law"]), file.typed(data.get("source", ""), str, where, "source")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{where} is not a complete law: {error!r}") from None
+        try:
+            return cls(name, params, draws, domain, source, report)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Law:
+        """Read a law that :meth:`save` wrote."""
+        return cls.from_dict(file.read(path), str(path))
+
+
+def default_law() -> Law:
+    """The law that ships with t2fast: the accuracy law of Pythia's GSM8K counts (Schaeffer et al. 2025)."""
+    text = resources.files("t2fast").joinpath("data/pythia_gsm8k.json").read_text(encoding="utf-8")
+    return Law.from_dict(json.loads(text), "the embedded law")
+
+
+def _coordinates(
+    n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike
+) -> tuple[tuple[int, ...], Floats, Floats, Floats]:
+    given = {"n_params": n_params, "n_tokens": n_tokens, "k": k}
+    arrays = {name: np.asarray(value, dtype=float) for name, value in given.items()}
+    for name, values in arrays.items():
+        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+        if bad.size:
+            raise ValueError(f"{name}[{bad[0]}] = {values.flat[bad[0]]} must be positive and finite")
+    whole = np.broadcast_arrays(*arrays.values())
+    n, d, k_ = (np.ascontiguousarray(v).ravel() for v in whole)
+    return whole[0].shape, n, d, k_

@@ -1,0 +1,104 @@
+"""Plans over a range of training budgets, Chinchilla's choice beside each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from rich.console import Group, RenderableType
+
+from t2fast.laws.law import Law
+from t2fast.plans.plan import BOUNDS, Floats, Rule
+from t2fast.plans.request import (
+    Range,
+    Sizes,
+    budget_pairs,
+    check_level,
+    comparison_rule,
+    constraints_of,
+    draw_rows,
+)
+from t2fast.plans.search import INTERVALS, solve, tails
+from t2fast.text import amount, columns, note, ratio, samples
+
+
+def frontier(
+    law: Law,
+    train_flops: npt.ArrayLike,
+    inference_flops: npt.ArrayLike | None = None,
+    *,
+    n_params: Sizes | None = None,
+    n_tokens: Range | None = None,
+    integer_k: bool = False,
+    chinchilla: Rule | None = None,
+    level: float = 0.9,
+) -> pl.DataFrame:
+    """Plans over a range of budgets, one row each, with Chinchilla's choice beside ours.
+
+    Columns `train_flops`, `inference_flops`, `metric`, `n_params`, `n_tokens`, `k`, `tokens_per_param`,
+    `predicted`, `bound`; the last six again with the prefix `chinchilla_`, and `chinchilla_clamped`. If the
+    law has bootstrap draws, the percentile interval of each number, planned anew for every draw, in columns
+    ending in `_low` and `_high`. Arguments as in `plan_many` and `plan`.
+    """
+    check_level(level)
+    budgets = budget_pairs(law, train_flops, inference_flops)
+    constraints = constraints_of(n_params, n_tokens, integer_k)
+    rule = comparison_rule(law, chinchilla)
+    point = solve(law, law.vector[None], budgets, constraints, rule, squeeze=True)
+    cloud = None
+    if law.draws is not None and len(law.draws):
+        cloud = solve(law, draw_rows(law, law.draws), budgets, constraints, rule)
+    series: dict[str, Any] = {"train_flops": budgets[0], "inference_flops": _absent_if_infinite(budgets[1])}
+    for prefix, side, draws in (
+        ("", point, cloud),
+        ("chinchilla_", point.chinchilla, None if cloud is None else cloud.chinchilla),
+    ):
+        for name in INTERVALS:
+            series[prefix + name] = _absent_if_infinite(getattr(side, name))
+            if draws is not None:
+                low, high = np.quantile(getattr(draws, name), tails(level), axis=1)
+                series[f"{prefix}{name}_low"] = _absent_if_infinite(low)
+                series[f"{prefix}{name}_high"] = _absent_if_infinite(high)
+        series[prefix + "bound"] = pl.Series([BOUNDS[code] for code in side.bound], dtype=pl.String)
+    series["chinchilla_clamped"] = point.chinchilla.clamped
+    return pl.DataFrame(series).insert_column(2, pl.Series("metric", [law.metric] * len(point.k)))
+
+
+def frontier_table(frame: pl.DataFrame, law: Law) -> RenderableType:
+    """Plans over a range of training budgets; a star marks what lies outside the law's data."""
+    table = columns("C_train", "N", "D", "k", "D/N", "predicted", "Chinchilla N", "D", "k", "predicted")
+    starred = False
+
+    def star(row: Mapping[str, Any], prefix: str, name: str, shown: str) -> str:
+        nonlocal starred
+        low, high = law.domain.get(name, (0.0, math.inf))
+        value = row[prefix + name]
+        inside = value is None or low <= value <= high
+        starred |= not inside
+        return shown if inside else shown + "*"
+
+    for row in frame.iter_rows(named=True):
+        cells = [f"{row['train_flops']:.2e}"]
+        for prefix in ("", "chinchilla_"):
+            cells.append(star(row, prefix, "n_params", amount(row[prefix + "n_params"])))
+            cells.append(star(row, prefix, "n_tokens", amount(row[prefix + "n_tokens"])))
+            cells.append(star(row, prefix, "k", samples(row[prefix + "k"])))
+            if not prefix:
+                cells.append(ratio(row["tokens_per_param"]))
+            cells.append(f"{row[prefix + 'predicted']:.4f}")
+        table.add_row(*cells)
+    if not starred:
+        return table
+    seen = ", ".join(
+        f"{symbol} {amount(law.domain[name][0])} to {amount(law.domain[name][1])}"
+        for symbol, name in (("N", "n_params"), ("D", "n_tokens"), ("k", "k"))
+    )
+    return Group(table, note(f"* outside the law's data ({seen}): an extrapolation"))
+
+
+def _absent_if_infinite(values: Floats) -> pl.Series:
+    return pl.Series(np.where(np.isfinite(values), values, np.nan), nan_to_null=True)

@@ -1,0 +1,267 @@
+"""What a plan is: a choice of N, D and k, Chinchilla's beside it; and arrays of them over many budgets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from t2fast import _core
+from t2fast.laws.law import Law
+from t2fast.text import amount, columns, note, plain, ratio, samples
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Interval: TypeAlias = tuple[float, float]
+Rule: TypeAlias = float | Literal["law"]
+
+BOUNDS = (
+    None,
+    "the n_params minimum",
+    "the n_params maximum",
+    "one sample per problem (n_params = inference_flops/2)",
+    "the n_tokens minimum",
+    "the n_tokens maximum",
+)
+"""What a choice can sit on, in words, by the code that `ChoiceArrays.bound` holds."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model size and what the budgets then buy.
+
+    Attributes:
+        n_params: parameters N.
+        n_tokens: training tokens D.
+        k: samples per problem; None without an inference budget.
+        predicted: the law's value there.
+        intervals: percentile intervals over the law's bootstrap draws, empty if it has none: for `n_params`,
+            `n_tokens`, `k`, `tokens_per_param` and `predicted` of the choice made anew for each draw, and
+            `predicted_here` for this very choice.
+        bound: the constraint that it sits on, in words; for Chinchilla's choice the one that moved it.
+    """
+
+    n_params: float
+    n_tokens: float
+    k: float | None
+    predicted: float
+    intervals: Mapping[str, Interval]
+    bound: str | None
+
+    @property
+    def tokens_per_param(self) -> float:
+        """D/N."""
+        return self.n_tokens / self.n_params
+
+    @property
+    def train_flops_used(self) -> float:
+        """6 N D."""
+        return 6 * self.n_params * self.n_tokens
+
+    @property
+    def inference_flops_used(self) -> float | None:
+        """2 N k, FLOPs per token served."""
+        return None if self.k is None else 2 * self.n_params * self.k
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "n_params": self.n_params,
+            "n_tokens": self.n_tokens,
+            "k": self.k,
+            "tokens_per_param": self.tokens_per_param,
+            "predicted": self.predicted,
+            "train_flops_used": self.train_flops_used,
+            "inference_flops_used": self.inference_flops_used,
+            "bound": self.bound,
+            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Chinchilla(Choice):
+    """Chinchilla's choice under the same budgets and constraints.
+
+    Attributes:
+        rule: "law" (the law's own optimum of training) or tokens per parameter.
+    """
+
+    rule: Rule
+
+    @property
+    def clamped(self) -> bool:
+        """Whether a constraint moved N, such as a model too large to draw even one sample; `bound` names
+        it."""
+        return self.bound is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**super().to_dict(), "rule": self.rule, "clamped": self.clamped}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The law along the budget line: what every N would buy. Arrays of one length, N ascending; k is
+    infinite without an inference budget."""
+
+    n_params: Floats
+    n_tokens: Floats
+    k: Floats
+    predicted: Floats
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Ranges of N and D (open ends are 1 and infinity), sizes to choose from if any, and whether k is
+    whole."""
+
+    n_params: tuple[float, float]
+    sizes: tuple[float, ...] | None
+    n_tokens: tuple[float, float]
+    integer_k: bool
+
+
+@dataclass(frozen=True)
+class Plan(Choice):
+    """The best choice under a law and two budgets, beside Chinchilla's.
+
+    Attributes:
+        metric: what `predicted` is: "loss" (lower is better) or "pass@k" (higher is better).
+        train_flops: the training budget, FLOPs.
+        inference_flops: the inference budget, FLOPs per token served, if any.
+        chinchilla: Chinchilla's choice under the same budgets.
+        gain: how much better the plan is predicted to be: Chinchilla's loss less ours, or our pass@k less
+            Chinchilla's.
+        ratio: our pass@k over Chinchilla's; for the loss law exp(gain), the ratio of geometric means over
+            problems. None where there is no pass@k, or Chinchilla's is 0.
+        level: coverage of the intervals.
+        warnings: what to know before trusting it, such as how far outside the law's data it lies.
+        law: the law it came from.
+        constraints: what it had to respect.
+    """
+
+    metric: Literal["loss", "pass@k"]
+    train_flops: float
+    inference_flops: float | None
+    chinchilla: Chinchilla
+    gain: float
+    ratio: float | None
+    level: float
+    warnings: tuple[str, ...]
+    law: Law = field(repr=False, compare=False)
+    constraints: Constraints = field(repr=False)
+
+    def __str__(self) -> str:
+        return plain(self)
+
+    def __rich__(self) -> RenderableType:
+        """The plan beside Chinchilla's, with intervals over the law's draws."""
+        inference = (
+            "" if self.inference_flops is None else f", {self.inference_flops:.3g} inference FLOPs per token"
+        )
+        rule = self.chinchilla.rule
+        other = "Chinchilla" if rule == "law" else f"Chinchilla ({rule:g} tokens/parameter)"
+        interval = self.intervals
+        table = columns("", "plan", f"{self.level:.0%} interval" if interval else "", other, left=("",))
+        rows: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+            ("parameters N", "n_params", amount),
+            ("training tokens D", "n_tokens", amount),
+            ("samples per problem k", "k", samples),
+            ("tokens per parameter", "tokens_per_param", ratio),
+            (f"predicted {self.metric}", "predicted", lambda v: f"{v:.4f}"),
+        )
+        for label, name, show in rows:
+            span = interval.get("predicted_here" if name == "predicted" else name)
+            shown = "" if span is None else f"{show(span[0])} to {show(span[1])}"
+            table.add_row(label, show(getattr(self, name)), shown, show(getattr(self.chinchilla, name)))
+        parts: list[RenderableType] = [
+            Text(f"Best model for {self.train_flops:.3g} training FLOPs{inference}"),
+            table,
+        ]
+        if self.ratio is not None:
+            parts.append(Text(f"predicted pass@k {self.ratio:.2f} times Chinchilla's"))
+        if self.chinchilla.clamped:
+            parts.append(note(f"Chinchilla's N was moved by {self.chinchilla.bound}"))
+        parts += [note(warning) for warning in self.warnings]
+        if self.law.source:
+            parts.append(Text(f"law: {self.law.name}, {self.law.source}"))
+        return Group(*parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: `n_params`, `n_tokens`, `k`, `tokens_per_param`, `predicted`, `chinchilla` with the
+        same inside, and further keys."""
+        return {
+            **super().to_dict(),
+            "metric": self.metric,
+            "train_flops": self.train_flops,
+            "inference_flops": self.inference_flops,
+            "chinchilla": self.chinchilla.to_dict(),
+            "gain": self.gain,
+            "ratio": self.ratio,
+            "level": self.level,
+            "warnings": list(self.warnings),
+        }
+
+    def profile(self, points: int = 200) -> Profile:
+        """The isoFLOP profile behind the plan, evenly in ln N, from a thirtieth of the smaller to thirty
+        times the larger of our N and Chinchilla's, as far as the constraints allow; or at every size that
+        was allowed."""
+        if isinstance(points, bool) or not isinstance(points, int) or points < 2:
+            raise ValueError(f"points is {points!r}: give a whole number, 2 or more")
+        limits = self.constraints
+        half = math.inf if self.inference_flops is None else self.inference_flops / 2
+        ceiling = min(half, self.train_flops / (6 * limits.n_tokens[0]))
+        if limits.sizes is not None:
+            n = np.unique(limits.sizes)
+            n = n[n <= ceiling]
+        else:
+            small, large = sorted([self.n_params, self.chinchilla.n_params])
+            low, high = max(limits.n_params[0], small / 30), min(limits.n_params[1], large * 30, ceiling)
+            n = np.geomspace(low, high, points).clip(low, high)
+        d = np.minimum(self.train_flops / (6 * n), limits.n_tokens[1])
+        k = half / n
+        k = np.floor(k) if limits.integer_k else k
+        return Profile(n, d, k, _core.law_values(self.law.name, self.law.vector[None], n, d, k)[0])
+
+
+@dataclass(frozen=True)
+class ChoiceArrays:
+    """Many choices as arrays of one shape: (budgets,), or (budgets, draws) where draws were given.
+
+    `bound` holds indices into `BOUNDS`; k is infinite without an inference budget.
+    """
+
+    n_params: Floats
+    n_tokens: Floats
+    k: Floats
+    predicted: Floats
+    bound: npt.NDArray[np.uint8]
+
+    @property
+    def tokens_per_param(self) -> Floats:
+        """D/N."""
+        return self.n_tokens / self.n_params
+
+
+@dataclass(frozen=True)
+class ChinchillaArrays(ChoiceArrays):
+    """Chinchilla's choices; `rule` as in `Chinchilla`."""
+
+    rule: Rule
+
+    @property
+    def clamped(self) -> npt.NDArray[np.bool_]:
+        """Whether a constraint moved N."""
+        return np.not_equal(self.bound, 0)
+
+
+@dataclass(frozen=True)
+class PlanArrays(ChoiceArrays):
+    """The best choices, beside Chinchilla's."""
+
+    chinchilla: ChinchillaArrays

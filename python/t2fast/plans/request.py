@@ -1,0 +1,123 @@
+"""What a plan is asked for: budgets, ranges, the rule of the comparison; checked once, by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from t2fast import _core
+from t2fast.laws.law import Law
+from t2fast.plans.plan import Constraints, Floats, Rule
+
+Range: TypeAlias = tuple[float | None, float | None]
+Sizes: TypeAlias = Range | Sequence[float] | Floats
+
+CHINCHILLA_RATIO = 20.0
+"""Tokens per parameter of Chinchilla's choice where the law has no training loss of its own."""
+
+
+def check_level(level: float) -> None:
+    if not (isinstance(level, Real) and 0 < level < 1):
+        raise ValueError(f"level is {level!r}: give a coverage between 0 and 1, such as 0.9")
+
+
+def positive(name: str, value: object) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise ValueError(f"{name} is {value!r}: give a positive number")
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} is {number!r}: it has to be positive and finite")
+    return number
+
+
+def inference_budget(law: Law, value: float | None) -> float:
+    """Infinite where there is none."""
+    if value is not None:
+        return positive("inference_flops", value)
+    if law.name != "chinchilla":
+        raise ValueError(
+            f"inference_flops is missing: under the {law.name} law it decides k = inference_flops/(2 N)"
+        )
+    return math.inf
+
+
+def budget_pairs(law: Law, train_flops: npt.ArrayLike, inference_flops: npt.ArrayLike | None) -> Floats:
+    """(2, budgets)."""
+    columns = [np.atleast_1d(_floats("train_flops", train_flops))]
+    if inference_flops is None:
+        columns.append(np.array([inference_budget(law, None)]))
+    else:
+        columns.append(np.atleast_1d(_floats("inference_flops", inference_flops)))
+    for name, column in zip(("train_flops", "inference_flops"), columns, strict=True):
+        if column.ndim != 1 or column.size == 0:
+            raise ValueError(f"{name} has shape {column.shape}: give one number, or a list of at least one")
+        bad = np.flatnonzero(~((column > 0) & (np.isfinite(column) | (inference_flops is None))))
+        if bad.size:
+            raise ValueError(f"{name}[{bad[0]}] is {column[bad[0]]!r}: it has to be positive and finite")
+    sizes = [column.size for column in columns]
+    if sizes[0] != sizes[1] and 1 not in sizes:
+        raise ValueError(
+            f"train_flops has {sizes[0]} budgets and inference_flops {sizes[1]}: give as many, or one"
+        )
+    return np.array(np.broadcast_arrays(*columns))
+
+
+def _floats(name: str, values: npt.ArrayLike) -> Floats:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{name} holds {array.dtype} values: give numbers")
+    return array.astype(np.float64)
+
+
+def draw_rows(law: Law, draws: npt.ArrayLike) -> Floats:
+    names = _core.law_parameters(law.name)
+    rows = np.ascontiguousarray(_floats("draws", draws))
+    if rows.ndim != 2 or rows.shape[1] != len(names) or len(rows) == 0:
+        raise ValueError(
+            f"draws has shape {rows.shape}: give rows of {len(names)} parameters, {', '.join(names)}"
+        )
+    return rows
+
+
+def comparison_rule(law: Law, chinchilla: Rule | None) -> Rule:
+    if chinchilla is None:
+        return CHINCHILLA_RATIO if law.latent else "law"
+    if isinstance(chinchilla, str):
+        if chinchilla != "law":
+            raise ValueError(f"chinchilla is {chinchilla!r}: give 'law' or a number of tokens per parameter")
+        return "law"
+    return positive("chinchilla (tokens per parameter)", chinchilla)
+
+
+def constraints_of(n_params: Sizes | None, n_tokens: Range | None, integer_k: bool) -> Constraints:
+    if not isinstance(integer_k, (bool, np.bool_)):
+        raise ValueError(f"integer_k is {integer_k!r}: give True or False")
+    sizes = None
+    if n_params is None or isinstance(n_params, tuple):
+        params_range = _range("n_params", n_params)
+    else:
+        params_range = (1.0, math.inf)
+        if isinstance(n_params, (str, bytes)) or not isinstance(n_params, (Sequence, np.ndarray)):
+            raise ValueError(f"n_params is {n_params!r}: give a tuple (min, max) or a list of sizes")
+        if len(n_params) == 0:
+            raise ValueError("n_params is an empty list of sizes: give at least one")
+        sizes = tuple(positive(f"n_params[{i}]", size) for i, size in enumerate(n_params))
+    return Constraints(params_range, sizes, _range("n_tokens", n_tokens), bool(integer_k))
+
+
+def _range(name: str, bounds: Range | None) -> tuple[float, float]:
+    if bounds is None:
+        return 1.0, math.inf
+    if not isinstance(bounds, tuple) or len(bounds) != 2:
+        hint = ", or a list of sizes" if name == "n_params" else ""
+        raise ValueError(f"{name} is {bounds!r}: give a tuple (min, max), None for an open end{hint}")
+    low = 1.0 if bounds[0] is None else positive(f"{name} minimum", bounds[0])
+    high = math.inf if bounds[1] is None else positive(f"{name} maximum", bounds[1])
+    if low > high:
+        raise ValueError(f"{name} runs from {low:.6g} down to {high:.6g}: put the minimum first")
+    return low, high

@@ -1,0 +1,186 @@
+"""Plans: how many parameters N, tokens D and samples k given budgets of training and inference buy best.
+
+A law (T²: Roberts et al. 2026, arXiv 2604.01411) is optimised under 6 N D <= C_train and 2 N k <= C_inf.
+Both budgets are spent, which leaves N alone: D = C_train/(6N), k = C_inf/(2N), so k >= 1 asks for N <=
+C_inf/2. For the loss law,
+
+    L(N, D, k) = E + A/N^alpha + B/D^beta + G/k^gamma,
+
+the optimum is the root of
+
+    alpha A N^-alpha = beta B (6/C_train)^beta N^beta + gamma G (2/C_inf)^gamma N^gamma,
+
+convex in ln N; the others are scanned and polished with their analytic slope. Beside every plan stands
+Chinchilla's choice under the same budgets: the N that minimises the training loss alone (Hoffmann et al.
+2022, equation 4), whatever inference then affords.
+
+Units: FLOPs of training, FLOPs per token served, parameters, tokens, samples per problem.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from t2fast import _core
+from t2fast.laws.law import Law
+from t2fast.plans.plan import (
+    BOUNDS,
+    Chinchilla,
+    ChoiceArrays,
+    Constraints,
+    Floats,
+    Interval,
+    Plan,
+    PlanArrays,
+    Rule,
+)
+from t2fast.plans.request import (
+    Range,
+    Sizes,
+    check_level,
+    comparison_rule,
+    constraints_of,
+    draw_rows,
+    inference_budget,
+    positive,
+)
+from t2fast.plans.search import INTERVALS, axes, solve, tails
+
+
+def plan(
+    law: Law,
+    train_flops: float,
+    inference_flops: float | None = None,
+    *,
+    n_params: Sizes | None = None,
+    n_tokens: Range | None = None,
+    integer_k: bool = False,
+    chinchilla: Rule | None = None,
+    level: float = 0.9,
+) -> Plan:
+    """The N, D and k that `law` predicts to be best under 6 N D <= train_flops and 2 N k <= inference_flops,
+    k >= 1.
+
+    Args:
+        law: a fitted law. More tokens and more samples count as better, so budgets are spent as far as
+            bounds allow.
+        train_flops: C_train, FLOPs.
+        inference_flops: C_inf, FLOPs per token served; may be None for the Chinchilla law alone, which has
+            no k.
+        n_params: a tuple (min, max), where None leaves an end open, or a list of sizes to choose from.
+        n_tokens: a tuple (min, max). With a maximum, D = min(train_flops/(6N), max).
+        integer_k: whether k has to be whole; N is then the best that still draws k samples within budget.
+        chinchilla: the rule of the comparison: "law", the N that minimises the law's training loss
+            E + A/N^alpha + B/D^beta under 6 N D = train_flops (Hoffmann et al. 2022, equation 4), or a
+            number of tokens per parameter. By default "law", but 20 where the law's loss is latent (an
+            accuracy or counts law fitted without losses, E = 0): a latent loss is no training loss.
+        level: coverage of the percentile intervals over the law's bootstrap draws.
+
+    Raises:
+        ValueError: on a budget, bound or parameter out of range, or constraints that leave no N; it says
+        which.
+    """
+    check_level(level)
+    train = positive("train_flops", train_flops)
+    inference = inference_budget(law, inference_flops)
+    constraints = constraints_of(n_params, n_tokens, integer_k)
+    rule = comparison_rule(law, chinchilla)
+    budgets = np.array([[train], [inference]])
+
+    point = solve(law, law.vector[None], budgets, constraints, rule)
+    ours, theirs = _fields(point), _fields(point.chinchilla)
+    cloud = None
+    if law.draws is not None and len(law.draws):
+        draws = draw_rows(law, law.draws)
+        cloud = solve(law, draws, budgets, constraints, rule)
+        both = (np.concatenate(pair) for pair in zip(axes(point), axes(point.chinchilla), strict=True))
+        here = _core.law_values(law.name, draws, *both)
+        ours["intervals"] = _intervals(cloud, here[:, 0], level)
+        theirs["intervals"] = _intervals(cloud.chinchilla, here[:, 1], level)
+
+    other = Chinchilla(**theirs, rule=rule)
+    ratio = None
+    if law.metric == "pass@k":
+        gain = ours["predicted"] - other.predicted
+        if other.predicted > 0:
+            ratio = ours["predicted"] / other.predicted
+    else:
+        gain = other.predicted - ours["predicted"]
+        if law.name == "loss":
+            ratio = math.exp(gain)
+    return Plan(
+        **ours,
+        metric="pass@k" if law.metric == "pass@k" else "loss",
+        train_flops=train,
+        inference_flops=None if inference_flops is None else inference,
+        chinchilla=other,
+        gain=gain,
+        ratio=ratio,
+        level=float(level),
+        warnings=tuple(_warnings(law, point, cloud, budgets[:, 0], constraints)),
+        law=law,
+        constraints=constraints,
+    )
+
+
+def _fields(side: ChoiceArrays) -> dict[str, Any]:
+    k = float(side.k[0, 0])
+    return {
+        "n_params": float(side.n_params[0, 0]),
+        "n_tokens": float(side.n_tokens[0, 0]),
+        "k": k if math.isfinite(k) else None,
+        "predicted": float(side.predicted[0, 0]),
+        "intervals": {},
+        "bound": BOUNDS[side.bound[0, 0]],
+    }
+
+
+def _intervals(cloud: ChoiceArrays, here: Floats, level: float) -> dict[str, Interval]:
+    columns = {name: getattr(cloud, name)[0] for name in INTERVALS}
+    if not np.isfinite(columns["k"]).all():
+        del columns["k"]
+    columns["predicted_here"] = here
+    intervals = {}
+    for name, values in columns.items():
+        low, high = np.quantile(values, tails(level))
+        intervals[name] = (float(low), float(high))
+    return intervals
+
+
+def _warnings(
+    law: Law, point: PlanArrays, cloud: PlanArrays | None, budget: Floats, constraints: Constraints
+) -> Iterator[str]:
+    n, d, k = (float(axis[0]) for axis in axes(point))
+    train, inference = budget
+    values = {"n_params": ("N", n), "n_tokens": ("D", d), "k": ("k", k)}
+    for name, (symbol, value) in values.items():
+        low, high = law.domain.get(name, (-math.inf, math.inf))
+        if value < low:
+            yield f"{symbol} = {value:.3g} is {low / value:.3g}x below the smallest fitted ({low:.3g})"
+        elif math.inf > value > high:
+            yield f"{symbol} = {value:.3g} is {value / high:.3g}x above the largest fitted ({high:.3g})"
+    bound = BOUNDS[point.bound[0, 0]]
+    if bound is not None:
+        yield f"the plan sits on {bound}"
+    if cloud is not None:
+        share = float(np.mean(cloud.bound != point.bound))
+        if share > 0.05:
+            yield f"{share:.0%} of the law's draws end on another bound: the intervals are cut there"
+    if 6 * n * d < train * (1 - 1e-9):
+        yield f"the n_tokens maximum leaves {1 - 6 * n * d / train:.1%} of the training budget unspent"
+    sizes = constraints.sizes or ()
+    left_out = [size for size in sizes if size > min(inference / 2, train / (6 * constraints.n_tokens[0]))]
+    if left_out:
+        listed = ", ".join(f"{size:.3g}" for size in left_out[:10])
+        yield f"sizes left out because the budgets cannot train them or draw one sample: {listed}"
+    # A hundredth less of each resource at the plan must not look better.
+    there = np.array([[n, n, n], [d, 0.99 * d, d], [k, k, max(0.99 * k, 1.0)]])
+    value, *less = _core.law_values(law.name, law.vector[None], *there)[0]
+    sign = 1 if law.metric == "loss" else -1
+    for resource, with_less in zip(("tokens", "samples"), less, strict=True):
+        if sign * (with_less - value) < -1e-9 * abs(value):
+            yield f"the law gets worse with more {resource} here, yet the plan spends all of its budgets"

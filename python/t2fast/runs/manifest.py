@@ -1,0 +1,202 @@
+"""What a run is: its models, tasks and settings, in one JSON file, by which it is continued or refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from t2fast._core import __version__
+from t2fast.runs.shards import write_whole
+from t2fast.tasks import Task
+
+NAME = "manifest.json"
+_FORMAT = 1
+_MODEL_FILES = (".safetensors", ".json", ".gguf", ".jinja", ".model", ".txt")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model of a run. `n_tokens` is D, None where nobody said it; `hash` covers its files' contents."""
+
+    name: str
+    hash: str
+    n_params: float
+    n_tokens: float | None
+    stage: str
+    dtype: str
+    kernel: str
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """A task of a run; `stop` and `max_tokens` as used."""
+
+    name: str
+    fingerprint: str
+    problems: int
+    rule: str
+    stop: tuple[str, ...]
+    max_tokens: int
+    verified: bool
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How samples are drawn. With `until_successes` m, a problem ends at its m-th success or at k samples."""
+
+    k: int
+    seed: int = 0
+    until_successes: int | None = None
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k is {self.k}; at least one sample a problem is needed")
+        if self.until_successes is not None and not 1 <= self.until_successes <= self.k:
+            raise ValueError(
+                f"until_successes is {self.until_successes}; it must lie between 1 and k = {self.k}"
+            )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that the samples and likelihoods of a run are a function of."""
+
+    models: tuple[ModelEntry, ...]
+    tasks: tuple[TaskEntry, ...]
+    sampling: Sampling | None
+    """None where a run only scores."""
+    score: bool
+    chat: bool
+    version: str = __version__
+    created: str = field(
+        default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="microseconds")
+    )
+    python: str = field(default_factory=platform.python_version)
+
+    def save(self, folder: Path) -> None:
+        """Write it to the run's folder, whole or not at all."""
+        text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False)
+        write_whole(folder / NAME, [text.encode("utf-8") + b"\n"])
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read it. `ValueError` if it is no manifest of this format."""
+        path = folder / NAME
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            if data.pop("format") != _FORMAT:
+                raise ValueError("its format is not the one this version writes")
+            models = tuple(ModelEntry(**entry) for entry in data.pop("models"))
+            tasks = tuple(TaskEntry(**{**entry, "stop": tuple(entry["stop"])}) for entry in data.pop("tasks"))
+            sampling = data.pop("sampling")
+            return cls(models, tasks, Sampling(**sampling) if sampling else None, **data)
+        except FileNotFoundError:
+            raise ValueError(f"{folder} holds no run: there is no {NAME} in it") from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path} is no manifest of a run: {error}") from error
+
+    def differences(self, other: Manifest) -> list[str]:
+        """What sets `other` apart from this one, in words. Sizes N and D and the run's date do not."""
+        return [
+            f"{name}: {was!r} there, {now!r} now"
+            for name, was, now in _compare(self._identity(), other._identity())
+        ]
+
+    def _identity(self) -> dict[str, Any]:
+        whole = asdict(self)
+        for name in ("created", "python"):
+            del whole[name]
+        for entry in whole["models"]:
+            del entry["n_params"], entry["n_tokens"]
+        for part in ("models", "tasks"):
+            entries = whole.pop(part)
+            whole[part] = [entry["name"] for entry in entries]
+            whole |= {f"{part[:-1]} {entry['name']}": entry for entry in entries}
+        return whole
+
+
+def _compare(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys((*was, *now)):
+            if not (name == "" and (key not in was or key not in now)):  # the list of names tells those
+                yield from _compare(was.get(key), now.get(key), f"{name}, {key}" if name else key)
+    elif was != now:
+        yield name, was, now
+
+
+def hash_model(path: Path) -> str:
+    """SHA-256 of a model: of its file, or of the names and contents of its folder's weights and settings."""
+    digest = hashlib.sha256()
+    if path.is_file():
+        _add(digest, path)
+        return digest.hexdigest()
+    for file in sorted(path.iterdir()):
+        if file.suffix in _MODEL_FILES and file.is_file():
+            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            _add(digest, file)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, path: Path) -> None:
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+
+
+TOKENS_KEYS = ("n_tokens", "train_tokens", "training_tokens")
+"""Names under which `config.json` (or a GGUF file's metadata, after `t2fast.`) may hold D."""
+
+
+def tokens_of(path: str | os.PathLike[str]) -> float | None:
+    """D as a model says it: `n_tokens` in its `config.json`, or `t2fast.n_tokens` in its GGUF metadata."""
+    found: Any
+    path = Path(path)
+    if path.is_file():
+        from t2fast import _core
+
+        metadata = _core.gguf_metadata(str(path))
+        found = next((metadata[f"t2fast.{key}"] for key in TOKENS_KEYS if f"t2fast.{key}" in metadata), None)
+    else:
+        try:
+            config = json.loads((path / "config.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        found = (
+            next((config[key] for key in TOKENS_KEYS if key in config), None)
+            if isinstance(config, dict)
+            else None
+        )
+    if found is None:
+        return None
+    if (
+        isinstance(found, bool)
+        or not isinstance(found, int | float)
+        or not (math.isfinite(found) and found > 0)
+    ):
+        raise ValueError(f"{path} says that its n_tokens is {found!r}; a number above 0 is wanted")
+    return float(found)
+
+
+def task_entry(task: Task, stop: tuple[str, ...] | None, max_tokens: int | None) -> TaskEntry:
+    """The record of a task, with its own stops and length unless others are given."""
+    return TaskEntry(
+        task.name,
+        task.fingerprint,
+        len(task.problems),
+        task.rule,
+        task.stop if stop is None else stop,
+        task.max_tokens if max_tokens is None else max_tokens,
+        task.check is not None,
+    )

@@ -1,0 +1,109 @@
+"""Samples drawn and samples correct, per checkpoint and problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import polars as pl
+
+from t2fast.tables import fields as v
+from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, with_sizes
+from t2fast.tables.sources import TableSource, open_source
+from t2fast.tables.table import KEY_FIELDS, Integers, Table, described
+
+_COUNT_FIELDS = (v.N_SAMPLES, v.N_CORRECT, v.CORRECT, v.UNTIL_SUCCESSES, v.MAX_SAMPLES)
+_SEQUENTIAL = ("until_successes", "max_samples")
+
+
+@dataclass(frozen=True, eq=False)
+class Counts(Table):
+    """Samples drawn and samples correct, per checkpoint and problem.
+
+    `frame` has, in this order, those of model, n_params, n_tokens, stage and task that were given, then
+    problem, n_samples and n_correct: text, Float64, Float64, text, text, text, Int64, Int64, without nulls, 0
+    <= n_correct <= n_samples, n_samples >= 1, and no two rows for one problem of one checkpoint. If sampling
+    was sequential, until_successes and max_samples follow, Int64. A table of counts keeps its order; counts
+    made of single samples are ordered by n_params, n_tokens, model, stage, task and problem.
+    """
+
+    @property
+    def n(self) -> Integers:
+        """Samples drawn, shape (rows,)."""
+        return self.frame["n_samples"].to_numpy()
+
+    @property
+    def c(self) -> Integers:
+        """Samples correct, shape (rows,)."""
+        return self.frame["n_correct"].to_numpy()
+
+    @property
+    def sequential(self) -> tuple[Integers, Integers] | None:
+        """(until_successes, max_samples), each of shape (rows,), if sampling was sequential.
+
+        There c/n is biased, but not the likelihood of (n, c): see `t2fast.estimators.sequential`.
+        """
+        if "until_successes" not in self.frame.columns:
+            return None
+        until, limit = (self.frame[name].to_numpy() for name in _SEQUENTIAL)
+        return until, limit
+
+    def _summaries(self) -> list[pl.Expr]:
+        return [
+            pl.len().cast(pl.Int64).alias("problems"),
+            (pl.col("n_correct") > 0).sum().cast(pl.Int64).alias("problems_solved"),
+            pl.col("n_samples").sum(),
+            pl.col("n_correct").sum(),
+        ]
+
+
+def read_counts(
+    source: TableSource,
+    *,
+    columns: Mapping[str, str] | None = None,
+    models: TableSource | None = None,
+    task: str | None = None,
+    stage: str | None = None,
+    duplicates: Literal["error", "sum"] = "error",
+) -> Counts:
+    """Read counts, given as such or as one row a sample, from a file or a dataframe.
+
+    source: a path to .csv, .tsv, .jsonl, .ndjson (each also gzipped) or .parquet, a polars frame, any
+        object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), or a mapping of columns. Its columns
+        are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or false), one
+        row a sample, to be counted here, with memory in proportion to the counts and not to the samples;
+        and if it has them `model`, `n_params`, `n_tokens`, `stage` and `task`. Anything else is ignored and
+        listed in `ignored_columns`. Counts of sequential sampling also have `until_successes`, at which a
+        problem ended, and `max_samples`, at which it did in any case.
+    columns: canonical name -> the source's name, for columns that go by another one.
+    models: a second table, of `model` and whichever of `n_params` and `n_tokens` the first one lacks.
+    task: keep this task alone, if the source tells tasks apart; otherwise the name of its only task.
+    stage: likewise of training (base, sft, …). A source with several stages needs a choice.
+    duplicates: what to do when two rows of counts are for one problem of one checkpoint: refuse them, or
+    add them up.
+
+    Errors: one `ValueError` lists the rows that cannot be used, up to ten of them, by number, column and
+    value.
+    """
+    if duplicates not in ("error", "sum"):
+        raise ValueError(f"duplicates is {duplicates!r}, not 'error' or 'sum'")
+    columns = columns or {}
+    opened = open_source(source)
+    names = v.find_columns(opened.name, opened.columns, (*KEY_FIELDS, *_COUNT_FIELDS), columns)
+    by_sample = "correct" in columns or ("correct" in names and not {"n_samples", "n_correct"} & names.keys())
+    sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
+    values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
+    reading = Reading(opened, names, (*KEY_FIELDS, *_COUNT_FIELDS))
+    reading.choose(values, "Or give one row a sample, with a column 'correct' of 0 and 1")
+    frame = with_sizes(reading.counted_samples() if by_sample else reading.rows(), opened.name, models)
+    table = described(Counts(frame), reading, task, stage)
+    # In floating point, because a sum that overflows is the very thing to be found.
+    if table.frame["n_samples"].cast(pl.Float64).sum() >= 2.0**63:
+        raise ValueError(f"the n_samples of {opened.name} add up to more than a 64-bit integer holds")
+    if by_sample:
+        frame = table.frame.sort(in_order(table.frame, (*SIZES, "model", "stage", "task", "problem")))
+    else:
+        # Two runs that each ended on a success are not one that did.
+        frame = reading.without_duplicates(table.frame, add_up=duplicates == "sum" and not sequential)
+    return replace(table, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct", *sequential))

@@ -1,0 +1,165 @@
+"""The rows of a source as one checked frame: converted, counted up, no key twice, models' sizes joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from t2fast.tables import fields as v
+from t2fast.tables.sources import Source, TableSource, open_source
+
+SIZES = ("n_params", "n_tokens")
+CHECKPOINT = ("model", *SIZES)
+KEYS = (*CHECKPOINT, "stage", "task", "problem")
+_TEXT_KEYS = ("model", "stage", "task", "problem")
+# Partial counts to hold before they are merged into the total: some 50 bytes each.
+_PENDING_ROWS = 2_000_000
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows that a table does not hold, and why."""
+
+    rows: int
+    reason: str
+
+
+class Reading:
+    """One pass over the columns of a source that hold `fields`, collecting its faults.
+
+    `names` maps the fields that are there to the source's columns. Frames are returned in canonical types.
+    """
+
+    def __init__(self, source: Source, names: dict[str, str], fields: Sequence[v.Field]) -> None:
+        self.source = source
+        self.names = names
+        self.fields = [field for field in fields if field.name in names]
+        self.faults = v.Faults(source.name, names, skip_blank=source.blank_rows)
+
+    @property
+    def ignored_columns(self) -> tuple[str, ...]:
+        """Columns of the source that hold no field."""
+        used = set(self.names.values())
+        return tuple(name for name in self.source.columns if name not in used)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What reading itself left out."""
+        return (LeftOut(self.faults.blank, "blank line"),) if self.faults.blank else ()
+
+    def require(self, required: Sequence[str], how: str = "") -> None:
+        """`ValueError` naming those of `required` that the source has no column for; `how` ends it."""
+        missing = [name for name in required if name not in self.names]
+        if missing:
+            raise v.missing_columns(self.source.name, self.source.columns, missing, how)
+
+    def choose(self, values: Sequence[str], how: str) -> None:
+        """Require a problem and `values`, and read nothing else but the other keys."""
+        self.require(["problem", *values], how)
+        self.fields = [field for field in self.fields if field.name in (*KEYS, *values)]
+        # In place, because the faults name columns by the same mapping.
+        for name in self.names.keys() - {field.name for field in self.fields}:
+            del self.names[name]
+
+    def rows(self) -> pl.DataFrame:
+        """Every row, with its number in `row`."""
+        frames = [self.faults.convert(batch, self.fields) for batch in self.source.batches(self.names)]
+        return self._checked(pl.concat(frames))
+
+    def counted_samples(self) -> pl.DataFrame:
+        """Rows of one sample each as n_samples and n_correct of their keys, batch by batch.
+
+        polars' own streaming group_by keeps the rows of unsettled groups, 6 GiB for 1e8 shuffled rows of 1e6
+        groups. Merging each batch's counts into a total needs memory for the groups alone.
+        """
+        keys = [name for name in KEYS if name in self.names]
+        parts: list[pl.DataFrame] = []
+        pending = 0
+        for batch in self.source.batches(self.names):
+            samples = self.faults.convert(batch, self.fields)
+            # Categories make a group's keys 4 bytes each, and are numbered alike in every batch.
+            texts = [name for name in keys if samples.schema[name] == pl.String]
+            counts = (
+                samples.with_columns(pl.col(texts).cast(pl.Categorical))
+                .group_by(keys)
+                .agg(n_samples=pl.len().cast(pl.Int64), n_correct=pl.col("correct").cast(pl.Int64).sum())
+            )
+            parts.append(counts)
+            pending += counts.height
+            if pending > max(_PENDING_ROWS, parts[0].height):
+                parts, pending = [_added_up(pl.concat(parts), keys)], 0
+        return self._checked(_added_up(pl.concat(parts), keys))
+
+    def without_duplicates(
+        self, frame: pl.DataFrame, *, keys: Sequence[str] = KEYS, add_up: bool = False
+    ) -> pl.DataFrame:
+        """`frame` with every combination of `keys` once: counts added up, or a `ValueError` for repeats."""
+        keys = in_order(frame, keys)
+        repeated = frame.select(keys).is_duplicated()
+        if not repeated.any():
+            return frame
+        if add_up:
+            return _added_up(frame, keys, maintain_order=True)
+        repeats = (
+            frame.filter(repeated)
+            .with_columns(pl.col("row").first().over(keys).alias("first"))
+            .filter(pl.col("row") != pl.col("first"))
+        )
+        self.faults.bad += repeats.height
+        for row in repeats.head(v.LISTED).to_dicts():
+            what = ", ".join(f"{name} {v.shown(row[name])}" for name in keys)
+            self.faults.lines.append(f"row {row['row']} repeats row {row['first']} ({what})")
+        advice = f"Rows are told apart by {', '.join(keys)}: take the repeated ones out"
+        if "n_samples" in frame.columns:
+            advice += ", or add their counts up by duplicates='sum'"
+        self.faults.raise_if_any(advice)
+        return frame
+
+    def _checked(self, frame: pl.DataFrame) -> pl.DataFrame:
+        self.faults.raise_if_any()
+        if not frame.height:
+            raise ValueError(f"{self.source.name} has columns but no rows")
+        return frame.with_columns(pl.col(in_order(frame, _TEXT_KEYS)).cast(pl.String))
+
+
+def in_order(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    """Those of `names` that `frame` has."""
+    return [name for name in names if name in frame.columns]
+
+
+def with_sizes(frame: pl.DataFrame, name: str, models: TableSource | None) -> pl.DataFrame:
+    """`frame` of the source `name` with those of N and D that it lacks, from the models table.
+
+    Errors: `ValueError` if nothing is lacking, if a model is not in the models table, or is there twice.
+    """
+    if models is None:
+        return frame
+    lacking = [size for size in SIZES if size not in frame.columns]
+    if not lacking:
+        raise ValueError(
+            f"{name} has n_params and n_tokens of its own: leave models= out, or drop those columns"
+        )
+    if "model" not in frame.columns:
+        raise ValueError(
+            f"{name} has no column 'model' by which to look up {' and '.join(lacking)} in the models table"
+        )
+    opened = open_source(models, "the models table")
+    fields = [v.MODEL, *(field for field in (v.N_PARAMS, v.N_TOKENS) if field.name in lacking)]
+    reading = Reading(opened, v.find_columns(opened.name, opened.columns, fields, {}), fields)
+    reading.require([field.name for field in fields])
+    sizes = reading.without_duplicates(reading.rows(), keys=["model"]).drop("row")
+    unknown = frame.join(sizes, on="model", how="anti")["model"].unique().sort().to_list()
+    if unknown:
+        hint = v.nearest(unknown[0], sizes["model"].to_list())
+        raise ValueError(
+            f"{opened.name} lacks {len(unknown)} of the models of {name}: "
+            + v.listed([v.shown(model) for model in unknown])
+            + (f". Is {unknown[0]!r} there as {hint!r}?" if hint else "")
+        )
+    return frame.join(sizes, on="model", how="left", maintain_order="left")
+
+
+def _added_up(counts: pl.DataFrame, keys: Sequence[str], maintain_order: bool = False) -> pl.DataFrame:
+    return counts.group_by(keys, maintain_order=maintain_order).agg(pl.col("n_samples", "n_correct").sum())

@@ -1,0 +1,188 @@
+"""What all tables have in common: a checked frame, where it came from, and what was left out of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from t2fast.tables import fields as v
+from t2fast.tables.reading import CHECKPOINT, SIZES, LeftOut, Reading
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.STAGE, v.TASK, v.PROBLEM)
+HOW_SIZES = "Give n_params and n_tokens as columns, or models=, a table of model, n_params and n_tokens"
+
+T = TypeVar("T", bound="Table")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A checked table. `frame` holds it, `source` says where it came from.
+
+    `ignored_columns` are those of the source that were not used; `left_out` is what a choice of the caller
+    (a task, a filter) or an empty line of a file kept out.
+    """
+
+    frame: pl.DataFrame
+    source: str = "the table"
+    ignored_columns: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    @property
+    def has_sizes(self) -> bool:
+        """Whether every row has both n_params and n_tokens."""
+        return all(name in self.frame.columns for name in SIZES)
+
+    def require_sizes(self: T) -> T:
+        """The table itself if it has N and D; otherwise a `ValueError` that says how to give them."""
+        missing = [name for name in SIZES if name not in self.frame.columns]
+        if missing:
+            raise ValueError(
+                f"{self.source} has no {' and no '.join(missing)}, which a law needs. {HOW_SIZES}"
+            )
+        return self
+
+    @property
+    def n_params(self) -> Floats:
+        """N of every row, shape (rows,). `ValueError` without sizes."""
+        return self.require_sizes().frame["n_params"].to_numpy()
+
+    @property
+    def n_tokens(self) -> Floats:
+        """D of every row, shape (rows,). `ValueError` without sizes."""
+        return self.require_sizes().frame["n_tokens"].to_numpy()
+
+    @cached_property
+    def checkpoints(self) -> pl.DataFrame:
+        """One row per checkpoint, ordered by n_params, n_tokens and model.
+
+        The columns are those of model, n_params, n_tokens that the table has, then summaries of its rows. A
+        table with none of the three is one checkpoint.
+        """
+        keys = self._checkpoint_keys
+        if not keys:
+            return self.frame.select(self._summaries())
+        order = [name for name in (*SIZES, "model") if name in keys]
+        return self.frame.group_by(keys).agg(self._summaries()).sort(order)
+
+    @cached_property
+    def checkpoint_index(self) -> Integers:
+        """For every row, its row in `checkpoints`; shape (rows,)."""
+        keys = self._checkpoint_keys
+        if not keys:
+            return np.zeros(len(self), np.int64)
+        numbered = self.checkpoints.select(keys).with_row_index("index")
+        found = self.frame.select(keys).join(numbered, on=keys, how="left", maintain_order="left")
+        return found["index"].to_numpy().astype(np.int64)
+
+    @property
+    def _checkpoint_keys(self) -> list[str]:
+        return [name for name in CHECKPOINT if name in self.frame.columns]
+
+    def _summaries(self) -> list[pl.Expr]:
+        return [pl.len().cast(pl.Int64).alias("rows")]
+
+    def filter(
+        self: T,
+        *,
+        min_params: float | None = None,
+        max_params: float | None = None,
+        min_tokens: float | None = None,
+        max_tokens: float | None = None,
+        min_train_flops: float | None = None,
+        max_train_flops: float | None = None,
+        task: str | None = None,
+    ) -> T:
+        """The rows within all bounds, both ends included; train_flops is 6 N D. `left_out` notes what goes.
+
+        Errors: `ValueError` if the table has no sizes or tasks to filter by, or if no row is left.
+        """
+        bounds: list[tuple[str, pl.Expr, float | None, float | None]] = [
+            ("n_params", pl.col("n_params"), min_params, max_params),
+            ("n_tokens", pl.col("n_tokens"), min_tokens, max_tokens),
+            ("train_flops", 6.0 * pl.col("n_params") * pl.col("n_tokens"), min_train_flops, max_train_flops),
+        ]
+        table = self
+        for name, value, least, most in bounds:
+            if least is not None:
+                table = table.require_sizes()._keep(value >= least, f"{name} below {least:g}")
+            if most is not None:
+                table = table.require_sizes()._keep(value <= most, f"{name} above {most:g}")
+        if task is not None:
+            if "task" not in self.frame.columns:
+                raise ValueError(f"{self.source} has no column 'task' to filter by")
+            table = table._keep(pl.col("task") == task, f"task other than {task!r}")
+        return table
+
+    def _keep(self: T, condition: pl.Expr, reason: str) -> T:
+        frame = self.frame.filter(condition)
+        gone = self.frame.height - frame.height
+        if not frame.height:
+            raise ValueError(f"no row of {self.source} is left: all {gone} have {reason}")
+        return replace(self, frame=frame, left_out=(*self.left_out, LeftOut(gone, reason))) if gone else self
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the table to a .csv, .tsv, .parquet, .jsonl or .ndjson file, whole or not at all.
+
+        It is written under a temporary name beside `path` and then renamed. What was written reads back as
+        the same table. `ValueError` for any other suffix.
+        """
+        target = os.fspath(path)
+        suffix = os.path.splitext(target)[1].lower()
+        temporary = f"{target}.{os.getpid()}.tmp"
+        if suffix not in (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"):
+            raise ValueError(f"cannot write {target}: name it .csv, .tsv, .parquet, .jsonl or .ndjson")
+        try:
+            with open(temporary, "wb") as file:
+                if suffix == ".parquet":
+                    self.frame.write_parquet(file)
+                elif suffix in (".csv", ".tsv"):
+                    self.frame.write_csv(file, separator="," if suffix == ".csv" else "\t")
+                else:
+                    self.frame.write_ndjson(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            if os.path.exists(temporary):
+                os.remove(temporary)
+            raise
+
+
+def described(table: T, reading: Reading, task: str | None, stage: str | None = None) -> T:
+    """`table` told its origin and what was left out, with its task and stage chosen or named."""
+    name = reading.source.name
+    table = replace(table, source=name, ignored_columns=reading.ignored_columns, left_out=reading.left_out)
+    if "stage" in table.frame.columns and stage is None and table.frame["stage"].n_unique() > 1:
+        stages = table.frame["stage"].unique().sort().to_list()
+        raise ValueError(
+            f"{name} has several stages, which no law has in common: "
+            f"{v.listed([v.shown(one) for one in stages])}. Choose one by stage="
+        )
+    return _chosen(_chosen(table, "stage", stage), "task", task)
+
+
+def _chosen(table: T, column: str, value: str | None) -> T:
+    """The rows whose `column` is `value`; where there is no such column, all rows get it."""
+    if value is None:
+        return table
+    if column not in table.frame.columns:
+        return replace(table, frame=table.frame.with_columns(pl.lit(value).alias(column)))
+    values = table.frame[column].unique().sort().to_list()
+    if value not in values:
+        raise ValueError(
+            f"{table.source} has no {column} {value!r}; "
+            f"it has {v.listed([v.shown(other) for other in values])}"
+        )
+    return table._keep(pl.col(column) == value, f"{column} other than {value!r}")
