@@ -53,11 +53,7 @@ pub struct Objective<'a, const P: usize, C: Curve<P>> {
 impl<'a, const P: usize, C: Curve<P>> Objective<'a, P, C> {
     /// Of the measurements `z`, laid out as those of `table`.
     pub fn new(curve: &'a C, table: &'a Table, z: &'a [f64], recipe: Recipe, prior: Prior<P>) -> Self {
-        let width = table.ks.len();
-        let top = (0..width).map(|k| {
-            z.iter().skip(k).step_by(width).copied().filter(|z| !z.is_nan()).fold(f64::NEG_INFINITY, f64::max)
-        });
-        Self { curve, table, z, recipe, prior, top: top.collect() }
+        Self { curve, table, z, recipe, prior, top: table.largest(z) }
     }
 
     /// g and its derivative in z.
@@ -70,16 +66,17 @@ impl<'a, const P: usize, C: Curve<P>> Objective<'a, P, C> {
         (power / l, power)
     }
 
-    /// Residuals g(ẑ) − g(z) with their gradients and the weight 1/K of each.
-    fn residuals(&self, theta: &[f64; P], mut visit: impl FnMut(f64, &[f64; P], f64)) {
+    /// Residuals g(ẑ) − g(z) with their gradients, the weight 1/K of each and its variance by sampling.
+    fn residuals(&self, theta: &[f64; P], mut visit: impl FnMut(f64, &[f64; P], f64, f64)) {
         let width = self.table.ks.len();
         for (i, at) in self.table.centred().enumerate() {
             let row = &self.z[i * width..][..width];
+            let variance = &self.table.variance[i * width..][..width];
             let share = 1.0 / row.iter().filter(|z| !z.is_nan()).count() as f64;
             self.curve.visit(theta, at, &self.table.ks, |k, z, by| {
                 if !row[k].is_nan() {
-                    let ((there, slope), here) = (self.transform(z, k), self.transform(row[k], k).0);
-                    visit(there - here, &by.map(|g| slope * g), share);
+                    let ((there, slope), (here, by_z)) = (self.transform(z, k), self.transform(row[k], k));
+                    visit(there - here, &by.map(|g| slope * g), share, variance[k] * by_z * by_z);
                 }
             });
         }
@@ -88,7 +85,7 @@ impl<'a, const P: usize, C: Curve<P>> Objective<'a, P, C> {
     /// Value, gradient and Gauss-Newton Hessian, half the sum of squares.
     pub fn model(&self, theta: &[f64; P], sigma: f64) -> Model<P> {
         let mut model = Model::zero();
-        self.residuals(theta, |r, by, share| model.add(r, by, share / (sigma * sigma)));
+        self.residuals(theta, |r, by, share, variance| model.add(r, by, share / (sigma * sigma + variance)));
         for p in 0..P {
             let mut unit = [0.0; P];
             unit[p] = 1.0;
@@ -98,11 +95,11 @@ impl<'a, const P: usize, C: Curve<P>> Objective<'a, P, C> {
         model
     }
 
-    /// s² = Σ_i mean_k r² / max(m − 4, 2).
+    /// s² = Σ_i mean_k (r² − variance) / max(m − 4, 2): what sampling does not explain.
     pub fn scale(&self, theta: &[f64; P]) -> f64 {
         let mut sum = 0.0;
-        self.residuals(theta, |r, _, share| sum += share * r * r);
-        (sum / (self.table.len() as f64 - 4.0).max(2.0)).sqrt()
+        self.residuals(theta, |r, _, share, variance| sum += share * (r * r - variance));
+        (sum.max(0.0) / (self.table.len() as f64 - 4.0).max(2.0)).sqrt()
     }
 
     /// σ at a scale.
