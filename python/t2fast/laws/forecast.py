@@ -7,9 +7,9 @@ A latent u = exp(a - n e^A) + exp(b - d e^B) in centred n = ln N and d = ln D, i
   squares on e^(l (z - z*))/l for l = 0, 1/4 and 1/2: the larger l, the less weak checkpoints count.
 - of losses: L = e^e + u, in z = ln L; one member.
 
-z(N, D, k) is the mean over members of their own value and of a Gaussian process (Matern 3/2 over ln N and ln D)
-on what they leave at each measured k. Between those k the process is linear in ln k, beyond them held; far from
-the data it fades. Ours; priors and kernel as the source of `t2fast._core` has them.
+z(N, D, k) is the mean over members of their own value and of a Gaussian process (Matern 3/2 over ln N and ln
+D) on what they leave at each measured k. Between those k the process is linear in ln k, beyond them held; far
+from the data it fades. Ours; priors and kernel as the source of `t2fast._core` has them.
 """
 
 from __future__ import annotations
@@ -243,8 +243,9 @@ class ForecastLaw:
     ) -> tuple[Floats, Floats]:
         """Percentile interval over the draws, at confidence ``level``.
 
-        ``kind`` says of what: ``parameters``, of the laws' parameters, the process held; ``mean``, of the mean
-        of checkpoints of this size; ``checkpoint``, of one new checkpoint, which scatters about that mean.
+        ``kind`` says of what: ``parameters``, of the laws' parameters, the process held; ``mean``, of the
+        mean of checkpoints of this size; ``checkpoint``, of one new checkpoint, which scatters about that
+        mean.
 
         Raises ``ValueError`` without draws, or with too few for the level.
         """
@@ -361,7 +362,7 @@ class ForecastLaw:
                 for name, (low, high) in data.get("domain", {}).items()
             }
             return cls(
-                metric,  # type: ignore[arg-type]  # checked by the class
+                metric,
                 measured,
                 np.array(thetas),
                 np.array(scales),
