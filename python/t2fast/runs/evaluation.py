@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from t2fast import atomic
 from t2fast.decode import Engine, load
 from t2fast.decode.hub import resolve
 from t2fast.progress import Work
@@ -176,6 +177,8 @@ def find_models(path: str | Path) -> list[Path]:
 
 def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
     """The run in `folder`, made or found again."""
+    for remains in folder.rglob(f".*{atomic.SUFFIX}"):  # of a process that was killed while it wrote
+        remains.unlink()
     if (folder / NAME).exists():
         there = Manifest.load(folder)
         differences = there.differences(manifest)
@@ -185,9 +188,7 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
                 "to continue it, or give another folder"
             )
         manifest = replace(manifest, created=there.created, python=there.python)
-    elif strangers := sorted(
-        path.name for path in folder.iterdir() if path.name not in ("lock", f"{NAME}.tmp")
-    ):
+    elif strangers := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
         raise ValueError(f"{folder} is no run and not empty (it has {strangers[0]}): give another folder")
     manifest.save(folder)
     run = Run(folder, manifest)
