@@ -1,4 +1,4 @@
-"""Facts that a model keeps in several files: each row of the table in docs/models.md, against transformers."""
+"""Facts that a model keeps in several files: the rows of the table in docs/models.md, by transformers."""
 
 from __future__ import annotations
 
