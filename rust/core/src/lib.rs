@@ -11,5 +11,6 @@ pub mod linalg;
 pub mod passk;
 pub mod plan;
 pub mod random;
+pub mod rising;
 pub mod special;
 pub mod zero_inflated;
