@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
         else:
             measured = filtered(results.read(arguments, **options_of_reading), arguments)
         law, table = _fit_measured(measured, arguments, options), measured
-    law = Law(law.name, law.params, law.draws, law.domain, f"fitted to {table.source}", law.fit)
+    law = replace(law, source=f"fitted to {table.source}")
     if arguments.output:
         law.save(arguments.output)
         Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)

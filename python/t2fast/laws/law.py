@@ -9,7 +9,7 @@
 
 Sources: Hoffmann et al. 2022 (arXiv 2203.15556) for Chinchilla; Roberts et al. 2026 (arXiv 2604.01411) for
 the loss law (approach 1) and the accuracy law (approach 2). The counts law is ours. An accuracy or counts
-law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 by convention.
+law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 by convention, and says so.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Law:
     """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
-    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on.
+    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on. ``latent`` says that L̂ was fitted as a
+    latent quantity instead of to measured losses, so that it is no training loss.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Law:
     domain: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
     fit: FitReport | None = None
+    latent: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -81,6 +83,8 @@ class Law:
                 )
         if ordered.get("theta2", 0.0) > 1:
             raise ValueError(f"parameter theta2 = {ordered['theta2']} is a probability and cannot exceed 1")
+        if self.latent and not (self.metric == "pass@k" and ordered["E"] == 0 and ordered["theta1"] == 1):
+            raise ValueError("a latent loss belongs to an accuracy or counts law with E = 0 and theta1 = 1")
         object.__setattr__(self, "params", ordered)
         if self.draws is not None and (self.draws.ndim != 2 or self.draws.shape[1] != len(expected)):
             raise ValueError(f"draws have shape {self.draws.shape}, expected (draws, {len(expected)})")
@@ -136,11 +140,6 @@ class Law:
         """What the law predicts: ``loss`` or ``pass@k``."""
         return "pass@k" if self.name in ("accuracy", "counts") else "loss"
 
-    @property
-    def latent(self) -> bool:
-        """Whether L̂ was fitted as a latent quantity instead of to measured losses."""
-        return self.metric == "pass@k" and self.params["E"] == 0 and self.params["theta1"] == 1
-
     def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
         """The law's value at N parameters, D tokens and k samples, broadcast over arrays.
 
@@ -176,6 +175,7 @@ class Law:
             "params": self.params,
             "domain": {name: list(pair) for name, pair in self.domain.items()},
             "source": self.source,
+            "latent": self.latent,
         }
         if self.fit is not None:
             out["fit"] = self.fit.to_dict()
@@ -205,11 +205,12 @@ class Law:
                 for name, (low, high) in data.get("domain", {}).items()
             }
             report = None if data.get("fit") is None else FitReport.from_dict(data["fit"], where)
+            latent = file.typed(data.get("latent", _held(params)), bool, where, "latent")
             name, source = str(data["law"]), file.typed(data.get("source", ""), str, where, "source")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None
         try:
-            return cls(name, params, draws, domain, source, report)
+            return cls(name, params, draws, domain, source, report, latent)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
 
@@ -223,6 +224,11 @@ def default_law() -> Law:
     """The law that ships with t2fast: the accuracy law of Pythia's GSM8K counts (Schaeffer et al. 2025)."""
     text = resources.files("t2fast").joinpath("data/pythia_gsm8k.json").read_text(encoding="utf-8")
     return Law.from_dict(json.loads(text), "the embedded law")
+
+
+def _held(params: Mapping[str, float]) -> bool:
+    """Whether parameters are held as a latent loss has them: all that files tell which do not say."""
+    return params.get("E") == 0 and params.get("theta1") == 1
 
 
 def _coordinates(

@@ -8,6 +8,7 @@ pub mod incomplete_beta;
 pub mod laws;
 pub mod levenberg;
 pub mod linalg;
+pub mod means;
 pub mod passk;
 pub mod plan;
 pub mod random;

@@ -22,7 +22,10 @@ mod _core {
     #[pymodule_export]
     use super::decode_model::ModelFile;
     #[pymodule_export]
-    use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
+    use super::fit::{
+        FitOutcome, fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum,
+        weighted_means,
+    };
     #[pymodule_export]
     use super::passk::{
         beta_pass_at_k, beta_quantile, expected_samples, fit_zero_inflated, pass_at_k_variance,
