@@ -27,7 +27,7 @@ from t2fast.estimators import (
     pass_hat_k,
     scaled_beta_failure,
 )
-from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
+from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_loss
 from t2fast.laws import FitReport, Law, default_law, simulate_counts
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.readers import read_results
@@ -52,6 +52,7 @@ __all__ = [
     "fit_accuracy",
     "fit_chinchilla",
     "fit_counts",
+    "fit_direct",
     "fit_loss",
     "frontier",
     "g_pass_at_k",

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, filtered, integers, left_out, reading, show
-from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_loss
+from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_loss
 from t2fast.laws.law import NAMES, Law
 from t2fast.tables import Counts, Likelihoods, read_likelihoods, read_losses
 
@@ -47,6 +47,9 @@ def add_parser(commands: Any) -> None:
         choices=("least_squares", "huber", "projection", "restarts"),
         help="chinchilla: least_squares or huber; loss law: projection or restarts",
     )
+    parser.add_argument(
+        "--regularise", action="store_true", help="add the forecast law's priors (no two-stage fit, no huber)"
+    )
     parser.add_argument("--draws", type=int, default=200, help="bootstrap draws (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
 
@@ -61,6 +64,10 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.method not in methods.get(arguments.law, ()):
             raise ValueError(f"the {arguments.law} law has no method {arguments.method!r}")
         options["method"] = arguments.method
+    if arguments.regularise:
+        if arguments.law == "direct":
+            raise ValueError("the direct law has no regularised variant")
+        options["regularise"] = True
     options_of_reading = reading(arguments)
     if arguments.law == "chinchilla" or arguments.likelihoods:
         results.refuse_options(arguments)
@@ -89,6 +96,8 @@ def _fit_measured(table: Counts | Likelihoods, arguments: argparse.Namespace, op
     if arguments.law == "accuracy":
         losses = None if arguments.losses is None else read_losses(arguments.losses)
         return fit_accuracy(table, losses, ks=arguments.ks, **options)
+    if arguments.law == "direct":
+        return fit_direct(table, ks=arguments.ks, **options)
     if not isinstance(table, Counts):
         raise ValueError("the counts law needs counts: n_samples and n_correct, not likelihoods")
     return fit_counts(table, ks=arguments.ks, **options)

@@ -85,8 +85,14 @@ class PassTable:
             return self._means(-np.log(self.values), weights)
 
     def _means(self, values: Floats, weights: Floats) -> Floats:
-        rows = np.ascontiguousarray(values), self.checkpoint, self.problem
-        return _core.weighted_means(*rows, self.checkpoints, np.ascontiguousarray(weights))
+        found: Floats = _core.weighted_means(
+            np.ascontiguousarray(values),
+            self.checkpoint,
+            self.problem,
+            self.checkpoints,
+            np.ascontiguousarray(weights),
+        )
+        return found
 
     def _sum(self, rows: Floats) -> Floats:
         starts = np.searchsorted(self.checkpoint, np.arange(self.checkpoints))

@@ -223,9 +223,9 @@ class Plan(Choice):
             small, large = sorted([self.n_params, self.chinchilla.n_params])
             low, high = max(limits.n_params[0], small / 30), min(limits.n_params[1], large * 30, ceiling)
             n = np.geomspace(low, high, points).clip(low, high)
-        d = np.minimum(self.train_flops / (6 * n), limits.n_tokens[1])
-        k = half / n
-        k = np.floor(k) if limits.integer_k else k
+        d, k = _core.budget_line(
+            self.train_flops, 2 * half, np.ascontiguousarray(n), limits.n_tokens, limits.integer_k
+        ).T.copy()
         return Profile(n, d, k, _core.law_values(self.law.name, self.law.vector[None], n, d, k)[0])
 
 

@@ -15,6 +15,11 @@ INTERVALS = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted")
 def solve(
     law: Law, rows: Floats, budgets: Floats, constraints: Constraints, rule: Rule, *, squeeze: bool = False
 ) -> PlanArrays:
+    if law.fit is not None and not law.fit.converged:
+        raise ValueError(
+            f"the fit of this {law.name} law did not converge ({law.fit.reason}), so there is nothing to plan"
+            " by: fit another law, or other checkpoints"
+        )
     ours, theirs, bounds = _core.plan_batch(
         law.name,
         rows,

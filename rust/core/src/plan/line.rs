@@ -63,7 +63,7 @@ impl Line<'_> {
         match self.law {
             // Convex, so one optimum.
             Law::Chinchilla | Law::Loss => visit(self.power_sum_optimum(lo, hi), 0.0),
-            Law::Accuracy | Law::Counts => {
+            Law::Accuracy | Law::Counts | Law::Direct => {
                 let corner = self.corner();
                 if lo < corner {
                     self.scan(lo, hi.min(corner), false, &mut visit);
