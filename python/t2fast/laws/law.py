@@ -150,11 +150,6 @@ class Law:
         return {"chinchilla": "loss", "loss": "-log pass@k"}.get(self.name, "pass@k")
 
     @property
-    def cautions(self) -> tuple[str, ...]:
-        """What is wrong with the law itself, which everything made from it has to repeat."""
-        return () if self.fit is None else self.fit.notes
-
-    @property
     def latent(self) -> bool:
         """Whether L̂ was fitted as a latent quantity instead of to measured losses."""
         return self.metric == "pass@k" and self.params["E"] == 0 and self.params["theta1"] == 1
