@@ -24,17 +24,38 @@ def fit_zero_inflated(
     n: _Integers, c: _Integers, cluster: _Integers, seed: int, draws: int
 ) -> tuple[_Fitted, list[_Fitted | None]] | None: ...
 
-_Outcomes = dict[str, Any]
+class FitOutcome:
+    """What a search found: a law's parameters and how sure of them it is.
+
+    ``params`` are in the order of the law, ``objective`` is the least value found there. ``converged`` says
+    whether the end point is a minimum as far as the search can tell, ``reason`` in words why it ended.
+    ``identified`` and ``on_bound`` have an entry a parameter; ``identified`` is empty where nobody asked.
+    """
+
+    @property
+    def params(self) -> _Floats: ...
+    @property
+    def objective(self) -> float: ...
+    @property
+    def converged(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def evaluations(self) -> int: ...
+    @property
+    def identified(self) -> list[bool]: ...
+    @property
+    def on_bound(self) -> list[bool]: ...
 
 def fit_power_sum(
     x: list[_Floats], y: _Floats, w: _Floats, e_max: float, start: list[float] | None = None
-) -> _Outcomes: ...
+) -> list[FitOutcome]: ...
 def fit_loss_restarts(
     n: _Floats, d: _Floats, k: _Floats, y: _Floats, w: _Floats, starts: _Floats
-) -> tuple[_Outcomes, _Floats]: ...
+) -> tuple[FitOutcome, _Floats]: ...
 def fit_huber(
     n: _Floats, d: _Floats, loss: _Floats, w: _Floats, delta: float, starts: _Floats
-) -> tuple[_Outcomes, _Floats]: ...
+) -> tuple[list[FitOutcome], _Floats]: ...
 def fit_link(
     losses: _Floats,
     checkpoint: _Integers,
@@ -42,7 +63,7 @@ def fit_link(
     y: _Floats,
     w: _Floats,
     start: list[float] | None = None,
-) -> _Outcomes: ...
+) -> list[FitOutcome]: ...
 def fit_joint(
     n: _Floats,
     d: _Floats,
@@ -51,7 +72,7 @@ def fit_joint(
     y: _Floats,
     w: _Floats,
     start: list[float] | None = None,
-) -> _Outcomes: ...
+) -> list[FitOutcome]: ...
 def fit_counts(
     n: _Floats,
     d: _Floats,
@@ -62,7 +83,15 @@ def fit_counts(
     checkpoint_w: _Floats,
     starts: _Floats,
     effect: bool,
-) -> _Outcomes: ...
+    refit: bool,
+) -> list[FitOutcome]: ...
+def weighted_means(
+    values: _Floats,
+    checkpoint: _Integers,
+    problem: _Integers,
+    checkpoints: int,
+    weights: _Floats,
+) -> _Floats: ...
 def forecast_members(loss: bool) -> tuple[list[str], list[float]]: ...
 def fit_forecast(
     chance: float | None, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
