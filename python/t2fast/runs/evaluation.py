@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -137,6 +138,10 @@ def evaluate(
     if not stage:
         raise ValueError("stage is empty: name it, as base, fine-tuned or sft")
     sampling = None
+    if temperature == 0 and k is not None and k > 1:
+        raise ValueError(
+            f"k is {k} at temperature 0, where every sample of a problem is the same: ask for k = 1"
+        )
     if k is not None:
         sampling = Sampling(k, seed, until_successes, temperature, top_k, top_p, min_p)
     entries = tuple(task_entry(task, None if stop is None else tuple(stop), max_tokens) for task in tasks)
@@ -208,7 +213,7 @@ def _work(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool |
                 first, last, start, end = part.blocks[block]
                 problems = task.problems[first:last]
                 if part.kind == "likelihoods":
-                    rows = _score(engine, problems, run.manifest.chat)
+                    rows = _score(engine, problems, run.manifest.chat, run.manifest.date)
                 else:
                     rows = _draw(engine, task, problems, run.manifest, part.task, start, end)
                 part.shards.write(block, rows)
@@ -254,6 +259,7 @@ def _draw(
                 max_tokens=entry.max_tokens,
                 stop=entry.stop,
                 chat=manifest.chat,
+                now=manifest.date,
                 verify=verify,
                 max_rows=None if verify is None else _FEW_ROWS,
                 progress=False,
@@ -294,13 +300,13 @@ def _draw(
     return [one for rows in kept.values() for one in rows]
 
 
-def _score(engine: Engine, problems: Sequence[Problem], chat: bool) -> list[dict[str, Any]]:
+def _score(engine: Engine, problems: Sequence[Problem], chat: bool, now: datetime) -> list[dict[str, Any]]:
     """The log-likelihood of each problem's answers: log of the probability that a sample begins with one."""
     prompts: dict[str | int, str] = {problem.id: problem.prompt for problem in problems}
     answers: dict[str | int, list[str | Sequence[int]]] = {
         problem.id: _without_extensions(problem.answers) for problem in problems
     }
-    scored = engine.score(prompts, answers, chat=chat)
+    scored = engine.score(prompts, answers, chat=chat, now=now)
     rows: dict[Any, dict[str, Any]] = {
         problem: {"problem": problem, "log_likelihood": 0.0, "answers": [], "length": 0}
         for problem in prompts
@@ -328,7 +334,7 @@ def _describe(
     return ModelEntry(
         name=name,
         hash=hash_model(path),
-        n_params=given.get("n_params", float(engine.core.n_params)),
+        n_params=given.get("n_params", float(engine.core.model.n_params)),
         n_tokens=given.get("n_tokens") or tokens_of(path),
         stage=stage,
         dtype=engine.core.dtype,

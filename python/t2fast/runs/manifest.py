@@ -85,6 +85,11 @@ class Manifest:
     )
     python: str = field(default_factory=platform.python_version)
 
+    @property
+    def date(self) -> datetime:
+        """What chat templates that ask are told: the run's first day, whenever it is continued."""
+        return datetime.fromisoformat(self.created)
+
     def save(self, folder: Path) -> None:
         """Write it to the run's folder, whole or not at all."""
         text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False)

@@ -123,6 +123,8 @@ USAGE = tuple(
     for name in ("prompt_tokens", "output_tokens", "wall_seconds", "usd")
 )
 LOSS = Field("loss", "a finite number above 0", _POSITIVE)
+ACCURACY = Field("accuracy", "a share in [0, 1]", _where(_number, lambda x: (x >= 0) & (x <= 1)), ("acc",))
+CHANCE = Field("chance", "a share in [0, 1)", _where(_number, lambda x: (x >= 0) & (x < 1)))
 WEIGHT = Field("weight", "a finite number above 0", _POSITIVE)
 
 
