@@ -61,6 +61,39 @@ def fit_counts(
     starts: _Floats,
     effect: bool,
 ) -> _Outcomes: ...
+def forecast_members(loss: bool) -> tuple[list[str], list[float]]: ...
+def fit_forecast(
+    chance: float | None, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
+) -> dict[str, Any]: ...
+def draw_forecast(
+    chance: float | None,
+    places: _Floats,
+    ks: _Floats,
+    z: _Floats,
+    variance: _Floats,
+    thetas: _Floats,
+    scales: list[float],
+    bases: _Floats | None,
+    seed: int,
+    first: int,
+    count: int,
+) -> dict[str, Any]: ...
+
+class ForecastState:
+    def __init__(
+        self,
+        chance: float | None,
+        places: _Floats,
+        ks: _Floats,
+        z: _Floats,
+        variance: _Floats,
+        thetas: _Floats,
+        scales: list[float],
+        draws: tuple[_Floats, _Floats, _Floats] | None = None,
+    ) -> None: ...
+    def values(self, n: _Floats, d: _Floats, k: _Floats) -> tuple[_Floats, _Floats]: ...
+    def draw_values(self, kind: str, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
+
 def law_parameters(name: str) -> list[str]: ...
 def law_values(name: str, params: _Floats, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
 def plan_batch(

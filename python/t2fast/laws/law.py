@@ -29,6 +29,8 @@ from rich.text import Text
 
 from t2fast import _core
 from t2fast.laws import file
+from t2fast.laws.coordinates import coordinates
+from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated
 from t2fast.text import amount, columns, note, plain
@@ -163,7 +165,7 @@ class Law:
         A loss in nats for ``chinchilla`` and ``loss`` (of pass@k: exp(-value) is the pass@k it stands for),
         pass@k for the others. Raises ``ValueError`` for coordinates that are not positive.
         """
-        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         value = _core.law_values(self.name, self.vector[None], n, d, k_)[0].reshape(shape)
         return float(value) if shape == () else value
 
@@ -179,7 +181,7 @@ class Law:
             raise ValueError("this law has no bootstrap draws; fit it with draws=200")
         if not 0 < level < 1:
             raise ValueError(f"level = {level} must lie between 0 and 1")
-        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low.reshape(shape), high.reshape(shape)
@@ -234,26 +236,15 @@ class Law:
             raise ValueError(f"{where}: {error}") from None
 
     @classmethod
-    def load(cls, path: str | Path) -> Law:
-        """Read a law that :meth:`save` wrote."""
-        return cls.from_dict(file.read(path), str(path))
+    def load(cls, path: str | Path) -> Law | ForecastLaw:
+        """Read a law of any kind that its ``save`` wrote."""
+        data = file.read(path)
+        if isinstance(data, Mapping) and data.get("law") == ForecastLaw.name:
+            return ForecastLaw.from_dict(data, str(path))
+        return cls.from_dict(data, str(path))
 
 
 def default_law() -> Law:
     """The law that ships with t2fast: the accuracy law of Pythia's GSM8K counts (Schaeffer et al. 2025)."""
     text = resources.files("t2fast").joinpath("data/pythia_gsm8k.json").read_text(encoding="utf-8")
     return Law.from_dict(json.loads(text), "the embedded law")
-
-
-def _coordinates(
-    n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike
-) -> tuple[tuple[int, ...], Floats, Floats, Floats]:
-    given = {"n_params": n_params, "n_tokens": n_tokens, "k": k}
-    arrays = {name: np.asarray(value, dtype=float) for name, value in given.items()}
-    for name, values in arrays.items():
-        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-        if bad.size:
-            raise ValueError(f"{name}[{bad[0]}] = {values.flat[bad[0]]} must be positive and finite")
-    whole = np.broadcast_arrays(*arrays.values())
-    n, d, k_ = (np.ascontiguousarray(v).ravel() for v in whole)
-    return whole[0].shape, n, d, k_
