@@ -6,6 +6,7 @@ mod cancel;
 mod decode;
 mod decode_files;
 mod decode_model;
+mod decode_request;
 mod fit;
 mod forecast;
 mod passk;
@@ -22,6 +23,8 @@ mod _core {
     use super::decode_files::{dequantize, gguf_metadata};
     #[pymodule_export]
     use super::decode_model::ModelFile;
+    #[pymodule_export]
+    use super::decode_request::ModelDescription;
     #[pymodule_export]
     use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
     #[pymodule_export]
