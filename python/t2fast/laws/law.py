@@ -32,7 +32,7 @@ from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.report import FitReport
-from t2fast.laws.validated import Validated
+from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, note, plain
 
 _FORMULA = {
@@ -137,12 +137,6 @@ class Law:
             parts.append(Text(self.validation.caution()))
         return Group(*parts)
 
-    def cautions(self) -> list[str]:
-        """What everything made from this law must repeat: lack of fit, bounds, no convergence, and what a
-        validation found about its forecasts."""
-        notes = [] if self.fit is None else list(self.fit.notes)
-        return notes if self.validation is None else [*notes, self.validation.caution()]
-
     @property
     def vector(self) -> Floats:
         """Parameters in the order of the law."""
@@ -152,6 +146,12 @@ class Law:
     def metric(self) -> str:
         """What the law predicts: ``loss``, ``-log pass@k`` or ``pass@k``."""
         return {"chinchilla": "loss", "loss": "-log pass@k"}.get(self.name, "pass@k")
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What everything made from this law has to repeat: what is wrong with its fit, and what a validation
+        found about its forecasts."""
+        return cautions(self.fit, self.validation)
 
     def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
         """The law's value at N parameters, D tokens and k samples, broadcast over arrays.

@@ -127,7 +127,7 @@ def plan(
     believed = no_ratio is None and math.isfinite(ratio)
     warnings = [
         *_warnings(law, point, cloud, budgets[:, 0], constraints, limits, rule),
-        *(f"the law: {caution}" for caution in law.cautions()),
+        *(f"the law: {caution}" for caution in law.cautions),
     ]
     return Plan(
         **ours,
