@@ -12,6 +12,7 @@ training tokens D and samples per problem k; estimated from counts, fitted, and 
 import importlib
 
 from t2fast._core import __version__
+from t2fast.choices import Choice, choose
 from t2fast.comparisons import compare_forecasts, compare_stages, read_stages
 from t2fast.estimators import (
     PassCurve,
@@ -31,9 +32,19 @@ from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fi
 from t2fast.laws import FitReport, Law, default_law, simulate_counts
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.readers import read_results
-from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
+from t2fast.tables import (
+    Counts,
+    Likelihoods,
+    Losses,
+    Prices,
+    read_counts,
+    read_likelihoods,
+    read_losses,
+    read_prices,
+)
 
 __all__ = [
+    "Choice",
     "Counts",
     "FitReport",
     "FitWarning",
@@ -42,8 +53,10 @@ __all__ = [
     "Losses",
     "PassCurve",
     "Plan",
+    "Prices",
     "__version__",
     "beta_pass_at_k",
+    "choose",
     "compare_forecasts",
     "compare_stages",
     "default_law",
@@ -66,6 +79,7 @@ __all__ = [
     "read_counts",
     "read_likelihoods",
     "read_losses",
+    "read_prices",
     "read_results",
     "read_stages",
     "scaled_beta_failure",

@@ -22,6 +22,8 @@ def fit_zero_inflated(
     n: _Integers, c: _Integers, cluster: _Integers, seed: int, draws: int
 ) -> tuple[_Fitted, list[_Fitted | None]] | None: ...
 
+def weighted_means(values: _Floats, weights: _Floats, out: _Floats) -> None: ...
+
 _Outcomes = dict[str, Any]
 
 def fit_power_sum(

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.likelihoods:
             measured = filtered(read_likelihoods(arguments.file, **options_of_reading), arguments)
         else:
-            measured = filtered(results.read(arguments, **options_of_reading), arguments)
+            measured = filtered(results.read(arguments, arguments.file, **options_of_reading), arguments)
         law, table = _fit_measured(measured, arguments, options), measured
     law = Law(law.name, law.params, law.draws, law.domain, f"fitted to {table.source}", law.fit)
     if arguments.output:

@@ -3,6 +3,7 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
+pub mod choose;
 pub mod fit;
 pub mod incomplete_beta;
 pub mod laws;
