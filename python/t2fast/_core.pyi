@@ -23,6 +23,7 @@ def beta_quantile(probability: _Floats, a: _Floats, b: _Floats, out: _Floats) ->
 def fit_zero_inflated(
     n: _Integers, c: _Integers, cluster: _Integers, seed: int, draws: int
 ) -> tuple[_Fitted, list[_Fitted | None]] | None: ...
+def resampled_means(values: _Floats, weights: _Floats, out: _Floats) -> None: ...
 
 class FitOutcome:
     """What a search found: a law's parameters and how sure of them it is.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -115,3 +115,25 @@ def read_counts(
     return replace(
         table, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct", *sequential, *used)
     )
+
+
+def joined_counts(tables: Sequence[Counts]) -> Counts:
+    """Several tables of counts as one; each row must be there once, and have the same columns in all.
+
+    Errors: `ValueError` that names the table whose columns differ, or the rows that repeat.
+    """
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    for table in tables[1:]:
+        differing = sorted(set(first.frame.columns) ^ set(table.frame.columns))
+        if differing:
+            raise ValueError(
+                f"{first.source} and {table.source} cannot be joined: only one of them has "
+                f"{', '.join(differing)}"
+            )
+    frame = pl.concat([table.frame.select(first.frame.columns) for table in tables])
+    source = " and ".join(table.source for table in tables)
+    joined = replace(read_counts(frame), source=source)
+    left_out = tuple(part for table in tables for part in table.left_out)
+    return replace(joined, left_out=left_out)

@@ -4,6 +4,7 @@
 
 pub mod beta;
 pub mod cholesky;
+pub mod choose;
 pub mod fit;
 pub mod forecast;
 pub mod gaussian_process;

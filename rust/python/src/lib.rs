@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod cancel;
+mod choose;
 mod decode;
 mod decode_files;
 mod decode_model;
@@ -17,6 +18,8 @@ mod plan;
 mod _core {
     use super::*;
 
+    #[pymodule_export]
+    use super::choose::resampled_means;
     #[pymodule_export]
     use super::decode::DecodeEngine;
     #[pymodule_export]
