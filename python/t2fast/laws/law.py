@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -134,9 +134,14 @@ class Law:
         return np.array(list(self.params.values()))
 
     @property
-    def metric(self) -> str:
-        """What the law predicts: ``loss`` or ``pass@k``."""
+    def metric(self) -> Literal["loss", "pass@k"]:
+        """What the law predicts."""
         return "pass@k" if self.name in ("accuracy", "counts") else "loss"
+
+    @property
+    def has_k(self) -> bool:
+        """Whether the value depends on k."""
+        return self.name != "chinchilla"
 
     @property
     def latent(self) -> bool:

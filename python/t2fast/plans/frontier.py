@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 from rich.console import Group, RenderableType
 
-from t2fast.laws.law import Law
+from t2fast.laws import AnyLaw
 from t2fast.plans.plan import BOUNDS, Floats, Rule
 from t2fast.plans.request import (
     Range,
@@ -20,14 +20,13 @@ from t2fast.plans.request import (
     check_level,
     comparison_rule,
     constraints_of,
-    draw_rows,
 )
-from t2fast.plans.search import INTERVALS, solve, tails
+from t2fast.plans.search import INTERVALS, cloud_of, point_of, tails
 from t2fast.text import amount, columns, note, ratio, samples
 
 
 def frontier(
-    law: Law,
+    law: AnyLaw,
     train_flops: npt.ArrayLike,
     inference_flops: npt.ArrayLike | None = None,
     *,
@@ -48,10 +47,8 @@ def frontier(
     budgets = budget_pairs(law, train_flops, inference_flops)
     constraints = constraints_of(n_params, n_tokens, integer_k)
     rule = comparison_rule(law, chinchilla)
-    point = solve(law, law.vector[None], budgets, constraints, rule, squeeze=True)
-    cloud = None
-    if law.draws is not None and len(law.draws):
-        cloud = solve(law, draw_rows(law, law.draws), budgets, constraints, rule)
+    point = point_of(law, budgets, constraints, rule, squeeze=True)
+    cloud = cloud_of(law, budgets, constraints, rule)
     series: dict[str, Any] = {"train_flops": budgets[0], "inference_flops": _absent_if_infinite(budgets[1])}
     for prefix, side, draws in (
         ("", point, cloud),
@@ -68,7 +65,7 @@ def frontier(
     return pl.DataFrame(series).insert_column(2, pl.Series("metric", [law.metric] * len(point.k)))
 
 
-def frontier_table(frame: pl.DataFrame, law: Law) -> RenderableType:
+def frontier_table(frame: pl.DataFrame, law: AnyLaw) -> RenderableType:
     """Plans over a range of training budgets; a star marks what lies outside the law's data."""
     table = columns("C_train", "N", "D", "k", "D/N", "predicted", "Chinchilla N", "D", "k", "predicted")
     starred = False

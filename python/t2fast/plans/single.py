@@ -25,8 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from t2fast import _core
-from t2fast.laws.law import Law
+from t2fast.laws import AnyLaw, ForecastLaw
 from t2fast.plans.plan import (
     BOUNDS,
     Chinchilla,
@@ -37,6 +36,7 @@ from t2fast.plans.plan import (
     Plan,
     PlanArrays,
     Rule,
+    law_values,
 )
 from t2fast.plans.request import (
     Range,
@@ -44,15 +44,25 @@ from t2fast.plans.request import (
     check_level,
     comparison_rule,
     constraints_of,
-    draw_rows,
     inference_budget,
     positive,
 )
-from t2fast.plans.search import INTERVALS, axes, solve, tails
+from t2fast.plans.search import (
+    INTERVALS,
+    axes,
+    cloud_of,
+    drawn_values,
+    forecast_plans,
+    point_of,
+    tails,
+)
+
+MOVED = 1.5
+"""Factor of N from which on a plan says that the process moved it."""
 
 
 def plan(
-    law: Law,
+    law: AnyLaw,
     train_flops: float,
     inference_flops: float | None = None,
     *,
@@ -91,20 +101,20 @@ def plan(
     rule = comparison_rule(law, chinchilla)
     budgets = np.array([[train], [inference]])
 
-    point = solve(law, law.vector[None], budgets, constraints, rule)
+    if isinstance(law, ForecastLaw):
+        law.check_draws(level)
+    point = point_of(law, budgets, constraints, rule)
     ours, theirs = _fields(point), _fields(point.chinchilla)
-    cloud = None
-    if law.draws is not None and len(law.draws):
-        draws = draw_rows(law, law.draws)
-        cloud = solve(law, draws, budgets, constraints, rule)
-        both = (np.concatenate(pair) for pair in zip(axes(point), axes(point.chinchilla), strict=True))
-        here = _core.law_values(law.name, draws, *both)
+    cloud = cloud_of(law, budgets, constraints, rule)
+    if cloud is not None:
+        n, d, k = (np.concatenate(pair) for pair in zip(axes(point), axes(point.chinchilla), strict=True))
+        here = drawn_values(law, n, d, k)
         ours["intervals"] = _intervals(cloud, here[:, 0], level)
         theirs["intervals"] = _intervals(cloud.chinchilla, here[:, 1], level)
 
     other = Chinchilla(**theirs, rule=rule)
     ratio = None
-    if law.metric == "pass@k":
+    if law.metric != "loss":
         gain = ours["predicted"] - other.predicted
         if other.predicted > 0:
             ratio = ours["predicted"] / other.predicted
@@ -114,14 +124,14 @@ def plan(
             ratio = math.exp(gain)
     return Plan(
         **ours,
-        metric="pass@k" if law.metric == "pass@k" else "loss",
+        metric=law.metric,
         train_flops=train,
         inference_flops=None if inference_flops is None else inference,
         chinchilla=other,
         gain=gain,
         ratio=ratio,
         level=float(level),
-        warnings=tuple(_warnings(law, point, cloud, budgets[:, 0], constraints)),
+        warnings=tuple(_warnings(law, point, cloud, budgets, constraints)),
         law=law,
         constraints=constraints,
     )
@@ -152,10 +162,10 @@ def _intervals(cloud: ChoiceArrays, here: Floats, level: float) -> dict[str, Int
 
 
 def _warnings(
-    law: Law, point: PlanArrays, cloud: PlanArrays | None, budget: Floats, constraints: Constraints
+    law: AnyLaw, point: PlanArrays, cloud: PlanArrays | None, budgets: Floats, constraints: Constraints
 ) -> Iterator[str]:
     n, d, k = (float(axis[0]) for axis in axes(point))
-    train, inference = budget
+    train, inference = budgets[:, 0]
     values = {"n_params": ("N", n), "n_tokens": ("D", d), "k": ("k", k)}
     for name, (symbol, value) in values.items():
         low, high = law.domain.get(name, (-math.inf, math.inf))
@@ -163,6 +173,14 @@ def _warnings(
             yield f"{symbol} = {value:.3g} is {low / value:.3g}x below the smallest fitted ({low:.3g})"
         elif math.inf > value > high:
             yield f"{symbol} = {value:.3g} is {value / high:.3g}x above the largest fitted ({high:.3g})"
+    if isinstance(law, ForecastLaw):
+        rule = point.chinchilla.rule
+        alone = float(forecast_plans(law, "members", budgets, constraints, rule).n_params[0, 0])
+        if max(n / alone, alone / n) > MOVED:
+            yield (
+                f"the process, that is the checkpoints nearby, puts N here: "
+                f"by the laws alone N = {alone:.3g} would be best"
+            )
     bound = BOUNDS[point.bound[0, 0]]
     if bound is not None:
         yield f"the plan sits on {bound}"
@@ -179,7 +197,7 @@ def _warnings(
         yield f"sizes left out because the budgets cannot train them or draw one sample: {listed}"
     # A hundredth less of each resource at the plan must not look better.
     there = np.array([[n, n, n], [d, 0.99 * d, d], [k, k, max(0.99 * k, 1.0)]])
-    value, *less = _core.law_values(law.name, law.vector[None], *there)[0]
+    value, *less = law_values(law, *there)
     sign = 1 if law.metric == "loss" else -1
     for resource, with_less in zip(("tokens", "samples"), less, strict=True):
         if sign * (with_less - value) < -1e-9 * abs(value):
