@@ -125,6 +125,19 @@ class ForecastState:
     ) -> None: ...
     def values(self, n: _Floats, d: _Floats, k: _Floats) -> tuple[_Floats, _Floats]: ...
     def draw_values(self, kind: str, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
+    def plan(
+        self,
+        which: str,
+        train: _Floats,
+        inference: _Floats,
+        params_range: tuple[float, float],
+        sizes: list[float] | None,
+        tokens_range: tuple[float, float],
+        most_samples: float,
+        whole_k: bool,
+        tokens_per_param: float | None,
+        without_k: bool,
+    ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 
 def law_parameters(name: str) -> list[str]: ...
 def law_values(name: str, params: _Floats, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -143,15 +143,27 @@ class Law:
         return np.array(list(self.params.values()))
 
     @property
-    def metric(self) -> str:
-        """What the law predicts: ``loss``, ``-log pass@k`` or ``pass@k``."""
-        return {"chinchilla": "loss", "loss": "-log pass@k"}.get(self.name, "pass@k")
+    def metric(self) -> Literal["loss", "-log pass@k", "pass@k"]:
+        """What the law predicts."""
+        if self.name == "chinchilla":
+            return "loss"
+        return "-log pass@k" if self.name == "loss" else "pass@k"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a plan maximises the value."""
+        return self.metric == "pass@k"
 
     @property
     def cautions(self) -> tuple[str, ...]:
         """What everything made from this law has to repeat: what is wrong with its fit, and what a validation
         found about its forecasts."""
         return cautions(self.fit, self.validation)
+
+    @property
+    def has_k(self) -> bool:
+        """Whether the value depends on k."""
+        return self.name != "chinchilla"
 
     def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
         """The law's value at N parameters, D tokens and k samples, broadcast over arrays.
