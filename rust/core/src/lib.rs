@@ -3,7 +3,11 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
+pub mod cholesky;
+pub mod choose;
 pub mod fit;
+pub mod forecast;
+pub mod gaussian_process;
 pub mod incomplete_beta;
 pub mod laws;
 pub mod levenberg;

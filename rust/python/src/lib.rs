@@ -3,10 +3,13 @@
 use pyo3::prelude::*;
 
 mod cancel;
+mod choose;
 mod decode;
 mod decode_files;
 mod decode_model;
+mod decode_request;
 mod fit;
+mod forecast;
 mod passk;
 mod plan;
 
@@ -16,16 +19,22 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
+    use super::choose::resampled_means;
+    #[pymodule_export]
     use super::decode::DecodeEngine;
     #[pymodule_export]
     use super::decode_files::{dequantize, gguf_metadata};
     #[pymodule_export]
     use super::decode_model::ModelFile;
     #[pymodule_export]
+    use super::decode_request::ModelDescription;
+    #[pymodule_export]
     use super::fit::{
         FitOutcome, fit_counts, fit_direct, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum,
         weighted_means,
     };
+    #[pymodule_export]
+    use super::forecast::{ForecastState, draw_forecast, fit_forecast, forecast_members};
     #[pymodule_export]
     use super::passk::{
         beta_pass_at_k, beta_quantile, expected_samples, fit_zero_inflated, pass_at_k_variance,

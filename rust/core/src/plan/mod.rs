@@ -12,6 +12,7 @@ use line::{Line, Logs};
 
 mod error;
 mod line;
+pub mod surface;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,8 @@ pub struct Constraints {
     pub sizes: Sizes,
     /// Least and most tokens. With a maximum the training budget need not bind.
     pub tokens: (f64, f64),
+    /// Most samples per problem, at least 1. With a maximum the inference budget need not bind.
+    pub most_samples: f64,
     /// Whether k has to be a whole number.
     pub whole_k: bool,
 }
@@ -70,6 +73,8 @@ pub enum Bound {
     LeastTokens,
     /// The most D allowed.
     MostTokens,
+    /// The most k allowed.
+    MostSamples,
 }
 
 /// A model size with what the budgets then buy.
@@ -111,8 +116,10 @@ pub fn spend(budget: &Budget, constraints: &Constraints, n: f64) -> (f64, f64) {
     let k = match budget.inference {
         f64::INFINITY => f64::INFINITY,
         // A whole k whose cost rounds to the budget is within it.
-        flops if constraints.whole_k => largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).floor(),
-        flops => affordable(flops, 2.0 * n),
+        flops if constraints.whole_k => {
+            largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).min(constraints.most_samples).floor()
+        }
+        flops => affordable(flops, 2.0 * n).min(constraints.most_samples),
     };
     (d, k)
 }
@@ -183,6 +190,7 @@ pub struct Problem<'a> {
     funds: Vec<Funds>,
     constraints: &'a Constraints,
     log_most_tokens: f64,
+    log_most_samples: f64,
     rule: Rule,
 }
 
@@ -210,7 +218,8 @@ impl<'a> Problem<'a> {
         let funds = budgets.iter().enumerate().map(|(i, &b)| Funds::new(i, b, constraints));
         let funds = funds.collect::<Result<_, _>>()?;
         let draws = draws.chunks_exact(names.len()).map(|params| (params, Logs::new(law, params))).collect();
-        Ok(Self { law, draws, funds, constraints, log_most_tokens: constraints.tokens.1.ln(), rule })
+        let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
+        Ok(Self { law, draws, funds, constraints, log_most_tokens, log_most_samples, rule })
     }
 
     /// Number of plans: budgets times draws.
@@ -245,6 +254,7 @@ impl<'a> Problem<'a> {
             log_train: funds.log_train,
             log_inference: funds.log_inference,
             log_most_tokens: self.log_most_tokens,
+            log_most_samples: self.log_most_samples,
             fixed_k: None,
         };
         let task = Task { line, funds, constraints: self.constraints };
@@ -286,9 +296,10 @@ impl Task<'_> {
         let mut candidates = Vec::with_capacity(4);
         self.line.optima(log_least, log_most, |x, _| {
             // A k that is whole but for rounding counts as above it, lest the budget fall an ulp short of it.
-            let k = ((self.line.log_inference - x).exp() * (1.0 - 1e-12)).floor().max(1.0);
+            let k = (self.line.log_samples(x).exp() * (1.0 - 1e-12)).floor().max(1.0);
             candidates.extend([k, k + 1.0]);
         });
+        candidates.retain(|&k| k <= self.constraints.most_samples);
         candidates.sort_by(f64::total_cmp);
         candidates.dedup();
         let largest = |k: f64| {
@@ -364,7 +375,7 @@ impl Task<'_> {
     /// floating point too.
     fn choose(&self, n: f64, x: f64, k: Option<f64>) -> Choice {
         let Funds { budget, least, most, upper, .. } = *self.funds;
-        let most_tokens = self.constraints.tokens.1;
+        let (most_tokens, most_samples) = (self.constraints.tokens.1, self.constraints.most_samples);
         let n = n.max(least).min(most);
         let (d, most_k) = spend(&budget, self.constraints, n);
         let spent = k.is_none() && !self.constraints.whole_k;
@@ -377,6 +388,8 @@ impl Task<'_> {
             Bound::MostTokens
         } else if !listed && n == least {
             Bound::LeastParams
+        } else if k.is_finite() && k >= most_samples * (1.0 - 1e-12) {
+            Bound::MostSamples
         } else {
             Bound::None
         };
@@ -385,7 +398,7 @@ impl Task<'_> {
             law.value(self.line.params, n, d, k)
         } else {
             // The logarithms are known: half the time of taking them again.
-            let log_k = if spent { self.line.log_inference - x } else { k.ln() };
+            let log_k = if spent { self.line.log_samples(x) } else { k.ln() };
             law.slope(self.line.params, x, self.line.log_tokens(x), log_k).value
         };
         Choice { n, d, k, value, bound }
