@@ -109,8 +109,8 @@ def test_a_single_amount_of_tokens_identifies_no_beta():
 def test_a_term_that_the_data_refuse_is_on_its_bound():
     n, d = (axis.ravel() for axis in np.meshgrid(*GRID))
     loss = 1.7 + 400 * n**-0.34 + 0.01 * np.log(d / 1e9)
+    losses = read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": loss}))
     with pytest.warns(FitWarning, match="on a bound: B = 0") as caught:
-        losses = read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": loss}))
         law = fit_chinchilla(losses, method="least_squares", draws=0)
     assert law.params["B"] == 0
     assert "B" in law.fit.on_bound
