@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from t2fast.laws import AnyLaw
-from t2fast.plans.plan import Constraints
+from t2fast.plans.planned import Constraints
 from t2fast.text import amount
 
 EXTRAPOLATE = 2.0

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from t2fast.laws import AnyLaw, ForecastLaw
 from t2fast.laws.forecast import ForecastDraws
 from t2fast.plans.limits import EXTRAPOLATE
-from t2fast.plans.plan import PlanArrays, Rule
+from t2fast.plans.planned import PlanArrays, Rule
 from t2fast.plans.request import (
     Range,
     Sizes,

@@ -15,7 +15,7 @@ import polars as pl
 
 from t2fast.laws import AnyLaw
 from t2fast.plans.limits import EXTRAPOLATE, distance
-from t2fast.plans.plan import BOUNDS, ChoiceArrays, Floats, PlanArrays
+from t2fast.plans.planned import BOUNDS, ChoiceArrays, Floats, PlanArrays
 from t2fast.plans.search import tails
 
 _CUT = (

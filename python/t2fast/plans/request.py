@@ -13,7 +13,7 @@ import numpy.typing as npt
 from t2fast import _core
 from t2fast.laws import AnyLaw, Law
 from t2fast.plans.limits import Limits, held_to_data
-from t2fast.plans.plan import Constraints, Floats, Rule
+from t2fast.plans.planned import Constraints, Floats, Rule
 
 Range: TypeAlias = tuple[float | None, float | None]
 Sizes: TypeAlias = Range | Sequence[float] | Floats

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.laws import AnyLaw, ForecastLaw, Law
-from t2fast.plans.plan import ChinchillaArrays, ChoiceArrays, Constraints, Floats, PlanArrays, Rule
+from t2fast.plans.planned import ChinchillaArrays, ChoiceArrays, Constraints, Floats, PlanArrays, Rule
 from t2fast.plans.request import draw_rows
 
 INTERVALS = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted")

@@ -20,24 +20,21 @@ Units: FLOPs of training, FLOPs per token served, parameters, tokens, samples pe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from t2fast.laws import AnyLaw, ForecastLaw
-from t2fast.plans.limits import EXTRAPOLATE, Limits, check_reach
-from t2fast.plans.plan import (
+from t2fast.plans.cautions import cautions_of
+from t2fast.plans.limits import EXTRAPOLATE, check_reach
+from t2fast.plans.planned import (
     BOUNDS,
     Chinchilla,
     ChoiceArrays,
-    Constraints,
     Floats,
     Interval,
     Plan,
-    PlanArrays,
     Rule,
-    law_values,
 )
 from t2fast.plans.ratio import log_ratio, reason_for_none
 from t2fast.plans.request import (
@@ -55,13 +52,9 @@ from t2fast.plans.search import (
     axes,
     cloud_of,
     drawn_values,
-    forecast_plans,
     point_of,
     tails,
 )
-
-MOVED = 1.5
-"""Factor of N from which on a plan says that the process moved it."""
 
 
 def plan(
@@ -135,10 +128,6 @@ def plan(
         low, high = np.quantile(drawn, tails(level))
         ratio_interval = (float(low), float(high)) if math.isfinite(low + high) else None
     believed = no_ratio is None and math.isfinite(ratio)
-    warnings = [
-        *_warnings(law, point, cloud, budgets, constraints, limits, rule),
-        *(f"the law: {caution}" for caution in law.cautions),
-    ]
     return Plan(
         **ours,
         metric=law.metric,
@@ -150,7 +139,7 @@ def plan(
         ratio_interval=ratio_interval if believed else None,
         no_ratio=no_ratio,
         level=float(level),
-        warnings=tuple(warnings),
+        warnings=tuple(cautions_of(law, point, cloud, budgets, constraints, limits)),
         law=law,
         constraints=constraints,
     )
@@ -178,62 +167,3 @@ def _intervals(cloud: ChoiceArrays, here: Floats, level: float) -> dict[str, Int
         low, high = np.quantile(values, tails(level))
         intervals[name] = (float(low), float(high))
     return intervals
-
-
-def _warnings(
-    law: AnyLaw,
-    point: PlanArrays,
-    cloud: PlanArrays | None,
-    budgets: Floats,
-    constraints: Constraints,
-    limits: Limits,
-    rule: Rule,
-) -> Iterator[str]:
-    n, d, k = (float(axis[0]) for axis in axes(point))
-    train, inference = budgets[:, 0]
-    values = {"n_params": ("N", n), "n_tokens": ("D", d), "k": ("k", k)}
-    for name, (symbol, value) in values.items():
-        low, high = law.domain.get(name, (-math.inf, math.inf))
-        if value < low and name != "k":
-            yield f"{symbol} = {value:.3g} is {low / value:.3g}x below the smallest fitted ({low:.3g})"
-        elif math.inf > value > high:
-            yield f"{symbol} = {value:.3g} is {value / high:.3g}x above the largest fitted ({high:.3g})"
-    if isinstance(law, ForecastLaw):
-        alone = float(forecast_plans(law, "members", budgets, constraints, rule).n_params[0, 0])
-        if max(n / alone, alone / n) > MOVED:
-            yield (
-                f"the process, that is the checkpoints nearby, puts N here: "
-                f"by the laws alone N = {alone:.3g} would be best"
-            )
-    bound = BOUNDS[point.bound[0, 0]]
-    binding = list(limits.binding({"n_params": n, "n_tokens": d, "k": k if math.isfinite(k) else None}))
-    value = float(point.predicted[0, 0])
-    for axis, end in binding:
-        wider = limits.lifted(axis, end, constraints)
-        further = float(point_of(law, budgets, wider, rule).predicted[0, 0])
-        yield (
-            f"held to {limits.words(axis, end)}; twice as far would bring {law.metric} {further:.4g} "
-            f"in place of {value:.4g}, by the law"
-        )
-    if bound is not None and not binding:
-        yield f"the plan sits on {bound}"
-    if cloud is not None:
-        share = float(np.mean(cloud.bound != point.bound))
-        if share > 0.05:
-            yield f"{share:.0%} of the law's draws end on another bound: the intervals are cut there"
-    if 6 * n * d < train * (1 - 1e-9):
-        yield f"the n_tokens maximum leaves {1 - 6 * n * d / train:.1%} of the training budget unspent"
-    if math.isfinite(k) and not constraints.integer_k and 2 * n * k < inference * (1 - 1e-9):
-        yield f"the k maximum leaves {1 - 2 * n * k / inference:.1%} of the inference budget unspent"
-    sizes = constraints.sizes or ()
-    left_out = [size for size in sizes if size > min(inference / 2, train / (6 * constraints.n_tokens[0]))]
-    if left_out:
-        listed = ", ".join(f"{size:.3g}" for size in left_out[:10])
-        yield f"sizes left out because the budgets cannot train them or draw one sample: {listed}"
-    # A hundredth less of each resource at the plan must not look better.
-    there = np.array([[n, n, n], [d, 0.99 * d, d], [k, k, max(0.99 * k, 1.0)]])
-    value, *less = law_values(law, *there)
-    sign = -1 if law.higher_is_better else 1
-    for resource, with_less in zip(("tokens", "samples"), less, strict=True):
-        if sign * (with_less - value) < -1e-9 * abs(value):
-            yield f"the law gets worse with more {resource} here, yet the plan spends all of its budgets"

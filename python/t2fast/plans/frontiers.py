@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 
 from t2fast.laws import AnyLaw
 from t2fast.plans.limits import EXTRAPOLATE
-from t2fast.plans.plan import BOUNDS, Floats, Rule
+from t2fast.plans.planned import BOUNDS, Floats, Rule
 from t2fast.plans.ratio import ratios
 from t2fast.plans.request import (
     Range,

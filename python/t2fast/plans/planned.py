@@ -132,8 +132,8 @@ class Plan(Choice):
     """The best choice under a law and two budgets, beside Chinchilla's.
 
     Attributes:
-        metric: what `predicted` is: "loss" or "-log pass@k" (lower is better), "pass@k" or "accuracy" (higher is
-            better).
+        metric: what `predicted` is: "loss" or "-log pass@k" (lower is better), "pass@k" or "accuracy" (higher
+            is better).
         train_flops: the training budget, FLOPs.
         inference_flops: the inference budget, FLOPs per token served, if any.
         chinchilla: Chinchilla's choice under the same budgets.
