@@ -199,9 +199,7 @@ class Engine:
         """With the model's own stop tokens, the one that closes a turn in its chat template."""
         if sampling.stop_tokens is not None:
             return sampling
-        return replace(
-            sampling, stop_tokens=tuple(dict.fromkeys((*self.core.model.eos, *self._turn_ends)))
-        )
+        return replace(sampling, stop_tokens=tuple(dict.fromkeys((*self.core.model.eos, *self._turn_ends))))
 
     @cached_property
     def _turn_ends(self) -> tuple[int, ...]:
