@@ -26,7 +26,10 @@ mod _core {
     #[pymodule_export]
     use super::decode_request::ModelDescription;
     #[pymodule_export]
-    use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
+    use super::fit::{
+        FitOutcome, fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum,
+        weighted_means,
+    };
     #[pymodule_export]
     use super::forecast::{ForecastState, draw_forecast, fit_forecast, forecast_members};
     #[pymodule_export]
