@@ -41,6 +41,7 @@ from t2fast.tables import (
     read_likelihoods,
     read_losses,
 )
+from t2fast.validation import Validation, validate
 
 __all__ = [
     "Accuracies",
@@ -53,6 +54,7 @@ __all__ = [
     "Losses",
     "PassCurve",
     "Plan",
+    "Validation",
     "__version__",
     "beta_pass_at_k",
     "compare_forecasts",
@@ -83,6 +85,7 @@ __all__ = [
     "read_stages",
     "scaled_beta_failure",
     "simulate_counts",
+    "validate",
 ]
 
 _LAZY = ("decode", "runs", "tasks")

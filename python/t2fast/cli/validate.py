@@ -46,12 +46,13 @@ def add_parser(commands: Any) -> None:
         help=f"among {', '.join(METHODS)} (default: all that can forecast the table); "
         "the verdict is about the first law",
     )
-    parser.add_argument(
-        "--ks", type=integers, metavar="K,K,...", help="k to fit and judge by (default: see below)"
-    )
+    parser.add_argument("--ks", type=integers, metavar="K,K,...", help="k to fit and judge by")
     parser.add_argument("--level", type=float, default=0.9, help="confidence of the intervals (default: 0.9)")
     parser.add_argument(
         "--draws", type=int, default=100, help="draws behind the intervals, 0 for none (default: 100)"
+    )
+    parser.add_argument(
+        "--all-intervals", action="store_true", help="intervals of every law, not of the first alone: slower"
     )
     parser.add_argument("--seed", type=int, default=0, help="of draws and random splits (default: 0)")
     parser.add_argument("--plot", metavar="FILE.png", help="draw the errors (needs t2fast[plot])")
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
         ks=arguments.ks,
         level=arguments.level,
         draws=arguments.draws,
+        all_intervals=arguments.all_intervals,
         seed=arguments.seed,
     )
     if arguments.output:
