@@ -100,7 +100,7 @@ GPUS = [
 
 @dataclass(frozen=True)
 class Model:
-    """A decoder with RMSNorm and SwiGLU; the sizes are those of `t2fast.kernels.layout.Shape`."""
+    """A decoder with RMSNorm and SwiGLU; the sizes are those of `t2fast.kernels.model.Shape`."""
 
     name: str
     layers: int
@@ -169,7 +169,7 @@ def step_costs(
 ) -> list[Cost]:
     """The kernels of one step of `rows` samples of one prompt, each with `own` tokens, as the module says.
 
-    `tiles`: a `t2fast.kernels.layout.Tiles`, or None: a single split, and nothing that the head leaves.
+    `tiles`: a `t2fast.kernels.model.Tiles`, or None: a single split, and nothing that the head leaves.
     `own_entry`: bytes of a head's key or value in the samples' cache, b · head_dim unless given (fp8:
     head_dim + 4).
     """
@@ -243,7 +243,7 @@ def kernel_tiles(m: Model) -> Any:
     """The kernels' own tile sizes for this model; None without torch."""
     if importlib.util.find_spec("torch") is None:
         return None
-    from t2fast.kernels.layout import Shape, Tiles
+    from t2fast.kernels.model import Shape, Tiles
 
     sizes = ("layers", "width", "heads", "kv_heads", "head_dim", "hidden", "vocab")
     return Tiles.of(Shape(**{name: getattr(m, name) for name in sizes}, eps=1e-5))

@@ -16,8 +16,8 @@ import t2fast.decode
 from hypothesis import given
 from hypothesis import strategies as st
 from t2fast._core import DecodeEngine
-from t2fast.decode import reference_files
-from t2fast.decode.rng import hash64
+import reference_files
+from t2fast.kernels.rng import hash64
 
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("triton", reason="needs triton, which comes with torch's builds for GPUs")
@@ -26,7 +26,7 @@ from t2fast.decode.gpu import prefill  # noqa: E402
 from t2fast.decode.gpu import state as gpu_state  # noqa: E402
 from t2fast.decode.gpu.batch import Pool  # noqa: E402
 from t2fast.decode.gpu.engine import GpuEngine  # noqa: E402
-from t2fast.kernels.step import KERNELS, NAIVE  # noqa: E402
+from t2fast.kernels import torch_ops, triton_ops  # noqa: E402
 
 PROMPT = np.random.default_rng(0).integers(4, 130, 17).tolist()
 OTHERS = [np.random.default_rng(i).integers(4, 130, 3 + 5 * i).tolist() for i in range(1, 4)]
@@ -35,7 +35,7 @@ FAMILIES = [*decode_models.FOLDERS, "open-lm", "llama-q4_0", "qwen2-q8_0", "gptn
 
 
 def core(path, **options) -> GpuEngine:
-    return GpuEngine(path, **{"dtype": "float32", "device": torch.device("cpu"), "ops": NAIVE} | options)
+    return GpuEngine(path, **{"dtype": "float32", "device": torch.device("cpu"), "ops": torch_ops} | options)
 
 
 def engine(path, **options) -> t2fast.decode.Engine:
@@ -69,7 +69,7 @@ def test_the_kernels_draw_the_tokens_of_the_reference(model, name, monkeypatch):
     monkeypatch.setattr(gpu_state, "BUCKETS", (2, 4))
     path, _ = model(name)
     prompts, options = {"a": OTHERS[0], "b": PROMPT[:3]}, {"max_tokens": 3, "stop_tokens": [2, 3]}
-    table = engine(path, ops=KERNELS).sample(prompts, k=[1, 2], seed=5, **options).table
+    table = engine(path, ops=triton_ops).sample(prompts, k=[1, 2], seed=5, **options).table
     check_against_reference(path, table, prompts, 5, **options)
 
 
@@ -78,8 +78,8 @@ def test_with_the_kernels_a_sample_does_not_depend_on_its_company(model, monkeyp
     monkeypatch.setattr(gpu_state, "BUCKETS", (1, 2, 4, 8))
     path, _ = model("llama-gqa-tied")
     options = {"max_tokens": 3, "stop_tokens": []}
-    whole = core(path, ops=KERNELS).sample([PROMPT, OTHERS[0]], [9, 7], [3, 1], **options)
-    alone = core(path, ops=KERNELS, poll=1).sample([PROMPT], [9], [2], max_rows=1, **options)
+    whole = core(path, ops=triton_ops).sample([PROMPT, OTHERS[0]], [9, 7], [3, 1], **options)
+    alone = core(path, ops=triton_ops, poll=1).sample([PROMPT], [9], [2], max_rows=1, **options)
     np.testing.assert_array_equal(whole["tokens"][:6], alone["tokens"])
     for key in ("logprobs", "processed_logprobs"):
         np.testing.assert_array_equal(whole[key][:3].view(np.uint32), alone[key][:3].view(np.uint32))
@@ -224,7 +224,7 @@ def test_prompts_wait_for_room_and_too_long_ones_are_refused(model, monkeypatch)
     for budget in (200_000, 60_000, 35_000):
         monkeypatch.setattr(GpuEngine, "_budget", lambda _, budget=budget: budget)
         sizes = gpu_state.Sizes.within(
-            budget, core(path)._weights, core(path)._tiles, prompts=[40], rows=45, max_tokens=6, fp8=False
+            budget, core(path)._weights, core(path)._tiles, problems=1, prompts=[40], rows=45, max_tokens=6, fp8=False
         )
         assert sizes.pool * need + sizes.slots * 6 * need < budget
         same(core(path).sample(prompts, keys, 3, **options), expected)

@@ -9,7 +9,7 @@ import decode_models  # noqa: F401 (skips where the extra decode-test is missing
 import numpy as np
 import pytest
 from t2fast._core import DecodeEngine, ModelFile
-from t2fast.decode import reference_files
+import reference_files
 
 NAMES = {
     "attn_norm": "input_layernorm",

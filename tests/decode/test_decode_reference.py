@@ -8,9 +8,9 @@ import pytest
 import torch
 import transformers
 from scipy import stats
-from t2fast.decode import reference_files
-from t2fast.decode.reference import choose
-from t2fast.decode.rng import hash64
+import reference_files
+from t2fast.kernels.choice import choose
+from t2fast.kernels.rng import hash64
 
 TOKENS = np.random.default_rng(0).integers(3, 130, 40).tolist()
 

@@ -21,7 +21,7 @@ from t2fast.decode import text as texts
 from t2fast.decode.hub import resolve
 from t2fast.decode.progress import Progress
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
-from t2fast.decode.rng import hash64
+from t2fast.kernels.rng import hash64
 from t2fast.decode.samples import Samples
 
 if TYPE_CHECKING:

@@ -44,8 +44,8 @@ class Live:
 
     start: int
     """Where its keys and values lie in the pool."""
-    last: torch.Tensor
-    """The residual stream after its last token."""
+    last: torch.Tensor | None = None
+    """The residual stream after its last token, once it is read."""
     started: int = 0
     active: int = 0
 
@@ -107,9 +107,10 @@ class Pool:
 class Batch:
     """Draws all samples of a request."""
 
-    def __init__(self, request: Request, device: DeviceState, poll: int):
+    def __init__(self, request: Request, device: DeviceState, poll: int, rows: int | None = None):
+        """`rows`: most samples at once, if fewer than the device holds."""
         self.request, self.device, self.poll = request, device, poll
-        slots, total = device.sizes.slots, sum(request.k)
+        slots, total = min(device.sizes.slots, rows or device.sizes.slots), sum(request.k)
         self.pool = Pool(device.sizes.pool)
         self.free = list(range(slots))[::-1]
         self.next_problem = 0
@@ -147,22 +148,28 @@ class Batch:
     def _admit(self) -> None:
         """Let the rows go whose samples are over, and fill free slots with new samples."""
         fields: list[NDArray[np.int64]] = []
-        last = []
+        admitted: list[tuple[Live, int]] = []
+        unread: list[tuple[int, list[int], int]] = []
         while self.free:
             problem = self._waiting()
             if problem is None:
                 break
             live = self.live[problem]
+            if live.started == 0:
+                unread.append((problem, self.request.prompts[problem], live.start))
             count = min(len(self.free), self.request.k[problem] - live.started)
             slots = [self.free.pop() for _ in range(count)]
             index = live.started + np.arange(count)
             fields.append(np.stack([self.first[problem] + index, np.full(count, problem), slots]))
-            last.append(live.last.expand(count, -1))
+            admitted.append((live, count))
             live.started += count
             live.active += count
         stays = ~self.over[self.active.sample]
         if not fields and stays.all():
             return
+        if unread:
+            for (problem, _, _), last in zip(unread, self.device.read_prompts(unread), strict=True):
+                self.live[problem].last = last
         sample, problem_of, slot = np.concatenate([np.zeros((3, 0), np.int64), *fields], axis=1)
         self.known[slot] = 0
         for own in slot.tolist():
@@ -171,12 +178,12 @@ class Batch:
         ones, none = np.ones_like(sample), np.zeros_like(sample)
         new = Active(sample, problem_of, slot, ones, none)
         self.active = kept.and_then(new)
-        self.device.place(np.flatnonzero(stays), self._table(new), last)
+        self.device.place(np.flatnonzero(stays), self._table(new), [_last(*own) for own in admitted])
         if len(self.active):
             self.device.tile(self.active.problem)
 
     def _waiting(self) -> int | None:
-        """A problem that is read and has samples to start; none if all are, or the next has no room yet."""
+        """A problem with room and samples to start; none if all are started, or the next has no room yet."""
         newest = next(reversed(self.live), None)
         if newest is not None and self.live[newest].started < self.request.k[newest]:
             return newest
@@ -185,11 +192,10 @@ class Batch:
         if problem is None:
             self.next_problem = len(k)
             return None
-        tokens = self.request.prompts[problem]
-        start = self.pool.take(len(tokens))
+        start = self.pool.take(len(self.request.prompts[problem]))
         if start is None:
             return None
-        self.live[problem] = Live(start, self.device.read_prompt(problem, tokens, start))
+        self.live[problem] = Live(start)
         self.next_problem = problem + 1
         return problem
 
@@ -333,3 +339,9 @@ class Batch:
             "stop_index": self.stop_index,
             "interrupted": interrupted,
         }
+
+
+def _last(live: Live, count: int) -> torch.Tensor:
+    """What the first tokens of `count` samples are drawn from."""
+    assert live.last is not None  # read before its samples start
+    return live.last.expand(count, -1)

@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,10 @@ from t2fast.decode.gpu import prefill
 from t2fast.decode.gpu import weights as gpu_weights
 from t2fast.decode.gpu.batch import Batch, Request
 from t2fast.decode.gpu.state import BUCKETS, DeviceState, Sizes
-from t2fast.kernels.layout import Tiles
-from t2fast.kernels.step import KERNELS, Filters
+from t2fast.kernels import triton_ops
+from t2fast.kernels.model import Tiles
+from t2fast.kernels.ops import Operations
+from t2fast.kernels.step import Filters
 
 MAX_ROWS = BUCKETS[-1]
 """Rows of a step unless the caller says otherwise."""
@@ -39,6 +40,10 @@ POLL = 8
 """Steps between two looks at what has ended."""
 SHARE = 0.85
 """Of the device's free memory, what a call may take."""
+KEPT = 0.25
+"""Of the same, what may stay for the next call: caches and captured steps."""
+STOP_TOKENS = 8
+"""Stop tokens that captured steps have room for, at least."""
 
 
 def device() -> torch.device:
@@ -76,7 +81,7 @@ class GpuEngine:
         dtype: str = "auto",
         cache: str | None = None,
         device: torch.device,
-        ops: SimpleNamespace = KERNELS,
+        ops: Operations = triton_ops,
         poll: int = POLL,
     ):
         """``cache="fp8"`` keeps the samples' keys and values in 8 bits. Tests give other operations."""
@@ -97,7 +102,8 @@ class GpuEngine:
         self._lock = threading.RLock()
         with self._use():
             self._weights = gpu_weights.load(self._file, types[dtype], device)
-        self._tiles = Tiles.of(self._weights.shape)
+        self._tiles = Tiles.of(self._weights.shape, types[dtype])
+        self._kept: DeviceState | None = None
         config = self._file.config
         self.architecture: str = config["architecture"]
         self.n_params: int = self._file.n_params
@@ -193,40 +199,64 @@ class GpuEngine:
             token_bytes=token_bytes,
             max_rows=max_rows,
         )
+        lengths = [len(prompt) for prompt, own in zip(tokens, counts, strict=True) if own] or [1]
+        rows = max(min(sum(counts), max_rows or MAX_ROWS), 1)
+        request = Request(
+            prompts=tokens,
+            keys=list(keys),
+            k=counts,
+            first_sample=first_sample,
+            max_tokens=max_tokens,
+            stop_tokens=stops,
+            stop=list(stop),
+            token_bytes=list(token_bytes or ()),
+            on_finish=on_finish,
+            progress=progress,
+        )
+        filters = Filters(temperature == 0, top_k, top_p, min_p)
         with self._use():
-            sizes = Sizes.within(
-                self._budget(),
+            state = self._state(lengths, len(tokens), rows, max_tokens, filters, len(stops))
+            state.begin(temperature, max_tokens, stops)
+            found = Batch(request, state, self._poll, rows).run()
+            if state.sizes.bytes <= KEPT * self._budget():
+                self._kept = state
+        return found
+
+    def _state(
+        self, lengths: list[int], problems: int, rows: int, max_tokens: int, filters: Filters, stops: int
+    ) -> DeviceState:
+        """The last call's state if it will do, else a new one; an error in the call that uses it drops it."""
+        state, self._kept = self._kept, None
+
+        def within(budget: int) -> Sizes:
+            return Sizes.within(
+                budget,
                 self._weights,
                 self._tiles,
-                prompts=[len(prompt) for prompt, own in zip(tokens, counts, strict=True) if own] or [1],
-                rows=max(min(sum(counts), max_rows or MAX_ROWS), 1),
+                problems=problems,
+                prompts=lengths,
+                rows=rows,
                 max_tokens=max_tokens,
                 fp8=self._fp8,
             )
-            state = DeviceState(
-                self._weights,
-                self._tiles,
-                self._ops,
-                sizes,
-                prompts=len(prompts),
-                temperature=temperature,
-                filters=Filters(temperature == 0, top_k, top_p, min_p),
-                stop_tokens=stops,
-                fp8=self._fp8,
-            )
-            request = Request(
-                prompts=tokens,
-                keys=list(keys),
-                k=counts,
-                first_sample=first_sample,
-                max_tokens=max_tokens,
-                stop_tokens=stops,
-                stop=list(stop),
-                token_bytes=list(token_bytes or ()),
-                on_finish=on_finish,
-                progress=progress,
-            )
-            return Batch(request, state, self._poll).run()
+
+        if (
+            state is not None
+            and state.filters == filters
+            and len(state.state.stop_tokens) >= stops
+            and state.sizes.hold(within(1 << 62))
+        ):
+            return state
+        del state
+        return DeviceState(
+            self._weights,
+            self._tiles,
+            self._ops,
+            within(self._budget()),
+            filters=filters,
+            stop_tokens=max(1 << (stops - 1).bit_length() if stops else 0, STOP_TOKENS),
+            fp8=self._fp8,
+        )
 
     def _budget(self) -> int:
         """Bytes that a call may take."""

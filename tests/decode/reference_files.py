@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from t2fast.decode.reference import Reference, Spec, Weights
+from reference import Reference, Spec, Weights
 
 
 def load(path: str | Path, dtype: torch.dtype = torch.float32) -> Reference:
