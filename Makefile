@@ -12,7 +12,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find -L python/* rust/* -name __pycache__ -prune -o -name '*.so' -prune -o -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow rust lint bench wheel clean all
+.PHONY: help setup test test-slow test-triton rust lint bench wheel clean all
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,15 +26,20 @@ test: .venv/.test ## Build and install the wheel, run the Python tests (PYTEST_A
 test-slow: .venv/.test ## The tests of a minute and more, packaging among them
 	$(PYTEST) -m slow $(PYTEST_ARGS)
 
+test-triton: .venv/.test ## The kernels' tests with the oldest Triton that is supported
+	$(PIP) --no-deps --upgrade --target .venv/triton 'triton==3.6.*'
+	PYTHONPATH=.venv/triton $(PYTEST) tests/kernels $(PYTEST_ARGS)
+
 rust: ## Test the Rust crates, clippy with warnings denied, rustfmt
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 
-lint: .venv/.dev ## Ruff (rules and format) and mypy
+lint: .venv/.dev ## Ruff (rules and format), mypy and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=python $(BIN)/lint-imports
 
 bench: .venv/.bench ## Time every part against its peer, in one run (BENCH_ARGS goes to benches)
 	$(BIN)/python -m benches $(BENCH_ARGS)

@@ -11,8 +11,8 @@ from t2fast.kernels.primitives import FUSION, VARYING
 
 @triton.jit(do_not_specialize=VARYING)
 def _advance(
-    token, slot, position, done, drawn, drawn_raw, drawn_processed, limit, stop_tokens, tokens, raw, processed,
-    n_rows, n_stops, positions, ROWS: tl.constexpr,
+    token, slot, position, done, drawn, drawn_raw, drawn_processed, limit, stop_tokens, tokens, raw,
+    processed, n_rows, n_stops, positions, ROWS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     here = row < n_rows

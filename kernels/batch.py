@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 PARTS = 5
-"""What the output head leaves of each tile of the vocabulary and row, on its way to a draw: the best score, its
-logit, log Σ exp(logit), log Σ exp(logit / T) and, as int32, the best token."""
+"""What the output head leaves of each tile of the vocabulary and row: the best score, its logit, log Σ
+exp(logit), log Σ exp(logit / T) and, as int32, the best token."""
 
 
 @dataclass
@@ -94,9 +94,7 @@ class Blocks:
     """At most `Tiles.prefix_rows`; 0: an unused tile."""
 
     @classmethod
-    def of(
-        cls, prompts: Sequence[int], height: int, size: int | None, device: torch.device | str
-    ) -> Blocks:
+    def of(cls, prompts: Sequence[int], height: int, size: int | None, device: torch.device | str) -> Blocks:
         """Tiles of at most `height` rows over rows whose prompts are `prompts`, filled up to `size` tiles.
 
         None: as many as there are.

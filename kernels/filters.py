@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from t2fast.kernels.batch import Draw, Rows
 from t2fast.kernels.philox import gumbel
-from t2fast.kernels.primitives import FUSION, VARYING
+from t2fast.kernels.primitives import FUSION, VARYING, no_nan
 
 
 @triton.jit
@@ -15,7 +15,7 @@ def _scaled(logits, token, coldness, VOCAB: tl.constexpr):
     """logit / T, −∞ for a NaN and beyond the vocabulary, and an unsigned integer in the same order."""
     logit = tl.load(logits + token, token < VOCAB, float("-inf"))
     # + 0 turns −0 into +0: they are equal, and so must their integers be.
-    value = tl.where(logit == logit, logit, float("-inf")) * coldness + 0.0
+    value = no_nan(logit) * coldness + 0.0
     bits = value.to(tl.uint32, bitcast=True)
     return value, tl.where(bits >= 0x80000000, bits ^ 0xFFFFFFFF, bits | 0x80000000)
 
@@ -99,7 +99,7 @@ def _choose(
     highest = tl.full((TILE,), float("-inf"), tl.float32)
     for start in range(0, VOCAB, TILE):
         logit = tl.load(logits + start + lane, start + lane < VOCAB, float("-inf"))
-        highest = tl.maximum(highest, tl.where(logit == logit, logit, float("-inf")))
+        highest = tl.maximum(highest, no_nan(logit))
     high = tl.max(highest, 0)
     top = high * coldness
     # Kept so far: integers above `least`, and at `least` the ids up to `last`.
@@ -161,8 +161,8 @@ def choose(
 ) -> None:
     """As `Operations.choose`.
 
-    One program a row reads the row 17 times for each of top-k and top-p, from the cache, which is cheaper than
-    to sort it; once more where the border cuts between equal tokens.
+    One program a row reads the row 17 times for each of top-k and top-p, from the cache, which is cheaper
+    than to sort it; once more where the border cuts between equal tokens.
     """
     vocab = logits.shape[1]
     _choose[(len(rows),)](

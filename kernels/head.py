@@ -14,6 +14,7 @@ from t2fast.kernels.primitives import (
     after_norm,
     before_norm,
     dot,
+    no_nan,
     normed,
     or_placeholder,
     weight_tile,
@@ -82,7 +83,7 @@ def _draw_tile(
             TILE,
         )
     # A NaN is never drawn: it would pass for the largest, or let padding win.
-    score = tl.where(score == score, score, float("-inf"))
+    score = no_nan(score)
     best, at = tl.max(score, 1, return_indices=True, return_indices_tie_break_left=True)
     chosen = tl.arange(0, TILE)[None, :] == at[:, None]
     tl.store(parts + to, best, here)

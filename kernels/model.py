@@ -1,7 +1,7 @@
 """A model as the kernels see it: its shape, the tiles they are cut into for it, and its weights.
 
-Matrices are (outputs, inputs). Sums and the residual stream are float32; what enters a matrix product, and the
-caches, have the weights' type.
+Matrices are (outputs, inputs). Sums and the residual stream are float32; what enters a matrix product, and
+the caches, have the weights' type.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Tiles:
     def of(cls, shape: Shape, dtype: torch.dtype) -> Tiles:
         """The tiles of a model.
 
-        Narrow ones for small models, or there are fewer tiles than processors. Long heads and float32 take what
-        registers (255 a thread) and shared memory (163 KiB on an A100, 64 on an MI300) hold.
+        Narrow ones for small models, or there are fewer tiles than processors. Long heads and float32 take
+        what registers (255 a thread) and shared memory (163 KiB on an A100, 64 on an MI300) hold.
         """
         if dtype == torch.float32:
             short = shape.head_dim <= 64

@@ -17,7 +17,7 @@ class Operations(Protocol):
     """One token for every row, operation by operation."""
 
     @property
-    def CAPTURED(self) -> bool:  # noqa: N802 (a constant of the module)
+    def CAPTURED(self) -> bool:
         """Whether nothing waits for the device or allocates, so that a step may become a CUDA graph."""
 
     def embed(self, rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
@@ -143,7 +143,7 @@ class Operations(Protocol):
     def logits(
         self, x: torch.Tensor, norm: Norm, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles
     ) -> None:
-        """W norm(x) + b over the first `vocab` outputs, for filters, which need all: out float32 (R, vocab)."""
+        """W norm(x) + b over the first `vocab` outputs, for filters: out float32 (R, vocab)."""
 
     def choose(
         self,
@@ -155,7 +155,7 @@ class Operations(Protocol):
         min_p: float,
         out: Draw,
     ) -> None:
-        """Draw a token for each row of logits (R, vocab) from what temperature, top-k, top-p and min-p leave.
+        """Draw a token for each row of logits (R, vocab) from what filters leave.
 
         As `draw`, with the noise's argmax over the tokens that stay: the `top_k` most probable (0: all); of
         their renormalised mass the fewest that reach `top_p`; those with at least `min_p` times the largest

@@ -11,6 +11,7 @@ from t2fast.kernels.batch import Blocks, Cache, Prompts, Rows
 from t2fast.kernels.model import Shape, Tiles
 from t2fast.kernels.primitives import EVERYTHING, FUSION, VARYING, dot
 
+
 @triton.jit(do_not_specialize=VARYING)
 def _prefix_attention(
     q, k, v, block_prompt, block_first, block_count, prompt_start, prompt_length, position, out, lse,

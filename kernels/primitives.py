@@ -11,14 +11,43 @@ FUSION = False
 compiler's default."""
 
 PRECISION = tl.constexpr("ieee" if torch.version.hip else "tf32x3")
-"""How float32 operands are multiplied: AMD's matrix cores know float32; on NVIDIA's three products of TF32
+"""How float32 operands are multiplied. AMD's matrix cores know float32; on NVIDIA's, three products of TF32
 come to the same but for the last bits, and products outside them need more registers than there are."""
 
-VARYING = (
-    "block_count block_first block_prompt done drawn drawn_processed drawn_raw key_high key_low limit max_tokens "
-    "n_new n_out n_rows n_stops n_tiles new pool position positions processed prompt prompt_length prompt_start "
-    "raw rotations sample slot source stop_tokens to token window"
-).split()
+VARYING = [
+    "block_count",
+    "block_first",
+    "block_prompt",
+    "done",
+    "drawn",
+    "drawn_processed",
+    "drawn_raw",
+    "key_high",
+    "key_low",
+    "limit",
+    "n_new",
+    "n_out",
+    "n_rows",
+    "n_stops",
+    "n_tiles",
+    "new",
+    "pool",
+    "position",
+    "positions",
+    "processed",
+    "prompt",
+    "prompt_length",
+    "prompt_start",
+    "raw",
+    "rotations",
+    "sample",
+    "slot",
+    "source",
+    "stop_tokens",
+    "to",
+    "token",
+    "window",
+]
 """Arguments that Triton must not look at: each number of rows, and each alignment that follows from it, would
 otherwise be compiled anew."""
 
@@ -37,6 +66,12 @@ def dot(a, b, acc):
         return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
     else:
         return tl.dot(a, b, acc, input_precision=PRECISION)
+
+
+@triton.jit
+def no_nan(x):
+    """x, with −∞ for a NaN."""
+    return tl.where(x == x, x, float("-inf"))  # noqa: PLR0124
 
 
 @triton.jit

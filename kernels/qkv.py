@@ -139,8 +139,8 @@ def _qkv(
 
 @triton.jit(do_not_specialize=VARYING)
 def _norm_of_all_heads(
-    products, head_weight, head_bias, rotation, slot, prompt, position, prompt_length, q, k, v, k_scale, v_scale,
-    n_rows, eps, positions, rotations,
+    products, head_weight, head_bias, rotation, slot, prompt, position, prompt_length, q, k, v, k_scale,
+    v_scale, n_rows, eps, positions, rotations,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, HALF: tl.constexpr,
     LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr, SCALED: tl.constexpr,
     ROWS: tl.constexpr, INPUTS: tl.constexpr,

@@ -154,9 +154,7 @@ def choose(
     x, rows, draw, shape = space.x, state.rows, space.draw, weights.shape
     final = (weights.norm, weights.head)
     if not filters.any:
-        ops.draw(
-            x, *final, rows, state.temperature, draw, space.parts, shape, tiles, greedy=filters.greedy
-        )
+        ops.draw(x, *final, rows, state.temperature, draw, space.parts, shape, tiles, greedy=filters.greedy)
     for first in range(0, len(rows) if filters.any else 0, FILTER_ROWS):
         part = slice(first, min(first + FILTER_ROWS, len(rows)))
         some = Rows(rows.table[:, part])

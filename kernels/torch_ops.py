@@ -74,7 +74,9 @@ def prefix_attention(
     tiles: Tiles,
 ) -> None:
     """As `Operations.prefix_attention`."""
-    for prompt, first, count in zip(*(t.tolist() for t in (blocks.prompt, blocks.first, blocks.count)), strict=True):
+    for prompt, first, count in zip(
+        *(t.tolist() for t in (blocks.prompt, blocks.first, blocks.count)), strict=True
+    ):
         start, length = int(prompts.start[prompt]), int(prompts.length[prompt])
         some = slice(first, first + count)
         newest = rows.position[some].long() - 1 + length - (shape.window or length)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import decode_models as models
 import numpy as np
 import pytest
+import reference_files
 import torch
 import transformers
 from scipy import stats
-import reference_files
 from t2fast.kernels.choice import choose
 from t2fast.kernels.rng import hash64
 

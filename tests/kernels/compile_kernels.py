@@ -1,6 +1,7 @@
 """Compile every kernel for GPUs that are not here, and report what the compiler made of it.
 
     python tests/kernels/compile_kernels.py sm_90 [CASE ...]
+    python tests/kernels/compile_kernels.py variants     # what would be compiled for several numbers of rows
 
 The launchers run on tensors without data, at the shapes of several models, with launching replaced: each call
 is compiled as it would be on the target. Prints one JSON object a kernel. A program of its own because
@@ -45,10 +46,11 @@ SHAPES = {
     "d128": Shape(28, 1024, 16, 8, 128, 3072, 151936, 1e-6, head_norm="head"),
     "d256": Shape(16, 2048, 8, 8, 256, 8192, 50304, 1e-5, **NEOX),
 }
-"""The largest model of the T² paper's grid, SmolLM2-135M, OpenLM's 37M, Pythia-2.8B, Qwen3-0.6B, Pythia-1B."""
+"""The T² paper's largest model, SmolLM2-135M, OpenLM's 37M, Pythia-2.8B, Qwen3-0.6B, Pythia-1B."""
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 FP8 = ("sm_90", "sm_100")
 """Targets whose conversions know float8_e4m3fn."""
+DEVICE = "meta"
 BIN = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
 
@@ -67,8 +69,12 @@ def main(target: str, cases: list[str]) -> None:
 Launch = tuple[JITFunction[Any], tuple[Any, ...], dict[str, Any]]
 
 
-def launches(s: Shape, dtype: torch.dtype, *, fp8: bool, rows: int = 1024) -> Iterator[Launch]:
+def launches(
+    s: Shape, dtype: torch.dtype, *, fp8: bool, rows: int = 1024, device: str = "meta"
+) -> Iterator[Launch]:
     """Every launch of steps of one layer: plain, with filters, greedy and (if asked) with an fp8 cache."""
+    global DEVICE  # noqa: PLW0603
+    DEVICE = device
     recorded: list[Launch] = []
 
     def record(self: JITFunction[Any], *arguments: Any, grid: Any, warmup: bool, **options: Any) -> None:
@@ -92,8 +98,20 @@ def launches(s: Shape, dtype: torch.dtype, *, fp8: bool, rows: int = 1024) -> It
     yield from recorded
 
 
+def variants() -> None:
+    """What Triton tells apart for each number of rows: with real tensors, whose addresses count."""
+    backend = make_backend(TARGETS["sm_90"])
+    small = Shape(1, 72, 4, 2, 18, 96, 131, 1e-5, **OPEN_LM)
+    for rows in (1, 7, 64, 1000):
+        found = set()
+        for kernel, arguments, options in launches(small, torch.bfloat16, fp8=True, rows=rows, device="cpu"):
+            bind = create_function_from_signature(kernel.signature, kernel.params, backend)
+            found.add(f"{kernel.__name__} {bind(*arguments, **options)[1:]}")
+        print(json.dumps({"rows": rows, "variants": sorted(found)}))
+
+
 def empty(*size: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    return torch.empty(size, dtype=dtype, device="meta")
+    return torch.empty(size, dtype=dtype, device=DEVICE)
 
 
 def weights_of(s: Shape, dtype: torch.dtype) -> Weights:
@@ -202,4 +220,4 @@ def nvidia(cubin: bytes, ptx: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    variants() if sys.argv[1] == "variants" else main(sys.argv[1], sys.argv[2:])

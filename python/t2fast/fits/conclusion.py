@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.fits.bootstrap import Target
-from t2fast.laws.law import FitReport, Law
+from t2fast.laws import FitReport, Law
 
 Floats = NDArray[np.float64]
 

@@ -14,12 +14,8 @@ law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 b
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-import os
-import reprlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -27,12 +23,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.laws import file
+from t2fast.laws.coordinates import coordinates
+from t2fast.laws.forecast import ForecastLaw
+from t2fast.laws.report import FitReport
+from t2fast.laws.validated import Validated
 from t2fast.text import amount, columns, note, plain
 
 _FORMULA = {
@@ -44,36 +44,9 @@ _FORMULA = {
 
 NAMES = ("chinchilla", "loss", "accuracy", "counts")
 _FORMAT = "t2fast-law/1"
-_LARGEST_FILE = 256 * 2**20
 _POSITIVE = frozenset({"A", "B", "G", "alpha", "beta", "gamma", "theta2", "sigma", "E"})
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """How a law was fitted and how well: everything a fit returns besides the law.
-
-    ``objective`` is in the units that ``objective_name`` says. ``identified`` and ``on_bound`` name
-    parameters. ``lack_of_fit`` is the root mean square of the residuals in units of their sampling error: 1
-    where the law explains all but noise, far above it where no curve of this form fits. ``notes`` says what
-    else a reader must know.
-    """
-
-    method: str
-    objective: float
-    objective_name: str
-    points: int
-    checkpoints: int
-    converged: bool
-    reason: str
-    evaluations: int
-    unidentified: tuple[str, ...] = ()
-    on_bound: tuple[str, ...] = ()
-    median_relative_error: float | None = None
-    lack_of_fit: float | None = None
-    notes: tuple[str, ...] = ()
-    residuals: pl.DataFrame | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -81,7 +54,8 @@ class Law:
     """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
-    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on.
+    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on. ``validation`` holds the figures of
+    :func:`t2fast.validate`, where they were kept.
     """
 
     name: str
@@ -90,6 +64,7 @@ class Law:
     domain: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
     fit: FitReport | None = None
+    validation: Validated | None = None
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -154,7 +129,15 @@ class Law:
             parts.append(Text(f"fitted on {seen}"))
         if self.source:
             parts.append(Text(f"source: {self.source}"))
+        if self.validation is not None:
+            parts.append(Text(self.validation.caution()))
         return Group(*parts)
+
+    def cautions(self) -> list[str]:
+        """What everything made from this law must repeat: lack of fit, bounds, no convergence, and what a
+        validation found about its forecasts."""
+        notes = [] if self.fit is None else list(self.fit.notes)
+        return notes if self.validation is None else [*notes, self.validation.caution()]
 
     @property
     def vector(self) -> Floats:
@@ -163,8 +146,13 @@ class Law:
 
     @property
     def metric(self) -> str:
-        """What the law predicts: ``loss`` or ``pass@k``."""
-        return "pass@k" if self.name in ("accuracy", "counts") else "loss"
+        """What the law predicts: ``loss``, ``-log pass@k`` or ``pass@k``."""
+        return {"chinchilla": "loss", "loss": "-log pass@k"}.get(self.name, "pass@k")
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What is wrong with the law itself, which everything made from it has to repeat."""
+        return () if self.fit is None else self.fit.notes
 
     @property
     def latent(self) -> bool:
@@ -177,7 +165,7 @@ class Law:
         A loss in nats for ``chinchilla`` and ``loss`` (of pass@k: exp(-value) is the pass@k it stands for),
         pass@k for the others. Raises ``ValueError`` for coordinates that are not positive.
         """
-        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         value = _core.law_values(self.name, self.vector[None], n, d, k_)[0].reshape(shape)
         return float(value) if shape == () else value
 
@@ -193,7 +181,7 @@ class Law:
             raise ValueError("this law has no bootstrap draws; fit it with draws=200")
         if not 0 < level < 1:
             raise ValueError(f"level = {level} must lie between 0 and 1")
-        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low.reshape(shape), high.reshape(shape)
@@ -208,30 +196,16 @@ class Law:
             "source": self.source,
         }
         if self.fit is not None:
-            report = {f: getattr(self.fit, f) for f in FitReport.__dataclass_fields__ if f != "residuals"}
-            out["fit"] = {key: list(v) if isinstance(v, tuple) else v for key, v in report.items()}
+            out["fit"] = self.fit.to_dict()
+        if self.validation is not None:
+            out["validation"] = self.validation.to_dict()
         if self.draws is not None:
             out["draws"] = self.draws.tolist()
         return out
 
     def save(self, path: str | Path) -> None:
-        """Writes one JSON file, whole or not at all."""
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        # A draw on one line: a file that a person can scroll through.
-        head, marker, _ = text.partition('"draws": [')
-        if marker:
-            rows = ",\n  ".join(json.dumps(row) for row in self.to_dict()["draws"])
-            text = f'{head}"draws": [\n  {rows}\n ]\n}}'
-        target = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        """Write one JSON file, whole or not at all."""
+        file.write(path, self.to_dict(), rows=["draws"])
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "law") -> Law:
@@ -239,37 +213,34 @@ class Law:
         if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
             raise ValueError(f"{where} is not a law saved by t2fast: its 'format' is not {_FORMAT!r}")
         try:
-            params = {str(name): _number(value, where, name) for name, value in data["params"].items()}
+            params = {str(name): file.number(value, where, name) for name, value in data["params"].items()}
             draws = None
             if data.get("draws") is not None:
-                rows = [[_number(v, where, "draws") for v in row] for row in data["draws"]]
+                rows = [[file.number(v, where, "draws") for v in row] for row in data["draws"]]
                 if len({len(row) for row in rows}) > 1:
                     raise ValueError(f"{where}: draws holds rows of different lengths")
                 draws = np.array(rows, dtype=float).reshape(len(rows), len(rows[0]) if rows else len(params))
             domain = {
-                str(name): (_number(low, where, name), _number(high, where, name))
+                str(name): (file.number(low, where, name), file.number(high, where, name))
                 for name, (low, high) in data.get("domain", {}).items()
             }
-            report = None if data.get("fit") is None else _report(data["fit"], where)
-            name, source = str(data["law"]), data.get("source", "")
-            if not isinstance(source, str):
-                raise ValueError(f"{where}: source holds {reprlib.repr(source)}, which is no text")
+            report = None if data.get("fit") is None else FitReport.from_dict(data["fit"], where)
+            kept = data.get("validation")
+            validation = None if kept is None else Validated.from_dict(kept, where)
+            name, source = str(data["law"]), file.typed(data.get("source", ""), str, where, "source")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None
         try:
-            return cls(name, params, draws, domain, source, report)
+            return cls(name, params, draws, domain, source, report, validation)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
 
     @classmethod
-    def load(cls, path: str | Path) -> Law:
-        """Reads a law that :meth:`save` wrote."""
-        if Path(path).stat().st_size > _LARGEST_FILE:
-            raise ValueError(f"{path} is larger than any law: more than {_LARGEST_FILE >> 20} MiB")
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is not a law: it does not hold JSON ({error})") from None
+    def load(cls, path: str | Path) -> Law | ForecastLaw:
+        """Read a law of any kind that its ``save`` wrote."""
+        data = file.read(path)
+        if isinstance(data, Mapping) and data.get("law") == ForecastLaw.name:
+            return ForecastLaw.from_dict(data, str(path))
         return cls.from_dict(data, str(path))
 
 
@@ -277,52 +248,3 @@ def default_law() -> Law:
     """The law that ships with t2fast: the accuracy law of Pythia's GSM8K counts (Schaeffer et al. 2025)."""
     text = resources.files("t2fast").joinpath("data/pythia_gsm8k.json").read_text(encoding="utf-8")
     return Law.from_dict(json.loads(text), "the embedded law")
-
-
-def _coordinates(
-    n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike
-) -> tuple[tuple[int, ...], Floats, Floats, Floats]:
-    given = {"n_params": n_params, "n_tokens": n_tokens, "k": k}
-    arrays = {name: np.asarray(value, dtype=float) for name, value in given.items()}
-    for name, values in arrays.items():
-        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-        if bad.size:
-            raise ValueError(f"{name}[{bad[0]}] = {values.flat[bad[0]]} must be positive and finite")
-    whole = np.broadcast_arrays(*arrays.values())
-    n, d, k_ = (np.ascontiguousarray(v).ravel() for v in whole)
-    return whole[0].shape, n, d, k_
-
-
-def _number(value: Any, where: str, name: object) -> float:
-    try:
-        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"{where}: {name} holds {reprlib.repr(value)}, which is not a finite number")
-    return number
-
-
-def _report(found: Any, where: str) -> FitReport:
-    kinds = {f.name: str(f.type) for f in dataclasses.fields(FitReport) if f.name != "residuals"}
-    values: dict[str, Any] = {}
-    for name, kind in kinds.items():
-        if name not in found:
-            continue
-        value = found[name]
-        if kind == "float" or (kind == "float | None" and value is not None):
-            values[name] = _number(value, where, name)
-            continue
-        if kind == "tuple[str, ...]":
-            known = isinstance(value, list) and all(isinstance(part, str) for part in value)
-            values[name] = tuple(value) if known else ()
-        else:
-            known = value is None if kind == "float | None" else type(value).__name__ == kind
-            values[name] = value
-        if not known:
-            raise ValueError(f"{where}: {name} holds {reprlib.repr(value)}, which is no {kind}")
-    return FitReport(**values)
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"a law file cannot hold {constant}")

@@ -3,12 +3,16 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
+pub mod cholesky;
 pub mod fit;
+pub mod forecast;
+pub mod gaussian_process;
 pub mod incomplete_beta;
 pub mod laws;
 pub mod levenberg;
 pub mod linalg;
 pub mod passk;
 pub mod plan;
+pub mod random;
 pub mod special;
 pub mod zero_inflated;
