@@ -12,6 +12,7 @@ training tokens D and samples per problem k; estimated from counts, fitted, and 
 import importlib
 
 from t2fast._core import __version__
+from t2fast.choices import Choice, choose
 from t2fast.comparisons import compare_forecasts, compare_stages, read_stages
 from t2fast.estimators import (
     PassCurve,
@@ -36,14 +37,17 @@ from t2fast.tables import (
     Counts,
     Likelihoods,
     Losses,
+    Prices,
     read_accuracies,
     read_counts,
     read_likelihoods,
     read_losses,
+    read_prices,
 )
 
 __all__ = [
     "Accuracies",
+    "Choice",
     "Counts",
     "FitReport",
     "FitWarning",
@@ -53,8 +57,10 @@ __all__ = [
     "Losses",
     "PassCurve",
     "Plan",
+    "Prices",
     "__version__",
     "beta_pass_at_k",
+    "choose",
     "compare_forecasts",
     "compare_stages",
     "default_law",
@@ -79,6 +85,7 @@ __all__ = [
     "read_counts",
     "read_likelihoods",
     "read_losses",
+    "read_prices",
     "read_results",
     "read_stages",
     "scaled_beta_failure",

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from t2fast import _core
-from t2fast.cli import evaluate, fit, passk, plan, sample, simulate
+from t2fast.cli import choose, evaluate, fit, passk, plan, sample, simulate
 from t2fast.fits import FitWarning
 
 
@@ -56,6 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"t2fast {_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (passk, fit, plan, simulate, sample, evaluate):
+    for module in (passk, fit, plan, choose, simulate, sample, evaluate):
         module.add_parser(commands)
     return parser

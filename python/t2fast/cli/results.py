@@ -48,9 +48,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read(arguments: argparse.Namespace, **reading: Any) -> Counts:
-    """The counts of `arguments.file`; what was left out of them goes to stderr."""
-    counts = read_results(arguments.file, **reading, **{name: getattr(arguments, name) for name in _DEFAULTS})
+def read(arguments: argparse.Namespace, file: str, **reading: Any) -> Counts:
+    """The counts of `file`; what was left out of them goes to stderr."""
+    counts = read_results(file, **reading, **{name: getattr(arguments, name) for name in _DEFAULTS})
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
     for part in counts.left_out:
         rows = f"{part.rows} x " if part.rows else ""

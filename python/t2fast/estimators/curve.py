@@ -128,7 +128,7 @@ def estimate(
             values = np.asarray(pass_at_k(n[:, None], c[:, None], ks))
     enough = most[:, None] >= ks
     problems = enough.sum(axis=0)
-    rows = [_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
+    rows = [clustered_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
     mean, low, high, clusters = (np.array(column) for column in zip(*rows, strict=True))
     notes = [_note(most, int(k), int(count)) for k, count in zip(ks, problems, strict=True)]
     beyond = problems < n.size
@@ -180,8 +180,8 @@ def _note(n: Integers, k: int, count: int) -> str:
     return f"{n.size - count} of {n.size} problems have n < {k} and are left out"
 
 
-def _interval(values: Floats, ids: Integers, level: float) -> tuple[float, float, float, int]:
-    """Mean, limits and number of clusters; see `estimate`."""
+def clustered_interval(values: Floats, ids: Integers, level: float) -> tuple[float, float, float, int]:
+    """Mean of `values`, its lower and upper limit, and the number of clusters; see `estimate`."""
     if not values.size:
         return np.nan, np.nan, np.nan, 0
     _, ids = np.unique(ids, return_inverse=True)

@@ -104,6 +104,7 @@ class GpuEngine:
         self._tiles = Tiles.of(self._weights.shape, types[dtype])
         self._kept: DeviceState | None = None
         self.model = self._file.model
+        self.notes = self._file.notes
         self._token_bytes: Sequence[bytes] = ()
         self.dtype = "float32" if types[dtype] == torch.float32 else "bfloat16"
 
