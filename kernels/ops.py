@@ -16,9 +16,8 @@ from t2fast.kernels.model import Linear, Norm, Shape, Tiles
 class Operations(Protocol):
     """One token for every row, operation by operation."""
 
-    @property
-    def CAPTURED(self) -> bool:
-        """Whether nothing waits for the device or allocates, so that a step may become a CUDA graph."""
+    CAPTURED: bool
+    """Whether nothing waits for the device or allocates, so that a step may become a CUDA graph."""
 
     def embed(self, rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
         """x = table[token], table (vocabulary, width)."""

@@ -14,7 +14,8 @@ def _gumbel(bits):
     """−log(−log1p(−u)) with u = (bits + ½)·2⁻³².
 
     Whichever of u and 1 − u is at most ½ is exact to the last bit, since the complement + ½ belongs to 1 − u.
-    A large u has −log1p(−u) = −log(1 − u), a small one 2 artanh(s) with s = u / (2 − u) ≤ 1/3, by its series to s¹⁵.
+    A large u has −log1p(−u) = −log(1 − u), a small one 2 artanh(s) with s = u / (2 − u) ≤ 1/3, by its series
+    to s¹⁵.
     """
     low = bits < 0x80000000
     v = (tl.where(low, bits, bits ^ 0xFFFFFFFF).to(tl.float32) + 0.5) * 2.3283064365386963e-10

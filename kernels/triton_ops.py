@@ -13,6 +13,7 @@ from t2fast.kernels.qkv import qkv
 from t2fast.kernels.suffix_attention import suffix_attention
 
 __all__ = [
+    "CAPTURED",
     "advance",
     "choose",
     "compact",

@@ -7,5 +7,5 @@
 
 Stages run in processes of their own: a CUDA error ends one, not all. Each result is one JSON line in
 OUT/results.jsonl, written at once; a second run with the same OUT skips what is there. OUT/log.txt has what
-the stages print, and the last lines of the output are a summary. `kernels/README.md` says what to read from it.
+the stages print, and the last lines of the output are a summary. `kernels/README.md` says how to read it.
 """

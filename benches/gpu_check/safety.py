@@ -81,7 +81,7 @@ def an_error_inside() -> dict[str, Any]:
 def sanitize(results: Results) -> None:
     """compute-sanitizer's memcheck and racecheck over a few steps of small models."""
     if REHEARSED:
-        small()
+        results.take("sanitize", "small", small)
         return
     tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     for kind in ("memcheck", "racecheck"):
@@ -107,7 +107,7 @@ def sanitized(tool: str, kind: str) -> dict[str, Any]:
     return {"ok": "ERROR SUMMARY: 0 errors" in end or "(0 hazards" in end or " 0 hazards" in end, "end": end}
 
 
-def small() -> None:
+def small() -> dict[str, Any]:
     """A few steps, launch by launch: empty rows, odd sizes, filters."""
     DeviceState._step = DeviceState._run
     with torch.inference_mode():
@@ -116,4 +116,4 @@ def small() -> None:
             for filters in (Filters(), Filters(top_k=20, top_p=0.9)):
                 sampling(weights, 19, 5, prompt=20 if REHEARSED else 300, filters=filters)[0].run()
     sync()
-    print("small: done")
+    return {"ok": True}

@@ -26,7 +26,8 @@ def test_every_stage_goes_through_and_none_is_done_twice(tmp_path: Path) -> None
     done = check(tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
-    assert {line["stage"] for line in lines} >= {"machine", "models", "bench", "extras", "capture", "tune"}
+    stages = {"machine", "models", "bench", "extras", "capture", "tune", "sanitize"}
+    assert {line["stage"] for line in lines} == stages
     assert not [line for line in lines if "error" in line or line.get("ok") is False]
     assert done.stdout.splitlines()[-1] == f"{len(lines)} results, 0 of them not well"
     again = check(tmp_path, "--stages", "tune")

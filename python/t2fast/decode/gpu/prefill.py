@@ -1,7 +1,7 @@
 """Prompts on a GPU: read together, and the likelihoods that need nothing else.
 
-Tokens of prompts are rows of the kernels that rows of samples go through, so a prompt's keys and values depend
-on nothing but the prompt: not on what is read beside it, nor on where it is cut.
+Tokens of prompts are rows of the kernels that rows of samples go through, so a prompt's keys and values
+depend on nothing but the prompt: not on what is read beside it, nor on where it is cut.
 """
 
 from __future__ import annotations
