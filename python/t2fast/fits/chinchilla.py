@@ -38,6 +38,7 @@ def fit_chinchilla(
     """
     if method not in ("least_squares", "huber"):
         raise ValueError(f"method = {method!r} must be 'least_squares' or 'huber'")
+    losses.require_one_kind()
     n, d, y = losses.n_params, losses.n_tokens, losses.loss
     w = losses.weight.copy()
     if weights == "isoflop":
