@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from t2fast.tables import Counts, Likelihoods, Losses
+from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.text import plain, with_unit
 
 
@@ -81,7 +81,7 @@ def filtered(table: Any, arguments: argparse.Namespace) -> Any:
     return table.filter(**{name: getattr(arguments, name) for name in bounds})
 
 
-def left_out(table: Counts | Likelihoods | Losses) -> dict[str, Any]:
+def left_out(table: Counts | Likelihoods | Losses | Accuracies) -> dict[str, Any]:
     """What a choice kept out, and what else to know of a table, JSON-ready."""
     parts = [{"rows": part.rows, "reason": part.reason} for part in table.left_out]
     return {"left_out": parts, "notes": list(table.notes)}

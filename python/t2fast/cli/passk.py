@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    counts = filtered(results.read(arguments, **reading(arguments)), arguments)
+    counts = filtered(results.read(arguments, arguments.file, **reading(arguments)), arguments)
     rows: list[dict[str, Any]] = []
     keys = [key for key in _KEYS if key in counts.frame.columns]
     groups = counts.frame.partition_by(keys, maintain_order=True) if keys else [counts.frame]

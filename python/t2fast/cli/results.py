@@ -59,9 +59,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read(arguments: argparse.Namespace, **reading: Any) -> Counts:
-    """The counts of `arguments.file`; what was left out of them, and how they were read, goes to stderr."""
-    file = arguments.file
+def read(arguments: argparse.Namespace, file: str, **reading: Any) -> Counts:
+    """The counts of `file`; what was left out of them, and how they were read, goes to stderr."""
     choices = {name: getattr(arguments, name) for name in _DEFAULTS}
     if os.path.isfile(os.path.join(file, "manifest.json")):
         # Runs bring tasks and the engine along, which take a while to import.

@@ -154,13 +154,13 @@ def estimate(
     law = None
     extrapolated = np.zeros(ks.size, dtype=np.bool_)
     if missing == "drop":
-        rows = [_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
+        rows = [clustered_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
     else:
         # n samples show pass@n, which is 1 where any is correct; k > n can only be more.
         floor = np.where(enough, values, (c > 0)[:, None])
         rows = [
             (
-                _interval(floor[:, j], ids, level)
+                clustered_interval(floor[:, j], ids, level)
                 if complete[j]
                 else _bounds(floor[:, j], enough[:, j], ids, level)
             )
@@ -232,8 +232,8 @@ def _bounds(
     floor: Floats, enough: NDArray[np.bool_], ids: Integers, level: float
 ) -> tuple[float, float, float, int]:
     """NaN, the lower limit with all unknown values at their floor, the upper with them at 1, and clusters."""
-    _, low, _, clusters = _interval(floor, ids, level)
-    _, _, high, _ = _interval(np.where(enough, floor, 1.0), ids, level)
+    _, low, _, clusters = clustered_interval(floor, ids, level)
+    _, _, high, _ = clustered_interval(np.where(enough, floor, 1.0), ids, level)
     return np.nan, low, high, clusters
 
 
@@ -244,8 +244,8 @@ def _monotone(k: Integers, low: Floats, high: Floats, same: NDArray[np.bool_]) -
     low[order] = np.minimum.accumulate(low[order][::-1])[::-1]
 
 
-def _interval(values: Floats, ids: Integers, level: float) -> tuple[float, float, float, int]:
-    """Mean, limits and number of clusters; see `estimate`."""
+def clustered_interval(values: Floats, ids: Integers, level: float) -> tuple[float, float, float, int]:
+    """Mean of `values`, its lower and upper limit, and the number of clusters; see `estimate`."""
     if not values.size:
         return np.nan, np.nan, np.nan, 0
     _, ids = np.unique(ids, return_inverse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -116,3 +116,29 @@ def read_counts(
     return replace(
         table, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct", *sequential, *used)
     )
+
+
+def joined_counts(tables: Sequence[Counts]) -> Counts:
+    """Several tables of counts as one; each row must be there once, and have the same columns in all.
+
+    Errors: `ValueError` that names the table whose columns differ, or the rows that repeat.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    # What samples used is kept where all tables tell it.
+    known = [name for name in USAGE if all(name in table.frame.columns for table in tables)]
+    unknown = [name for name in USAGE if name not in known]
+    tables = [replace(table, frame=table.frame.drop(unknown, strict=False)) for table in tables]
+    first = tables[0]
+    for table in tables[1:]:
+        differing = sorted(set(first.frame.columns) ^ set(table.frame.columns))
+        if differing:
+            raise ValueError(
+                f"{first.source} and {table.source} cannot be joined: only one of them has "
+                f"{', '.join(differing)}"
+            )
+    frame = pl.concat([table.frame.select(first.frame.columns) for table in tables])
+    source = " and ".join(table.source for table in tables)
+    joined = replace(read_counts(frame), source=source)
+    left_out = tuple(part for table in tables for part in table.left_out)
+    return replace(joined, left_out=left_out)

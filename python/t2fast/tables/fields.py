@@ -142,6 +142,17 @@ LOSS = Field("loss", "a finite number above 0", _POSITIVE)
 ACCURACY = Field("accuracy", "a share in [0, 1]", _where(_number, lambda x: (x >= 0) & (x <= 1)), ("acc",))
 CHANCE = Field("chance", "a share in [0, 1)", _where(_number, lambda x: (x >= 0) & (x < 1)))
 WEIGHT = Field("weight", "a finite number above 0", _POSITIVE)
+ACTIVE_PARAMS = Field("active_params", "a finite number above 0", _POSITIVE)
+USD_PER_MILLION = tuple(
+    Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
+    for name in ("usd_per_million_prompt_tokens", "usd_per_million_output_tokens")
+)
+PROMPT_TOKENS = Field("prompt_tokens", "a finite number above 0", _POSITIVE)
+OUTPUT_TOKENS = Field("output_tokens", "a finite number above 0", _POSITIVE)
+FIRST_TOKEN_SECONDS = Field(
+    "first_token_seconds", "a finite number of at least 0", _where(_number, lambda x: x >= 0)
+)
+OUTPUT_TOKENS_PER_SECOND = Field("output_tokens_per_second", "a finite number above 0", _POSITIVE)
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
