@@ -18,6 +18,7 @@ import transformers
 from t2fast import _core
 from t2fast.decode.engine import Engine
 from t2fast.decode.gpu.engine import GpuEngine
+from t2fast.decode.request import Request, Sampling
 from t2fast.kernels.step import KERNELS, NAIVE
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def gate(folder: Path, prompt: list[int], ks: Sequence[int], device: torch.devic
 
 def drawn(core: Any, prompt: list[int], k: int) -> tuple[np.ndarray, np.ndarray]:
     """Tokens and log-probabilities, (k, GATE_TOKENS)."""
-    raw = core.sample([prompt], [KEY], k, max_tokens=GATE_TOKENS, stop_tokens=[])
+    raw = core.sample(Request([prompt], [KEY], [k], Sampling(max_tokens=GATE_TOKENS, stop_tokens=())))
     return raw["tokens"].reshape(k, GATE_TOKENS), raw["logprobs"].reshape(k, GATE_TOKENS)
 
 

@@ -5,7 +5,7 @@ training tokens D and samples per problem k; estimated from counts, fitted, and 
 
 >>> import t2fast
 >>> counts = t2fast.read_counts("counts.csv")                                # doctest: +SKIP
->>> law = t2fast.fit_accuracy(counts)                                        # doctest: +SKIP
+>>> law = t2fast.fit_forecast(counts)                                        # doctest: +SKIP
 >>> print(t2fast.plan(law, train_flops=2.56e19, inference_flops=2e9))        # doctest: +SKIP
 """
 
@@ -28,15 +28,17 @@ from t2fast.estimators import (
     pass_hat_k,
     scaled_beta_failure,
 )
-from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
-from t2fast.laws import FitReport, Law, default_law, simulate_counts
+from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_forecast, fit_loss
+from t2fast.laws import FitReport, ForecastLaw, Law, default_law, simulate_counts
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.readers import read_results
 from t2fast.tables import (
+    Accuracies,
     Counts,
     Likelihoods,
     Losses,
     Prices,
+    read_accuracies,
     read_counts,
     read_likelihoods,
     read_losses,
@@ -44,10 +46,12 @@ from t2fast.tables import (
 )
 
 __all__ = [
+    "Accuracies",
     "Choice",
     "Counts",
     "FitReport",
     "FitWarning",
+    "ForecastLaw",
     "Law",
     "Likelihoods",
     "Losses",
@@ -65,6 +69,7 @@ __all__ = [
     "fit_accuracy",
     "fit_chinchilla",
     "fit_counts",
+    "fit_forecast",
     "fit_loss",
     "frontier",
     "g_pass_at_k",
@@ -76,6 +81,7 @@ __all__ = [
     "pass_hat_k",
     "plan",
     "plan_many",
+    "read_accuracies",
     "read_counts",
     "read_likelihoods",
     "read_losses",

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from t2fast.decode.request import OnFinish, RawSamples, Request
+
 __version__: str
 
 _Floats = NDArray[np.float64]
@@ -63,6 +65,39 @@ def fit_counts(
     starts: _Floats,
     effect: bool,
 ) -> _Outcomes: ...
+def forecast_members(loss: bool) -> tuple[list[str], list[float]]: ...
+def fit_forecast(
+    chance: float | None, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
+) -> dict[str, Any]: ...
+def draw_forecast(
+    chance: float | None,
+    places: _Floats,
+    ks: _Floats,
+    z: _Floats,
+    variance: _Floats,
+    thetas: _Floats,
+    scales: list[float],
+    bases: _Floats | None,
+    seed: int,
+    first: int,
+    count: int,
+) -> dict[str, Any]: ...
+
+class ForecastState:
+    def __init__(
+        self,
+        chance: float | None,
+        places: _Floats,
+        ks: _Floats,
+        z: _Floats,
+        variance: _Floats,
+        thetas: _Floats,
+        scales: list[float],
+        draws: tuple[_Floats, _Floats, _Floats] | None = None,
+    ) -> None: ...
+    def values(self, n: _Floats, d: _Floats, k: _Floats) -> tuple[_Floats, _Floats]: ...
+    def draw_values(self, kind: str, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
+
 def law_parameters(name: str) -> list[str]: ...
 def law_values(name: str, params: _Floats, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
 def plan_batch(
@@ -73,21 +108,16 @@ def plan_batch(
     params_range: tuple[float, float],
     sizes: list[float] | None,
     tokens_range: tuple[float, float],
+    most_samples: float,
     whole_k: bool,
     tokens_per_param: float | None,
 ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 def gguf_metadata(path: str | os.PathLike[str]) -> dict[str, Any]: ...
 def dequantize(path: str | os.PathLike[str], tensor_name: str) -> NDArray[np.float32]: ...
 
-class DecodeEngine:
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        dtype: str = "auto",
-        threads: int | None = None,
-        kernel: str | None = None,
-    ) -> None: ...
+class ModelDescription:
+    """A model in numbers: `vocab` counts the tokens, `max_positions` the longest sequence it was made for."""
+
     @property
     def architecture(self) -> str: ...
     @property
@@ -110,6 +140,18 @@ class DecodeEngine:
     def bos(self) -> int | None: ...
     @property
     def eos(self) -> list[int]: ...
+
+class DecodeEngine:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dtype: str = "auto",
+        threads: int | None = None,
+        kernel: str | None = None,
+    ) -> None: ...
+    @property
+    def model(self) -> ModelDescription: ...
     @property
     def dtype(self) -> str: ...
     @property
@@ -117,30 +159,21 @@ class DecodeEngine:
     @property
     def threads(self) -> int: ...
     @property
+    def where(self) -> str: ...
+    @property
     def weight_bytes(self) -> int: ...
+    def set_vocabulary(self, token_bytes: Sequence[bytes]) -> None: ...
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]: ...
     def score(
         self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[NDArray[np.float32]]]: ...
     def sample(
         self,
-        prompts: Sequence[Sequence[int]],
-        keys: Sequence[int],
-        k: int | Sequence[int],
+        request: Request,
         *,
-        first_sample: int = 0,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        max_tokens: int = 64,
-        stop_tokens: Sequence[int] | None = None,
-        stop: Sequence[bytes] = (),
-        token_bytes: Sequence[bytes] | None = None,
-        on_finish: Callable[[int, int, list[int], str], bool] | None = None,
+        on_finish: OnFinish | None = None,
         progress: Callable[[int], None] | None = None,
-        max_rows: int | None = None,
-    ) -> dict[str, Any]: ...
+    ) -> RawSamples: ...
 
 class ModelFile:
     """A model as its file describes it, whatever its family and format.
@@ -157,28 +190,14 @@ class ModelFile:
     @property
     def config(self) -> dict[str, Any]: ...
     @property
+    def model(self) -> ModelDescription: ...
+    @property
     def n_params(self) -> int: ...
     @property
     def tied(self) -> bool: ...
     def tensor(self, name: str) -> NDArray[np.float32] | None: ...
     def tensor_dtype(self, name: str) -> str | None: ...
-    def check_sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        keys: Sequence[int],
-        k: Sequence[int],
-        *,
-        first_sample: int,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        min_p: float,
-        max_tokens: int,
-        stop_tokens: Sequence[int],
-        stop: Sequence[bytes],
-        token_bytes: Sequence[bytes] | None,
-        max_rows: int | None,
-    ) -> list[list[int]]: ...
+    def check_sample(self, request: Request, vocabulary: int) -> list[list[int]]: ...
     def check_score(
         self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[int]]: ...

@@ -62,3 +62,8 @@ def samples(value: float | None) -> str:
 def ratio(value: float) -> str:
     """A ratio such as tokens per parameter: whole from 10 on, two digits below."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def percent(value: float) -> str:
+    """A share or a relative error with two digits that say something: 14%, 1.8%, 0.35%, 240%."""
+    return f"{100 * value:.0f}%" if 100 * value >= 9.95 else f"{100 * value:.2g}%"

@@ -3,6 +3,7 @@
 import json
 import os
 import string
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast import _core
+from t2fast.laws import Validated
 from t2fast.laws.law import NAMES, FitReport, Law
 
 TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
@@ -144,6 +146,19 @@ reports = st.builds(
     lack_of_fit=st.none() | finite,
     notes=st.lists(words, max_size=3).map(tuple),
 )
+validations = st.builds(
+    Validated,
+    by=words,
+    splits=st.integers(0, 2**60),
+    error=finite,
+    nearest=finite,
+    worse=finite,
+    level=finite,
+    coverage=st.none() | finite,
+    width=st.none() | finite,
+    forecastable=st.booleans(),
+    verdict=words,
+)
 
 
 @st.composite
@@ -159,7 +174,8 @@ def laws(draw):
         rows = draw(st.lists(positive, min_size=count * len(params), max_size=count * len(params)))
         draws = np.array(rows).reshape(count, len(params))
     domain = draw(st.dictionaries(st.sampled_from(["n_params", "n_tokens", "k"]), st.tuples(finite, finite)))
-    return Law(name, params, draws, domain, draw(words), draw(st.none() | reports))
+    report, validation = draw(st.none() | reports), draw(st.none() | validations)
+    return Law(name, params, draws, domain, draw(words), report, validation)
 
 
 @settings(max_examples=150, deadline=None)
@@ -187,10 +203,23 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert Law.load(path) == LAWS["loss"]
 
 
+VALIDATED = Validated("compute", 20, 0.14, 0.24, 0.1, 0.9, 0.87, None, True, "off by 14%")
+
+
+def test_cautions_repeat_the_notes_and_what_a_validation_found():
+    report = FitReport("m", 1.0, "sum", 3, 2, False, "gave up", 7, notes=("the search did not converge",))
+    law = Law("chinchilla", TERMS)
+    found = "validated over 20 splits of its table by compute: off by 14%"
+    assert law.cautions() == []
+    assert replace(law, fit=report).cautions() == ["the search did not converge"]
+    assert replace(law, fit=report, validation=VALIDATED).cautions() == [*report.notes, found]
+    assert found in str(replace(law, validation=VALIDATED))
+
+
 def changed(*keys, to):
     """A good file's data with the value under `keys` replaced, or removed where `to` is None."""
     report = FitReport("m", 1.0, "sum", 3, 2, True, "done", 7)
-    law = Law("chinchilla", TERMS, np.ones((2, 5)), {"k": (1.0, 8.0)}, "somewhere", report)
+    law = Law("chinchilla", TERMS, np.ones((2, 5)), {"k": (1.0, 8.0)}, "somewhere", report, VALIDATED)
     data = json.loads(json.dumps(law.to_dict()))
     place = data
     for key in keys[:-1]:
@@ -246,6 +275,11 @@ def changed(*keys, to):
         (changed("fit", "objective", to=[]), "objective"),
         (changed("fit", "notes", to="fine"), "notes"),
         (changed("fit", "notes", to=[1]), "notes"),
+        (changed("validation", to=[1]), "not a complete law"),
+        (changed("validation", "splits", to=None), "splits"),
+        (changed("validation", "error", to="small"), "error"),
+        (changed("validation", "coverage", to="all"), "coverage"),
+        (changed("validation", "verdict", to=["good"]), "verdict"),
     ],
 )
 def test_what_is_not_a_law_is_refused(tmp_path, text, message):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS, THEIRS = "#0b5fa5", "#b3541e"
+_AXIS = {"loss": "loss (nats)", "-log pass@k": "-log pass@k (nats)", "pass@k": "pass@k"}
 
 
 def plot_profile(plan: Plan, ax: Axes | None = None) -> Axes:
@@ -33,7 +34,7 @@ def plot_profile(plan: Plan, ax: Axes | None = None) -> Axes:
     _mark(ax, plan.chinchilla, "Chinchilla", THEIRS, "s")
     ax.set_xscale("log")
     ax.set_xlabel("parameters N")
-    ax.set_ylabel("pass@k" if plan.metric == "pass@k" else "loss (nats)")
+    ax.set_ylabel(_AXIS[plan.metric])
     title = f"training {plan.train_flops:.3g} FLOPs"
     if plan.inference_flops is not None:
         title += f", inference {plan.inference_flops:.3g} FLOPs per token"
@@ -73,7 +74,7 @@ def plot_frontier(frame: pl.DataFrame, ax: Axes | None = None) -> Axes:
     if np.min(values) > 0 and np.max(values) / np.min(values) > 30:
         ax.set_yscale("log")
     ax.set_xlabel("training FLOPs")
-    ax.set_ylabel("pass@k" if frame["metric"][0] == "pass@k" else "loss (nats)")
+    ax.set_ylabel(_AXIS[frame["metric"][0]])
     inference = frame["inference_flops"].unique()
     if len(inference) == 1 and inference[0] is not None:
         ax.set_title(f"inference {inference[0]:.3g} FLOPs per token", fontsize="medium", loc="left")

@@ -45,7 +45,7 @@ def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 6
         value = np.asarray(
             law.predict(measured.n_params[:, None], measured.n_tokens[:, None], measured.ks[None, :])
         )
-        rows.append((name, np.exp(-value) if law.metric == "loss" else value))
+        rows.append((name, np.exp(-value) if law.metric != "pass@k" else value))
     rows.append(("nearest", nearest_checkpoint(PassTable.of(seen, ks), measured)))
     errors = {name: np.abs(forecast - truth) / truth for name, forecast in rows}
     return pl.DataFrame(

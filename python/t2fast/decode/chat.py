@@ -50,8 +50,13 @@ def _from_gguf(path: Path) -> tuple[str, dict[str, str]]:
     return source, tokens
 
 
-def render(source: str, tokens: Mapping[str, str], messages: str | Sequence[Message]) -> str:
-    """Render ``messages`` (a string: one user message) up to where the assistant's answer begins."""
+def render(
+    source: str, tokens: Mapping[str, str], messages: str | Sequence[Message], now: datetime | None = None
+) -> str:
+    """Render ``messages`` (a string: one user message) up to where the assistant's answer begins.
+
+    ``now`` is the date that the template is told if it asks; None: the present.
+    """
     try:
         import jinja2
         import jinja2.sandbox
@@ -70,7 +75,7 @@ def render(source: str, tokens: Mapping[str, str], messages: str | Sequence[Mess
     environment.filters["tojson"] = to_json
     environment.globals |= {
         "raise_exception": refuse,
-        "strftime_now": lambda form: datetime.now().strftime(form),
+        "strftime_now": (now or datetime.now()).strftime,
     }
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]

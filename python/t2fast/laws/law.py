@@ -29,7 +29,10 @@ from rich.text import Text
 
 from t2fast import _core
 from t2fast.laws import file
+from t2fast.laws.coordinates import coordinates
+from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.report import FitReport
+from t2fast.laws.validated import Validated
 from t2fast.text import amount, columns, note, plain
 
 _FORMULA = {
@@ -51,7 +54,8 @@ class Law:
     """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
-    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on.
+    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on. ``validation`` holds the figures of
+    :func:`t2fast.validate`, where they were kept.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Law:
     domain: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
     fit: FitReport | None = None
+    validation: Validated | None = None
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -124,7 +129,15 @@ class Law:
             parts.append(Text(f"fitted on {seen}"))
         if self.source:
             parts.append(Text(f"source: {self.source}"))
+        if self.validation is not None:
+            parts.append(Text(self.validation.caution()))
         return Group(*parts)
+
+    def cautions(self) -> list[str]:
+        """What everything made from this law must repeat: lack of fit, bounds, no convergence, and what a
+        validation found about its forecasts."""
+        notes = [] if self.fit is None else list(self.fit.notes)
+        return notes if self.validation is None else [*notes, self.validation.caution()]
 
     @property
     def vector(self) -> Floats:
@@ -133,8 +146,13 @@ class Law:
 
     @property
     def metric(self) -> str:
-        """What the law predicts: ``loss`` or ``pass@k``."""
-        return "pass@k" if self.name in ("accuracy", "counts") else "loss"
+        """What the law predicts: ``loss``, ``-log pass@k`` or ``pass@k``."""
+        return {"chinchilla": "loss", "loss": "-log pass@k"}.get(self.name, "pass@k")
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What is wrong with the law itself, which everything made from it has to repeat."""
+        return () if self.fit is None else self.fit.notes
 
     @property
     def latent(self) -> bool:
@@ -147,7 +165,7 @@ class Law:
         A loss in nats for ``chinchilla`` and ``loss`` (of pass@k: exp(-value) is the pass@k it stands for),
         pass@k for the others. Raises ``ValueError`` for coordinates that are not positive.
         """
-        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         value = _core.law_values(self.name, self.vector[None], n, d, k_)[0].reshape(shape)
         return float(value) if shape == () else value
 
@@ -163,7 +181,7 @@ class Law:
             raise ValueError("this law has no bootstrap draws; fit it with draws=200")
         if not 0 < level < 1:
             raise ValueError(f"level = {level} must lie between 0 and 1")
-        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low.reshape(shape), high.reshape(shape)
@@ -179,6 +197,8 @@ class Law:
         }
         if self.fit is not None:
             out["fit"] = self.fit.to_dict()
+        if self.validation is not None:
+            out["validation"] = self.validation.to_dict()
         if self.draws is not None:
             out["draws"] = self.draws.tolist()
         return out
@@ -205,35 +225,26 @@ class Law:
                 for name, (low, high) in data.get("domain", {}).items()
             }
             report = None if data.get("fit") is None else FitReport.from_dict(data["fit"], where)
+            kept = data.get("validation")
+            validation = None if kept is None else Validated.from_dict(kept, where)
             name, source = str(data["law"]), file.typed(data.get("source", ""), str, where, "source")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None
         try:
-            return cls(name, params, draws, domain, source, report)
+            return cls(name, params, draws, domain, source, report, validation)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
 
     @classmethod
-    def load(cls, path: str | Path) -> Law:
-        """Read a law that :meth:`save` wrote."""
-        return cls.from_dict(file.read(path), str(path))
+    def load(cls, path: str | Path) -> Law | ForecastLaw:
+        """Read a law of any kind that its ``save`` wrote."""
+        data = file.read(path)
+        if isinstance(data, Mapping) and data.get("law") == ForecastLaw.name:
+            return ForecastLaw.from_dict(data, str(path))
+        return cls.from_dict(data, str(path))
 
 
 def default_law() -> Law:
     """The law that ships with t2fast: the accuracy law of Pythia's GSM8K counts (Schaeffer et al. 2025)."""
     text = resources.files("t2fast").joinpath("data/pythia_gsm8k.json").read_text(encoding="utf-8")
     return Law.from_dict(json.loads(text), "the embedded law")
-
-
-def _coordinates(
-    n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike
-) -> tuple[tuple[int, ...], Floats, Floats, Floats]:
-    given = {"n_params": n_params, "n_tokens": n_tokens, "k": k}
-    arrays = {name: np.asarray(value, dtype=float) for name, value in given.items()}
-    for name, values in arrays.items():
-        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-        if bad.size:
-            raise ValueError(f"{name}[{bad[0]}] = {values.flat[bad[0]]} must be positive and finite")
-    whole = np.broadcast_arrays(*arrays.values())
-    n, d, k_ = (np.ascontiguousarray(v).ravel() for v in whole)
-    return whole[0].shape, n, d, k_

@@ -23,6 +23,7 @@ def solve(
         constraints.n_params,
         None if constraints.sizes is None else list(constraints.sizes),
         constraints.n_tokens,
+        constraints.most_samples,
         constraints.integer_k,
         None if rule == "law" else rule,
     )

@@ -115,6 +115,8 @@ LOG_LIKELIHOOD = Field(
     "log_likelihood", "a finite number of at most 0", _where(_number, lambda x: x <= 0), ("loglikelihood",)
 )
 LOSS = Field("loss", "a finite number above 0", _POSITIVE)
+ACCURACY = Field("accuracy", "a share in [0, 1]", _where(_number, lambda x: (x >= 0) & (x <= 1)), ("acc",))
+CHANCE = Field("chance", "a share in [0, 1)", _where(_number, lambda x: (x >= 0) & (x < 1)))
 WEIGHT = Field("weight", "a finite number above 0", _POSITIVE)
 ACTIVE_PARAMS = Field("active_params", "a finite number above 0", _POSITIVE)
 USD_PER_MILLION = tuple(

@@ -22,7 +22,7 @@ import polars as pl
 #: with `columns` and `[name]`, or a mapping of column names to sequences.
 TableSource: TypeAlias = Any
 
-_FORMATS = {
+FORMATS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
@@ -154,7 +154,7 @@ def _scan_json_lines(path: str) -> pl.LazyFrame:
 
 def _kind(path: str, head: bytes) -> str:
     stem = path[:-3] if path.lower().endswith(".gz") else path
-    kind = _FORMATS.get(os.path.splitext(stem)[1].lower())
+    kind = FORMATS.get(os.path.splitext(stem)[1].lower())
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if head.startswith(b"PAR1"):
         return "parquet"

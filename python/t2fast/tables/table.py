@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from t2fast import atomic
 from t2fast.tables import fields as v
 from t2fast.tables.reading import CHECKPOINT, SIZES, LeftOut, Reading
 
@@ -135,29 +136,19 @@ class Table:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the table to a .csv, .tsv, .parquet, .jsonl or .ndjson file, whole or not at all.
 
-        It is written under a temporary name beside `path` and then renamed. What was written reads back as
-        the same table. `ValueError` for any other suffix.
+        What was written reads back as the same table. `ValueError` for any other suffix; errors of the system
+        as `t2fast.atomic.write` raises them.
         """
-        target = os.fspath(path)
-        suffix = os.path.splitext(target)[1].lower()
-        temporary = f"{target}.{os.getpid()}.tmp"
+        suffix = os.path.splitext(os.fspath(path))[1].lower()
         if suffix not in (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"):
-            raise ValueError(f"cannot write {target}: name it .csv, .tsv, .parquet, .jsonl or .ndjson")
-        try:
-            with open(temporary, "wb") as file:
-                if suffix == ".parquet":
-                    self.frame.write_parquet(file)
-                elif suffix in (".csv", ".tsv"):
-                    self.frame.write_csv(file, separator="," if suffix == ".csv" else "\t")
-                else:
-                    self.frame.write_ndjson(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-            raise
+            raise ValueError(f"cannot write {path}: name it .csv, .tsv, .parquet, .jsonl or .ndjson")
+        with atomic.writer(path) as file:
+            if suffix == ".parquet":
+                self.frame.write_parquet(file)
+            elif suffix in (".csv", ".tsv"):
+                self.frame.write_csv(file, separator="," if suffix == ".csv" else "\t")
+            else:
+                self.frame.write_ndjson(file)
 
 
 def described(table: T, reading: Reading, task: str | None, stage: str | None = None) -> T:

@@ -22,6 +22,44 @@ pub enum Law {
     Counts,
 }
 
+/// Where a parameter may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// Any finite number.
+    Finite,
+    /// Finite, zero or more.
+    NotNegative,
+    /// Between 0 and 1.
+    Probability,
+}
+
+impl Range {
+    /// Whether it holds a value.
+    pub fn holds(self, value: f64) -> bool {
+        let least = if self == Self::Finite { f64::NEG_INFINITY } else { 0.0 };
+        let most = if self == Self::Probability { 1.0 } else { f64::INFINITY };
+        value.is_finite() && (least..=most).contains(&value)
+    }
+
+    /// In words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Finite => "finite",
+            Self::NotNegative => "finite and not negative",
+            Self::Probability => "a probability, between 0 and 1",
+        }
+    }
+}
+
+/// Where the parameter called `name` may lie, in whichever law.
+pub fn range_of(name: &str) -> Range {
+    match name {
+        "theta2" => Range::Probability,
+        "theta0" | "theta1" | "theta3" | "theta4" => Range::Finite,
+        _ => Range::NotNegative,
+    }
+}
+
 /// A value and its derivatives in ln N, ln D and ln k.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slope {
@@ -137,13 +175,6 @@ impl Law {
         let (alpha, beta) = self.exponents(params);
         let (tn, td) = (params[1] * (-alpha * log_n).exp(), params[2] * (-beta * log_d).exp());
         (params[0] + tn + td, -alpha * tn, -beta * td)
-    }
-
-    /// ln N that minimises L̂ under 6ND = C: A α N^−α = B β D^−β (Hoffmann et al. 2022, equation 4). Infinite where a
-    /// term is missing.
-    pub fn chinchilla_log_n(self, params: &[f64], train_flops: f64) -> f64 {
-        let (alpha, beta) = self.exponents(params);
-        ((alpha * params[1] / (beta * params[2])).ln() + beta * (train_flops / 6.0).ln()) / (alpha + beta)
     }
 
     /// The law's value at (N, D, k). Chinchilla ignores k; the counts law's value is for a checkpoint without effect.

@@ -4,12 +4,16 @@
 
 pub mod beta;
 pub mod choose;
+pub mod cholesky;
 pub mod fit;
+pub mod forecast;
+pub mod gaussian_process;
 pub mod incomplete_beta;
 pub mod laws;
 pub mod levenberg;
 pub mod linalg;
 pub mod passk;
 pub mod plan;
+pub mod random;
 pub mod special;
 pub mod zero_inflated;

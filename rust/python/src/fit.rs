@@ -8,11 +8,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rayon::prelude::*;
-use t2fast_core::fit::accuracy::{self, Point};
 use t2fast_core::fit::counts::{Count, Likelihood};
 use t2fast_core::fit::huber::Huber;
+use t2fast_core::fit::points::Point;
 use t2fast_core::fit::power_sum::{self, Data};
-use t2fast_core::fit::{Cancel, Outcome, restarts};
+use t2fast_core::fit::{Cancel, Outcome, joint, link, restarts};
 
 use crate::cancel::cancellable;
 
@@ -191,7 +191,7 @@ pub fn fit_link<'py>(
     same_length("losses", losses.len(), y.len())?;
     let start = start.map(|s| array_of::<5>("start", &s)).transpose()?;
     fit_all(py, y.len(), |i, cancel| {
-        accuracy::fit_link(&losses[i], &points(&checkpoint, k, &y[i], &w[i]), start, cancel)
+        link::fit(&losses[i], &points(&checkpoint, k, &y[i], &w[i]), start, cancel)
     })
 }
 
@@ -217,7 +217,7 @@ pub fn fit_joint<'py>(
         same_length("start", s.len(), 10)?;
     }
     fit_all(py, y.len(), |i, cancel| {
-        accuracy::fit_joint(n, d, &points(&checkpoint, k, &y[i], &w[i]), start.as_deref(), cancel)
+        joint::fit(n, d, &points(&checkpoint, k, &y[i], &w[i]), start.as_deref(), cancel)
     })
 }
 

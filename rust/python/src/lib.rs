@@ -7,7 +7,9 @@ mod choose;
 mod decode;
 mod decode_files;
 mod decode_model;
+mod decode_request;
 mod fit;
+mod forecast;
 mod passk;
 mod plan;
 
@@ -25,7 +27,11 @@ mod _core {
     #[pymodule_export]
     use super::decode_model::ModelFile;
     #[pymodule_export]
+    use super::decode_request::ModelDescription;
+    #[pymodule_export]
     use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
+    #[pymodule_export]
+    use super::forecast::{ForecastState, draw_forecast, fit_forecast, forecast_members};
     #[pymodule_export]
     use super::passk::{
         beta_pass_at_k, beta_quantile, expected_samples, fit_zero_inflated, pass_at_k_variance,

@@ -70,7 +70,7 @@ type Table<'py> = Handle<'py, PyArray2<f64>>;
 
 /// Plans for every budget (train[i], inference[i]) and every parameter row j, at row i * rows + j of three arrays:
 /// the best (N, D, k, value), Chinchilla's, and which bound each of the two sits on (0 none, 1 least N, 2 most N,
-/// 3 k = 1, 4 least D, 5 most D).
+/// 3 k = 1, 4 least D, 5 most D, 6 most k).
 ///
 /// sizes: an array to choose N from, or None for any N in params_range; tokens_per_param: Chinchilla's ratio, or None
 /// for the law's own optimum of training.
@@ -85,6 +85,7 @@ pub fn plan_batch<'py>(
     params_range: (f64, f64),
     sizes: Option<Vec<f64>>,
     tokens_range: (f64, f64),
+    most_samples: f64,
     whole_k: bool,
     tokens_per_param: Option<f64>,
 ) -> PyResult<(Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>)> {
@@ -97,7 +98,7 @@ pub fn plan_batch<'py>(
     let budgets: Vec<Budget> =
         train.iter().zip(inference).map(|(&train, &inference)| Budget { train, inference }).collect();
     let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
-    let constraints = Constraints { sizes, tokens: tokens_range, whole_k };
+    let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
     let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
     let problem = Problem::new(law, params.as_slice().map_err(contiguous)?, &budgets, &constraints, rule)
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -134,5 +135,6 @@ fn code(bound: Bound) -> u8 {
         Bound::OneSample => 3,
         Bound::LeastTokens => 4,
         Bound::MostTokens => 5,
+        Bound::MostSamples => 6,
     }
 }

@@ -9,7 +9,7 @@
 use rayon::prelude::*;
 
 use crate::beta;
-use crate::fit::accuracy::{Checkpoints, JOINT, JOINT_LOWER, JOINT_UPPER};
+use crate::fit::latent::{self, Checkpoints, UNKNOWNS};
 use crate::fit::{Cancel, Outcome};
 use crate::laws::Link;
 use crate::levenberg::{self, Minimum, Model, Stop};
@@ -30,7 +30,7 @@ pub struct Count {
 }
 
 /// Unknowns: the one-stage accuracy law's eight and ln σ.
-const P: usize = JOINT + 1;
+const P: usize = UNKNOWNS + 1;
 const LOG_SIGMA: (f64, f64) = (-7.0, 1.5);
 /// Nodes of the rule for the checkpoint effect: equally spaced on ±4, exponentially accurate for a Gaussian factor.
 const NODES: i32 = 12;
@@ -51,7 +51,7 @@ struct Conditional {
 }
 
 fn sigma(x: &[f64; P], effect: bool) -> f64 {
-    if effect { x[JOINT].exp() } else { 0.0 }
+    if effect { x[UNKNOWNS].exp() } else { 0.0 }
 }
 
 impl Likelihood {
@@ -79,8 +79,8 @@ impl Likelihood {
         let (latent, by_latent) = self.checkpoints.latent(&common, i);
         let (link, by_common) = Checkpoints::link(&common, latent + sigma * u, &by_latent);
         let mut by = [[0.0; 2]; P];
-        by[..JOINT].copy_from_slice(&by_common);
-        by[JOINT] = link.latent.map(|g| g * sigma * u);
+        by[..UNKNOWNS].copy_from_slice(&by_common);
+        by[UNKNOWNS] = link.latent.map(|g| g * sigma * u);
         (link, by)
     }
 
@@ -215,10 +215,10 @@ impl Likelihood {
 
     fn search(&self, start: [f64; P], effect: bool, stop: Stop, cancel: &Cancel) -> Option<Minimum<P>> {
         let (mut lower, mut upper) = ([LOG_SIGMA.0; P], [LOG_SIGMA.1; P]);
-        lower[..JOINT].copy_from_slice(&JOINT_LOWER);
-        upper[..JOINT].copy_from_slice(&JOINT_UPPER);
+        lower[..UNKNOWNS].copy_from_slice(&latent::LOWER);
+        upper[..UNKNOWNS].copy_from_slice(&latent::UPPER);
         if !effect {
-            upper[JOINT] = lower[JOINT];
+            upper[UNKNOWNS] = lower[UNKNOWNS];
         }
         levenberg::minimise(|x| self.model(x, effect), start, &lower, &upper, stop, cancel)
     }
@@ -228,9 +228,9 @@ impl Likelihood {
     pub fn fit(&self, starts: &[Vec<f64>], effect: bool, cancel: &Cancel) -> Option<Outcome> {
         let unknowns = |p: &[f64]| {
             let mut x = [LOG_SIGMA.0; P];
-            x[..JOINT].copy_from_slice(&self.checkpoints.unknowns(p));
+            x[..UNKNOWNS].copy_from_slice(&self.checkpoints.unknowns(p));
             if p.len() > 10 && p[10] > 0.0 {
-                x[JOINT] = p[10].ln();
+                x[UNKNOWNS] = p[10].ln();
             }
             x
         };
@@ -248,7 +248,7 @@ impl Likelihood {
             let plain = ends.into_iter().min_by(|a, b| a.value.total_cmp(&b.value))?;
             if effect {
                 let mut x = plain.x;
-                x[JOINT] = 0.3f64.ln();
+                x[UNKNOWNS] = 0.3f64.ln();
                 self.search(x, true, stop, cancel)?
             } else {
                 plain
@@ -259,15 +259,15 @@ impl Likelihood {
 
     fn outcome(&self, best: &Minimum<P>, effect: bool) -> Outcome {
         let common = std::array::from_fn(|p| best.x[p]);
-        let bound: [bool; JOINT] =
-            std::array::from_fn(|i| best.x[i] <= JOINT_LOWER[i] || best.x[i] >= JOINT_UPPER[i]);
+        let bound: [bool; UNKNOWNS] =
+            std::array::from_fn(|i| best.x[i] <= latent::LOWER[i] || best.x[i] >= latent::UPPER[i]);
         let mut params = self.checkpoints.natural(&common);
-        params.push(if effect { best.x[JOINT].exp() } else { 0.0 });
+        params.push(if effect { best.x[UNKNOWNS].exp() } else { 0.0 });
         let mut on_bound = Checkpoints::flags(bound, false);
-        on_bound.push(effect && (best.x[JOINT] <= LOG_SIGMA.0 || best.x[JOINT] >= LOG_SIGMA.1));
+        on_bound.push(effect && (best.x[UNKNOWNS] <= LOG_SIGMA.0 || best.x[UNKNOWNS] >= LOG_SIGMA.1));
         let known = identified(&self.scores(&best.x, effect));
         let mut flags = Checkpoints::flags(std::array::from_fn(|i| known[i]), true);
-        flags.push(!effect || known[JOINT]);
+        flags.push(!effect || known[UNKNOWNS]);
         Outcome {
             params,
             objective: best.value,
@@ -326,8 +326,8 @@ mod tests {
         let (n, d, counts) = expected_counts();
         let likelihood = Likelihood::new(&n, &d, &counts, &vec![1.0; n.len()]);
         let mut x = [0.0; P];
-        x[..JOINT].copy_from_slice(&likelihood.checkpoints.unknowns(&TRUTH));
-        x[JOINT] = 0.4f64.ln();
+        x[..UNKNOWNS].copy_from_slice(&likelihood.checkpoints.unknowns(&TRUTH));
+        x[UNKNOWNS] = 0.4f64.ln();
         x[4] += 0.2;
         for effect in [false, true] {
             let g = likelihood.model(&x, effect).gradient;
@@ -352,14 +352,14 @@ mod tests {
         let (n, d, counts) = expected_counts();
         let likelihood = Likelihood::new(&n, &d, &counts, &vec![1.0; n.len()]);
         let mut x = [LOG_SIGMA.0; P];
-        x[..JOINT].copy_from_slice(&likelihood.checkpoints.unknowns(&TRUTH));
+        x[..UNKNOWNS].copy_from_slice(&likelihood.checkpoints.unknowns(&TRUTH));
         let m = likelihood.model(&x, false);
-        for p in 0..JOINT {
+        for p in 0..UNKNOWNS {
             let (mut up, mut down) = (x, x);
             up[p] += 1e-5;
             down[p] -= 1e-5;
             let (u, v) = (likelihood.model(&up, false), likelihood.model(&down, false));
-            for q in 0..JOINT {
+            for q in 0..UNKNOWNS {
                 let numeric = (u.gradient[q] - v.gradient[q]) / 2e-5;
                 let scale = (m.hessian[p][p] * m.hessian[q][q]).sqrt();
                 assert!((numeric - m.hessian[p][q]).abs() < 1e-5 * scale, "{p} {q}");
@@ -373,7 +373,7 @@ mod tests {
         let likelihood = Likelihood::new(&n, &d, &counts, &vec![1.0; n.len()]);
         let sigma = 0.4f64;
         let mut x = [sigma.ln(); P];
-        x[..JOINT].copy_from_slice(&likelihood.checkpoints.unknowns(&TRUTH));
+        x[..UNKNOWNS].copy_from_slice(&likelihood.checkpoints.unknowns(&TRUTH));
         let centre = likelihood.conditional(&x, 7, sigma, 0.0).log_p;
         // A rule 40 times as fine on twice the range.
         let h = 4.0 / 480.0;
