@@ -19,7 +19,6 @@ gguf = pytest.importorskip("gguf", reason="decode tests need the decode-test ext
 
 import tokenizers  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
-
 from t2fast.decode.request import Request, Sampling  # noqa: E402
 
 torch.set_num_threads(1)  # the models are too small to share

@@ -13,10 +13,10 @@ import decode_models
 import numpy as np
 import pytest
 import t2fast.decode
+from decode_models import ask
 from hypothesis import given
 from hypothesis import strategies as st
 from t2fast._core import DecodeEngine
-from decode_models import ask
 from t2fast.decode import reference_files
 from t2fast.decode.request import Backend
 from t2fast.decode.rng import hash64
@@ -214,7 +214,14 @@ def test_interrupt_returns_what_is_finished(model):
 
 def test_progress_counts_tokens(model):
     counted = []
-    ask(core(model("qwen2")[0], poll=1), [PROMPT], [1], 8, max_tokens=5, stop_tokens=[], progress=counted.append
+    ask(
+        core(model("qwen2")[0], poll=1),
+        [PROMPT],
+        [1],
+        8,
+        max_tokens=5,
+        stop_tokens=[],
+        progress=counted.append,
     )
     assert counted == sorted(counted)
     assert 0 < counted[0] <= counted[-1] <= 40

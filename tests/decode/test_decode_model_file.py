@@ -123,7 +123,9 @@ def test_arguments_are_refused_in_the_same_words(model, change):
     request = Request([[3, 4], [5]], [1, 2], [1, 2], Sampling(**sampling))
     assert file.check_sample(request, 0) == request.prompts
     assert file.check_sample(replace(request, prompts=[[], [5]]), 0) == [[file.config["bos"]], [5]]
-    own = {name: change[name] for name in ("prompts", "keys", "k", "first_sample", "max_rows") if name in change}
+    own = {
+        name: change[name] for name in ("prompts", "keys", "k", "first_sample", "max_rows") if name in change
+    }
     table = change.get("token_bytes", [])
     rules = {name: value for name, value in change.items() if name not in {*own, "token_bytes"}}
     request = replace(request, sampling=Sampling(**sampling | rules), **own)

@@ -24,7 +24,9 @@ def samples(until: int | None, interrupted: bool = False) -> Samples:
             "problem": np.repeat(np.arange(PROBLEMS), K),
             "sample": np.tile(np.arange(K), PROBLEMS),
             "finish_reason": np.where(cancelled, "cancelled", "length").ravel(),
-            "correct": [None if c else bool(r) for r, c in zip(right.ravel(), cancelled.ravel(), strict=True)],
+            "correct": [
+                None if c else bool(r) for r, c in zip(right.ravel(), cancelled.ravel(), strict=True)
+            ],
         }
     )
     return Samples(table, "m", 1, "float32", "portable", Sampling(), until, interrupted)

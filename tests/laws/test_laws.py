@@ -210,9 +210,9 @@ def test_cautions_repeat_the_notes_and_what_a_validation_found():
     report = FitReport("m", 1.0, "sum", 3, 2, False, "gave up", 7, notes=("the search did not converge",))
     law = Law("chinchilla", TERMS)
     found = "validated over 20 splits of its table by compute: off by 14%"
-    assert law.cautions() == []
-    assert replace(law, fit=report).cautions() == ["the search did not converge"]
-    assert replace(law, fit=report, validation=VALIDATED).cautions() == [*report.notes, found]
+    assert law.cautions == ()
+    assert replace(law, fit=report).cautions == report.notes
+    assert replace(law, fit=report, validation=VALIDATED).cautions == (*report.notes, found)
     assert found in str(replace(law, validation=VALIDATED))
 
 

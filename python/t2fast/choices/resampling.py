@@ -42,7 +42,7 @@ class Weights:
             values = np.hstack([values, np.zeros((len(values), 1))])
         out = np.empty((len(values), len(self.rows)))
         if out.size:
-            _core.weighted_means(np.ascontiguousarray(values), self.rows, out)
+            _core.resampled_means(np.ascontiguousarray(values), self.rows, out)
         return out
 
 

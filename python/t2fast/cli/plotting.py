@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from t2fast.choices.choice import Choice as Buy
-from t2fast.plans.plan import Choice, Plan
+from t2fast.plans.planned import Choice, Plan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

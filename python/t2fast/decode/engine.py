@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ from t2fast.decode.rng import hash64
 from t2fast.decode.samples import Samples
 
 if TYPE_CHECKING:
-    from t2fast.decode.gpu.engine import GpuEngine
+    from typing_extensions import Unpack
 
 Verify = Callable[[Any, str], bool]
 
@@ -68,10 +69,26 @@ def load(
         if cache is not None:
             raise ValueError("cache is for device='cuda': leave it out with device='cpu'")
         path = resolve(model)
+        threads = _within_the_processor(threads)
         core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel)
     else:
         raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
+    for note in core.notes:
+        warnings.warn(note, stacklevel=2)
     return Engine(core, name=str(model), path=path, tokenizer_path=Path(tokenizer or path))
+
+
+def _within_the_processor(threads: int | None) -> int | None:
+    """At most the processor's cores: more threads only wait for each other."""
+    if threads is None:
+        return None
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads > available:
+        warnings.warn(
+            f"{threads} threads on {available} cores would wait for each other: {available} are used",
+            stacklevel=3,
+        )
+    return min(threads, available)
 
 
 class Engine:
@@ -199,13 +216,14 @@ class Engine:
         """With the model's own stop tokens, the one that closes a turn in its chat template."""
         if sampling.stop_tokens is not None:
             return sampling
-        return replace(
-            sampling, stop_tokens=tuple(dict.fromkeys((*self.core.model.eos, *self._turn_ends)))
-        )
+        return replace(sampling, stop_tokens=tuple(dict.fromkeys((*self.core.model.eos, *self._turn_ends))))
 
     @cached_property
     def _turn_ends(self) -> tuple[int, ...]:
-        return ()
+        """The token that closes a turn in the chat template; files often leave it out of their own list."""
+        added = self.tokenizer.added
+        end = self._chat_template.turn_end(added)
+        return () if end is None else (added[end],)
 
     def score(
         self,
@@ -247,11 +265,11 @@ class Engine:
         )
 
     @cached_property
-    def _chat_template(self) -> tuple[str, dict[str, str]]:
+    def _chat_template(self) -> chat_templates.ChatTemplate:
         return chat_templates.template(self.path)
 
     def _chat_text(self, messages: Any, now: datetime | None) -> str:
-        return chat_templates.render(*self._chat_template, messages, now)
+        return self._chat_template.render(messages, now)
 
     def _encode(self, problem: Problem, chat: bool, now: datetime | None) -> list[int]:
         prompt = problem.prompt
@@ -278,9 +296,9 @@ class Engine:
     def _checked(self, problem: Problem, tokens: Iterable[int]) -> list[int]:
         listed = [int(token) for token in tokens]
         for token in listed:
-            if not 0 <= token < self.core.model.vocab:
+            if not 0 <= token < (vocab := self.core.model.vocab):
                 raise ValueError(
-                    f"problem {problem.id!r}: token {token} is outside the vocabulary of {self.core.model.vocab}"
+                    f"problem {problem.id!r}: token {token} is outside the vocabulary of {vocab}"
                 )
         return listed
 
@@ -374,10 +392,10 @@ def _table(
 
     def stopped_by(i: int) -> str | None:
         if raw["stop_index"][i] >= 0:
-            return stop[raw["stop_index"][i]]
+            return str(stop[raw["stop_index"][i]])
         if render is None or reasons[i] != "stop_token":
             return None
-        return render.bytes[tokens[i][-1]].decode("utf-8", errors="replace")
+        return str(render.bytes[tokens[i][-1]], "utf-8", errors="replace")
 
     def total(values: np.ndarray) -> list[float]:
         return [float(values[a:b].sum(dtype=np.float64)) for a, b in spans]

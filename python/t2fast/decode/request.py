@@ -105,7 +105,7 @@ class RawSamples(TypedDict):
 
 
 OnFinish = Callable[[int, int, list[int], str], bool]
-"""Told of each sample as it ends: problem's index, sample, tokens, reason. True stops its problem's others."""
+"""Told of each sample as it ends (problem's index, sample, tokens, reason); true stops its problem's others."""
 
 
 class Backend(Protocol):
@@ -130,6 +130,10 @@ class Backend(Protocol):
     @property
     def weight_bytes(self) -> int:
         """Bytes of the matrices as this back end holds them."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Where the model's files disagree or say nothing, and what was taken."""
 
     def set_vocabulary(self, token_bytes: Sequence[bytes]) -> None:
         """Give the bytes of every token, by which stop strings are found."""

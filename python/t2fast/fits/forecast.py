@@ -139,7 +139,7 @@ def _draw(
     if isinstance(table, Likelihoods):
         observed = PassTable.of(table, measured.ks.tolist())
         weights = observed.resampled_problems(np.random.default_rng(seed), draws)
-        bases = np.array([_log_hazard(observed.mean(w)).ravel() for w in weights])
+        bases = np.array([_log_hazard(means).ravel() for means in observed.means(weights)])
     parts = []
     batches = range(0, draws, _BATCH)
     for first in track(batches, "draws", len(batches), progress):

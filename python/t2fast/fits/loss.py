@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from t2fast import _core
+from t2fast._core import FitOutcome
 from t2fast.fits.bootstrap import Target, draw_both
 from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.passtable import PassTable
@@ -43,31 +43,30 @@ def fit_loss(
         raise ValueError(f"aggregate = {aggregate!r} must be 'log_mean' or 'mean_log'")
     observed = PassTable.of(table, ks)
 
-    def measure(weights: Floats | None = None) -> Floats:
+    def measure(weights: Floats) -> Floats:
         if aggregate == "mean_log":
-            return observed.mean_log(weights)
+            return observed.mean_logs(weights)
         with np.errstate(divide="ignore"):
-            return -np.log(observed.mean(weights))
+            return -np.log(observed.means(weights))
 
     target = Target.measured(observed, measure)
     _refuse_infinite(target, aggregate)
     n, d, k, _, keep = target.rows()
     enough(int(keep.sum()), 7, "points", "loss")
 
-    def solve(ys: Floats, ws: Floats) -> dict[str, Any]:
-        usable = np.isfinite(ys)
-        return _core.fit_power_sum([n, d, k], np.where(usable, ys, 0.0), ws * usable, np.inf)
-
     y = target.y.ravel()[keep]
     if method == "projection":
-        found, words = solve(y[None], np.ones((1, len(y)))), "variable projection"
+        found = _core.fit_power_sum([n, d, k], y[None], np.ones((1, len(y))), np.inf)[0]
+        words = "variable projection"
     else:
-        starts = loss_starts(restarts, seed)
-        found = _core.fit_loss_restarts(n, d, k, y, np.ones(len(y)), starts)[0]
+        found = _core.fit_loss_restarts(n, d, k, y, np.ones(len(y)), loss_starts(restarts, seed))[0]
         words = f"{restarts} random starts"
-    drawn = draw_both(
-        observed, measure, target, lambda ys, ws: solve(ys[:, keep], ws[:, keep]), draws, seed, progress
-    )
+    start = list(found.params[4:])
+
+    def again(ys: Floats, ws: Floats) -> list[FitOutcome]:
+        return _core.fit_power_sum([n, d, k], ys[:, keep], ws[:, keep], np.inf, start)
+
+    drawn = draw_both(observed, measure, target, again, draws, seed, progress)
     words += ", -log of mean pass@k" if aggregate == "log_mean" else ", mean of -log pass@k"
     return conclude("loss", found, drawn, target, words, "sum of squared errors")
 

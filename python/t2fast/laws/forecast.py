@@ -30,6 +30,7 @@ from t2fast import _core
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.report import FitReport
+from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, note, plain
 
 Floats = NDArray[np.float64]
@@ -119,6 +120,7 @@ class ForecastLaw:
         domain: least and greatest n_params, n_tokens and k.
         source: where the measurements came from.
         fit: how it was fitted.
+        validation: the figures of `t2fast.validate`, where they were kept.
     """
 
     metric: Metric
@@ -130,10 +132,9 @@ class ForecastLaw:
     domain: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
     fit: FitReport | None = None
+    validation: Validated | None = None
 
     name = "forecast"
-    latent = True
-    """Its L̂ is no training loss."""
 
     def __post_init__(self) -> None:
         if self.metric not in get_args(Metric):
@@ -206,7 +207,29 @@ class ForecastLaw:
             parts.append(Text(f"fitted on {seen}"))
         if self.source:
             parts.append(Text(f"source: {self.source}"))
+        if self.validation is not None:
+            parts.append(Text(self.validation.caution()))
         return Group(*parts)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What everything made from this law has to repeat: see :attr:`Law.cautions`."""
+        return cautions(self.fit, self.validation)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a plan maximises the value."""
+        return self.metric != "loss"
+
+    @property
+    def has_k(self) -> bool:
+        """Whether the value depends on k."""
+        return self.metric == "pass@k"
+
+    @property
+    def latent(self) -> bool:
+        """Whether no training loss was measured."""
+        return self.metric != "loss"
 
     @property
     def members(self) -> list[dict[str, float]]:
@@ -249,7 +272,7 @@ class ForecastLaw:
 
         Raises ``ValueError`` without draws, or with too few for the level.
         """
-        self._check_draws(level)
+        self.check_draws(level)
         shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)
         low, high = np.quantile(self._drawn(n, d, k_, kind), [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low.reshape(shape), high.reshape(shape)
@@ -268,7 +291,8 @@ class ForecastLaw:
             raise ValueError(f"kind = {kind!r} is not among {', '.join(KINDS)}")
         return self.cloud.draw_values(kind, n, d, k)
 
-    def _check_draws(self, level: float) -> None:
+    def check_draws(self, level: float) -> None:
+        """`ValueError` for a level out of range, and for draws, if there are any, too few for it."""
         if not 0 < level < 1:
             raise ValueError(f"level = {level} must lie between 0 and 1")
         found, needed = 0 if self.draws is None else len(self.draws), draws_needed(level)
@@ -279,7 +303,7 @@ class ForecastLaw:
 
     def _coordinates(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike) -> Any:
         found = coordinates(n_params, n_tokens, k)
-        if self.metric != "pass@k" and (found[3] != 1).any():
+        if not self.has_k and (found[3] != 1).any():
             raise ValueError(f"a forecast law of {self.metric} knows k = 1 alone")
         return found
 
@@ -321,6 +345,8 @@ class ForecastLaw:
         }
         if self.fit is not None:
             out["fit"] = self.fit.to_dict()
+        if self.validation is not None:
+            out["validation"] = self.validation.to_dict()
         if self.draws is not None:
             out["draws"] = _rows(np.column_stack([self.draws.effects, self.draws.thetas, self.draws.z]))
         return out
@@ -371,6 +397,7 @@ class ForecastLaw:
                 domain,
                 file.typed(data.get("source", ""), str, where, "source"),
                 None if data.get("fit") is None else FitReport.from_dict(data["fit"], where),
+                None if data.get("validation") is None else Validated.from_dict(data["validation"], where),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None

@@ -1,5 +1,5 @@
 """Tables of measurements, read from any file or dataframe and checked once: counts, likelihoods, losses,
-accuracies and prices.
+accuracies, prices.
 
 Everything behind the readers may rely on what they checked. Nothing is dropped or repaired in silence: a
 row that cannot be used is an error that names it, and what the caller's choices left out is on the result.

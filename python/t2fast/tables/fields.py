@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 LISTED = 10  # rows that one error names
+WANTED = " wanted"  # whether the caller wants a row; no column of a table is called so
 
 Convert = Callable[[pl.Expr, pl.DataType], pl.Expr]
 
@@ -114,6 +115,13 @@ P = Field("p", "a probability in (0, 1]", _where(_number, lambda x: (x > 0) & (x
 LOG_LIKELIHOOD = Field(
     "log_likelihood", "a finite number of at most 0", _where(_number, lambda x: x <= 0), ("loglikelihood",)
 )
+TRAIN_SET = Field(
+    "train_set", "text or a whole number", _text, ("training_set", "train_data", "training_data")
+)
+USAGE = tuple(
+    Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
+    for name in ("prompt_tokens", "output_tokens", "wall_seconds", "usd")
+)
 LOSS = Field("loss", "a finite number above 0", _POSITIVE)
 ACCURACY = Field("accuracy", "a share in [0, 1]", _where(_number, lambda x: (x >= 0) & (x <= 1)), ("acc",))
 CHANCE = Field("chance", "a share in [0, 1)", _where(_number, lambda x: (x >= 0) & (x < 1)))
@@ -214,13 +222,15 @@ class Faults:
     rows: int = 0
     bad: int = 0
     blank: int = 0
+    elsewhere: int = 0
     lines: list[str] = field(default_factory=list)
 
     def convert(self, batch: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
         """`batch` with every field in its canonical type, and `row`, counted from 1 over all batches.
 
-        Rows at fault are noted, and hold null somewhere or c > n. Rows in which every column is null are
-        counted in `blank` and left out if `skip_blank`: so polars reads an empty line of a CSV file.
+        Rows that the caller does not want, as the column `WANTED` has it, are left out and counted in
+        `elsewhere`. Rows at fault are noted, and hold null somewhere or c > n. Rows in which every column is
+        null are counted in `blank` and left out if `skip_blank`: so polars reads an empty line of a CSV file.
         """
         first = self.rows + 1
         self.rows += batch.height
@@ -231,6 +241,10 @@ class Faults:
             ),
             pl.int_range(first, self.rows + 1, dtype=pl.Int64).alias("row"),
         )
+        if WANTED in batch.columns:
+            wanted = batch[WANTED].fill_null(False)
+            self.elsewhere += int((~wanted).sum())
+            batch, out = batch.filter(wanted).drop(WANTED), out.filter(wanted)
         faulty = pl.any_horizontal(pl.all().is_null())
         if "n_correct" in out.columns:
             faulty = faulty | (pl.col("n_correct") > pl.col("n_samples"))

@@ -42,6 +42,7 @@ def read_likelihoods(
     models: TableSource | None = None,
     task: str | None = None,
     stage: str | None = None,
+    where: Mapping[str, str] | None = None,
 ) -> Likelihoods:
     """Read the probability that one sample is correct, per checkpoint and problem.
 
@@ -51,7 +52,7 @@ def read_likelihoods(
     an error.
     """
     columns = columns or {}
-    opened = open_source(source)
+    opened = open_source(source).wanted(where or {})
     fields = (*KEY_FIELDS, v.P, v.LOG_LIKELIHOOD)
     names = v.find_columns(opened.name, opened.columns, fields, columns)
     given = [name for name in ("p", "log_likelihood") if name in names]

@@ -12,8 +12,9 @@ from t2fast.tables.sources import Source, TableSource, open_source
 
 SIZES = ("n_params", "n_tokens")
 CHECKPOINT = ("model", *SIZES)
-KEYS = (*CHECKPOINT, "stage", "task", "problem")
-_TEXT_KEYS = ("model", "stage", "task", "problem")
+KEYS = (*CHECKPOINT, "train_set", "stage", "task", "problem")
+USAGE = tuple(field.name for field in v.USAGE)
+_TEXT_KEYS = ("model", "train_set", "stage", "task", "problem")
 # Partial counts to hold before they are merged into the total: some 50 bytes each.
 _PENDING_ROWS = 2_000_000
 
@@ -47,7 +48,13 @@ class Reading:
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """What reading itself left out."""
-        return (LeftOut(self.faults.blank, "blank line"),) if self.faults.blank else ()
+        parts = []
+        if self.faults.blank:
+            parts.append(LeftOut(self.faults.blank, "blank line"))
+        if self.faults.elsewhere:
+            wanted = ", ".join(f"{name} {value!r}" for name, value in self.source.where.items())
+            parts.append(LeftOut(self.faults.elsewhere, f"other than {wanted}"))
+        return tuple(parts)
 
     def require(self, required: Sequence[str], how: str = "") -> None:
         """`ValueError` naming those of `required` that the source has no column for; `how` ends it."""
@@ -120,6 +127,9 @@ class Reading:
     def _checked(self, frame: pl.DataFrame) -> pl.DataFrame:
         self.faults.raise_if_any()
         if not frame.height:
+            if self.faults.elsewhere:
+                wanted = " and ".join(f"{name} {value!r}" for name, value in self.source.where.items())
+                raise ValueError(f"{self.source.name} has no row with {wanted}")
             raise ValueError(f"{self.source.name} has columns but no rows")
         return frame.with_columns(pl.col(in_order(frame, _TEXT_KEYS)).cast(pl.String))
 
@@ -162,4 +172,6 @@ def with_sizes(frame: pl.DataFrame, name: str, models: TableSource | None) -> pl
 
 
 def _added_up(counts: pl.DataFrame, keys: Sequence[str], maintain_order: bool = False) -> pl.DataFrame:
-    return counts.group_by(keys, maintain_order=maintain_order).agg(pl.col("n_samples", "n_correct").sum())
+    return counts.group_by(keys, maintain_order=maintain_order).agg(
+        pl.col("n_samples", "n_correct", *in_order(counts, USAGE)).sum()
+    )

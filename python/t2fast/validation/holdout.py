@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
+from t2fast.laws.forecast import draws_needed
 from t2fast.progress import track
 from t2fast.validation import scores
 from t2fast.validation.measured import Measured, Table
@@ -31,7 +31,7 @@ def validate(
     """Forecast what a table's other checkpoints measured, many times over, by every law and baseline.
 
     Args:
-        table: counts, likelihoods or losses, with N and D.
+        table: counts, likelihoods, losses or accuracies, with N and D.
         by: what to hold out: "compute" (N D above a threshold), "ratio" (D/N, the paper's second question:
             forecasts of overtrained models), "size" (N), "run" (a model's checkpoints) or "checkpoint"
             (random ones).
@@ -52,7 +52,7 @@ def validate(
     names = _chosen(methods, measured)
     if not 0 < level < 1:
         raise ValueError(f"level = {level} must lie between 0 and 1")
-    least = math.ceil(2 / (1 - level) - 1e-9)  # one draw beyond either end
+    least = draws_needed(level)
     if draws < 0 or 0 < draws < least:
         raise ValueError(f"draws = {draws} must be 0, or at least {least} for {level:.0%} intervals")
     held_out = hold_out(measured, by, splits, seed)

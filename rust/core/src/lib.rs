@@ -3,8 +3,8 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
-pub mod choose;
 pub mod cholesky;
+pub mod choose;
 pub mod fit;
 pub mod forecast;
 pub mod gaussian_process;
@@ -12,8 +12,10 @@ pub mod incomplete_beta;
 pub mod laws;
 pub mod levenberg;
 pub mod linalg;
+pub mod means;
 pub mod passk;
 pub mod plan;
 pub mod random;
+pub mod rising;
 pub mod special;
 pub mod zero_inflated;

@@ -55,6 +55,7 @@ pub struct Engine {
     n_params: u64,
     precision: Precision,
     kernel: Kernel,
+    notes: Vec<String>,
     /// Bytes of each token, once they have been given.
     vocabulary: Vec<Vec<u8>>,
 }
@@ -96,9 +97,16 @@ impl Engine {
         };
         let pool =
             Pool::new(threads).map_err(|e| Error::Invalid(format!("cannot start {threads} threads: {e}")))?;
-        let n_params = model.n_params;
+        let (n_params, notes) = (model.n_params, model.notes.clone());
         let network = Network::new(model, precision == Precision::Bfloat16, &pool).map_err(Error::Invalid)?;
-        Ok(Engine { decoder: decoder(kernel, network, pool)?, n_params, precision, kernel, vocabulary: Vec::new() })
+        Ok(Engine {
+            decoder: decoder(kernel, network, pool)?,
+            n_params,
+            precision,
+            kernel,
+            notes,
+            vocabulary: Vec::new(),
+        })
     }
 
     /// The model's configuration.
@@ -109,6 +117,11 @@ impl Engine {
     /// Parameters.
     pub fn n_params(&self) -> u64 {
         self.n_params
+    }
+
+    /// Where the model's files disagree or say nothing, and what was taken.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Arithmetic in use.

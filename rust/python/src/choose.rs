@@ -14,7 +14,7 @@ fn contiguous<E>(_: E) -> PyErr {
 
 /// Fill out[o, d] with the sum over problems of values[o, :] * weights[d, :].
 #[pyfunction]
-pub fn weighted_means<'py>(
+pub fn resampled_means<'py>(
     py: Python<'py>,
     values: PyReadonlyArray2<'py, f64>,
     weights: PyReadonlyArray2<'py, f64>,

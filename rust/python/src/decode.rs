@@ -30,6 +30,7 @@ struct Facts {
     kernel: &'static str,
     threads: usize,
     weight_bytes: usize,
+    notes: Vec<String>,
 }
 
 #[pymethods]
@@ -67,6 +68,7 @@ impl DecodeEngine {
                 kernel: engine.kernel().name(),
                 threads: engine.threads(),
                 weight_bytes: engine.weight_bytes(),
+                notes: engine.notes().to_vec(),
             };
             Ok(DecodeEngine { engine: Mutex::new(engine), facts })
         })
@@ -93,6 +95,11 @@ impl DecodeEngine {
     #[getter]
     fn r#where(&self) -> String {
         format!("{} threads", self.facts.threads)
+    }
+    /// Where the model's files disagree or say nothing, and what was taken.
+    #[getter]
+    fn notes(&self) -> Vec<String> {
+        self.facts.notes.clone()
     }
     #[getter]
     fn weight_bytes(&self) -> usize {

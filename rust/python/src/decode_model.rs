@@ -69,6 +69,12 @@ impl ModelFile {
         Ok(out)
     }
 
+    /// Where the files disagree or say nothing, and what was taken.
+    #[getter]
+    fn notes(&self) -> Vec<String> {
+        self.model.notes.clone()
+    }
+
     /// What the model is.
     #[getter]
     fn model(&self) -> ModelDescription {

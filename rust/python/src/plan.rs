@@ -1,13 +1,18 @@
 //! Plans over arrays of budgets and parameter draws.
 
+use std::ops::Range;
+
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::{Bound as Handle, *};
 use rayon::prelude::*;
 use t2fast_core::laws::Law;
-use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Problem, Rule, Sizes};
+use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Error, Plan, Problem, Rule, Sizes};
 
-/// Plans between two looks at pending signals: a fraction of a second at worst.
+/// Best choices and Chinchilla's, (plans, 4) each, and the bounds of both, (plans, 2).
+pub(crate) type Plans<'py> = (Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>);
+
+/// Plans of a formula between two looks at pending signals: a fraction of a second at worst.
 const CHUNK: usize = 4096;
 
 fn law_named(name: &str) -> PyResult<Law> {
@@ -66,7 +71,7 @@ pub fn law_values<'py>(
     values.into_pyarray(py).reshape([rows, points])
 }
 
-type Table<'py> = Handle<'py, PyArray2<f64>>;
+pub(crate) type Table<'py> = Handle<'py, PyArray2<f64>>;
 
 /// Plans for every budget (train[i], inference[i]) and every parameter row j, at row i * rows + j of three arrays:
 /// the best (N, D, k, value), Chinchilla's, and which bound each of the two sits on (0 none, 1 least N, 2 most N,
@@ -88,26 +93,42 @@ pub fn plan_batch<'py>(
     most_samples: f64,
     whole_k: bool,
     tokens_per_param: Option<f64>,
-) -> PyResult<(Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>)> {
+) -> PyResult<Plans<'py>> {
     let law = law_named(name)?;
     check_width(law, &params)?;
-    let (train, inference) = (train.as_slice()?, inference.as_slice()?);
-    if train.len() != inference.len() {
-        return Err(PyValueError::new_err("train and inference must agree in length"));
-    }
-    let budgets: Vec<Budget> =
-        train.iter().zip(inference).map(|(&train, &inference)| Budget { train, inference }).collect();
+    let budgets = budgets(&train, &inference)?;
     let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
     let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
     let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
     let problem = Problem::new(law, params.as_slice().map_err(contiguous)?, &budgets, &constraints, rule)
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     let count = problem.len();
+    collect(py, count, CHUNK, |range| problem.solve(range))
+}
+
+pub(crate) fn budgets(
+    train: &PyReadonlyArray1<'_, f64>,
+    inference: &PyReadonlyArray1<'_, f64>,
+) -> PyResult<Vec<Budget>> {
+    let (train, inference) = (train.as_slice()?, inference.as_slice()?);
+    if train.len() != inference.len() {
+        return Err(PyValueError::new_err("train and inference must agree in length"));
+    }
+    Ok(train.iter().zip(inference).map(|(&train, &inference)| Budget { train, inference }).collect())
+}
+
+/// `count` plans, solved `chunk` at a time with a look at pending signals between.
+pub(crate) fn collect<'py>(
+    py: Python<'py>,
+    count: usize,
+    chunk: usize,
+    solve: impl Fn(Range<usize>) -> Result<Vec<Plan>, Error> + Sync,
+) -> PyResult<Plans<'py>> {
     let (mut best, mut chinchilla) = (Vec::with_capacity(4 * count), Vec::with_capacity(4 * count));
     let mut bounds = Vec::with_capacity(2 * count);
-    for first in (0..count).step_by(CHUNK) {
+    for first in (0..count).step_by(chunk) {
         let plans = py
-            .detach(|| problem.solve(first..count.min(first + CHUNK)))
+            .detach(|| solve(first..count.min(first + chunk)))
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         for plan in plans {
             best.extend(row(&plan.best));

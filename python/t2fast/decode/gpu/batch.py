@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from t2fast.decode.gpu.state import DeviceState, Window
+from t2fast.decode.request import RawSamples
 
 PROGRESS_SECONDS = 0.05
 STOP_TOKEN, STOP_STRING, LENGTH, CANCELLED = "stop_token", "stop_string", "length", "cancelled"
@@ -129,8 +130,8 @@ class Batch:
         self.tails = [b""] * slots
         self.tokens_drawn, self.shown_at = 0, 0.0
 
-    def run(self) -> dict[str, Any]:
-        """Draw; the result has the keys of `_core.DecodeEngine.sample`."""
+    def run(self) -> RawSamples:
+        """Draw."""
         interrupted = False
         pending: tuple[Window, Active] | None = None
         try:
@@ -314,7 +315,7 @@ class Batch:
             self.shown_at = now
             self.request.progress(self.tokens_drawn)
 
-    def _result(self, interrupted: bool) -> dict[str, Any]:
+    def _result(self, interrupted: bool) -> RawSamples:
         rows = self.active.take(~self.over[self.active.sample])
         for sample, slot in zip(rows.sample.tolist(), rows.slot.tolist(), strict=True):
             self._keep(sample, slot)

@@ -98,6 +98,7 @@ class GpuEngine:
             self._weights = gpu_weights.load(self._file, types[dtype], device)
         self._tiles = Tiles.of(self._weights.shape)
         self.model = self._file.model
+        self.notes = self._file.notes
         self._token_bytes: Sequence[bytes] = ()
         self.dtype = "float32" if types[dtype] == torch.float32 else "bfloat16"
 
