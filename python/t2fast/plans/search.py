@@ -62,7 +62,6 @@ def forecast_plans(
         constraints.n_tokens,
         constraints.integer_k,
         None if rule == "law" else rule,
-        not law.has_k,
     )
     return _arrays(found, budgets.shape[1], rule, squeeze)
 
