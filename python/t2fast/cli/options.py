@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from t2fast.tables import Counts, Likelihoods, Losses
+from t2fast.tables.table import Table
 from t2fast.text import plain
 
 
@@ -67,7 +67,7 @@ def filtered(table: Any, arguments: argparse.Namespace) -> Any:
     return table.filter(**{name: getattr(arguments, name) for name in bounds})
 
 
-def left_out(table: Counts | Likelihoods | Losses) -> dict[str, Any]:
+def left_out(table: Table) -> dict[str, Any]:
     """What a choice kept out, JSON-ready."""
     return {"left_out": [{"rows": part.rows, "reason": part.reason} for part in table.left_out]}
 

@@ -60,7 +60,7 @@ def add_parser(commands: Any) -> None:
         "-o",
         "--output",
         metavar="LAW.json",
-        help="fit that law to the whole table, and keep both",
+        help="fit the law of the verdict to the whole table and keep it with these figures",
     )
 
 
@@ -81,7 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output:
         _keep(found, table, arguments)
     if arguments.plot:
-        found.plot().figure.savefig(arguments.plot, dpi=160, bbox_inches="tight")
+        axes: Any = found.plot()
+        axes.figure.savefig(arguments.plot, dpi=160, bbox_inches="tight")
     show(arguments, {**found.to_dict(), **left_out(table)}, lambda: found)
 
 
