@@ -11,7 +11,7 @@ from rich.console import Console
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, integers, left_out, show
 from t2fast.cli.tables import add_chance, kind_of, read_table
-from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_forecast, fit_loss
+from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_forecast, fit_loss
 from t2fast.laws import ForecastLaw, Law
 from t2fast.laws.law import NAMES
 from t2fast.tables import Counts, read_losses
@@ -57,6 +57,9 @@ def add_parser(commands: Any) -> None:
         choices=("least_squares", "huber", "projection", "restarts"),
         help="chinchilla: least_squares or huber; loss law: projection or restarts",
     )
+    parser.add_argument(
+        "--regularise", action="store_true", help="add the forecast law's priors (no two-stage fit, no huber)"
+    )
     parser.add_argument("--draws", type=int, default=200, help="draws for the intervals (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
 
@@ -71,6 +74,10 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.method not in methods.get(arguments.law, ()):
             raise ValueError(f"the {arguments.law} law has no method {arguments.method!r}")
         options["method"] = arguments.method
+    if arguments.regularise:
+        if arguments.law in ("direct", "forecast"):
+            raise ValueError(f"the {arguments.law} law has no regularised variant")
+        options["regularise"] = True
     table = _read(arguments)
     law = replace(_fitted(table, arguments, options), source=f"fitted to {table.source}")
     if arguments.output:
@@ -100,6 +107,8 @@ def _fitted(table: Any, arguments: argparse.Namespace, options: dict[str, Any]) 
     if arguments.law == "accuracy":
         losses = None if arguments.losses is None else read_losses(arguments.losses)
         return fit_accuracy(table, losses, ks=arguments.ks, **options)
+    if arguments.law == "direct":
+        return fit_direct(table, ks=arguments.ks, **options)
     if not isinstance(table, Counts):
         raise ValueError("the counts law needs counts: n_samples and n_correct, not likelihoods")
     return fit_counts(table, ks=arguments.ks, **options)

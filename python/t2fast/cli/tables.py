@@ -60,7 +60,7 @@ def read_table(arguments: argparse.Namespace, kind: str) -> Counts | Likelihoods
         raise ValueError(f"--chance goes with accuracies, and {arguments.file} holds {kind}")
     how = reading(arguments)
     if kind == "counts":
-        counts: Counts = filtered(results.read(arguments, **how), arguments)
+        counts: Counts = filtered(results.read(arguments, arguments.file, **how), arguments)
         return counts
     results.refuse_options(arguments)
     if kind == "likelihoods":

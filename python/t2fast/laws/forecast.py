@@ -135,8 +135,6 @@ class ForecastLaw:
     validation: Validated | None = None
 
     name = "forecast"
-    latent = True
-    """Its L̂ is no training loss."""
 
     def __post_init__(self) -> None:
         if self.metric not in get_args(Metric):
@@ -219,6 +217,21 @@ class ForecastLaw:
         return cautions(self.fit, self.validation)
 
     @property
+    def higher_is_better(self) -> bool:
+        """Whether a plan maximises the value."""
+        return self.metric != "loss"
+
+    @property
+    def has_k(self) -> bool:
+        """Whether the value depends on k."""
+        return self.metric == "pass@k"
+
+    @property
+    def latent(self) -> bool:
+        """Whether no training loss was measured."""
+        return self.metric != "loss"
+
+    @property
     def members(self) -> list[dict[str, float]]:
         """Exponent l of the transform, scale and parameters of each member."""
         names, powers = _core.forecast_members(self.metric == "loss")
@@ -259,7 +272,7 @@ class ForecastLaw:
 
         Raises ``ValueError`` without draws, or with too few for the level.
         """
-        self._check_draws(level)
+        self.check_draws(level)
         shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)
         low, high = np.quantile(self._drawn(n, d, k_, kind), [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low.reshape(shape), high.reshape(shape)
@@ -278,7 +291,8 @@ class ForecastLaw:
             raise ValueError(f"kind = {kind!r} is not among {', '.join(KINDS)}")
         return self.cloud.draw_values(kind, n, d, k)
 
-    def _check_draws(self, level: float) -> None:
+    def check_draws(self, level: float) -> None:
+        """`ValueError` for a level out of range, and for draws, if there are any, too few for it."""
         if not 0 < level < 1:
             raise ValueError(f"level = {level} must lie between 0 and 1")
         found, needed = 0 if self.draws is None else len(self.draws), draws_needed(level)
@@ -289,7 +303,7 @@ class ForecastLaw:
 
     def _coordinates(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike) -> Any:
         found = coordinates(n_params, n_tokens, k)
-        if self.metric != "pass@k" and (found[3] != 1).any():
+        if not self.has_k and (found[3] != 1).any():
             raise ValueError(f"a forecast law of {self.metric} knows k = 1 alone")
         return found
 

@@ -7,11 +7,19 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, P
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use rayon::prelude::*;
 use t2fast_core::forecast::draws::{self, Draw};
 use t2fast_core::forecast::state::{Kind, Refit, State};
+use t2fast_core::forecast::view::{View, Which};
 use t2fast_core::forecast::{self, Quantity, Table};
+use t2fast_core::plan::surface::plan;
+use t2fast_core::plan::{Constraints, Rule, Sizes};
 
 use crate::cancel::cancellable;
+use crate::plan::{Plans, budgets, collect};
+
+/// Plans between two looks at pending signals: a fraction of a second at worst.
+const CHUNK: usize = 128;
 
 type Column<'py> = PyReadonlyArray1<'py, f64>;
 type Rows<'py> = PyReadonlyArray2<'py, f64>;
@@ -201,6 +209,42 @@ impl ForecastState {
         let (n, d, k) = points(&n, &d, &k)?;
         let values = py.detach(|| self.0.draw_values(kind, n, d, k));
         values.into_pyarray(py).reshape([self.0.draws(), n.len()])
+    }
+
+    /// Plans as `plan_batch` makes them, for every budget and each forecast of `which`: "point", the law; "members",
+    /// the law without its process; "draws", each draw.
+    fn plan<'py>(
+        &self,
+        py: Python<'py>,
+        which: &str,
+        train: Column<'py>,
+        inference: Column<'py>,
+        params_range: (f64, f64),
+        sizes: Option<Vec<f64>>,
+        tokens_range: (f64, f64),
+        most_samples: f64,
+        whole_k: bool,
+        tokens_per_param: Option<f64>,
+        without_k: bool,
+    ) -> PyResult<Plans<'py>> {
+        let rows: Vec<Which> = match which {
+            "point" => vec![Which::Point],
+            "members" => vec![Which::Members],
+            "draws" => (0..self.0.draws()).map(Which::Draw).collect(),
+            other => {
+                return Err(PyValueError::new_err(format!("{other:?} is not 'point', 'members' or 'draws'")));
+            }
+        };
+        let budgets = budgets(&train, &inference)?;
+        let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
+        let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
+        let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
+        let one = |pair: usize| {
+            let (index, row) = (pair / rows.len(), pair % rows.len());
+            let view = View { state: &self.0, which: rows[row], without_k };
+            plan(&view, index, budgets[index], &constraints, rule)
+        };
+        collect(py, budgets.len() * rows.len(), CHUNK, |range| range.into_par_iter().map(one).collect())
     }
 }
 

@@ -18,6 +18,7 @@ pub mod field;
 pub mod fit;
 pub mod scatter;
 pub mod state;
+pub mod view;
 
 /// What was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
