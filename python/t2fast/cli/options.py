@@ -11,13 +11,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-<<<<<<< HEAD
-from t2fast.tables.table import Table
-from t2fast.text import plain
-=======
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.text import plain, with_unit
->>>>>>> main
 
 
 def command(
@@ -86,16 +81,10 @@ def filtered(table: Any, arguments: argparse.Namespace) -> Any:
     return table.filter(**{name: getattr(arguments, name) for name in bounds})
 
 
-<<<<<<< HEAD
-def left_out(table: Table) -> dict[str, Any]:
-    """What a choice kept out, JSON-ready."""
-    return {"left_out": [{"rows": part.rows, "reason": part.reason} for part in table.left_out]}
-=======
 def left_out(table: Counts | Likelihoods | Losses | Accuracies) -> dict[str, Any]:
     """What a choice kept out, and what else to know of a table, JSON-ready."""
     parts = [{"rows": part.rows, "reason": part.reason} for part in table.left_out]
     return {"left_out": parts, "notes": list(table.notes)}
->>>>>>> main
 
 
 def show(arguments: argparse.Namespace, data: Any, shown: Callable[[], RenderableType]) -> None:
