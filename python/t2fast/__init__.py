@@ -28,7 +28,15 @@ from t2fast.estimators import (
     pass_hat_k,
     scaled_beta_failure,
 )
-from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_forecast, fit_loss
+from t2fast.fits import (
+    FitWarning,
+    fit_accuracy,
+    fit_chinchilla,
+    fit_counts,
+    fit_direct,
+    fit_forecast,
+    fit_loss,
+)
 from t2fast.laws import FitReport, ForecastLaw, Law, default_law, simulate_counts
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.readers import read_results
@@ -44,6 +52,7 @@ from t2fast.tables import (
     read_losses,
     read_prices,
 )
+from t2fast.validation import Validation, validate
 
 __all__ = [
     "Accuracies",
@@ -58,6 +67,7 @@ __all__ = [
     "PassCurve",
     "Plan",
     "Prices",
+    "Validation",
     "__version__",
     "beta_pass_at_k",
     "choose",
@@ -69,6 +79,7 @@ __all__ = [
     "fit_accuracy",
     "fit_chinchilla",
     "fit_counts",
+    "fit_direct",
     "fit_forecast",
     "fit_loss",
     "frontier",
@@ -90,6 +101,7 @@ __all__ = [
     "read_stages",
     "scaled_beta_failure",
     "simulate_counts",
+    "validate",
 ]
 
 _LAZY = ("decode", "runs", "tasks")

@@ -49,7 +49,12 @@ class FitOutcome:
     def on_bound(self) -> list[bool]: ...
 
 def fit_power_sum(
-    x: list[_Floats], y: _Floats, w: _Floats, e_max: float, start: list[float] | None = None
+    x: list[_Floats],
+    y: _Floats,
+    w: _Floats,
+    e_max: float,
+    start: list[float] | None = None,
+    regularise: bool = False,
 ) -> list[FitOutcome]: ...
 def fit_loss_restarts(
     n: _Floats, d: _Floats, k: _Floats, y: _Floats, w: _Floats, starts: _Floats
@@ -73,7 +78,9 @@ def fit_joint(
     y: _Floats,
     w: _Floats,
     start: list[float] | None = None,
+    regularise: bool = False,
 ) -> list[FitOutcome]: ...
+def fit_direct(compute: _Floats, k: _Floats, y: _Floats, w: _Floats) -> list[FitOutcome]: ...
 def fit_counts(
     n: _Floats,
     d: _Floats,
@@ -85,6 +92,7 @@ def fit_counts(
     starts: _Floats,
     effect: bool,
     refit: bool,
+    regularise: bool,
 ) -> list[FitOutcome]: ...
 def weighted_means(
     values: _Floats,
@@ -140,6 +148,17 @@ class ForecastState:
     ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 
 def law_parameters(name: str) -> list[str]: ...
+def law_refusal(name: str, params: list[float]) -> str | None: ...
+def beta_parameters(name: str, params: _Floats, n: _Floats, d: _Floats, effect: _Floats) -> _Floats: ...
+def loss_mixture(g: float, gamma: float, samples: int) -> tuple[_Floats, _Floats, float, float]: ...
+def budget_line(
+    train: float,
+    inference: float,
+    n: _Floats,
+    tokens_range: tuple[float, float],
+    most_samples: float,
+    whole_k: bool,
+) -> _Floats: ...
 def law_values(name: str, params: _Floats, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
 def plan_batch(
     name: str,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from t2fast._core import FitOutcome
 from t2fast.fits.passtable import PassTable, resampled_checkpoints
 from t2fast.progress import track
 
 Floats = NDArray[np.float64]
 Measure = Callable[[Floats], Floats]
 """From weights of the problems (m, problems) to y, (m, checkpoints, K)."""
+
+Outcome = TypeVar("Outcome")
+"""What a fit of one set of weights returns."""
 
 _BATCH = 100
 _NOISE_DRAWS = 100
@@ -76,8 +79,8 @@ def _independent(again: Floats) -> float:
 
 
 def draw(
-    solve: Callable[[Floats], list[FitOutcome]], weights: Floats, progress: bool | None
-) -> list[FitOutcome] | None:
+    solve: Callable[[Floats], list[Outcome]], weights: Floats, progress: bool | None
+) -> list[Outcome] | None:
     """What was found for every row of weights; None without rows."""
     if len(weights) == 0:
         return None
@@ -90,17 +93,17 @@ def draw_both(
     observed: PassTable,
     measure: Measure,
     target: Target,
-    solve: Callable[[Floats, Floats], list[FitOutcome]],
+    solve: Callable[[Floats, Floats], list[Outcome]],
     draws: int,
     seed: int,
     progress: bool | None,
-) -> list[FitOutcome] | None:
+) -> list[Outcome] | None:
     """Draws that resample checkpoints and problems at once; `solve` gets y and weights of all points."""
     rng = np.random.default_rng(seed)
     checkpoint_w = resampled_checkpoints(rng, draws, observed.checkpoints)
     problem_w = observed.resampled_problems(rng, draws)
 
-    def both(weights: Floats) -> list[FitOutcome]:
+    def both(weights: Floats) -> list[Outcome]:
         ys = measure(weights[:, observed.checkpoints :]).reshape(len(weights), -1)
         ws = np.repeat(weights[:, : observed.checkpoints], target.y.shape[1], axis=1)
         usable = np.isfinite(ys)

@@ -81,7 +81,7 @@ def conclude(
     notes += structure(name, found.params, target, residual)
     stuck = 0 if drawn is None else sum(not outcome.converged for outcome in drawn)
     if drawn is not None and stuck:
-        notes.append(f"{stuck} of {len(drawn)} bootstrap draws did not converge")
+        notes.append(f"{stuck} of {len(drawn)} bootstrap draws did not converge and are left out")
     if not keep.all():
         notes.append(
             f"left out {int((~keep).sum())} points (checkpoint and k) where no problem has k samples"
@@ -109,5 +109,7 @@ def conclude(
         column: (float(values.min()), float(values.max()))
         for column, values in (("n_params", n), ("n_tokens", d), ("k", k))
     }
-    draws = None if drawn is None else np.array([outcome.params for outcome in drawn])
+    draws = None
+    if drawn is not None:
+        draws = np.array([outcome.params for outcome in drawn if outcome.converged]).reshape(-1, len(names))
     return Law(name, params, draws, domain, "", report, latent)

@@ -155,7 +155,7 @@ def _measure(
     table: Forecastable, ks: Sequence[float] | None
 ) -> tuple[Metric, float, Measurements, list[str]]:
     """The metric, the chance level, measurements in logarithms, and what to know of them."""
-    table.require_sizes()
+    table.require_sizes().require_one_kind()
     if isinstance(table, Counts | Likelihoods):
         measured, notes = _of_passes(table, ks)
         return "pass@k", 0.0, measured, notes

@@ -46,9 +46,8 @@ def structure(name: str, params: Floats, target: Target, residual: Floats) -> li
     deviations (1.48 times the median absolute deviation), and checkpoints that decide a parameter by
     themselves (leverage above 0.9).
     """
-    grid = np.full(target.y.size, np.nan)
-    grid[~np.isnan(target.y).ravel()] = residual
-    grid = grid.reshape(target.y.shape)
+    grid = np.full(target.y.shape, np.nan)
+    grid[~np.isnan(target.y)] = residual
     law = np.abs(target.y - grid)
     relative = np.divide(grid, law, out=np.full_like(grid, np.nan), where=law > 0)
     lower_is_better = name in ("chinchilla", "loss")
@@ -87,7 +86,7 @@ def _backwards(target: Target, lower_is_better: bool) -> Iterator[str]:
                 rise, error = y[i] - y[j], np.hypot(target.noise[i], target.noise[j])
                 clear = (error > 0) & (rise > 4 * error)
                 if clear.mean() > 0.5:
-                    worse.append(i)
+                    worse.append(int(i))
                     break
     if worse:
         yield f"worse than with fewer tokens, which no law here can follow: {_listed(target, worse)}"

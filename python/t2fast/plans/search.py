@@ -72,6 +72,11 @@ def solve(
     law: Law, rows: Floats, budgets: Floats, constraints: Constraints, rule: Rule, *, squeeze: bool = False
 ) -> PlanArrays:
     """Plans with a law of these parameters, a row each."""
+    if law.fit is not None and not law.fit.converged:
+        raise ValueError(
+            f"the fit of this {law.name} law did not converge ({law.fit.reason}), so there is nothing to plan"
+            " by: fit another law, or other checkpoints"
+        )
     found = _core.plan_batch(
         law.name,
         rows,

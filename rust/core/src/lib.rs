@@ -13,6 +13,7 @@ pub mod laws;
 pub mod levenberg;
 pub mod linalg;
 pub mod means;
+pub mod mixture;
 pub mod passk;
 pub mod plan;
 pub mod random;

@@ -10,7 +10,7 @@
 use rayon::prelude::*;
 
 use crate::beta;
-use crate::fit::latent::{self, Checkpoints, UNKNOWNS};
+use crate::fit::latent::{self, Checkpoints, LARGEST_CEILING, Prior, UNKNOWNS};
 use crate::fit::{Cancel, Outcome};
 use crate::laws::Link;
 use crate::levenberg::{self, Minimum, Model, Stop};
@@ -54,6 +54,7 @@ pub struct Likelihood {
     checkpoints: Checkpoints,
     groups: Vec<Group>,
     weights: Vec<f64>,
+    prior: Option<Prior>,
 }
 
 /// The problems of one checkpoint: merged by (n, c), and as what the likelihood sums over, each number with its weight.
@@ -152,7 +153,17 @@ impl Likelihood {
             groups[count.checkpoint].push(*count);
         }
         let groups = groups.into_iter().map(Group::new).collect();
-        Self { checkpoints: Checkpoints::new(n, d), groups, weights: weights.to_vec() }
+        Self { checkpoints: Checkpoints::new(n, d), groups, weights: weights.to_vec(), prior: None }
+    }
+
+    /// With the forecast law's priors on the law.
+    pub fn regularised(self) -> Self {
+        let share = |group: &Group| {
+            let sum = |counts: &[(f64, f64)]| counts.iter().map(|(m, w)| m * w).sum::<f64>();
+            sum(&group.correct) / sum(&group.samples).max(1.0)
+        };
+        let top = self.groups.iter().map(share).fold(0.0, f64::max);
+        Self { prior: Some(Prior::new(top)), ..self }
     }
 
     fn place(&self, x: &[f64; P], i: usize, effect: bool) -> Place {
@@ -271,8 +282,22 @@ impl Likelihood {
                 }
             }
         }
+        if let Some(prior) = &self.prior {
+            prior.add(&mut sum, x);
+        }
         sum.symmetrise();
         sum
+    }
+
+    /// The box of the search.
+    fn bounds(&self) -> ([f64; P], [f64; P]) {
+        let (mut lower, mut upper) = ([LOG_SIGMA.0; P], [LOG_SIGMA.1; P]);
+        lower[..UNKNOWNS].copy_from_slice(&latent::LOWER);
+        upper[..UNKNOWNS].copy_from_slice(&latent::UPPER);
+        if self.prior.is_some() {
+            upper[5] = LARGEST_CEILING;
+        }
+        (lower, upper)
     }
 
     /// Σ w s sᵀ over the scores s of single problems: what the data can tell. The information of [`Self::model`] also
@@ -307,9 +332,7 @@ impl Likelihood {
     }
 
     fn search(&self, start: [f64; P], effect: bool, stop: Stop, cancel: &Cancel) -> Option<Minimum<P>> {
-        let (mut lower, mut upper) = ([LOG_SIGMA.0; P], [LOG_SIGMA.1; P]);
-        lower[..UNKNOWNS].copy_from_slice(&latent::LOWER);
-        upper[..UNKNOWNS].copy_from_slice(&latent::UPPER);
+        let (lower, mut upper) = self.bounds();
         if !effect {
             upper[UNKNOWNS] = lower[UNKNOWNS];
         }
@@ -327,7 +350,7 @@ impl Likelihood {
     /// Maximises the likelihood from the best of the given laws (eleven parameters E … θ4, σ); with `effect` the
     /// checkpoint effect is then fitted too. `None` when cancelled.
     pub fn fit(&self, starts: &[Vec<f64>], effect: bool, cancel: &Cancel) -> Option<Outcome> {
-        let stop = Stop { evaluations: 300, decrease: 1e-13 };
+        let stop = Stop { evaluations: 1000, decrease: 1e-13 };
         let ends: Vec<Minimum<P>> = starts
             .iter()
             .map(|law| self.search(self.unknowns(law), false, stop, cancel))
@@ -359,12 +382,12 @@ impl Likelihood {
 
     fn outcome(&self, best: &Minimum<P>, effect: bool) -> Outcome {
         let common = std::array::from_fn(|p| best.x[p]);
-        let bound: [bool; UNKNOWNS] =
-            std::array::from_fn(|i| best.x[i] <= latent::LOWER[i] || best.x[i] >= latent::UPPER[i]);
+        let (lower, upper) = self.bounds();
+        let bound: [bool; P] = std::array::from_fn(|i| best.x[i] <= lower[i] || best.x[i] >= upper[i]);
         let mut params = self.checkpoints.natural(&common);
         params.push(sigma(&best.x, effect));
-        let mut on_bound = Checkpoints::flags(bound, false);
-        on_bound.push(effect && (best.x[UNKNOWNS] <= LOG_SIGMA.0 || best.x[UNKNOWNS] >= LOG_SIGMA.1));
+        let mut on_bound = Checkpoints::flags(std::array::from_fn(|i| bound[i]), false);
+        on_bound.push(effect && bound[UNKNOWNS]);
         Outcome {
             params,
             objective: best.value,
