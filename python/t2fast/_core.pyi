@@ -23,18 +23,45 @@ def beta_quantile(probability: _Floats, a: _Floats, b: _Floats, out: _Floats) ->
 def fit_zero_inflated(
     n: _Integers, c: _Integers, cluster: _Integers, seed: int, draws: int
 ) -> tuple[_Fitted, list[_Fitted | None]] | None: ...
+def resampled_means(values: _Floats, weights: _Floats, out: _Floats) -> None: ...
 
-_Outcomes = dict[str, Any]
+class FitOutcome:
+    """What a search found: a law's parameters and how sure of them it is.
+
+    ``params`` are in the order of the law, ``objective`` is the least value found there. ``converged`` says
+    whether the end point is a minimum as far as the search can tell, ``reason`` in words why it ended.
+    ``identified`` and ``on_bound`` have an entry a parameter; ``identified`` is empty where nobody asked.
+    """
+
+    @property
+    def params(self) -> _Floats: ...
+    @property
+    def objective(self) -> float: ...
+    @property
+    def converged(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def evaluations(self) -> int: ...
+    @property
+    def identified(self) -> list[bool]: ...
+    @property
+    def on_bound(self) -> list[bool]: ...
 
 def fit_power_sum(
-    x: list[_Floats], y: _Floats, w: _Floats, e_max: float, start: list[float] | None = None
-) -> _Outcomes: ...
+    x: list[_Floats],
+    y: _Floats,
+    w: _Floats,
+    e_max: float,
+    start: list[float] | None = None,
+    regularise: bool = False,
+) -> list[FitOutcome]: ...
 def fit_loss_restarts(
     n: _Floats, d: _Floats, k: _Floats, y: _Floats, w: _Floats, starts: _Floats
-) -> tuple[_Outcomes, _Floats]: ...
+) -> tuple[FitOutcome, _Floats]: ...
 def fit_huber(
     n: _Floats, d: _Floats, loss: _Floats, w: _Floats, delta: float, starts: _Floats
-) -> tuple[_Outcomes, _Floats]: ...
+) -> tuple[list[FitOutcome], _Floats]: ...
 def fit_link(
     losses: _Floats,
     checkpoint: _Integers,
@@ -42,7 +69,7 @@ def fit_link(
     y: _Floats,
     w: _Floats,
     start: list[float] | None = None,
-) -> _Outcomes: ...
+) -> list[FitOutcome]: ...
 def fit_joint(
     n: _Floats,
     d: _Floats,
@@ -51,7 +78,9 @@ def fit_joint(
     y: _Floats,
     w: _Floats,
     start: list[float] | None = None,
-) -> _Outcomes: ...
+    regularise: bool = False,
+) -> list[FitOutcome]: ...
+def fit_direct(compute: _Floats, k: _Floats, y: _Floats, w: _Floats) -> list[FitOutcome]: ...
 def fit_counts(
     n: _Floats,
     d: _Floats,
@@ -62,13 +91,23 @@ def fit_counts(
     checkpoint_w: _Floats,
     starts: _Floats,
     effect: bool,
-) -> _Outcomes: ...
-def forecast_members(loss: bool) -> tuple[list[str], list[float]]: ...
+    refit: bool,
+    regularise: bool,
+) -> list[FitOutcome]: ...
+def weighted_means(
+    values: _Floats,
+    checkpoint: _Integers,
+    problem: _Integers,
+    checkpoints: int,
+    weights: _Floats,
+) -> _Floats: ...
+def forecast_members(metric: str) -> tuple[list[str], list[float]]: ...
 def fit_forecast(
-    chance: float | None, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
+    metric: str, chance: float, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
 ) -> dict[str, Any]: ...
 def draw_forecast(
-    chance: float | None,
+    metric: str,
+    chance: float,
     places: _Floats,
     ks: _Floats,
     z: _Floats,
@@ -84,7 +123,8 @@ def draw_forecast(
 class ForecastState:
     def __init__(
         self,
-        chance: float | None,
+        metric: str,
+        chance: float,
         places: _Floats,
         ks: _Floats,
         z: _Floats,
@@ -95,8 +135,31 @@ class ForecastState:
     ) -> None: ...
     def values(self, n: _Floats, d: _Floats, k: _Floats) -> tuple[_Floats, _Floats]: ...
     def draw_values(self, kind: str, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
+    def plan(
+        self,
+        which: str,
+        train: _Floats,
+        inference: _Floats,
+        params_range: tuple[float, float],
+        sizes: list[float] | None,
+        tokens_range: tuple[float, float],
+        most_samples: float,
+        whole_k: bool,
+        tokens_per_param: float | None,
+    ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 
 def law_parameters(name: str) -> list[str]: ...
+def law_refusal(name: str, params: list[float]) -> str | None: ...
+def beta_parameters(name: str, params: _Floats, n: _Floats, d: _Floats, effect: _Floats) -> _Floats: ...
+def loss_mixture(g: float, gamma: float, samples: int) -> tuple[_Floats, _Floats, float, float]: ...
+def budget_line(
+    train: float,
+    inference: float,
+    n: _Floats,
+    tokens_range: tuple[float, float],
+    most_samples: float,
+    whole_k: bool,
+) -> _Floats: ...
 def law_values(name: str, params: _Floats, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
 def plan_batch(
     name: str,

@@ -42,7 +42,7 @@ def writer(path: Target) -> Iterator[IO[bytes]]:
                 yield stream
             return
         target = Path(os.path.realpath(path))
-        descriptor, temporary = tempfile.mkstemp(suffix=SUFFIX, **_beside(target))
+        descriptor, temporary = _temporary(target)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
@@ -63,7 +63,7 @@ def check(path: Target) -> None:
     try:
         if _mode(path) is not None:
             target = Path(os.path.realpath(path))
-            descriptor, temporary = tempfile.mkstemp(suffix=SUFFIX, **_beside(target))
+            descriptor, temporary = _temporary(target)
             os.close(descriptor)
             os.unlink(temporary)
         elif not os.access(path, os.W_OK):
@@ -72,8 +72,8 @@ def check(path: Target) -> None:
         raise _in_words(error, path) from error
 
 
-def _beside(target: Path) -> dict[str, str]:
-    return {"dir": os.fspath(target.parent), "prefix": f".{target.name[:100]}."}
+def _temporary(target: Path) -> tuple[int, str]:
+    return tempfile.mkstemp(SUFFIX, f".{target.name[:100]}.", target.parent)
 
 
 def _mode(path: Target) -> int | None:

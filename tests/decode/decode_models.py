@@ -122,7 +122,8 @@ SMALL = {**BLOCKS, "num_hidden_layers": 4}
 
 
 def _more(name: str, **extra: Any) -> Any:
-    config = getattr(transformers, f"{name}Config")(**{**SMALL, "num_key_value_heads": 3, **extra})
+    kind = f"{name}TextConfig" if name == "Gemma3" else f"{name}Config"
+    config = getattr(transformers, kind)(**{**SMALL, "num_key_value_heads": 3, **extra})
     return getattr(transformers, f"{name}ForCausalLM")(config)
 
 

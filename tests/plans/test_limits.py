@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast.laws import FitReport, Law, default_law
 from t2fast.plans import frontier, plan
-from t2fast.plans.frontier import knee
+from t2fast.plans.frontiers import knee
 
 DOMAIN = {"n_params": (1e8, 1e10), "n_tokens": (1e9, 3e11), "k": (1.0, 128.0)}
 LOSS = Law(

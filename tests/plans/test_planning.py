@@ -225,7 +225,7 @@ def test_chinchilla_rules():
     assert twenty.rule == 20.0
     assert twenty.tokens_per_param == pytest.approx(20, rel=1e-12)
     assert twenty.n_params == pytest.approx(math.sqrt(BUDGET[0] / 120), rel=1e-12)
-    latent = Law("accuracy", {**ACCURACY.params, "E": 0.0, "theta0": 1.3, "theta1": 1.0})
+    latent = Law("accuracy", {**ACCURACY.params, "E": 0.0, "theta0": 1.3, "theta1": 1.0}, latent=True)
     assert plan(latent, *BUDGET).chinchilla.rule == 20.0
     assert plan(latent, *BUDGET, chinchilla="law").chinchilla.rule == "law"
     assert plan(ACCURACY, *BUDGET).chinchilla.rule == "law"

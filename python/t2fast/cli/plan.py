@@ -13,7 +13,7 @@ from rich.text import Text
 from t2fast.cli.options import command, finite, numbers, show
 from t2fast.laws import Law, default_law
 from t2fast.plans import Plan, frontier, plan
-from t2fast.plans.frontier import frontier_table, knee
+from t2fast.plans.frontiers import frontier_table, knee
 from t2fast.plans.limits import EXTRAPOLATE
 from t2fast.text import amount, columns, note, ratio, samples
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from t2fast.plans.plan import Choice, Plan
+from t2fast.choices.choice import Choice as Buy
+from t2fast.plans.planned import Choice, Plan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,6 +80,48 @@ def plot_frontier(frame: pl.DataFrame, ax: Axes | None = None) -> Axes:
         ax.set_title(f"inference {inference[0]:.3g} FLOPs per token", fontsize="medium", loc="left")
     ax.legend(frameon=False)
     return ax
+
+
+def plot_choice(choice: Buy, ax: Axes | None = None) -> Axes:
+    """The frontier of models that exist: pass@k over US dollars a query, with simultaneous intervals, one
+    colour a model, the choice marked.
+
+    Args:
+        choice: what `choose` returned.
+        ax: where to draw; by default a new figure.
+
+    Returns:
+        The axes.
+    """
+    ax = _axes(ax)
+    usd = np.array([option.usd_per_query for option in choice.frontier])
+    ends = np.array([(option.low, option.high) for option in choice.frontier])
+    ax.fill_between(usd, ends[:, 0], ends[:, 1], color="0.88", lw=0, label=f"{choice.level:.0%} interval")
+    for model in dict.fromkeys(option.model for option in choice.frontier):
+        mine = [option for option in choice.frontier if option.model == model]
+        places = [option.usd_per_query for option in mine], [option.pass_at_k for option in mine]
+        ax.plot(*places, ".-", ms=4, lw=1, label=model)
+    picks = (
+        ("k at once", choice.together),
+        ("until solved", choice.until_solved),
+        ("cascade", choice.cascade),
+    )
+    for (label, pick), marker in zip(picks, "o^s", strict=True):
+        if pick is not None:
+            place = [pick.option.usd_per_query], [pick.option.pass_at_k]
+            ax.plot(*place, marker, color=OURS, ms=8, mfc="none", label=f"best {label}")
+    if usd.min() > 0:
+        ax.set_xscale("log")
+    ax.set_xlabel("US dollars a query")
+    ax.set_ylabel("pass@k")
+    ax.set_title(choice.request, fontsize="medium", loc="left")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def save(axes: Any, path: str) -> None:
+    """Write the figure of these axes to a file."""
+    axes.figure.savefig(path, dpi=160, bbox_inches="tight")
 
 
 def _mark(ax: Axes, choice: Choice, name: str, color: str, marker: str) -> None:

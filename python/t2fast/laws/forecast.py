@@ -4,7 +4,8 @@ A latent u = exp(a - n e^A) + exp(b - d e^B) in centred n = ln N and d = ln D, i
 
 - of pass@k, and of accuracies: p ~ Beta(mu nu, (1-mu) nu) with mu = s(t2) s(t0 - u), s the logistic function,
   and nu = exp(t3 + t4 u), above a chance level; in z = ln(-ln(1 - pass@k)). Three members, fitted by least
-  squares on e^(l (z - z*))/l for l = 0, 1/4 and 1/2: the larger l, the less weak checkpoints count.
+  squares on e^(l (z - z*))/l for l = 0, 1/4 and 1/2, of accuracies for l = 1/4, 1/2 and 1: the larger l, the
+  less weak checkpoints count.
 - of losses: L = e^e + u, in z = ln L; one member.
 
 z(N, D, k) is the mean over members of their own value and of a Gaussian process (Matern 3/2 over ln N and ln
@@ -30,6 +31,7 @@ from t2fast import _core
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.report import FitReport
+from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, note, plain
 
 Floats = NDArray[np.float64]
@@ -119,6 +121,7 @@ class ForecastLaw:
         domain: least and greatest n_params, n_tokens and k.
         source: where the measurements came from.
         fit: how it was fitted.
+        validation: the figures of `t2fast.validate`, where they were kept.
     """
 
     metric: Metric
@@ -130,15 +133,14 @@ class ForecastLaw:
     domain: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
     fit: FitReport | None = None
+    validation: Validated | None = None
 
     name = "forecast"
-    latent = True
-    """Its L̂ is no training loss."""
 
     def __post_init__(self) -> None:
         if self.metric not in get_args(Metric):
             raise ValueError(f"metric {self.metric!r} is not among {', '.join(get_args(Metric))}")
-        names, powers = _core.forecast_members(self.metric == "loss")
+        names, powers = _core.forecast_members(self.metric)
         if self.thetas.shape != (len(powers), len(names)) or self.scales.shape != (len(powers),):
             raise ValueError(
                 f"a forecast law of {self.metric} has {len(powers)} members of {len(names)} parameters "
@@ -172,7 +174,7 @@ class ForecastLaw:
 
     def __rich__(self) -> RenderableType:
         """The members, the quality of the fit and what is wrong with it."""
-        names, powers = _core.forecast_members(self.metric == "loss")
+        names, powers = _core.forecast_members(self.metric)
         table = columns("parameter", *(f"l = {power:g}" for power in powers), left=("parameter",))
         for i, parameter in enumerate(names):
             table.add_row(parameter, *(f"{value:.4g}" for value in self.thetas[:, i]))
@@ -206,12 +208,34 @@ class ForecastLaw:
             parts.append(Text(f"fitted on {seen}"))
         if self.source:
             parts.append(Text(f"source: {self.source}"))
+        if self.validation is not None:
+            parts.append(Text(self.validation.caution()))
         return Group(*parts)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What everything made from this law has to repeat: see :attr:`Law.cautions`."""
+        return cautions(self.fit, self.validation)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a plan maximises the value."""
+        return self.metric != "loss"
+
+    @property
+    def has_k(self) -> bool:
+        """Whether the value depends on k."""
+        return self.metric == "pass@k"
+
+    @property
+    def latent(self) -> bool:
+        """Whether no training loss was measured."""
+        return self.metric != "loss"
 
     @property
     def members(self) -> list[dict[str, float]]:
         """Exponent l of the transform, scale and parameters of each member."""
-        names, powers = _core.forecast_members(self.metric == "loss")
+        names, powers = _core.forecast_members(self.metric)
         return [
             {"l": power, "scale": float(scale), **dict(zip(names, theta.tolist(), strict=True))}
             for power, scale, theta in zip(powers, self.scales, self.thetas, strict=True)
@@ -249,7 +273,7 @@ class ForecastLaw:
 
         Raises ``ValueError`` without draws, or with too few for the level.
         """
-        self._check_draws(level)
+        self.check_draws(level)
         shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)
         low, high = np.quantile(self._drawn(n, d, k_, kind), [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low.reshape(shape), high.reshape(shape)
@@ -268,7 +292,8 @@ class ForecastLaw:
             raise ValueError(f"kind = {kind!r} is not among {', '.join(KINDS)}")
         return self.cloud.draw_values(kind, n, d, k)
 
-    def _check_draws(self, level: float) -> None:
+    def check_draws(self, level: float) -> None:
+        """`ValueError` for a level out of range, and for draws, if there are any, too few for it."""
         if not 0 < level < 1:
             raise ValueError(f"level = {level} must lie between 0 and 1")
         found, needed = 0 if self.draws is None else len(self.draws), draws_needed(level)
@@ -279,7 +304,7 @@ class ForecastLaw:
 
     def _coordinates(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike) -> Any:
         found = coordinates(n_params, n_tokens, k)
-        if self.metric != "pass@k" and (found[3] != 1).any():
+        if not self.has_k and (found[3] != 1).any():
             raise ValueError(f"a forecast law of {self.metric} knows k = 1 alone")
         return found
 
@@ -296,9 +321,16 @@ class ForecastLaw:
 
     def _state(self, draws: tuple[Floats, Floats, Floats] | None) -> _core.ForecastState:
         seen = self.measured
-        chance = None if self.metric == "loss" else self.chance
         return _core.ForecastState(
-            chance, seen.places, seen.ks, seen.z, seen.variance, self.thetas, self.scales.tolist(), draws
+            self.metric,
+            self.chance,
+            seen.places,
+            seen.ks,
+            seen.z,
+            seen.variance,
+            self.thetas,
+            self.scales.tolist(),
+            draws,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -321,6 +353,8 @@ class ForecastLaw:
         }
         if self.fit is not None:
             out["fit"] = self.fit.to_dict()
+        if self.validation is not None:
+            out["validation"] = self.validation.to_dict()
         if self.draws is not None:
             out["draws"] = _rows(np.column_stack([self.draws.effects, self.draws.thetas, self.draws.z]))
         return out
@@ -336,7 +370,7 @@ class ForecastLaw:
             raise ValueError(f"{where} is not a forecast law saved by t2fast")
         try:
             metric = file.typed(data["metric"], str, where, "metric")
-            names, powers = _core.forecast_members(metric == "loss")
+            names, powers = _core.forecast_members(metric)
             if [file.number(member["l"], where, "l") for member in data["members"]] != powers:
                 raise ValueError(f"{where}: members are not those of l = {powers}")
             thetas = [
@@ -371,6 +405,7 @@ class ForecastLaw:
                 domain,
                 file.typed(data.get("source", ""), str, where, "source"),
                 None if data.get("fit") is None else FitReport.from_dict(data["fit"], where),
+                None if data.get("validation") is None else Validated.from_dict(data["validation"], where),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None

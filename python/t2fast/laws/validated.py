@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from t2fast.laws import file
+from t2fast.laws.report import FitReport
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,9 @@ class Validated:
     def caution(self) -> str:
         """The verdict with what it rests on, for a reader who has not seen the validation."""
         return f"validated over {self.splits} splits of its table by {self.by}: {self.verdict}"
+
+
+def cautions(fit: FitReport | None, validation: Validated | None) -> tuple[str, ...]:
+    """What everything made from a law has to repeat: its fit's notes, and what its validation found."""
+    notes = () if fit is None else fit.notes
+    return notes if validation is None else (*notes, validation.caution())

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from t2fast.laws.law import Law
-from t2fast.plans.plan import Constraints
+from t2fast.laws import AnyLaw
+from t2fast.plans.planned import Constraints
 from t2fast.text import amount
 
 EXTRAPOLATE = 2.0
@@ -58,7 +58,7 @@ class Limits:
         return f"{_SYMBOLS[axis]} = {shown}, where this law stops being believed{beyond} ({data})"
 
 
-def held_to_data(law: Law, constraints: Constraints, factor: float) -> tuple[Constraints, Limits]:
+def held_to_data(law: AnyLaw, constraints: Constraints, factor: float) -> tuple[Constraints, Limits]:
     """The constraints narrowed to a factor beyond the law's data, and which ends are the data's.
 
     Raises:
@@ -84,7 +84,7 @@ def held_to_data(law: Law, constraints: Constraints, factor: float) -> tuple[Con
             ends[axis, "most"] = (high, most)
         ranges[axis] = (low, high)
     most_samples = constraints.most_samples
-    if law.name != "chinchilla" and "k" in law.domain:
+    if law.has_k and "k" in law.domain:
         most = max(law.domain["k"][1] * factor, 1.0)
         if most < most_samples:
             most_samples = most
@@ -104,7 +104,7 @@ def held_to_data(law: Law, constraints: Constraints, factor: float) -> tuple[Con
     return held, Limits(ends, factor)
 
 
-def check_reach(law: Law, train: float, inference: float, held: Constraints, limits: Limits) -> None:
+def check_reach(law: AnyLaw, train: float, inference: float, held: Constraints, limits: Limits) -> None:
     """`ValueError` for budgets that buy nothing as large as what the law may be believed for."""
     least_n = min(held.sizes) if held.sizes else held.n_params[0]
     least_d = held.n_tokens[0]
@@ -134,12 +134,12 @@ def check_reach(law: Law, train: float, inference: float, held: Constraints, lim
     )
 
 
-def distance(law: Law, choice: dict[str, Any]) -> float:
+def distance(law: AnyLaw, choice: dict[str, Any]) -> float:
     """The largest factor by which N, D or k of a choice lies outside the law's data; at least 1."""
     factors = [1.0]
     for axis, (low, high) in law.domain.items():
         value = choice.get(axis)
-        if value is not None and not (axis == "k" and law.name == "chinchilla"):
+        if value is not None and (axis != "k" or law.has_k):
             factors += [value / high, low / value] if axis != "k" else [value / high]
     return max(factors)
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from t2fast.laws.law import Law
+from t2fast.laws import AnyLaw
 from t2fast.plans.limits import EXTRAPOLATE, distance
-from t2fast.plans.plan import BOUNDS, ChoiceArrays, Floats, PlanArrays
+from t2fast.plans.planned import BOUNDS, ChoiceArrays, Floats, PlanArrays
 from t2fast.plans.search import tails
 
 _CUT = (
@@ -25,7 +25,7 @@ _CUT = (
 )
 
 
-def log_ratio(law: Law, ours: Floats, theirs: Floats) -> Floats:
+def log_ratio(law: AnyLaw, ours: Floats, theirs: Floats) -> Floats:
     """ln of the ratio of pass@k; NaN for a loss, or where Chinchilla's pass@k is 0."""
     if law.metric == "loss":
         return np.full(np.shape(ours), np.nan)
@@ -35,7 +35,7 @@ def log_ratio(law: Law, ours: Floats, theirs: Floats) -> Floats:
         return np.where(theirs > 0, np.log(ours) - np.log(theirs), np.nan)
 
 
-def reason_for_none(law: Law, plans: PlanArrays, row: tuple[int, ...]) -> str | None:
+def reason_for_none(law: AnyLaw, plans: PlanArrays, row: tuple[int, ...]) -> str | None:
     """Why a ratio cannot be believed, or None."""
     for whose, side in (("the plan", plans), ("Chinchilla's choice", plans.chinchilla)):
         beyond = distance(law, _choice(side, row))
@@ -47,7 +47,7 @@ def reason_for_none(law: Law, plans: PlanArrays, row: tuple[int, ...]) -> str | 
 
 
 def ratios(
-    law: Law, point: PlanArrays, cloud: PlanArrays | None, level: float, extrapolate: float
+    law: AnyLaw, point: PlanArrays, cloud: PlanArrays | None, level: float, extrapolate: float
 ) -> dict[str, pl.Series]:
     """Columns `ratio` and, with draws, `ratio_low` and `ratio_high`, for plans of shape (budgets,)."""
     rows = range(len(point.predicted))

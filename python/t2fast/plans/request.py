@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from t2fast import _core
-from t2fast.laws.law import Law
+from t2fast.laws import AnyLaw, Law
 from t2fast.plans.limits import Limits, held_to_data
-from t2fast.plans.plan import Constraints, Floats, Rule
+from t2fast.plans.planned import Constraints, Floats, Rule
 
 Range: TypeAlias = tuple[float | None, float | None]
 Sizes: TypeAlias = Range | Sequence[float] | Floats
@@ -36,18 +36,18 @@ def positive(name: str, value: object) -> float:
     return number
 
 
-def inference_budget(law: Law, value: float | None) -> float:
+def inference_budget(law: AnyLaw, value: float | None) -> float:
     """Infinite where there is none."""
     if value is not None:
         return positive("inference_flops", value)
-    if law.name != "chinchilla":
+    if law.has_k:
         raise ValueError(
             f"inference_flops is missing: under the {law.name} law it decides k = inference_flops/(2 N)"
         )
     return math.inf
 
 
-def budget_pairs(law: Law, train_flops: npt.ArrayLike, inference_flops: npt.ArrayLike | None) -> Floats:
+def budget_pairs(law: AnyLaw, train_flops: npt.ArrayLike, inference_flops: npt.ArrayLike | None) -> Floats:
     """(2, budgets)."""
     columns = [np.atleast_1d(_floats("train_flops", train_flops))]
     if inference_flops is None:
@@ -85,7 +85,7 @@ def draw_rows(law: Law, draws: npt.ArrayLike) -> Floats:
     return rows
 
 
-def comparison_rule(law: Law, chinchilla: Rule | None) -> Rule:
+def comparison_rule(law: AnyLaw, chinchilla: Rule | None) -> Rule:
     if chinchilla is None:
         return CHINCHILLA_RATIO if law.latent else "law"
     if isinstance(chinchilla, str):
@@ -96,7 +96,7 @@ def comparison_rule(law: Law, chinchilla: Rule | None) -> Rule:
 
 
 def constraints_of(
-    law: Law,
+    law: AnyLaw,
     n_params: Sizes | None,
     n_tokens: Range | None,
     max_k: float | None,
@@ -125,7 +125,7 @@ def constraints_of(
     return held_to_data(law, asked, float(extrapolate))
 
 
-def check_law(law: Law) -> None:
+def check_law(law: AnyLaw) -> None:
     """`ValueError` for a law whose fit did not converge: no plan can be made from it."""
     if law.fit is not None and not law.fit.converged:
         raise ValueError(

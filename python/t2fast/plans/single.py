@@ -20,23 +20,20 @@ Units: FLOPs of training, FLOPs per token served, parameters, tokens, samples pe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from t2fast import _core
-from t2fast.laws.law import Law
-from t2fast.plans.limits import EXTRAPOLATE, Limits, check_reach
-from t2fast.plans.plan import (
+from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.plans.cautions import cautions_of
+from t2fast.plans.limits import EXTRAPOLATE, check_reach
+from t2fast.plans.planned import (
     BOUNDS,
     Chinchilla,
     ChoiceArrays,
-    Constraints,
     Floats,
     Interval,
     Plan,
-    PlanArrays,
     Rule,
 )
 from t2fast.plans.ratio import log_ratio, reason_for_none
@@ -47,15 +44,21 @@ from t2fast.plans.request import (
     check_level,
     comparison_rule,
     constraints_of,
-    draw_rows,
     inference_budget,
     positive,
 )
-from t2fast.plans.search import INTERVALS, axes, solve, tails
+from t2fast.plans.search import (
+    INTERVALS,
+    axes,
+    cloud_of,
+    drawn_values,
+    point_of,
+    tails,
+)
 
 
 def plan(
-    law: Law,
+    law: AnyLaw,
     train_flops: float,
     inference_flops: float | None = None,
     *,
@@ -102,20 +105,20 @@ def plan(
     rule = comparison_rule(law, chinchilla)
     budgets = np.array([[train], [inference]])
 
-    point = solve(law, law.vector[None], budgets, constraints, rule)
+    if isinstance(law, ForecastLaw):
+        law.check_draws(level)
+    point = point_of(law, budgets, constraints, rule)
     ours, theirs = _fields(point), _fields(point.chinchilla)
-    cloud = None
-    if law.draws is not None and len(law.draws):
-        draws = draw_rows(law, law.draws)
-        cloud = solve(law, draws, budgets, constraints, rule)
-        both = (np.concatenate(pair) for pair in zip(axes(point), axes(point.chinchilla), strict=True))
-        here = _core.law_values(law.name, draws, *both)
+    cloud = cloud_of(law, budgets, constraints, rule)
+    if cloud is not None:
+        n, d, k = (np.concatenate(pair) for pair in zip(axes(point), axes(point.chinchilla), strict=True))
+        here = drawn_values(law, n, d, k)
         ours["intervals"] = _intervals(cloud, here[:, 0], level)
         theirs["intervals"] = _intervals(cloud.chinchilla, here[:, 1], level)
 
     other = Chinchilla(**theirs, rule=rule)
     gain = other.predicted - ours["predicted"]
-    if law.metric == "pass@k":
+    if law.higher_is_better:
         gain = -gain
     no_ratio = None if law.metric == "loss" else reason_for_none(law, point, (0, 0))
     ratio = math.exp(log_ratio(law, point.predicted, point.chinchilla.predicted)[0, 0])
@@ -125,10 +128,6 @@ def plan(
         low, high = np.quantile(drawn, tails(level))
         ratio_interval = (float(low), float(high)) if math.isfinite(low + high) else None
     believed = no_ratio is None and math.isfinite(ratio)
-    warnings = [
-        *_warnings(law, point, cloud, budgets[:, 0], constraints, limits, rule),
-        *(f"the law: {caution}" for caution in law.cautions),
-    ]
     return Plan(
         **ours,
         metric=law.metric,
@@ -140,7 +139,7 @@ def plan(
         ratio_interval=ratio_interval if believed else None,
         no_ratio=no_ratio,
         level=float(level),
-        warnings=tuple(warnings),
+        warnings=tuple(cautions_of(law, point, cloud, budgets, constraints, limits)),
         law=law,
         constraints=constraints,
     )
@@ -168,55 +167,3 @@ def _intervals(cloud: ChoiceArrays, here: Floats, level: float) -> dict[str, Int
         low, high = np.quantile(values, tails(level))
         intervals[name] = (float(low), float(high))
     return intervals
-
-
-def _warnings(
-    law: Law,
-    point: PlanArrays,
-    cloud: PlanArrays | None,
-    budget: Floats,
-    constraints: Constraints,
-    limits: Limits,
-    rule: Rule,
-) -> Iterator[str]:
-    n, d, k = (float(axis[0]) for axis in axes(point))
-    train, inference = budget
-    values = {"n_params": ("N", n), "n_tokens": ("D", d), "k": ("k", k)}
-    for name, (symbol, value) in values.items():
-        low, high = law.domain.get(name, (-math.inf, math.inf))
-        if value < low and name != "k":
-            yield f"{symbol} = {value:.3g} is {low / value:.3g}x below the smallest fitted ({low:.3g})"
-        elif math.inf > value > high:
-            yield f"{symbol} = {value:.3g} is {value / high:.3g}x above the largest fitted ({high:.3g})"
-    bound = BOUNDS[point.bound[0, 0]]
-    binding = list(limits.binding({"n_params": n, "n_tokens": d, "k": k if math.isfinite(k) else None}))
-    value = float(point.predicted[0, 0])
-    for axis, end in binding:
-        wider = limits.lifted(axis, end, constraints)
-        further = float(solve(law, law.vector[None], budget[:, None], wider, rule).predicted[0, 0])
-        yield (
-            f"held to {limits.words(axis, end)}; twice as far would bring {law.metric} {further:.4g} "
-            f"in place of {value:.4g}, by the law"
-        )
-    if bound is not None and not binding:
-        yield f"the plan sits on {bound}"
-    if cloud is not None:
-        share = float(np.mean(cloud.bound != point.bound))
-        if share > 0.05:
-            yield f"{share:.0%} of the law's draws end on another bound: the intervals are cut there"
-    if 6 * n * d < train * (1 - 1e-9):
-        yield f"the n_tokens maximum leaves {1 - 6 * n * d / train:.1%} of the training budget unspent"
-    if math.isfinite(k) and not constraints.integer_k and 2 * n * k < inference * (1 - 1e-9):
-        yield f"the k maximum leaves {1 - 2 * n * k / inference:.1%} of the inference budget unspent"
-    sizes = constraints.sizes or ()
-    left_out = [size for size in sizes if size > min(inference / 2, train / (6 * constraints.n_tokens[0]))]
-    if left_out:
-        listed = ", ".join(f"{size:.3g}" for size in left_out[:10])
-        yield f"sizes left out because the budgets cannot train them or draw one sample: {listed}"
-    # A hundredth less of each resource at the plan must not look better.
-    there = np.array([[n, n, n], [d, 0.99 * d, d], [k, k, max(0.99 * k, 1.0)]])
-    value, *less = _core.law_values(law.name, law.vector[None], *there)[0]
-    sign = -1 if law.metric == "pass@k" else 1
-    for resource, with_less in zip(("tokens", "samples"), less, strict=True):
-        if sign * (with_less - value) < -1e-9 * abs(value):
-            yield f"the law gets worse with more {resource} here, yet the plan spends all of its budgets"

@@ -18,7 +18,7 @@ from t2fast.tables.reading import CHECKPOINT, SIZES, LeftOut, Reading
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.STAGE, v.TASK, v.PROBLEM)
+KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.STAGE, v.TASK, v.PROBLEM)
 HOW_SIZES = "Give n_params and n_tokens as columns, or models=, a table of model, n_params and n_tokens"
 
 T = TypeVar("T", bound="Table")
@@ -29,13 +29,15 @@ class Table:
     """A checked table. `frame` holds it, `source` says where it came from.
 
     `ignored_columns` are those of the source that were not used; `left_out` is what a choice of the caller
-    (a task, a filter) or an empty line of a file kept out.
+    (a task, a filter) or an empty line of a file kept out; `notes` say what else to know of it, such as the
+    layout of the tool that wrote it.
     """
 
     frame: pl.DataFrame
     source: str = "the table"
     ignored_columns: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.frame.height
@@ -53,6 +55,28 @@ class Table:
                 f"{self.source} has no {' and no '.join(missing)}, which a law needs. {HOW_SIZES}"
             )
         return self
+
+    def require_one_kind(self: T) -> T:
+        """The table itself if it is of one task and one training set, which a law has in common.
+
+        Errors: `ValueError` that names the tasks or training sets.
+        """
+        for column, words in (("task", "tasks"), ("train_set", "training sets")):
+            if column in self.frame.columns and self.frame[column].n_unique() > 1:
+                names = self.frame[column].unique().sort().to_list()
+                raise ValueError(
+                    f"{self.source} has {len(names)} {words}, which no law has in common: "
+                    f"{v.listed([v.shown(name) for name in names])}. Choose one by "
+                    f"where={{{column!r}: {names[0]!r}}}, or fit each by itself: Table.groups({column!r})"
+                )
+        return self
+
+    def groups(self: T, column: str) -> dict[str, T]:
+        """The table of every value of a column of keys, in the order in which they occur."""
+        if column not in self.frame.columns:
+            raise ValueError(f"{self.source} has no column {column!r} to group by")
+        parts = self.frame.partition_by(column, maintain_order=True)
+        return {str(part[column][0]): replace(self, frame=part) for part in parts}
 
     @property
     def n_params(self) -> Floats:

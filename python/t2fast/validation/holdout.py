@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
+from t2fast.laws.forecast import draws_needed
 from t2fast.progress import track
 from t2fast.validation import scores
 from t2fast.validation.measured import Measured, Table
@@ -25,13 +25,14 @@ def validate(
     ks: Sequence[float] | None = None,
     level: float = 0.9,
     draws: int = 100,
+    all_intervals: bool = False,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Validation:
     """Forecast what a table's other checkpoints measured, many times over, by every law and baseline.
 
     Args:
-        table: counts, likelihoods or losses, with N and D.
+        table: counts, likelihoods, losses or accuracies, with N and D.
         by: what to hold out: "compute" (N D above a threshold), "ratio" (D/N, the paper's second question:
             forecasts of overtrained models), "size" (N), "run" (a model's checkpoints) or "checkpoint"
             (random ones).
@@ -41,7 +42,8 @@ def validate(
         ks: the k to fit and to judge by; by default the laws see the powers of two up to 128 that all
             problems have samples for, and are judged by 1, 8, 64, 128 and the largest.
         level: coverage of the intervals.
-        draws: draws of a law behind its intervals; 0 for none.
+        draws: draws of the first law behind its intervals; 0 for none.
+        all_intervals: whether to ask the other laws for intervals, too, which takes several times as long.
         seed: of the draws and of random checkpoints.
         progress: whether to show a bar; by default where stderr is a terminal.
 
@@ -52,17 +54,18 @@ def validate(
     names = _chosen(methods, measured)
     if not 0 < level < 1:
         raise ValueError(f"level = {level} must lie between 0 and 1")
-    least = math.ceil(2 / (1 - level) - 1e-9)  # one draw beyond either end
+    least = draws_needed(level)
     if draws < 0 or 0 < draws < least:
         raise ValueError(f"draws = {draws} must be 0, or at least {least} for {level:.0%} intervals")
     held_out = hold_out(measured, by, splits, seed)
     judged = measured.judged() if ks is None else list(range(len(measured.ks)))
-    how = Request(level, draws, seed)
+    first = next((name for name in names if METHODS[name].fit is not None), None)
     points, rows = [], []
     work = [(split, name) for split in held_out for name in names]
     for split, name in track(work, "forecasts", len(work), progress):
         seen, ahead = measured.only(split.seen), measured.only(~split.seen)
         refusal = None
+        how = Request(level, draws if all_intervals or name == first else 0, seed)
         try:
             forecast = METHODS[name].forecast(seen, Places(ahead.n_params, ahead.n_tokens, ahead.ks), how)
         except ValueError as error:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2fast.fits.passtable import PassTable
-from t2fast.tables import Counts, Likelihoods, Losses
+from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Table = Counts | Likelihoods | Losses
+Table = Counts | Likelihoods | Losses | Accuracies
 
 JUDGED = (1, 8, 64, 128)
 """The k by whose errors a forecast is judged, as far as a table has them."""
@@ -25,10 +25,10 @@ class Measured:
 
     Attributes:
         table: the rows of these checkpoints alone.
-        quantity: what the values are: "pass@k" or "loss".
+        quantity: what the values are: "pass@k", "accuracy" or "loss".
         models: the checkpoints' names, where the table has them.
         n_params, n_tokens: N and D, shape (checkpoints,).
-        ks: the k of the columns; 1 for a loss.
+        ks: the k of the columns; 1 for an accuracy or a loss.
         values: shape (checkpoints, K); NaN where nothing was measured.
     """
 
@@ -43,16 +43,17 @@ class Measured:
     @classmethod
     def of(cls, table: Table, ks: Sequence[float] | None = None) -> Measured:
         """The values of a table: pass@k at `ks`, by default at the powers of two that all problems have
-        samples for, up to 128; or the mean loss. `ValueError` for a table without N and D, and for `ks` of
-        losses."""
+        samples for, up to 128; or the mean loss or accuracy. `ValueError` for a table without N and D,
+        and for `ks` where there is no k."""
         checkpoints = table.require_sizes().checkpoints
-        if isinstance(table, Losses):
-            if ks is not None:
-                raise ValueError("ks apply to pass@k, and a table of losses has none")
-            quantity, at, values = "loss", np.ones(1), checkpoints["loss"].to_numpy()[:, None]
-        else:
+        if isinstance(table, Counts | Likelihoods):
             passing = PassTable.of(table, ks)
             quantity, at, values = "pass@k", passing.ks, passing.mean()
+        elif ks is not None:
+            raise ValueError("ks are for counts and likelihoods: losses and accuracies have no k")
+        else:
+            quantity, at = "loss" if isinstance(table, Losses) else "accuracy", np.ones(1)
+            values = checkpoints[quantity].to_numpy()[:, None]
         models = tuple(checkpoints["model"].to_list()) if "model" in checkpoints.columns else None
         n, d = (checkpoints[name].to_numpy() for name in ("n_params", "n_tokens"))
         return cls(table, quantity, models, n, d, at, values)

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
-from t2fast.laws import Law
+from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_forecast, fit_loss
+from t2fast.laws import ForecastLaw, Law
 from t2fast.tables import Counts
 from t2fast.validation.measured import Floats, Measured
 
 NEAREST = "nearest"
+ALL = ("pass@k", "accuracy", "loss")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,9 @@ class Request:
     seed: int = 0
 
 
+Fit = Callable[[Measured, Request], Law | ForecastLaw]
+
+
 @dataclass(frozen=True)
 class Method:
     """A way to forecast.
@@ -59,7 +63,7 @@ class Method:
 
     quantities: tuple[str, ...]
     forecast: Callable[[Measured, Places, Request], Forecast]
-    fit: Callable[[Measured, Request], Law] | None = None
+    fit: Fit | None = None
 
 
 def nearest_checkpoint(seen: Measured, places: Places, _: Request) -> Forecast:
@@ -88,7 +92,7 @@ def log_linear(seen: Measured, places: Places, _: Request) -> Forecast:
     return Forecast(values if seen.quantity == "loss" else np.minimum(values, 1.0))
 
 
-def _law(fit: Callable[[Measured, Request], Law], *quantities: str) -> Method:
+def _law(fit: Fit, *quantities: str) -> Method:
     """A law's forecasts; none from a law that did not converge, or whose values are not finite."""
 
     def forecast(seen: Measured, places: Places, how: Request) -> Forecast:
@@ -98,25 +102,30 @@ def _law(fit: Callable[[Measured, Request], Law], *quantities: str) -> Method:
         if law.fit is not None and not law.fit.converged:
             raise ValueError(f"the search did not converge: {law.fit.reason}")
         at = (places.n_params[:, None], places.n_tokens[:, None], places.ks[None, :])
-        values = _as_measured(law, seen, law.predict(*at))
+        values = _as_measured(law, law.predict(*at))
         if not np.isfinite(values).all():
             raise ValueError("its forecasts are not finite")
         if not how.draws:
             return Forecast(values)
-        ends = [_as_measured(law, seen, end) for end in law.interval(*at, level=how.level)]
+        ends = [_as_measured(law, end) for end in law.interval(*at, level=how.level)]
         return Forecast(values, np.minimum(*ends), np.maximum(*ends))
 
     return Method(quantities, forecast, fit)
 
 
-def _as_measured(law: Law, seen: Measured, values: Any) -> Floats:
+def _as_measured(law: Law | ForecastLaw, values: Any) -> Floats:
     """The law's values in the unit of the table: pass@k where the law gives -log of it."""
     values = np.asarray(values, dtype=float)
-    return np.asarray(np.exp(-values)) if law.metric == "loss" and seen.quantity == "pass@k" else values
+    return np.asarray(np.exp(-values)) if law.metric == "-log pass@k" else values
 
 
-def _passing(fit: Callable[..., Law]) -> Callable[[Measured, Request], Law]:
+def _passing(fit: Callable[..., Law]) -> Fit:
     return lambda seen, how: fit(seen.table, ks=list(seen.ks), draws=how.draws, seed=how.seed, progress=False)
+
+
+def _fit_forecast(seen: Measured, how: Request) -> ForecastLaw:
+    ks = list(seen.ks) if seen.quantity == "pass@k" else None
+    return fit_forecast(seen.table, ks=ks, draws=how.draws, seed=how.seed, progress=False)
 
 
 def _fit_counts(seen: Measured, how: Request) -> Law:
@@ -130,11 +139,12 @@ def _fit_chinchilla(seen: Measured, how: Request) -> Law:
 
 
 METHODS: dict[str, Method] = {
+    "forecast": _law(_fit_forecast, *ALL),
     "accuracy": _law(_passing(fit_accuracy), "pass@k"),
     "counts": _law(_fit_counts, "pass@k"),
     "loss": _law(_passing(fit_loss), "pass@k"),
     "chinchilla": _law(_fit_chinchilla, "loss"),
-    "log-linear": Method(("pass@k", "loss"), log_linear),
-    NEAREST: Method(("pass@k", "loss"), nearest_checkpoint),
+    "log-linear": Method(ALL, log_linear),
+    NEAREST: Method(ALL, nearest_checkpoint),
 }
 """By name, the law to be trusted first at the head: the verdict is about that one."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from t2fast.laws import Law, Validated
+from t2fast.laws import ForecastLaw, Law, Validated
 from t2fast.text import columns, note, percent, plain
 from t2fast.validation import verdict
 from t2fast.validation.methods import METHODS, NEAREST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+AnyLaw = TypeVar("AnyLaw", bound=Law | ForecastLaw)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,7 @@ class Validation:
     Attributes:
         source: the table.
         by: what was held out.
-        quantity: what was forecast: "pass@k" or "loss".
+        quantity: what was forecast: "pass@k", "accuracy" or "loss".
         level: nominal coverage of the intervals.
         points: a row a forecast: `split`, `method`, `model` if known, `n_params`, `n_tokens`, `k`,
             `measured`, `forecast`, `low`, `high`, `error` (null where 0 was measured: a relative error
@@ -92,7 +94,7 @@ class Validation:
             verdict=verdict.words(self.methods, self.splits, self.by, method),
         )
 
-    def keep(self, law: Law) -> Law:
+    def keep(self, law: AnyLaw) -> AnyLaw:
         """The law with its figures, which its file and everything made from it then repeat."""
         return replace(law, validation=self.of(law.name))
 

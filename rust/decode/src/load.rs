@@ -126,7 +126,7 @@ fn causal(config: &Settings) -> Result<(), LoadError> {
     let Some(serde_json::Value::Array(names)) = config.get("architectures") else { return Ok(()) };
     let mut names = names.iter().filter_map(|name| name.as_str());
     match names.next() {
-        Some(name) if !name.ends_with("ForCausalLM") => {
+        Some(name) if !name.ends_with("ForCausalLM") && !name.ends_with("LMHeadModel") => {
             Err(config.unsupported(format!("architecture {name:?} is no decoder with a language-model head")))
         }
         _ => Ok(()),

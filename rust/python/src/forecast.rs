@@ -7,19 +7,44 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, P
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use rayon::prelude::*;
 use t2fast_core::forecast::draws::{self, Draw};
 use t2fast_core::forecast::state::{Kind, Refit, State};
+use t2fast_core::forecast::view::{View, Which};
 use t2fast_core::forecast::{self, Quantity, Table};
+use t2fast_core::plan::surface::plan;
+use t2fast_core::plan::{Constraints, Rule, Sizes};
 
 use crate::cancel::cancellable;
+use crate::plan::{Plans, budgets, collect};
+
+/// Plans between two looks at pending signals: a fraction of a second at worst.
+const CHUNK: usize = 128;
 
 type Column<'py> = PyReadonlyArray1<'py, f64>;
 type Rows<'py> = PyReadonlyArray2<'py, f64>;
 
-/// Measurements: z (checkpoints, K) with its variance, at `places` (checkpoints, 2) of ln N and ln D; of a loss where
-/// there is no chance level.
-fn table_of(chance: Option<f64>, places: &Rows, ks: &Column, z: &Rows, variance: &Rows) -> PyResult<Table> {
-    let quantity = chance.map_or(Quantity::Loss, |c| Quantity::Passing { guessing: -(-c).ln_1p() });
+fn quantity_of(metric: &str, chance: f64) -> PyResult<Quantity> {
+    match metric {
+        "pass@k" => Ok(Quantity::Passing),
+        "accuracy" => Ok(Quantity::Accuracy { guessing: -(-chance).ln_1p() }),
+        "loss" => Ok(Quantity::Loss),
+        other => {
+            Err(PyValueError::new_err(format!("metric {other:?} is not 'pass@k', 'accuracy' or 'loss'")))
+        }
+    }
+}
+
+/// Measurements: z (checkpoints, K) with its variance, at `places` (checkpoints, 2) of ln N and ln D.
+fn table_of(
+    metric: &str,
+    chance: f64,
+    places: &Rows,
+    ks: &Column,
+    z: &Rows,
+    variance: &Rows,
+) -> PyResult<Table> {
+    let quantity = quantity_of(metric, chance)?;
     let ((checkpoints, axes), width) = (places.as_array().dim(), ks.len()?);
     if checkpoints == 0 || width == 0 || axes != 2 {
         return Err(PyValueError::new_err("places must be (checkpoints, 2), and neither they nor ks empty"));
@@ -55,24 +80,25 @@ fn members_of(quantity: Quantity, thetas: &Rows, scales: &[f64]) -> PyResult<Vec
     Ok(thetas.as_slice()?.to_vec())
 }
 
-/// Names of a member's parameters, and the exponent of each member's transform; of a loss where `loss`.
+/// Names of a member's parameters, and the exponent of each member's transform.
 #[pyfunction]
-pub fn forecast_members(loss: bool) -> (Vec<&'static str>, Vec<f64>) {
-    let quantity = if loss { Quantity::Loss } else { Quantity::Passing { guessing: 0.0 } };
-    (quantity.parameters().to_vec(), quantity.powers().to_vec())
+pub fn forecast_members(metric: &str) -> PyResult<(Vec<&'static str>, Vec<f64>)> {
+    let quantity = quantity_of(metric, 0.0)?;
+    Ok((quantity.parameters().to_vec(), quantity.powers().to_vec()))
 }
 
 /// Fits the members of the forecast law.
 #[pyfunction]
 pub fn fit_forecast<'py>(
     py: Python<'py>,
-    chance: Option<f64>,
+    metric: &str,
+    chance: f64,
     places: Rows<'py>,
     ks: Column<'py>,
     z: Rows<'py>,
     variance: Rows<'py>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let table = table_of(chance, &places, &ks, &z, &variance)?;
+    let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
     let members = cancellable(py, |cancel| forecast::fit(&table, cancel))?;
     let dict = PyDict::new(py);
     let thetas: Vec<Vec<f64>> = members.iter().map(|m| m.theta.clone()).collect();
@@ -88,10 +114,11 @@ pub fn fit_forecast<'py>(
 /// Refits `first..first + count` of the members to perturbed measurements: thetas (count, members x parameters), z
 /// (count, checkpoints x K) and effects (count). `bases` (count, checkpoints x K) replaces the measurements.
 #[pyfunction]
-#[pyo3(signature = (chance, places, ks, z, variance, thetas, scales, bases, seed, first, count))]
+#[pyo3(signature = (metric, chance, places, ks, z, variance, thetas, scales, bases, seed, first, count))]
 pub fn draw_forecast<'py>(
     py: Python<'py>,
-    chance: Option<f64>,
+    metric: &str,
+    chance: f64,
     places: Rows<'py>,
     ks: Column<'py>,
     z: Rows<'py>,
@@ -103,7 +130,7 @@ pub fn draw_forecast<'py>(
     first: u64,
     count: usize,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let table = table_of(chance, &places, &ks, &z, &variance)?;
+    let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
     let thetas = members_of(table.quantity, &thetas, &scales)?;
     if let Some(bases) = &bases
         && bases.as_array().dim() != (count, table.z.len())
@@ -132,10 +159,11 @@ pub struct ForecastState(State);
 #[pymethods]
 impl ForecastState {
     #[new]
-    #[pyo3(signature = (chance, places, ks, z, variance, thetas, scales, draws=None))]
+    #[pyo3(signature = (metric, chance, places, ks, z, variance, thetas, scales, draws=None))]
     fn new(
         py: Python<'_>,
-        chance: Option<f64>,
+        metric: &str,
+        chance: f64,
         places: Rows<'_>,
         ks: Column<'_>,
         z: Rows<'_>,
@@ -144,7 +172,7 @@ impl ForecastState {
         scales: Vec<f64>,
         draws: Option<(Rows<'_>, Rows<'_>, Column<'_>)>,
     ) -> PyResult<Self> {
-        let table = table_of(chance, &places, &ks, &z, &variance)?;
+        let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
         let thetas = members_of(table.quantity, &thetas, &scales)?;
         let mut refits = Vec::new();
         if let Some((theta, z, effect)) = &draws {
@@ -201,6 +229,41 @@ impl ForecastState {
         let (n, d, k) = points(&n, &d, &k)?;
         let values = py.detach(|| self.0.draw_values(kind, n, d, k));
         values.into_pyarray(py).reshape([self.0.draws(), n.len()])
+    }
+
+    /// Plans as `plan_batch` makes them, for every budget and each forecast of `which`: "point", the law; "members",
+    /// the law without its process; "draws", each draw.
+    fn plan<'py>(
+        &self,
+        py: Python<'py>,
+        which: &str,
+        train: Column<'py>,
+        inference: Column<'py>,
+        params_range: (f64, f64),
+        sizes: Option<Vec<f64>>,
+        tokens_range: (f64, f64),
+        most_samples: f64,
+        whole_k: bool,
+        tokens_per_param: Option<f64>,
+    ) -> PyResult<Plans<'py>> {
+        let rows: Vec<Which> = match which {
+            "point" => vec![Which::Point],
+            "members" => vec![Which::Members],
+            "draws" => (0..self.0.draws()).map(Which::Draw).collect(),
+            other => {
+                return Err(PyValueError::new_err(format!("{other:?} is not 'point', 'members' or 'draws'")));
+            }
+        };
+        let budgets = budgets(&train, &inference)?;
+        let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
+        let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
+        let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
+        let one = |pair: usize| {
+            let (index, row) = (pair / rows.len(), pair % rows.len());
+            let view = View { state: &self.0, which: rows[row] };
+            plan(&view, index, budgets[index], &constraints, rule)
+        };
+        collect(py, budgets.len() * rows.len(), CHUNK, |range| range.into_par_iter().map(one).collect())
     }
 }
 

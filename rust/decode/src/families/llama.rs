@@ -38,12 +38,13 @@ impl Parts {
             _ => config.flag("attention_bias")?.unwrap_or(false),
         };
         let vocab = config.dimension("vocab_size")?;
+        let norm_key = ["layer_norm_eps", "norm_epsilon"].into_iter().find(|key| config.mentions(key));
+        let norm_key = norm_key.unwrap_or("rms_norm_eps");
         let mut parts = Parts {
             config: Config {
                 kv_heads: config.size("num_key_value_heads")?.unwrap_or(heads),
                 hidden: config.dimension("intermediate_size")?,
-                norm_eps: super::epsilon(config, "rms_norm_eps")
-                    .or(super::epsilon(config, "layer_norm_eps"))?,
+                norm_eps: super::epsilon(config, norm_key)?,
                 sliding_window: window(kind, config, layers)?,
                 max_positions: config.dimension("max_position_embeddings")?,
                 vocab,
@@ -117,11 +118,13 @@ impl Parts {
             )));
         }
         let rows = super::embedding_rows(weights, "token_embd.weight")?;
+        let plain = config.mentions("attention.layer_norm_epsilon");
+        let norm_key =
+            if plain { "attention.layer_norm_epsilon" } else { "attention.layer_norm_rms_epsilon" };
         let model = Config {
             kv_heads: config.size("attention.head_count_kv")?.unwrap_or(heads),
             hidden: config.dimension("feed_forward_length")?,
-            norm_eps: super::epsilon(config, "attention.layer_norm_rms_epsilon")
-                .or(super::epsilon(config, "attention.layer_norm_epsilon"))?,
+            norm_eps: super::epsilon(config, norm_key)?,
             rotary_dim: config.size("rope.dimension_count")?.unwrap_or(head_dim),
             rope_pairs: if ["llama", "granite", "smollm3"].contains(&architecture) {
                 RopePairs::Interleaved

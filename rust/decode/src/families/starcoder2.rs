@@ -4,7 +4,6 @@ use super::llama::{Parts, check_activation};
 use super::{Bias, FeedForward, Head, NormWeights};
 use crate::error::LoadError;
 use crate::model::{Activation, Model, NormKind};
-use crate::rope::positive;
 use crate::settings::Settings;
 use crate::weights::Weights;
 
@@ -12,7 +11,6 @@ use crate::weights::Weights;
 pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
     check_activation(config, "starcoder2", &["gelu_pytorch_tanh"])?;
     let mut parts = Parts::of_folder("starcoder2", config)?;
-    parts.config.norm_eps = positive(config, "norm_epsilon")?.unwrap_or(1e-5) as f32;
     parts.config.sliding_window = config.size("sliding_window")?;
     parts.layout.head = Head::configured(config, "lm_head", true)?;
     let bias = Bias::when(config.flag("use_bias")?.unwrap_or(true));

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import polars as pl
 from rich.console import Group, RenderableType
 
-from t2fast.laws.law import Law
+from t2fast.laws import AnyLaw
 from t2fast.plans.limits import EXTRAPOLATE
-from t2fast.plans.plan import BOUNDS, Floats, Rule
+from t2fast.plans.planned import BOUNDS, Floats, Rule
 from t2fast.plans.ratio import ratios
 from t2fast.plans.request import (
     Range,
@@ -23,9 +23,8 @@ from t2fast.plans.request import (
     check_level,
     comparison_rule,
     constraints_of,
-    draw_rows,
 )
-from t2fast.plans.search import INTERVALS, solve, tails
+from t2fast.plans.search import INTERVALS, cloud_of, point_of, tails
 from t2fast.text import amount, columns, note, ratio, samples
 
 LEAST_GAIN = 0.01
@@ -33,7 +32,7 @@ LEAST_GAIN = 0.01
 
 
 def frontier(
-    law: Law,
+    law: AnyLaw,
     train_flops: npt.ArrayLike,
     inference_flops: npt.ArrayLike | None = None,
     *,
@@ -59,10 +58,8 @@ def frontier(
     check_law(law)
     constraints, _ = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     rule = comparison_rule(law, chinchilla)
-    point = solve(law, law.vector[None], budgets, constraints, rule, squeeze=True)
-    cloud = None
-    if law.draws is not None and len(law.draws):
-        cloud = solve(law, draw_rows(law, law.draws), budgets, constraints, rule)
+    point = point_of(law, budgets, constraints, rule, squeeze=True)
+    cloud = cloud_of(law, budgets, constraints, rule)
     series: dict[str, Any] = {"train_flops": budgets[0], "inference_flops": _absent_if_infinite(budgets[1])}
     for prefix, side, draws in (
         ("", point, cloud),
@@ -88,7 +85,7 @@ def knee(frame: pl.DataFrame) -> int:
     return int(slow[0]) if len(slow) else len(frame)
 
 
-def _per_doubling(law: Law, budgets: Floats, predicted: Floats) -> pl.Series:
+def _per_doubling(law: AnyLaw, budgets: Floats, predicted: Floats) -> pl.Series:
     if law.metric == "loss":
         return pl.Series([None] * len(predicted), dtype=pl.Float64)
     log_pass = np.log(predicted) if law.metric == "pass@k" else -predicted
@@ -97,7 +94,7 @@ def _per_doubling(law: Law, budgets: Floats, predicted: Floats) -> pl.Series:
     return pl.Series([None, *np.expm1(rate)], dtype=pl.Float64)
 
 
-def frontier_table(frame: pl.DataFrame, law: Law) -> RenderableType:
+def frontier_table(frame: pl.DataFrame, law: AnyLaw) -> RenderableType:
     """Plans over a range of training budgets; a star marks what lies outside the law's data."""
     table = columns("C_train", "N", "D", "k", "D/N", "predicted", "Chinchilla N", "D", "k", "predicted")
     starred = False

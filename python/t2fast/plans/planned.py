@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
-from t2fast.laws.law import Law
+from t2fast.laws import AnyLaw
 from t2fast.text import amount, columns, note, plain, ratio, samples
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -133,8 +133,8 @@ class Plan(Choice):
     """The best choice under a law and two budgets, beside Chinchilla's.
 
     Attributes:
-        metric: what `predicted` is: "loss" or "-log pass@k" (lower is better), or "pass@k" (higher is
-            better).
+        metric: what `predicted` is: "loss" or "-log pass@k" (lower is better), "pass@k" or "accuracy" (higher
+            is better).
         train_flops: the training budget, FLOPs.
         inference_flops: the inference budget, FLOPs per token served, if any.
         chinchilla: Chinchilla's choice under the same budgets.
@@ -151,7 +151,7 @@ class Plan(Choice):
         constraints: what it had to respect.
     """
 
-    metric: str
+    metric: Literal["loss", "-log pass@k", "pass@k", "accuracy"]
     train_flops: float
     inference_flops: float | None
     chinchilla: Chinchilla
@@ -161,7 +161,7 @@ class Plan(Choice):
     no_ratio: str | None
     level: float
     warnings: tuple[str, ...]
-    law: Law = field(repr=False, compare=False)
+    law: AnyLaw = field(repr=False, compare=False)
     constraints: Constraints = field(repr=False)
 
     @property
@@ -171,9 +171,9 @@ class Plan(Choice):
         return self._pass_at_k(self)
 
     def _pass_at_k(self, choice: Choice) -> float | None:
-        if self.metric == "loss":
-            return None
-        return choice.predicted if self.metric == "pass@k" else math.exp(-choice.predicted)
+        if self.metric == "-log pass@k":
+            return math.exp(-choice.predicted)
+        return choice.predicted if self.metric == "pass@k" else None
 
     def __str__(self) -> str:
         return plain(self)
@@ -256,10 +256,15 @@ class Plan(Choice):
             small, large = sorted([self.n_params, self.chinchilla.n_params])
             low, high = max(limits.n_params[0], small / 30), min(limits.n_params[1], large * 30, ceiling)
             n = np.geomspace(low, high, points).clip(low, high)
-        d = np.minimum(self.train_flops / (6 * n), limits.n_tokens[1])
-        k = np.minimum(half / n, limits.most_samples)
-        k = np.floor(k) if limits.integer_k else k
-        return Profile(n, d, k, _core.law_values(self.law.name, self.law.vector[None], n, d, k)[0])
+        d, k = _core.budget_line(
+            self.train_flops,
+            2 * half,
+            np.ascontiguousarray(n),
+            limits.n_tokens,
+            limits.most_samples,
+            limits.integer_k,
+        ).T.copy()
+        return Profile(n, d, k, law_values(self.law, n, d, k))
 
 
 @dataclass(frozen=True)
@@ -298,3 +303,8 @@ class PlanArrays(ChoiceArrays):
     """The best choices, beside Chinchilla's."""
 
     chinchilla: ChinchillaArrays
+
+
+def law_values(law: AnyLaw, n: Floats, d: Floats, k: Floats) -> Floats:
+    """The law's value at points (N, D, k); k is any where the law has none."""
+    return np.asarray(law.predict(n, d, k if law.has_k else np.ones_like(k)))
