@@ -423,9 +423,9 @@ fn what_is_not_supported_is_named() {
         &["gptq"],
     );
     refused(
-        llama_with(json!({"rope_scaling": {"rope_type": "longrope"}})),
+        llama_with(json!({"rope_scaling": {"rope_type": "proportional"}})),
         Reason::Unsupported,
-        &["longrope"],
+        &["proportional"],
     );
 }
 
