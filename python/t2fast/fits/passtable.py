@@ -73,7 +73,8 @@ class PassTable:
 
     def mean(self) -> Floats:
         """Mean over problems, (checkpoints, K); NaN where no problem has enough samples."""
-        return self.means(np.ones((1, self.problems)))[0]
+        mean: Floats = self.means(np.ones((1, self.problems)))[0]
+        return mean
 
     def means(self, weights: Floats) -> Floats:
         """Means over problems for every row of weights (m, problems), (m, checkpoints, K)."""

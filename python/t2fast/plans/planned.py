@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast import _core
 from t2fast.laws import AnyLaw
 from t2fast.text import amount, columns, note, plain, ratio, samples
 
