@@ -52,6 +52,7 @@ from t2fast.tables import (
     read_losses,
     read_prices,
 )
+from t2fast.validation import Validation, validate
 
 __all__ = [
     "Accuracies",
@@ -66,6 +67,7 @@ __all__ = [
     "PassCurve",
     "Plan",
     "Prices",
+    "Validation",
     "__version__",
     "beta_pass_at_k",
     "choose",
@@ -99,6 +101,7 @@ __all__ = [
     "read_stages",
     "scaled_beta_failure",
     "simulate_counts",
+    "validate",
 ]
 
 _LAZY = ("decode", "runs", "tasks")

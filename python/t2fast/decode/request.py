@@ -105,7 +105,7 @@ class RawSamples(TypedDict):
 
 
 OnFinish = Callable[[int, int, list[int], str], bool]
-"""Told of each sample as it ends (problem's index, sample, tokens, reason); true stops its problem's others."""
+"""Told of each sample as it ends (problem's index, sample, tokens, reason); true stops its problem."""
 
 
 class Backend(Protocol):

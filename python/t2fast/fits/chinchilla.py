@@ -42,6 +42,7 @@ def fit_chinchilla(
     """
     if method not in ("least_squares", "huber"):
         raise ValueError(f"method = {method!r} must be 'least_squares' or 'huber'")
+    losses.require_one_kind()
     if regularise and method != "least_squares":
         raise ValueError("regularise needs method='least_squares'")
     n, d, y = losses.n_params, losses.n_tokens, losses.loss
