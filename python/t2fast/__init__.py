@@ -12,6 +12,7 @@ training tokens D and samples per problem k; estimated from counts, fitted, and 
 import importlib
 
 from t2fast._core import __version__
+from t2fast.choices import Choice, choose
 from t2fast.comparisons import compare_forecasts, compare_stages, read_stages
 from t2fast.estimators import (
     PassCurve,
@@ -27,7 +28,15 @@ from t2fast.estimators import (
     pass_hat_k,
     scaled_beta_failure,
 )
-from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_forecast, fit_loss
+from t2fast.fits import (
+    FitWarning,
+    fit_accuracy,
+    fit_chinchilla,
+    fit_counts,
+    fit_direct,
+    fit_forecast,
+    fit_loss,
+)
 from t2fast.laws import FitReport, ForecastLaw, Law, default_law, simulate_counts
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.readers import read_results
@@ -36,14 +45,18 @@ from t2fast.tables import (
     Counts,
     Likelihoods,
     Losses,
+    Prices,
     read_accuracies,
     read_counts,
     read_likelihoods,
     read_losses,
+    read_prices,
 )
+from t2fast.validation import Validation, validate
 
 __all__ = [
     "Accuracies",
+    "Choice",
     "Counts",
     "FitReport",
     "FitWarning",
@@ -53,8 +66,11 @@ __all__ = [
     "Losses",
     "PassCurve",
     "Plan",
+    "Prices",
+    "Validation",
     "__version__",
     "beta_pass_at_k",
+    "choose",
     "compare_forecasts",
     "compare_stages",
     "default_law",
@@ -63,6 +79,7 @@ __all__ = [
     "fit_accuracy",
     "fit_chinchilla",
     "fit_counts",
+    "fit_direct",
     "fit_forecast",
     "fit_loss",
     "frontier",
@@ -79,10 +96,12 @@ __all__ = [
     "read_counts",
     "read_likelihoods",
     "read_losses",
+    "read_prices",
     "read_results",
     "read_stages",
     "scaled_beta_failure",
     "simulate_counts",
+    "validate",
 ]
 
 _LAZY = ("decode", "runs", "tasks")

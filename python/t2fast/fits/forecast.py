@@ -140,7 +140,7 @@ def _draw(
     if isinstance(table, Likelihoods):
         observed = PassTable.of(table, measured.ks.tolist())
         weights = observed.resampled_problems(np.random.default_rng(seed), draws)
-        bases = np.array([_log_hazard(observed.mean(w)).ravel() for w in weights])
+        bases = np.array([_log_hazard(means).ravel() for means in observed.means(weights)])
     parts = []
     batches = range(0, draws, _BATCH)
     for first in track(batches, "draws", len(batches), progress):
@@ -156,7 +156,7 @@ def _measure(
     table: Forecastable, ks: Sequence[float] | None
 ) -> tuple[Metric, float, Measurements, list[str]]:
     """The metric, the chance level, measurements in logarithms, and what to know of them."""
-    table.require_sizes()
+    table.require_sizes().require_one_kind()
     if isinstance(table, Counts | Likelihoods):
         measured, notes = _of_passes(table, ks)
         return "pass@k", 0.0, measured, notes

@@ -6,8 +6,9 @@ from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.law import Law, default_law
 from t2fast.laws.report import FitReport
 from t2fast.laws.simulate import simulate_counts
+from t2fast.laws.validated import Validated
 
 AnyLaw: TypeAlias = Law | ForecastLaw
 """A law of the paper, or ours for forecasts: what plans take."""
 
-__all__ = ["AnyLaw", "FitReport", "ForecastLaw", "Law", "default_law", "simulate_counts"]
+__all__ = ["AnyLaw", "FitReport", "ForecastLaw", "Law", "Validated", "default_law", "simulate_counts"]

@@ -31,6 +31,7 @@ from t2fast import _core
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.report import FitReport
+from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, note, plain
 
 Floats = NDArray[np.float64]
@@ -120,6 +121,7 @@ class ForecastLaw:
         domain: least and greatest n_params, n_tokens and k.
         source: where the measurements came from.
         fit: how it was fitted.
+        validation: the figures of `t2fast.validate`, where they were kept.
     """
 
     metric: Metric
@@ -131,6 +133,7 @@ class ForecastLaw:
     domain: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
     fit: FitReport | None = None
+    validation: Validated | None = None
 
     name = "forecast"
 
@@ -205,7 +208,19 @@ class ForecastLaw:
             parts.append(Text(f"fitted on {seen}"))
         if self.source:
             parts.append(Text(f"source: {self.source}"))
+        if self.validation is not None:
+            parts.append(Text(self.validation.caution()))
         return Group(*parts)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What everything made from this law has to repeat: see :attr:`Law.cautions`."""
+        return cautions(self.fit, self.validation)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a plan maximises the value."""
+        return self.metric != "loss"
 
     @property
     def has_k(self) -> bool:
@@ -338,6 +353,8 @@ class ForecastLaw:
         }
         if self.fit is not None:
             out["fit"] = self.fit.to_dict()
+        if self.validation is not None:
+            out["validation"] = self.validation.to_dict()
         if self.draws is not None:
             out["draws"] = _rows(np.column_stack([self.draws.effects, self.draws.thetas, self.draws.z]))
         return out
@@ -388,6 +405,7 @@ class ForecastLaw:
                 domain,
                 file.typed(data.get("source", ""), str, where, "source"),
                 None if data.get("fit") is None else FitReport.from_dict(data["fit"], where),
+                None if data.get("validation") is None else Validated.from_dict(data["validation"], where),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None

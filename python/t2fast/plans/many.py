@@ -6,8 +6,17 @@ import numpy.typing as npt
 
 from t2fast.laws import AnyLaw, ForecastLaw
 from t2fast.laws.forecast import ForecastDraws
-from t2fast.plans.plan import PlanArrays, Rule
-from t2fast.plans.request import Range, Sizes, budget_pairs, comparison_rule, constraints_of, draw_rows
+from t2fast.plans.limits import EXTRAPOLATE
+from t2fast.plans.planned import PlanArrays, Rule
+from t2fast.plans.request import (
+    Range,
+    Sizes,
+    budget_pairs,
+    check_law,
+    comparison_rule,
+    constraints_of,
+    draw_rows,
+)
 from t2fast.plans.search import forecast_plans, point_of, solve
 
 
@@ -19,7 +28,9 @@ def plan_many(
     draws: npt.ArrayLike | ForecastDraws | None = None,
     n_params: Sizes | None = None,
     n_tokens: Range | None = None,
+    max_k: float | None = None,
     integer_k: bool = False,
+    extrapolate: float = EXTRAPOLATE,
     chinchilla: Rule | None = None,
 ) -> PlanArrays:
     """Plans for many budgets at once, and for every row of `draws` where given; arguments as in `plan`.
@@ -31,7 +42,7 @@ def plan_many(
         draws: parameters (draws, parameters) in the law's order, such as `law.draws`; by default the law's
             own. Of a forecast law they are `law.draws`: the choice is then the best on average of
             checkpoints, and `predicted` what a new checkpoint would be there.
-        n_params, n_tokens, integer_k, chinchilla: as in `plan`.
+        n_params, n_tokens, max_k, integer_k, extrapolate, chinchilla: as in `plan`.
 
     Returns:
         Arrays of shape (budgets, draws), or (budgets,) without draws.
@@ -40,7 +51,8 @@ def plan_many(
         ValueError: as `plan`, naming the budget.
     """
     budgets = budget_pairs(law, train_flops, inference_flops)
-    constraints = constraints_of(n_params, n_tokens, integer_k)
+    check_law(law)
+    constraints, _ = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     rule = comparison_rule(law, chinchilla)
     if draws is None:
         return point_of(law, budgets, constraints, rule, squeeze=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.laws import AnyLaw, ForecastLaw, Law
-from t2fast.plans.plan import ChinchillaArrays, ChoiceArrays, Constraints, Floats, PlanArrays, Rule
+from t2fast.plans.planned import ChinchillaArrays, ChoiceArrays, Constraints, Floats, PlanArrays, Rule
 from t2fast.plans.request import draw_rows
 
 INTERVALS = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted")
@@ -60,6 +60,7 @@ def forecast_plans(
         constraints.n_params,
         None if constraints.sizes is None else list(constraints.sizes),
         constraints.n_tokens,
+        constraints.most_samples,
         constraints.integer_k,
         None if rule == "law" else rule,
     )
@@ -70,6 +71,11 @@ def solve(
     law: Law, rows: Floats, budgets: Floats, constraints: Constraints, rule: Rule, *, squeeze: bool = False
 ) -> PlanArrays:
     """Plans with a law of these parameters, a row each."""
+    if law.fit is not None and not law.fit.converged:
+        raise ValueError(
+            f"the fit of this {law.name} law did not converge ({law.fit.reason}), so there is nothing to plan"
+            " by: fit another law, or other checkpoints"
+        )
     found = _core.plan_batch(
         law.name,
         rows,
@@ -78,6 +84,7 @@ def solve(
         constraints.n_params,
         None if constraints.sizes is None else list(constraints.sizes),
         constraints.n_tokens,
+        constraints.most_samples,
         constraints.integer_k,
         None if rule == "law" else rule,
     )

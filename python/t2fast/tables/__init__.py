@@ -1,5 +1,5 @@
-"""Tables of measurements: counts, likelihoods, losses and accuracies, read from any file or dataframe and
-checked once.
+"""Tables of measurements, read from any file or dataframe and checked once: counts, likelihoods, losses,
+accuracies, prices.
 
 Everything behind the readers may rely on what they checked. Nothing is dropped or repaired in silence: a
 row that cannot be used is an error that names it, and what the caller's choices left out is on the result.
@@ -16,6 +16,7 @@ from t2fast.tables.accuracies import Accuracies, read_accuracies
 from t2fast.tables.counts import Counts, read_counts
 from t2fast.tables.likelihoods import Likelihoods, read_likelihoods
 from t2fast.tables.losses import Losses, read_losses
+from t2fast.tables.prices import Prices, read_prices
 from t2fast.tables.reading import LeftOut
 from t2fast.tables.sources import TableSource
 
@@ -25,9 +26,11 @@ __all__ = [
     "LeftOut",
     "Likelihoods",
     "Losses",
+    "Prices",
     "TableSource",
     "read_accuracies",
     "read_counts",
     "read_likelihoods",
     "read_losses",
+    "read_prices",
 ]

@@ -1,16 +1,20 @@
 //! The zero-inflated Beta-binomial of counts: a share of the problems has success probabilities p ~ Beta(a, b),
 //! the others are never solved. Fitted by maximum likelihood, with a bootstrap over clusters of problems.
 
-use crate::beta::log_beta_binomial_gradient;
-use crate::random::mix;
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+
 use rayon::prelude::*;
+
+use crate::beta::log_beta_binomial_gradient;
+use crate::levenberg::{self, Minimum, Model, Stop};
+use crate::random::mix;
+use crate::special::trigamma;
 
 /// Bounds of a and b.
 pub const BOUNDS: (f64, f64) = (1e-4, 1e6);
-/// Steps of the quasi-Newton search before it is called unconverged.
-const STEPS: usize = 500;
-/// Gradient per problem, in search coordinates, at which it stops.
-const FLAT: f64 = 1e-9;
+/// Bounds of the share's logit: as near to 0 and 1 as doubles tell apart.
+const LOGIT: (f64, f64) = (-36.0, 36.0);
 
 /// A distribution of success probabilities over problems.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,110 +45,67 @@ struct Group {
     weight: f64,
 }
 
-/// Search coordinates: ln a and ln b as logistic fractions of the way between their bounds, the share as a logistic.
-type Point = [f64; 3];
-
 fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
 impl ZeroInflated {
-    fn at(z: &Point) -> ZeroInflated {
-        let span = (BOUNDS.1 / BOUNDS.0).ln();
-        let scaled = |z: f64| BOUNDS.0 * (span * logistic(z)).exp();
-        ZeroInflated { share: logistic(z[2]), a: scaled(z[0]), b: scaled(z[1]) }
+    /// At the unknowns of the search: ln a, ln b and the logit of the share.
+    fn at(x: &[f64; 3]) -> Self {
+        Self { share: logistic(x[2]), a: x[0].exp(), b: x[1].exp() }
     }
 
-    fn coordinates(&self) -> Point {
-        let logit = |x: f64| {
-            let x = x.clamp(1e-12, 1.0 - 1e-12);
-            (x / (1.0 - x)).ln()
-        };
-        let span = (BOUNDS.1 / BOUNDS.0).ln();
-        [logit((self.a / BOUNDS.0).ln() / span), logit((self.b / BOUNDS.0).ln() / span), logit(self.share)]
+    fn unknowns(&self) -> [f64; 3] {
+        [self.a.ln(), self.b.ln(), (self.share / (1.0 - self.share)).ln()]
     }
 }
 
-/// Minus the mean log-likelihood and its gradient in search coordinates.
-fn objective(groups: &[Group], z: &Point) -> (f64, Point) {
-    let law = ZeroInflated::at(z);
-    let (mut value, mut gradient, mut weights) = (0.0, [0.0; 3], 0.0);
-    for group in groups {
-        let (log, [by_a, by_b]) = log_beta_binomial_gradient(group.c, group.n, law.a, law.b);
+/// Minus the log-likelihood in ln a, ln b and the logit of the share, with its gradient and Hessian.
+fn model(groups: &[Group], x: &[f64; 3]) -> Model<3> {
+    let ZeroInflated { share, a, b } = ZeroInflated::at(x);
+    let mut m = Model::zero();
+    let (at_a, at_b, at_ab) = (trigamma(a), trigamma(b), trigamma(a + b));
+    for &Group { n, c, weight } in groups {
+        let (log, [by_a, by_b]) = log_beta_binomial_gradient(c, n, a, b);
         // P(c) = share·BB(c), plus 1 − share where c = 0; `own` is the posterior share of the Beta part.
-        let (log, own) = if group.c > 0.0 {
-            (law.share.ln() + log, 1.0)
+        let (value, own) = if c > 0.0 {
+            (share.ln() + log, 1.0)
         } else {
-            let solvable = law.share * log.exp();
-            let all = 1.0 - law.share + solvable;
+            let solvable = share * log.exp();
+            let all = 1.0 - share + solvable;
             (all.ln(), solvable / all)
         };
-        value -= group.weight * log;
-        gradient[0] -= group.weight * own * by_a;
-        gradient[1] -= group.weight * own * by_b;
-        gradient[2] -= group.weight * (own - law.share);
-        weights += group.weight;
+        m.value -= weight * value;
+        // Slopes of ln BB in the logarithms of a and b, and its second derivatives there.
+        let slope = [a * by_a, b * by_b];
+        let shared = at_ab - trigamma(a + b + n);
+        let bend = [
+            a * a * (trigamma(a + c) - at_a + shared) + slope[0],
+            b * b * (trigamma(b + n - c) - at_b + shared) + slope[1],
+            a * b * shared,
+        ];
+        // d own/d(anything) = own (1 − own) times the slope of ln BB plus the logit of the share.
+        let mixed = own * (1.0 - own);
+        m.gradient[0] -= weight * own * slope[0];
+        m.gradient[1] -= weight * own * slope[1];
+        m.gradient[2] -= weight * (own - share);
+        m.hessian[0][0] -= weight * (own * bend[0] + mixed * slope[0] * slope[0]);
+        m.hessian[1][0] -= weight * (own * bend[2] + mixed * slope[0] * slope[1]);
+        m.hessian[1][1] -= weight * (own * bend[1] + mixed * slope[1] * slope[1]);
+        m.hessian[2][0] -= weight * mixed * slope[0];
+        m.hessian[2][1] -= weight * mixed * slope[1];
+        m.hessian[2][2] -= weight * (mixed - share * (1.0 - share));
     }
-    let span = (BOUNDS.1 / BOUNDS.0).ln();
-    for (slope, (z, x)) in gradient.iter_mut().zip(z.iter().zip([law.a, law.b])) {
-        *slope *= x * span * logistic(*z) * logistic(-z);
-    }
-    (value / weights, gradient.map(|slope| slope / weights))
+    m.symmetrise();
+    m
 }
 
-fn dot(x: &Point, y: &Point) -> f64 {
-    x.iter().zip(y).map(|(x, y)| x * y).sum()
-}
-
-/// BFGS with backtracking from one start.
-fn search(groups: &[Group], start: Point) -> (Point, f64, bool) {
-    let mut z = start;
-    let (mut value, mut gradient) = objective(groups, &z);
-    let mut inverse = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-    for _ in 0..STEPS {
-        if dot(&gradient, &gradient).sqrt() < FLAT {
-            return (z, value, true);
-        }
-        let mut step: Point = std::array::from_fn(|i| -dot(&inverse[i], &gradient));
-        if dot(&step, &gradient) >= 0.0 {
-            inverse = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-            step = gradient.map(|slope| -slope);
-        }
-        let longest = step.iter().fold(0.0_f64, |long, step| long.max(step.abs()));
-        let mut length = (2.0 / longest).min(1.0);
-        let slope = dot(&step, &gradient);
-        let (next, next_value, next_gradient) = loop {
-            let next: Point = std::array::from_fn(|i| z[i] + length * step[i]);
-            let (next_value, next_gradient) = objective(groups, &next);
-            // Where the decrease drowns in rounding, the slope along the step tells instead (Hager and Zhang 2005).
-            let noise = 8.0 * f64::EPSILON * value.abs();
-            let lower = next_value <= value + 1e-4 * length * slope;
-            let flatter = next_value <= value + noise && dot(&step, &next_gradient) <= -0.8 * slope;
-            if lower || flatter {
-                break (next, next_value, next_gradient);
-            }
-            length *= 0.5;
-            if length * longest < 1e-14 {
-                // No descent left in double precision: as flat as it gets.
-                return (z, value, dot(&gradient, &gradient).sqrt() < 1e-6);
-            }
-        };
-        let moved: Point = std::array::from_fn(|i| next[i] - z[i]);
-        let turned: Point = std::array::from_fn(|i| next_gradient[i] - gradient[i]);
-        let curvature = dot(&moved, &turned);
-        if curvature > 1e-300 {
-            let weighted: Point = std::array::from_fn(|i| dot(&inverse[i], &turned));
-            let scale = (1.0 + dot(&turned, &weighted) / curvature) / curvature;
-            for i in 0..3 {
-                for j in 0..3 {
-                    inverse[i][j] += scale * moved[i] * moved[j]
-                        - (moved[i] * weighted[j] + weighted[i] * moved[j]) / curvature;
-                }
-            }
-        }
-        (z, value, gradient) = (next, next_value, next_gradient);
-    }
-    (z, value, false)
+/// From one start. Nobody waits long enough for it to want cancelling.
+fn search(groups: &[Group], start: &ZeroInflated) -> Option<Minimum<3>> {
+    let bound = BOUNDS.0.ln();
+    let (lower, upper) = ([bound, bound, LOGIT.0], [BOUNDS.1.ln(), BOUNDS.1.ln(), LOGIT.1]);
+    let never = AtomicBool::new(false);
+    levenberg::minimise(|x| model(groups, x), start.unknowns(), &lower, &upper, Stop::default(), &never)
 }
 
 fn grouped(n: &[u64], c: &[u64], weight: impl Fn(usize) -> f64) -> Vec<Group> {
@@ -161,9 +122,9 @@ fn grouped(n: &[u64], c: &[u64], weight: impl Fn(usize) -> f64) -> Vec<Group> {
     groups
 }
 
-fn finish(groups: &[Group], (z, value, converged): (Point, f64, bool)) -> Fit {
-    let problems: f64 = groups.iter().map(|group| group.weight).sum();
-    Fit { law: ZeroInflated::at(&z), log_likelihood: -value * problems, converged }
+fn finish(minimum: &Minimum<3>) -> Fit {
+    let law = ZeroInflated::at(&minimum.x);
+    Fit { law, log_likelihood: -minimum.value, converged: minimum.reason.converged() }
 }
 
 /// Maximum likelihood from six starts, the best of them. Wants n >= 1, c <= n and some c > 0; None otherwise.
@@ -175,12 +136,12 @@ pub fn fit(n: &[u64], c: &[u64]) -> Option<Fit> {
     let (correct, drawn) = (c.iter().sum::<u64>() as f64, n.iter().sum::<u64>() as f64);
     let solved = c.iter().filter(|&&c| c > 0).count() as f64 / n.len() as f64;
     let starts = [(0.99, 0.3), (0.99, 2.0), (0.99, 20.0), (solved, 0.3), (solved, 2.0), (solved, 20.0)];
-    let fits = starts.map(|(share, nu)| {
+    let ends = starts.into_iter().filter_map(|(share, nu)| {
         let share = f64::clamp(share, 0.01, 0.99);
         let mean = (correct / drawn / share).clamp(1e-3, 0.99);
-        search(&groups, ZeroInflated { share, a: mean * nu, b: (1.0 - mean) * nu }.coordinates())
+        search(&groups, &ZeroInflated { share, a: mean * nu, b: (1.0 - mean) * nu })
     });
-    fits.into_iter().min_by(|x, y| x.1.total_cmp(&y.1)).map(|best| finish(&groups, best))
+    ends.min_by(|x, y| x.value.total_cmp(&y.value)).map(|best| finish(&best))
 }
 
 /// Fits to `draws` resamples of the clusters of problems, searched from `from`; `cluster[i]` numbers problem i's.
@@ -192,7 +153,7 @@ pub fn bootstrap(
     cluster: &[usize],
     from: &ZeroInflated,
     seed: u64,
-    draws: std::ops::Range<u64>,
+    draws: Range<u64>,
 ) -> Vec<Option<Fit>> {
     let clusters = cluster.iter().max().map_or(0, |&last| last + 1);
     let draw = |draw: u64| {
@@ -205,7 +166,33 @@ pub fn bootstrap(
         if groups.iter().all(|group| group.c == 0.0) {
             return None;
         }
-        Some(finish(&groups, search(&groups, from.coordinates())))
+        search(&groups, from).map(|end| finish(&end))
     };
     draws.into_par_iter().map(draw).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derivatives_agree_with_finite_differences() {
+        let counts: [(u64, u64); 5] = [(10, 0), (10, 3), (40, 0), (40, 1), (7, 7)];
+        let (n, c): (Vec<_>, Vec<_>) = counts.into_iter().unzip();
+        let groups = grouped(&n, &c, |i| 1.0 + i as f64);
+        for at in [[-0.7, 1.1, 0.4], [2.0, 3.0, -1.5], [-3.0, -2.0, 3.0]] {
+            let m = model(&groups, &at);
+            for p in 0..3 {
+                let (mut up, mut down) = (at, at);
+                up[p] += 1e-6;
+                down[p] -= 1e-6;
+                let (up, down) = (model(&groups, &up), model(&groups, &down));
+                assert!(((up.value - down.value) / 2e-6 - m.gradient[p]).abs() < 1e-6);
+                for q in 0..3 {
+                    let numeric = (up.gradient[q] - down.gradient[q]) / 2e-6;
+                    assert!((numeric - m.hessian[p][q]).abs() < 1e-6, "{at:?} {p} {q}");
+                }
+            }
+        }
+    }
 }

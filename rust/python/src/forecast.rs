@@ -242,6 +242,7 @@ impl ForecastState {
         params_range: (f64, f64),
         sizes: Option<Vec<f64>>,
         tokens_range: (f64, f64),
+        most_samples: f64,
         whole_k: bool,
         tokens_per_param: Option<f64>,
     ) -> PyResult<Plans<'py>> {
@@ -255,7 +256,7 @@ impl ForecastState {
         };
         let budgets = budgets(&train, &inference)?;
         let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
-        let constraints = Constraints { sizes, tokens: tokens_range, whole_k };
+        let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
         let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
         let one = |pair: usize| {
             let (index, row) = (pair / rows.len(), pair % rows.len());

@@ -38,7 +38,8 @@ pub fn plan(
     rule: Rule,
 ) -> Result<Plan, Error> {
     let funds = Funds::new(index, budget, constraints)?;
-    let task = Task { surface, funds, constraints, log_most_tokens: constraints.tokens.1.ln() };
+    let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
+    let task = Task { surface, funds, constraints, log_most_tokens, log_most_samples };
     let plan = Plan { best: task.best(), chinchilla: task.chinchilla(rule) };
     let finite = plan.best.value.is_finite() && plan.chinchilla.value.is_finite();
     if finite { Ok(plan) } else { Err(Error::NotFinite { draw: 0 }) }
@@ -49,6 +50,7 @@ struct Task<'a, S: Surface> {
     funds: Funds,
     constraints: &'a Constraints,
     log_most_tokens: f64,
+    log_most_samples: f64,
 }
 
 impl<S: Surface> Task<'_, S> {
@@ -56,9 +58,12 @@ impl<S: Surface> Task<'_, S> {
         self.surface.spot(x, (self.funds.log_train - x).min(self.log_most_tokens))
     }
 
-    /// ln k where the inference budget is spent at ln N = x.
+    /// ln k where the inference budget is spent at ln N = x, as far as k may go.
     fn log_k(&self, x: f64) -> f64 {
-        if self.funds.budget.inference.is_finite() { self.funds.log_inference - x } else { 0.0 }
+        if !self.funds.budget.inference.is_finite() {
+            return 0.0;
+        }
+        (self.funds.log_inference - x).min(self.log_most_samples)
     }
 
     fn best(&self) -> Choice {
@@ -73,9 +78,10 @@ impl<S: Surface> Task<'_, S> {
                 let mut whole = Vec::new();
                 for (x, _) in self.optima(log_least, log_most, &spent) {
                     // A k that is whole but for rounding counts as above it.
-                    let k = ((self.funds.log_inference - x).exp() * (1.0 - 1e-12)).floor().max(1.0);
+                    let k = (self.log_k(x).exp() * (1.0 - 1e-12)).floor().max(1.0);
                     whole.extend([k, k + 1.0]);
                 }
+                whole.retain(|&k| k <= self.constraints.most_samples);
                 whole.sort_by(f64::total_cmp);
                 whole.dedup();
                 let choices = whole.into_iter().filter_map(|k| self.with_whole_k(k));
@@ -115,10 +121,10 @@ impl<S: Surface> Task<'_, S> {
         };
         let (x, bound) = if target > log_most {
             (log_most, upper)
-        } else if target < corner {
-            (corner.max(log_least), Bound::MostTokens)
-        } else if target < log_least {
-            (log_least, Bound::LeastParams)
+        } else if target < corner.max(log_least) {
+            // Whichever of the two reaches further is the one in the way.
+            let bound = if corner > log_least { Bound::MostTokens } else { Bound::LeastParams };
+            (corner.max(log_least), bound)
         } else {
             (target, Bound::None)
         };
@@ -153,36 +159,47 @@ impl<S: Surface> Task<'_, S> {
     fn choose(&self, n: f64, k: Option<f64>) -> Choice {
         let Funds { budget, least, most, upper, .. } = self.funds;
         let (fewest, most_tokens) = self.constraints.tokens;
+        let most_samples = self.constraints.most_samples;
         let n = n.max(least).min(most);
         let d = affordable(budget.train, 6.0 * n).max(fewest).min(most_tokens);
         let k = k.unwrap_or_else(|| match budget.inference {
             f64::INFINITY => f64::INFINITY,
             flops if self.constraints.whole_k => {
-                largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).floor()
+                largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).min(most_samples).floor()
             }
-            flops => affordable(flops, 2.0 * n),
+            flops => affordable(flops, 2.0 * n).min(most_samples),
         });
         let listed = matches!(self.constraints.sizes, Sizes::List(_));
-        let bound = match () {
-            () if !listed && n == most => upper,
+        let bound = if !listed && n == most {
+            upper
+        } else if d >= most_tokens * (1.0 - 1e-12) {
             // At the corner of the line D is the most tokens but for rounding.
-            () if d >= most_tokens * (1.0 - 1e-12) => Bound::MostTokens,
-            () if !listed && n == least => Bound::LeastParams,
-            () => Bound::None,
+            Bound::MostTokens
+        } else if !listed && n == least {
+            Bound::LeastParams
+        } else if k.is_finite() && k >= most_samples * (1.0 - 1e-12) {
+            Bound::MostSamples
+        } else {
+            Bound::None
         };
         let log_k = if k.is_finite() { k.ln() } else { 0.0 };
         Choice { n, d, k, value: self.surface.value(&self.surface.spot(n.ln(), d.ln()), log_k), bound }
     }
 
-    /// The local optima of a height along the line, on either side of where tokens stop moving.
+    /// The local optima of a height along the line, on each side of where tokens, or samples, stop moving.
     fn optima(&self, lo: f64, hi: f64, height: &impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
-        let corner = self.funds.log_train - self.log_most_tokens;
+        let tokens = self.funds.log_train - self.log_most_tokens;
+        let samples = match self.funds.budget.inference {
+            f64::INFINITY => f64::NEG_INFINITY,
+            _ => self.funds.log_inference - self.log_most_samples,
+        };
+        let mut ends = [lo, tokens.min(hi).max(lo), samples.min(hi).max(lo), hi];
+        ends[1..3].sort_by(f64::total_cmp);
         let mut found = Vec::new();
-        if lo < corner {
-            scan(lo, hi.min(corner), height, &mut found);
-        }
-        if hi > corner {
-            scan(lo.max(corner), hi, height, &mut found);
+        for pair in ends.windows(2) {
+            if pair[1] > pair[0] {
+                scan(pair[0], pair[1], height, &mut found);
+            }
         }
         if found.is_empty() {
             found.push((lo, height(lo)));
@@ -304,15 +321,16 @@ mod tests {
         #[test]
         fn no_point_of_the_line_is_higher(
             first in 14.0f64..24.0, second in 14.0f64..24.0, tilt in 0.0f64..0.2, wide in 0.5f64..5.0,
-            log_inference in 18.0f64..30.0, log_most_tokens in 20.0f64..40.0, whole_k: bool,
+            log_inference in 18.0f64..30.0, log_most_tokens in 20.0f64..40.0, most_samples in 1.0f64..1e4, whole_k: bool,
         ) {
             let surface = Hills([first, second, tilt, wide]);
             let budget = Budget { train: 1e20, inference: log_inference.exp() };
             let most = log_most_tokens.exp();
-            let constraints = Constraints { sizes: Sizes::Range(1e5, 1e11), tokens: (1.0, most), whole_k };
+            let constraints = Constraints { sizes: Sizes::Range(1e5, 1e11), tokens: (1.0, most), most_samples, whole_k };
             let found = plan(&surface, 0, budget, &constraints, Rule::TokensPerParam(20.0)).unwrap();
             for choice in [found.best, found.chinchilla] {
                 prop_assert!(6.0 * choice.n * choice.d <= budget.train && 2.0 * choice.n * choice.k <= budget.inference);
+                prop_assert!(choice.k <= most_samples);
                 prop_assert!(choice.k >= 1.0 && (1e5..=1e11).contains(&choice.n) && choice.d <= most);
             }
             if whole_k {
@@ -322,7 +340,8 @@ mod tests {
             for i in 0..=20_000 {
                 let x = lo + (hi - lo) * f64::from(i) / 20_000.0;
                 let spot = surface.spot(x, ((budget.train / 6.0).ln() - x).min(log_most_tokens));
-                let there = surface.height(&spot, (budget.inference / 2.0).ln() - x);
+                let log_k = ((budget.inference / 2.0).ln() - x).min(most_samples.ln());
+                let there = surface.height(&spot, log_k);
                 prop_assert!(there <= found.best.value + 1e-9, "{x} {there} {:?}", found.best);
             }
         }
@@ -331,8 +350,8 @@ mod tests {
     #[test]
     fn the_training_optimum_is_that_of_one_sample() {
         let surface = Hills([18.0, 30.0, 0.0, 1.0]);
-        let constraints =
-            Constraints { sizes: Sizes::Range(1.0, 1e12), tokens: (1.0, f64::INFINITY), whole_k: false };
+        let (sizes, tokens) = (Sizes::Range(1.0, 1e12), (1.0, f64::INFINITY));
+        let constraints = Constraints { sizes, tokens, most_samples: f64::INFINITY, whole_k: false };
         let budget = Budget { train: 1e20, inference: 1e11 };
         let found = plan(&surface, 0, budget, &constraints, Rule::Law).unwrap();
         assert!((found.chinchilla.n.ln() - 18.0).abs() < 1e-5);
