@@ -12,14 +12,14 @@ import sys
 import decode_models
 import numpy as np
 import pytest
+import reference_files
 import t2fast.decode
 from decode_models import ask
 from hypothesis import given
 from hypothesis import strategies as st
 from t2fast._core import DecodeEngine
-from t2fast.decode import reference_files
 from t2fast.decode.request import Backend
-from t2fast.decode.rng import hash64
+from t2fast.kernels.rng import hash64
 
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("triton", reason="needs triton, which comes with torch's builds for GPUs")
@@ -28,7 +28,7 @@ from t2fast.decode.gpu import prefill  # noqa: E402
 from t2fast.decode.gpu import state as gpu_state  # noqa: E402
 from t2fast.decode.gpu.batch import Pool  # noqa: E402
 from t2fast.decode.gpu.engine import GpuEngine  # noqa: E402
-from t2fast.kernels.step import KERNELS, NAIVE  # noqa: E402
+from t2fast.kernels import torch_ops, triton_ops  # noqa: E402
 
 PROMPT = np.random.default_rng(0).integers(4, 130, 17).tolist()
 OTHERS = [np.random.default_rng(i).integers(4, 130, 3 + 5 * i).tolist() for i in range(1, 4)]
@@ -37,7 +37,7 @@ FAMILIES = [*decode_models.FOLDERS, "open-lm", "llama-q4_0", "qwen2-q8_0", "gptn
 
 
 def core(path, **options) -> GpuEngine:
-    return GpuEngine(path, **{"dtype": "float32", "device": torch.device("cpu"), "ops": NAIVE} | options)
+    return GpuEngine(path, **{"dtype": "float32", "device": torch.device("cpu"), "ops": torch_ops} | options)
 
 
 def engine(path, **options) -> t2fast.decode.Engine:
@@ -71,7 +71,7 @@ def test_the_kernels_draw_the_tokens_of_the_reference(model, name, monkeypatch):
     monkeypatch.setattr(gpu_state, "BUCKETS", (2, 4))
     path, _ = model(name)
     prompts, options = {"a": OTHERS[0], "b": PROMPT[:3]}, {"max_tokens": 3, "stop_tokens": [2, 3]}
-    table = engine(path, ops=KERNELS).sample(prompts, k=[1, 2], seed=5, **options).table
+    table = engine(path, ops=triton_ops).sample(prompts, k=[1, 2], seed=5, **options).table
     check_against_reference(path, table, prompts, 5, **options)
 
 
@@ -80,8 +80,8 @@ def test_with_the_kernels_a_sample_does_not_depend_on_its_company(model, monkeyp
     monkeypatch.setattr(gpu_state, "BUCKETS", (1, 2, 4, 8))
     path, _ = model("llama-gqa-tied")
     options = {"max_tokens": 3, "stop_tokens": []}
-    whole = ask(core(path, ops=KERNELS), [PROMPT, OTHERS[0]], [9, 7], [3, 1], **options)
-    alone = ask(core(path, ops=KERNELS, poll=1), [PROMPT], [9], [2], max_rows=1, **options)
+    whole = ask(core(path, ops=triton_ops), [PROMPT, OTHERS[0]], [9, 7], [3, 1], **options)
+    alone = ask(core(path, ops=triton_ops, poll=1), [PROMPT], [9], [2], max_rows=1, **options)
     np.testing.assert_array_equal(whole["tokens"][:6], alone["tokens"])
     for key in ("logprobs", "processed_logprobs"):
         np.testing.assert_array_equal(whole[key][:3].view(np.uint32), alone[key][:3].view(np.uint32))
@@ -176,6 +176,39 @@ def test_a_stopped_problem_is_cancelled_and_others_go_on(model, rows):
     assert "cancelled" not in found["finish_reason"][30:]
 
 
+def test_what_a_call_leaves_on_the_device_serves_the_next(model):
+    """Smaller calls with other settings draw what a new engine draws; others get a state of their own."""
+    path, _ = model("neox-parallel")
+    ours = core(path)
+    whole = {"max_tokens": 9, "stop_tokens": [2, 3, 7]}
+    ask(ours, [PROMPT, *OTHERS], [5, 6, 7, 8], [18, 4, 1, 7], **whole)
+    kept = ours._kept
+    assert kept is not None
+    for options in (
+        {"max_tokens": 4, "temperature": 1.9, "stop_tokens": [*range(0, 130, 17)]},
+        {"max_tokens": 9, "stop_tokens": [], "max_rows": 2, "first_sample": 4},
+    ):
+        arguments = [OTHERS[1], PROMPT], [1, 2], [3, 9]
+        same(ask(ours, *arguments, **options), ask(core(path), *arguments, **options))
+        assert ours._kept is kept
+    for options in ({"max_tokens": 12}, {"temperature": 0.0}, FILTERED, {"stop_tokens": [*range(20)]}):
+        same(ask(ours, [PROMPT], [1], 5, **options), ask(core(path), [PROMPT], [1], 5, **options))
+        assert ours._kept is not kept
+
+
+def test_a_prompt_does_not_depend_on_what_is_read_beside_it(model, monkeypatch):
+    """Nor on where a pack ends."""
+    monkeypatch.setattr(prefill, "CHUNK", 7)
+    path, _ = model("mistral-window")
+    prompts, options = [PROMPT, *OTHERS], {"max_tokens": 4, "stop_tokens": []}
+    together = ask(core(path), prompts, [1, 2, 3, 4], 2, **options)
+    for i, prompt in enumerate(prompts):
+        alone = ask(core(path), [prompt], [i + 1], 2, **options)
+        some = slice(8 * i, 8 * (i + 1))
+        np.testing.assert_array_equal(alone["tokens"], together["tokens"][some])
+        assert alone["logprobs"] == pytest.approx(together["logprobs"][some], abs=1e-5)
+
+
 def test_an_error_in_a_callback_reaches_the_caller(model):
     ours = core(model("qwen2")[0])
 
@@ -236,7 +269,14 @@ def test_prompts_wait_for_room_and_too_long_ones_are_refused(model, monkeypatch)
     for budget in (200_000, 60_000, 35_000):
         monkeypatch.setattr(GpuEngine, "_budget", lambda _, budget=budget: budget)
         sizes = gpu_state.Sizes.within(
-            budget, core(path)._weights, core(path)._tiles, prompts=[40], rows=45, max_tokens=6, fp8=False
+            budget,
+            core(path)._weights,
+            core(path)._tiles,
+            problems=1,
+            prompts=[40],
+            rows=45,
+            max_tokens=6,
+            fp8=False,
         )
         assert sizes.pool * need + sizes.slots * 6 * need < budget
         same(ask(core(path), prompts, keys, 3, **options), expected)

@@ -7,12 +7,12 @@ import copy
 import decode_models as models
 import numpy as np
 import pytest
+import reference_files
 import t2fast.decode
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from t2fast import _core
-from t2fast.decode import reference_files
 
 TOKENS = np.random.default_rng(0).integers(3, 130, 45).tolist()
 KERNELS = ["avx512_bf16", "avx512", "avx2", "portable"]

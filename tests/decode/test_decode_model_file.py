@@ -9,8 +9,8 @@ from dataclasses import replace
 import decode_models  # noqa: F401 (skips where the extra decode-test is missing)
 import numpy as np
 import pytest
+import reference_files
 from t2fast._core import DecodeEngine, ModelFile
-from t2fast.decode import reference_files
 from t2fast.decode.request import Request, Sampling
 
 NAMES = {

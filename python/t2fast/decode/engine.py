@@ -25,8 +25,8 @@ from t2fast.decode.hub import resolve
 from t2fast.decode.progress import Progress
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.request import Backend, RawSamples, Request, Sampling, Settings
-from t2fast.decode.rng import hash64
 from t2fast.decode.samples import Samples
+from t2fast.kernels.rng import hash64
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +24,15 @@ except ImportError as error:
     ) from error
 
 from t2fast import _core
-from t2fast.decode.gpu import batch as batches
 from t2fast.decode.gpu import prefill
 from t2fast.decode.gpu import weights as gpu_weights
+from t2fast.decode.gpu.batch import Batch, Job
 from t2fast.decode.gpu.state import BUCKETS, DeviceState, Sizes
 from t2fast.decode.request import OnFinish, RawSamples, Request
-from t2fast.kernels.layout import Tiles
-from t2fast.kernels.step import KERNELS, Filters
+from t2fast.kernels import triton_ops
+from t2fast.kernels.model import Tiles
+from t2fast.kernels.ops import Operations
+from t2fast.kernels.step import Filters
 
 MAX_ROWS = BUCKETS[-1]
 """Rows of a step unless the caller says otherwise."""
@@ -39,6 +40,10 @@ POLL = 8
 """Steps between two looks at what has ended."""
 SHARE = 0.85
 """Of the device's free memory, what a call may take."""
+KEPT = 0.25
+"""Of the same, what may stay for the next call: caches and captured steps."""
+STOP_TOKENS = 8
+"""Stop tokens that captured steps have room for, at least."""
 
 
 def device() -> torch.device:
@@ -75,7 +80,7 @@ class GpuEngine:
         dtype: str = "auto",
         cache: str | None = None,
         device: torch.device,
-        ops: SimpleNamespace = KERNELS,
+        ops: Operations = triton_ops,
         poll: int = POLL,
     ):
         """``cache="fp8"`` keeps the samples' keys and values in 8 bits. Tests give other operations."""
@@ -96,7 +101,8 @@ class GpuEngine:
         self._lock = threading.RLock()
         with self._use():
             self._weights = gpu_weights.load(self._file, types[dtype], device)
-        self._tiles = Tiles.of(self._weights.shape)
+        self._tiles = Tiles.of(self._weights.shape, types[dtype])
+        self._kept: DeviceState | None = None
         self.model = self._file.model
         self.notes = self._file.notes
         self._token_bytes: Sequence[bytes] = ()
@@ -158,44 +164,67 @@ class GpuEngine:
         progress: Callable[[int], None] | None = None,
     ) -> RawSamples:
         """Draw samples."""
-        rules, counts, max_rows = request.sampling, list(request.k), request.max_rows
+        rules, counts = request.sampling, list(request.k)
         stops = self.model.eos if rules.stop_tokens is None else list(rules.stop_tokens)
         table = self._token_bytes if rules.stop else ()
         tokens = self._file.check_sample(request, len(table))
+        job = Job(
+            prompts=tokens,
+            keys=list(request.keys),
+            k=counts,
+            first_sample=request.first_sample,
+            max_tokens=rules.max_tokens,
+            stop_tokens=stops,
+            stop=[text.encode() for text in rules.stop],
+            token_bytes=list(table),
+            rows=max(min(sum(counts), request.max_rows or MAX_ROWS), 1),
+            on_finish=on_finish,
+            progress=progress,
+        )
+        filters = Filters(rules.temperature == 0, rules.top_k, rules.top_p, rules.min_p)
         with self._use():
-            sizes = Sizes.within(
-                self._budget(),
+            state = self._state(job, filters)
+            state.begin(rules.temperature, rules.max_tokens, stops)
+            found = Batch(job, state, self._poll).run()
+            if state.sizes.bytes <= KEPT * self._budget():
+                self._kept = state
+        return found
+
+    def _state(self, job: Job, filters: Filters) -> DeviceState:
+        """The last call's state if it will do, else a new one; an error in the call that uses it drops it."""
+        state, self._kept = self._kept, None
+        lengths = [len(prompt) for prompt, own in zip(job.prompts, job.k, strict=True) if own] or [1]
+        stops = len(job.stop_tokens)
+
+        def within(budget: int) -> Sizes:
+            return Sizes.within(
+                budget,
                 self._weights,
                 self._tiles,
-                prompts=[len(prompt) for prompt, own in zip(tokens, counts, strict=True) if own] or [1],
-                rows=max(min(sum(counts), max_rows or MAX_ROWS), 1),
-                max_tokens=rules.max_tokens,
+                problems=len(job.prompts),
+                prompts=lengths,
+                rows=job.rows,
+                max_tokens=job.max_tokens,
                 fp8=self._fp8,
             )
-            state = DeviceState(
-                self._weights,
-                self._tiles,
-                self._ops,
-                sizes,
-                prompts=len(tokens),
-                temperature=rules.temperature,
-                filters=Filters(rules.temperature == 0, rules.top_k, rules.top_p, rules.min_p),
-                stop_tokens=stops,
-                fp8=self._fp8,
-            )
-            batch = batches.Request(
-                prompts=tokens,
-                keys=list(request.keys),
-                k=counts,
-                first_sample=request.first_sample,
-                max_tokens=rules.max_tokens,
-                stop_tokens=stops,
-                stop=[text.encode() for text in rules.stop],
-                token_bytes=list(table),
-                on_finish=on_finish,
-                progress=progress,
-            )
-            return batches.Batch(batch, state, self._poll).run()
+
+        if (
+            state is not None
+            and state.filters == filters
+            and len(state.state.stop_tokens) >= stops
+            and state.sizes.hold(within(1 << 62))
+        ):
+            return state
+        del state
+        return DeviceState(
+            self._weights,
+            self._tiles,
+            self._ops,
+            within(self._budget()),
+            filters=filters,
+            stop_tokens=max(stops, STOP_TOKENS),
+            fp8=self._fp8,
+        )
 
     def _budget(self) -> int:
         """Bytes that a call may take."""
