@@ -67,10 +67,8 @@ def _sides(counts: Counts) -> dict[str, Counts]:
     named = counts.frame.with_columns(
         pl.concat_str(pl.col(told).cast(pl.String), separator=" ").alias("side")
     )
-    return {
-        str(part["side"][0]): Counts(part.drop("side"), counts.source)
-        for part in named.partition_by("side", maintain_order=True)
-    }
+    parts = named.partition_by("side", maintain_order=True)
+    return {str(part["side"][0]): Counts(part.drop("side"), counts.source) for part in parts}
 
 
 def _label(file: str, name: str, files: list[str]) -> str:

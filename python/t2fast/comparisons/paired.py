@@ -34,7 +34,7 @@ class Comparison:
     difference: Floats
     """pass@k of each side less that of the first, shape (K, sides)."""
     low: Floats
-    """Lower end of the band, shape (K, sides): with the probability `level` that of one side holds at every k."""
+    """Lower end of the band, shape (K, sides): a side's holds at every k with the probability `level`."""
     high: Floats
     """Its upper end."""
     best: Floats
@@ -110,25 +110,22 @@ class Comparison:
                     f"{self.best[j, side]:.0%}",
                 )
         words = [self._words(side) for side in range(1, len(self.names))]
-        about = f"differences from {self.names[0]} over {self.problems} problems; the band holds at every k at once"
+        about = f"differences from {self.names[0]} over {self.problems} problems; a band holds at every k"
         return Group(table, about, *words, *(note(one) for one in self.notes))
 
     def _words(self, side: int) -> str:
-        signs, name = self.settled(side), self.names[side]
+        signs = self.settled(side)
         parts = [
             f"{label} at k = {_ranges(self.k[signs == sign])}"
             for sign, label in ((1, "above"), (-1, "below"))
             if (signs == sign).any()
         ]
         ks, never = self.first_loss(side)
-        loss = (
-            "it loses at no k"
-            if not ks.size
-            else f"its first loss, if there is one, may lie at k = {_ranges(ks)}"
-        )
-        if not never:
-            loss = f"its first loss lies at k = {_ranges(ks)}"
-        return f"{name}: {', '.join(parts) or 'no sign is settled'}; {loss}"
+        if not ks.size:
+            loss = "it loses at no k"
+        else:
+            loss = f"its first loss{', if there is one,' if never else ''} lies at k = {_ranges(ks)}"
+        return f"{self.names[side]}: {', '.join(parts) or 'no sign is settled'}; {loss}"
 
     def __str__(self) -> str:
         return plain(self.__rich__())
@@ -144,9 +141,9 @@ def compare(
 ) -> Comparison:
     """Compare pass@k of two or more sides on the problems that all of them have.
 
-    The difference of two sides is taken problem by problem, so that what makes a problem hard for both falls out
-    of it. Its band is that of a multiplier bootstrap over problems with a studentised maximum over k: with the
-    probability `level` the true differences, over the population of problems, lie in it at every k at once.
+    The difference of two sides is taken problem by problem, so that what makes a problem hard for both falls
+    out of it. Its band is that of a multiplier bootstrap over problems with a studentised maximum over k:
+    with the probability `level` the true differences, over the population of problems, lie in it at every k.
 
     Args:
         sides: name -> its counts, of one checkpoint each; differences are from the first.
@@ -156,8 +153,8 @@ def compare(
         seed: of the draws.
 
     Raises:
-        ValueError: for fewer than two sides or two common problems, for a side of several checkpoints, and for
-            k beyond the samples of a problem.
+        ValueError: for fewer than two sides or two common problems, for a side of several checkpoints, and
+            for k beyond the samples of a problem.
     """
     if len(sides) < 2:
         raise ValueError(f"there is nothing to compare: {len(sides)} side given, two are needed")
@@ -181,10 +178,10 @@ def compare(
         # Where all problems agree nothing is known of the spread, except that a difference is one of shares.
         reach = np.where(stderr > 0, critical * stderr, 2.0)
         low[:, side], high[:, side] = np.maximum(mean - reach, -1.0), np.minimum(mean + reach, 1.0)
-    best = [_core.probability_best(np.ascontiguousarray(values[:, j]), draws, seed) for j in range(ks.size)]
+    best = _core.probability_best(np.ascontiguousarray(values), draws, seed)
     mean = values.mean(axis=0)
     return Comparison(
-        tuple(sides), ks, mean, mean - mean[:, :1], low, high, np.array(best), level, len(tables[0]), notes
+        tuple(sides), ks, mean, mean - mean[:, :1], low, high, best, level, len(tables[0]), notes
     )
 
 
@@ -195,7 +192,7 @@ def _aligned(sides: Mapping[str, Counts]) -> tuple[list[Counts], tuple[str, ...]
     for name, table in sides.items():
         if table.frame.select(keys).is_duplicated().any():
             raise ValueError(
-                f"{name} has several rows for one problem: choose one checkpoint, stage or task of it by where="
+                f"{name} has several rows for one problem: choose one checkpoint or stage of it by where="
             )
         here = table.frame.select(keys)
         common = here if common is None else common.join(here, on=keys, how="semi", maintain_order="left")
@@ -203,14 +200,14 @@ def _aligned(sides: Mapping[str, Counts]) -> tuple[list[Counts], tuple[str, ...]
     if common.height < 2:
         raise ValueError(f"{', '.join(sides)} have {common.height} problems in common: two are needed")
     notes = tuple(
-        f"{len(table) - common.height} of {len(table)} problems of {name} are left out: not all sides have them"
+        f"{len(table) - common.height} of {len(table)} problems of {name} are left out: others lack them"
         for name, table in sides.items()
         if len(table) > common.height
     )
-    return [
-        Counts(common.join(table.frame, on=keys, how="left", maintain_order="left"))
-        for table in sides.values()
-    ], notes
+    joined = [
+        common.join(table.frame, on=keys, how="left", maintain_order="left") for table in sides.values()
+    ]
+    return [Counts(frame) for frame in joined], notes
 
 
 def _values(table: Counts, ks: Integers) -> Floats:

@@ -30,12 +30,13 @@ pub fn band(values: &[f64], columns: usize, draws: usize, level: f64, seed: u64)
     }
     let factor = sample.factor();
     let freedom = (sample.rows - 1) as f64;
+    let mut deviations = vec![0.0; columns];
     let mut maxima: Vec<f64> = (0..draws as u64)
         .map(|draw| {
             let mut normals = Normals::new(seed, draw);
             let spread = chi_squared(freedom, normals.draw()) / freedom;
-            let largest = factor.draw(&mut normals).iter().fold(0.0_f64, |most, z| most.max(z.abs()));
-            largest / spread.sqrt()
+            factor.draw(&mut normals, &mut deviations);
+            deviations.iter().fold(0.0_f64, |most, z| most.max(z.abs())) / spread.sqrt()
         })
         .collect();
     maxima.sort_unstable_by(f64::total_cmp);
@@ -51,11 +52,12 @@ pub fn best(values: &[f64], columns: usize, draws: usize, seed: u64) -> Option<V
         return None;
     }
     let factor = sample.factor();
-    let mut shares = vec![0.0; columns];
+    let (mut shares, mut means) = (vec![0.0; columns], vec![0.0; columns]);
     for draw in 0..draws as u64 {
-        let deviations = factor.draw(&mut Normals::new(seed, draw));
-        let means: Vec<f64> =
-            (0..columns).map(|j| sample.mean[j] + sample.stderr[j] * deviations[j]).collect();
+        factor.draw(&mut Normals::new(seed, draw), &mut means);
+        for (j, mean) in means.iter_mut().enumerate() {
+            *mean = sample.mean[j] + sample.stderr[j] * *mean;
+        }
         let top = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let tied = means.iter().filter(|&&mean| mean == top).count();
         for (share, mean) in shares.iter_mut().zip(&means) {
@@ -123,27 +125,25 @@ impl Sample {
             left[pivot] = 0.0;
             vectors.push(vector);
         }
-        Factor { columns, vectors }
+        Factor { vectors }
     }
 }
 
 /// Vectors whose outer products sum up to the correlations.
 struct Factor {
-    columns: usize,
     vectors: Vec<Vec<f64>>,
 }
 
 impl Factor {
-    /// Normal deviations of all columns.
-    fn draw(&self, normals: &mut Normals) -> Vec<f64> {
-        let mut sum = vec![0.0; self.columns];
+    /// Normal deviations of all columns, into `sum`.
+    fn draw(&self, normals: &mut Normals, sum: &mut [f64]) {
+        sum.fill(0.0);
         for vector in &self.vectors {
             let weight = normals.draw();
             for (total, entry) in sum.iter_mut().zip(vector) {
                 *total += weight * entry;
             }
         }
-        sum
     }
 }
 
