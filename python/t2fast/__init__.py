@@ -13,7 +13,7 @@ import importlib
 
 from t2fast._core import __version__
 from t2fast.choices import Choice, choose
-from t2fast.comparisons import compare_forecasts, compare_stages, read_stages
+from t2fast.comparisons import Comparison, compare, compare_forecasts, compare_stages, read_stages
 from t2fast.estimators import (
     PassCurve,
     beta_pass_at_k,
@@ -57,6 +57,7 @@ from t2fast.validation import Validation, validate
 __all__ = [
     "Accuracies",
     "Choice",
+    "Comparison",
     "Counts",
     "FitReport",
     "FitWarning",
@@ -71,6 +72,7 @@ __all__ = [
     "__version__",
     "beta_pass_at_k",
     "choose",
+    "compare",
     "compare_forecasts",
     "compare_stages",
     "default_law",
