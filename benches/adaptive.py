@@ -1,7 +1,7 @@
 """What sampling until solved is worth against k samples for everybody, at equal samples, on real counts.
 
 Run as `python -m benches.adaptive COUNTS.csv [-k 1,4,16] [--by model]`. For every model (or checkpoint) the
-samples that were drawn are replayed in random order, without replacement: `t2fast.choices.replay.replay`. The
+samples that were drawn are replayed in random order, without replacement: `t2fast.choices.replay`. The
 last columns ask how many samples for everybody would solve as much.
 """
 
@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 from t2fast import read_counts
-from t2fast.choices.replay import replay
+from t2fast.choices.replays import replay
 
 
 def main() -> None:
