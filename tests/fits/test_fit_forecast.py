@@ -182,7 +182,8 @@ def test_losses_are_forecast_beyond_the_largest(chinchilla_240):
     forecast = law.predict(held["n_params"], held["n_tokens"])
     assert np.median(np.abs(forecast / held["loss"].to_numpy() - 1)) < 0.01
     low, high = law.interval(held["n_params"], held["n_tokens"])
-    assert (low < forecast).all() and (forecast < high).all()
+    assert (low < forecast).all()
+    assert (forecast < high).all()
 
 
 def test_accuracies_of_a_task(shared_data):
