@@ -3,6 +3,7 @@ queries."""
 
 from t2fast.choices.allocation import allocate
 from t2fast.choices.choice import Choice, Option, Pick
+from t2fast.choices.market import Host
 from t2fast.choices.policies import History, Policy, PosteriorIndex
 from t2fast.choices.replays import Replay, replay, replay_policy
 from t2fast.choices.selection import choose
@@ -11,6 +12,7 @@ from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 __all__ = [
     "Choice",
     "History",
+    "Host",
     "Option",
     "Pick",
     "Policy",

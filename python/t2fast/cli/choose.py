@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 import polars as pl
@@ -10,9 +11,11 @@ from rich.console import Group
 from rich.text import Text
 
 from t2fast.choices import choose
+from t2fast.choices.market import Host
 from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
 from t2fast.cli.options import command, mapping, show
+from t2fast.costs.hardware import Machine, accelerator
 from t2fast.tables import Counts, read_prices
 from t2fast.tables.counts import joined_counts
 
@@ -70,6 +73,16 @@ def add_parser(commands: Any) -> None:
         metavar="H",
         help="cost of a wrong answer, in right ones (default: 1)",
     )
+    served = parser.add_argument_group(
+        "models that are not sold by the token",
+        "served on hardware, they cost what the roofline says; --prices needs their n_params, and "
+        "active_params of mixtures.",
+    )
+    served.add_argument("--gpu", metavar="NAME", help="H100, A100, TPU v5e, …")
+    served.add_argument("--usd-per-hour", type=float, metavar="USD", help="of one such chip")
+    served.add_argument(
+        "--batch", type=float, default=64, metavar="B", help="samples in flight (default: 64)"
+    )
     parser.add_argument("--only", type=_names, metavar="MODEL,...", help="choose among these alone")
     parser.add_argument("--max-k", type=int, metavar="K", help="no more samples than this")
     parser.add_argument("--columns", type=mapping, metavar="NAME=COLUMN,...", help="names that columns go by")
@@ -99,6 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
         prompt_once=arguments.prompt_once,
         models=arguments.only,
         k_max=arguments.max_k,
+        host=_host(arguments),
         seed=arguments.seed,
     )
     if arguments.plot:
@@ -108,6 +122,17 @@ def run(arguments: argparse.Namespace) -> None:
     curve = _verified(arguments, counts, chosen.together.option.model)
     data = {**chosen.to_dict(), **({} if curve is None else {"verifier": curve.to_dict()})}
     show(arguments, data, lambda: chosen if curve is None else Group(chosen, Text(), curve))
+
+
+def _host(arguments: argparse.Namespace) -> Host | None:
+    """The hardware, if any is given."""
+    if arguments.gpu is None:
+        return None
+    for name in ("usd_per_hour", "batch"):
+        value = getattr(arguments, name)
+        if value is None or not (math.isfinite(value) and value > 0):
+            raise ValueError(f"--{name.replace('_', '-')} is {value!r}: --gpu needs a positive number there")
+    return Host(Machine(accelerator(arguments.gpu), usd_per_hour=arguments.usd_per_hour), arguments.batch)
 
 
 def _verified(arguments: argparse.Namespace, counts: Counts, model: str) -> VerifiedCurve | None:
