@@ -98,7 +98,9 @@ def operations(compiler: Compiler) -> Any:
 
         return run
 
-    return SimpleNamespace(CAPTURED=False, **{name: both(name) for name in triton_ops.__all__ if name.islower()})
+    return SimpleNamespace(
+        CAPTURED=False, **{name: both(name) for name in triton_ops.__all__ if name.islower()}
+    )
 
 
 def main(wanted: list[str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from t2fast.decode.request import OnFinish, RawSamples, Request
+from t2fast.decode.request import OnFinish, OnToken, RawSamples, Request
 
 __version__: str
 
@@ -49,7 +49,12 @@ class FitOutcome:
     def on_bound(self) -> list[bool]: ...
 
 def fit_power_sum(
-    x: list[_Floats], y: _Floats, w: _Floats, e_max: float, start: list[float] | None = None
+    x: list[_Floats],
+    y: _Floats,
+    w: _Floats,
+    e_max: float,
+    start: list[float] | None = None,
+    regularise: bool = False,
 ) -> list[FitOutcome]: ...
 def fit_loss_restarts(
     n: _Floats, d: _Floats, k: _Floats, y: _Floats, w: _Floats, starts: _Floats
@@ -73,7 +78,9 @@ def fit_joint(
     y: _Floats,
     w: _Floats,
     start: list[float] | None = None,
+    regularise: bool = False,
 ) -> list[FitOutcome]: ...
+def fit_direct(compute: _Floats, k: _Floats, y: _Floats, w: _Floats) -> list[FitOutcome]: ...
 def fit_counts(
     n: _Floats,
     d: _Floats,
@@ -85,6 +92,7 @@ def fit_counts(
     starts: _Floats,
     effect: bool,
     refit: bool,
+    regularise: bool,
 ) -> list[FitOutcome]: ...
 def weighted_means(
     values: _Floats,
@@ -93,12 +101,13 @@ def weighted_means(
     checkpoints: int,
     weights: _Floats,
 ) -> _Floats: ...
-def forecast_members(loss: bool) -> tuple[list[str], list[float]]: ...
+def forecast_members(metric: str) -> tuple[list[str], list[float]]: ...
 def fit_forecast(
-    chance: float | None, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
+    metric: str, chance: float, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
 ) -> dict[str, Any]: ...
 def draw_forecast(
-    chance: float | None,
+    metric: str,
+    chance: float,
     places: _Floats,
     ks: _Floats,
     z: _Floats,
@@ -114,7 +123,8 @@ def draw_forecast(
 class ForecastState:
     def __init__(
         self,
-        chance: float | None,
+        metric: str,
+        chance: float,
         places: _Floats,
         ks: _Floats,
         z: _Floats,
@@ -136,10 +146,20 @@ class ForecastState:
         most_samples: float,
         whole_k: bool,
         tokens_per_param: float | None,
-        without_k: bool,
     ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 
 def law_parameters(name: str) -> list[str]: ...
+def law_refusal(name: str, params: list[float]) -> str | None: ...
+def beta_parameters(name: str, params: _Floats, n: _Floats, d: _Floats, effect: _Floats) -> _Floats: ...
+def loss_mixture(g: float, gamma: float, samples: int) -> tuple[_Floats, _Floats, float, float]: ...
+def budget_line(
+    train: float,
+    inference: float,
+    n: _Floats,
+    tokens_range: tuple[float, float],
+    most_samples: float,
+    whole_k: bool,
+) -> _Floats: ...
 def law_values(name: str, params: _Floats, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
 def plan_batch(
     name: str,
@@ -155,6 +175,7 @@ def plan_batch(
 ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 def gguf_metadata(path: str | os.PathLike[str]) -> dict[str, Any]: ...
 def dequantize(path: str | os.PathLike[str], tensor_name: str) -> NDArray[np.float32]: ...
+def model_formats() -> tuple[list[str], list[str], list[str]]: ...
 
 class ModelDescription:
     """A model in numbers: `vocab` counts the tokens, `max_positions` the longest sequence it was made for."""
@@ -215,6 +236,7 @@ class DecodeEngine:
         request: Request,
         *,
         on_finish: OnFinish | None = None,
+        on_token: OnToken | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> RawSamples: ...
 
@@ -239,6 +261,8 @@ class ModelFile:
     @property
     def notes(self) -> list[str]: ...
     @property
+    def features(self) -> list[str]: ...
+    @property
     def tied(self) -> bool: ...
     def tensor(self, name: str) -> NDArray[np.float32] | None: ...
     def tensor_dtype(self, name: str) -> str | None: ...
@@ -247,3 +271,8 @@ class ModelFile:
         self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[int]]: ...
     def check_logits(self, tokens: Sequence[int]) -> list[int]: ...
+
+def simultaneous_band(
+    values: NDArray[np.float64], draws: int, level: float, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]: ...
+def probability_best(values: NDArray[np.float64], draws: int, seed: int) -> NDArray[np.float64]: ...

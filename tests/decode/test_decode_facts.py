@@ -1,4 +1,4 @@
-"""Facts that a model keeps in several files: each row of the table in docs/models.md, against transformers."""
+"""Facts that a model keeps in several files: every row of docs/models.md's table, against transformers."""
 
 from __future__ import annotations
 

@@ -24,11 +24,15 @@ def test_mean_over_problems():
 
 
 def test_problems_with_too_few_samples_are_reported():
-    curve = estimate([10, 5, 10], [1, 5, 0], [5, 8, 20])
+    curve = estimate([10, 5, 10], [1, 5, 0], [5, 8, 20], missing="drop")
     np.testing.assert_array_equal(curve.problems, [3, 2, 0])
     assert curve.mean[1] == np.mean(pass_at_k(10, [1, 0], 8))
     assert np.isnan([curve.mean[2], curve.low[2], curve.high[2]]).all()
-    assert curve.notes == ("", "1 of 3 problems have n < 8 and are left out", "NaN: every problem has n < 20")
+    assert curve.notes == (
+        "",
+        "2 of 3 problems have 8 samples: the mean is over these alone",
+        "NaN: no problem has 20 samples",
+    )
     assert [list(rows) for rows in curve.left_out] == [[], [1], [0, 1, 2]]
     assert not curve.extrapolated.any()
 
@@ -113,7 +117,7 @@ def simulated(problems: int, seed: int = 8) -> np.ndarray:
 
 def test_fit_is_the_maximum_of_the_likelihood():
     n, c = 64, simulated(500)
-    law = estimate(n, c, 1000, extrapolate=True, draws=20).law
+    law = estimate(n, c, 600, missing="extrapolate", draws=20).law
 
     def loss(x: np.ndarray) -> float:
         a, b, share = np.exp(x[0]), np.exp(x[1]), 1 / (1 + np.exp(-x[2]))
@@ -127,40 +131,96 @@ def test_fit_is_the_maximum_of_the_likelihood():
 
 
 def test_extrapolation_covers():
-    ks, runs = np.array([1000, 100_000]), 100
+    ks, runs = np.array([200, 640]), 60
     truth = 0.7 * beta_pass_at_k(0.5, 2.0, ks)
     covered = np.zeros(ks.size)
     for seed in range(runs):
-        curve = estimate(64, simulated(300, seed), ks, extrapolate=True, draws=100, seed=seed)
+        curve = estimate(64, simulated(300, seed), ks, missing="extrapolate", draws=100, seed=seed)
         covered += (curve.low < truth) & (truth < curve.high)
     # A percentile interval of a fitted law: 95% meant, 88% is three standard errors below.
     assert np.all(covered / runs > 0.88), covered
 
 
+@pytest.mark.parametrize("factor", [4, 10])
+def test_extrapolation_covers_where_its_law_is_wrong(factor: int):
+    # Difficulty is logit-normal and no problem is impossible: the fitted law takes a share of them for that.
+    runs, n, k = 40, 64, 64 * factor
+    logits = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000, -4, 2.5)
+    truth = np.mean(-np.expm1(-k * np.log1p(np.exp(logits))))
+    covered = 0
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        c = rng.binomial(n, 1 / (1 + np.exp(-rng.normal(-4, 2.5, 300))))
+        curve = estimate(n, c, k, missing="extrapolate", draws=40, seed=seed)
+        covered += curve.low[0] <= truth <= curve.high[0]
+    # 95% meant; 85% is three standard errors of 40 runs below.
+    assert covered / runs > 0.85
+
+
+def test_far_beyond_the_samples_there_are_bounds_alone():
+    curve = estimate(64, simulated(100), [640, 641], missing="extrapolate", draws=20)
+    assert curve.extrapolated.tolist() == [True, False]
+    assert np.isnan(curve.mean[1])
+    assert "k is over 10 times the samples drawn" in curve.notes[1]
+
+
+def test_bounds_hold_for_every_completion_of_the_samples():
+    # 4 of 60 problems have 400 samples, and it is the solved ones: as where sampling went on at a success.
+    rng = np.random.default_rng(3)
+    p = rng.beta(0.3, 2.0, 60)
+    n = np.where(np.argsort(np.argsort(-p)) < 4, 400, 50)
+    c = rng.binomial(n, p)
+    dropped = estimate(n, c, 200, missing="drop")
+    curve = estimate(n, c, [50, 200])
+    truth = np.mean(-np.expm1(200 * np.log1p(-p)))
+    assert dropped.mean[0] > truth + 0.15  # another quantity
+    assert np.isnan(curve.mean[1])
+    assert curve.low[1] < truth < curve.high[1]
+    assert curve.high[1] > 0.9  # problems without a success may all be solved
+    assert curve.problems.tolist() == [60, 4]
+    assert curve.notes[1] == "4 of 60 problems have 200 samples: NaN, and bounds on the mean over all"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_limits_do_not_fall_with_k(data: st.DataObject):
+    problems = data.draw(st.integers(1, 20))
+    n = np.array(data.draw(st.lists(st.integers(1, 60), min_size=problems, max_size=problems)))
+    c = np.array([data.draw(st.integers(0, int(size))) for size in n])
+    ks = data.draw(st.permutations([1, 2, 3, 5, 10, 20, 40, 80]))
+    curve = estimate(n, c, ks)
+    order = np.argsort(ks)
+    assert np.all(np.diff(curve.high[order]) >= 0)
+    assert np.all(np.diff(curve.low[order]) >= 0)
+    known = ~np.isnan(curve.mean)
+    assert np.all(curve.low[known] <= curve.mean[known] + 1e-12)
+    assert np.all(curve.mean[known] <= curve.high[known] + 1e-12)
+
+
 def test_extrapolation_is_flagged():
     n, c = 64, simulated(2000)
-    ks = np.array([8, 1000, 100_000])
-    curve = estimate(n, c, ks, extrapolate=True)
+    ks = np.array([8, 200, 640])
+    curve = estimate(n, c, ks, missing="extrapolate")
     truth = 0.7 * beta_pass_at_k(0.5, 2.0, ks)
     np.testing.assert_array_equal(curve.extrapolated, [False, True, True])
-    assert curve.notes[1] == "extrapolated: 2000 of 2000 problems have n < 1000"
+    assert curve.notes[1].startswith("extrapolated: 2000 of 2000 problems have fewer than 200 samples")
     np.testing.assert_allclose(curve.mean, truth, rtol=0.05)
-    again = estimate(n, c, ks, extrapolate=True)
+    again = estimate(n, c, ks, missing="extrapolate")
     np.testing.assert_array_equal(curve.low, again.low)
-    other = estimate(n, c, ks, extrapolate=True, seed=1)
+    other = estimate(n, c, ks, missing="extrapolate", seed=1)
     assert other.low[1] != curve.low[1]
 
 
 def test_nothing_to_extrapolate_from():
-    curve = estimate([10, 20], [0, 0], [5, 50], extrapolate=True)
+    curve = estimate([10, 20], [0, 0], [5, 50], missing="extrapolate")
     assert curve.law is None
     assert np.isnan(curve.mean[1])
-    assert "nothing to extrapolate" in curve.notes[1]
+    assert "not extrapolated, since no sample is correct" in curve.notes[1]
 
 
 def test_a_law_on_its_bound_warns():
     with pytest.warns(RuntimeWarning, match="on a bound"):
-        estimate(10, [10, 10, 10], 20, extrapolate=True)
+        estimate(10, [10, 10, 10], 20, missing="extrapolate")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +232,7 @@ def test_a_law_on_its_bound_warns():
         (([], [], 1), {}, "n is empty"),
         (([5], [1], 1), {"level": 1.0}, "level must lie between 0 and 1; got 1.0"),
         (([5, 5], [1, 1], 1), {"cluster": [1]}, r"cluster must hold one label a problem, shape \(2,\)"),
-        (([5], [1], 9), {"extrapolate": True, "draws": 5}, "draws must be at least 20"),
+        (([5], [1], 9), {"missing": "extrapolate", "draws": 5}, "draws must be at least 20"),
     ],
 )
 def test_bad_input_is_named(arguments, options, message: str):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast import _core
 from t2fast.laws import Validated
-from t2fast.laws.law import NAMES, FitReport, Law
+from t2fast.laws.law import NAMES, FitReport, Law, default_law
 
 TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 THETA = {"theta0": 3.0, "theta1": 1.5, "theta2": 0.9, "theta3": 1.0, "theta4": -0.5}
@@ -21,12 +21,17 @@ LAWS = {
     "loss": Law("loss", {**TERMS, "G": 2.0, "gamma": 0.5}),
     "accuracy": Law("accuracy", {**TERMS, **THETA}),
     "counts": Law("counts", {**TERMS, **THETA, "sigma": 0.3}),
+    "direct": Law("direct", {"c0": 12.0, "c1": -0.27, "c2": -0.9, "c3": 0.012}),
 }
 
 
 def exact(law: Law, n: float, d: float, k: float) -> float:
     with mpmath.workdps(40):
         p = {name: mpmath.mpf(value) for name, value in law.params.items()}
+        if law.name == "direct":
+            log_c, log_k = mpmath.log(6 * mpmath.mpf(n) * mpmath.mpf(d)), mpmath.log(k)
+            slope = p["c2"] + p["c3"] * log_c
+            return float(mpmath.exp(-mpmath.exp(p["c0"] + p["c1"] * log_c + slope * log_k)))
         latent = p["E"] + p["A"] / mpmath.mpf(n) ** p["alpha"] + p["B"] / mpmath.mpf(d) ** p["beta"]
         if law.name == "chinchilla":
             return float(latent)
@@ -98,12 +103,12 @@ def test_intervals_are_quantiles_of_the_draws():
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("power", {}, "law 'power' is unknown; there are chinchilla, loss, accuracy, counts"),
+        ("power", {}, "law 'power' is unknown; there are chinchilla, loss, accuracy, counts, direct"),
         ("loss", {"G": None}, "missing G"),
         ("chinchilla", {"G": 1.0}, "not among them G"),
         ("chinchilla", {"A": -1.0}, "A = -1.0 .* not negative"),
-        ("chinchilla", {"beta": np.nan}, "beta = nan"),
-        ("accuracy", {"theta2": 1.1}, "theta2 = 1.1 is a probability"),
+        ("chinchilla", {"beta": np.nan}, "beta = NaN"),
+        ("accuracy", {"theta2": 1.1}, "theta2 = 1.1 .* probability"),
         ("accuracy", {"theta0": np.inf}, "theta0 = inf"),
     ],
 )
@@ -122,6 +127,19 @@ def test_parameters_are_put_in_the_laws_order():
 def test_draws_have_a_column_a_parameter():
     with pytest.raises(ValueError, match=r"shape \(2, 3\), expected \(draws, 5\)"):
         Law("chinchilla", TERMS, np.ones((2, 3)))
+
+
+def test_a_latent_loss_is_a_fact_of_the_law_and_not_of_its_parameters():
+    held = {**TERMS, **THETA, "E": 0.0, "theta1": 1.0}
+    measured, latent = Law("accuracy", held), Law("accuracy", held, latent=True)
+    assert not Law.from_dict(measured.to_dict()).latent
+    assert Law.from_dict(latent.to_dict()).latent
+    assert Law.from_dict({k: v for k, v in latent.to_dict().items() if k != "latent"}).latent
+    assert default_law().latent
+    with pytest.raises(ValueError, match="E = 0 and theta1 = 1"):
+        Law("accuracy", {**TERMS, **THETA}, latent=True)
+    with pytest.raises(ValueError, match="accuracy or counts law"):
+        Law("chinchilla", {**TERMS, "E": 0.0}, latent=True)
 
 
 # --- files ---
@@ -175,7 +193,7 @@ def laws(draw):
         draws = np.array(rows).reshape(count, len(params))
     domain = draw(st.dictionaries(st.sampled_from(["n_params", "n_tokens", "k"]), st.tuples(finite, finite)))
     report, validation = draw(st.none() | reports), draw(st.none() | validations)
-    return Law(name, params, draws, domain, draw(words), report, validation)
+    return Law(name, params, draws, domain, draw(words), report, validation=validation)
 
 
 @settings(max_examples=150, deadline=None)
@@ -219,7 +237,9 @@ def test_cautions_repeat_the_notes_and_what_a_validation_found():
 def changed(*keys, to):
     """A good file's data with the value under `keys` replaced, or removed where `to` is None."""
     report = FitReport("m", 1.0, "sum", 3, 2, True, "done", 7)
-    law = Law("chinchilla", TERMS, np.ones((2, 5)), {"k": (1.0, 8.0)}, "somewhere", report, VALIDATED)
+    law = Law(
+        "chinchilla", TERMS, np.ones((2, 5)), {"k": (1.0, 8.0)}, "somewhere", report, validation=VALIDATED
+    )
     data = json.loads(json.dumps(law.to_dict()))
     place = data
     for key in keys[:-1]:

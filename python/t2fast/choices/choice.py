@@ -165,7 +165,7 @@ class Choice:
                 first = i == 0
                 table.add_row(
                     label if first else "",
-                    Text(model if first else f"then {model}"),
+                    model if first else f"then {model}",
                     f"{k}",
                     f"{option.pass_at_k:.4f}" if first else "",
                     _usd(option.usd_per_query) if first else "",
@@ -199,7 +199,7 @@ class Choice:
         table = columns("model", "k", "pass@k", interval, "USD/query", "USD/solved", "best", left=("model",))
         for option in shortened(self.frontier):
             table.add_row(
-                Text(option.model),
+                option.model,
                 samples(option.k),
                 f"{option.pass_at_k:.4f}",
                 f"{option.low:.3f} to {option.high:.3f}",

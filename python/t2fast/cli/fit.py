@@ -8,13 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
+from t2fast import atomic
 from t2fast.cli import results
-from t2fast.cli.options import add_table, command, filtered, integers, left_out, reading, show
-from t2fast.cli.tables import kind_of
-from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_forecast, fit_loss
+from t2fast.cli.options import add_table, command, integers, left_out, show
+from t2fast.cli.tables import add_chance, kind_of, read_table
+from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_forecast, fit_loss
 from t2fast.laws import ForecastLaw, Law
 from t2fast.laws.law import NAMES
-from t2fast.tables import Counts, read_accuracies, read_likelihoods, read_losses
+from t2fast.tables import Counts, read_losses
 
 
 def add_parser(commands: Any) -> None:
@@ -44,9 +45,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--losses", metavar="FILE", help="accuracy law: losses of the checkpoints, for stage 1"
     )
-    parser.add_argument(
-        "--chance", type=float, metavar="P", help="what guessing gets right, where the table holds accuracies"
-    )
+    add_chance(parser)
     parser.add_argument("--ks", type=integers, metavar="K,K,...", help="k to fit (default: 1,2,4,...,128)")
     parser.add_argument(
         "--aggregate",
@@ -58,6 +57,9 @@ def add_parser(commands: Any) -> None:
         "--method",
         choices=("least_squares", "huber", "projection", "restarts"),
         help="chinchilla: least_squares or huber; loss law: projection or restarts",
+    )
+    parser.add_argument(
+        "--regularise", action="store_true", help="add the forecast law's priors (no two-stage fit, no huber)"
     )
     parser.add_argument("--draws", type=int, default=200, help="draws for the intervals (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
@@ -73,13 +75,20 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.method not in methods.get(arguments.law, ()):
             raise ValueError(f"the {arguments.law} law has no method {arguments.method!r}")
         options["method"] = arguments.method
+    if arguments.regularise:
+        if arguments.law in ("direct", "forecast"):
+            raise ValueError(f"the {arguments.law} law has no regularised variant")
+        options["regularise"] = True
+    if arguments.output:
+        atomic.check(arguments.output)
     table = _read(arguments)
     law = replace(_fitted(table, arguments, options), source=f"fitted to {table.source}")
+    # Shown first, so that a disk that is full by now does not take the fit along.
+    data = {key: value for key, value in law.to_dict().items() if key != "draws"}
+    show(arguments, {**data, **left_out(table)}, lambda: law)
     if arguments.output:
         law.save(arguments.output)
         Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)
-    data = {key: value for key, value in law.to_dict().items() if key != "draws"}
-    show(arguments, {**data, **left_out(table)}, lambda: law)
 
 
 def _read(arguments: argparse.Namespace) -> Any:
@@ -89,19 +98,7 @@ def _read(arguments: argparse.Namespace) -> Any:
         kind = "losses"
     elif arguments.law == ForecastLaw.name and not arguments.likelihoods:
         kind = kind_of(arguments.file, arguments.columns)
-    if arguments.chance is not None and kind != "accuracies":
-        raise ValueError(f"--chance goes with accuracies, and {arguments.file} holds {kind}")
-    how = reading(arguments)
-    if kind == "counts":
-        return filtered(results.read(arguments, **how), arguments)
-    results.refuse_options(arguments)
-    if kind == "likelihoods":
-        return filtered(read_likelihoods(arguments.file, **how), arguments)
-    if how.pop("stage") is not None:
-        raise ValueError(f"--stage chooses among counts or likelihoods; a table of {kind} has no stage")
-    if kind == "losses":
-        return filtered(read_losses(arguments.file, **how), arguments)
-    return filtered(read_accuracies(arguments.file, chance=arguments.chance, **how), arguments)
+    return read_table(arguments, kind)
 
 
 def _fitted(table: Any, arguments: argparse.Namespace, options: dict[str, Any]) -> Law | ForecastLaw:
@@ -114,6 +111,8 @@ def _fitted(table: Any, arguments: argparse.Namespace, options: dict[str, Any]) 
     if arguments.law == "accuracy":
         losses = None if arguments.losses is None else read_losses(arguments.losses)
         return fit_accuracy(table, losses, ks=arguments.ks, **options)
+    if arguments.law == "direct":
+        return fit_direct(table, ks=arguments.ks, **options)
     if not isinstance(table, Counts):
         raise ValueError("the counts law needs counts: n_samples and n_correct, not likelihoods")
     return fit_counts(table, ks=arguments.ks, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,15 @@ from t2fast.estimators.passk import pass_at_k
 from t2fast.estimators.sequential import pass_at_k_sequential
 
 _BOUNDS = (1e-4, 1e6)
+
+#: What is done where a problem has fewer than k samples.
+Missing = Literal["bounds", "drop", "extrapolate"]
+
+WIDENED = 3.0
+"""How many of such errors the interval is widened by; see `_missed`."""
+
+FARTHEST = 10.0
+"""How many times the samples of the median problem k may be to be extrapolated to."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class ZeroInflatedBeta:
 
 @dataclass(frozen=True)
 class PassCurve:
-    """Mean pass@k over problems; arrays run along k in the order given."""
+    """Mean pass@k over problems, NaN where some have too few samples; arrays run along k as it was given."""
 
     k: Integers
     mean: Floats
@@ -56,11 +66,11 @@ class PassCurve:
     clusters: Integers
     """Clusters behind each mean."""
     extrapolated: NDArray[np.bool_]
-    """Where mean and interval come from `law` because some problem has fewer than k samples."""
+    """Where mean and interval come from `law`, because some problem has fewer than k samples."""
     notes: tuple[str, ...]
-    """For each k what was left out or extrapolated, and why; empty where every problem counts."""
+    """For each k what was done about problems with fewer samples; empty where every problem has k."""
     left_out: tuple[Integers, ...]
-    """For each k the rows that are not behind the mean."""
+    """For each k the rows that have fewer samples and that no law stands for."""
     law: ZeroInflatedBeta | None
     """The law used to extrapolate; None where nothing was."""
 
@@ -72,7 +82,7 @@ def estimate(
     *,
     level: float = 0.95,
     cluster: ArrayLike | None = None,
-    extrapolate: bool = False,
+    missing: Missing = "bounds",
     draws: int = 200,
     seed: int = 0,
     sequential: tuple[ArrayLike, ArrayLike] | None = None,
@@ -89,11 +99,24 @@ def estimate(
     weighs 1/(G+1), keeps the interval from collapsing where few problems, no success or nothing but success
     is seen, and makes it conservative for small G.
 
-    A problem with n < k has no unbiased pass@k: it is left out of that mean, as `notes` says and `problems`
-    counts; the mean is NaN where none is left. With `extrapolate`, these k are instead read off a
-    zero-inflated Beta-binomial fitted by maximum likelihood to all counts, with a percentile interval over
-    `draws` bootstrap samples of clusters, drawn by `seed`. That trusts the shape of the law near p = 0, of
-    which n samples say the less the larger k/n.
+    Where k grows, pass@k does not fall: the limits are those that k within the ones asked for have in common,
+    high at least that of any smaller k, low at most that of any larger one.
+
+    A problem with n < k has no unbiased pass@k, and the mean over the others is another quantity: easy
+    problems may be all that were sampled so often. So, by `missing`,
+
+    - `"bounds"`: the mean is NaN. It lies between the mean with such problems at their pass@n, which n
+      samples do show and k can only raise, and the one with them at 1: low is the lower limit of the one and
+      high the upper limit of the other.
+    - `"drop"`: the mean over the problems with n >= k alone.
+    - `"extrapolate"`: read off a zero-inflated Beta-binomial fitted by maximum likelihood to all counts, with
+      a percentile interval over `draws` bootstrap samples of clusters, drawn by `seed`. That trusts the shape
+      of the law near p = 0, of which n samples say the less the larger k/n: the interval is widened by what
+      the same law misses when it forecasts pass@n from n²/k of the n samples, and beyond 10 times the samples
+      of the median problem there are bounds in its place.
+
+    `notes` say for each k what was done, and `problems` counts those that have k samples, or all where the
+    law stands for them.
 
     With `sequential` = (until, limit), each (problems,) or one number, sampling of a problem ended at its
     until-th success or at limit samples. Estimates are then those of
@@ -112,10 +135,7 @@ def estimate(
     check_counts(n, c)
     refuse("k", ks, ks < 1, "must be at least 1")
     n, c = np.broadcast_arrays(np.atleast_1d(n), np.atleast_1d(c))
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level}")
-    if extrapolate and draws < 20:
-        raise ValueError(f"draws must be at least 20 for an interval; got {draws}")
+    _check_choices(level, missing, draws)
     ids = _cluster_ids(cluster, n.size)
 
     most = n
@@ -128,26 +148,44 @@ def estimate(
             values = np.asarray(pass_at_k(n[:, None], c[:, None], ks))
     enough = most[:, None] >= ks
     problems = enough.sum(axis=0)
-    rows = [clustered_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
-    mean, low, high, clusters = (np.array(column) for column in zip(*rows, strict=True))
-    notes = [_note(most, int(k), int(count)) for k, count in zip(ks, problems, strict=True)]
-    beyond = problems < n.size
+    complete = problems == n.size
+    notes = [_note(most, int(k), int(count), missing) for k, count in zip(ks, problems, strict=True)]
     left_out = [np.flatnonzero(~ok) for ok in enough.T]
     law = None
-    if extrapolate and beyond.any():
-        if c.any():
-            law, mean[beyond], low[beyond], high[beyond] = _extrapolate(
-                n, c, ids, ks[beyond], level=level, draws=draws, seed=seed
+    extrapolated = np.zeros(ks.size, dtype=np.bool_)
+    if missing == "drop":
+        rows = [clustered_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
+    else:
+        # n samples show pass@n, which is 1 where any is correct; k > n can only be more.
+        floor = np.where(enough, values, (c > 0)[:, None])
+        rows = [
+            (
+                clustered_interval(floor[:, j], ids, level)
+                if complete[j]
+                else _bounds(floor[:, j], enough[:, j], ids, level)
             )
-            for j in np.flatnonzero(beyond):
-                notes[j] = f"extrapolated: {n.size - problems[j]} of {n.size} problems have n < {ks[j]}"
+            for j in range(ks.size)
+        ]
+    mean, low, high, clusters = (np.array(column) for column in zip(*rows, strict=True))
+    if missing == "extrapolate" and not complete.all():
+        near = ks <= FARTHEST * np.median(most)
+        extrapolated = ~complete & near & bool(c.any())
+        for j in np.flatnonzero(~complete & ~extrapolated):
+            why = "no sample is correct" if near[j] else f"k is over {FARTHEST:g} times the samples drawn"
+            notes[j] += f"; not extrapolated, since {why}"
+        if extrapolated.any():
+            beyond = ks[extrapolated]
+            law, mean[extrapolated], low[extrapolated], high[extrapolated] = _extrapolate(
+                n, c, ids, beyond, level=level, draws=draws, seed=seed
+            )
+            for j in np.flatnonzero(extrapolated):
+                notes[j] = (
+                    f"extrapolated: {n.size - problems[j]} of {n.size} problems have fewer than {ks[j]:,} "
+                    "samples; the interval is widened by what the law misses when it forecasts what was drawn"
+                )
                 left_out[j] = left_out[j][:0]
-            problems = np.where(beyond, n.size, problems)
-            clusters = np.where(beyond, np.unique(ids).size, clusters)
-        else:
-            notes = [
-                note and f"{note}; no sample is correct, so there is nothing to extrapolate" for note in notes
-            ]
+            problems = np.where(extrapolated, n.size, problems)
+    _monotone(ks, low, high, complete | (missing != "drop"))
     return PassCurve(
         k=ks,
         mean=mean,
@@ -156,11 +194,20 @@ def estimate(
         level=level,
         problems=problems,
         clusters=clusters.astype(np.int64),
-        extrapolated=beyond & (law is not None),
+        extrapolated=extrapolated,
         notes=tuple(notes),
         left_out=tuple(left_out),
         law=law,
     )
+
+
+def _check_choices(level: float, missing: Missing, draws: int) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1; got {level}")
+    if missing not in ("bounds", "drop", "extrapolate"):
+        raise ValueError(f"missing is {missing!r}, not 'bounds', 'drop' or 'extrapolate'")
+    if missing == "extrapolate" and draws < 20:
+        raise ValueError(f"draws must be at least 20 for an interval; got {draws}")
 
 
 def _cluster_ids(cluster: ArrayLike | None, size: int) -> Integers:
@@ -172,12 +219,29 @@ def _cluster_ids(cluster: ArrayLike | None, size: int) -> Integers:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _note(n: Integers, k: int, count: int) -> str:
+def _note(n: Integers, k: int, count: int, missing: Missing) -> str:
     if count == n.size:
         return ""
-    if count == 0:
-        return f"NaN: every problem has n < {k}"
-    return f"{n.size - count} of {n.size} problems have n < {k} and are left out"
+    have = f"{count} of {n.size} problems have {k:,} samples"
+    if missing == "drop":
+        return f"{have}: the mean is over these alone" if count else f"NaN: no problem has {k:,} samples"
+    return f"{have}: NaN, and bounds on the mean over all"
+
+
+def _bounds(
+    floor: Floats, enough: NDArray[np.bool_], ids: Integers, level: float
+) -> tuple[float, float, float, int]:
+    """NaN, the lower limit with all unknown values at their floor, the upper with them at 1, and clusters."""
+    _, low, _, clusters = clustered_interval(floor, ids, level)
+    _, _, high, _ = clustered_interval(np.where(enough, floor, 1.0), ids, level)
+    return np.nan, low, high, clusters
+
+
+def _monotone(k: Integers, low: Floats, high: Floats, same: NDArray[np.bool_]) -> None:
+    """Let limits not fall with k, by widening alone, over those k whose means are of the same problems."""
+    order = np.flatnonzero(same)[np.argsort(k[same], kind="stable")]
+    high[order] = np.maximum.accumulate(high[order])
+    low[order] = np.minimum.accumulate(low[order][::-1])[::-1]
 
 
 def clustered_interval(values: Floats, ids: Integers, level: float) -> tuple[float, float, float, int]:
@@ -222,4 +286,41 @@ def _extrapolate(
     ]
     tail = (1 - level) / 2
     low, high = np.quantile(np.array(curves), [tail, 1 - tail], axis=0)
-    return law, mean, np.minimum(low, mean), np.maximum(high, mean)
+    missed = _missed(n, c, ids, k, seed)
+    centre = _logit(mean)
+    spread = [
+        np.hypot(_logit(limit) - centre, missed) for limit in (np.minimum(low, mean), np.maximum(high, mean))
+    ]
+    return law, mean, _expit(centre - spread[0]), _expit(centre + spread[1])
+
+
+def _missed(n: Integers, c: Integers, ids: Integers, k: Integers, seed: int) -> Floats:
+    """By how much the law misses, in logits, as far beyond its data where the truth is known.
+
+    Of the n samples of each problem n²/k are kept, without regard to their outcome; the law fitted to them
+    forecasts pass@n as it does pass@k from all n. `WIDENED` times the root of the mean square over eight
+    such thinnings.
+    """
+    rng = np.random.default_rng(seed)
+    known = _logit(np.array([(c > 0).mean()]))[0]
+    missed = np.zeros(k.size)
+    for j, ratio in enumerate(k / np.median(n)):
+        fewer = np.maximum(1, np.floor(n / max(ratio, 1.0))).astype(np.int64)
+        errors = []
+        for _ in range(8):
+            kept = rng.hypergeometric(c, n - c, fewer)
+            fitted = _core.fit_zero_inflated(fewer, kept, ids, seed, 0) if kept.any() else None
+            if fitted is not None:
+                forecast = ZeroInflatedBeta(*fitted[0]).pass_at_k(n).mean()
+                errors.append(_logit(np.array([forecast]))[0] - known)
+        missed[j] = WIDENED * np.sqrt(np.mean(np.square(errors))) if errors else np.inf
+    return missed
+
+
+def _logit(p: Floats) -> Floats:
+    inside = np.clip(p, 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
+
+
+def _expit(x: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-x)))

@@ -26,6 +26,7 @@ def fit_accuracy(
     *,
     ks: Sequence[float] | None = None,
     weights: str | None = None,
+    regularise: bool = False,
     draws: int = 200,
     seed: int = 0,
     progress: bool | None = None,
@@ -36,7 +37,9 @@ def fit_accuracy(
     when ``table`` holds likelihoods): Chinchilla on the losses, with E at most 0.95 of the least loss as in
     the paper, then θ0 … θ4 by least squares on pass@k. In one stage for counts without losses: L̂ = A/N^α +
     B/D^β is a latent, fitted together with the link by least squares on pass@k (E = 0 and θ1 = 1 fix what
-    the data cannot).
+    the data cannot). There ``regularise`` adds the forecast law's priors: ln A and ln B, at the mean of ln N
+    and ln D, 0 ± 1.5 and 1 ± 1.5; ln α and ln β ln 0.4 ± 0.5; θ0 -2 ± 3; the logit of θ2 1.5 ± 1.5 above that
+    of the best pass@1; θ3 3.5 ± 2; θ4 0 ± 0.4; beside an error scale of 1.5 times what the residuals show.
     """
     observed = PassTable.of(table, ks)
     loss = None
@@ -54,15 +57,18 @@ def fit_accuracy(
                 "weights apply to the losses of stage 1, and there are none: give losses or drop weights"
             )
         enough(observed.checkpoints, 5, "checkpoints", "accuracy")
+        words = "one stage, latent loss" + (", regularised" if regularise else "")
         arrays = (observed.n_params, observed.n_tokens, checkpoint, k)
-        found = _core.fit_joint(*arrays, y[None], ones)[0]
+        found = _core.fit_joint(*arrays, y[None], ones, None, regularise)[0]
 
         def one_stage(ys: Floats, ws: Floats) -> list[FitOutcome]:
-            return _core.fit_joint(*arrays, ys[:, keep], ws[:, keep], list(found.params))
+            return _core.fit_joint(*arrays, ys[:, keep], ws[:, keep], list(found.params), regularise)
 
         drawn = draw_both(observed, observed.means, target, one_stage, draws, seed, progress)
-        return conclude(
-            "accuracy", found, drawn, target, "one stage, latent loss", "sum of squared errors", latent=True
+        return conclude("accuracy", found, drawn, target, words, "sum of squared errors", latent=True)
+    if regularise:
+        raise ValueError(
+            "regularise applies to a latent loss, and here losses are known: drop one of the two"
         )
     if weights not in (None, "isoflop"):
         raise ValueError(f"weights = {weights!r} must be None or 'isoflop'")
@@ -92,9 +98,7 @@ def fit_accuracy(
         seed,
         progress,
     )
-    return conclude(
-        "accuracy", staged, drawn_stages, target, "two stages", "sum of squared errors", latent=False
-    )
+    return conclude("accuracy", staged, drawn_stages, target, "two stages", "sum of squared errors", stages=2)
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from t2fast._core import FitOutcome
 from t2fast.fits.passtable import PassTable, resampled_checkpoints
 from t2fast.progress import track
 
 Floats = NDArray[np.float64]
 Measure = Callable[[Floats], Floats]
 """From weights of the problems (m, problems) to y, (m, checkpoints, K)."""
+
+Outcome = TypeVar("Outcome")
+"""What a fit of one set of weights returns."""
 
 _BATCH = 100
 _NOISE_DRAWS = 100
@@ -27,8 +30,7 @@ class Target:
     Attributes:
         noise: standard deviation of y over resampled problems, 0 where that is unknown; None where there are
             no problems to resample.
-        independent: how many independent things the points of a checkpoint are worth, (checkpoints,): K² over
-            the sum of their squared correlations, K where they are unrelated and 1 where one tells them all.
+        errors: what y was off its mean over those, (draws, checkpoints, K), 0 where it had no value.
     """
 
     n: Floats
@@ -36,11 +38,11 @@ class Target:
     ks: Floats
     y: Floats
     noise: Floats | None = None
-    independent: Floats | None = None
+    errors: Floats | None = None
 
     @classmethod
     def measured(cls, observed: PassTable, measure: Measure) -> Target:
-        """y of the table, its noise and its correlations over resampled problems."""
+        """y of the table, its noise and its errors over resampled problems."""
         again = measure(observed.resampled_problems(np.random.default_rng(0), _NOISE_DRAWS))
         again = np.where(np.isfinite(again), again, np.nan)
         y = measure(np.ones((1, observed.problems)))[0]
@@ -51,8 +53,9 @@ class Target:
         # says nothing about how many might have.
         noise[~(noise > 1e-12 * np.abs(y))] = 0.0
         noise[(1 - observed.mean()) * observed.problems_behind() < 1] = 0.0
-        independent = np.array([_independent(again[:, i, noise[i] > 0]) for i in range(len(y))])
-        return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise, independent)
+        errors = np.zeros_like(again)
+        errors[:, known] = np.nan_to_num(again[:, known] - np.nanmean(again[:, known], axis=0))
+        return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise, errors)
 
     def rows(self) -> tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
         """N, D, k and the checkpoint of every point with a value, and which those are."""
@@ -62,22 +65,9 @@ class Target:
         return self.n[checkpoint], self.d[checkpoint], np.tile(self.ks, checkpoints)[keep], checkpoint, keep
 
 
-def _independent(again: Floats) -> float:
-    """Of columns (draws, K): (Σ λ)² / Σ λ² over eigenvalues of their correlations (Satterthwaite 1946)."""
-    again = again[~np.isnan(again).any(axis=1)]
-    points = again.shape[1]
-    if points < 2 or len(again) < 3:
-        return float(points)
-    correlation = np.corrcoef(again.T)
-    # Chance alone makes a squared correlation of 1/draws.
-    squared = np.clip(np.nan_to_num(correlation**2, nan=1.0) - 1 / len(again), 0, 1)
-    np.fill_diagonal(squared, 1.0)
-    return float(points**2 / squared.sum())
-
-
 def draw(
-    solve: Callable[[Floats], list[FitOutcome]], weights: Floats, progress: bool | None
-) -> list[FitOutcome] | None:
+    solve: Callable[[Floats], list[Outcome]], weights: Floats, progress: bool | None
+) -> list[Outcome] | None:
     """What was found for every row of weights; None without rows."""
     if len(weights) == 0:
         return None
@@ -90,17 +80,17 @@ def draw_both(
     observed: PassTable,
     measure: Measure,
     target: Target,
-    solve: Callable[[Floats, Floats], list[FitOutcome]],
+    solve: Callable[[Floats, Floats], list[Outcome]],
     draws: int,
     seed: int,
     progress: bool | None,
-) -> list[FitOutcome] | None:
+) -> list[Outcome] | None:
     """Draws that resample checkpoints and problems at once; `solve` gets y and weights of all points."""
     rng = np.random.default_rng(seed)
     checkpoint_w = resampled_checkpoints(rng, draws, observed.checkpoints)
     problem_w = observed.resampled_problems(rng, draws)
 
-    def both(weights: Floats) -> list[FitOutcome]:
+    def both(weights: Floats) -> list[Outcome]:
         ys = measure(weights[:, observed.checkpoints :]).reshape(len(weights), -1)
         ws = np.repeat(weights[:, : observed.checkpoints], target.y.shape[1], axis=1)
         usable = np.isfinite(ys)

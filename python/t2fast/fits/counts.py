@@ -22,6 +22,7 @@ def fit_counts(
     counts: Counts,
     *,
     effect: bool = True,
+    regularise: bool = False,
     ks: Sequence[float] | None = None,
     draws: int = 200,
     seed: int = 0,
@@ -32,7 +33,8 @@ def fit_counts(
     Π B(c+a, n-c+b)/B(a, b) over problems, (a, b) from the link at L̂ = A/N^α + B/D^β + σu, u ~ N(0, 1)
     shared by the problems of a checkpoint and integrated out (``effect=False`` drops it). Right where
     estimates of pass@k are biased: n differs between problems, sampling stopped at a success, nothing was
-    solved. ``ks`` only chooses where residuals are reported.
+    solved. ``ks`` only chooses where residuals are reported. ``regularise`` adds the priors that
+    `fit_accuracy` describes.
     """
     observed = PassTable.of(counts, ks)
     enough(observed.checkpoints, 5, "checkpoints", "counts")
@@ -64,6 +66,7 @@ def fit_counts(
             starts,
             effect,
             refit,
+            regularise,
         )
 
     found = solve(np.ones((1, len(samples))), np.ones((1, observed.checkpoints)), starts, False)[0]
@@ -77,6 +80,7 @@ def fit_counts(
 
     drawn = draw(again, np.hstack([checkpoint_w, problem_w]), progress)
     words = "Beta-binomial likelihood" + (" with a checkpoint effect" if effect else "")
+    words += ", regularised" if regularise else ""
     return conclude(
         "counts",
         found,

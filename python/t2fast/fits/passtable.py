@@ -8,7 +8,7 @@ reweighs its checkpoints and problems.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -41,8 +41,8 @@ class PassTable:
         ``ks`` defaults to the powers of two up to 128 for which every problem has enough samples.
         """
         if isinstance(table, PassTable):
-            return table
-        table.require_sizes()
+            return table if ks is None else table.at(ks)
+        table.require_sizes().require_one_kind()
         if isinstance(table, Counts):
             most = table.n if table.sequential is None else table.sequential[1]
             k = _whole(ks) if ks is not None else _powers_of_two(int(most.min()))
@@ -61,6 +61,18 @@ class PassTable:
             _codes(table)[order],
         )
 
+    def at(self, ks: Sequence[float]) -> PassTable:
+        """The same table at these k alone. `ValueError` for k that it does not hold."""
+        places = {float(k): place for place, k in enumerate(self.ks)}
+        absent = [k for k in ks if float(k) not in places]
+        if absent:
+            raise ValueError(
+                f"this table has no values at k = {absent[0]:g}, but at "
+                f"{', '.join(f'{k:g}' for k in self.ks)}"
+            )
+        chosen = [places[float(k)] for k in ks]
+        return replace(self, ks=self.ks[chosen], values=self.values[:, chosen])
+
     @property
     def checkpoints(self) -> int:
         """How many checkpoints."""
@@ -73,7 +85,7 @@ class PassTable:
 
     def mean(self) -> Floats:
         """Mean over problems, (checkpoints, K); NaN where no problem has enough samples."""
-        return self.means(np.ones((1, self.problems)))[0]
+        return np.asarray(self.means(np.ones((1, self.problems)))[0])
 
     def means(self, weights: Floats) -> Floats:
         """Means over problems for every row of weights (m, problems), (m, checkpoints, K)."""
@@ -85,8 +97,14 @@ class PassTable:
             return self._means(-np.log(self.values), weights)
 
     def _means(self, values: Floats, weights: Floats) -> Floats:
-        rows = np.ascontiguousarray(values), self.checkpoint, self.problem
-        return _core.weighted_means(*rows, self.checkpoints, np.ascontiguousarray(weights))
+        found: Floats = _core.weighted_means(
+            np.ascontiguousarray(values),
+            self.checkpoint,
+            self.problem,
+            self.checkpoints,
+            np.ascontiguousarray(weights),
+        )
+        return found
 
     def _sum(self, rows: Floats) -> Floats:
         starts = np.searchsorted(self.checkpoint, np.arange(self.checkpoints))

@@ -6,16 +6,18 @@
   Parameters E, A, B, alpha, beta, theta0 ... theta4.
 - ``counts``: as accuracy, with a checkpoint effect N(0, σ²) on L̂; the value is that of a checkpoint without
   effect. Those parameters and sigma.
+- ``direct``: pass@k with log(-log pass@k) = c0 + c1 log C + c2 log k + c3 log C log k, C = 6ND: an
+  exponent of k that depends on compute, and no word on how to split it. Parameters c0 ... c3.
 
 Sources: Hoffmann et al. 2022 (arXiv 2203.15556) for Chinchilla; Roberts et al. 2026 (arXiv 2604.01411) for
-the loss law (approach 1) and the accuracy law (approach 2). The counts law is ours. An accuracy or counts
+the loss law (approach 1) and the accuracy law (approach 2); arXiv 2512.08894 for the direct law. The counts
+law is ours. An accuracy or counts
 law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 by convention, and says so.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -40,11 +42,11 @@ _FORMULA = {
     "loss": "-log pass@k = E + A/N^alpha + B/D^beta + G/k^gamma",
     "accuracy": "pass@k of p ~ Beta(mu nu, (1-mu) nu), mu and nu functions of L = E + A/N^alpha + B/D^beta",
     "counts": "as the accuracy law, with a checkpoint effect N(0, sigma^2) on L",
+    "direct": "log(-log pass@k) = c0 + c1 log C + c2 log k + c3 log C log k, C = 6ND",
 }
 
-NAMES = ("chinchilla", "loss", "accuracy", "counts")
+NAMES = ("chinchilla", "loss", "accuracy", "counts", "direct")
 _FORMAT = "t2fast-law/1"
-_POSITIVE = frozenset({"A", "B", "G", "alpha", "beta", "gamma", "theta2", "sigma", "E"})
 
 Floats = NDArray[np.float64]
 
@@ -81,14 +83,10 @@ class Law:
                 + (f"; not among them {', '.join(extra)}" if extra else "")
             )
         ordered = {p: float(self.params[p]) for p in expected}
-        for name, value in ordered.items():
-            if not math.isfinite(value) or (name in _POSITIVE and value < 0):
-                raise ValueError(
-                    f"parameter {name} = {value} of the {self.name} law must be finite and not negative"
-                )
-        if ordered.get("theta2", 0.0) > 1:
-            raise ValueError(f"parameter theta2 = {ordered['theta2']} is a probability and cannot exceed 1")
-        if self.latent and not (self.metric == "pass@k" and ordered["E"] == 0 and ordered["theta1"] == 1):
+        refusal = _core.law_refusal(self.name, list(ordered.values()))
+        if refusal is not None:
+            raise ValueError(refusal)
+        if self.latent and not _held(ordered):
             raise ValueError("a latent loss belongs to an accuracy or counts law with E = 0 and theta1 = 1")
         object.__setattr__(self, "params", ordered)
         if self.draws is not None and (self.draws.ndim != 2 or self.draws.shape[1] != len(expected)):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast import _core
 from t2fast.laws import AnyLaw
 from t2fast.text import amount, columns, note, plain, ratio, samples
 
@@ -255,9 +256,14 @@ class Plan(Choice):
             small, large = sorted([self.n_params, self.chinchilla.n_params])
             low, high = max(limits.n_params[0], small / 30), min(limits.n_params[1], large * 30, ceiling)
             n = np.geomspace(low, high, points).clip(low, high)
-        d = np.minimum(self.train_flops / (6 * n), limits.n_tokens[1])
-        k = np.minimum(half / n, limits.most_samples)
-        k = np.floor(k) if limits.integer_k else k
+        d, k = _core.budget_line(
+            self.train_flops,
+            2 * half,
+            np.ascontiguousarray(n),
+            limits.n_tokens,
+            limits.most_samples,
+            limits.integer_k,
+        ).T.copy()
         return Profile(n, d, k, law_values(self.law, n, d, k))
 
 

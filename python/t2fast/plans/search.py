@@ -63,7 +63,6 @@ def forecast_plans(
         constraints.most_samples,
         constraints.integer_k,
         None if rule == "law" else rule,
-        not law.has_k,
     )
     return _arrays(found, budgets.shape[1], rule, squeeze)
 
@@ -72,6 +71,11 @@ def solve(
     law: Law, rows: Floats, budgets: Floats, constraints: Constraints, rule: Rule, *, squeeze: bool = False
 ) -> PlanArrays:
     """Plans with a law of these parameters, a row each."""
+    if law.fit is not None and not law.fit.converged:
+        raise ValueError(
+            f"the fit of this {law.name} law did not converge ({law.fit.reason}), so there is nothing to plan"
+            " by: fit another law, or other checkpoints"
+        )
     found = _core.plan_batch(
         law.name,
         rows,

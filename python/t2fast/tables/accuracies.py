@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, of_source, with_sizes
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import HOW_SIZES, Floats, Table, described
 
@@ -43,6 +43,7 @@ def read_accuracies(
     columns: Mapping[str, str] | None = None,
     models: TableSource | None = None,
     task: str | None = None,
+    where: Mapping[str, str] | None = None,
     chance: float | None = None,
 ) -> Accuracies:
     """Read an accuracy per checkpoint.
@@ -51,15 +52,16 @@ def read_accuracies(
     0.25 for four choices; `chance` as an argument stands for a column, and without either nothing is guessed
     right. A source of several tasks needs a choice by `task`. The rest is as for `read_losses`.
     """
-    opened = open_source(source)
-    names = v.find_columns(opened.name, opened.columns, _ACCURACY_FIELDS, columns or {})
+    asked, columns = columns, of_source(columns)
+    opened = open_source(source).wanted(where or {})
+    names = v.find_columns(opened.name, opened.columns, _ACCURACY_FIELDS, columns)
     if chance is not None and "chance" in names:
         raise ValueError(f"{opened.name} has a column for chance: leave chance= out, or drop that column")
     if chance is not None and not 0 <= chance < 1:
         raise ValueError(f"chance = {chance} must lie in [0, 1), such as 0.25 for four choices")
     reading = Reading(opened, names, _ACCURACY_FIELDS)
     reading.require(["accuracy"] if models is not None else ["accuracy", *SIZES], HOW_SIZES)
-    found = Accuracies(with_sizes(reading.rows(), opened.name, models))
+    found = Accuracies(with_sizes(reading.rows(), opened.name, models, asked))
     table = described(found, reading, task).require_sizes()
     if "task" in table.frame.columns and table.frame["task"].n_unique() > 1:
         tasks = table.frame["task"].unique().sort().to_list()

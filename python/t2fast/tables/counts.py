@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order, of_source, with_sizes
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import KEY_FIELDS, Integers, Table, described
 
@@ -80,8 +80,9 @@ def read_counts(
         ignored and listed in `ignored_columns`. Counts may have `prompt_tokens`, `output_tokens`,
         `wall_seconds` and `usd`, what all samples of the row used together. Counts of sequential sampling
         also have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case.
-    columns: canonical name -> the source's name, for columns that go by another one.
-    models: a second table, of `model` and whichever of `n_params` and `n_tokens` the first one lacks.
+    columns: canonical name -> the source's name, for columns that go by another one; those of the models
+        table as models.model, models.n_params and models.n_tokens.
+    models: a second table, of `model` and what it has of `n_params` and `n_tokens` that the first one lacks.
     task: keep this task alone, if the source tells tasks apart; otherwise the name of its only task.
     stage: likewise of training (base, sft, …). A source with several stages needs a choice.
     where: column of the source -> value: only the rows that have it, as the same text or the same number.
@@ -93,7 +94,7 @@ def read_counts(
     """
     if duplicates not in ("error", "sum"):
         raise ValueError(f"duplicates is {duplicates!r}, not 'error' or 'sum'")
-    columns = columns or {}
+    asked, columns = columns, of_source(columns)
     opened = open_source(source).wanted(where or {})
     names = v.find_columns(opened.name, opened.columns, (*KEY_FIELDS, *_COUNT_FIELDS), columns)
     by_sample = "correct" in columns or ("correct" in names and not {"n_samples", "n_correct"} & names.keys())
@@ -102,7 +103,7 @@ def read_counts(
     used = () if by_sample else tuple(name for name in USAGE if name in names)
     reading = Reading(opened, names, (*KEY_FIELDS, *_COUNT_FIELDS))
     reading.choose((*values, *used), "Or give one row a sample, with a column 'correct' of 0 and 1")
-    frame = with_sizes(reading.counted_samples() if by_sample else reading.rows(), opened.name, models)
+    frame = with_sizes(reading.counted_samples() if by_sample else reading.rows(), opened.name, models, asked)
     table = described(Counts(frame), reading, task, stage)
     # In floating point, because a sum that overflows is the very thing to be found.
     if table.frame["n_samples"].cast(pl.Float64).sum() >= 2.0**63:
@@ -122,9 +123,13 @@ def joined_counts(tables: Sequence[Counts]) -> Counts:
 
     Errors: `ValueError` that names the table whose columns differ, or the rows that repeat.
     """
-    first = tables[0]
     if len(tables) == 1:
-        return first
+        return tables[0]
+    # What samples used is kept where all tables tell it.
+    known = [name for name in USAGE if all(name in table.frame.columns for table in tables)]
+    unknown = [name for name in USAGE if name not in known]
+    tables = [replace(table, frame=table.frame.drop(unknown, strict=False)) for table in tables]
+    first = tables[0]
     for table in tables[1:]:
         differing = sorted(set(first.frame.columns) ^ set(table.frame.columns))
         if differing:

@@ -96,12 +96,28 @@ def _where(convert: Convert, holds: Callable[[pl.Expr], pl.Expr]) -> Convert:
 
 _POSITIVE = _where(_number, lambda x: x > 0)
 
+
+def _size(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A number above 0, also one such as 160M or 1.2B."""
+    plain = _POSITIVE(column, dtype)
+    if not _is_text(dtype):
+        return plain
+    text = column.cast(pl.String).str.strip_chars()
+    factor = (
+        text.str.slice(-1)
+        .str.to_uppercase()
+        .replace_strict(["K", "M", "B", "T"], [1e3, 1e6, 1e9, 1e12], default=None, return_dtype=pl.Float64)
+    )
+    scaled = text.str.head(-1).str.strip_chars().cast(pl.Float64, strict=False) * factor
+    return pl.coalesce(plain, pl.when(scaled.is_finite() & (scaled > 0)).then(scaled))
+
+
 MODEL = Field("model", "text or a whole number", _text)
 STAGE = Field("stage", "text or a whole number", _text)
 TASK = Field("task", "text or a whole number", _text)
 PROBLEM = Field("problem", "text or a whole number", _text, ("problem_id", "question_id"))
-N_PARAMS = Field("n_params", "a finite number above 0", _POSITIVE, ("num_params",))
-N_TOKENS = Field("n_tokens", "a finite number above 0", _POSITIVE, ("train_tokens", "training_tokens"))
+N_PARAMS = Field("n_params", "a finite number above 0", _size, ("num_params",))
+N_TOKENS = Field("n_tokens", "a finite number above 0", _size, ("train_tokens", "training_tokens"))
 N_SAMPLES = Field(
     "n_samples", "a whole number of at least 1", _where(_integer, lambda x: x >= 1), ("num_samples",)
 )

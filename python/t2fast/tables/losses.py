@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, of_source, with_sizes
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import HOW_SIZES, Floats, Table, described
 
@@ -52,9 +52,12 @@ def read_losses(
     `task`. The rest is as for `read_counts`, but N and D must be there, in the source or through `models`,
     and a checkpoint may have several rows.
     """
+    asked, columns = columns, of_source(columns)
     opened = open_source(source).wanted(where or {})
-    names = v.find_columns(opened.name, opened.columns, _LOSS_FIELDS, columns or {})
+    names = v.find_columns(opened.name, opened.columns, _LOSS_FIELDS, columns)
     reading = Reading(opened, names, _LOSS_FIELDS)
     reading.require(["loss"] if models is not None else ["loss", *SIZES], HOW_SIZES)
-    table = described(Losses(with_sizes(reading.rows(), opened.name, models)), reading, task).require_sizes()
+    table = described(
+        Losses(with_sizes(reading.rows(), opened.name, models, asked)), reading, task
+    ).require_sizes()
     return replace(table, frame=table.frame.select(in_order(table.frame, (*KEYS, "loss", "weight"))))

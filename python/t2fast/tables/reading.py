@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -15,6 +15,7 @@ CHECKPOINT = ("model", *SIZES)
 KEYS = (*CHECKPOINT, "train_set", "stage", "task", "problem")
 USAGE = tuple(field.name for field in v.USAGE)
 _TEXT_KEYS = ("model", "train_set", "stage", "task", "problem")
+_MODELS = "models."
 # Partial counts to hold before they are merged into the total: some 50 bytes each.
 _PENDING_ROWS = 2_000_000
 
@@ -134,13 +135,22 @@ class Reading:
         return frame.with_columns(pl.col(in_order(frame, _TEXT_KEYS)).cast(pl.String))
 
 
+def of_source(columns: Mapping[str, str] | None) -> dict[str, str]:
+    """Those of the caller's names for columns that are not for the models table; see `with_sizes`."""
+    return {key: own for key, own in (columns or {}).items() if not key.startswith(_MODELS)}
+
+
 def in_order(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
     """Those of `names` that `frame` has."""
     return [name for name in names if name in frame.columns]
 
 
-def with_sizes(frame: pl.DataFrame, name: str, models: TableSource | None) -> pl.DataFrame:
-    """`frame` of the source `name` with those of N and D that it lacks, from the models table.
+def with_sizes(
+    frame: pl.DataFrame, name: str, models: TableSource | None, columns: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """`frame` of the source `name` with those of N and D that it lacks, as far as the models table has them.
+
+    The models table's columns go by other names where `columns` says so: `models.n_params` -> name.
 
     Errors: `ValueError` if nothing is lacking, if a model is not in the models table, or is there twice.
     """
@@ -157,8 +167,13 @@ def with_sizes(frame: pl.DataFrame, name: str, models: TableSource | None) -> pl
         )
     opened = open_source(models, "the models table")
     fields = [v.MODEL, *(field for field in (v.N_PARAMS, v.N_TOKENS) if field.name in lacking)]
-    reading = Reading(opened, v.find_columns(opened.name, opened.columns, fields, {}), fields)
-    reading.require([field.name for field in fields])
+    named = {
+        key.removeprefix(_MODELS): own for key, own in (columns or {}).items() if key.startswith(_MODELS)
+    }
+    reading = Reading(opened, v.find_columns(opened.name, opened.columns, fields, named), fields)
+    reading.require(["model"])
+    if not any(size in reading.names for size in lacking):
+        reading.require(lacking)
     sizes = reading.without_duplicates(reading.rows(), keys=["model"]).drop("row")
     unknown = frame.join(sizes, on="model", how="anti")["model"].unique().sort().to_list()
     if unknown:

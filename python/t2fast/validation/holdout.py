@@ -25,6 +25,7 @@ def validate(
     ks: Sequence[float] | None = None,
     level: float = 0.9,
     draws: int = 100,
+    all_intervals: bool = False,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Validation:
@@ -41,7 +42,8 @@ def validate(
         ks: the k to fit and to judge by; by default the laws see the powers of two up to 128 that all
             problems have samples for, and are judged by 1, 8, 64, 128 and the largest.
         level: coverage of the intervals.
-        draws: draws of a law behind its intervals; 0 for none.
+        draws: draws of the first law behind its intervals; 0 for none.
+        all_intervals: whether to ask the other laws for intervals, too, which takes several times as long.
         seed: of the draws and of random checkpoints.
         progress: whether to show a bar; by default where stderr is a terminal.
 
@@ -57,12 +59,13 @@ def validate(
         raise ValueError(f"draws = {draws} must be 0, or at least {least} for {level:.0%} intervals")
     held_out = hold_out(measured, by, splits, seed)
     judged = measured.judged() if ks is None else list(range(len(measured.ks)))
-    how = Request(level, draws, seed)
+    first = next((name for name in names if METHODS[name].fit is not None), None)
     points, rows = [], []
     work = [(split, name) for split in held_out for name in names]
     for split, name in track(work, "forecasts", len(work), progress):
         seen, ahead = measured.only(split.seen), measured.only(~split.seen)
         refusal = None
+        how = Request(level, draws if all_intervals or name == first else 0, seed)
         try:
             forecast = METHODS[name].forecast(seen, Places(ahead.n_params, ahead.n_tokens, ahead.ks), how)
         except ValueError as error:
@@ -80,7 +83,7 @@ def validate(
         points=forecasts,
         splits=by_split,
         methods=scores.by_method(by_split, forecasts, level),
-        notes=tuple(_notes(forecasts)),
+        notes=(*table.notes, *_notes(forecasts)),
     )
 
 

@@ -18,7 +18,7 @@ from t2fast.validation.methods import METHODS, NEAREST
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-AnyLaw = TypeVar("AnyLaw", Law, ForecastLaw)
+AnyLaw = TypeVar("AnyLaw", bound=Law | ForecastLaw)
 
 
 @dataclass(frozen=True, eq=False)

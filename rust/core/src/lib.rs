@@ -5,6 +5,7 @@
 pub mod beta;
 pub mod cholesky;
 pub mod choose;
+pub mod compare;
 pub mod fit;
 pub mod forecast;
 pub mod gaussian_process;
@@ -13,6 +14,7 @@ pub mod laws;
 pub mod levenberg;
 pub mod linalg;
 pub mod means;
+pub mod mixture;
 pub mod passk;
 pub mod plan;
 pub mod random;

@@ -11,7 +11,7 @@ use t2fast_core::fit::counts::{Count, Likelihood};
 use t2fast_core::fit::huber::Huber;
 use t2fast_core::fit::points::Point;
 use t2fast_core::fit::power_sum::{self, Data};
-use t2fast_core::fit::{Cancel, Outcome, joint, link, restarts};
+use t2fast_core::fit::{Cancel, Outcome, direct, joint, link, restarts};
 use t2fast_core::means;
 
 use crate::cancel::cancellable;
@@ -103,7 +103,7 @@ fn sets(y: &Rows, w: &Rows, expected: usize) -> PyResult<(Sets, Sets)> {
 
 /// Least squares for y = E + sum of C x^-e over two or three coordinates, by variable projection.
 #[pyfunction]
-#[pyo3(signature = (x, y, w, e_max, start=None))]
+#[pyo3(signature = (x, y, w, e_max, start=None, regularise=false))]
 pub fn fit_power_sum<'py>(
     py: Python<'py>,
     x: Vec<Column<'py>>,
@@ -111,6 +111,7 @@ pub fn fit_power_sum<'py>(
     w: Rows<'py>,
     e_max: f64,
     start: Option<Vec<f64>>,
+    regularise: bool,
 ) -> PyResult<Vec<FitOutcome>> {
     let x: Sets = x.iter().map(|c| Ok(c.as_slice()?.to_vec())).collect::<PyResult<_>>()?;
     let length = x.first().map_or(0, Vec::len);
@@ -122,14 +123,17 @@ pub fn fit_power_sum<'py>(
         2 => {
             let start = start.map(|s| array_of::<2>("start", &s)).transpose()?;
             fit_all(py, y.len(), |i, cancel| {
-                power_sum::fit(&Data { x: [&x[0], &x[1]], y: &y[i], w: Some(&w[i]), e_max }, start, cancel)
+                let data = Data { x: [&x[0], &x[1]], y: &y[i], w: Some(&w[i]), e_max };
+                let fit = if regularise { power_sum::fit_regularised } else { power_sum::fit };
+                fit(&data, start, cancel)
             })
         }
         3 => {
             let start = start.map(|s| array_of::<3>("start", &s)).transpose()?;
             fit_all(py, y.len(), |i, cancel| {
                 let data = Data { x: [&x[0], &x[1], &x[2]], y: &y[i], w: Some(&w[i]), e_max };
-                power_sum::fit(&data, start, cancel)
+                let fit = if regularise { power_sum::fit_regularised } else { power_sum::fit };
+                fit(&data, start, cancel)
             })
         }
         other => Err(PyValueError::new_err(format!("x has {other} columns, expected 2 or 3"))),
@@ -217,7 +221,7 @@ pub fn fit_link<'py>(
 
 /// The accuracy law in one stage, by least squares on pass@k.
 #[pyfunction]
-#[pyo3(signature = (n, d, checkpoint, k, y, w, start=None))]
+#[pyo3(signature = (n, d, checkpoint, k, y, w, start=None, regularise=false))]
 pub fn fit_joint<'py>(
     py: Python<'py>,
     n: Column<'py>,
@@ -227,6 +231,7 @@ pub fn fit_joint<'py>(
     y: Rows<'py>,
     w: Rows<'py>,
     start: Option<Vec<f64>>,
+    regularise: bool,
 ) -> PyResult<Vec<FitOutcome>> {
     let (n, d, k) = (n.as_slice()?, d.as_slice()?, k.as_slice()?);
     same_length("d", d.len(), n.len())?;
@@ -237,7 +242,8 @@ pub fn fit_joint<'py>(
         same_length("start", s.len(), 10)?;
     }
     fit_all(py, y.len(), |i, cancel| {
-        joint::fit(n, d, &points(&checkpoint, k, &y[i], &w[i]), start.as_deref(), cancel)
+        let fit = if regularise { joint::fit_regularised } else { joint::fit };
+        fit(n, d, &points(&checkpoint, k, &y[i], &w[i]), start.as_deref(), cancel)
     })
 }
 
@@ -257,6 +263,7 @@ pub fn fit_counts<'py>(
     starts: Rows<'py>,
     effect: bool,
     refit: bool,
+    regularise: bool,
 ) -> PyResult<Vec<FitOutcome>> {
     let (n, d) = (n.as_slice()?, d.as_slice()?);
     let (samples, correct) = (samples.as_slice()?, correct.as_slice()?);
@@ -285,12 +292,28 @@ pub fn fit_counts<'py>(
         };
         let counts: Vec<Count> = (0..samples.len()).map(row).collect();
         let likelihood = Likelihood::new(n, d, &counts, &checkpoint_w[i]);
+        let likelihood = if regularise { likelihood.regularised() } else { likelihood };
         if refit {
             likelihood.refit(&starts[0], effect, cancel)
         } else {
             likelihood.fit(&starts, effect, cancel)
         }
     })
+}
+
+/// The direct law by least squares on ln(-ln y), points without weight left out.
+#[pyfunction]
+pub fn fit_direct<'py>(
+    py: Python<'py>,
+    compute: Column<'py>,
+    k: Column<'py>,
+    y: Rows<'py>,
+    w: Rows<'py>,
+) -> PyResult<Vec<FitOutcome>> {
+    let (compute, k) = (compute.as_slice()?, k.as_slice()?);
+    same_length("k", k.len(), compute.len())?;
+    let (y, w) = sets(&y, &w, k.len())?;
+    fit_all(py, y.len(), |i, _| Some(direct::fit(compute, k, &y[i], &w[i])))
 }
 
 /// Weighted means over problems, (m, checkpoints, columns), for `m` sets of weights of the problems, (m, problems).

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod cancel;
 mod choose;
+mod compare;
 mod decode;
 mod decode_files;
 mod decode_model;
@@ -21,16 +22,18 @@ mod _core {
     #[pymodule_export]
     use super::choose::resampled_means;
     #[pymodule_export]
+    use super::compare::{probability_best, simultaneous_band};
+    #[pymodule_export]
     use super::decode::DecodeEngine;
     #[pymodule_export]
-    use super::decode_files::{dequantize, gguf_metadata};
+    use super::decode_files::{dequantize, gguf_metadata, model_formats};
     #[pymodule_export]
     use super::decode_model::ModelFile;
     #[pymodule_export]
     use super::decode_request::ModelDescription;
     #[pymodule_export]
     use super::fit::{
-        FitOutcome, fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum,
+        FitOutcome, fit_counts, fit_direct, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum,
         weighted_means,
     };
     #[pymodule_export]
@@ -41,7 +44,9 @@ mod _core {
         scaled_beta_failure, tail_cells, tail_grid,
     };
     #[pymodule_export]
-    use super::plan::{law_parameters, law_values, plan_batch};
+    use super::plan::{
+        beta_parameters, budget_line, law_parameters, law_refusal, law_values, loss_mixture, plan_batch,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,8 +6,9 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, P
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::{Bound as Handle, *};
 use rayon::prelude::*;
-use t2fast_core::laws::Law;
-use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Error, Plan, Problem, Rule, Sizes};
+use t2fast_core::laws::{Law, Link, range_of, theta};
+use t2fast_core::mixture;
+use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Error, Plan, Problem, Rule, Sizes, spend};
 
 /// Best choices and Chinchilla's, (plans, 4) each, and the bounds of both, (plans, 2).
 pub(crate) type Plans<'py> = (Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>);
@@ -17,7 +18,9 @@ const CHUNK: usize = 4096;
 
 fn law_named(name: &str) -> PyResult<Law> {
     Law::named(name).ok_or_else(|| {
-        PyValueError::new_err(format!("no law is called {name:?}: use chinchilla, loss, accuracy or counts"))
+        PyValueError::new_err(format!(
+            "no law is called {name:?}: use chinchilla, loss, accuracy, counts or direct"
+        ))
     })
 }
 
@@ -40,6 +43,76 @@ fn check_width(law: Law, params: &PyReadonlyArray2<'_, f64>) -> PyResult<()> {
 #[pyfunction]
 pub fn law_parameters(name: &str) -> PyResult<Vec<&'static str>> {
     Ok(law_named(name)?.parameters().to_vec())
+}
+
+/// Where every parameter of a law would have to lie, in words, if its value is not there; else None.
+#[pyfunction]
+pub fn law_refusal(name: &str, params: Vec<f64>) -> PyResult<Option<String>> {
+    let named = law_named(name)?.parameters().iter().zip(params);
+    Ok(named.into_iter().find(|(name, value)| !range_of(name).holds(*value)).map(|(parameter, value)| {
+        let range = range_of(parameter).describe();
+        format!("parameter {parameter} = {value:?} of the {name} law must be {range}")
+    }))
+}
+
+/// a and b of the Beta distribution of success probabilities at points (n[j], d[j]), `effect[j]` being added to the
+/// training loss there: (points, 2).
+#[pyfunction]
+pub fn beta_parameters<'py>(
+    py: Python<'py>,
+    name: &str,
+    params: PyReadonlyArray1<'py, f64>,
+    n: PyReadonlyArray1<'py, f64>,
+    d: PyReadonlyArray1<'py, f64>,
+    effect: PyReadonlyArray1<'py, f64>,
+) -> PyResult<Table<'py>> {
+    let law = law_named(name)?;
+    let (params, n, d, effect) = (params.as_slice()?, n.as_slice()?, d.as_slice()?, effect.as_slice()?);
+    if !matches!(law, Law::Accuracy | Law::Counts) || params.len() != law.parameters().len() {
+        return Err(PyValueError::new_err(format!(
+            "{name} with {} parameters has no Beta link",
+            params.len()
+        )));
+    }
+    if n.len() != d.len() || n.len() != effect.len() {
+        return Err(PyValueError::new_err("n, d and effect must agree in length"));
+    }
+    let theta = theta(params);
+    let at = |j: usize| Link::new(&theta, law.latent(params, n[j].ln(), d[j].ln()).0 + effect[j]).ab;
+    let values: Vec<f64> = (0..n.len()).flat_map(at).collect();
+    values.into_pyarray(py).reshape([n.len(), 2])
+}
+
+/// Success probabilities and weights whose pass@k is nearest to exp(-g/k^gamma) for k up to samples, the largest relative
+/// error, and the k where it is.
+#[pyfunction]
+pub fn loss_mixture<'py>(
+    py: Python<'py>,
+    g: f64,
+    gamma: f64,
+    samples: u64,
+) -> (Handle<'py, PyArray1<f64>>, Handle<'py, PyArray1<f64>>, f64, f64) {
+    let found = py.detach(|| mixture::of_loss(g, gamma, samples));
+    (found.p.into_pyarray(py), found.weights.into_pyarray(py), found.error, found.at)
+}
+
+/// D and k that the budgets buy at every n[j], within the constraints: (points, 2).
+#[pyfunction]
+pub fn budget_line<'py>(
+    py: Python<'py>,
+    train: f64,
+    inference: f64,
+    n: PyReadonlyArray1<'py, f64>,
+    tokens_range: (f64, f64),
+    most_samples: f64,
+    whole_k: bool,
+) -> PyResult<Table<'py>> {
+    let n = n.as_slice()?;
+    let sizes = Sizes::Range(1.0, f64::INFINITY);
+    let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
+    let at = |&n: &f64| <[f64; 2]>::from(spend(&Budget { train, inference }, &constraints, n));
+    let values: Vec<f64> = n.iter().flat_map(at).collect();
+    values.into_pyarray(py).reshape([n.len(), 2])
 }
 
 /// The law's value for every row of params at every point (n[j], d[j], k[j]), of shape (rows, points).

@@ -4,6 +4,7 @@
 //! The one-stage fits therefore hold E = 0 and θ1 = 1.
 
 use crate::laws::Link;
+use crate::levenberg::Model;
 
 /// The one-stage law's unknowns: ln A and ln B at the mean ln N and ln D, α, β, θ0, θ2, θ3, θ4.
 pub(super) const UNKNOWNS: usize = 8;
@@ -56,5 +57,38 @@ impl Checkpoints {
     /// Flags of the eight unknowns, in the order of the law's ten parameters (E and θ1 are held).
     pub(super) fn flags(x: [bool; UNKNOWNS], held: bool) -> Vec<bool> {
         vec![held, x[0], x[1], x[2], x[3], x[4], held, x[5], x[6], x[7]]
+    }
+}
+
+/// Priors of the regularised variants, those of the forecast law: normal in ln A, ln B, ln α, ln β, θ0, the logit of θ2,
+/// θ3 and θ4, about values that keep exponents sane.
+pub(super) struct Prior {
+    mean: [f64; UNKNOWNS],
+}
+
+const SPREAD: [f64; UNKNOWNS] = [1.5, 1.5, 0.5, 0.5, 3.0, 1.5, 2.0, 0.4];
+/// θ2 of the regularised variants is kept below one, where its logit ends.
+pub(super) const LARGEST_CEILING: f64 = 1.0 - 1e-6;
+
+impl Prior {
+    /// For a table whose best checkpoint has pass@1 = `top`.
+    pub(super) fn new(top: f64) -> Self {
+        let top = top.clamp(1e-5, 0.9);
+        let usual = 0.4f64.ln();
+        Self { mean: [0.0, 1.0, usual, usual, -2.0, (top / (1.0 - top)).ln() + 1.5, 3.5, 0.0] }
+    }
+
+    /// Adds ½ Σ ((t − m)/S)², t the unknowns as the prior has them.
+    pub(super) fn add<const P: usize>(&self, m: &mut Model<P>, x: &[f64; P]) {
+        for p in 0..UNKNOWNS {
+            let (t, slope) = match p {
+                2 | 3 => (x[p].ln(), 1.0 / x[p]),
+                5 => ((x[p] / (1.0 - x[p])).ln(), 1.0 / (x[p] * (1.0 - x[p]))),
+                _ => (x[p], 1.0),
+            };
+            let mut gradient = [0.0; P];
+            gradient[p] = slope / SPREAD[p];
+            m.add((t - self.mean[p]) / SPREAD[p], &gradient, 1.0);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use crate::levenberg::Reason;
 
 pub mod counts;
+pub mod direct;
 pub mod huber;
 pub mod joint;
 mod latent;

@@ -30,6 +30,8 @@ pub enum Error {
         /// Where it would have to be.
         range: Range,
     },
+    /// The law knows compute, but not what to spend it on.
+    NoSize,
     /// The law has no finite value on the budget line.
     NotFinite {
         /// Index of the draw.
@@ -56,6 +58,11 @@ impl fmt::Display for Error {
             Self::Parameter { draw, name, value, range } => {
                 write!(f, "parameter {name} is {value} in draw {draw}: it has to be {}", range.describe())
             }
+            Self::NoSize => write!(
+                f,
+                "the direct law knows training compute alone, not how it is split between parameters and tokens, so \
+                 the smallest model would always be best: plan with another law"
+            ),
             Self::NotFinite { draw } => {
                 write!(
                     f,

@@ -71,7 +71,7 @@ impl Line<'_> {
         match self.law {
             // Convex, so one optimum.
             Law::Chinchilla | Law::Loss => visit(self.power_sum_optimum(lo, hi), 0.0),
-            Law::Accuracy | Law::Counts => {
+            Law::Accuracy | Law::Counts | Law::Direct => {
                 // Between two corners the line is smooth.
                 let mut corners = [self.corner(), self.sample_corner()].map(|corner| corner.clamp(lo, hi));
                 corners.sort_by(f64::total_cmp);

@@ -109,6 +109,21 @@ fn affordable(budget: f64, cost: f64) -> f64 {
     f64::from_bits(z.to_bits() - u64::from(cost * z > budget))
 }
 
+/// D and k that budgets buy at size `n`, within `constraints` and to the last bit.
+pub fn spend(budget: &Budget, constraints: &Constraints, n: f64) -> (f64, f64) {
+    let (fewest, most) = constraints.tokens;
+    let d = affordable(budget.train, 6.0 * n).max(fewest).min(most);
+    let k = match budget.inference {
+        f64::INFINITY => f64::INFINITY,
+        // A whole k whose cost rounds to the budget is within it.
+        flops if constraints.whole_k => {
+            largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).min(constraints.most_samples).floor()
+        }
+        flops => affordable(flops, 2.0 * n).min(constraints.most_samples),
+    };
+    (d, k)
+}
+
 /// The largest z with `fits`, a few steps of the last bit from a guess.
 fn largest_below(guess: f64, fits: impl Fn(f64) -> bool) -> f64 {
     let mut z = guess;
@@ -188,6 +203,9 @@ impl<'a> Problem<'a> {
         constraints: &'a Constraints,
         rule: Rule,
     ) -> Result<Self, Error> {
+        if law == Law::Direct {
+            return Err(Error::NoSize);
+        }
         let names = law.parameters();
         for (draw, params) in draws.chunks_exact(names.len()).enumerate() {
             for (&name, &value) in names.iter().zip(params) {
@@ -357,19 +375,11 @@ impl Task<'_> {
     /// floating point too.
     fn choose(&self, n: f64, x: f64, k: Option<f64>) -> Choice {
         let Funds { budget, least, most, upper, .. } = *self.funds;
-        let (fewest, most_tokens) = self.constraints.tokens;
-        let most_samples = self.constraints.most_samples;
+        let (most_tokens, most_samples) = (self.constraints.tokens.1, self.constraints.most_samples);
         let n = n.max(least).min(most);
-        let d = affordable(budget.train, 6.0 * n).max(fewest).min(most_tokens);
+        let (d, most_k) = spend(&budget, self.constraints, n);
         let spent = k.is_none() && !self.constraints.whole_k;
-        let k = k.unwrap_or_else(|| match budget.inference {
-            f64::INFINITY => f64::INFINITY,
-            // A whole k whose cost rounds to the budget is within it.
-            flops if self.constraints.whole_k => {
-                largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).min(most_samples).floor()
-            }
-            flops => affordable(flops, 2.0 * n).min(most_samples),
-        });
+        let k = k.unwrap_or(most_k);
         let listed = matches!(self.constraints.sizes, Sizes::List(_));
         let bound = if !listed && n == most {
             upper
