@@ -24,8 +24,8 @@ TENSOR_CORES = {
     "sm_100": {"tcgen05.mma", "mma.sync"},
 }
 PARKED = {"bfloat16": 8, "float32": 32}
-"""Bytes a thread that ptxas puts aside: a few registers, mostly below a bound of its own choice and not the 255
-that there are."""
+"""Bytes a thread that ptxas puts aside: a few registers, mostly below a bound of its own choice and not the
+255 that there are."""
 HEADS = ("d32", "d64", "d64-row", "d80", "d128", "d256")
 QUICK = {
     ("sm_80", "d128/float32"), ("sm_80", "d256/bfloat16"),
