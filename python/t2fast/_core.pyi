@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from t2fast.decode.request import OnFinish, RawSamples, Request
+from t2fast.decode.request import OnFinish, OnToken, RawSamples, Request
 
 __version__: str
 
@@ -175,6 +175,7 @@ def plan_batch(
 ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 def gguf_metadata(path: str | os.PathLike[str]) -> dict[str, Any]: ...
 def dequantize(path: str | os.PathLike[str], tensor_name: str) -> NDArray[np.float32]: ...
+def model_formats() -> tuple[list[str], list[str], list[str]]: ...
 
 class ModelDescription:
     """A model in numbers: `vocab` counts the tokens, `max_positions` the longest sequence it was made for."""
@@ -235,6 +236,7 @@ class DecodeEngine:
         request: Request,
         *,
         on_finish: OnFinish | None = None,
+        on_token: OnToken | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> RawSamples: ...
 
@@ -258,6 +260,8 @@ class ModelFile:
     def n_params(self) -> int: ...
     @property
     def notes(self) -> list[str]: ...
+    @property
+    def features(self) -> list[str]: ...
     @property
     def tied(self) -> bool: ...
     def tensor(self, name: str) -> NDArray[np.float32] | None: ...

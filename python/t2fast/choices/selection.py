@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from t2fast.choices.choice import Choice, Option, Pick
 from t2fast.choices.confidence import cheapest_that_reach
-from t2fast.choices.market import Market, market_of
+from t2fast.choices.market import Host, Market, market_of
 from t2fast.choices.options import Options, cascades, together, until_solved
 from t2fast.choices.request import Request, beyond_budget, beyond_confidence, beyond_target
 from t2fast.choices.resampling import Weights, new_problems, population
@@ -41,6 +41,7 @@ def choose(
     prompt_once: bool = False,
     models: Sequence[str] | None = None,
     k_max: int | None = None,
+    host: Host | None = None,
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
@@ -72,6 +73,7 @@ def choose(
             for it.
         models: these alone.
         k_max: no more samples than this; the fewest samples of a problem in any case.
+        host: hardware to serve those on that have no price but n_params, and what it costs.
         level: of the intervals, simultaneous over all models and k.
         draws: of the problems' weights, for intervals and chances.
         seed: of these draws.
@@ -98,7 +100,14 @@ def choose(
     if draws < 100:
         raise ValueError(f"draws is {draws!r}: chances need at least 100")
     market = market_of(
-        counts, prices, prompt_tokens, output_tokens, prompt_once=prompt_once, models=models, k_max=k_max
+        counts,
+        prices,
+        prompt_tokens,
+        output_tokens,
+        prompt_once=prompt_once,
+        models=models,
+        k_max=k_max,
+        host=host,
     )
     if seconds is not None:
         market = market.within(seconds)

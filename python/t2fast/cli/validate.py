@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         axes: Any = found.plot()
         axes.figure.savefig(arguments.plot, dpi=160, bbox_inches="tight")
-    show(arguments, {**found.to_dict(), **left_out(table)}, lambda: found)
+    show(arguments, {**left_out(table), **found.to_dict()}, lambda: found)
 
 
 def _keep(found: Validation, table: Table, arguments: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use super::decode::DecodeEngine;
     #[pymodule_export]
-    use super::decode_files::{dequantize, gguf_metadata};
+    use super::decode_files::{dequantize, gguf_metadata, model_formats};
     #[pymodule_export]
     use super::decode_model::ModelFile;
     #[pymodule_export]
