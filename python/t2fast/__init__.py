@@ -13,7 +13,14 @@ import importlib
 
 from t2fast._core import __version__
 from t2fast.choices import Choice, choose
-from t2fast.comparisons import compare_forecasts, compare_stages, outcomes, read_stages
+from t2fast.comparisons import (
+    Comparison,
+    compare,
+    compare_forecasts,
+    compare_stages,
+    outcomes,
+    read_stages,
+)
 from t2fast.estimators import (
     PassCurve,
     best_of_k,
@@ -61,6 +68,7 @@ from t2fast.validation import Validation, validate
 __all__ = [
     "Accuracies",
     "Choice",
+    "Comparison",
     "Counts",
     "DataWall",
     "FitReport",
@@ -80,6 +88,7 @@ __all__ = [
     "beta_pass_at_k",
     "cheapest_spending",
     "choose",
+    "compare",
     "compare_forecasts",
     "compare_stages",
     "default_law",
