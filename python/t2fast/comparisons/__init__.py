@@ -5,11 +5,4 @@ from t2fast.comparisons.forecasts import compare_forecasts
 from t2fast.comparisons.paired import Comparison, compare
 from t2fast.comparisons.stages import compare_stages, read_stages
 
-__all__ = [
-    "Comparison",
-    "compare",
-    "compare_forecasts",
-    "compare_stages",
-    "outcomes",
-    "read_stages",
-]
+__all__ = ["Comparison", "compare", "compare_forecasts", "compare_stages", "outcomes", "read_stages"]
