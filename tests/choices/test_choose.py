@@ -194,6 +194,19 @@ def test_what_is_left_out_is_named() -> None:
     assert "free" not in {option.model for option in found.frontier}
 
 
+def test_samples_end_where_they_were_drawn_and_nothing_may_be_free() -> None:
+    counts = counts_of({"a": [(10, 5), (6, 0)], "b": [(9, 3), (20, 0)]})
+    found = t2fast.choose(counts, prices_of({"a": (0, 0), "b": (1, 1)}), usd_per_query=1, k_max=9, **TOKENS)
+    assert max(option.k for option in found.frontier) <= 9
+    assert any("beyond the fewest samples of a problem: a (6)" in note for note in found.notes)
+    free = t2fast.choose(
+        counts_of({"a": [(4, 0)], "b": [(4, 4)]}), prices_of({"a": (0, 0), "b": (0, 0)}), **TOKENS
+    )
+    assert free.together.option.model == "b"
+    assert free.together.option.usd_per_solved == 0
+    assert free.together.option.probability_best == 1
+
+
 def test_one_model_and_no_success() -> None:
     counts, prices = counts_of({"a": [(8, 0)] * 5}), prices_of({"a": (1, 1)})
     found = t2fast.choose(counts, prices, usd_per_query=1, **TOKENS)

@@ -209,6 +209,10 @@ def market_of(
             price, served_in = host.price(row, tokens[0], tokens[1])
             seconds = seconds or served_in
         sellers.append(_seller(name, price, frame.filter(pl.col("model") == name), seconds, k_max))
+    most = max(s.ks[-1] for s in sellers) if k_max is None else k_max
+    short = [f"{s.model} ({s.ks[-1]})" for s in sellers if s.ks[-1] < most]
+    if short:
+        notes.append(f"nothing is known beyond the fewest samples of a problem: {listed(short)}")
     sellers.sort(key=lambda s: s.price.prompt + s.price.sample)
     return Market(tuple(sellers), len(sellers[0].passes[0]), tuple(notes))
 

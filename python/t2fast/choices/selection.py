@@ -214,11 +214,10 @@ class _Search:
         for start in range(0, len(options), _BLOCK):
             part = options.where_at(np.arange(start, min(start + _BLOCK, len(options))))
             passes, usd = self.population.means(part.passes), part.costs(self.population)
-            with np.errstate(divide="ignore"):
-                if request.target is not None:
-                    score = np.where(passes >= request.floor, -usd, -np.inf)
-                else:
-                    score = passes if request.limited else -usd / passes
+            if request.target is not None:
+                score = np.where(passes >= request.floor, -usd, -np.inf)
+            else:
+                score = passes if request.limited else -_per_solved(usd, passes)
             score = np.where(usd <= request.budget, score, -np.inf)
             first = score.argmax(axis=0)
             value = score[first, np.arange(len(first))]
@@ -244,8 +243,7 @@ class _Search:
         query."""
         passes, usd = options.pass_at_k, options.usd_per_query
         if not self.request.limited:
-            with np.errstate(divide="ignore"):
-                return int(np.lexsort((usd, usd / passes))[0])
+            return int(np.lexsort((usd, _per_solved(usd, passes)))[0])
         return int(np.lexsort((usd, -passes))[0])
 
     def option(self, options: Options, i: int, probability_best: float) -> Option:
@@ -298,3 +296,8 @@ class _Search:
         if affordable.pass_at_k.max() < request.floor:
             return beyond_target(options, affordable, request)
         return beyond_confidence(affordable, self.reach(affordable).mean(axis=1), request)
+
+
+def _per_solved(usd: Floats, passes: Floats) -> Floats:
+    """USD a solved query; infinite where none is."""
+    return np.asarray(np.where(passes > 0, usd / np.maximum(passes, 1e-300), np.inf))
