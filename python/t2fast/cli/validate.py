@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from t2fast import atomic
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, integers, left_out, show
 from t2fast.cli.tables import add_chance, kind_of, read_table
@@ -66,6 +67,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    if arguments.output:
+        atomic.check(arguments.output)
     table = read_table(arguments, kind_of(arguments.file, arguments.columns))
     found = validate(
         table,

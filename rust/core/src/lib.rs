@@ -5,6 +5,7 @@
 pub mod beta;
 pub mod cholesky;
 pub mod choose;
+pub mod compare;
 pub mod fit;
 pub mod forecast;
 pub mod gaussian_process;
