@@ -31,7 +31,12 @@ def add_parser(commands: Any) -> None:
         "--level", type=float, default=0.95, help="confidence of the interval (default: 0.95)"
     )
     parser.add_argument(
-        "--extrapolate", action="store_true", help="beyond the samples drawn, by a fitted Beta-binomial"
+        "--extrapolate", action="store_true", help="beyond the samples drawn, by fitted spreads of difficulty"
+    )
+    parser.add_argument(
+        "--likelihood",
+        action="store_true",
+        help="by those at every k: unbiased if sampling ended at successes",
     )
 
 
@@ -52,6 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.k,
             level=arguments.level,
             extrapolate=arguments.extrapolate,
+            likelihood=arguments.likelihood,
             sequential=Counts(group).sequential,
         )
         for i, k in enumerate(curve.k):

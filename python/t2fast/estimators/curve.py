@@ -10,35 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from t2fast import _core
 from t2fast.arguments import Floats, Integers, check_counts, fill, refuse, whole
-from t2fast.estimators.beta import beta_pass_at_k
+from t2fast.estimators import extrapolation
+from t2fast.estimators.extrapolation import Extrapolation, samples_follow_outcome
 from t2fast.estimators.passk import pass_at_k
 from t2fast.estimators.sequential import pass_at_k_sequential
-
-_BOUNDS = (1e-4, 1e6)
-
-
-@dataclass(frozen=True)
-class ZeroInflatedBeta:
-    """A share of problems has success probabilities p ~ Beta(a, b); the others are never solved."""
-
-    share: float
-    a: float
-    b: float
-    log_likelihood: float
-    """Sum over problems of ln P(c | n) less ln C(n, c)."""
-    converged: bool
-    """Whether the gradient of the likelihood vanished."""
-
-    @property
-    def on_bound(self) -> tuple[str, ...]:
-        """Parameters within 1% of a bound of the search: a and b in [1e-4, 1e6], share below 1."""
-        low, high = _BOUNDS
-        pinned = [name for name in ("a", "b") if not 1.01 * low < getattr(self, name) < 0.99 * high]
-        return (*pinned, *(["share"] if self.share > 1 - 1e-6 else []))
-
-    def pass_at_k(self, k: ArrayLike) -> Floats:
-        """Mean pass@k over the population of problems: share (1 - B(a, b+k) / B(a, b))."""
-        return np.asarray(self.share * np.asarray(beta_pass_at_k(self.a, self.b, k)))
 
 
 @dataclass(frozen=True)
@@ -56,13 +31,13 @@ class PassCurve:
     clusters: Integers
     """Clusters behind each mean."""
     extrapolated: NDArray[np.bool_]
-    """Where mean and interval come from `law` because some problem has fewer than k samples."""
+    """Where mean and interval come from `law`, because some problem has fewer than k samples or by choice."""
     notes: tuple[str, ...]
     """For each k what was left out or extrapolated, and why; empty where every problem counts."""
     left_out: tuple[Integers, ...]
     """For each k the rows that are not behind the mean."""
-    law: ZeroInflatedBeta | None
-    """The law used to extrapolate; None where nothing was."""
+    law: Extrapolation | None
+    """The distributions of success probabilities behind what is extrapolated; None where nothing is."""
 
 
 def estimate(
@@ -73,6 +48,7 @@ def estimate(
     level: float = 0.95,
     cluster: ArrayLike | None = None,
     extrapolate: bool = False,
+    likelihood: bool = False,
     draws: int = 200,
     seed: int = 0,
     sequential: tuple[ArrayLike, ArrayLike] | None = None,
@@ -90,10 +66,15 @@ def estimate(
     is seen, and makes it conservative for small G.
 
     A problem with n < k has no unbiased pass@k: it is left out of that mean, as `notes` says and `problems`
-    counts; the mean is NaN where none is left. With `extrapolate`, these k are instead read off a
-    zero-inflated Beta-binomial fitted by maximum likelihood to all counts, with a percentile interval over
-    `draws` bootstrap samples of clusters, drawn by `seed`. That trusts the shape of the law near p = 0, of
-    which n samples say the less the larger k/n.
+    counts; the mean is NaN where none is left. With `extrapolate`, these k are instead read off distributions
+    of success probabilities fitted to all counts, averaged, with a percentile interval over `draws` bootstrap
+    samples of clusters, drawn by `seed`: see `t2fast.estimators.extrapolation`. That trusts their shape near
+    p = 0, of which n samples say the less the larger k/n; from fewer than ten solved problems nothing is
+    extrapolated.
+
+    Where sampling ended at a success, counting is biased even where n >= k. If problems with few samples are
+    solved more often than chance explains, `notes` say so beside what the likelihood of the counts makes of
+    the mean, for which it does not matter why sampling ended. With `likelihood` that is the mean at every k.
 
     With `sequential` = (until, limit), each (problems,) or one number, sampling of a problem ended at its
     until-th success or at limit samples. Estimates are then those of
@@ -114,7 +95,7 @@ def estimate(
     n, c = np.broadcast_arrays(np.atleast_1d(n), np.atleast_1d(c))
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level}")
-    if extrapolate and draws < 20:
+    if (extrapolate or likelihood) and draws < 20:
         raise ValueError(f"draws must be at least 20 for an interval; got {draws}")
     ids = _cluster_ids(cluster, n.size)
 
@@ -133,21 +114,30 @@ def estimate(
     notes = [_note(most, int(k), int(count)) for k, count in zip(ks, problems, strict=True)]
     beyond = problems < n.size
     left_out = [np.flatnonzero(~ok) for ok in enough.T]
+    read_off = np.full(ks.size, likelihood) | (beyond & extrapolate)
+    score = 0.0 if sequential is not None else samples_follow_outcome(n, c)
+    suspicious = score > extrapolation.SUSPICIOUS
+    solved = np.unique(ids[c > 0]).size
     law = None
-    if extrapolate and beyond.any():
-        if c.any():
-            law, mean[beyond], low[beyond], high[beyond] = _extrapolate(
-                n, c, ids, ks[beyond], level=level, draws=draws, seed=seed
-            )
-            for j in np.flatnonzero(beyond):
-                notes[j] = f"extrapolated: {n.size - problems[j]} of {n.size} problems have n < {ks[j]}"
-                left_out[j] = left_out[j][:0]
-            problems = np.where(beyond, n.size, problems)
-            clusters = np.where(beyond, np.unique(ids).size, clusters)
-        else:
-            notes = [
-                note and f"{note}; no sample is correct, so there is nothing to extrapolate" for note in notes
-            ]
+    if solved < extrapolation.LEAST_SOLVED:
+        few = f"{solved} solved problems are too few to extrapolate from"
+        notes = [
+            "; ".join(filter(None, (note, few))) if wanted else note
+            for note, wanted in zip(notes, read_off, strict=True)
+        ]
+        read_off[:] = False
+    elif read_off.any():
+        law, mean[read_off], low[read_off], high[read_off] = extrapolation.extrapolate(
+            n, c, ids, ks[read_off].astype(float), level=level, draws=draws, seed=seed
+        )
+        for j in np.flatnonzero(read_off):
+            short = f"extrapolated: {n.size - problems[j]} of {n.size} problems have n < {ks[j]}"
+            notes[j] = short if beyond[j] else "by likelihood"
+            left_out[j] = left_out[j][:0]
+        problems = np.where(read_off, n.size, problems)
+        clusters = np.where(read_off, np.unique(ids).size, clusters)
+    if suspicious and not read_off.all():
+        notes = _warned(notes, ~read_off, score, n, c, ks)
     return PassCurve(
         k=ks,
         mean=mean,
@@ -156,7 +146,7 @@ def estimate(
         level=level,
         problems=problems,
         clusters=clusters.astype(np.int64),
-        extrapolated=beyond & (law is not None),
+        extrapolated=read_off,
         notes=tuple(notes),
         left_out=tuple(left_out),
         law=law,
@@ -180,6 +170,24 @@ def _note(n: Integers, k: int, count: int) -> str:
     return f"{n.size - count} of {n.size} problems have n < {k} and are left out"
 
 
+def _warned(
+    notes: list[str], counted: NDArray[np.bool_], score: float, n: Integers, c: Integers, ks: Integers
+) -> list[str]:
+    """The notes, with what is to be said of counted means where n goes with the outcome."""
+    warnings.warn(
+        f"problems with few samples are solved more often than chance explains (standard score {score:.1f}):"
+        " if sampling ended at successes, counted means are biased and those by likelihood are not",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    said = extrapolation.fit_shapes(n, c).pass_at_k(ks)
+    remark = "n goes with the outcome: biased if sampling ended at successes, by likelihood"
+    return [
+        "; ".join(filter(None, (note, f"{remark} {value:.3g}"))) if here else note
+        for note, here, value in zip(notes, counted, said, strict=True)
+    ]
+
+
 def _interval(values: Floats, ids: Integers, level: float) -> tuple[float, float, float, int]:
     """Mean, limits and number of clusters; see `estimate`."""
     if not values.size:
@@ -201,25 +209,3 @@ def _interval(values: Floats, ids: Integers, level: float) -> tuple[float, float
 
 def _quantile(probability: float, a: float, b: float) -> float:
     return float(fill(_core.beta_quantile, *(np.asarray(x, float) for x in (probability, a, b))))
-
-
-def _extrapolate(
-    n: Integers, c: Integers, ids: Integers, k: Integers, *, level: float, draws: int, seed: int
-) -> tuple[ZeroInflatedBeta, Floats, Floats, Floats]:
-    """The fitted law, and its pass@k with percentile limits over the bootstrap."""
-    fitted = _core.fit_zero_inflated(n, c, ids, seed, draws)
-    if fitted is None:
-        raise ValueError("no sample is correct, so there is nothing to extrapolate")
-    law = ZeroInflatedBeta(*fitted[0])
-    pinned = [name for name in law.on_bound if name != "share"]
-    if pinned or not law.converged:
-        trouble = f"{' and '.join(pinned)} on a bound" if pinned else "the search did not converge"
-        warnings.warn(f"extrapolation by an uncertain law: {trouble} ({law})", RuntimeWarning, stacklevel=3)
-    mean = law.pass_at_k(k)
-    # A resample without a success says pass@k = 0.
-    curves = [
-        np.zeros(k.size) if draw is None else ZeroInflatedBeta(*draw).pass_at_k(k) for draw in fitted[1]
-    ]
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.array(curves), [tail, 1 - tail], axis=0)
-    return law, mean, np.minimum(low, mean), np.maximum(high, mean)

@@ -3,6 +3,7 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
+pub mod beyond;
 pub mod fit;
 pub mod incomplete_beta;
 pub mod laws;
@@ -10,5 +11,5 @@ pub mod levenberg;
 pub mod linalg;
 pub mod passk;
 pub mod plan;
+pub mod random;
 pub mod special;
-pub mod zero_inflated;

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod beyond;
 mod cancel;
 mod decode;
 mod decode_files;
@@ -16,6 +17,8 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
+    use super::beyond::{fit_beyond, samples_follow_outcome};
+    #[pymodule_export]
     use super::decode::DecodeEngine;
     #[pymodule_export]
     use super::decode_files::{dequantize, gguf_metadata};
@@ -25,7 +28,7 @@ mod _core {
     use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
     #[pymodule_export]
     use super::passk::{
-        beta_pass_at_k, beta_quantile, expected_samples, fit_zero_inflated, pass_at_k_variance,
+        beta_pass_at_k, beta_quantile, expected_samples, logit_normal_pass_at_k, pass_at_k_variance,
         scaled_beta_failure, tail_cells, tail_grid,
     };
     #[pymodule_export]
