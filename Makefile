@@ -12,7 +12,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find -L python/* rust/* -name __pycache__ -prune -o -name '*.so' -prune -o -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow rust lint bench wheel clean all
+.PHONY: help setup test test-slow test-triton rust lint bench wheel clean all
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ test: .venv/.test ## Build and install the wheel, run the Python tests (PYTEST_A
 
 test-slow: .venv/.test ## The tests of a minute and more, packaging among them
 	$(PYTEST) -m slow $(PYTEST_ARGS)
+
+test-triton: .venv/.test ## The kernels' tests with the oldest Triton that is supported
+	$(PIP) --no-deps --upgrade --target .venv/triton 'triton==3.6.*'
+	PYTHONPATH=.venv/triton $(PYTEST) tests/kernels $(PYTEST_ARGS)
 
 rust: ## Test the Rust crates, clippy with warnings denied, rustfmt
 	cargo fmt --all --check

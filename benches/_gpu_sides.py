@@ -10,18 +10,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
+from _roofline import Model
 from t2fast import _core
 from t2fast.decode.engine import Engine
 from t2fast.decode.gpu.engine import GpuEngine
-from t2fast.kernels.step import KERNELS, NAIVE
-
-if TYPE_CHECKING:
-    from gpu_decode import Model
+from t2fast.decode.request import Request, Sampling
+from t2fast.kernels import torch_ops, triton_ops
 
 KEY = 2026
 GATE_PROMPT, GATE_SAMPLES, GATE_TOKENS = 300, 8, 16
@@ -109,7 +108,7 @@ def gate(folder: Path, prompt: list[int], ks: Sequence[int], device: torch.devic
     reference = _core.DecodeEngine(str(folder), dtype="float32")
     exact, exact_logs = drawn(reference, prompt, GATE_SAMPLES)
     gaps, errors = [], []
-    for ops in (KERNELS, NAIVE):
+    for ops in (triton_ops, torch_ops):
         found, logs = drawn(GpuEngine(folder, dtype="float32", device=device, ops=ops), prompt, GATE_SAMPLES)
         require(
             np.array_equal(found, exact), "float32: other tokens than the CPU engine's from the same seed"
@@ -140,7 +139,7 @@ def gate(folder: Path, prompt: list[int], ks: Sequence[int], device: torch.devic
 
 def drawn(core: Any, prompt: list[int], k: int) -> tuple[np.ndarray, np.ndarray]:
     """Tokens and log-probabilities, (k, GATE_TOKENS)."""
-    raw = core.sample([prompt], [KEY], k, max_tokens=GATE_TOKENS, stop_tokens=[])
+    raw = core.sample(Request([prompt], [KEY], [k], Sampling(max_tokens=GATE_TOKENS, stop_tokens=())))
     return raw["tokens"].reshape(k, GATE_TOKENS), raw["logprobs"].reshape(k, GATE_TOKENS)
 
 

@@ -8,9 +8,10 @@ a problem are drawn from the counts without replacement; the truth is the unbias
 130 problems with probabilities of a known distribution, 100 samples each; the truth is that of the
 distribution.
 
-Peers: the Beta-binomial by maximum likelihood; the same with a free share of problems that are never solved
-the best of six starts; and a straight line through ln(-ln pass@k) against ln k, k = 1, 2, 4 ... 64, 100 (Schaeffer et al. 2025, arXiv 2502.17578). All of them see the same counts. Errors are
-medians of |estimate/truth - 1|; intervals are meant to cover 90%.
+Peers: the Beta-binomial by maximum likelihood; the same with a free share of problems that are never solved,
+the best of six starts; and a straight line through ln(-ln pass@k) against ln k, k = 1, 2, 4 ... 64, 100
+(Schaeffer et al. 2025, arXiv 2502.17578). All of them see the same counts. Errors are medians of
+|estimate/truth - 1|; intervals are meant to cover 90%.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def answers(case: Case, draws: int, seed: int) -> tuple[list[float], bool, float
     """Relative error of each of `METHODS`, whether the interval covers, and the ratio of its ends."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        curve = estimate(case.n, case.c, case.k, extrapolate=True, level=0.9, draws=draws, seed=seed)
+        curve = estimate(case.n, case.c, case.k, missing="extrapolate", level=0.9, draws=draws, seed=seed)
     found = [
         float(curve.mean[0]) if curve.extrapolated[0] else np.nan,
         beta_binomial(case.n, case.c, case.k, share=False),

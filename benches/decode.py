@@ -131,12 +131,12 @@ def print_row(row: dict[str, Any], rates: dict[str, float]) -> None:
 
 def fractions(ours: Any, prompt: list[int], k: int, limits: dict[str, float], args: Any) -> dict[str, float]:
     """How much of the machine a decoding step uses, from the time of the steps after the first."""
-    core = ours.engine.core
+    core, model = ours.engine.core, ours.engine.core.model
     calls = {"all": lambda: ours.sample(prompt, k), "first": lambda: ours.sample(prompt, k, 1)}
     seconds = alternate(calls, args.rounds)
     step = (seconds["all"] - seconds["first"]) / (NEW_TOKENS - 1)
     context = len(prompt) + NEW_TOKENS / 2
-    flops = k * (2 * core.n_params + 4 * core.layers * core.heads * core.head_dim * context)
+    flops = k * (2 * model.n_params + 4 * model.layers * model.heads * model.head_dim * context)
     products = limits[f"{core.dtype} matrix products, GFLOP/s"]
     return {
         "step_seconds": step,
@@ -350,8 +350,8 @@ def peak_memory(length: int, k: int, args: argparse.Namespace) -> dict[str, floa
     before = resident()["VmRSS"]
     ours = T2fast(args)
     ours.sample(prompt, k)
-    core = ours.engine.core
-    cache = 2 * core.layers * core.kv_heads * core.head_dim * (2 if core.dtype == "bfloat16" else 4)
+    core, model = ours.engine.core, ours.engine.core.model
+    cache = 2 * model.layers * model.kv_heads * model.head_dim * (2 if core.dtype == "bfloat16" else 4)
     return {
         "peak": resident()["VmHWM"] - before,
         "weights": core.weight_bytes,

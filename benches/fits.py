@@ -159,7 +159,7 @@ def compare(
     """Print one row: `ours` from all starts beside `theirs` from one in `share`, its time multiplied."""
     some = starts[::share]
     peers, (best, objectives) = theirs(some), ours()
-    least = float(best["objective"][0])
+    least = best.objective
     if least > peers.min() * (1 + 1e-9):
         raise SystemExit(f"{case}: ours ends at {least:.12g}, {peer} at {peers.min():.12g}")
     measured = _bench.alternate(ours, lambda: theirs(some), repeats=repeats, inner=5)
@@ -169,7 +169,7 @@ def compare(
         f"best {least:.9g} and {peers.min():.9g}; there end {at_best(objectives, least)} of our starts,"
         f" {at_best(peers, least)} of the peer's"
     )
-    limit = arithmetic(int(best["evaluations"][0]), flops, ours)
+    limit = arithmetic(best.evaluations, flops, ours)
     label = peer if share == 1 else f"{peer} (1 start in {share}, scaled)"
     print(_bench.row(case, label, pair, goal=goal, agreement=agreement, limit=limit), flush=True)
     return pair
@@ -211,10 +211,10 @@ def main() -> None:
         for (case, starts), goal in zip(boxes.items(), ("1000x", ""), strict=True)
     ]
 
-    def projection() -> dict[str, list[float]]:
-        return _core.fit_power_sum([n, d, k], y[None], ones[None], np.inf)
+    def projection() -> _core.FitOutcome:
+        return _core.fit_power_sum([n, d, k], y[None], ones[None], np.inf)[0]
 
-    found_best = projection()["objective"][0]
+    found_best = projection().objective
     restarted = min(_core.fit_loss_restarts(n, d, k, y, ones, s)[1].min() for s in boxes.values())
     if found_best > restarted * (1 + 1e-9):
         raise SystemExit(f"variable projection ends at {found_best:.12g}, the restarts at {restarted:.12g}")
@@ -228,7 +228,7 @@ def main() -> None:
             goal="under 20 ms",
             agreement=f"{found_best:.9g}, {found_best / restarted - 1:.0e} from the best of all restarts",
             limit="5,832 cells of the grid and "
-            f"{projection()['evaluations'][0]} evaluations, on one core: one fit is not split over cores",
+            f"{projection().evaluations} evaluations, on one core: one fit is not split over cores",
         ),
         flush=True,
     )

@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = smollm2()
     engine = load(model)
-    n_params = engine.core.n_params
+    n_params = engine.core.model.n_params
     print(f"{engine!r}")
     print(f"{arguments.problems} problems a task, {SHOTS} solved examples before each, k = {arguments.k}\n")
     for spec in TASKS:

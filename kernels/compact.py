@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from t2fast.kernels.layout import Rows
-from t2fast.kernels.primitives import FUSION
+from t2fast.kernels.batch import Rows
+from t2fast.kernels.primitives import FUSION, VARYING
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _compact(
     table, new, source, to, n_rows, n_new, n_out, FIELDS: tl.constexpr, SLOT: tl.constexpr, TILE: tl.constexpr
 ):
@@ -30,17 +30,8 @@ def _compact(
 
 
 def compact(rows: Rows, new: Rows, source: torch.Tensor, out: Rows) -> None:
-    """Row i of `out` is row ``source[i]`` of `rows` followed by `new`, and empty where ``source[i]`` is −1.
-
-    source: int32 (len(out),). `out` is neither of the others.
-    """
+    """As `Operations.compact`."""
     _compact[(triton.cdiv(len(out), 128),)](
         rows.table, new.table, source, out.table, len(rows), len(new), len(out),
         FIELDS=len(Rows.FIELDS), SLOT=Rows.FIELDS.index("slot"), TILE=128, enable_fp_fusion=FUSION,
     )  # fmt: skip
-
-
-def naive(rows: Rows, new: Rows, source: torch.Tensor, out: Rows) -> None:
-    """As `compact`."""
-    nothing = Rows.empty(1, out.table.device).table
-    out.table.copy_(torch.cat([rows.table, new.table, nothing], 1)[:, source.long()])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from t2fast.kernels.layout import Rows
-from t2fast.kernels.primitives import FUSION
+from t2fast.kernels.batch import Rows
+from t2fast.kernels.primitives import FUSION, VARYING
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _embed(token, table, x, WIDTH: tl.constexpr, COLUMNS: tl.constexpr):
     row = tl.program_id(0)
     at = tl.load(token + row).to(tl.int64)
@@ -21,10 +21,5 @@ def _embed(token, table, x, WIDTH: tl.constexpr, COLUMNS: tl.constexpr):
 
 
 def embed(rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
-    """x (R, width) float32 = table[token]; table (vocabulary, width)."""
+    """As `Operations.embed`."""
     _embed[(len(rows),)](rows.token, table, x, WIDTH=x.shape[1], COLUMNS=1024, enable_fp_fusion=FUSION)
-
-
-def naive(rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
-    """As `embed`."""
-    x.copy_(table[rows.token.long()])

@@ -5,23 +5,20 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from t2fast.kernels import philox
-from t2fast.kernels.layout import Draw, Linear, Norm, Rows, Shape, Tiles
+from t2fast.kernels.batch import Draw, Rows
+from t2fast.kernels.model import Linear, Norm, Shape, Tiles
 from t2fast.kernels.philox import gumbel
 from t2fast.kernels.primitives import (
     FUSION,
+    VARYING,
     after_norm,
     before_norm,
     dot,
-    naive_linear,
-    naive_norm,
+    no_nan,
     normed,
     or_placeholder,
     weight_tile,
 )
-
-PARTS = 4
-"""Of each tile and row: the best score, its logit, log Σ exp(logit) and log Σ exp(logit / T)."""
 
 
 @triton.jit
@@ -55,7 +52,7 @@ def log_sum_exp(x, axis: tl.constexpr):
     return tl.log(tl.sum(tl.exp(x - top), axis)) + tl.max(x, axis)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _draw_tile(
     x, norm_weight, norm_bias, weight, bias, key_low, key_high, sample, position, temperature,
     parts, tokens, n_rows, eps,
@@ -85,6 +82,8 @@ def _draw_tile(
             tile * TILE,
             TILE,
         )
+    # A NaN is never drawn: it would pass for the largest, or let padding win.
+    score = no_nan(score)
     best, at = tl.max(score, 1, return_indices=True, return_indices_tie_break_left=True)
     chosen = tl.arange(0, TILE)[None, :] == at[:, None]
     tl.store(parts + to, best, here)
@@ -92,7 +91,7 @@ def _draw_tile(
     tl.store(tokens + to, tile * TILE + at, here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _draw_row(
     parts, tokens, temperature, token, raw, processed, n_rows, n_tiles,
     TILES: tl.constexpr, GREEDY: tl.constexpr,
@@ -128,21 +127,15 @@ def draw(
     rows: Rows,
     temperature: torch.Tensor,
     out: Draw,
+    parts: torch.Tensor,
     shape: Shape,
     tiles: Tiles,
     *,
     greedy: bool = False,
 ) -> None:
-    """Draw a token for each row from softmax(z / T), z = W norm(x) + b over the first `vocab` outputs.
-
-    token = argmax(z / T + g), with Gumbel noise g of (key, sample, position, token); `greedy`: argmax z.
-    Equal scores go to the lower id. ``raw`` = z_token − log Σ exp(z); ``processed`` = z_token / T −
-    log Σ exp(z / T), or 0 if greedy. x: float32 (R, width); temperature: float32 (1,), a tensor so that a
-    captured graph can change it.
-    """
+    """As `Operations.draw`, in two kernels: the best of each tile, then the best tile."""
     count, n_tiles = len(rows), triton.cdiv(shape.vocab, tiles.vocabulary)
-    parts = x.new_empty((PARTS, n_tiles, count))
-    tokens = out.token.new_empty((n_tiles, count))
+    tokens = parts[4].view(torch.int32)
     _draw_tile[(triton.cdiv(count, tiles.rows), n_tiles)](
         x, norm.weight, or_placeholder(norm.bias, x), linear.weight, or_placeholder(linear.bias, x),
         rows.key_low, rows.key_high, rows.sample, rows.position, temperature, parts, tokens, count, shape.eps,
@@ -156,34 +149,7 @@ def draw(
     )  # fmt: skip
 
 
-def naive(
-    x: torch.Tensor,
-    norm: Norm,
-    linear: Linear,
-    rows: Rows,
-    temperature: torch.Tensor,
-    out: Draw,
-    shape: Shape,
-    tiles: Tiles,
-    *,
-    greedy: bool = False,
-) -> None:
-    """As `draw`."""
-    z = torch.empty(len(rows), shape.vocab, device=x.device)
-    naive_logits(x, norm, linear, z, shape, tiles)
-    scaled = score = z
-    if not greedy:
-        scaled = z / temperature
-        noise = torch.empty_like(z)
-        philox.naive(rows.key_low, rows.key_high, rows.sample, rows.position, noise)
-        score = scaled + noise
-    token = score.argmax(1, keepdim=True)
-    out.token.copy_(token[:, 0])
-    out.raw.copy_(z.double().log_softmax(1).gather(1, token)[:, 0])
-    out.processed.copy_(0 if greedy else scaled.double().log_softmax(1).gather(1, token)[:, 0])
-
-
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _logits(
     x, norm_weight, norm_bias, weight, bias, out, n_rows, eps,
     WIDTH: tl.constexpr, VOCAB: tl.constexpr, LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr,
@@ -203,7 +169,7 @@ def _logits(
 def logits(
     x: torch.Tensor, norm: Norm, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles
 ) -> None:
-    """W norm(x) + b over the first `vocab` outputs, for filters, which need all: out float32 (R, vocab)."""
+    """As `Operations.logits`."""
     _logits[(triton.cdiv(len(x), tiles.rows), triton.cdiv(shape.vocab, tiles.vocabulary))](
         x, norm.weight, or_placeholder(norm.bias, x), linear.weight, or_placeholder(linear.bias, x), out,
         len(x), shape.eps,
@@ -211,11 +177,3 @@ def logits(
         BIAS=linear.bias is not None,
         ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs, num_warps=8, enable_fp_fusion=FUSION,
     )  # fmt: skip
-
-
-def naive_logits(
-    x: torch.Tensor, norm: Norm, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles
-) -> None:
-    """As `logits`."""
-    bias = None if linear.bias is None else linear.bias[: shape.vocab]
-    out.copy_(naive_linear(naive_norm(x, norm, shape), linear.weight[: shape.vocab], bias))

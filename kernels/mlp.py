@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 import triton
 import triton.language as tl
-from t2fast.kernels.layout import Linear, Norm, Shape, Tiles
+from t2fast.kernels.model import Linear, Norm, Shape, Tiles
 from t2fast.kernels.primitives import (
     FUSION,
+    VARYING,
     after_norm,
     before_norm,
     dot,
-    naive_linear,
-    naive_norm,
     normed,
     or_placeholder,
     weight_tile,
@@ -31,7 +29,7 @@ def _gelu_tanh(x):
     return x * tl.sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _hidden(
     x, norm_weight, norm_bias, gate, gate_bias, up, up_bias, out, n_rows, eps,
     WIDTH: tl.constexpr, HIDDEN: tl.constexpr, LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr,
@@ -81,7 +79,7 @@ def hidden(
     shape: Shape,
     tiles: Tiles,
 ) -> None:
-    """SiLU(G y + g) · (U y + u) or GELU(U y + u), with y = norm(x): x float32 (R, width), out (R, hidden)."""
+    """As `Operations.hidden`."""
     gates = gate or up
     _hidden[(triton.cdiv(len(x), tiles.rows), triton.cdiv(shape.hidden, tiles.columns))](
         x, norm.weight, or_placeholder(norm.bias, x),
@@ -91,22 +89,3 @@ def hidden(
         GATE_BIAS=gates.bias is not None, UP_BIAS=up.bias is not None, ACTIVATION=shape.activation,
         ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs, enable_fp_fusion=FUSION,
     )  # fmt: skip
-
-
-def naive(
-    x: torch.Tensor,
-    norm: Norm,
-    gate: Linear | None,
-    up: Linear,
-    out: torch.Tensor,
-    shape: Shape,
-    tiles: Tiles,
-) -> None:
-    """As `hidden`."""
-    y = naive_norm(x, norm, shape)
-    value = naive_linear(y, up.weight, up.bias)
-    if gate is not None:
-        value = F.silu(naive_linear(y, gate.weight, gate.bias)) * value
-    else:
-        value = F.gelu(value, approximate="tanh" if shape.activation == "gelu_tanh" else "none")
-    out.copy_(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from t2fast.decode import rng
+from t2fast.kernels.primitives import VARYING
 from triton.language.random import philox_impl
 
 
@@ -13,11 +13,12 @@ from triton.language.random import philox_impl
 def _gumbel(bits):
     """−log(−log1p(−u)) with u = (bits + ½)·2⁻³².
 
-    Whichever of u and 1 − u is at most ½ is exact to the last bit, since ~bits + ½ belongs to 1 − u. A large
-    u has −log1p(−u) = −log(1 − u), a small one 2 artanh(s) with s = u / (2 − u) ≤ 1/3, by its series to s¹⁵.
+    Whichever of u and 1 − u is at most ½ is exact to the last bit, since the complement + ½ belongs to 1 − u.
+    A large u has −log1p(−u) = −log(1 − u), a small one 2 artanh(s) with s = u / (2 − u) ≤ 1/3, by its series
+    to s¹⁵.
     """
     low = bits < 0x80000000
-    v = (tl.where(low, bits, ~bits).to(tl.float32) + 0.5) * 2.3283064365386963e-10
+    v = (tl.where(low, bits, bits ^ 0xFFFFFFFF).to(tl.float32) + 0.5) * 2.3283064365386963e-10
     s = v / (2.0 - v)
     t = s * s
     series = 1 / 13 + t * (1 / 15)
@@ -49,7 +50,7 @@ def gumbel(key_low, key_high, sample, position, first, COUNT: tl.constexpr):
     return _gumbel(tl.interleave(tl.interleave(a, c), tl.interleave(b, d)))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _noise(
     key_low,
     key_high,
@@ -91,17 +92,3 @@ def noise(
     _noise[(triton.cdiv(rows, 16), triton.cdiv(count, 128))](
         key_low, key_high, sample, position, out, rows, COUNT=count, ROWS=16, TILE=128, enable_fp_fusion=False
     )
-
-
-def naive(
-    key_low: torch.Tensor,
-    key_high: torch.Tensor,
-    sample: torch.Tensor,
-    position: torch.Tensor,
-    out: torch.Tensor,
-) -> None:
-    """As `noise`, by numpy."""
-    for row in range(len(out)):
-        key = (int(key_high[row]) & 0xFFFFFFFF) << 32 | int(key_low[row]) & 0xFFFFFFFF
-        drawn = rng.gumbel(key, int(sample[row]), int(position[row]), out.shape[1])
-        out[row] = torch.from_numpy(drawn)

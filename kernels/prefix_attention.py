@@ -7,14 +7,12 @@ import math
 import torch
 import triton
 import triton.language as tl
-from t2fast.kernels.layout import Blocks, Cache, Prompts, Rows, Shape, Tiles
-from t2fast.kernels.primitives import FUSION, dot
-
-EVERYTHING = 1 << 30
-"""A window that no sequence fills."""
+from t2fast.kernels.batch import Blocks, Cache, Prompts, Rows
+from t2fast.kernels.model import Shape, Tiles
+from t2fast.kernels.primitives import EVERYTHING, FUSION, VARYING, dot
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _prefix_attention(
     q, k, v, block_prompt, block_first, block_count, prompt_start, prompt_length, position, out, lse,
     n_rows, pool, scale, window,
@@ -76,49 +74,13 @@ def prefix_attention(
     shape: Shape,
     tiles: Tiles,
 ) -> None:
-    """Attention to each split of the prompt, with what is needed to join the splits.
-
-    For split s, positions s · split … of the prompt: ``out[s]`` = Σ softmax(q·k / √d) v, float32
-    (splits, R, heads, head_dim), and ``lse[s]`` = log Σ exp(q·k / √d), (splits, R, heads), −∞ where the
-    window hides the whole split. Splits past a prompt's end are not written. q: (R, heads, head_dim);
-    cache: the pool.
-    """
+    """As `Operations.prefix_attention`."""
     dim = max(triton.next_power_of_2(shape.head_dim), 16)
     _prefix_attention[(len(blocks.count), shape.kv_heads, len(out))](
         q, cache.k, cache.v, blocks.prompt, blocks.first, blocks.count,
         prompts.start, prompts.length, rows.position, out, lse,
         len(rows), cache.k.shape[1], 1 / math.sqrt(shape.head_dim), shape.window or EVERYTHING,
         HEADS=shape.heads, KV_HEADS=shape.kv_heads, GROUP=shape.group, D=shape.head_dim, DIM=dim,
-        QUERIES=max(tiles.queries, triton.next_power_of_2(shape.group)), KEYS=tiles.keys, SPLIT=tiles.split,
+        QUERIES=tiles.query_tile(shape), KEYS=tiles.keys, SPLIT=tiles.split,
         num_warps=4 if dim <= 64 else 8, enable_fp_fusion=FUSION,
     )  # fmt: skip
-
-
-def naive(
-    q: torch.Tensor,
-    cache: Cache,
-    rows: Rows,
-    prompts: Prompts,
-    blocks: Blocks,
-    out: torch.Tensor,
-    lse: torch.Tensor,
-    shape: Shape,
-    tiles: Tiles,
-) -> None:
-    """As `prefix_attention`."""
-    for prompt, first, count in zip(
-        blocks.prompt.tolist(), blocks.first.tolist(), blocks.count.tolist(), strict=True
-    ):
-        start, length = int(prompts.start[prompt]), int(prompts.length[prompt])
-        for row in range(first, first + count):
-            oldest = int(rows.position[row]) - 1 + length - (shape.window or EVERYTHING) + 1
-            for split, begin in enumerate(range(0, length, tiles.split)):
-                end = min(begin + tiles.split, length)
-                k, v = (
-                    t[:, start + begin : start + end].float().repeat_interleave(shape.group, 0)
-                    for t in (cache.k, cache.v)
-                )
-                scores = torch.einsum("hd,hnd->hn", q[row].float(), k) / math.sqrt(shape.head_dim)
-                scores[:, : max(oldest - begin, 0)] = -math.inf
-                lse[split, row] = scores.logsumexp(-1)
-                out[split, row] = torch.einsum("hn,hnd->hd", scores.softmax(-1).nan_to_num(), v)

@@ -3,14 +3,56 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 import triton
 import triton.language as tl
-from t2fast.kernels.layout import Norm, Shape
 
 FUSION = False
 """No multiplication and addition outside a product becomes one instruction: results must not change with a
 compiler's default."""
+
+PRECISION = tl.constexpr("ieee" if torch.version.hip else "tf32x3")
+"""How float32 operands are multiplied. AMD's matrix cores know float32; on NVIDIA's, three products of TF32
+come to the same but for the last bits, and products outside them need more registers than there are."""
+
+VARYING = [
+    "block_count",
+    "block_first",
+    "block_prompt",
+    "done",
+    "drawn",
+    "drawn_processed",
+    "drawn_raw",
+    "key_high",
+    "key_low",
+    "limit",
+    "n_new",
+    "n_out",
+    "n_rows",
+    "n_stops",
+    "n_tiles",
+    "new",
+    "pool",
+    "position",
+    "positions",
+    "processed",
+    "prompt",
+    "prompt_length",
+    "prompt_start",
+    "raw",
+    "rotations",
+    "sample",
+    "slot",
+    "source",
+    "stop_tokens",
+    "to",
+    "token",
+    "window",
+]
+"""Arguments that Triton must not look at: each number of rows, and each alignment that follows from it, would
+otherwise be compiled anew."""
+
+EVERYTHING = 1 << 30
+"""A window that no sequence fills."""
 
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 """Whether numpy stands for the GPU, which does not know every type."""
@@ -18,12 +60,18 @@ INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
 @triton.jit
 def dot(a, b, acc):
-    """acc + a b, summed in float32; float32 operands are not rounded to TF32."""
+    """acc + a b, summed in float32; float32 operands keep float32's precision."""
     if INTERPRETED:
         # numpy has no bfloat16 product; in float32 it is the same, since products of two bfloat16 are exact.
         return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
     else:
-        return tl.dot(a, b, acc, input_precision="ieee")
+        return tl.dot(a, b, acc, input_precision=PRECISION)
+
+
+@triton.jit
+def no_nan(x):
+    """x, with −∞ for a NaN."""
+    return tl.where(x == x, x, float("-inf"))  # noqa: PLR0124
 
 
 @triton.jit
@@ -102,15 +150,3 @@ def weight_tile(weight, output, known, start, WIDTH: tl.constexpr, INPUTS: tl.co
 def or_placeholder(tensor: torch.Tensor | None, other: torch.Tensor) -> torch.Tensor:
     """A pointer for an argument that the kernel, by a constant, never reads."""
     return other if tensor is None else tensor
-
-
-def naive_norm(x: torch.Tensor, norm: Norm, shape: Shape) -> torch.Tensor:
-    """The norm of float32 rows."""
-    if shape.layer_norm:
-        return F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, shape.eps)
-    return F.rms_norm(x, x.shape[-1:], norm.weight, shape.eps)
-
-
-def naive_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """W x + b of inputs rounded to the weight's type, summed in float32."""
-    return F.linear(x.to(weight.dtype).float(), weight.float(), bias)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from t2fast.kernels.layout import Linear, Tiles
-from t2fast.kernels.primitives import FUSION, dot, naive_linear, or_placeholder, weight_tile
+from t2fast.kernels.model import Linear, Tiles
+from t2fast.kernels.primitives import FUSION, VARYING, dot, or_placeholder, weight_tile
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _project(
     x, weight, bias, residual, n_rows,
     WIDTH: tl.constexpr, OUT: tl.constexpr, BIAS: tl.constexpr,
@@ -33,15 +33,10 @@ def _project(
 
 
 def project(x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tiles) -> None:
-    """residual += W x + b, in place: x (R, n) in the weight's type, W (m, n), residual float32 (R, m)."""
+    """As `Operations.project`."""
     out, width = linear.weight.shape
     _project[(triton.cdiv(len(x), tiles.rows), triton.cdiv(out, tiles.columns))](
         x, linear.weight, or_placeholder(linear.bias, x), residual, len(x),
         WIDTH=width, OUT=out, BIAS=linear.bias is not None,
         ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs, enable_fp_fusion=FUSION,
     )  # fmt: skip
-
-
-def naive(x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tiles) -> None:
-    """As `project`."""
-    residual += naive_linear(x, linear.weight, linear.bias)

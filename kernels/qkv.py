@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from t2fast.kernels.layout import Cache, Linear, Norm, Prompts, Rows, Shape, Tiles
+from t2fast.kernels.batch import Cache, Prompts, Rows
+from t2fast.kernels.model import Linear, Norm, Shape, Tiles
 from t2fast.kernels.primitives import (
     FUSION,
+    VARYING,
     after_norm,
     before_norm,
     dot,
-    naive_linear,
-    naive_norm,
     normed,
     or_placeholder,
     to_float8,
@@ -52,7 +52,8 @@ def _finish_head(
     own = tl.load(slot + row, here, -1)
     index = tl.load(position + row, here, 1) - 1
     if head < HEADS + KV_HEADS:
-        at = index + tl.load(prompt_length + tl.load(prompt + row, here, 0))
+        # A row without a sample and with an empty prompt has no position: it turns by nothing.
+        at = tl.maximum(index + tl.load(prompt_length + tl.load(prompt + row, here, 0)), 0)
         at = at[:, None] * (D // 2) + i[None, :]
         cos = tl.load(rotation + at, known, 0.0)
         sin = tl.load(rotation + rotations * (D // 2) + at, known, 0.0)
@@ -88,9 +89,9 @@ def _append(a, b, cache, scales, entry, living, D: tl.constexpr, HALF: tl.conste
         tl.store(to + D // 2, b.to(cache.dtype.element_ty), known)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _qkv(
-    x, norm_weight, norm_bias, weight, bias, raw,
+    x, norm_weight, norm_bias, weight, bias, products,
     head_weight, head_bias, rotation, slot, prompt, position, prompt_length, q, k, v, k_scale, v_scale,
     n_rows, eps, positions, rotations,
     WIDTH: tl.constexpr, HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, HALF: tl.constexpr,
@@ -123,7 +124,7 @@ def _qkv(
         a += tl.load(bias + first, inside, 0.0)[None, :]
         b += tl.load(bias + first + D // 2, inside, 0.0)[None, :]
     if RAW:
-        to = raw + (row[:, None].to(tl.int64) * (HEADS + 2 * KV_HEADS) + head) * D + i[None, :]
+        to = products + (row[:, None].to(tl.int64) * (HEADS + 2 * KV_HEADS) + head) * D + i[None, :]
         known = here[:, None] & inside[None, :]
         tl.store(to, a, known)
         tl.store(to + D // 2, b, known)
@@ -136,10 +137,10 @@ def _qkv(
         )  # fmt: skip
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _norm_of_all_heads(
-    raw, head_weight, head_bias, rotation, slot, prompt, position, prompt_length, q, k, v, k_scale, v_scale,
-    n_rows, eps, positions, rotations,
+    products, head_weight, head_bias, rotation, slot, prompt, position, prompt_length, q, k, v, k_scale,
+    v_scale, n_rows, eps, positions, rotations,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, HALF: tl.constexpr,
     LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr, SCALED: tl.constexpr,
     ROWS: tl.constexpr, INPUTS: tl.constexpr,
@@ -152,8 +153,8 @@ def _norm_of_all_heads(
     i = tl.arange(0, HALF)
     inside = i < D // 2
     known = here[:, None] & inside[None, :]
-    a = tl.load(raw + line[:, None] + head * D + i[None, :], known, 0.0)
-    b = tl.load(raw + line[:, None] + head * D + D // 2 + i[None, :], known, 0.0)
+    a = tl.load(products + line[:, None] + head * D + i[None, :], known, 0.0)
+    b = tl.load(products + line[:, None] + head * D + D // 2 + i[None, :], known, 0.0)
     if head < HEADS + KV_HEADS:
         from_ = tl.where(head < HEADS, 0, HEADS * D)
         width = tl.where(head < HEADS, HEADS * D, KV_HEADS * D)
@@ -162,13 +163,13 @@ def _norm_of_all_heads(
             for start in range(0, width, INPUTS):
                 column = start + tl.arange(0, INPUTS)
                 there = here[:, None] & (column < width)[None, :]
-                mean += tl.sum(tl.load(raw + line[:, None] + from_ + column[None, :], there, 0.0), 1)
+                mean += tl.sum(tl.load(products + line[:, None] + from_ + column[None, :], there, 0.0), 1)
             mean = mean / width
         square = tl.zeros((ROWS,), tl.float32)
         for start in range(0, width, INPUTS):
             column = start + tl.arange(0, INPUTS)
             there = here[:, None] & (column < width)[None, :]
-            value = tl.load(raw + line[:, None] + from_ + column[None, :], there, 0.0)
+            value = tl.load(products + line[:, None] + from_ + column[None, :], there, 0.0)
             value = tl.where(there, value - mean[:, None], 0.0)
             square += tl.sum(value * value, 1)
         scale = 1.0 / tl.sqrt(square / width + eps)
@@ -196,19 +197,14 @@ def qkv(
     prompts: Prompts,
     q: torch.Tensor,
     cache: Cache,
+    raw: torch.Tensor,
     shape: Shape,
     tiles: Tiles,
 ) -> None:
-    """Queries of every row, and its key and value at the end of its own cache.
-
-    (q, k, v) = W norm(x) + b; heads of q and k are normalised where the model says so and turned by RoPE to
-    position ``prompt length + position − 1``. x is float32 (R, width). Written: q (R, heads, head_dim) and
-    entry ``[slot, kv_head, position − 1]`` of the suffix cache, for rows that have a slot.
-    """
+    """As `Operations.qkv`."""
     half = max(triton.next_power_of_2(shape.head_dim // 2), 16)
     grid = (triton.cdiv(len(rows), tiles.rows), shape.heads + 2 * shape.kv_heads)
     by_row = shape.head_norm == "row"
-    raw = x.new_empty((len(rows), grid[1] * shape.head_dim)) if by_row else x
     scaled = cache.k_scale is not None
     where = (rotation, rows.slot, rows.prompt, rows.position, prompts.length)
     outputs = (q, cache.k, cache.v, or_placeholder(cache.k_scale, q), or_placeholder(cache.v_scale, q))
@@ -222,6 +218,7 @@ def qkv(
         "SCALED": scaled,
         "ROWS": tiles.rows,
         "INPUTS": tiles.inputs,
+        "num_warps": 4 if half <= 64 else 8,
         "enable_fp_fusion": FUSION,
     }
     own = head_norm or Norm(x)
@@ -233,62 +230,3 @@ def qkv(
     )  # fmt: skip
     if by_row:
         _norm_of_all_heads[grid](raw, *head, NORM_BIAS=own.bias is not None, **common)
-
-
-def naive(
-    x: torch.Tensor,
-    norm: Norm,
-    linear: Linear,
-    head_norm: Norm | None,
-    rotation: torch.Tensor,
-    rows: Rows,
-    prompts: Prompts,
-    q: torch.Tensor,
-    cache: Cache,
-    shape: Shape,
-    tiles: Tiles,
-) -> None:
-    """As `qkv`."""
-    d = shape.head_dim
-    out = naive_linear(naive_norm(x, norm, shape), linear.weight, linear.bias)
-    parts = out.split([shape.heads * d, shape.kv_heads * d, shape.kv_heads * d], dim=1)
-    query, key, value = (part.unflatten(1, (-1, d)) for part in parts)
-    if head_norm is not None:
-        query, key = norm_heads(query, key, head_norm, shape)
-    index = rows.position.long() - 1
-    at = index + prompts.length[rows.prompt.long()]
-    cos, sin = rotation[:, at.clamp(min=0), None]
-    q.copy_(rotated(query, cos, sin))
-    living = rows.slot >= 0
-    slot, index = rows.slot[living].long(), index[living]
-    for new, stored, scales in (
-        (rotated(key, cos, sin), cache.k, cache.k_scale),
-        (value, cache.v, cache.v_scale),
-    ):
-        own = new[living]
-        if scales is not None:
-            scale = own.abs().amax(-1) / FP8_MAX.value
-            scale = torch.where(scale > 0, scale, 1.0)
-            scales[slot, :, index] = scale
-            own = own / scale[..., None]
-        stored[slot, :, index] = own.to(stored.dtype)
-
-
-def norm_heads(
-    q: torch.Tensor, k: torch.Tensor, norm: Norm, shape: Shape
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Queries and keys (n, heads, head_dim) normalised, each head by itself or all as one row."""
-    by_head = shape.head_norm == "head"
-    sizes = [t.shape[2] if by_head else t.shape[1] * t.shape[2] for t in (q, k)]
-    biases = (None, None) if norm.bias is None else norm.bias.split(sizes)
-    out = []
-    for t, weight, bias in zip((q, k), norm.weight.split(sizes), biases, strict=True):
-        rows = t if by_head else t.flatten(1)
-        out.append(naive_norm(rows, Norm(weight, bias), shape).view(t.shape))
-    return out[0], out[1]
-
-
-def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """RoPE on the pairs (i, i + d/2) of the last axis."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)

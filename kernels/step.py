@@ -4,50 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import torch
-from t2fast.kernels import (
-    advance,
-    compact,
-    embed,
-    filters,
-    head,
-    mlp,
-    prefix_attention,
-    projection,
-    qkv,
-    suffix_attention,
-)
-from t2fast.kernels.layout import Blocks, Cache, Draw, Prompts, Rows, Tiles, Weights
-
-KERNELS = SimpleNamespace(
-    embed=embed.embed,
-    qkv=qkv.qkv,
-    prefix_attention=prefix_attention.prefix_attention,
-    suffix_attention=suffix_attention.suffix_attention,
-    project=projection.project,
-    hidden=mlp.hidden,
-    draw=head.draw,
-    logits=head.logits,
-    choose=filters.choose,
-    advance=advance.advance,
-    compact=compact.compact,
-)
-NAIVE = SimpleNamespace(
-    embed=embed.naive,
-    qkv=qkv.naive,
-    prefix_attention=prefix_attention.naive,
-    suffix_attention=suffix_attention.naive,
-    project=projection.naive,
-    hidden=mlp.naive,
-    draw=head.naive,
-    logits=head.naive_logits,
-    choose=filters.naive,
-    advance=advance.naive,
-    compact=compact.naive,
-)
-"""The same operations in plain PyTorch."""
+from t2fast.kernels.batch import PARTS, Blocks, Cache, Draw, Prompts, Rows
+from t2fast.kernels.model import Layer, Tiles, Weights
+from t2fast.kernels.ops import Operations
 
 FILTER_ROWS = 256
 """Rows whose logits are written at a time where filters need them."""
@@ -80,97 +41,126 @@ class State:
     caches: Sequence[Cache]
     """Per layer, the samples' own."""
     temperature: torch.Tensor
+    limit: torch.Tensor
+    """int32 (1,): most tokens of a sample."""
     stop_tokens: torch.Tensor
+    """int32 (n,); −1 is none."""
     tokens: torch.Tensor
-    """int32 (slots, max_tokens): what was drawn."""
+    """int32 (slots, positions): what was drawn."""
     raw: torch.Tensor
-    """float32 (slots, max_tokens): log-probabilities under the model."""
+    """float32 (slots, positions): log-probabilities under the model."""
     processed: torch.Tensor
-    """float32 (slots, max_tokens): after temperature and filters."""
+    """float32 (slots, positions): after temperature and filters."""
 
 
 class Space:
-    """Intermediate results of steps of `rows` rows with prompts of up to `splits` splits."""
+    """Intermediate results of steps of `rows` rows with prompts of up to `splits` splits.
 
-    def __init__(self, weights: Weights, rows: int, splits: int):
+    `filters`: how tokens are drawn; None: they are not.
+    """
+
+    def __init__(self, weights: Weights, tiles: Tiles, rows: int, splits: int, filters: Filters | None):
         s, device, dtype = weights.shape, weights.embedding.device, weights.embedding.dtype
         self.x = torch.empty(rows, s.width, device=device)
         self.q = torch.empty(rows, s.heads, s.head_dim, device=device, dtype=dtype)
+        outputs = (s.heads + 2 * s.kv_heads) * s.head_dim if s.head_norm == "row" else 0
+        self.products = torch.empty(rows, outputs, device=device)
         self.prefix_out = torch.empty(splits, rows, s.heads, s.head_dim, device=device)
         self.prefix_lse = torch.empty(splits, rows, s.heads, device=device)
         self.attended = torch.empty(rows, s.heads * s.head_dim, device=device, dtype=dtype)
         self.hidden = torch.empty(rows, s.hidden, device=device, dtype=dtype)
-        self.logits = torch.empty(0, s.vocab, device=device)
+        filtered, plain = (filters is not None and filters.any is any_filter for any_filter in (True, False))
+        self.logits = torch.empty(min(FILTER_ROWS, rows) if filtered else 0, s.vocab, device=device)
+        of_vocab = -(-s.vocab // tiles.vocabulary) if plain else 0
+        self.parts = torch.empty(PARTS, of_vocab, rows, device=device)
         self.draw = Draw.empty(rows, device)
 
 
 def step(
-    weights: Weights,
-    state: State,
-    space: Space,
-    tiles: Tiles,
-    filters: Filters,
-    ops: SimpleNamespace = KERNELS,
+    weights: Weights, state: State, space: Space, tiles: Tiles, filters: Filters, ops: Operations
 ) -> None:
     """Read each row's last token, draw its next one and record it."""
     forward(weights, state, space, tiles, ops)
     choose(weights, state, space, tiles, filters, ops)
 
 
-def forward(
-    weights: Weights, state: State, space: Space, tiles: Tiles, ops: SimpleNamespace = KERNELS
-) -> None:
+def forward(weights: Weights, state: State, space: Space, tiles: Tiles, ops: Operations) -> None:
     """The residual stream after the last layer, in ``space.x``; keys and values enter the rows' caches."""
     shape, rows, prompts = weights.shape, state.rows, state.prompts
-    x, q, partial = space.x, space.q, (space.prefix_out, space.prefix_lse)
-    ops.embed(rows, weights.embedding, x)
+    q, attended, partial = space.q, space.attended, (space.prefix_out, space.prefix_lse)
+    ops.embed(rows, weights.embedding, space.x)
     for layer, pool, cache in zip(weights.layers, state.pools, state.caches, strict=True):
-        ops.qkv(
-            x,
-            layer.attn_norm,
-            layer.qkv,
-            layer.head_norm,
-            weights.rotation,
-            rows,
-            prompts,
-            q,
-            cache,
-            shape,
-            tiles,
-        )
+        project_in(weights, layer, rows, prompts, cache, space, tiles, ops)
         ops.prefix_attention(q, pool, rows, prompts, state.blocks, *partial, shape, tiles)
-        ops.suffix_attention(q, cache, rows, prompts, *partial, space.attended, shape, tiles)
-        if shape.parallel:
-            ops.hidden(x, layer.ffn_norm, layer.gate, layer.up, space.hidden, shape, tiles)
-            ops.project(space.attended, layer.o, x, tiles)
-        else:
-            ops.project(space.attended, layer.o, x, tiles)
-            ops.hidden(x, layer.ffn_norm, layer.gate, layer.up, space.hidden, shape, tiles)
-        ops.project(space.hidden, layer.down, x, tiles)
+        ops.suffix_attention(q, cache, rows, prompts, *partial, attended, shape, tiles)
+        project_out(weights, layer, space, tiles, ops)
+
+
+def read(
+    weights: Weights,
+    rows: Rows,
+    prompts: Prompts,
+    blocks: Blocks,
+    pools: Sequence[Cache],
+    space: Space,
+    tiles: Tiles,
+    ops: Operations,
+) -> None:
+    """As `forward`, of rows that are tokens of prompts: their keys and values enter the pools.
+
+    A token's slot is 0, and its position its place in the pool, plus 1; ``prompts.length`` is what to add to
+    a place for the token's position in its prompt, − ``prompts.start``.
+    """
+    ops.embed(rows, weights.embedding, space.x)
+    for layer, pool in zip(weights.layers, pools, strict=True):
+        project_in(weights, layer, rows, prompts, Cache(pool.k[None], pool.v[None]), space, tiles, ops)
+        ops.prompt_attention(space.q, pool, rows, prompts, blocks, space.attended, weights.shape, tiles)
+        project_out(weights, layer, space, tiles, ops)
+
+
+def project_in(
+    weights: Weights,
+    layer: Layer,
+    rows: Rows,
+    prompts: Prompts,
+    cache: Cache,
+    space: Space,
+    tiles: Tiles,
+    ops: Operations,
+) -> None:
+    """A layer up to attention."""
+    norm, linear, turn = layer.attn_norm, layer.qkv, weights.rotation
+    ops.qkv(
+        space.x, norm, linear, layer.head_norm, turn, rows, prompts, space.q, cache, space.products,
+        weights.shape, tiles,
+    )  # fmt: skip
+
+
+def project_out(weights: Weights, layer: Layer, space: Space, tiles: Tiles, ops: Operations) -> None:
+    """A layer from attention on."""
+    x, shape, hidden = space.x, weights.shape, space.hidden
+    if not shape.parallel:
+        ops.project(space.attended, layer.o, x, tiles)
+    ops.hidden(x, layer.ffn_norm, layer.gate, layer.up, hidden, shape, tiles)
+    if shape.parallel:
+        ops.project(space.attended, layer.o, x, tiles)
+    ops.project(hidden, layer.down, x, tiles)
 
 
 def choose(
-    weights: Weights,
-    state: State,
-    space: Space,
-    tiles: Tiles,
-    filters: Filters,
-    ops: SimpleNamespace = KERNELS,
+    weights: Weights, state: State, space: Space, tiles: Tiles, filters: Filters, ops: Operations
 ) -> None:
     """Draw a token for each row from ``space.x`` and record it."""
     x, rows, draw, shape = space.x, state.rows, space.draw, weights.shape
+    final = (weights.norm, weights.head)
     if not filters.any:
-        ops.draw(
-            x, weights.norm, weights.head, rows, state.temperature, draw, shape, tiles, greedy=filters.greedy
-        )
-    else:
-        if not len(space.logits):
-            space.logits = x.new_empty((min(FILTER_ROWS, len(rows)), shape.vocab))
-        for first in range(0, len(rows), FILTER_ROWS):
-            part = slice(first, min(first + FILTER_ROWS, len(rows)))
-            some = Rows(rows.table[:, part])
-            logits = space.logits[: len(some)]
-            ops.logits(x[part], weights.norm, weights.head, logits, shape, tiles)
-            drawn = Draw(draw.token[part], draw.raw[part], draw.processed[part])
-            ops.choose(logits, some, state.temperature, filters.top_k, filters.top_p, filters.min_p, drawn)
-    ops.advance(rows, draw, state.stop_tokens, state.tokens, state.raw, state.processed)
+        ops.draw(x, *final, rows, state.temperature, draw, space.parts, shape, tiles, greedy=filters.greedy)
+    for first in range(0, len(rows) if filters.any else 0, FILTER_ROWS):
+        part = slice(first, min(first + FILTER_ROWS, len(rows)))
+        some = Rows(rows.table[:, part])
+        logits = space.logits[: len(some)]
+        ops.logits(x[part], *final, logits, shape, tiles)
+        drawn = Draw(draw.token[part], draw.raw[part], draw.processed[part])
+        ops.choose(logits, some, state.temperature, filters.top_k, filters.top_p, filters.min_p, drawn)
+    results = (state.tokens, state.raw, state.processed)
+    ops.advance(rows, draw, state.limit, state.stop_tokens, *results)

@@ -7,12 +7,12 @@ import math
 import torch
 import triton
 import triton.language as tl
-from t2fast.kernels.layout import Cache, Prompts, Rows, Shape, Tiles
-from t2fast.kernels.prefix_attention import EVERYTHING
-from t2fast.kernels.primitives import FUSION, dot, or_placeholder
+from t2fast.kernels.batch import Cache, Prompts, Rows
+from t2fast.kernels.model import Shape, Tiles
+from t2fast.kernels.primitives import EVERYTHING, FUSION, VARYING, dot, or_placeholder
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def _suffix_attention(
     q, k, v, k_scale, v_scale, slot, prompt, position, prompt_length, prefix_out, prefix_lse, out,
     n_rows, positions, scale, window,
@@ -85,13 +85,7 @@ def suffix_attention(
     shape: Shape,
     tiles: Tiles,
 ) -> None:
-    """Attention to prompt and suffix: out (R, heads · head_dim).
-
-    A row sees the first ``position`` entries of its slot, its current token the last of them. With the
-    parts j (the suffix and the prompt's splits): out = Σ_j exp(lse_j) out_j / Σ_j exp(lse_j), which is
-    attention over all of them at once. Rows without a slot become zero. An fp8 cache is multiplied in q's
-    type; its scales act on scores and weights.
-    """
+    """As `Operations.suffix_attention`."""
     dim = max(triton.next_power_of_2(shape.head_dim), 16)
     _suffix_attention[(len(rows), shape.kv_heads)](
         q, cache.k, cache.v, or_placeholder(cache.k_scale, q), or_placeholder(cache.v_scale, q),
@@ -102,34 +96,3 @@ def suffix_attention(
         KEYS=tiles.own_keys, SPLIT=tiles.split, SCALED=cache.k_scale is not None,
         enable_fp_fusion=FUSION,
     )  # fmt: skip
-
-
-def naive(
-    q: torch.Tensor,
-    cache: Cache,
-    rows: Rows,
-    prompts: Prompts,
-    prefix_out: torch.Tensor,
-    prefix_lse: torch.Tensor,
-    out: torch.Tensor,
-    shape: Shape,
-    tiles: Tiles,
-) -> None:
-    """As `suffix_attention`."""
-    for row in range(len(rows)):
-        slot, length = int(rows.slot[row]), int(rows.position[row])
-        if slot < 0:
-            out[row] = 0
-            continue
-        oldest = max(length - (shape.window or EVERYTHING), 0)
-        k, v = (
-            (stored[slot, :, oldest:length].float() * (1 if s is None else s[slot, :, oldest:length, None]))
-            .repeat_interleave(shape.group, 0)
-            for stored, s in ((cache.k, cache.k_scale), (cache.v, cache.v_scale))
-        )  # fmt: skip
-        scores = torch.einsum("hd,hnd->hn", q[row].float(), k) / math.sqrt(shape.head_dim)
-        own = torch.einsum("hn,hnd->hd", scores.softmax(-1), v)
-        splits = -(-int(prompts.length[int(rows.prompt[row])]) // tiles.split)
-        parts = torch.cat([own[None], prefix_out[:splits, row]])
-        weights = torch.cat([scores.logsumexp(-1)[None], prefix_lse[:splits, row]]).softmax(0).nan_to_num()
-        out[row] = (weights[..., None] * parts).sum(0).flatten()

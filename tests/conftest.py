@@ -34,6 +34,11 @@ def grown_pythia(pythia: Counts) -> Counts:
 
 
 @pytest.fixture(scope="session")
+def chinchilla_245(shared_data: Path) -> Losses:
+    return read_losses(shared_data / "chinchilla_figure4_losses.csv")
+
+
+@pytest.fixture(scope="session")
 def chinchilla_240(shared_data: Path) -> Losses:
     """The Chinchilla runs without the five highest losses."""
     runs = pl.read_csv(shared_data / "chinchilla_figure4_losses.csv")

@@ -18,7 +18,7 @@ def grid_of(law: Law, n, d, ks) -> PassTable:
     """What the law says over a grid, one problem a checkpoint."""
     n, d = (axis.ravel() for axis in np.meshgrid(n, d, indexing="ij"))
     value = np.asarray(law.predict(n[:, None], d[:, None], np.asarray(ks)))
-    value = np.exp(-value) if law.metric == "loss" else value
+    value = np.exp(-value) if law.metric != "pass@k" else value
     rows = np.arange(len(n))
     return PassTable(n, d, np.asarray(ks, float), value, rows, np.zeros_like(rows))
 

@@ -5,13 +5,14 @@ training tokens D and samples per problem k; estimated from counts, fitted, and 
 
 >>> import t2fast
 >>> counts = t2fast.read_counts("counts.csv")                                # doctest: +SKIP
->>> law = t2fast.fit_accuracy(counts)                                        # doctest: +SKIP
+>>> law = t2fast.fit_forecast(counts)                                        # doctest: +SKIP
 >>> print(t2fast.plan(law, train_flops=2.56e19, inference_flops=2e9))        # doctest: +SKIP
 """
 
 import importlib
 
 from t2fast._core import __version__
+from t2fast.choices import Choice, choose
 from t2fast.comparisons import compare_forecasts, compare_stages, read_stages
 from t2fast.estimators import (
     PassCurve,
@@ -27,23 +28,49 @@ from t2fast.estimators import (
     pass_hat_k,
     scaled_beta_failure,
 )
-from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
-from t2fast.laws import FitReport, Law, default_law, simulate_counts
+from t2fast.fits import (
+    FitWarning,
+    fit_accuracy,
+    fit_chinchilla,
+    fit_counts,
+    fit_direct,
+    fit_forecast,
+    fit_loss,
+)
+from t2fast.laws import FitReport, ForecastLaw, Law, default_law, simulate_counts
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.readers import read_results
-from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
+from t2fast.tables import (
+    Accuracies,
+    Counts,
+    Likelihoods,
+    Losses,
+    Prices,
+    read_accuracies,
+    read_counts,
+    read_likelihoods,
+    read_losses,
+    read_prices,
+)
+from t2fast.validation import Validation, validate
 
 __all__ = [
+    "Accuracies",
+    "Choice",
     "Counts",
     "FitReport",
     "FitWarning",
+    "ForecastLaw",
     "Law",
     "Likelihoods",
     "Losses",
     "PassCurve",
     "Plan",
+    "Prices",
+    "Validation",
     "__version__",
     "beta_pass_at_k",
+    "choose",
     "compare_forecasts",
     "compare_stages",
     "default_law",
@@ -52,6 +79,8 @@ __all__ = [
     "fit_accuracy",
     "fit_chinchilla",
     "fit_counts",
+    "fit_direct",
+    "fit_forecast",
     "fit_loss",
     "frontier",
     "g_pass_at_k",
@@ -63,13 +92,16 @@ __all__ = [
     "pass_hat_k",
     "plan",
     "plan_many",
+    "read_accuracies",
     "read_counts",
     "read_likelihoods",
     "read_losses",
+    "read_prices",
     "read_results",
     "read_stages",
     "scaled_beta_failure",
     "simulate_counts",
+    "validate",
 ]
 
 _LAZY = ("decode", "runs", "tasks")

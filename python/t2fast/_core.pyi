@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from t2fast.decode.request import OnFinish, RawSamples, Request
+
 __version__: str
 
 _Floats = NDArray[np.float64]
@@ -23,18 +25,45 @@ def fit_beyond(
     n: _Integers, c: _Integers, cluster: _Integers, k: _Floats, seed: int, draws: int
 ) -> tuple[list[_Shape], _Floats, _Floats]: ...
 def samples_follow_outcome(n: _Integers, c: _Integers) -> float | None: ...
+def resampled_means(values: _Floats, weights: _Floats, out: _Floats) -> None: ...
 
-_Outcomes = dict[str, Any]
+class FitOutcome:
+    """What a search found: a law's parameters and how sure of them it is.
+
+    ``params`` are in the order of the law, ``objective`` is the least value found there. ``converged`` says
+    whether the end point is a minimum as far as the search can tell, ``reason`` in words why it ended.
+    ``identified`` and ``on_bound`` have an entry a parameter; ``identified`` is empty where nobody asked.
+    """
+
+    @property
+    def params(self) -> _Floats: ...
+    @property
+    def objective(self) -> float: ...
+    @property
+    def converged(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def evaluations(self) -> int: ...
+    @property
+    def identified(self) -> list[bool]: ...
+    @property
+    def on_bound(self) -> list[bool]: ...
 
 def fit_power_sum(
-    x: list[_Floats], y: _Floats, w: _Floats, e_max: float, start: list[float] | None = None
-) -> _Outcomes: ...
+    x: list[_Floats],
+    y: _Floats,
+    w: _Floats,
+    e_max: float,
+    start: list[float] | None = None,
+    regularise: bool = False,
+) -> list[FitOutcome]: ...
 def fit_loss_restarts(
     n: _Floats, d: _Floats, k: _Floats, y: _Floats, w: _Floats, starts: _Floats
-) -> tuple[_Outcomes, _Floats]: ...
+) -> tuple[FitOutcome, _Floats]: ...
 def fit_huber(
     n: _Floats, d: _Floats, loss: _Floats, w: _Floats, delta: float, starts: _Floats
-) -> tuple[_Outcomes, _Floats]: ...
+) -> tuple[list[FitOutcome], _Floats]: ...
 def fit_link(
     losses: _Floats,
     checkpoint: _Integers,
@@ -42,7 +71,7 @@ def fit_link(
     y: _Floats,
     w: _Floats,
     start: list[float] | None = None,
-) -> _Outcomes: ...
+) -> list[FitOutcome]: ...
 def fit_joint(
     n: _Floats,
     d: _Floats,
@@ -51,7 +80,9 @@ def fit_joint(
     y: _Floats,
     w: _Floats,
     start: list[float] | None = None,
-) -> _Outcomes: ...
+    regularise: bool = False,
+) -> list[FitOutcome]: ...
+def fit_direct(compute: _Floats, k: _Floats, y: _Floats, w: _Floats) -> list[FitOutcome]: ...
 def fit_counts(
     n: _Floats,
     d: _Floats,
@@ -62,8 +93,74 @@ def fit_counts(
     checkpoint_w: _Floats,
     starts: _Floats,
     effect: bool,
-) -> _Outcomes: ...
+    refit: bool,
+    regularise: bool,
+) -> list[FitOutcome]: ...
+def weighted_means(
+    values: _Floats,
+    checkpoint: _Integers,
+    problem: _Integers,
+    checkpoints: int,
+    weights: _Floats,
+) -> _Floats: ...
+def forecast_members(loss: bool) -> tuple[list[str], list[float]]: ...
+def fit_forecast(
+    chance: float | None, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
+) -> dict[str, Any]: ...
+def draw_forecast(
+    chance: float | None,
+    places: _Floats,
+    ks: _Floats,
+    z: _Floats,
+    variance: _Floats,
+    thetas: _Floats,
+    scales: list[float],
+    bases: _Floats | None,
+    seed: int,
+    first: int,
+    count: int,
+) -> dict[str, Any]: ...
+
+class ForecastState:
+    def __init__(
+        self,
+        chance: float | None,
+        places: _Floats,
+        ks: _Floats,
+        z: _Floats,
+        variance: _Floats,
+        thetas: _Floats,
+        scales: list[float],
+        draws: tuple[_Floats, _Floats, _Floats] | None = None,
+    ) -> None: ...
+    def values(self, n: _Floats, d: _Floats, k: _Floats) -> tuple[_Floats, _Floats]: ...
+    def draw_values(self, kind: str, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
+    def plan(
+        self,
+        which: str,
+        train: _Floats,
+        inference: _Floats,
+        params_range: tuple[float, float],
+        sizes: list[float] | None,
+        tokens_range: tuple[float, float],
+        most_samples: float,
+        whole_k: bool,
+        tokens_per_param: float | None,
+        without_k: bool,
+    ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
+
 def law_parameters(name: str) -> list[str]: ...
+def law_refusal(name: str, params: list[float]) -> str | None: ...
+def beta_parameters(name: str, params: _Floats, n: _Floats, d: _Floats, effect: _Floats) -> _Floats: ...
+def loss_mixture(g: float, gamma: float, samples: int) -> tuple[_Floats, _Floats, float, float]: ...
+def budget_line(
+    train: float,
+    inference: float,
+    n: _Floats,
+    tokens_range: tuple[float, float],
+    most_samples: float,
+    whole_k: bool,
+) -> _Floats: ...
 def law_values(name: str, params: _Floats, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
 def plan_batch(
     name: str,
@@ -73,21 +170,16 @@ def plan_batch(
     params_range: tuple[float, float],
     sizes: list[float] | None,
     tokens_range: tuple[float, float],
+    most_samples: float,
     whole_k: bool,
     tokens_per_param: float | None,
 ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 def gguf_metadata(path: str | os.PathLike[str]) -> dict[str, Any]: ...
 def dequantize(path: str | os.PathLike[str], tensor_name: str) -> NDArray[np.float32]: ...
 
-class DecodeEngine:
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        dtype: str = "auto",
-        threads: int | None = None,
-        kernel: str | None = None,
-    ) -> None: ...
+class ModelDescription:
+    """A model in numbers: `vocab` counts the tokens, `max_positions` the longest sequence it was made for."""
+
     @property
     def architecture(self) -> str: ...
     @property
@@ -110,6 +202,18 @@ class DecodeEngine:
     def bos(self) -> int | None: ...
     @property
     def eos(self) -> list[int]: ...
+
+class DecodeEngine:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dtype: str = "auto",
+        threads: int | None = None,
+        kernel: str | None = None,
+    ) -> None: ...
+    @property
+    def model(self) -> ModelDescription: ...
     @property
     def dtype(self) -> str: ...
     @property
@@ -117,30 +221,23 @@ class DecodeEngine:
     @property
     def threads(self) -> int: ...
     @property
+    def where(self) -> str: ...
+    @property
     def weight_bytes(self) -> int: ...
+    @property
+    def notes(self) -> list[str]: ...
+    def set_vocabulary(self, token_bytes: Sequence[bytes]) -> None: ...
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]: ...
     def score(
         self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[NDArray[np.float32]]]: ...
     def sample(
         self,
-        prompts: Sequence[Sequence[int]],
-        keys: Sequence[int],
-        k: int | Sequence[int],
+        request: Request,
         *,
-        first_sample: int = 0,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        max_tokens: int = 64,
-        stop_tokens: Sequence[int] | None = None,
-        stop: Sequence[bytes] = (),
-        token_bytes: Sequence[bytes] | None = None,
-        on_finish: Callable[[int, int, list[int], str], bool] | None = None,
+        on_finish: OnFinish | None = None,
         progress: Callable[[int], None] | None = None,
-        max_rows: int | None = None,
-    ) -> dict[str, Any]: ...
+    ) -> RawSamples: ...
 
 class ModelFile:
     """A model as its file describes it, whatever its family and format.
@@ -157,28 +254,16 @@ class ModelFile:
     @property
     def config(self) -> dict[str, Any]: ...
     @property
+    def model(self) -> ModelDescription: ...
+    @property
     def n_params(self) -> int: ...
+    @property
+    def notes(self) -> list[str]: ...
     @property
     def tied(self) -> bool: ...
     def tensor(self, name: str) -> NDArray[np.float32] | None: ...
     def tensor_dtype(self, name: str) -> str | None: ...
-    def check_sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        keys: Sequence[int],
-        k: Sequence[int],
-        *,
-        first_sample: int,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        min_p: float,
-        max_tokens: int,
-        stop_tokens: Sequence[int],
-        stop: Sequence[bytes],
-        token_bytes: Sequence[bytes] | None,
-        max_rows: int | None,
-    ) -> list[list[int]]: ...
+    def check_sample(self, request: Request, vocabulary: int) -> list[list[int]]: ...
     def check_score(
         self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[int]]: ...

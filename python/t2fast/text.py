@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import polars as pl
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+_CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -20,15 +25,74 @@ def plain(renderable: RenderableType, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
-def columns(*headers: str, left: tuple[str, ...] = ()) -> Table:
-    """A table without lines: headers in bold, numbers to the right, those named in `left` to the left."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for header in headers:
-        table.add_column(header, justify="left" if header in left else "right", no_wrap=True)
-    return table
+class Columns:
+    """A table without lines: headers in bold, numbers to the right, those named in `left` to the left.
+
+    Nothing of it is ever cut. Where it is wider than the terminal, columns that say the same in every row go
+    to a line above it; where that is not enough each row is stacked, as `header value` pairs over as many
+    lines as it needs. Cells are text as it is: brackets are no markup, and control characters are shown as
+    such.
+    """
+
+    def __init__(self, headers: Sequence[str], left: Sequence[str] = ()) -> None:
+        self.headers = [clean(header) for header in headers]
+        self.left = {clean(header) for header in left}
+        self.rows: list[list[str]] = []
+
+    def add_row(self, *cells: str) -> None:
+        """Add a row: a cell a header."""
+        self.rows.append([clean(cell).replace("\n", "\\n").replace("\t", "\\t") for cell in cells])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table in the width there is."""
+        places = list(range(len(self.headers)))
+        if self._width(places) <= options.max_width:
+            yield self._table(places)
+            return
+        same = [i for i in places if len(self.rows) > 1 and len({row[i] for row in self.rows}) == 1]
+        varying = [i for i in places if i not in same]
+        if same:
+            yield from self._stacked(self.rows[0], same, options.max_width)
+        if self._width(varying) <= options.max_width:
+            yield self._table(varying)
+            return
+        for number, row in enumerate(self.rows):
+            if number:
+                yield Text("")
+            yield from self._stacked(row, varying, options.max_width)
+
+    def _width(self, places: Sequence[int]) -> int:
+        widths = [max(cell_len(row[i]) for row in (self.headers, *self.rows)) for i in places]
+        return sum(widths) + 2 * (len(widths) - 1)
+
+    def _table(self, places: Sequence[int]) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for i in places:
+            justify: Literal["left", "right"] = "left" if self.headers[i] in self.left else "right"
+            table.add_column(Text(self.headers[i]), justify=justify, no_wrap=True)
+        for row in self.rows:
+            table.add_row(*(Text(row[i]) for i in places))
+        return table
+
+    def _stacked(self, row: Sequence[str], places: Sequence[int], width: int) -> Iterator[Text]:
+        """`header value` pairs, as many a line as fit; a longer value goes on in the next."""
+        line = Text()
+        for i in places:
+            pair = Text.assemble((self.headers[i], "bold"), " ", row[i] or "-")
+            if line.cell_len and line.cell_len + 3 + pair.cell_len > width:
+                yield line
+                line = Text()
+            line = Text.assemble(line, "   ", pair) if line.cell_len else pair
+        line.overflow = "fold"
+        yield line
 
 
-def frame_columns(frame: pl.DataFrame) -> Table:
+def columns(*headers: str, left: tuple[str, ...] = ()) -> Columns:
+    """An empty table with these headers."""
+    return Columns(headers, left)
+
+
+def frame_columns(frame: pl.DataFrame) -> Columns:
     """Any small table: text to the left, numbers with four digits to the right."""
     words = [name for name, kind in frame.schema.items() if kind == pl.String]
     table = columns(*frame.columns, left=tuple(words))
@@ -37,9 +101,14 @@ def frame_columns(frame: pl.DataFrame) -> Table:
     return table
 
 
+def clean(text: str) -> str:
+    """Text of a file as a terminal may have it: control and direction characters by their escapes."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def note(words: str) -> Text:
     """Something a reader must not overlook."""
-    return Text(f"! {words}", style="yellow")
+    return Text(f"! {clean(words)}", style="yellow")
 
 
 def amount(value: float | None) -> str:
@@ -52,6 +121,13 @@ def amount(value: float | None) -> str:
     return f"{value:.3g}"
 
 
+def with_unit(text: str) -> float:
+    """A number such as 1e9, 160M or 1.2B, as `amount` writes them. `ValueError` if it is none."""
+    text = text.strip()
+    factor = {letter.upper(): unit for unit, letter in _UNITS}.get(text[-1:].upper(), 1.0)
+    return float(text if factor == 1.0 else text[:-1]) * factor
+
+
 def samples(value: float | None) -> str:
     """A number of samples k: whole where it is, three digits otherwise."""
     if value is None:
@@ -62,3 +138,8 @@ def samples(value: float | None) -> str:
 def ratio(value: float) -> str:
     """A ratio such as tokens per parameter: whole from 10 on, two digits below."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def percent(value: float) -> str:
+    """A share or a relative error with two digits that say something: 14%, 1.8%, 0.35%, 240%."""
+    return f"{100 * value:.0f}%" if 100 * value >= 9.95 else f"{100 * value:.2g}%"

@@ -94,11 +94,12 @@ def test_every_form_of_plan_prints_a_table_and_valid_json(extra, capsys):
     json.loads(capsys.readouterr().out)
 
 
-def test_the_frontier_reaches_1e25_and_marks_what_the_law_never_saw(capsys):
-    assert main(["plan", "--train-flops", "1e20", "--inference-flops", "1.4e11", "--frontier"]) == 0
+def test_the_frontier_marks_what_the_law_never_saw_and_ends_where_budget_buys_nothing(capsys):
+    assert main(["plan", "--train-flops", "1e19", "--inference-flops", "1.4e11", "--frontier"]) == 0
     out = capsys.readouterr().out
-    assert "1.00e+25" in out
     assert "* outside the law's data" in out
+    assert "brings less than 1% more pass@k" in out
+    assert "1.00e+25" not in out
 
 
 def test_data_goes_to_stdout_and_the_rest_to_stderr(counts, tmp_path):

@@ -22,7 +22,7 @@ def test_profile_marks_the_plan_and_chinchilla():
     assert tuple(ours.get_xydata()[0]) == (found.n_params, found.predicted)
     assert tuple(theirs.get_xydata()[0]) == (found.chinchilla.n_params, found.chinchilla.predicted)
     assert ax.get_xscale() == "log"
-    assert ax.get_ylabel() == "loss (nats)"
+    assert ax.get_ylabel() == "-log pass@k (nats)"
 
 
 def test_frontier_draws_both_and_the_bands():

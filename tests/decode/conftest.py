@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,9 @@ MISSING = [name for name in ("torch", "transformers", "gguf", "tokenizers") if f
 if MISSING:
     collect_ignore_glob = ["test_*.py"]
 os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported, which transformers may do
+if find_spec("triton") is not None:
+    sys.path.append(str(Path(__file__).parents[1] / "kernels"))
+    import old_triton  # noqa: F401 (lets old interpreters work with new numpy)
 
 
 def pytest_report_header() -> str | None:

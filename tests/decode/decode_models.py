@@ -19,6 +19,7 @@ gguf = pytest.importorskip("gguf", reason="decode tests need the decode-test ext
 
 import tokenizers  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
+from t2fast.decode.request import Request, Sampling  # noqa: E402
 
 torch.set_num_threads(1)  # the models are too small to share
 
@@ -32,6 +33,14 @@ ODD = {"hidden_size": 60, "num_attention_heads": 6, "num_hidden_layers": 3, "voc
 """Sizes that fill no vector register: width 60, heads of 10, feed-forward 77, vocabulary 131."""
 BLOCKS = {**ODD, "hidden_size": 96, "intermediate_size": 160, "vocab_size": 133}
 """Sizes that GGUF's blocks of 32 can hold, still no power of two."""
+
+
+def ask(core: Any, prompts: Any, keys: Any, k: Any, *, on_finish=None, progress=None, **options: Any) -> Any:
+    """What a back end draws; `options` are fields of `Request` and `Sampling`."""
+    own = {name: options.pop(name) for name in ("first_sample", "max_rows") if name in options}
+    k = [k] * len(prompts) if isinstance(k, int) else k
+    request = Request(prompts, keys, k, Sampling(**options), **own)
+    return core.sample(request, on_finish=on_finish, progress=progress)
 
 
 def randomise(model: Any, seed: int) -> Any:

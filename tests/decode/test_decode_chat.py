@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
-import decode_models  # noqa: F401 (skips where the extra decode-test is missing)
+import decode_models
 import pytest
+import t2fast.decode
 import transformers
 from t2fast.decode import chat
 from test_decode_text import byte_level
@@ -45,8 +47,8 @@ def test_template_of_a_folder(folder):
     path, tokenizer = folder
     for messages in (MESSAGES, MESSAGES[1:2]):
         expected = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        assert chat.render(*chat.template(path), messages) == expected
-    assert chat.render(*chat.template(path), "why?") == chat.render(*chat.template(path), MESSAGES[3:])
+        assert chat.template(path).render(messages) == expected
+    assert chat.template(path).render("why?") == chat.template(path).render(MESSAGES[3:])
 
 
 def test_template_inside_the_tokenizer_configuration(folder):
@@ -56,21 +58,101 @@ def test_template_inside_the_tokenizer_configuration(folder):
     named = [{"name": "tools", "template": "no"}, {"name": "default", "template": "{{ bos_token }}!"}]
     config |= {"chat_template": named, "bos_token": {"content": "<s>", "special": True}}
     (path / "tokenizer_config.json").write_text(json.dumps(config))
-    assert chat.render(*chat.template(path), "x") == "<s>!"
+    assert chat.template(path).render("x") == "<s>!"
 
 
 def test_template_of_smollm2(smollm2):
     theirs = transformers.AutoTokenizer.from_pretrained(smollm2.parent, gguf_file=smollm2.name)
     expected = theirs.apply_chat_template(MESSAGES[1:], tokenize=False, add_generation_prompt=True)
-    assert chat.render(*chat.template(smollm2), MESSAGES[1:]) == expected
+    assert chat.template(smollm2).render(MESSAGES[1:]) == expected
 
 
-def test_what_goes_wrong_is_said(tmp_path):
-    with pytest.raises(ValueError, match="no role judge"):
-        chat.render(TEMPLATE, {}, [{"role": "judge", "content": ""}])
+def test_what_transformers_gives_to_templates(folder):
+    path, tokenizer = folder
+    answered = [*MESSAGES[1:3], {"role": "user", "content": {"é": [1, None]}}]
+    for source in (
+        "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}"
+        "{% endgeneration %}{% else %}<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}",
+        "{% for m in messages %}{{ m.content | tojson(ensure_ascii=False) }}{% endfor %}",
+        "{{ messages | tojson(ensure_ascii=True, indent=2, sort_keys=True) }}"
+        "{{ [1, 2] | tojson(separators=(',', ':')) }}",
+        "{% if tools is not none %}t{% endif %}{% if documents is defined and documents %}d{% endif %}end",
+        "{% if tools %}t{% endif %}{{ tools }}{{ documents }}{{ unk_token is defined }}{{ eos_token }}",
+        "{% generation %}{% set x = 1 %}{% endgeneration %}{{ x is defined }}",
+    ):
+        (path / "chat_template.jinja").write_text(source)
+        expected = tokenizer.apply_chat_template(
+            answered, chat_template=source, tokenize=False, add_generation_prompt=True
+        )
+        assert chat.template(path).render(answered) == expected
+
+
+def test_the_date_is_the_one_given(folder):
+    path, _ = folder
+    (path / "chat_template.jinja").write_text("{{ strftime_now('%d %b %Y') }}")
+    assert chat.template(path).render("x", datetime(2024, 2, 29)) == "29 Feb 2024"
+    assert chat.template(path).render("x") == datetime.now().strftime("%d %b %Y")
+
+
+def test_what_goes_wrong_is_said_in_one_line(tmp_path):
     with pytest.raises(ValueError, match="no chat template"):
         chat.template(tmp_path)
-    with pytest.raises(ValueError, match="refuses"):
-        chat.render("{{ ''.__class__.__mro__[1].__subclasses__() }}", {}, "a template is not trusted")
-    with pytest.raises(ValueError, match="refuses"):
-        chat.render("{% if %}", {}, "x")
+    for source, expected in (
+        (TEMPLATE, "the chat template, line 6: no role judge"),
+        ("\n{{ ''.__class__.__mro__[1].__subclasses__() }}", "line 2: SecurityError"),
+        ("{% if %}", "line 1: TemplateSyntaxError"),
+        ("{{ messages[0].content + 1 }}", "line 1: TypeError"),
+        ("{{ 1 / 0 }}", "line 1: ZeroDivisionError"),
+        ("{{ messages | tojson(ascii=True) }}", "TypeError"),
+        ("{{ nothing.of.it }}", "UndefinedError"),
+    ):
+        (tmp_path / "chat_template.jinja").write_text(source)
+        with pytest.raises(ValueError, match=expected) as error:
+            chat.template(tmp_path).render([{"role": "judge", "content": ""}])
+        assert str(error.value).startswith(f"{tmp_path / 'chat_template.jinja'}: ")
+        assert "\n" not in str(error.value)
+
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "end"),
+    [
+        (CHATML, "<|im_end|>"),
+        (CHATML.replace("<|im_end|>", " <|end|>"), "<|end|>"),
+        (CHATML.replace("<|im_end|>", ""), "<|im_start|>"),  # what follows ends it
+        (
+            "{% for m in messages %}{% if not loop.first %}<|end|>{% endif %}{{ m.content }}{% endfor %}",
+            "<|end|>",
+        ),
+        ("{{ raise_exception('one message alone') }}", None),
+    ],
+)
+def test_the_token_that_closes_a_turn(folder, source, end):
+    path, _ = folder
+    (path / "chat_template.jinja").write_text(source)
+    assert chat.template(path).turn_end(["<|im_start|>", "<|im_end|>", "<|end|>", "<|", ""]) == end
+
+
+def test_a_sample_ends_where_its_turn_does(tmp_path):
+    """The files name another end: the template's is one as well, with chat alone."""
+    trained, _ = byte_level("gpt-2")
+    config = {"vocab_size": 500, "eos_token_id": 0, "num_key_value_heads": 2}
+    decode_models.randomise(decode_models._llama(**config), seed=1).save_pretrained(tmp_path)
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=trained, eos_token="<|end|>")
+    tokenizer.chat_template = CHATML
+    tokenizer.save_pretrained(tmp_path)
+    engine = t2fast.decode.load(tmp_path)
+    options = {"k": 200, "max_tokens": 40, "temperature": 2.0, "seed": 1}
+    table = engine.sample("hello", chat=True, **options).table
+    assert not any(2 in tokens[:-1] for tokens in table["tokens"])
+    ended = table.filter(finish_reason="stop_token")
+    assert set(ended["stop"]) == {"<|im_end|>", "<|end|>"}
+    assert all(tokens[-1] in (0, 2) for tokens in ended["tokens"])
+    without = engine.sample(engine._chat_template.render("hello"), **options).table
+    assert any(2 in tokens[:-1] for tokens in without["tokens"])
+    named = engine.sample("hello", chat=True, stop_tokens=[0], **options).table
+    assert any(2 in tokens[:-1] for tokens in named["tokens"])

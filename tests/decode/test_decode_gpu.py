@@ -12,12 +12,14 @@ import sys
 import decode_models
 import numpy as np
 import pytest
+import reference_files
 import t2fast.decode
+from decode_models import ask
 from hypothesis import given
 from hypothesis import strategies as st
 from t2fast._core import DecodeEngine
-from t2fast.decode import reference_files
-from t2fast.decode.rng import hash64
+from t2fast.decode.request import Backend
+from t2fast.kernels.rng import hash64
 
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("triton", reason="needs triton, which comes with torch's builds for GPUs")
@@ -26,7 +28,7 @@ from t2fast.decode.gpu import prefill  # noqa: E402
 from t2fast.decode.gpu import state as gpu_state  # noqa: E402
 from t2fast.decode.gpu.batch import Pool  # noqa: E402
 from t2fast.decode.gpu.engine import GpuEngine  # noqa: E402
-from t2fast.kernels.step import KERNELS, NAIVE  # noqa: E402
+from t2fast.kernels import torch_ops, triton_ops  # noqa: E402
 
 PROMPT = np.random.default_rng(0).integers(4, 130, 17).tolist()
 OTHERS = [np.random.default_rng(i).integers(4, 130, 3 + 5 * i).tolist() for i in range(1, 4)]
@@ -35,7 +37,7 @@ FAMILIES = [*decode_models.FOLDERS, "open-lm", "llama-q4_0", "qwen2-q8_0", "gptn
 
 
 def core(path, **options) -> GpuEngine:
-    return GpuEngine(path, **{"dtype": "float32", "device": torch.device("cpu"), "ops": NAIVE} | options)
+    return GpuEngine(path, **{"dtype": "float32", "device": torch.device("cpu"), "ops": torch_ops} | options)
 
 
 def engine(path, **options) -> t2fast.decode.Engine:
@@ -69,7 +71,7 @@ def test_the_kernels_draw_the_tokens_of_the_reference(model, name, monkeypatch):
     monkeypatch.setattr(gpu_state, "BUCKETS", (2, 4))
     path, _ = model(name)
     prompts, options = {"a": OTHERS[0], "b": PROMPT[:3]}, {"max_tokens": 3, "stop_tokens": [2, 3]}
-    table = engine(path, ops=KERNELS).sample(prompts, k=[1, 2], seed=5, **options).table
+    table = engine(path, ops=triton_ops).sample(prompts, k=[1, 2], seed=5, **options).table
     check_against_reference(path, table, prompts, 5, **options)
 
 
@@ -78,8 +80,8 @@ def test_with_the_kernels_a_sample_does_not_depend_on_its_company(model, monkeyp
     monkeypatch.setattr(gpu_state, "BUCKETS", (1, 2, 4, 8))
     path, _ = model("llama-gqa-tied")
     options = {"max_tokens": 3, "stop_tokens": []}
-    whole = core(path, ops=KERNELS).sample([PROMPT, OTHERS[0]], [9, 7], [3, 1], **options)
-    alone = core(path, ops=KERNELS, poll=1).sample([PROMPT], [9], [2], max_rows=1, **options)
+    whole = ask(core(path, ops=triton_ops), [PROMPT, OTHERS[0]], [9, 7], [3, 1], **options)
+    alone = ask(core(path, ops=triton_ops, poll=1), [PROMPT], [9], [2], max_rows=1, **options)
     np.testing.assert_array_equal(whole["tokens"][:6], alone["tokens"])
     for key in ("logprobs", "processed_logprobs"):
         np.testing.assert_array_equal(whole[key][:3].view(np.uint32), alone[key][:3].view(np.uint32))
@@ -104,14 +106,14 @@ def test_samples_do_not_depend_on_batch_order_or_polling(model, name):
     path, _ = model(name)
     prompts, keys, k = [PROMPT, *OTHERS], [5, 2**64 - 1, 6, 1], [18, 4, 1, 7]
     options = {"max_tokens": 11, "stop_tokens": list(range(0, 130, 12)), "temperature": 1.2}
-    expected = DecodeEngine(path, dtype="float32").sample(prompts, keys, k, **options)
+    expected = ask(DecodeEngine(path, dtype="float32"), prompts, keys, k, **options)
     assert len({*expected["finish_reason"]}) == 2
     for rows, poll in ((None, 8), (1, 3), (2, 1), (5, 2), (16, 5), (7, 100)):
-        same(core(path, poll=poll).sample(prompts, keys, k, max_rows=rows, **options), expected)
-    first = DecodeEngine(path, dtype="float32").sample([PROMPT], [5], 3, first_sample=9, **options)
-    same(core(path).sample([PROMPT], [5], 3, first_sample=9, **options), first)
+        same(ask(core(path, poll=poll), prompts, keys, k, max_rows=rows, **options), expected)
+    first = ask(DecodeEngine(path, dtype="float32"), [PROMPT], [5], 3, first_sample=9, **options)
+    same(ask(core(path), [PROMPT], [5], 3, first_sample=9, **options), first)
     ours = core(path)
-    backwards = ours.sample(prompts[::-1], keys[::-1], k[::-1], max_rows=6, **options)
+    backwards = ask(ours, prompts[::-1], keys[::-1], k[::-1], max_rows=6, **options)
     assert backwards["tokens"][-len(expected["tokens"][: expected["offsets"][18]]) :].tolist() == (
         expected["tokens"][: expected["offsets"][18]].tolist()
     )
@@ -122,18 +124,22 @@ def test_stop_strings_end_samples_where_the_cpu_engine_ends_them(model):
     table = [bytes([97 + t % 4]) * (t % 3) + b"-" * (t % 7 == 0) for t in range(131)]
     reasons = set()
     for stop, stop_tokens, rows in (
-        ([b"ab", b"bb-"], [3, 40], 5),
-        ([b"dca", b"a"], [], None),
-        ([b"bcd", b"cd", b"d-"], list(range(0, 130, 9)), 3),
-        ([b"b-ca" * 3], [7], 4),
+        (["ab", "bb-"], [3, 40], 5),
+        (["dca", "a"], [], None),
+        (["bcd", "cd", "d-"], list(range(0, 130, 9)), 3),
+        (["b-ca" * 3], [7], 4),
     ):
-        options = {"max_tokens": 13, "stop": stop, "stop_tokens": stop_tokens, "token_bytes": table}
+        options = {"max_tokens": 13, "stop": stop, "stop_tokens": stop_tokens}
         options |= {"temperature": 1.5, "max_rows": rows}
         arguments = [PROMPT, OTHERS[1]], [1, 2], [9, 6]
-        expected = DecodeEngine(path, dtype="float32").sample(*arguments, **options)
+        theirs = DecodeEngine(path, dtype="float32")
+        theirs.set_vocabulary(table)
+        expected = ask(theirs, *arguments, **options)
         reasons |= {*expected["finish_reason"]}
         for poll in (1, 4, 8):
-            same(core(path, poll=poll).sample(*arguments, **options), expected)
+            ours = core(path, poll=poll)
+            ours.set_vocabulary(table)
+            same(ask(ours, *arguments, **options), expected)
     assert reasons == {"stop_string", "stop_token", "length"}
 
 
@@ -142,14 +148,14 @@ def test_a_stopped_problem_is_cancelled_and_others_go_on(model, rows):
     path, _ = model("qwen2")
     arguments = [PROMPT, OTHERS[0], OTHERS[1]], [1, 2, 3], [30, 6, 5]
     options = {"max_tokens": 9, "stop_tokens": list(range(0, 130, 5)), "max_rows": rows}
-    plain = core(path).sample(*arguments, **options)
+    plain = ask(core(path), *arguments, **options)
     heard = []
 
     def on_finish(problem, sample, tokens, reason):
         heard.append((problem, sample, tokens, reason))
         return problem == 0 and len(heard) >= 3
 
-    found = core(path, poll=2).sample(*arguments, on_finish=on_finish, **options)
+    found = ask(core(path, poll=2), *arguments, on_finish=on_finish, **options)
     assert not found["interrupted"]
     np.testing.assert_array_equal(found["sample"], plain["sample"])
     parts = np.split(found["tokens"], found["offsets"][1:-1])
@@ -170,6 +176,39 @@ def test_a_stopped_problem_is_cancelled_and_others_go_on(model, rows):
     assert "cancelled" not in found["finish_reason"][30:]
 
 
+def test_what_a_call_leaves_on_the_device_serves_the_next(model):
+    """Smaller calls with other settings draw what a new engine draws; others get a state of their own."""
+    path, _ = model("neox-parallel")
+    ours = core(path)
+    whole = {"max_tokens": 9, "stop_tokens": [2, 3, 7]}
+    ask(ours, [PROMPT, *OTHERS], [5, 6, 7, 8], [18, 4, 1, 7], **whole)
+    kept = ours._kept
+    assert kept is not None
+    for options in (
+        {"max_tokens": 4, "temperature": 1.9, "stop_tokens": [*range(0, 130, 17)]},
+        {"max_tokens": 9, "stop_tokens": [], "max_rows": 2, "first_sample": 4},
+    ):
+        arguments = [OTHERS[1], PROMPT], [1, 2], [3, 9]
+        same(ask(ours, *arguments, **options), ask(core(path), *arguments, **options))
+        assert ours._kept is kept
+    for options in ({"max_tokens": 12}, {"temperature": 0.0}, FILTERED, {"stop_tokens": [*range(20)]}):
+        same(ask(ours, [PROMPT], [1], 5, **options), ask(core(path), [PROMPT], [1], 5, **options))
+        assert ours._kept is not kept
+
+
+def test_a_prompt_does_not_depend_on_what_is_read_beside_it(model, monkeypatch):
+    """Nor on where a pack ends."""
+    monkeypatch.setattr(prefill, "CHUNK", 7)
+    path, _ = model("mistral-window")
+    prompts, options = [PROMPT, *OTHERS], {"max_tokens": 4, "stop_tokens": []}
+    together = ask(core(path), prompts, [1, 2, 3, 4], 2, **options)
+    for i, prompt in enumerate(prompts):
+        alone = ask(core(path), [prompt], [i + 1], 2, **options)
+        some = slice(8 * i, 8 * (i + 1))
+        np.testing.assert_array_equal(alone["tokens"], together["tokens"][some])
+        assert alone["logprobs"] == pytest.approx(together["logprobs"][some], abs=1e-5)
+
+
 def test_an_error_in_a_callback_reaches_the_caller(model):
     ours = core(model("qwen2")[0])
 
@@ -177,8 +216,8 @@ def test_an_error_in_a_callback_reaches_the_caller(model):
         raise KeyError("from the caller")
 
     with pytest.raises(KeyError, match="from the caller"):
-        ours.sample([PROMPT], [1], 3, max_tokens=2, on_finish=on_finish)
-    assert ours.sample([PROMPT], [1], 3, max_tokens=2)["finish_reason"] == ["length"] * 3
+        ask(ours, [PROMPT], [1], 3, max_tokens=2, on_finish=on_finish)
+    assert ask(ours, [PROMPT], [1], 3, max_tokens=2)["finish_reason"] == ["length"] * 3
 
 
 def test_interrupt_returns_what_is_finished(model):
@@ -192,10 +231,10 @@ def test_interrupt_returns_what_is_finished(model):
 
     arguments = [PROMPT, OTHERS[0]], [1, 2], [40, 100]
     options = {"max_tokens": 12, "max_rows": 8, "stop_tokens": list(range(0, 130, 9))}
-    found = core(path).sample(*arguments, progress=progress, **options)
+    found = ask(core(path), *arguments, progress=progress, **options)
     assert len(at) == 1  # nothing was drawn after it
     assert found["interrupted"]
-    plain = core(path).sample(*arguments, **options)
+    plain = ask(core(path), *arguments, **options)
     reasons = np.array(found["finish_reason"])
     assert 0 < (reasons != "cancelled").sum() < 40
     assert (found["finish_reason"][40:]) == ["cancelled"] * 100
@@ -208,8 +247,14 @@ def test_interrupt_returns_what_is_finished(model):
 
 def test_progress_counts_tokens(model):
     counted = []
-    core(model("qwen2")[0], poll=1).sample(
-        [PROMPT], [1], 8, max_tokens=5, stop_tokens=[], progress=counted.append
+    ask(
+        core(model("qwen2")[0], poll=1),
+        [PROMPT],
+        [1],
+        8,
+        max_tokens=5,
+        stop_tokens=[],
+        progress=counted.append,
     )
     assert counted == sorted(counted)
     assert 0 < counted[0] <= counted[-1] <= 40
@@ -219,17 +264,24 @@ def test_prompts_wait_for_room_and_too_long_ones_are_refused(model, monkeypatch)
     path, _ = model("llama-gqa-tied")
     prompts, keys = [OTHERS[i % 3][i:] + PROMPT for i in range(5)] * 3, list(range(15))
     options = {"max_tokens": 6, "stop_tokens": [2]}
-    expected = core(path).sample(prompts, keys, 3, **options)
+    expected = ask(core(path), prompts, keys, 3, **options)
     need = 3 * 2 * 2 * 10 * 4  # layers, keys and values, key heads, coordinates, bytes
     for budget in (200_000, 60_000, 35_000):
         monkeypatch.setattr(GpuEngine, "_budget", lambda _, budget=budget: budget)
         sizes = gpu_state.Sizes.within(
-            budget, core(path)._weights, core(path)._tiles, prompts=[40], rows=45, max_tokens=6, fp8=False
+            budget,
+            core(path)._weights,
+            core(path)._tiles,
+            problems=1,
+            prompts=[40],
+            rows=45,
+            max_tokens=6,
+            fp8=False,
         )
         assert sizes.pool * need + sizes.slots * 6 * need < budget
-        same(core(path).sample(prompts, keys, 3, **options), expected)
+        same(ask(core(path), prompts, keys, 3, **options), expected)
     with pytest.raises(ValueError, match=r"a prompt of 33 tokens and a sample of 200 need [\d,]+ bytes"):
-        core(path).sample([PROMPT + OTHERS[2][:16]], [1], 1, max_tokens=200)
+        ask(core(path), [PROMPT + OTHERS[2][:16]], [1], 1, max_tokens=200)
 
 
 @given(st.lists(st.integers(1, 40), max_size=60), st.integers(40, 120), st.randoms(use_true_random=False))
@@ -275,7 +327,7 @@ def test_bfloat16_is_no_further_from_float32_than_transformers(model, name):
     for cache, allowed in ((None, 1), ("fp8", 2)):
         ours = core(path, dtype="bfloat16", cache=cache)
         assert (ours.dtype, ours.kernel) == ("bfloat16", "triton")
-        found = ours.sample([PROMPT], [3], 12, max_tokens=8, stop_tokens=[])
+        found = ask(ours, [PROMPT], [3], 12, max_tokens=8, stop_tokens=[])
         tokens = torch.from_numpy(found["tokens"].reshape(12, 8).astype(np.int64))
         whole = torch.cat([torch.tensor(PROMPT).expand(12, -1), tokens], 1)
 
@@ -293,11 +345,12 @@ def test_attributes_are_those_of_the_cpu_engine(model):
     for name in ("llama-gqa-tied", "open-lm", "qwen2-q8_0"):
         path, _ = model(name)
         cpu, ours = DecodeEngine(path, dtype="float32"), core(path)
-        names = [name for name in dir(cpu) if not name.startswith("_")]
-        assert {*names} <= {*dir(ours)}
-        for attribute in {*names} - {"kernel", "threads", "weight_bytes", "sample", "score", "logits"}:
-            assert getattr(ours, attribute) == getattr(cpu, attribute), attribute
-        assert ours.weight_bytes >= 4 * 0.9 * (ours.n_params - ours.width * 20)
+        face = {name for name in dir(Backend) if not name.startswith("_")}
+        assert face <= {*dir(ours)}
+        assert face <= {*dir(cpu)}
+        for attribute in (name for name in dir(cpu.model) if not name.startswith("_")):
+            assert getattr(ours.model, attribute) == getattr(cpu.model, attribute), attribute
+        assert ours.weight_bytes >= 4 * 0.9 * (ours.model.n_params - ours.model.width * 20)
         assert "triton, cpu" in repr(engine(path))
 
 

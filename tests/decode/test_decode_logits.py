@@ -7,12 +7,12 @@ import copy
 import decode_models as models
 import numpy as np
 import pytest
+import reference_files
 import t2fast.decode
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from t2fast import _core
-from t2fast.decode import reference_files
 
 TOKENS = np.random.default_rng(0).integers(3, 130, 45).tolist()
 KERNELS = ["avx512_bf16", "avx512", "avx2", "portable"]
@@ -113,7 +113,7 @@ def test_open_lm_with_its_padding_masked(model):
     expected = open_lm_logits(path, TOKENS)[:, : models.OPEN_LM_VOCAB].numpy()
     assert relative(reference_files.load(path).logits(TOKENS).numpy(), expected) < 1e-5
     engine = t2fast.decode.load(path, dtype="float32")
-    assert engine.core.vocab == models.OPEN_LM_VOCAB
+    assert engine.core.model.vocab == models.OPEN_LM_VOCAB
     found = engine.core.logits(TOKENS)
     assert found.shape == expected.shape
     assert relative(found, expected) < 1e-4
@@ -122,7 +122,7 @@ def test_open_lm_with_its_padding_masked(model):
 @pytest.mark.parametrize("name", ["llama-gqa-tied", "qwen3", "neox-parallel", "llama-q4_1-tied"])
 def test_sizes_are_those_of_the_model(model, name):
     path, peer = model(name)
-    core = t2fast.decode.load(path).core
+    core = t2fast.decode.load(path).core.model
     config = peer.config
     assert core.n_params == peer.num_parameters()
     assert (core.vocab, core.width, core.layers) == (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 
 import decode_models  # noqa: F401 (skips where the extra decode-test is missing)
 import numpy as np
 import pytest
+import reference_files
 from t2fast._core import DecodeEngine, ModelFile
-from t2fast.decode import reference_files
+from t2fast.decode.request import Request, Sampling
 
 NAMES = {
     "attn_norm": "input_layernorm",
@@ -78,7 +80,7 @@ def test_tensors_and_configuration_are_those_of_the_reference(model, name):
     assert config["rope_scale"] == pytest.approx(spec.rope_scale)
     assert config["activation"] == {None: "swiglu", "none": "gelu", "tanh": "gelu_tanh"}[spec.gelu]
     assert config["window"] == (spec.windows[0] if spec.windows else None)
-    engine = DecodeEngine(path)
+    engine = DecodeEngine(path).model
     assert (file.n_params, config["eos"], config["bos"]) == (engine.n_params, engine.eos, engine.bos)
     for key in ("architecture", "width", "max_positions"):
         assert config[key] == getattr(engine, key)
@@ -108,23 +110,27 @@ def test_what_is_not_there_is_named(model, tmp_path):
         {"temperature": -1.0},
         {"top_p": 0.0},
         {"min_p": 2.0},
-        {"max_tokens": 0},
         {"max_rows": 0},
-        {"stop": [b""]},
-        {"stop": [b"x"], "token_bytes": [b"x"] * 100},
+        {"stop": ["x"], "token_bytes": [b"x"] * 100},
         {"stop_tokens": [131]},
         {"first_sample": 2**32 - 2, "k": [1, 5]},
     ],
 )
 def test_arguments_are_refused_in_the_same_words(model, change):
     path, _ = model("llama-gqa-tied")
-    arguments = {"prompts": [[3, 4], [5]], "keys": [1, 2], "k": [1, 2]}
-    arguments |= {"first_sample": 0, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
-    arguments |= {"max_tokens": 4, "stop_tokens": [2], "stop": [], "token_bytes": None, "max_rows": None}
     file, engine = ModelFile(path), DecodeEngine(path)
-    assert file.check_sample(**arguments) == arguments["prompts"]
-    assert file.check_sample(**arguments | {"prompts": [[], [5]]}) == [[file.config["bos"]], [5]]
+    sampling = {"max_tokens": 4, "stop_tokens": [2]}
+    request = Request([[3, 4], [5]], [1, 2], [1, 2], Sampling(**sampling))
+    assert file.check_sample(request, 0) == request.prompts
+    assert file.check_sample(replace(request, prompts=[[], [5]]), 0) == [[file.config["bos"]], [5]]
+    own = {
+        name: change[name] for name in ("prompts", "keys", "k", "first_sample", "max_rows") if name in change
+    }
+    table = change.get("token_bytes", [])
+    rules = {name: value for name, value in change.items() if name not in {*own, "token_bytes"}}
+    request = replace(request, sampling=Sampling(**sampling | rules), **own)
+    engine.set_vocabulary(table)
     with pytest.raises(ValueError, match=r"\w") as of_engine:
-        engine.sample(**arguments | change)
+        engine.sample(request)
     with pytest.raises(ValueError, match=re.escape(str(of_engine.value)) + "$"):
-        file.check_sample(**arguments | change)
+        file.check_sample(request, len(table))

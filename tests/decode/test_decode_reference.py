@@ -5,12 +5,12 @@ from __future__ import annotations
 import decode_models as models
 import numpy as np
 import pytest
+import reference_files
 import torch
 import transformers
 from scipy import stats
-from t2fast.decode import reference_files
-from t2fast.decode.reference import choose
-from t2fast.decode.rng import hash64
+from t2fast.kernels.choice import choose
+from t2fast.kernels.rng import hash64
 
 TOKENS = np.random.default_rng(0).integers(3, 130, 40).tolist()
 

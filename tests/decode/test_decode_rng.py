@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from t2fast.decode.rng import gumbel, hash64, philox
+from t2fast.kernels.rng import gumbel, hash64, philox
 
 
 @pytest.mark.parametrize(

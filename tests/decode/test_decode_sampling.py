@@ -8,13 +8,13 @@ import decode_models  # noqa: F401 (skips where the extra decode-test is missing
 import numpy as np
 import polars as pl
 import pytest
+import reference_files
 import t2fast.decode
 import tokenizers
 from polars.testing import assert_frame_equal
 from scipy import stats
 from t2fast import _core
-from t2fast.decode import reference_files
-from t2fast.decode.rng import hash64
+from t2fast.kernels.rng import hash64
 
 PROMPT = np.random.default_rng(0).integers(3, 130, 17).tolist()
 OTHERS = [np.random.default_rng(i).integers(3, 130, 3 + 5 * i).tolist() for i in range(1, 6)]

@@ -35,7 +35,7 @@ def test_text_is_that_of_the_tokens(engine, plain):
         assert row["stop"] is None
         assert row["finish_reason"] in ("length", "stop_token")
         assert row["logprob"] < 0
-    assert (plain.n_params, plain.seed, plain.interrupted) == (engine.core.n_params, 1, False)
+    assert (plain.n_params, plain.sampling.seed, plain.interrupted) == (engine.core.model.n_params, 1, False)
     assert plain.dtype in ("float32", "bfloat16")
 
 
@@ -102,7 +102,8 @@ def test_verify_ends_a_problem_at_its_first_right_sample(engine):
     done = table.filter(pl.col("finish_reason") != "cancelled")
     assert sorted(seen) == sorted(zip(done["problem"], done["text"], strict=True))
     counts = stopped.counts()
-    assert counts.rows() == [("france", first + 1, 1), ("never", 40, 0)]
+    assert counts.columns == ["problem", "n_samples", "n_correct", "until_successes", "max_samples"]
+    assert counts.rows() == [("france", first + 1, 1, 1, 40), ("never", 40, 0, 1, 40)]
     with pytest.raises(ValueError, match="verify"):
         engine.sample(PROMPT, k=1, max_tokens=1).counts()
 

@@ -23,11 +23,15 @@ def test_mean_over_problems():
 
 
 def test_problems_with_too_few_samples_are_reported():
-    curve = estimate([10, 5, 10], [1, 5, 0], [5, 8, 20])
+    curve = estimate([10, 5, 10], [1, 5, 0], [5, 8, 20], missing="drop")
     np.testing.assert_array_equal(curve.problems, [3, 2, 0])
     assert curve.mean[1] == np.mean(pass_at_k(10, [1, 0], 8))
     assert np.isnan([curve.mean[2], curve.low[2], curve.high[2]]).all()
-    assert curve.notes == ("", "1 of 3 problems have n < 8 and are left out", "NaN: every problem has n < 20")
+    assert curve.notes == (
+        "",
+        "2 of 3 problems have 8 samples: the mean is over these alone",
+        "NaN: no problem has 20 samples",
+    )
     assert [list(rows) for rows in curve.left_out] == [[], [1], [0, 1, 2]]
     assert not curve.extrapolated.any()
 
@@ -104,6 +108,39 @@ def test_quantiles_against_scipy():
     assert np.all(out[~clear] < 1e-270)
 
 
+def test_bounds_hold_for_every_completion_of_the_samples():
+    # 4 of 60 problems have 400 samples, and it is the solved ones: as where sampling went on at a success.
+    rng = np.random.default_rng(3)
+    p = rng.beta(0.3, 2.0, 60)
+    n = np.where(np.argsort(np.argsort(-p)) < 4, 400, 50)
+    c = rng.binomial(n, p)
+    dropped = estimate(n, c, 200, missing="drop")
+    curve = estimate(n, c, [50, 200])
+    truth = np.mean(-np.expm1(200 * np.log1p(-p)))
+    assert dropped.mean[0] > truth + 0.3  # another quantity
+    assert np.isnan(curve.mean[1])
+    assert curve.low[1] < truth < curve.high[1]
+    assert curve.high[1] > 0.9  # problems without a success may all be solved
+    assert curve.problems.tolist() == [60, 4]
+    assert curve.notes[1] == "4 of 60 problems have 200 samples: NaN, and bounds on the mean over all"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_limits_do_not_fall_with_k(data: st.DataObject):
+    problems = data.draw(st.integers(1, 20))
+    n = np.array(data.draw(st.lists(st.integers(1, 60), min_size=problems, max_size=problems)))
+    c = np.array([data.draw(st.integers(0, int(size))) for size in n])
+    ks = data.draw(st.permutations([1, 2, 3, 5, 10, 20, 40, 80]))
+    curve = estimate(n, c, ks)
+    order = np.argsort(ks)
+    assert np.all(np.diff(curve.high[order]) >= 0)
+    assert np.all(np.diff(curve.low[order]) >= 0)
+    known = ~np.isnan(curve.mean)
+    assert np.all(curve.low[known] <= curve.mean[known] + 1e-12)
+    assert np.all(curve.mean[known] <= curve.high[known] + 1e-12)
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
@@ -113,7 +150,7 @@ def test_quantiles_against_scipy():
         (([], [], 1), {}, "n is empty"),
         (([5], [1], 1), {"level": 1.0}, "level must lie between 0 and 1; got 1.0"),
         (([5, 5], [1, 1], 1), {"cluster": [1]}, r"cluster must hold one label a problem, shape \(2,\)"),
-        (([5], [1], 9), {"extrapolate": True, "draws": 5}, "draws must be at least 20"),
+        (([5], [1], 9), {"missing": "extrapolate", "draws": 5}, "draws must be at least 20"),
     ],
 )
 def test_bad_input_is_named(arguments, options, message: str):

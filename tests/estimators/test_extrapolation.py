@@ -141,7 +141,7 @@ def test_intervals_cover(draw, truth):
     for seed in range(runs):
         rng = np.random.default_rng(seed)
         c = rng.binomial(100, draw(rng))
-        curve = estimate(100, c, ks, extrapolate=True, level=0.9, draws=60, seed=seed)
+        curve = estimate(100, c, ks, missing="extrapolate", level=0.9, draws=60, seed=seed)
         covered += (curve.low < truth(ks)) & (truth(ks) < curve.high)
     # 90% meant; 78% is three standard errors of 60 runs below.
     assert np.all(covered / runs > 0.78), covered / runs
@@ -149,18 +149,18 @@ def test_intervals_cover(draw, truth):
 
 def test_extrapolation_is_flagged():
     c = beta_counts(2000)
-    ks = np.array([8, 300, 100_000])
-    curve = estimate(64, c, ks, extrapolate=True)
+    ks = np.array([8, 300, 6400])
+    curve = estimate(64, c, ks, missing="extrapolate")
     np.testing.assert_array_equal(curve.extrapolated, [False, True, True])
-    assert curve.notes[1] == "extrapolated: 2000 of 2000 problems have n < 300"
+    assert curve.notes[1] == "extrapolated: 2000 of 2000 problems have fewer than 300 samples"
     truth = beta_pass_at_k(0.5, 20, ks)
     np.testing.assert_allclose(curve.mean[:2], truth[:2], rtol=0.05)
     assert np.all((curve.low < truth) & (truth < curve.high))
     assert curve.law is not None
     np.testing.assert_allclose(curve.law.pass_at_k(ks[1:]), curve.mean[1:], rtol=1e-12)
-    again = estimate(64, c, ks, extrapolate=True)
+    again = estimate(64, c, ks, missing="extrapolate")
     np.testing.assert_array_equal(curve.low, again.low)
-    other = estimate(64, c, ks, extrapolate=True, seed=1)
+    other = estimate(64, c, ks, missing="extrapolate", seed=1)
     assert other.low[1] != curve.low[1]
 
 
@@ -168,11 +168,18 @@ def test_extrapolation_is_flagged():
 def test_too_few_solved_problems_are_refused(solved: int):
     c = np.zeros(50, int)
     c[:solved] = 1
-    curve = estimate(20, c, [5, 50], extrapolate=True)
+    curve = estimate(20, c, [5, 50], missing="extrapolate")
     assert curve.law is None
     assert np.isnan(curve.mean[1])
     assert curve.notes[0] == ""
-    assert curve.notes[1].endswith(f"; {solved} solved problems are too few to extrapolate from")
+    assert curve.notes[1].endswith(f"; not extrapolated, since {solved} solved problems are too few")
+
+
+def test_far_beyond_the_samples_there_are_bounds_alone():
+    curve = estimate(64, beta_counts(100), [6400, 6401], missing="extrapolate", draws=20)
+    assert curve.extrapolated.tolist() == [True, False]
+    assert np.isnan(curve.mean[1])
+    assert "k is over 100 times the samples drawn" in curve.notes[1]
 
 
 def until_solved(rng: np.random.Generator, p: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
@@ -189,7 +196,7 @@ def test_sampling_until_solved_is_noticed_and_mended():
         rng = np.random.default_rng(seed)
         n, c = until_solved(rng, rng.beta(0.4, 8, 200), 256)
         with pytest.warns(RuntimeWarning, match="few samples are solved more often"):
-            counted = estimate(n, c, k)
+            counted = estimate(n, c, k, missing="drop")
         assert "by likelihood" in counted.notes[0]
         with warnings.catch_warnings():
             warnings.simplefilter("error")

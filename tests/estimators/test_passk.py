@@ -244,7 +244,7 @@ rng = np.random.default_rng(0)
 n = rng.integers(50, 4000, 20000); c = rng.binomial(n, rng.beta(.3, 1, n.size)); k = [1, 5, 50]
 parts = [pass_at_k(n[:, None], c[:, None], k), pass_at_k(300, np.minimum(c, 300)[:, None], k),
          majority_at_k(n, c, 50), pass_at_k(n, c, n // 2)]
-curve = estimate(n[:200], c[:200], [10**5], extrapolate=True, draws=40)
+curve = estimate(n[:200], c[:200], [2000], missing='extrapolate', draws=40)
 parts += [curve.mean, curve.low, curve.high]
 print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
 """
@@ -264,7 +264,7 @@ print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
     [
         "majority_at_k(10**6, np.arange(10**6), 500_000)",
         "scaled_beta_failure(np.full(10**6, 1e4), 2, 0.5, 1000)",
-        "estimate(np.arange(100, 3000), np.arange(50, 2950), 10**6, extrapolate=True, draws=10**6)",
+        "estimate(np.arange(100, 3000), np.arange(50, 2950), 10**4, missing='extrapolate', draws=10**6)",
     ],
 )
 def test_ctrl_c_ends_a_call_of_minutes(call: str):

@@ -82,7 +82,7 @@ def test_tables_carry_how_sampling_ended_to_estimates_and_fits() -> None:
     np.testing.assert_array_equal(measured.mean(), [[0, 0, 0.5, 0.5], [1, 1, 1, 1]])
     curve = t2fast.estimate(counts.n, counts.c, [1, 4, 9], sequential=counts.sequential)
     np.testing.assert_array_equal(curve.mean, [1 / 3, 2 / 3, np.nan])
-    assert curve.notes[2] == "NaN: every problem has n < 9"
+    assert curve.notes[2] == "0 of 3 problems have 9 samples: NaN, and bounds on the mean over all"
 
 
 def test_half_a_record_of_how_sampling_ended_is_refused() -> None:

@@ -56,7 +56,7 @@ n, d = (axis.ravel() for axis in np.meshgrid(*grid))
 loss = 1.7 + 400 * n**-0.34 + 400 * d**-0.28 + 0.01 * np.random.default_rng(2).standard_normal(len(n))
 losses = read_losses(pl.DataFrame(dict(n_params=n, n_tokens=d, loss=loss)))
 for law in (
-    fit_chinchilla(losses, draws=25),
+    fit_chinchilla(losses, method="least_squares", draws=25),
     fit_chinchilla(losses, method="huber", draws=25),
     fit_loss(counts, draws=25),
     fit_loss(counts, method="restarts", restarts=30, draws=0),

@@ -1,21 +1,25 @@
 """What fits make of awkward tables, what they own up to, what they refuse, and how they stop."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from grids import ACCURACY, COUNTS, GRID, LOSS, grid_of, losses_of
-from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
+from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_loss
 from t2fast.fits.isoflop import isoflop_weights
+from t2fast.fits.passtable import PassTable
 from t2fast.laws.law import Law
 from t2fast.laws.simulate import simulate_counts
+from t2fast.plans import frontier, plan, plan_many
 from t2fast.tables import read_counts, read_likelihoods, read_losses
 
 # These tables earn more warnings than the one each test looks for.
@@ -76,6 +80,86 @@ def test_isoflop_weights_are_inverse_variances():
     assert w.mean() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("centre", [1e18, 3.3e18, 7e19, 1.05e20])
+def test_runs_of_nearly_equal_compute_are_one_group(centre):
+    # 1.00e18 and 1.02e18 belong together wherever bins would have their edges; 1.5e18 does not.
+    flops = centre * np.array([1.0, 1.02, 1.0, 1.5, 1.5])
+    n = np.array([1e8, 2e8, 4e8, 1e8, 2e8])
+    w = isoflop_weights(n, flops / (6 * n), np.array([3.0, 3.1, 3.2, 2.0, 2.4]))
+    assert w[0] == w[1] == w[2]
+    assert w[3] == w[4] != w[0]
+
+
+def test_chinchilla_is_robust_unless_asked_otherwise(chinchilla_245):
+    law = fit_chinchilla(chinchilla_245, draws=0)
+    best = plan(law, 5.76e23)
+    assert 15 < best.tokens_per_param < 25  # Hoffmann et al. trained 70B on 1.4T tokens with it: 20
+    worst = np.argsort(chinchilla_245.loss)[-5:]
+    (note,) = [note for note in law.fit.notes if "far worse" in note or "far better or worse" in note]
+    named = sum(
+        f"N = {chinchilla_245.n_params[i]:.3g}, D = {chinchilla_245.n_tokens[i]:.3g}" in note for i in worst
+    )
+    assert named == 5
+    squares = plan(fit_chinchilla(chinchilla_245, method="least_squares", draws=0), 5.76e23)
+    assert squares.tokens_per_param < 2
+
+
+def test_all_checkpoints_of_a_wild_table_have_a_finite_likelihood(pythia):
+    law = fit_counts(pythia, draws=0)
+    assert law.fit.checkpoints == 81
+    assert np.isfinite(law.fit.objective)
+    assert np.isfinite(law.vector).all()
+    json.dumps(law.to_dict(), allow_nan=False)
+    assert law.fit.converged == (not any("did not converge" in note for note in law.fit.notes))
+
+
+def test_nothing_is_planned_by_a_law_that_did_not_converge():
+    law = fit_loss(grid_of(LOSS, *GRID, [1.0, 4.0, 16.0]), draws=0)
+    stuck = replace(law, fit=replace(law.fit, converged=False, reason="iteration limit reached"))
+    assert plan(law, 1e20, 1e10).predicted > 0
+    for call in (plan, plan_many, frontier):
+        with pytest.raises(ValueError, match=r"loss law did not converge \(iteration limit reached\)"):
+            call(stuck, 1e20, 1e10)
+
+
+def test_the_direct_law_is_linear_least_squares(grown_pythia):
+    law = fit_direct(grown_pythia, draws=20)
+    table = PassTable.of(grown_pythia)
+    log_c = np.log(6 * table.n_params * table.n_tokens)[:, None] + 0 * table.ks
+    log_k = np.log(table.ks) + 0 * log_c
+    columns = [np.ones_like(log_c), log_c, log_k, log_c * log_k]
+    design = np.stack([column.ravel() for column in columns], axis=1)
+    expected = np.linalg.lstsq(design, np.log(-np.log(table.mean().ravel())), rcond=None)[0]
+    np.testing.assert_allclose(law.vector, expected, rtol=1e-6)
+    assert law.draws.shape == (20, 4)
+    assert law.metric == "pass@k"
+    with pytest.raises(ValueError, match="smallest model would always be best"):
+        plan(law, 1e22, 1e10)
+
+
+def test_the_direct_law_refuses_what_has_no_double_logarithm(pythia):
+    with pytest.raises(ValueError, match=r"infinite at \d+ points where pass@k is 0 or 1 \(n_params = "):
+        fit_direct(pythia, draws=0)
+
+
+def test_regularised_laws_keep_exponents_sane(grown_pythia):
+    # Unregularised, the accuracy law of these counts has alpha = 1.48 and theta2 = 1 on its bound.
+    accuracy = fit_accuracy(grown_pythia, regularise=True, draws=0)
+    counts = fit_counts(grown_pythia, regularise=True, draws=0)
+    for law in (accuracy, counts):
+        assert law.fit.converged
+        assert law.fit.on_bound == ()
+        assert "regularised" in law.fit.method
+        for name in ("alpha", "beta"):
+            assert 0.4 / 6 < law.params[name] < 0.4 * 6, law
+    loss = fit_loss(grown_pythia, regularise=True, draws=0)
+    free = fit_loss(grown_pythia, draws=0)
+    assert loss.fit.objective >= free.fit.objective
+    for name in ("alpha", "beta"):
+        away = [abs(np.log(law.params[name] / 0.35)) for law in (loss, free)]
+        assert away[0] <= away[1] + 1e-9
+
+
 def test_a_single_k_identifies_no_gamma():
     with pytest.warns(FitWarning, match="not identified by these data: E, G, gamma"):
         law = fit_loss(grid_of(LOSS, *GRID, [4.0]), draws=0)
@@ -101,7 +185,7 @@ def test_a_single_amount_of_tokens_identifies_no_beta():
     truth = Law("chinchilla", {"E": 1.7, "A": 400.0, "B": 400.0, "alpha": 0.34, "beta": 0.28})
     n = GRID[0]
     with pytest.warns(FitWarning, match="not identified by these data: E, B, beta"):
-        law = fit_chinchilla(losses_of(truth, n, [2e10]), draws=0)
+        law = fit_chinchilla(losses_of(truth, n, [2e10]), method="least_squares", draws=0)
     np.testing.assert_allclose(law.predict(n, 2e10), truth.predict(n, 2e10), rtol=1e-9)
     assert law.params["alpha"] == pytest.approx(0.34, rel=1e-6)
 
@@ -109,8 +193,9 @@ def test_a_single_amount_of_tokens_identifies_no_beta():
 def test_a_term_that_the_data_refuse_is_on_its_bound():
     n, d = (axis.ravel() for axis in np.meshgrid(*GRID))
     loss = 1.7 + 400 * n**-0.34 + 0.01 * np.log(d / 1e9)
+    losses = read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": loss}))
     with pytest.warns(FitWarning, match="on a bound: B = 0") as caught:
-        law = fit_chinchilla(read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": loss})), draws=0)
+        law = fit_chinchilla(losses, method="least_squares", draws=0)
     assert law.params["B"] == 0
     assert "B" in law.fit.on_bound
     assert "beta" in law.fit.unidentified
@@ -122,7 +207,7 @@ def test_a_search_that_did_not_converge_says_so():
     loss = 1e200 * (1 + n**-0.3)  # its square is infinite
     losses = read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": loss}))
     with pytest.warns(FitWarning, match="did not converge: objective not finite at the start"):
-        law = fit_chinchilla(losses, draws=0)
+        law = fit_chinchilla(losses, method="least_squares", draws=0)
     assert not law.fit.converged
     assert law.fit.reason == "objective not finite at the start"
 
@@ -161,6 +246,10 @@ def test_one_problem_a_checkpoint_tells_nothing_about_sampling_error():
         (lambda: fit_accuracy(FEW), "needs at least 5 checkpoints, and the table has 1"),
         (lambda: fit_accuracy(FEW, weights="isoflop"), "give losses or drop weights"),
         (lambda: fit_accuracy(FEW, TWO), "losses lack 1 checkpoints of the table: n_params = 1e"),
+        (lambda: fit_direct(FEW, ks=[1]), "needs at least 5 points, and the table has 1"),
+        (lambda: fit_chinchilla(TWO, regularise=True), "regularise needs method='least_squares'"),
+        (lambda: fit_loss(FEW, regularise=True, method="restarts"), "regularise needs method='projection'"),
+        (lambda: fit_accuracy(FEW, TWO, regularise=True), "losses"),
         (lambda: fit_counts(FEW), "needs at least 5 checkpoints, and the table has 1"),
     ],
 )
@@ -192,7 +281,9 @@ from t2fast import _core
 from t2fast.fits import fit_accuracy, fit_counts
 from t2fast.fits.chinchilla import hoffmann_starts
 from t2fast.fits.loss import loss_starts
+from t2fast.fits.passtable import PassTable
 from t2fast.laws.law import Law
+from t2fast.plans import frontier, plan, plan_many
 from t2fast.laws.simulate import simulate_counts
 law = Law("accuracy", {ACCURACY.params!r})
 grid = 1e7 * 3.0 ** np.arange(9), 1e9 * 3.0 ** np.arange(6)

@@ -41,16 +41,21 @@ def test_problem_weights_follow_the_problem_across_checkpoints():
     code = {name: table.problem[i] for i, name in enumerate("abc")}  # checkpoint 1e8 lists a, b, c
     weights = np.zeros(3)
     weights[code["a"]], weights[code["b"]] = 3, 1
-    np.testing.assert_allclose(table.mean(weights).ravel(), [(3 * 0.25 + 0.5) / 4, 1 / 4], rtol=1e-14)
+    np.testing.assert_allclose(
+        table.means(weights[None])[0].ravel(), [(3 * 0.25 + 0.5) / 4, 1 / 4], rtol=1e-14
+    )
 
 
 def test_mean_log_is_infinite_only_where_an_unsolved_problem_counts():
     table = PassTable.of(counts_of(ROWS), ks=[1])
-    assert table.mean_log().ravel().tolist() == [pytest.approx(np.mean([np.log(4), np.log(2), 0])), np.inf]
+    assert table.mean_logs(np.ones((1, table.problems))).ravel().tolist() == [
+        pytest.approx(np.mean([np.log(4), np.log(2), 0])),
+        np.inf,
+    ]
     unsolved = table.problem[0]  # a
     weights = np.ones(3)
     weights[unsolved] = 0
-    np.testing.assert_allclose(table.mean_log(weights).ravel(), [np.log(2) / 2, 0], rtol=1e-14)
+    np.testing.assert_allclose(table.mean_logs(weights[None]).ravel(), [np.log(2) / 2, 0], rtol=1e-14)
 
 
 @given(st.lists(st.floats(-700, -1e-18), min_size=1, max_size=6), st.floats(0.1, 1e6))

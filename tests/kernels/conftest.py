@@ -11,6 +11,7 @@ if MISSING:
 else:
     # Read when a kernel is declared, so before the kernels are imported.
     os.environ["TRITON_INTERPRET"] = "1"
+    import old_triton  # noqa: F401 (lets old interpreters work with new numpy)
 
 
 def pytest_report_header() -> str | None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from t2fast.kernels.layout import Blocks, Cache, Layer, Linear, Norm, Prompts, Rows, Shape, Tiles
+from t2fast.kernels.batch import PARTS, Blocks, Cache, Prompts, Rows
+from t2fast.kernels.model import Layer, Linear, Norm, Shape, Tiles
 
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2, torch.float8_e4m3fn: 7e-2}
 """By the least precise type among the arguments: what one rounding more or less changes."""
@@ -139,6 +140,16 @@ def batch(
 def poisoned(*size: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """An output that shows what was not written."""
     return torch.full(size, math.nan).to(dtype)
+
+
+def products(count: int, s: Shape) -> torch.Tensor:
+    """Room for a row's products that wait for a norm of all heads."""
+    return poisoned(count, (s.heads + 2 * s.kv_heads) * s.head_dim)
+
+
+def parts(count: int, s: Shape, tiles: Tiles) -> torch.Tensor:
+    """Room for what the tiles of the vocabulary leave."""
+    return poisoned(PARTS, -(-s.vocab // tiles.vocabulary), count)
 
 
 def compare(

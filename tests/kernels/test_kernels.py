@@ -11,23 +11,23 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-from kernel_cases import batch, compare, layer, linear, norm, normal, poisoned, rotation, shape
-from scipy import stats
-from t2fast.decode import rng
-from t2fast.kernels import (
-    advance,
-    compact,
-    embed,
-    filters,
-    head,
-    mlp,
-    philox,
-    prefix_attention,
-    projection,
-    qkv,
-    suffix_attention,
+from kernel_cases import (
+    batch,
+    compare,
+    layer,
+    linear,
+    norm,
+    normal,
+    parts,
+    poisoned,
+    products,
+    rotation,
+    shape,
 )
-from t2fast.kernels.layout import Blocks, Cache, Draw, Rows, Shape, Tiles
+from scipy import stats
+from t2fast.kernels import philox, rng, torch_ops, triton_ops
+from t2fast.kernels.batch import Blocks, Cache, Draw, Prompts, Rows
+from t2fast.kernels.model import Shape, Tiles
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
 TILES = Tiles()
@@ -43,23 +43,23 @@ SHAPES = {
     "tanh": shape(activation="gelu_tanh", layer_norm=True),
     "window": shape(window=7),
 }
-ROWS = [1, 3, 63, 111]
+CASES = [(name, rows) for name in SHAPES for rows in (3, 63)] + [("llama", 1), ("open-lm", 111)]
 
 
 def named(found: dict[str, Shape]) -> Any:
     return pytest.mark.parametrize("s", found.values(), ids=found.keys())
 
 
-@named(SHAPES)
-@pytest.mark.parametrize("count", ROWS)
-def test_every_operation_of_a_layer_agrees_with_its_oracle(s: Shape, count: int) -> None:
-    check_layer(s, count, torch.float32, TILES if count > 3 else SMALL)
+@pytest.mark.parametrize(("name", "count"), CASES)
+def test_every_operation_of_a_layer_agrees_with_its_oracle(name: str, count: int) -> None:
+    s = SHAPES[name]
+    check_layer(s, count, torch.float32, Tiles.of(s, torch.float32) if count > 3 else SMALL)
 
 
 @pytest.mark.parametrize("dtype", TYPES[1:])
 def test_operations_agree_in_half_precision(dtype: torch.dtype) -> None:
     for s in (SHAPES["llama"], SHAPES["neox"]):
-        check_layer(s, 37, dtype, TILES)
+        check_layer(s, 37, dtype, Tiles.of(s, dtype))
 
 
 def test_a_thousand_rows() -> None:
@@ -74,29 +74,70 @@ def check_layer(s: Shape, count: int, dtype: torch.dtype, tiles: Tiles, **sizes:
     q = poisoned(count, s.heads, s.head_dim, dtype=dtype)
     turn = rotation(s, 100)
     compare(
-        qkv.qkv,
-        qkv.naive,
+        triton_ops.qkv,
+        torch_ops.qkv,
         lambda a: [a[7], a[8].k, a[8].v],
-        (x, own.attn_norm, own.qkv, own.head_norm, turn, b.rows, b.prompts, q, b.own, s, tiles),
+        (
+            x,
+            own.attn_norm,
+            own.qkv,
+            own.head_norm,
+            turn,
+            b.rows,
+            b.prompts,
+            q,
+            b.own,
+            products(count, s),
+            s,
+            tiles,
+        ),
     )
     q = normal(count, s.heads, s.head_dim, seed=2, dtype=dtype)
     out, lse = poisoned(b.splits, count, s.heads, s.head_dim), poisoned(b.splits, count, s.heads)
     arguments = (q, b.pool, b.rows, b.prompts, b.blocks, out, lse, s, tiles)
-    compare(prefix_attention.prefix_attention, prefix_attention.naive, lambda a: [a[5], a[6]], arguments)
-    prefix_attention.naive(*arguments)
+    compare(triton_ops.prefix_attention, torch_ops.prefix_attention, lambda a: [a[5], a[6]], arguments)
+    torch_ops.prefix_attention(*arguments)
     attended = poisoned(count, s.heads * s.head_dim, dtype=dtype)
     compare(
-        suffix_attention.suffix_attention,
-        suffix_attention.naive,
+        triton_ops.suffix_attention,
+        torch_ops.suffix_attention,
         lambda a: [a[6]],
         (q, b.own, b.rows, b.prompts, out, lse, attended, s, tiles),
     )
+    tokens = Rows.empty(count, "cpu")
+    tokens.prompt.copy_(torch.arange(count) // 40)
+    tokens.slot.zero_()
+    first = torch.arange(0, count, 40)
+    # Prompts of 40 tokens lie in the pool with gaps; of the second, 25 tokens were read before.
+    start, read = 3 + first + 7 * torch.arange(len(first)), torch.where(torch.arange(len(first)) == 1, 25, 0)
+    start += read.cumsum(0) - read
+    tokens.position.copy_((start + read)[tokens.prompt.long()] + torch.arange(count) % 40 + 1)
+    places = Prompts(start.int(), -start.int())
+    pool = Cache(
+        *(poisoned(s.kv_heads, int(tokens.position.max()) + 9, s.head_dim, dtype=dtype) for _ in "kv")
+    )
+    for at, length in zip(start.tolist(), (read + 40).tolist(), strict=True):
+        for i, stored in enumerate((pool.k, pool.v)):
+            room = stored[:, at : at + length]
+            room.copy_(normal(*room.shape, seed=at + i, dtype=dtype))
+    blocks = Blocks.of(tokens.prompt.tolist(), tiles.prefix_rows(s), None, "cpu")
+    compare(
+        triton_ops.prompt_attention,
+        torch_ops.prompt_attention,
+        lambda a: [a[5]],
+        (q, pool, tokens, places, blocks, attended, s, tiles),
+    )
     y = normal(count, s.heads * s.head_dim, seed=3, dtype=dtype)
-    compare(projection.project, projection.naive, lambda a: [a[2]], (y, own.o, x, tiles))
+    compare(triton_ops.project, torch_ops.project, lambda a: [a[2]], (y, own.o, x, tiles))
     hidden = poisoned(count, s.hidden, dtype=dtype)
-    compare(mlp.hidden, mlp.naive, lambda a: [a[4]], (x, own.ffn_norm, own.gate, own.up, hidden, s, tiles))
+    compare(
+        triton_ops.hidden,
+        torch_ops.hidden,
+        lambda a: [a[4]],
+        (x, own.ffn_norm, own.gate, own.up, hidden, s, tiles),
+    )
     table = linear(s.vocab, s.width, 9, dtype).weight
-    compare(embed.embed, embed.naive, lambda a: [a[2]], (b.rows, table, poisoned(count, s.width)))
+    compare(triton_ops.embed, torch_ops.embed, lambda a: [a[2]], (b.rows, table, poisoned(count, s.width)))
 
 
 def test_a_row_that_has_drawn_nothing_sees_the_prompt_alone() -> None:
@@ -107,30 +148,70 @@ def test_a_row_that_has_drawn_nothing_sees_the_prompt_alone() -> None:
     b.own.v.fill_(float("nan"))
     q = normal(5, s.heads, s.head_dim, seed=2)
     out, lse = poisoned(b.splits, 5, s.heads, s.head_dim), poisoned(b.splits, 5, s.heads)
-    prefix_attention.naive(q, b.pool, b.rows, b.prompts, b.blocks, out, lse, s, TILES)
+    torch_ops.prefix_attention(q, b.pool, b.rows, b.prompts, b.blocks, out, lse, s, TILES)
     attended = poisoned(5, s.heads * s.head_dim)
-    suffix_attention.suffix_attention(q, b.own, b.rows, b.prompts, out, lse, attended, s, TILES)
+    triton_ops.suffix_attention(q, b.own, b.rows, b.prompts, out, lse, attended, s, TILES)
     torch.testing.assert_close(attended, out[0].flatten(1))
+
+
+def test_a_row_without_a_sample_turns_by_nothing() -> None:
+    """With an empty prompt it has no position, and what lies before the table is not its to read."""
+    s = SHAPES["llama"]
+    own, b = layer(s, torch.float32), batch(3, s, TILES, lengths=(0,), empty=(1,))
+    b.rows.position[1] = 0
+    table = torch.cat([torch.full((1, 100, s.head_dim // 2), float("nan")), rotation(s, 100)])
+    q, room = poisoned(3, s.heads, s.head_dim), products(3, s)
+    weights = (own.attn_norm, own.qkv, own.head_norm, table[1:])
+    arguments = (normal(3, s.width, seed=1), *weights, b.rows, b.prompts, q, b.own, room, s, TILES)
+    triton_ops.qkv(*arguments)
+    assert q.isfinite().all()
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+def test_a_nan_is_not_drawn(greedy: bool) -> None:
+    """Nor padding of the last tile in its place; the log-probabilities say that something is wrong."""
+    s = shape(vocab=131)
+    b, final = batch(3, s, TILES), norm(s.width, 5)
+    x = normal(3, s.width, seed=3)
+    weights = linear(s.vocab, s.width, 4, torch.float32, bias=True)
+    assert weights.bias is not None
+    for bad in (slice(0, 130), slice(128, 131), slice(0, 131)):
+        weights.bias.zero_()
+        weights.bias[bad] = float("nan")
+        out = Draw.empty(3, "cpu")
+        room = parts(3, s, TILES)
+        triton_ops.draw(x, final, weights, b.rows, torch.ones(1), out, room, s, TILES, greedy=greedy)
+        check_no_nan_was_drawn(out, bad)
+        logits = poisoned(3, s.vocab)
+        triton_ops.logits(x, final, weights, logits, s, TILES)
+        triton_ops.choose(logits, b.rows, torch.ones(1), 20, 0.9, 0.0, out)
+        check_no_nan_was_drawn(out, bad)
+
+
+def check_no_nan_was_drawn(out: Draw, bad: slice) -> None:
+    tokens = out.token.tolist()
+    assert all(0 <= token < 131 for token in tokens)
+    assert bad == slice(0, 131) or not {*tokens} & {*range(bad.start, bad.stop)}
+    assert out.raw.isnan().all()
 
 
 @pytest.mark.parametrize("name", ["llama", "qwen3", "open-lm"])
 def test_an_fp8_cache(name: str) -> None:
     s = SHAPES[name]
     own, b = layer(s, torch.float32), batch(21, s, TILES, fp8=True, empty=(4,))
-    x = normal(21, s.width, seed=1)
+    x, room = normal(21, s.width, seed=1), products(21, s)
+    weights = (own.attn_norm, own.qkv, own.head_norm, rotation(s, 100))
     q = poisoned(21, s.heads, s.head_dim)
     compare(
-        qkv.qkv,
-        qkv.naive,
+        triton_ops.qkv,
+        torch_ops.qkv,
         lambda a: [a[7], a[8].k_scale, a[8].v_scale],
-        (x, own.attn_norm, own.qkv, own.head_norm, rotation(s, 100), b.rows, b.prompts, q, b.own, s, TILES),
+        (x, *weights, b.rows, b.prompts, q, b.own, room, s, TILES),
     )
     # A stored value is off by at most half a step of its three mantissa bits.
-    qkv.qkv(x, own.attn_norm, own.qkv, own.head_norm, rotation(s, 100), b.rows, b.prompts, q, b.own, s, TILES)
+    triton_ops.qkv(x, *weights, b.rows, b.prompts, q, b.own, room, s, TILES)
     exact = Cache(torch.zeros(b.own.k.shape), torch.zeros(b.own.v.shape))
-    qkv.naive(
-        x, own.attn_norm, own.qkv, own.head_norm, rotation(s, 100), b.rows, b.prompts, q, exact, s, TILES
-    )
+    torch_ops.qkv(x, *weights, b.rows, b.prompts, q, exact, room, s, TILES)
     for row in range(21):
         slot, at = int(b.rows.slot[row]), int(b.rows.position[row]) - 1
         if slot < 0:
@@ -144,11 +225,11 @@ def test_an_fp8_cache(name: str) -> None:
             step = true[slot, :, at].abs() / 16 + scale[slot, :, at, None] * 2**-9
             assert ((found - true[slot, :, at]).abs() <= step * 1.001).all()
     out, lse = poisoned(b.splits, 21, s.heads, s.head_dim), poisoned(b.splits, 21, s.heads)
-    prefix_attention.naive(q, b.pool, b.rows, b.prompts, b.blocks, out, lse, s, TILES)
+    torch_ops.prefix_attention(q, b.pool, b.rows, b.prompts, b.blocks, out, lse, s, TILES)
     attended = poisoned(21, s.heads * s.head_dim)
     compare(
-        suffix_attention.suffix_attention,
-        suffix_attention.naive,
+        triton_ops.suffix_attention,
+        torch_ops.suffix_attention,
         lambda a: [a[6]],
         (q, b.own, b.rows, b.prompts, out, lse, attended, s, TILES),
     )
@@ -166,19 +247,19 @@ def test_the_head_draws_the_oracles_tokens(count: int, greedy: bool) -> None:
         x, final = normal(count, s.width, seed=3), norm(s.width, 5, s.layer_norm)
         temperature = torch.tensor([0.7])
         out = Draw(torch.full((count,), -7, dtype=torch.int32), poisoned(count), poisoned(count))
-        arguments = (x, final, weights, b.rows, temperature, out, s, TILES)
+        arguments = (x, final, weights, b.rows, temperature, out, parts(count, s, TILES), s, TILES)
 
         def both(operation: Any, a: Any) -> None:
             operation(*a, greedy=greedy)
 
         compare(
-            lambda *a: both(head.draw, a),
-            lambda *a: both(head.naive, a),
+            lambda *a: both(triton_ops.draw, a),
+            lambda *a: both(torch_ops.draw, a),
             lambda a: [a[5].token, a[5].raw, a[5].processed],
             arguments,
         )
         logits = (x, final, weights, poisoned(count, s.vocab), s, TILES)
-        compare(head.logits, head.naive_logits, lambda a: [a[3]], logits)
+        compare(triton_ops.logits, torch_ops.logits, lambda a: [a[3]], logits)
 
 
 @pytest.mark.parametrize("dtype", TYPES[1:])
@@ -188,10 +269,10 @@ def test_the_head_in_half_precision(dtype: torch.dtype) -> None:
     weights, b = linear(s.vocab, s.width, 4, dtype), batch(40, s, TILES)
     x, final = normal(40, s.width, seed=3), norm(s.width, 5)
     z, noise = poisoned(40, s.vocab), poisoned(40, s.vocab)
-    head.naive_logits(x, final, weights, z, s, TILES)
-    philox.naive(b.rows.key_low, b.rows.key_high, b.rows.sample, b.rows.position, noise)
+    torch_ops.logits(x, final, weights, z, s, TILES)
+    torch_ops.gumbel(b.rows.key_low, b.rows.key_high, b.rows.sample, b.rows.position, noise)
     out = Draw.empty(40, "cpu")
-    head.draw(x, final, weights, b.rows, torch.tensor([1.3]), out, s, TILES)
+    triton_ops.draw(x, final, weights, b.rows, torch.tensor([1.3]), out, parts(40, s, TILES), s, TILES)
     token = out.token.long()[:, None]
     tolerance = cases.TOLERANCE[dtype]
     score = z / 1.3 + noise
@@ -208,15 +289,15 @@ def test_draws_follow_the_softmax() -> None:
     weights, final = linear(s.vocab, s.width, 4, torch.float32), norm(s.width, 5)
     x = normal(1, s.width, seed=3).expand(count, -1).contiguous()
     z = poisoned(count, s.vocab)
-    head.naive_logits(x, final, weights, z, s, TILES)
+    torch_ops.logits(x, final, weights, z, s, TILES)
     p = (z[0].double() / 0.8).softmax(0).numpy()
     drawn = np.zeros(s.vocab)
-    rows, out = Rows.empty(count, "cpu"), Draw.empty(count, "cpu")
+    rows, out, room = Rows.empty(count, "cpu"), Draw.empty(count, "cpu"), parts(count, s, SMALL)
     rows.key_low.fill_(12345)
     rows.sample.copy_(torch.arange(count))
     for position in range(rounds):
         rows.position.fill_(position)
-        head.draw(x, final, weights, rows, torch.tensor([0.8]), out, s, SMALL)
+        triton_ops.draw(x, final, weights, rows, torch.tensor([0.8]), out, room, s, SMALL)
         drawn += np.bincount(out.token.numpy(), minlength=s.vocab)
     assert stats.chisquare(drawn, p * count * rounds).pvalue > 1e-4
 
@@ -243,7 +324,7 @@ def test_filters_agree_with_the_reference(vocab: int, settings: tuple[int, float
     rows = batch(6, shape(vocab=vocab), TILES).rows
     out = Draw(torch.full((6,), -7, dtype=torch.int32), poisoned(6), poisoned(6))
     arguments = (logits, rows, torch.tensor([1.25]), *settings, out)
-    compare(filters.choose, filters.naive, lambda a: [a[6].token, a[6].raw, a[6].processed], arguments)
+    compare(triton_ops.choose, torch_ops.choose, lambda a: [a[6].token, a[6].raw, a[6].processed], arguments)
 
 
 def test_noise_is_that_of_the_engine() -> None:
@@ -253,7 +334,7 @@ def test_noise_is_that_of_the_engine() -> None:
         out = poisoned(9, vocab)
         compare(
             philox.noise,
-            philox.naive,
+            torch_ops.gumbel,
             lambda a: [a[4]],
             (rows.key_low, rows.key_high, rows.sample, rows.position, out),
         )
@@ -292,9 +373,10 @@ def test_a_drawn_token_moves_its_row_on() -> None:
         torch.full((count + 3, longest), -5, dtype=torch.int32),
         *(poisoned(count + 3, longest) for _ in "ab"),
     )
-    for stops in ([], [3], [9, 0, 131]):
-        arguments = (rows, draw, torch.tensor(stops, dtype=torch.int32), *results)
-        compare(advance.advance, advance.naive, lambda a: [a[0].table, *a[3:]], arguments)
+    for stops, limits in (([], longest), ([3, -1], 7), ([9, 0, 131], longest)):
+        limit, ends = (torch.tensor(values, dtype=torch.int32) for values in ([limits], stops))
+        arguments = (rows, draw, limit, ends, *results)
+        compare(triton_ops.advance, torch_ops.advance, lambda a: [a[0].table, *a[4:]], arguments)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +391,7 @@ def test_rows_close_up(count: int, coming: int, size: int) -> None:
     source[: len(stay)] = stay
     source[len(stay) : len(stay) + coming] = count + torch.arange(coming)
     out = Rows(torch.full((len(Rows.FIELDS), size), 99, dtype=torch.int32))
-    compare(compact.compact, compact.naive, lambda a: [a[3].table], (rows, new, source, out))
+    compare(triton_ops.compact, torch_ops.compact, lambda a: [a[3].table], (rows, new, source, out))
 
 
 @named(SHAPES)
@@ -331,7 +413,7 @@ def test_a_row_depends_on_nothing_but_itself(s: Shape, monkeypatch: pytest.Monke
         cache, n = Cache(b.own.k.clone(), b.own.v.clone()), len(order)
         stream = x[order].clone()
         q = poisoned(n, s.heads, s.head_dim)
-        qkv.qkv(
+        triton_ops.qkv(
             stream,
             own.attn_norm,
             own.qkv,
@@ -341,18 +423,21 @@ def test_a_row_depends_on_nothing_but_itself(s: Shape, monkeypatch: pytest.Monke
             b.prompts,
             q,
             cache,
+            products(n, s),
             s,
             TILES,
         )
         out, lse = poisoned(b.splits, n, s.heads, s.head_dim), poisoned(b.splits, n, s.heads)
-        prefix_attention.prefix_attention(q, b.pool, rows, b.prompts, blocks, out, lse, s, TILES)
+        triton_ops.prefix_attention(q, b.pool, rows, b.prompts, blocks, out, lse, s, TILES)
         attended, hidden = poisoned(n, s.heads * s.head_dim), poisoned(n, s.hidden)
-        suffix_attention.suffix_attention(q, cache, rows, b.prompts, out, lse, attended, s, TILES)
-        projection.project(attended, own.o, stream, TILES)
-        mlp.hidden(stream, own.ffn_norm, own.gate, own.up, hidden, s, TILES)
-        projection.project(hidden, own.down, stream, TILES)
+        triton_ops.suffix_attention(q, cache, rows, b.prompts, out, lse, attended, s, TILES)
+        triton_ops.project(attended, own.o, stream, TILES)
+        triton_ops.hidden(stream, own.ffn_norm, own.gate, own.up, hidden, s, TILES)
+        triton_ops.project(hidden, own.down, stream, TILES)
         drawn = Draw.empty(n, "cpu")
-        head.draw(stream, own.attn_norm, weights, rows, torch.tensor([1.0]), drawn, s, TILES)
+        triton_ops.draw(
+            stream, own.attn_norm, weights, rows, torch.tensor([1.0]), drawn, parts(n, s, TILES), s, TILES
+        )
         return [stream, *(getattr(drawn, field.name) for field in dataclasses.fields(drawn))]
 
     whole = run(list(range(count)))
@@ -369,8 +454,9 @@ def row_by_row(self: Any, a: Any, b: Any, acc: Any, *_: Any) -> TensorHandle:
     return TensorHandle((a.data[:, :, None] * b.data[None]).sum(1) + acc.data, acc.dtype.scalar)
 
 
-def test_tiles_come_from_the_shape_alone() -> None:
-    assert Tiles.of(shape()) == Tiles.of(shape(layers=30, vocab=50_000))
-    assert Tiles.of(shape(width=2048)) != Tiles.of(shape(width=256))
+def test_tiles_come_from_the_model_alone() -> None:
+    half = torch.bfloat16
+    assert Tiles.of(shape(), half) == Tiles.of(shape(layers=30, vocab=50_000), half)
+    assert Tiles.of(shape(width=2048), half) != Tiles.of(shape(width=256), half)
     with pytest.raises(ValueError, match="4 rows need 2 tiles, and there are 1"):
         Blocks.of([0, 0, 1, 1], 2, 1, "cpu")

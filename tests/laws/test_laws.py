@@ -3,6 +3,7 @@
 import json
 import os
 import string
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast import _core
-from t2fast.laws.law import NAMES, FitReport, Law
+from t2fast.laws import Validated
+from t2fast.laws.law import NAMES, FitReport, Law, default_law
 
 TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 THETA = {"theta0": 3.0, "theta1": 1.5, "theta2": 0.9, "theta3": 1.0, "theta4": -0.5}
@@ -19,12 +21,17 @@ LAWS = {
     "loss": Law("loss", {**TERMS, "G": 2.0, "gamma": 0.5}),
     "accuracy": Law("accuracy", {**TERMS, **THETA}),
     "counts": Law("counts", {**TERMS, **THETA, "sigma": 0.3}),
+    "direct": Law("direct", {"c0": 12.0, "c1": -0.27, "c2": -0.9, "c3": 0.012}),
 }
 
 
 def exact(law: Law, n: float, d: float, k: float) -> float:
     with mpmath.workdps(40):
         p = {name: mpmath.mpf(value) for name, value in law.params.items()}
+        if law.name == "direct":
+            log_c, log_k = mpmath.log(6 * mpmath.mpf(n) * mpmath.mpf(d)), mpmath.log(k)
+            slope = p["c2"] + p["c3"] * log_c
+            return float(mpmath.exp(-mpmath.exp(p["c0"] + p["c1"] * log_c + slope * log_k)))
         latent = p["E"] + p["A"] / mpmath.mpf(n) ** p["alpha"] + p["B"] / mpmath.mpf(d) ** p["beta"]
         if law.name == "chinchilla":
             return float(latent)
@@ -96,12 +103,12 @@ def test_intervals_are_quantiles_of_the_draws():
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("power", {}, "law 'power' is unknown; there are chinchilla, loss, accuracy, counts"),
+        ("power", {}, "law 'power' is unknown; there are chinchilla, loss, accuracy, counts, direct"),
         ("loss", {"G": None}, "missing G"),
         ("chinchilla", {"G": 1.0}, "not among them G"),
         ("chinchilla", {"A": -1.0}, "A = -1.0 .* not negative"),
-        ("chinchilla", {"beta": np.nan}, "beta = nan"),
-        ("accuracy", {"theta2": 1.1}, "theta2 = 1.1 is a probability"),
+        ("chinchilla", {"beta": np.nan}, "beta = NaN"),
+        ("accuracy", {"theta2": 1.1}, "theta2 = 1.1 .* probability"),
         ("accuracy", {"theta0": np.inf}, "theta0 = inf"),
     ],
 )
@@ -120,6 +127,19 @@ def test_parameters_are_put_in_the_laws_order():
 def test_draws_have_a_column_a_parameter():
     with pytest.raises(ValueError, match=r"shape \(2, 3\), expected \(draws, 5\)"):
         Law("chinchilla", TERMS, np.ones((2, 3)))
+
+
+def test_a_latent_loss_is_a_fact_of_the_law_and_not_of_its_parameters():
+    held = {**TERMS, **THETA, "E": 0.0, "theta1": 1.0}
+    measured, latent = Law("accuracy", held), Law("accuracy", held, latent=True)
+    assert not Law.from_dict(measured.to_dict()).latent
+    assert Law.from_dict(latent.to_dict()).latent
+    assert Law.from_dict({k: v for k, v in latent.to_dict().items() if k != "latent"}).latent
+    assert default_law().latent
+    with pytest.raises(ValueError, match="E = 0 and theta1 = 1"):
+        Law("accuracy", {**TERMS, **THETA}, latent=True)
+    with pytest.raises(ValueError, match="accuracy or counts law"):
+        Law("chinchilla", {**TERMS, "E": 0.0}, latent=True)
 
 
 # --- files ---
@@ -144,6 +164,19 @@ reports = st.builds(
     lack_of_fit=st.none() | finite,
     notes=st.lists(words, max_size=3).map(tuple),
 )
+validations = st.builds(
+    Validated,
+    by=words,
+    splits=st.integers(0, 2**60),
+    error=finite,
+    nearest=finite,
+    worse=finite,
+    level=finite,
+    coverage=st.none() | finite,
+    width=st.none() | finite,
+    forecastable=st.booleans(),
+    verdict=words,
+)
 
 
 @st.composite
@@ -159,7 +192,8 @@ def laws(draw):
         rows = draw(st.lists(positive, min_size=count * len(params), max_size=count * len(params)))
         draws = np.array(rows).reshape(count, len(params))
     domain = draw(st.dictionaries(st.sampled_from(["n_params", "n_tokens", "k"]), st.tuples(finite, finite)))
-    return Law(name, params, draws, domain, draw(words), draw(st.none() | reports))
+    report, validation = draw(st.none() | reports), draw(st.none() | validations)
+    return Law(name, params, draws, domain, draw(words), report, validation)
 
 
 @settings(max_examples=150, deadline=None)
@@ -187,10 +221,23 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert Law.load(path) == LAWS["loss"]
 
 
+VALIDATED = Validated("compute", 20, 0.14, 0.24, 0.1, 0.9, 0.87, None, True, "off by 14%")
+
+
+def test_cautions_repeat_the_notes_and_what_a_validation_found():
+    report = FitReport("m", 1.0, "sum", 3, 2, False, "gave up", 7, notes=("the search did not converge",))
+    law = Law("chinchilla", TERMS)
+    found = "validated over 20 splits of its table by compute: off by 14%"
+    assert law.cautions == ()
+    assert replace(law, fit=report).cautions == report.notes
+    assert replace(law, fit=report, validation=VALIDATED).cautions == (*report.notes, found)
+    assert found in str(replace(law, validation=VALIDATED))
+
+
 def changed(*keys, to):
     """A good file's data with the value under `keys` replaced, or removed where `to` is None."""
     report = FitReport("m", 1.0, "sum", 3, 2, True, "done", 7)
-    law = Law("chinchilla", TERMS, np.ones((2, 5)), {"k": (1.0, 8.0)}, "somewhere", report)
+    law = Law("chinchilla", TERMS, np.ones((2, 5)), {"k": (1.0, 8.0)}, "somewhere", report, VALIDATED)
     data = json.loads(json.dumps(law.to_dict()))
     place = data
     for key in keys[:-1]:
@@ -246,6 +293,11 @@ def changed(*keys, to):
         (changed("fit", "objective", to=[]), "objective"),
         (changed("fit", "notes", to="fine"), "notes"),
         (changed("fit", "notes", to=[1]), "notes"),
+        (changed("validation", to=[1]), "not a complete law"),
+        (changed("validation", "splits", to=None), "splits"),
+        (changed("validation", "error", to="small"), "error"),
+        (changed("validation", "coverage", to="all"), "coverage"),
+        (changed("validation", "verdict", to=["good"]), "verdict"),
     ],
 )
 def test_what_is_not_a_law_is_refused(tmp_path, text, message):

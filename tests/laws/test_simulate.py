@@ -44,12 +44,11 @@ def test_the_table_is_the_grid():
 def test_mean_pass_at_k_is_the_laws(name):
     law, problems = LAWS[name], 4000
     counts = simulate_counts(law, *GRID, problems=problems, samples=64, seed=1)
-    # A loss law fixes no more of the distribution than pass@1 and pass@samples.
-    ks = {"chinchilla": [1], "loss": [1, 64]}.get(name, [1, 4, 16, 64])
+    ks = [1] if name == "chinchilla" else [1, 2, 4, 8, 16, 32, 64]
     table = PassTable.of(counts, ks)
     n, d = table.n_params[:, None], table.n_tokens[:, None]
     expected = np.asarray(law.predict(n, d, table.ks))
-    expected = np.exp(-expected) if law.metric == "loss" else expected
+    expected = np.exp(-expected) if law.metric != "pass@k" else expected
     spread = table.values.reshape(len(n), problems, -1).std(axis=1) / math.sqrt(problems)
     assert (np.abs(table.mean() - expected) < 4.5 * spread + 1e-12).all()
 
@@ -95,8 +94,19 @@ def test_impossible_grids_are_refused(name, change, message):
         simulate_counts(LAWS[name], **arguments)
 
 
-def test_a_loss_law_that_gives_no_probability_is_refused():
+def test_a_loss_law_without_samples_term_solves_problems_always_or_never():
     flat = Law("loss", {**TERMS, "G": 0.0, "gamma": 0.5})
-    with pytest.raises(ValueError, match="no probabilities that rise with k"):
-        simulate_counts(flat, [1e8], [1e10])
-    assert (simulate_counts(flat, [1e8], [1e10], samples=1).n == 1).all()
+    counts = simulate_counts(flat, [1e8], [1e10], problems=2000, samples=16)
+    assert set(counts.c.tolist()) == {0, 16}
+    expected = math.exp(-(0.2 + 60 * 1e8**-0.3 + 90 * 1e10**-0.26))
+    assert (counts.c == 16).mean() == pytest.approx(expected, abs=4.5 * math.sqrt(expected / 2000))
+
+
+def test_a_loss_law_that_no_success_probabilities_have_is_refused():
+    # pass@2 = 12 pass@1: more than two samples can bring.
+    steep = Law("loss", {**TERMS, "G": 5.0, "gamma": 1.0})
+    with pytest.raises(ValueError, match=r"no distribution of success probabilities .* off at k = "):
+        simulate_counts(steep, [1e8], [1e10], samples=64)
+    direct = Law("direct", {"c0": 12.0, "c1": -0.27, "c2": -0.9, "c3": 0.012})
+    with pytest.raises(ValueError, match="direct law says pass@k alone"):
+        simulate_counts(direct, [1e8], [1e10])

@@ -96,11 +96,21 @@ def test_choices_of_other_tools_are_refused(results: Path) -> None:
         read_results(results, scorer="match")
 
 
-def test_folder_of_several_files_names_no_models(results: Path, tmp_path: Path) -> None:
-    for name in ("a.jsonl", "b.jsonl"):
+def test_several_files_are_models_or_runs_of_one(results: Path, tmp_path: Path) -> None:
+    for name in ("a_results.jsonl", "b_results.jsonl"):
         (tmp_path / name).write_bytes(results.read_bytes())
-    with pytest.raises(ValueError, match=r"do not name their models: read them one by one"):
-        read_results(tmp_path)
+    alone = read_results(results).frame
+    two = read_results(tmp_path)
+    assert two.frame["model"].unique().sort().to_list() == ["a", "b"]
+    for part in two.groups("model").values():
+        assert part.frame.drop("model").sort("problem").equals(alone.sort("problem"))
+    with pytest.raises(ValueError, match="repeats row"):
+        read_results(tmp_path, model="m")
+    both = read_results(
+        [tmp_path / "a_results.jsonl", tmp_path / "b_results.jsonl"], model="m", duplicates="sum"
+    )
+    assert both.frame["n_samples"].sum() == 2 * alone["n_samples"].sum()
+    assert both.frame["n_correct"].sum() == 2 * alone["n_correct"].sum()
 
 
 @pytest.mark.parametrize(

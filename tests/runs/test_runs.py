@@ -76,7 +76,7 @@ def test_a_run_holds_what_the_engine_draws_and_scores(model: Path, sums: Task, w
     )
     scored = engine.score(prompts, {problem.id: list(problem.answers) for problem in sums.problems})
     np.testing.assert_array_equal(whole.likelihoods().log_likelihood, scored["logprob"].to_numpy())
-    assert counts.n_params.tolist() == [engine.core.n_params] * 60
+    assert counts.n_params.tolist() == [engine.core.model.n_params] * 60
     assert counts.n_tokens.tolist() == [5e9] * 60
 
 

@@ -237,7 +237,7 @@ def test_loss_tables() -> None:
     )
     assert len(overtrained) == 104
     assert (overtrained.frame.columns, overtrained.loss[0], overtrained.weight[0]) == (
-        ["n_params", "n_tokens", "loss", "weight"],
+        ["n_params", "n_tokens", "train_set", "loss", "weight"],
         0.24367656,
         0.51577801,
     )

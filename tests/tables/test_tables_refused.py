@@ -218,7 +218,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("t.csv", b"", "is empty"),
     ("t.csv", b"\n\n \n", "is empty"),
     ("t.csv", HEADER.encode(), "has columns but no rows"),
-    ("t.csv", HEADER.encode() + b"x,8,1,9\n", "cannot be read: found more fields"),
+    ("t.csv", HEADER.encode() + b"x,8,1,9\n", "row 1 has 4 fields where the header has 3"),
     ("t.csv", HEADER.encode() + b"x,8\n", "row 1: n_correct is missing"),
     ("t.csv", HEADER.encode() + b"\xff\xfe,8,1\n", "cannot be read: invalid utf-8"),
     ("t.csv", HEADER.encode() + b'"x,8,1\n', "cannot be read"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -158,6 +157,7 @@ def _models(given: str) -> dict[str, Path]:
 
 
 def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> None:
+    from t2fast.cli.options import print_json
     from t2fast.cli.rendering import pass_table
     from t2fast.estimators import estimate
     from t2fast.text import plain
@@ -178,6 +178,7 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
                     "low": float(curve.low[i]),
                     "high": float(curve.high[i]),
                     "problems": int(curve.problems[i]),
+                    "of_problems": group.height,
                     "note": curve.notes[i],
                 }
                 for i, k in enumerate(ks)
@@ -203,8 +204,7 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
             "scores": scores,
             "files": [str(path) for path in written],
         }
-        json.dump(data, sys.stdout, indent=1, allow_nan=False)
-        sys.stdout.write("\n")
+        print_json(data)
         return
     if rows:
         sys.stdout.write(plain(pass_table(rows, 0.95)) + "\n")

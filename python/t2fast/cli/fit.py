@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
 from t2fast.cli import results
-from t2fast.cli.options import add_table, command, filtered, integers, left_out, reading, show
-from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_loss
-from t2fast.laws.law import NAMES, Law
-from t2fast.tables import Counts, Likelihoods, read_likelihoods, read_losses
+from t2fast.cli.options import add_table, command, integers, left_out, show
+from t2fast.cli.tables import add_chance, kind_of, read_table
+from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_forecast, fit_loss
+from t2fast.laws import ForecastLaw, Law
+from t2fast.laws.law import NAMES
+from t2fast.tables import Counts, read_losses
 
 
 def add_parser(commands: Any) -> None:
@@ -20,20 +23,28 @@ def add_parser(commands: Any) -> None:
         commands,
         "fit",
         run,
-        "fit a law to a table of counts, likelihoods or losses",
+        "fit a law to a table of counts, likelihoods, losses or accuracies",
+        "  t2fast fit counts.csv -o law.json\n"
         "  t2fast fit counts.csv --law accuracy -o law.json\n"
         "  t2fast fit losses.csv --law chinchilla --method huber\n"
+        "  t2fast fit accuracies.csv --task arc_easy --chance 0.25\n"
         "  t2fast fit inspect-logs/ --law counts --scorer match --models models.csv\n"
         "  t2fast fit likelihoods.parquet --likelihoods --law loss --aggregate mean_log -o law.json",
     )
     add_table(parser)
     results.add_options(parser)
-    parser.add_argument("--law", choices=NAMES, required=True, help="which law")
+    parser.add_argument(
+        "--law",
+        choices=(ForecastLaw.name, *NAMES),
+        default=ForecastLaw.name,
+        help="which law: ours for forecasts (the default), or one of the paper's",
+    )
     parser.add_argument("-o", "--output", metavar="LAW.json", help="keep the law in this file")
     parser.add_argument("--likelihoods", action="store_true", help="the table holds p or log_likelihood")
     parser.add_argument(
         "--losses", metavar="FILE", help="accuracy law: losses of the checkpoints, for stage 1"
     )
+    add_chance(parser)
     parser.add_argument("--ks", type=integers, metavar="K,K,...", help="k to fit (default: 1,2,4,...,128)")
     parser.add_argument(
         "--aggregate",
@@ -46,7 +57,10 @@ def add_parser(commands: Any) -> None:
         choices=("least_squares", "huber", "projection", "restarts"),
         help="chinchilla: least_squares or huber; loss law: projection or restarts",
     )
-    parser.add_argument("--draws", type=int, default=200, help="bootstrap draws (default: 200)")
+    parser.add_argument(
+        "--regularise", action="store_true", help="add the forecast law's priors (no two-stage fit, no huber)"
+    )
+    parser.add_argument("--draws", type=int, default=200, help="draws for the intervals (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
 
 
@@ -60,21 +74,12 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.method not in methods.get(arguments.law, ()):
             raise ValueError(f"the {arguments.law} law has no method {arguments.method!r}")
         options["method"] = arguments.method
-    options_of_reading = reading(arguments)
-    if arguments.law == "chinchilla" or arguments.likelihoods:
-        results.refuse_options(arguments)
-    if arguments.law == "chinchilla":
-        if options_of_reading.pop("stage") is not None:
-            raise ValueError("--stage chooses among counts or likelihoods; a table of losses has no stage")
-        losses = filtered(read_losses(arguments.file, **options_of_reading), arguments)
-        law, table = fit_chinchilla(losses, **options), losses
-    else:
-        if arguments.likelihoods:
-            measured = filtered(read_likelihoods(arguments.file, **options_of_reading), arguments)
-        else:
-            measured = filtered(results.read(arguments, **options_of_reading), arguments)
-        law, table = _fit_measured(measured, arguments, options), measured
-    law = Law(law.name, law.params, law.draws, law.domain, f"fitted to {table.source}", law.fit)
+    if arguments.regularise:
+        if arguments.law in ("direct", "forecast"):
+            raise ValueError(f"the {arguments.law} law has no regularised variant")
+        options["regularise"] = True
+    table = _read(arguments)
+    law = replace(_fitted(table, arguments, options), source=f"fitted to {table.source}")
     if arguments.output:
         law.save(arguments.output)
         Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)
@@ -82,12 +87,28 @@ def run(arguments: argparse.Namespace) -> None:
     show(arguments, {**data, **left_out(table)}, lambda: law)
 
 
-def _fit_measured(table: Counts | Likelihoods, arguments: argparse.Namespace, options: dict[str, Any]) -> Law:
+def _read(arguments: argparse.Namespace) -> Any:
+    """The table, of the kind that the law, the options and its columns ask for."""
+    kind = "likelihoods" if arguments.likelihoods else "counts"
+    if arguments.law == "chinchilla":
+        kind = "losses"
+    elif arguments.law == ForecastLaw.name and not arguments.likelihoods:
+        kind = kind_of(arguments.file, arguments.columns)
+    return read_table(arguments, kind)
+
+
+def _fitted(table: Any, arguments: argparse.Namespace, options: dict[str, Any]) -> Law | ForecastLaw:
+    if arguments.law == ForecastLaw.name:
+        return fit_forecast(table, ks=arguments.ks, **options)
+    if arguments.law == "chinchilla":
+        return fit_chinchilla(table, **options)
     if arguments.law == "loss":
         return fit_loss(table, ks=arguments.ks, aggregate=arguments.aggregate, **options)
     if arguments.law == "accuracy":
         losses = None if arguments.losses is None else read_losses(arguments.losses)
         return fit_accuracy(table, losses, ks=arguments.ks, **options)
+    if arguments.law == "direct":
+        return fit_direct(table, ks=arguments.ks, **options)
     if not isinstance(table, Counts):
         raise ValueError("the counts law needs counts: n_samples and n_correct, not likelihoods")
     return fit_counts(table, ks=arguments.ks, **options)

@@ -7,6 +7,8 @@ itself is wrong, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -15,12 +17,15 @@ from typing import Any
 from rich.console import Console
 
 from t2fast import _core
-from t2fast.cli import evaluate, fit, passk, plan, sample, simulate
+from t2fast.cli import choose, evaluate, fit, passk, plan, sample, simulate, validate
+from t2fast.cli.wording import own_words
 from t2fast.fits import FitWarning
+from t2fast.text import clean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    _prepare_streams()
     parser = _parser()
     arguments = parser.parse_args(argv)
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -28,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         # A fit's or an estimate's own notes are printed with its result.
         if not issubclass(category, FitWarning | RuntimeWarning):
-            stderr.print(f"warning: {message}", style="yellow", markup=False)
+            stderr.print(f"warning: {clean(own_words(str(message)))}", style="yellow", markup=False)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -40,12 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             if isinstance(error, BrokenPipeError):
                 sys.stderr.close()
                 return 0
-            stderr.print(f"t2fast {arguments.command}: {error}", style="red", markup=False)
+            words = clean(own_words(str(error)))
+            stderr.print(f"t2fast {arguments.command}: {words}", style="red", markup=False)
             return 1
         except KeyboardInterrupt:
             stderr.print("interrupted")
             return 130
     return code or 0
+
+
+def _prepare_streams() -> None:
+    """Let a closed stdout swallow what is printed, and a terminal without UTF-8 show what it can."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"t2fast {_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (passk, fit, plan, simulate, sample, evaluate):
+    for module in (passk, fit, validate, plan, choose, simulate, sample, evaluate):
         module.add_parser(commands)
     return parser

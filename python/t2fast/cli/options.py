@@ -11,8 +11,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from t2fast.tables import Counts, Likelihoods, Losses
-from t2fast.text import plain
+from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
+from t2fast.text import plain, with_unit
 
 
 def command(
@@ -39,16 +39,26 @@ def add_table(command: Any) -> None:
         help=".csv, .tsv, .parquet or .jsonl, or results of another tool",
     )
     command.add_argument(
-        "--columns", type=mapping, metavar="NAME=COLUMN,...", help="names that columns go by"
+        "--columns",
+        type=mapping,
+        metavar="NAME=COLUMN,...",
+        help="names that columns go by; models.NAME=COLUMN for those of --models",
     )
     command.add_argument("--models", metavar="FILE", help="model, n_params and n_tokens, to join")
     command.add_argument("--task", help="this task alone")
+    command.add_argument(
+        "--where",
+        type=mapping,
+        action="append",
+        metavar="COLUMN=VALUE",
+        help="only rows that have this value in a column of the file; repeatable",
+    )
     command.add_argument("--stage", help="this stage of training alone")
     for name, says in (("params", "N"), ("tokens", "D"), ("train-flops", "6ND")):
         for end in ("min", "max"):
             command.add_argument(
                 f"--{end}-{name}",
-                type=float,
+                type=size,
                 metavar=says,
                 help=argparse.SUPPRESS
                 if end == "max"
@@ -58,7 +68,11 @@ def add_table(command: Any) -> None:
 
 def reading(arguments: argparse.Namespace) -> dict[str, Any]:
     """How the table is to be read."""
-    return {name: getattr(arguments, name) for name in ("columns", "models", "task", "stage")}
+    where: dict[str, str] = {}
+    for pairs in arguments.where or []:
+        where |= pairs
+    named = {name: getattr(arguments, name) for name in ("columns", "models", "task", "stage")}
+    return {**named, "where": where or None}
 
 
 def filtered(table: Any, arguments: argparse.Namespace) -> Any:
@@ -67,20 +81,34 @@ def filtered(table: Any, arguments: argparse.Namespace) -> Any:
     return table.filter(**{name: getattr(arguments, name) for name in bounds})
 
 
-def left_out(table: Counts | Likelihoods | Losses) -> dict[str, Any]:
-    """What a choice kept out, JSON-ready."""
-    return {"left_out": [{"rows": part.rows, "reason": part.reason} for part in table.left_out]}
+def left_out(table: Counts | Likelihoods | Losses | Accuracies) -> dict[str, Any]:
+    """What a choice kept out, and what else to know of a table, JSON-ready."""
+    parts = [{"rows": part.rows, "reason": part.reason} for part in table.left_out]
+    return {"left_out": parts, "notes": list(table.notes)}
 
 
 def show(arguments: argparse.Namespace, data: Any, shown: Callable[[], RenderableType]) -> None:
     """Print the result on stdout: JSON if asked for, otherwise as a person reads it."""
     if arguments.json:
-        json.dump(data, sys.stdout, indent=1, allow_nan=False)
-        sys.stdout.write("\n")
+        print_json(data)
     elif sys.stdout.isatty():
         Console(highlight=False).print(shown())
     else:
         sys.stdout.write(plain(shown()) + "\n")
+
+
+def print_json(data: Any) -> None:
+    """Print JSON on stdout, with null for the numbers that JSON has not."""
+    json.dump(_valid(data), sys.stdout, indent=1, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def _valid(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _valid(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_valid(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def finite(value: float) -> float | None:
@@ -89,11 +117,19 @@ def finite(value: float) -> float | None:
 
 
 def numbers(text: str) -> list[float]:
-    """1e8,1e9."""
+    """1e8,1e9 or 160M,1.2B."""
     try:
-        return [float(part) for part in text.split(",")]
+        return [with_unit(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 1e8,1e9") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 1e8,1.2B") from None
+
+
+def size(text: str) -> float:
+    """1e9 or 1.2B."""
+    try:
+        return with_unit(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number such as 1e9, 160M or 1.2B") from None
 
 
 def integers(text: str) -> list[int]:

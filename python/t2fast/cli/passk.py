@@ -11,6 +11,8 @@ from t2fast.cli.rendering import pass_table
 from t2fast.estimators import estimate
 from t2fast.tables import Counts
 
+_KEYS = ("model", "n_params", "n_tokens", "train_set", "task")
+
 
 def add_parser(commands: Any) -> None:
     """Add the command `passk`."""
@@ -22,7 +24,8 @@ def add_parser(commands: Any) -> None:
         "  t2fast passk counts.csv -k 1,8,64\n"
         "  t2fast passk samples.jsonl -k 1,10 --columns problem=question,correct=solved --json\n"
         "  t2fast passk HumanEval_results.jsonl -k 1,10,100\n"
-        "  t2fast passk lm-eval-output/ -k 1,16 --filter strict-match --duplicates sum",
+        "  t2fast passk lm-eval-output/ -k 1,16 --filter strict-match --duplicates sum\n"
+        "  t2fast passk run/ -k 1,1000 --missing extrapolate",
     )
     add_table(parser)
     results.add_options(parser)
@@ -31,32 +34,34 @@ def add_parser(commands: Any) -> None:
         "--level", type=float, default=0.95, help="confidence of the interval (default: 0.95)"
     )
     parser.add_argument(
-        "--extrapolate", action="store_true", help="beyond the samples drawn, by fitted spreads of difficulty"
+        "--missing",
+        choices=("bounds", "drop", "extrapolate"),
+        default="bounds",
+        help="where problems have fewer than k samples: NaN with bounds on the mean over all, the mean over "
+        "the others alone, or fitted spreads of difficulty (default: bounds)",
     )
     parser.add_argument(
         "--likelihood",
         action="store_true",
-        help="by those at every k: unbiased if sampling ended at successes",
+        help="every k by fitted spreads of difficulty: unbiased where sampling ended at successes",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    counts = filtered(results.read(arguments, **reading(arguments)), arguments)
+    counts = filtered(results.read(arguments, arguments.file, **reading(arguments)), arguments)
     rows: list[dict[str, Any]] = []
-    keys = [key for key in ("model", "n_params", "n_tokens", "task") if key in counts.frame.columns]
+    keys = [key for key in _KEYS if key in counts.frame.columns]
     groups = counts.frame.partition_by(keys, maintain_order=True) if keys else [counts.frame]
     for group in groups:
-        named = {
-            key: group[key][0] if key in keys else None for key in ("model", "n_params", "n_tokens", "task")
-        }
+        named = {key: group[key][0] if key in keys else None for key in _KEYS}
         n, c = group["n_samples"].to_numpy(), group["n_correct"].to_numpy()
         curve = estimate(
             n,
             c,
             arguments.k,
             level=arguments.level,
-            extrapolate=arguments.extrapolate,
+            missing=arguments.missing,
             likelihood=arguments.likelihood,
             sequential=Counts(group).sequential,
         )
@@ -69,6 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
                     "low": finite(curve.low[i]),
                     "high": finite(curve.high[i]),
                     "problems": int(curve.problems[i]),
+                    "of_problems": group.height,
                     "extrapolated": bool(curve.extrapolated[i]),
                     "note": curve.notes[i],
                 }

@@ -13,8 +13,9 @@ from rich.text import Text
 from t2fast.cli.options import command, finite, numbers, show
 from t2fast.laws import Law, default_law
 from t2fast.plans import Plan, frontier, plan
-from t2fast.plans.frontier import frontier_table
-from t2fast.text import amount, columns, ratio, samples
+from t2fast.plans.frontiers import frontier_table, knee
+from t2fast.plans.limits import EXTRAPOLATE
+from t2fast.text import amount, columns, note, ratio, samples
 
 LARGEST_BUDGET = 1e25
 """Where a frontier ends, FLOPs."""
@@ -40,6 +41,15 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--sizes", type=numbers, metavar="N,N,...", help="choose N from these sizes alone")
     parser.add_argument("--min-tokens", type=float, metavar="D")
     parser.add_argument("--max-tokens", type=float, metavar="D", help="tokens that there are: a data wall")
+    parser.add_argument("--max-k", type=float, metavar="K", help="most samples a problem")
+    parser.add_argument(
+        "--extrapolate",
+        type=float,
+        default=EXTRAPOLATE,
+        metavar="F",
+        help="how far beyond the N, D and k that the law was fitted on, as a factor; inf: anywhere "
+        "(default: %(default)g)",
+    )
     parser.add_argument("--integer-k", action="store_true", help="k whole, both budgets kept")
     parser.add_argument(
         "--chinchilla",
@@ -66,7 +76,9 @@ def run(arguments: argparse.Namespace) -> None:
     options: dict[str, Any] = {
         "n_params": arguments.sizes or (arguments.min_params, arguments.max_params),
         "n_tokens": (arguments.min_tokens, arguments.max_tokens),
+        "max_k": arguments.max_k,
         "integer_k": arguments.integer_k,
+        "extrapolate": arguments.extrapolate,
         "chinchilla": arguments.chinchilla,
         "level": arguments.level,
     }
@@ -80,8 +92,14 @@ def run(arguments: argparse.Namespace) -> None:
             from t2fast.cli.plotting import plot_frontier
 
             _save(plot_frontier(frame), arguments.plot)
-        rows = {"source": law.source, "domain": law.domain, "frontier": frame.to_dicts()}
-        show(arguments, rows, lambda: frontier_table(frame, law))
+        worth = frame.head(knee(frame))
+        ended = None
+        if len(worth) < len(frame):
+            at = worth["train_flops"][-1] if len(worth) else arguments.train_flops
+            ended = f"from {at:.2g} FLOPs on, doubling the training budget brings less than 1% more pass@k"
+        rows = {"source": law.source, "domain": law.domain, "frontier": worth.to_dicts(), "ended": ended}
+        shown = frontier_table(worth, law)
+        show(arguments, rows, lambda: shown if ended is None else Group(shown, note(ended)))
         return
     chosen = plan(law, arguments.train_flops, arguments.inference_flops, **options)
     if arguments.plot:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from t2fast.plans.plan import Choice, Plan
+from t2fast.choices.choice import Choice as Buy
+from t2fast.plans.planned import Choice, Plan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS, THEIRS = "#0b5fa5", "#b3541e"
+_AXIS = {"loss": "loss (nats)", "-log pass@k": "-log pass@k (nats)", "pass@k": "pass@k"}
 
 
 def plot_profile(plan: Plan, ax: Axes | None = None) -> Axes:
@@ -32,7 +34,7 @@ def plot_profile(plan: Plan, ax: Axes | None = None) -> Axes:
     _mark(ax, plan.chinchilla, "Chinchilla", THEIRS, "s")
     ax.set_xscale("log")
     ax.set_xlabel("parameters N")
-    ax.set_ylabel("pass@k" if plan.metric == "pass@k" else "loss (nats)")
+    ax.set_ylabel(_AXIS[plan.metric])
     title = f"training {plan.train_flops:.3g} FLOPs"
     if plan.inference_flops is not None:
         title += f", inference {plan.inference_flops:.3g} FLOPs per token"
@@ -72,12 +74,54 @@ def plot_frontier(frame: pl.DataFrame, ax: Axes | None = None) -> Axes:
     if np.min(values) > 0 and np.max(values) / np.min(values) > 30:
         ax.set_yscale("log")
     ax.set_xlabel("training FLOPs")
-    ax.set_ylabel("pass@k" if frame["metric"][0] == "pass@k" else "loss (nats)")
+    ax.set_ylabel(_AXIS[frame["metric"][0]])
     inference = frame["inference_flops"].unique()
     if len(inference) == 1 and inference[0] is not None:
         ax.set_title(f"inference {inference[0]:.3g} FLOPs per token", fontsize="medium", loc="left")
     ax.legend(frameon=False)
     return ax
+
+
+def plot_choice(choice: Buy, ax: Axes | None = None) -> Axes:
+    """The frontier of models that exist: pass@k over US dollars a query, with simultaneous intervals, one
+    colour a model, the choice marked.
+
+    Args:
+        choice: what `choose` returned.
+        ax: where to draw; by default a new figure.
+
+    Returns:
+        The axes.
+    """
+    ax = _axes(ax)
+    usd = np.array([option.usd_per_query for option in choice.frontier])
+    ends = np.array([(option.low, option.high) for option in choice.frontier])
+    ax.fill_between(usd, ends[:, 0], ends[:, 1], color="0.88", lw=0, label=f"{choice.level:.0%} interval")
+    for model in dict.fromkeys(option.model for option in choice.frontier):
+        mine = [option for option in choice.frontier if option.model == model]
+        places = [option.usd_per_query for option in mine], [option.pass_at_k for option in mine]
+        ax.plot(*places, ".-", ms=4, lw=1, label=model)
+    picks = (
+        ("k at once", choice.together),
+        ("until solved", choice.until_solved),
+        ("cascade", choice.cascade),
+    )
+    for (label, pick), marker in zip(picks, "o^s", strict=True):
+        if pick is not None:
+            place = [pick.option.usd_per_query], [pick.option.pass_at_k]
+            ax.plot(*place, marker, color=OURS, ms=8, mfc="none", label=f"best {label}")
+    if usd.min() > 0:
+        ax.set_xscale("log")
+    ax.set_xlabel("US dollars a query")
+    ax.set_ylabel("pass@k")
+    ax.set_title(choice.request, fontsize="medium", loc="left")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def save(axes: Any, path: str) -> None:
+    """Write the figure of these axes to a file."""
+    axes.figure.savefig(path, dpi=160, bbox_inches="tight")
 
 
 def _mark(ax: Axes, choice: Choice, name: str, color: str, marker: str) -> None:

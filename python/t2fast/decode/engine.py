@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +24,12 @@ from t2fast.decode import text as texts
 from t2fast.decode.hub import resolve
 from t2fast.decode.progress import Progress
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
-from t2fast.decode.rng import hash64
+from t2fast.decode.request import Backend, RawSamples, Request, Sampling, Settings
 from t2fast.decode.samples import Samples
+from t2fast.kernels.rng import hash64
 
 if TYPE_CHECKING:
-    from t2fast.decode.gpu.engine import GpuEngine
+    from typing_extensions import Unpack
 
 Verify = Callable[[Any, str], bool]
 
@@ -51,7 +55,7 @@ def load(
     ``cache="fp8"``, for a GPU, keeps the keys and values of samples (not of prompts) in 8 bits.
     ``tokenizer`` is a ``tokenizer.json`` (or a folder with one) for models that come without.
     """
-    core: _core.DecodeEngine | GpuEngine
+    core: Backend
     if device == "cuda":
         for name, value in (("threads", threads), ("kernel", kernel)):
             if value is not None:
@@ -65,29 +69,44 @@ def load(
         if cache is not None:
             raise ValueError("cache is for device='cuda': leave it out with device='cpu'")
         path = resolve(model)
+        threads = _within_the_processor(threads)
         core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel)
     else:
         raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
+    for note in core.notes:
+        warnings.warn(note, stacklevel=2)
     return Engine(core, name=str(model), path=path, tokenizer_path=Path(tokenizer or path))
+
+
+def _within_the_processor(threads: int | None) -> int | None:
+    """At most the processor's cores: more threads only wait for each other."""
+    if threads is None:
+        return None
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads > available:
+        warnings.warn(
+            f"{threads} threads on {available} cores would wait for each other: {available} are used",
+            stacklevel=3,
+        )
+    return min(threads, available)
 
 
 class Engine:
     """A loaded model. Make one with `load`."""
 
-    def __init__(self, core: _core.DecodeEngine | GpuEngine, *, name: str, path: Path, tokenizer_path: Path):
+    def __init__(self, core: Backend, *, name: str, path: Path, tokenizer_path: Path):
         self.core = core
-        """The engine for work on tokens, in Rust or on a GPU; it also has the model's sizes (``n_params``,
+        """The engine for work on tokens, in Rust or on a GPU; its ``model`` has the sizes (``n_params``,
         ``vocab``, …)."""
         self.name = name
         self.path = path
         self._tokenizer_path = tokenizer_path
 
     def __repr__(self) -> str:
-        core = self.core
-        where = f"{core.threads} threads" if isinstance(core, _core.DecodeEngine) else core.where
+        core, model = self.core, self.core.model
         return (
-            f"Engine({self.name!r}: {core.architecture}, {core.n_params:,} parameters, {core.dtype}, "
-            f"{core.kernel}, {where})"
+            f"Engine({self.name!r}: {model.architecture}, {model.n_params:,} parameters, {core.dtype}, "
+            f"{core.kernel}, {core.where})"
         )
 
     @cached_property
@@ -99,26 +118,23 @@ class Engine:
     def _token_bytes(self) -> list[bytes]:
         """The bytes of every row of the output head; rows beyond the tokenizer's vocabulary are padding."""
         table = self.tokenizer.token_bytes
-        return table + [b""] * (self.core.vocab - len(table))
+        table = table + [b""] * (self.core.model.vocab - len(table))
+        self.core.set_vocabulary(table)
+        return table
 
     def sample(
         self,
         prompts: Prompts,
+        sampling: Sampling | None = None,
         *,
         k: int | Iterable[int] = 64,
-        seed: int = 0,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        max_tokens: int = 64,
-        stop: str | Sequence[str] = (),
-        stop_tokens: Sequence[int] | None = None,
         verify: Verify | None = None,
         chat: bool = False,
+        now: datetime | None = None,
         first_sample: int = 0,
         max_rows: int | None = None,
         progress: bool | None = None,
+        **settings: Unpack[Settings],
     ) -> Samples:
         """Draw ``k`` samples from each prompt.
 
@@ -126,37 +142,49 @@ class Engine:
             prompts: one prompt or several, each text, a list of tokens or, with ``chat``, text or a list of
                 messages; as a sequence, a sequence of ``(problem id, prompt)`` or a mapping from id to
                 prompt. Ids are positions unless given; a sample depends on its problem's id.
-            k: samples for each prompt, one number or one for each.
-            seed: sample i of a problem is a function of (seed, problem id, i) and of the settings below.
-            temperature: divides the logits; 0 always takes the most probable token.
-            top_k, top_p, min_p: keep the ``top_k`` most probable tokens (0: all), then the fewest whose
-                mass reaches ``top_p``, then those with at least ``min_p`` times the largest probability.
-            max_tokens: longest sample, in tokens.
-            stop: strings that end a sample, wherever token boundaries fall; they are cut from its text.
-            stop_tokens: tokens that end a sample; None: the model's own.
+            sampling: how tokens are chosen and when a sample ends; its fields can also be given one by one
+                (``temperature``, ``top_k``, ``top_p``, ``min_p``, ``max_tokens``, ``stop``,
+                ``stop_tokens``, ``seed``). Sample i of a problem is a function of these, its id and i.
+            k: samples for each prompt, one number or one for each. Greedy samples are all the same: one
+                is drawn, and a warning says so.
             verify: called as ``verify(problem id, text)`` for each finished sample; once a sample is right
                 and those before it are finished, the problem's remaining samples are cancelled. See
                 `Samples.counts`.
-            chat: put prompts through the model's chat template.
+            chat: put prompts through the model's chat template; the token that closes a turn there ends a
+                sample, too.
+            now: the date that a chat template may ask for; None: the present.
             first_sample: index of the first sample, to go on where an earlier run stopped.
             max_rows: most samples decoded at once (None: the engine's choice); changes memory and speed
             alone. progress: a bar on stderr; None: where stderr is a terminal.
 
         Ctrl-C ends sampling: what is finished is returned with ``interrupted`` set, and a warning is given.
         """
+        sampling = replace(sampling or Sampling(), **settings)  # type: ignore[arg-type]
         found = problems(prompts)
         counts = same_length(k, len(found), "k")
-        limits = {"k": (min(counts), 1), "max_tokens": (max_tokens, 1), "top_k": (top_k, 0)}
-        for name, (value, least) in {**limits, "first_sample": (first_sample, 0)}.items():
+        for name, value, least in (("k", min(counts), 1), ("first_sample", first_sample, 0)):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, not {value}")
-        stop = [stop] if isinstance(stop, str) else list(stop)
-        if "" in stop:
-            raise ValueError("a stop string is empty: it would end every sample at once")
-        tokens = [self._encode(problem, chat) for problem in found]
+        if sampling.temperature == 0 and max(counts) > 1:
+            warnings.warn(
+                f"temperature 0 takes the most probable token every time: one sample of each problem is "
+                f"drawn, not {max(counts)} that are the same",
+                stacklevel=2,
+            )
+            counts = [1] * len(found)
+        tokens = [self._encode(problem, chat, now) for problem in found]
+        stop = sampling.stop
         wants_text = bool(stop) or verify is not None or not all(is_tokens(p.prompt) for p in found)
         render = _Renderer(self._token_bytes, self.tokenizer.special, stop) if wants_text else None
         stopper = _FirstCorrect(found, verify, render, first_sample) if verify and render else None
+        request = Request(
+            prompts=tokens,
+            keys=[hash64(sampling.seed, problem.id) for problem in found],
+            k=counts,
+            sampling=self._with_turn_end(sampling) if chat else sampling,
+            first_sample=first_sample,
+            max_rows=max_rows,
+        )
         with Progress(sum(counts), enabled=progress) as bar:
 
             def on_finish(problem: int, sample: int, drawn: list[int], reason: str) -> bool:
@@ -164,21 +192,9 @@ class Engine:
                 return stopper is not None and stopper.finished(problem, sample, drawn, reason)
 
             raw = self.core.sample(
-                tokens,
-                [hash64(seed, problem.id) for problem in found],
-                counts,
-                first_sample=first_sample,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-                min_p=min_p,
-                max_tokens=max_tokens,
-                stop_tokens=stop_tokens,
-                stop=[s.encode() for s in stop],
-                token_bytes=self._token_bytes if stop else None,
+                request,
                 on_finish=on_finish if stopper is not None or bar.shown else None,
                 progress=bar.tokens,
-                max_rows=max_rows,
             )
         table = _table(raw, found, render, stop)
         if stopper is not None:
@@ -188,17 +204,26 @@ class Engine:
         return Samples(
             table=table,
             model=self.name,
-            n_params=self.core.n_params,
+            n_params=self.core.model.n_params,
             dtype=self.core.dtype,
             kernel=self.core.kernel,
-            seed=seed,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            max_tokens=max_tokens,
+            sampling=sampling,
+            until_successes=None if stopper is None else 1,
             interrupted=raw["interrupted"],
         )
+
+    def _with_turn_end(self, sampling: Sampling) -> Sampling:
+        """With the model's own stop tokens, the one that closes a turn in its chat template."""
+        if sampling.stop_tokens is not None:
+            return sampling
+        return replace(sampling, stop_tokens=tuple(dict.fromkeys((*self.core.model.eos, *self._turn_ends))))
+
+    @cached_property
+    def _turn_ends(self) -> tuple[int, ...]:
+        """The token that closes a turn in the chat template; files often leave it out of their own list."""
+        added = self.tokenizer.added
+        end = self._chat_template.turn_end(added)
+        return () if end is None else (added[end],)
 
     def score(
         self,
@@ -206,6 +231,7 @@ class Engine:
         answers: Sequence[Sequence[str | Sequence[int]]] | Mapping[ProblemId, Sequence[str | Sequence[int]]],
         *,
         chat: bool = False,
+        now: datetime | None = None,
     ) -> pl.DataFrame:
         """Log-likelihood of given answers.
 
@@ -219,9 +245,9 @@ class Engine:
         listed = [answers[p.id] for p in found] if isinstance(answers, Mapping) else list(answers)
         if len(listed) != len(found):
             raise ValueError(f"answers has {len(listed)} entries for {len(found)} prompts")
-        tokens = [self._encode(problem, chat) for problem in found]
+        tokens = [self._encode(problem, chat, now) for problem in found]
         encoded = [
-            [self._encode_answer(problem, prompt, answer, chat) for answer in own]
+            [self._encode_answer(problem, prompt, answer, chat, now) for answer in own]
             for problem, prompt, own in zip(found, tokens, listed, strict=True)
         ]
         scored = self.core.score(tokens, encoded)
@@ -239,13 +265,13 @@ class Engine:
         )
 
     @cached_property
-    def _chat_template(self) -> tuple[str, dict[str, str]]:
+    def _chat_template(self) -> chat_templates.ChatTemplate:
         return chat_templates.template(self.path)
 
-    def _chat_text(self, messages: Any) -> str:
-        return chat_templates.render(*self._chat_template, messages)
+    def _chat_text(self, messages: Any, now: datetime | None) -> str:
+        return self._chat_template.render(messages, now)
 
-    def _encode(self, problem: Problem, chat: bool) -> list[int]:
+    def _encode(self, problem: Problem, chat: bool, now: datetime | None) -> list[int]:
         prompt = problem.prompt
         if is_tokens(prompt):
             if chat:
@@ -254,7 +280,7 @@ class Engine:
                 )
             return self._checked(problem, prompt)
         if chat:
-            tokens = self.tokenizer.encode(self._chat_text(prompt), special=False)
+            tokens = self.tokenizer.encode(self._chat_text(prompt, now), special=False)
         elif isinstance(prompt, str):
             tokens = self.tokenizer.encode(prompt)
         else:
@@ -270,19 +296,21 @@ class Engine:
     def _checked(self, problem: Problem, tokens: Iterable[int]) -> list[int]:
         listed = [int(token) for token in tokens]
         for token in listed:
-            if not 0 <= token < self.core.vocab:
+            if not 0 <= token < (vocab := self.core.model.vocab):
                 raise ValueError(
-                    f"problem {problem.id!r}: token {token} is outside the vocabulary of {self.core.vocab}"
+                    f"problem {problem.id!r}: token {token} is outside the vocabulary of {vocab}"
                 )
         return listed
 
-    def _encode_answer(self, problem: Problem, prompt: list[int], answer: Any, chat: bool) -> list[int]:
+    def _encode_answer(
+        self, problem: Problem, prompt: list[int], answer: Any, chat: bool, now: datetime | None
+    ) -> list[int]:
         if isinstance(answer, str):
             if is_tokens(problem.prompt):
                 tokens = self.tokenizer.encode(answer, special=False)
             elif chat:
                 tokens = self.tokenizer.encode_answer(
-                    self._chat_text(problem.prompt), prompt, answer, special=False
+                    self._chat_text(problem.prompt, now), prompt, answer, special=False
                 )
             else:
                 tokens = self.tokenizer.encode_answer(problem.prompt, prompt, answer)
@@ -339,7 +367,7 @@ class _FirstCorrect:
             self.next[problem] += 1
         return False
 
-    def column(self, raw: Mapping[str, Any]) -> pl.Series:
+    def column(self, raw: RawSamples) -> pl.Series:
         """What was found, row by row of the engine's result."""
         pairs = zip(raw["problem"].tolist(), raw["sample"].tolist(), strict=True)
         return pl.Series("correct", [self.right[p].get(s) for p, s in pairs], dtype=pl.Boolean)
@@ -352,7 +380,7 @@ def _problem_column(found: list[Problem], rows: Sequence[int]) -> pl.Series:
 
 
 def _table(
-    raw: Mapping[str, Any], found: list[Problem], render: _Renderer | None, stop: list[str]
+    raw: RawSamples, found: list[Problem], render: _Renderer | None, stop: Sequence[str]
 ) -> pl.DataFrame:
     offsets = raw["offsets"].tolist()
     spans = list(pairwise(offsets))
@@ -361,6 +389,13 @@ def _table(
     text = None
     if render is not None:
         text = [render(own, reason == "stop_string") for own, reason in zip(tokens, reasons, strict=True)]
+
+    def stopped_by(i: int) -> str | None:
+        if raw["stop_index"][i] >= 0:
+            return str(stop[raw["stop_index"][i]])
+        if render is None or reasons[i] != "stop_token":
+            return None
+        return str(render.bytes[tokens[i][-1]], "utf-8", errors="replace")
 
     def total(values: np.ndarray) -> list[float]:
         return [float(values[a:b].sum(dtype=np.float64)) for a, b in spans]
@@ -374,8 +409,6 @@ def _table(
             pl.Series("logprob", total(raw["logprobs"]), dtype=pl.Float64),
             pl.Series("processed_logprob", total(raw["processed_logprobs"]), dtype=pl.Float64),
             pl.Series("finish_reason", reasons, dtype=pl.String),
-            pl.Series(
-                "stop", [stop[i] if i >= 0 else None for i in raw["stop_index"].tolist()], dtype=pl.String
-            ),
+            pl.Series("stop", [stopped_by(i) for i in range(len(spans))], dtype=pl.String),
         ]
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from t2fast.decode.request import Sampling
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -20,7 +22,7 @@ class Samples:
     - ``processed_logprob``: the same after temperature, top-k, top-p and min-p;
     - ``finish_reason``: ``stop_token``, ``stop_string``, ``length`` (``max_tokens`` reached) or
       ``cancelled`` (its problem was solved, or sampling was interrupted);
-    - ``stop``: the stop string that fired, else null;
+    - ``stop``: the stop string that fired, or the text of the stop token; else null;
     - ``correct``: what ``verify`` said, null for cancelled samples; only with ``verify``.
     """
 
@@ -31,12 +33,10 @@ class Samples:
     """The arithmetic, ``float32`` or ``bfloat16``."""
     kernel: str
     """The instructions used, ``triton`` on a GPU; on a CPU, in float32, all give the same bits."""
-    seed: int
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    max_tokens: int
+    sampling: Sampling
+    """How they were drawn."""
+    until_successes: int | None
+    """At which success a problem ended: 1 with ``verify``, else None: all its samples were drawn."""
     interrupted: bool
     """Ctrl-C ended the run early: unfinished samples are ``cancelled``."""
 
@@ -46,21 +46,41 @@ class Samples:
         ``verify`` ends a problem at its first correct sample. Samples with a higher index may have finished
         by then, but only if they were short, so counting them would bias the success rate. A problem's
         count therefore runs through its samples in order of index, up to the first correct one or to the
-        first cancelled one.
+        first cancelled one. c/n is biased under such a rule (0.52 for 0.3 with 8 samples at most), so the
+        counts carry it: ``until_successes`` is 1 and ``max_samples`` is how many would have been drawn
+        without a success. `t2fast.estimators.sequential` and the counts law allow for it.
+
+        Without ``verify``, every finished sample counts.
         """
         if "correct" not in self.table.columns:
             raise ValueError(
                 "no sample was checked: call sample(..., verify=...) or add a correct column yourself"
             )
-        solved_before = (
-            pl.col("correct").fill_null(False).cum_max().shift(1, fill_value=False).over("problem")
-        )
-        cancelled_so_far = (pl.col("finish_reason") == "cancelled").cum_max().over("problem")
-        return (
-            self.table.with_columns(counted=~(solved_before | cancelled_so_far))
+        cancelled = pl.col("finish_reason") == "cancelled"
+        if self.until_successes is None:
+            counted = ~cancelled
+        else:
+            successes = pl.col("correct").fill_null(False).cast(pl.Int64).cum_sum()
+            before = successes.shift(1, fill_value=0).over("problem")
+            counted = (before < self.until_successes) & ~cancelled.cum_max().over("problem")
+        counts = (
+            self.table.with_columns(counted=counted)
             .group_by("problem", maintain_order=True)
             .agg(
                 n_samples=pl.col("counted").sum().cast(pl.Int64),
                 n_correct=(pl.col("counted") & pl.col("correct")).sum().cast(pl.Int64),
+                asked=pl.len().cast(pl.Int64),
             )
+        )
+        if self.until_successes is None:
+            return counts.drop("asked")
+        # Where Ctrl-C ended a problem, it did so whatever the samples were: as a smaller maximum would have.
+        solved = pl.col("n_correct") >= self.until_successes
+        limit = pl.when(solved).then(pl.col("asked")).otherwise(pl.col("n_samples"))
+        return counts.select(
+            "problem",
+            "n_samples",
+            "n_correct",
+            until_successes=pl.lit(self.until_successes, dtype=pl.Int64),
+            max_samples=limit,
         )

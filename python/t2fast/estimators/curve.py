@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from t2fast import _core
 from t2fast.arguments import Floats, Integers, check_counts, fill, refuse, whole
-from t2fast.estimators import extrapolation
-from t2fast.estimators.extrapolation import Extrapolation, samples_follow_outcome
+from t2fast.estimators.extrapolation import (
+    FARTHEST,
+    LEAST_SOLVED,
+    SUSPICIOUS,
+    Extrapolation,
+    extrapolate,
+    fit_shapes,
+    samples_follow_outcome,
+)
 from t2fast.estimators.passk import pass_at_k
 from t2fast.estimators.sequential import pass_at_k_sequential
+
+#: What is done where a problem has fewer than k samples.
+Missing = Literal["bounds", "drop", "extrapolate"]
 
 
 @dataclass(frozen=True)
 class PassCurve:
-    """Mean pass@k over problems; arrays run along k in the order given."""
+    """Mean pass@k over problems, NaN where some have too few samples; arrays run along k as it was given."""
 
     k: Integers
     mean: Floats
@@ -33,9 +44,9 @@ class PassCurve:
     extrapolated: NDArray[np.bool_]
     """Where mean and interval come from `law`, because some problem has fewer than k samples or by choice."""
     notes: tuple[str, ...]
-    """For each k what was left out or extrapolated, and why; empty where every problem counts."""
+    """For each k what was done about problems with fewer samples; empty where every problem has k."""
     left_out: tuple[Integers, ...]
-    """For each k the rows that are not behind the mean."""
+    """For each k the rows that have fewer samples and that no law stands for."""
     law: Extrapolation | None
     """The distributions of success probabilities behind what is extrapolated; None where nothing is."""
 
@@ -47,7 +58,7 @@ def estimate(
     *,
     level: float = 0.95,
     cluster: ArrayLike | None = None,
-    extrapolate: bool = False,
+    missing: Missing = "bounds",
     likelihood: bool = False,
     draws: int = 200,
     seed: int = 0,
@@ -65,16 +76,29 @@ def estimate(
     weighs 1/(G+1), keeps the interval from collapsing where few problems, no success or nothing but success
     is seen, and makes it conservative for small G.
 
-    A problem with n < k has no unbiased pass@k: it is left out of that mean, as `notes` says and `problems`
-    counts; the mean is NaN where none is left. With `extrapolate`, these k are instead read off distributions
-    of success probabilities fitted to all counts, averaged, with a percentile interval over `draws` bootstrap
-    samples of clusters, drawn by `seed`: see `t2fast.estimators.extrapolation`. That trusts their shape near
-    p = 0, of which n samples say the less the larger k/n; from fewer than ten solved problems nothing is
-    extrapolated.
+    Where k grows, pass@k does not fall: the limits are those that k within the ones asked for have in common,
+    high at least that of any smaller k, low at most that of any larger one.
+
+    A problem with n < k has no unbiased pass@k, and the mean over the others is another quantity: easy
+    problems may be all that were sampled so often. So, by `missing`,
+
+    - `"bounds"`: the mean is NaN. It lies between the mean with such problems at their pass@n, which n
+      samples do show and k can only raise, and the one with them at 1: low is the lower limit of the one and
+      high the upper limit of the other.
+    - `"drop"`: the mean over the problems with n >= k alone.
+    - `"extrapolate"`: read off distributions of success probabilities fitted to all counts, averaged, with a
+      percentile interval over `draws` bootstrap samples of clusters, drawn by `seed`: see
+      `t2fast.estimators.extrapolation`. That trusts their shape near p = 0, of which n samples say the less
+      the larger k/n. With fewer than ten solved clusters, or beyond 100 times the samples of the median
+      problem, there are bounds in its place.
 
     Where sampling ended at a success, counting is biased even where n >= k. If problems with few samples are
-    solved more often than chance explains, `notes` say so beside what the likelihood of the counts makes of
-    the mean, for which it does not matter why sampling ended. With `likelihood` that is the mean at every k.
+    solved more often than chance explains, a warning and `notes` say so, beside what the likelihood of the
+    counts makes of the mean, for which it does not matter why sampling ended. With `likelihood` that is the
+    mean at every k, as by `"extrapolate"`.
+
+    `notes` say for each k what was done, and `problems` counts those that have k samples, or all where the
+    law stands for them.
 
     With `sequential` = (until, limit), each (problems,) or one number, sampling of a problem ended at its
     until-th success or at limit samples. Estimates are then those of
@@ -93,10 +117,7 @@ def estimate(
     check_counts(n, c)
     refuse("k", ks, ks < 1, "must be at least 1")
     n, c = np.broadcast_arrays(np.atleast_1d(n), np.atleast_1d(c))
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level}")
-    if (extrapolate or likelihood) and draws < 20:
-        raise ValueError(f"draws must be at least 20 for an interval; got {draws}")
+    _check_choices(level, missing, likelihood, draws)
     ids = _cluster_ids(cluster, n.size)
 
     most = n
@@ -109,35 +130,46 @@ def estimate(
             values = np.asarray(pass_at_k(n[:, None], c[:, None], ks))
     enough = most[:, None] >= ks
     problems = enough.sum(axis=0)
-    rows = [_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
-    mean, low, high, clusters = (np.array(column) for column in zip(*rows, strict=True))
-    notes = [_note(most, int(k), int(count)) for k, count in zip(ks, problems, strict=True)]
-    beyond = problems < n.size
+    complete = problems == n.size
+    notes = [_note(most, int(k), int(count), missing) for k, count in zip(ks, problems, strict=True)]
     left_out = [np.flatnonzero(~ok) for ok in enough.T]
-    read_off = np.full(ks.size, likelihood) | (beyond & extrapolate)
-    score = 0.0 if sequential is not None else samples_follow_outcome(n, c)
-    suspicious = score > extrapolation.SUSPICIOUS
-    solved = np.unique(ids[c > 0]).size
     law = None
-    if solved < extrapolation.LEAST_SOLVED:
-        few = f"{solved} solved problems are too few to extrapolate from"
-        notes = [
-            "; ".join(filter(None, (note, few))) if wanted else note
-            for note, wanted in zip(notes, read_off, strict=True)
+    extrapolated = np.zeros(ks.size, dtype=np.bool_)
+    if missing == "drop":
+        rows = [clustered_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
+    else:
+        # n samples show pass@n, which is 1 where any is correct; k > n can only be more.
+        floor = np.where(enough, values, (c > 0)[:, None])
+        rows = [
+            (
+                clustered_interval(floor[:, j], ids, level)
+                if complete[j]
+                else _bounds(floor[:, j], enough[:, j], ids, level)
+            )
+            for j in range(ks.size)
         ]
-        read_off[:] = False
-    elif read_off.any():
-        law, mean[read_off], low[read_off], high[read_off] = extrapolation.extrapolate(
-            n, c, ids, ks[read_off].astype(float), level=level, draws=draws, seed=seed
-        )
-        for j in np.flatnonzero(read_off):
-            short = f"extrapolated: {n.size - problems[j]} of {n.size} problems have n < {ks[j]}"
-            notes[j] = short if beyond[j] else "by likelihood"
-            left_out[j] = left_out[j][:0]
-        problems = np.where(read_off, n.size, problems)
-        clusters = np.where(read_off, np.unique(ids).size, clusters)
-    if suspicious and not read_off.all():
-        notes = _warned(notes, ~read_off, score, n, c, ks)
+    mean, low, high, clusters = (np.array(column) for column in zip(*rows, strict=True))
+    read_off = np.full(ks.size, likelihood) | (~complete & (missing == "extrapolate"))
+    if read_off.any():
+        solved = np.unique(ids[c > 0]).size
+        near = ks <= FARTHEST * np.median(most)
+        extrapolated = read_off & near & (solved >= LEAST_SOLVED)
+        for j in np.flatnonzero(read_off & ~extrapolated):
+            few = f"{solved} solved problems are too few" if near[j] else ""
+            why = few or f"k is over {FARTHEST:g} times the samples drawn"
+            notes[j] = "; ".join(filter(None, (notes[j], f"not extrapolated, since {why}")))
+        if extrapolated.any():
+            law, mean[extrapolated], low[extrapolated], high[extrapolated] = extrapolate(
+                n, c, ids, ks[extrapolated].astype(float), level=level, draws=draws, seed=seed
+            )
+            for j in np.flatnonzero(extrapolated):
+                short = f"{n.size - problems[j]} of {n.size} problems have fewer than {ks[j]:,} samples"
+                notes[j] = "by likelihood" if complete[j] else f"extrapolated: {short}"
+                left_out[j] = left_out[j][:0]
+            problems = np.where(extrapolated, n.size, problems)
+    if sequential is None:
+        _say_if_biased(notes, ~extrapolated, n, c, ks)
+    _monotone(ks, low, high, complete | (missing != "drop"))
     return PassCurve(
         k=ks,
         mean=mean,
@@ -146,11 +178,20 @@ def estimate(
         level=level,
         problems=problems,
         clusters=clusters.astype(np.int64),
-        extrapolated=read_off,
+        extrapolated=extrapolated,
         notes=tuple(notes),
         left_out=tuple(left_out),
         law=law,
     )
+
+
+def _check_choices(level: float, missing: Missing, likelihood: bool, draws: int) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1; got {level}")
+    if missing not in ("bounds", "drop", "extrapolate"):
+        raise ValueError(f"missing is {missing!r}, not 'bounds', 'drop' or 'extrapolate'")
+    if (likelihood or missing == "extrapolate") and draws < 20:
+        raise ValueError(f"draws must be at least 20 for an interval; got {draws}")
 
 
 def _cluster_ids(cluster: ArrayLike | None, size: int) -> Integers:
@@ -162,34 +203,52 @@ def _cluster_ids(cluster: ArrayLike | None, size: int) -> Integers:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _note(n: Integers, k: int, count: int) -> str:
+def _note(n: Integers, k: int, count: int, missing: Missing) -> str:
     if count == n.size:
         return ""
-    if count == 0:
-        return f"NaN: every problem has n < {k}"
-    return f"{n.size - count} of {n.size} problems have n < {k} and are left out"
+    have = f"{count} of {n.size} problems have {k:,} samples"
+    if missing == "drop":
+        return f"{have}: the mean is over these alone" if count else f"NaN: no problem has {k:,} samples"
+    return f"{have}: NaN, and bounds on the mean over all"
 
 
-def _warned(
-    notes: list[str], counted: NDArray[np.bool_], score: float, n: Integers, c: Integers, ks: Integers
-) -> list[str]:
-    """The notes, with what is to be said of counted means where n goes with the outcome."""
+def _say_if_biased(
+    notes: list[str], counted: NDArray[np.bool_], n: Integers, c: Integers, ks: Integers
+) -> None:
+    """Add to the notes of counted means, and warn, if the number of samples goes with the outcome."""
+    score = samples_follow_outcome(n, c) if counted.any() else 0.0
+    if score < SUSPICIOUS:
+        return
     warnings.warn(
         f"problems with few samples are solved more often than chance explains (standard score {score:.1f}):"
         " if sampling ended at successes, counted means are biased and those by likelihood are not",
         RuntimeWarning,
         stacklevel=3,
     )
-    said = extrapolation.fit_shapes(n, c).pass_at_k(ks)
     remark = "n goes with the outcome: biased if sampling ended at successes, by likelihood"
-    return [
-        "; ".join(filter(None, (note, f"{remark} {value:.3g}"))) if here else note
-        for note, here, value in zip(notes, counted, said, strict=True)
-    ]
+    for j, value in enumerate(fit_shapes(n, c).pass_at_k(ks)):
+        if counted[j]:
+            notes[j] = "; ".join(filter(None, (notes[j], f"{remark} {value:.3g}")))
 
 
-def _interval(values: Floats, ids: Integers, level: float) -> tuple[float, float, float, int]:
-    """Mean, limits and number of clusters; see `estimate`."""
+def _bounds(
+    floor: Floats, enough: NDArray[np.bool_], ids: Integers, level: float
+) -> tuple[float, float, float, int]:
+    """NaN, the lower limit with all unknown values at their floor, the upper with them at 1, and clusters."""
+    _, low, _, clusters = clustered_interval(floor, ids, level)
+    _, _, high, _ = clustered_interval(np.where(enough, floor, 1.0), ids, level)
+    return np.nan, low, high, clusters
+
+
+def _monotone(k: Integers, low: Floats, high: Floats, same: NDArray[np.bool_]) -> None:
+    """Let limits not fall with k, by widening alone, over those k whose means are of the same problems."""
+    order = np.flatnonzero(same)[np.argsort(k[same], kind="stable")]
+    high[order] = np.maximum.accumulate(high[order])
+    low[order] = np.minimum.accumulate(low[order][::-1])[::-1]
+
+
+def clustered_interval(values: Floats, ids: Integers, level: float) -> tuple[float, float, float, int]:
+    """Mean of `values`, its lower and upper limit, and the number of clusters; see `estimate`."""
     if not values.size:
         return np.nan, np.nan, np.nan, 0
     _, ids = np.unique(ids, return_inverse=True)

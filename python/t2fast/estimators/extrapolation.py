@@ -15,6 +15,8 @@ from t2fast.estimators.beta import beta_pass_at_k
 
 LEAST_SOLVED = 10
 """Clusters of problems with a success below which nothing is extrapolated."""
+FARTHEST = 100.0
+"""How many times the samples of the median problem k may be: as far as intervals were seen to cover."""
 SUSPICIOUS = 3.0
 """Standard score of the number of samples going with their outcome, from which it is said."""
 _NAMES = ("beta", "ceiling", "logit-normal")

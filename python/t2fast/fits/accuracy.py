@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from t2fast import _core
+from t2fast._core import FitOutcome
 from t2fast.fits.bootstrap import Target, draw_both
 from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.isoflop import isoflop_weights
@@ -25,6 +26,7 @@ def fit_accuracy(
     *,
     ks: Sequence[float] | None = None,
     weights: str | None = None,
+    regularise: bool = False,
     draws: int = 200,
     seed: int = 0,
     progress: bool | None = None,
@@ -35,7 +37,9 @@ def fit_accuracy(
     when ``table`` holds likelihoods): Chinchilla on the losses, with E at most 0.95 of the least loss as in
     the paper, then θ0 … θ4 by least squares on pass@k. In one stage for counts without losses: L̂ = A/N^α +
     B/D^β is a latent, fitted together with the link by least squares on pass@k (E = 0 and θ1 = 1 fix what
-    the data cannot).
+    the data cannot). There ``regularise`` adds the forecast law's priors: ln A and ln B, at the mean of ln N
+    and ln D, 0 ± 1.5 and 1 ± 1.5; ln α and ln β ln 0.4 ± 0.5; θ0 -2 ± 3; the logit of θ2 1.5 ± 1.5 above that
+    of the best pass@1; θ3 3.5 ± 2; θ4 0 ± 0.4; beside an error scale of 1.5 times what the residuals show.
     """
     observed = PassTable.of(table, ks)
     loss = None
@@ -43,7 +47,7 @@ def fit_accuracy(
         loss = _losses_of(observed, losses)
     elif isinstance(table, Likelihoods):
         loss = -table.checkpoints["log_likelihood"].to_numpy()
-    target = Target.measured(observed, observed.mean)
+    target = Target.measured(observed, observed.means)
     _, _, k, checkpoint, keep = target.rows()
     y = target.y.ravel()[keep]
     ones = np.ones((1, len(y)))
@@ -53,24 +57,19 @@ def fit_accuracy(
                 "weights apply to the losses of stage 1, and there are none: give losses or drop weights"
             )
         enough(observed.checkpoints, 5, "checkpoints", "accuracy")
+        words = "one stage, latent loss" + (", regularised" if regularise else "")
         arrays = (observed.n_params, observed.n_tokens, checkpoint, k)
-        found = _core.fit_joint(*arrays, y[None], ones)
-        start = list(found["params"][0])
+        found = _core.fit_joint(*arrays, y[None], ones, None, regularise)[0]
 
-        def one_stage(ys: Floats, ws: Floats) -> dict[str, Any]:
-            usable = np.isfinite(ys)
-            return _core.fit_joint(*arrays, np.where(usable, ys, 0.0), ws * usable, start)
+        def one_stage(ys: Floats, ws: Floats) -> list[FitOutcome]:
+            return _core.fit_joint(*arrays, ys[:, keep], ws[:, keep], list(found.params), regularise)
 
-        drawn = draw_both(
-            observed,
-            observed.mean,
-            target,
-            lambda ys, ws: one_stage(ys[:, keep], ws[:, keep]),
-            draws,
-            seed,
-            progress,
+        drawn = draw_both(observed, observed.means, target, one_stage, draws, seed, progress)
+        return conclude("accuracy", found, drawn, target, words, "sum of squared errors", latent=True)
+    if regularise:
+        raise ValueError(
+            "regularise applies to a latent loss, and here losses are known: drop one of the two"
         )
-        return conclude("accuracy", found, drawn, target, "one stage, latent loss", "sum of squared errors")
     if weights not in (None, "isoflop"):
         raise ValueError(f"weights = {weights!r} must be None or 'isoflop'")
     base = np.ones(len(loss))
@@ -78,38 +77,66 @@ def fit_accuracy(
         base = isoflop_weights(observed.n_params, observed.n_tokens, loss)
     ceiling = 0.95 * float(loss.min())
 
-    def stages(ys: Floats, checkpoint_w: Floats, ws: Floats, start: list[float] | None) -> dict[str, Any]:
+    def stages(ys: Floats, checkpoint_w: Floats, ws: Floats, start: list[float] | None) -> list[Staged]:
         several = np.broadcast_to(loss, checkpoint_w.shape).copy()
-        first = _core.fit_power_sum(
-            [observed.n_params, observed.n_tokens], several, checkpoint_w * base, ceiling
-        )
-        each = [
-            _core.law_values("chinchilla", p[None], observed.n_params, observed.n_tokens, np.ones(len(loss)))[
-                0
-            ]
-            for p in first["params"]
-        ]
-        usable = np.isfinite(ys)
-        second = _core.fit_link(np.array(each), checkpoint, k, np.where(usable, ys, 0.0), ws * usable, start)
-        joined: dict[str, Any] = dict(second)
-        joined["params"] = np.hstack([first["params"], second["params"]])
-        for key in ("identified", "on_bound"):
-            joined[key] = [a + b for a, b in zip(first[key], second[key], strict=True)]
-        joined["converged"] = [a and b for a, b in zip(first["converged"], second["converged"], strict=True)]
-        return joined
+        sizes = observed.n_params, observed.n_tokens
+        first = _core.fit_power_sum(list(sizes), several, checkpoint_w * base, ceiling)
+        params = np.array([outcome.params for outcome in first])
+        each = _core.law_values("chinchilla", params, *sizes, np.ones(len(loss)))
+        second = _core.fit_link(each, checkpoint, k, ys, ws, start)
+        return [Staged(*pair) for pair in zip(first, second, strict=True)]
 
-    found = stages(y[None], np.ones((1, len(loss))), ones, None)
-    start = list(found["params"][0][5:])
-    drawn = draw_both(
+    staged = stages(y[None], np.ones((1, len(loss))), ones, None)[0]
+    drawn_stages = draw_both(
         observed,
-        observed.mean,
+        observed.means,
         target,
-        lambda ys, ws: stages(ys[:, keep], ws[:, :: len(observed.ks)], ws[:, keep], start),
+        lambda ys, ws: stages(
+            ys[:, keep], ws[:, :: len(observed.ks)], ws[:, keep], list(staged.second.params)
+        ),
         draws,
         seed,
         progress,
     )
-    return conclude("accuracy", found, drawn, target, "two stages", "sum of squared errors")
+    return conclude(
+        "accuracy", staged, drawn_stages, target, "two stages", "sum of squared errors", latent=False
+    )
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Two outcomes as one: the parameters of both, the objective of the second."""
+
+    first: FitOutcome
+    second: FitOutcome
+
+    @property
+    def params(self) -> Floats:
+        return np.concatenate([self.first.params, self.second.params])
+
+    @property
+    def objective(self) -> float:
+        return self.second.objective
+
+    @property
+    def converged(self) -> bool:
+        return self.first.converged and self.second.converged
+
+    @property
+    def reason(self) -> str:
+        return self.second.reason if self.first.converged else f"stage 1: {self.first.reason}"
+
+    @property
+    def evaluations(self) -> int:
+        return self.first.evaluations + self.second.evaluations
+
+    @property
+    def identified(self) -> list[bool]:
+        return self.first.identified + self.second.identified
+
+    @property
+    def on_bound(self) -> list[bool]:
+        return self.first.on_bound + self.second.on_bound
 
 
 def _losses_of(observed: PassTable, losses: Losses) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,35 +13,49 @@ from t2fast.fits.passtable import PassTable, resampled_checkpoints
 from t2fast.progress import track
 
 Floats = NDArray[np.float64]
-Measure = Callable[[Floats | None], Floats]
-"""From weights of the problems to y, (checkpoints, K)."""
+Measure = Callable[[Floats], Floats]
+"""From weights of the problems (m, problems) to y, (m, checkpoints, K)."""
 
-_BATCH = 20
+Outcome = TypeVar("Outcome")
+"""What a fit of one set of weights returns."""
+
+_BATCH = 100
 _NOISE_DRAWS = 100
 
 
 @dataclass(frozen=True)
 class Target:
-    """y (checkpoints, K) that a law is fitted to, and its standard deviation over resampled problems, 0 where
-    that is unknown."""
+    """y (checkpoints, K) that a law is fitted to, and what is known of its sampling error.
+
+    Attributes:
+        noise: standard deviation of y over resampled problems, 0 where that is unknown; None where there are
+            no problems to resample.
+        independent: how many independent things the points of a checkpoint are worth, (checkpoints,): K² over
+            the sum of their squared correlations, K where they are unrelated and 1 where one tells them all.
+    """
 
     n: Floats
     d: Floats
     ks: Floats
     y: Floats
-    noise: Floats | None
+    noise: Floats | None = None
+    independent: Floats | None = None
 
     @classmethod
     def measured(cls, observed: PassTable, measure: Measure) -> Target:
-        rng = np.random.default_rng(0)
-        again = [measure(w) for w in observed.resampled_problems(rng, _NOISE_DRAWS)]
-        noise = np.std(np.where(np.isfinite(again), again, np.nan), axis=0)
-        y = measure(None)
+        """y of the table, its noise and its correlations over resampled problems."""
+        again = measure(observed.resampled_problems(np.random.default_rng(0), _NOISE_DRAWS))
+        again = np.where(np.isfinite(again), again, np.nan)
+        y = measure(np.ones((1, observed.problems)))[0]
+        known = ~np.isnan(again).all(axis=0)
+        noise = np.zeros_like(y)
+        noise[known] = np.nanstd(again[:, known], axis=0)
         # Unknown where all problems are alike, but for rounding, and where so few fail that resampling them
         # says nothing about how many might have.
-        noise[noise <= 1e-12 * np.abs(y)] = 0.0
+        noise[~(noise > 1e-12 * np.abs(y))] = 0.0
         noise[(1 - observed.mean()) * observed.problems_behind() < 1] = 0.0
-        return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise)
+        independent = np.array([_independent(again[:, i, noise[i] > 0]) for i in range(len(y))])
+        return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise, independent)
 
     def rows(self) -> tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
         """N, D, k and the checkpoint of every point with a value, and which those are."""
@@ -51,35 +65,48 @@ class Target:
         return self.n[checkpoint], self.d[checkpoint], np.tile(self.ks, checkpoints)[keep], checkpoint, keep
 
 
+def _independent(again: Floats) -> float:
+    """Of columns (draws, K): (Σ λ)² / Σ λ² over eigenvalues of their correlations (Satterthwaite 1946)."""
+    again = again[~np.isnan(again).any(axis=1)]
+    points = again.shape[1]
+    if points < 2 or len(again) < 3:
+        return float(points)
+    correlation = np.corrcoef(again.T)
+    # Chance alone makes a squared correlation of 1/draws.
+    squared = np.clip(np.nan_to_num(correlation**2, nan=1.0) - 1 / len(again), 0, 1)
+    np.fill_diagonal(squared, 1.0)
+    return float(points**2 / squared.sum())
+
+
 def draw(
-    solve: Callable[[Floats], dict[str, Any]], weights: Floats, progress: bool | None
-) -> tuple[Floats, int] | None:
-    """Parameters of every draw, and how many of them did not converge."""
+    solve: Callable[[Floats], list[Outcome]], weights: Floats, progress: bool | None
+) -> list[Outcome] | None:
+    """What was found for every row of weights; None without rows."""
     if len(weights) == 0:
         return None
     batches = [weights[i : i + _BATCH] for i in range(0, len(weights), _BATCH)]
     found = [solve(batch) for batch in track(batches, "bootstrap", len(batches), progress)]
-    stuck = sum(not ok for part in found for ok in part["converged"])
-    return np.vstack([part["params"] for part in found]), stuck
+    return [outcome for batch in found for outcome in batch]
 
 
 def draw_both(
     observed: PassTable,
     measure: Measure,
     target: Target,
-    solve: Callable[[Floats, Floats], dict[str, Any]],
+    solve: Callable[[Floats, Floats], list[Outcome]],
     draws: int,
     seed: int,
     progress: bool | None,
-) -> tuple[Floats, int] | None:
-    """Draws that resample checkpoints and problems at once."""
+) -> list[Outcome] | None:
+    """Draws that resample checkpoints and problems at once; `solve` gets y and weights of all points."""
     rng = np.random.default_rng(seed)
     checkpoint_w = resampled_checkpoints(rng, draws, observed.checkpoints)
     problem_w = observed.resampled_problems(rng, draws)
 
-    def both(weights: Floats) -> dict[str, Any]:
-        ys = np.array([measure(w[observed.checkpoints :]).ravel() for w in weights])
+    def both(weights: Floats) -> list[Outcome]:
+        ys = measure(weights[:, observed.checkpoints :]).reshape(len(weights), -1)
         ws = np.repeat(weights[:, : observed.checkpoints], target.y.shape[1], axis=1)
-        return solve(ys, ws)
+        usable = np.isfinite(ys)
+        return solve(np.where(usable, ys, 0.0), ws * usable)
 
     return draw(both, np.hstack([checkpoint_w, problem_w]), progress)

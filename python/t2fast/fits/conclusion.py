@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.fits.bootstrap import Target
+from t2fast.fits.structure import lack_of_fit, structure
 from t2fast.laws import FitReport, Law
 
 Floats = NDArray[np.float64]
@@ -25,46 +27,61 @@ def enough(found: int, needed: int, what: str, law: str) -> None:
         raise ValueError(f"the {law} law needs at least {needed} {what}, and the table has {found}")
 
 
+class Found(Protocol):
+    """What `conclude` needs of an outcome; see `_core.FitOutcome`."""
+
+    @property
+    def params(self) -> Floats: ...
+    @property
+    def objective(self) -> float: ...
+    @property
+    def converged(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def evaluations(self) -> int: ...
+    @property
+    def identified(self) -> list[bool]: ...
+    @property
+    def on_bound(self) -> list[bool]: ...
+
+
 def conclude(
     name: str,
-    found: dict[str, Any],
-    drawn: tuple[Floats, int] | None,
+    found: Found,
+    drawn: Sequence[Found] | None,
     target: Target,
     method: str,
     objective_name: str,
+    *,
+    latent: bool = False,
 ) -> Law:
     """The law with its report, and a warning for everything in it that needs care."""
     names = _core.law_parameters(name)
-    params = dict(zip(names, found["params"][0].tolist(), strict=True))
-    unidentified = tuple(p for p, known in zip(names, found["identified"][0], strict=True) if not known)
-    on_bound = tuple(p for p, at in zip(names, found["on_bound"][0], strict=True) if at)
+    params = dict(zip(names, found.params.tolist(), strict=True))
+    unidentified = tuple(p for p, known in zip(names, found.identified, strict=True) if not known)
+    on_bound = tuple(p for p, at in zip(names, found.on_bound, strict=True) if at)
     n, d, k, _, keep = target.rows()
     observed = target.y.ravel()[keep]
-    predicted = _core.law_values(name, found["params"], n, d, k)[0]
+    predicted = _core.law_values(name, found.params[None], n, d, k)[0]
     residual = observed - predicted
     positive = observed != 0
     relative = np.abs(residual[positive] / observed[positive])
-    lack = None
-    if target.noise is not None:
-        noise = target.noise.ravel()[keep]
-        usable = noise > 0
-        freedom = max(1, int(usable.sum()) - len(names))
-        lack = (
-            float(np.sqrt(np.sum((residual[usable] / noise[usable]) ** 2) / freedom))
-            if usable.any()
-            else None
-        )
+    held = {"E", "theta1"} if latent else set()
+    lack = lack_of_fit(target, residual, len(set(names) - held - set(on_bound) - set(unidentified)))
     notes = []
-    if not found["converged"][0]:
-        notes.append(f"the search did not converge: {found['reason'][0]}")
+    if not found.converged:
+        notes.append(f"the search did not converge: {found.reason}")
     if on_bound:
         notes.append(f"on a bound: {', '.join(f'{p} = {params[p]:.4g}' for p in on_bound)}")
     if unidentified:
         notes.append(f"not identified by these data: {', '.join(unidentified)}")
     if lack is not None and lack > 2:
         notes.append(f"residuals are {lack:.1f} times their sampling error: no law of this form fits closely")
-    if drawn is not None and drawn[1]:
-        notes.append(f"{drawn[1]} of {len(drawn[0])} bootstrap draws did not converge")
+    notes += structure(name, found.params, target, residual)
+    stuck = 0 if drawn is None else sum(not outcome.converged for outcome in drawn)
+    if drawn is not None and stuck:
+        notes.append(f"{stuck} of {len(drawn)} bootstrap draws did not converge and are left out")
     if not keep.all():
         notes.append(
             f"left out {int((~keep).sum())} points (checkpoint and k) where no problem has k samples"
@@ -74,13 +91,13 @@ def conclude(
     columns = {"n_params": n, "n_tokens": d, "k": k, "observed": observed, "predicted": predicted}
     report = FitReport(
         method=method,
-        objective=float(found["objective"][0]),
+        objective=found.objective,
         objective_name=objective_name,
         points=len(observed),
         checkpoints=len(target.n),
-        converged=bool(found["converged"][0]),
-        reason=found["reason"][0],
-        evaluations=int(found["evaluations"][0]),
+        converged=found.converged,
+        reason=found.reason,
+        evaluations=found.evaluations,
         unidentified=unidentified,
         on_bound=on_bound,
         median_relative_error=float(np.median(relative)) if relative.size else None,
@@ -92,4 +109,7 @@ def conclude(
         column: (float(values.min()), float(values.max()))
         for column, values in (("n_params", n), ("n_tokens", d), ("k", k))
     }
-    return Law(name, params, None if drawn is None else drawn[0], domain, "", report)
+    draws = None
+    if drawn is not None:
+        draws = np.array([outcome.params for outcome in drawn if outcome.converged]).reshape(-1, len(names))
+    return Law(name, params, draws, domain, "", report, latent)

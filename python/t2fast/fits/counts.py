@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from t2fast import _core
+from t2fast._core import FitOutcome
 from t2fast.fits.bootstrap import Target, draw
 from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.passtable import PassTable, resampled_checkpoints
@@ -22,6 +22,7 @@ def fit_counts(
     counts: Counts,
     *,
     effect: bool = True,
+    regularise: bool = False,
     ks: Sequence[float] | None = None,
     draws: int = 200,
     seed: int = 0,
@@ -32,11 +33,12 @@ def fit_counts(
     Π B(c+a, n-c+b)/B(a, b) over problems, (a, b) from the link at L̂ = A/N^α + B/D^β + σu, u ~ N(0, 1)
     shared by the problems of a checkpoint and integrated out (``effect=False`` drops it). Right where
     estimates of pass@k are biased: n differs between problems, sampling stopped at a success, nothing was
-    solved. ``ks`` only chooses where residuals are reported.
+    solved. ``ks`` only chooses where residuals are reported. ``regularise`` adds the priors that
+    `fit_accuracy` describes.
     """
     observed = PassTable.of(counts, ks)
     enough(observed.checkpoints, 5, "checkpoints", "counts")
-    target = Target.measured(observed, observed.mean)
+    target = Target.measured(observed, observed.means)
     _, _, k, checkpoint, keep = target.rows()
     first = _core.fit_joint(
         observed.n_params,
@@ -45,40 +47,46 @@ def fit_counts(
         k,
         target.y.ravel()[None, keep],
         np.ones((1, int(keep.sum()))),
-    )
+    )[0]
     # The same mean with problems more alike or more different: the likelihood sees more of their spread.
-    starts = np.array([np.append(first["params"][0], 0.0)] * 3)
+    starts = np.array([np.append(first.params, 0.0)] * 3)
     starts[1:, 8] += [-1.5, 1.5]
     order = np.argsort(counts.checkpoint_index, kind="stable")
     samples, correct = counts.n[order].astype(float), counts.c[order].astype(float)
 
-    def solve(row_w: Floats, checkpoint_w: Floats, starts: Floats) -> dict[str, Any]:
+    def solve(row_w: Floats, checkpoint_w: Floats, starts: Floats, refit: bool) -> list[FitOutcome]:
         return _core.fit_counts(
             observed.n_params,
             observed.n_tokens,
             observed.checkpoint,
             samples,
             correct,
-            row_w,
-            checkpoint_w,
+            np.ascontiguousarray(row_w),
+            np.ascontiguousarray(checkpoint_w),
             starts,
             effect,
+            refit,
+            regularise,
         )
 
-    found = solve(np.ones((1, len(samples))), np.ones((1, observed.checkpoints)), starts)
+    found = solve(np.ones((1, len(samples))), np.ones((1, observed.checkpoints)), starts, False)[0]
     rng = np.random.default_rng(seed)
     checkpoint_w = resampled_checkpoints(rng, draws, observed.checkpoints)
     problem_w = observed.resampled_problems(rng, draws)
-    drawn = draw(
-        lambda both: solve(
-            np.ascontiguousarray(both[:, observed.checkpoints :][:, observed.problem]),
-            np.ascontiguousarray(both[:, : observed.checkpoints]),
-            found["params"],
-        ),
-        np.hstack([checkpoint_w, problem_w]),
-        progress,
-    )
+
+    def again(both: Floats) -> list[FitOutcome]:
+        problems = both[:, observed.checkpoints :]
+        return solve(problems[:, observed.problem], both[:, : observed.checkpoints], found.params[None], True)
+
+    drawn = draw(again, np.hstack([checkpoint_w, problem_w]), progress)
     words = "Beta-binomial likelihood" + (" with a checkpoint effect" if effect else "")
+    words += ", regularised" if regularise else ""
     return conclude(
-        "counts", found, drawn, target, words, "negative log-likelihood (without binomial coefficients)"
+        "counts",
+        found,
+        drawn,
+        target,
+        words,
+        "negative log-likelihood (without binomial coefficients)",
+        latent=True,
     )

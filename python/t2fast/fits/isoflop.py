@@ -9,12 +9,16 @@ Floats = NDArray[np.float64]
 
 
 def isoflop_weights(n_params: Floats, n_tokens: Floats, loss: Floats) -> Floats:
-    """Inverse variance of the loss within groups of equal training FLOPs (6ND within 10%), of mean one.
+    """Inverse variance of the loss within groups of equal training FLOPs, of mean one.
+
+    Sorted by 6ND, a new group begins where compute rises by more than 10% from one run to the next.
 
     Roberts et al. 2026, approach 2, stage 1. A group of one, or without spread, gets the median weight.
     """
     flops = np.log(6 * n_params * n_tokens)
-    group = np.round(flops / np.log(1.1) / 2).astype(np.int64)
+    order = np.argsort(flops, kind="stable")
+    group = np.empty(len(flops), np.int64)
+    group[order] = np.cumsum(np.diff(flops[order], prepend=flops[order[:1]]) > np.log(1.1))
     weights = np.full(len(group), np.nan)
     for g in np.unique(group):
         inside = group == g

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from t2fast import _core
+from t2fast._core import FitOutcome
 from t2fast.fits.bootstrap import Target, draw_both
 from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.passtable import PassTable
@@ -25,6 +25,7 @@ def fit_loss(
     aggregate: str = "log_mean",
     method: str = "projection",
     restarts: int = 500,
+    regularise: bool = False,
     draws: int = 200,
     seed: int = 0,
     progress: bool | None = None,
@@ -35,39 +36,41 @@ def fit_loss(
     pass@k, the paper's choice for likelihoods, which is infinite and therefore an error where a problem was
     never solved. ``method="projection"`` is variable projection, the same answer every time; ``"restarts"``
     is the paper's recipe of many random starts (``restarts`` of them, by ``seed``), kept for comparison.
-    Draws resample checkpoints and problems.
+    ``regularise`` adds a prior on ln α and ln β, ln 0.35 ± 0.3, beside an error scale of 3 times the
+    residuals' own. Draws resample checkpoints and problems, and start from the fit.
     """
     if method not in ("projection", "restarts"):
         raise ValueError(f"method = {method!r} must be 'projection' or 'restarts'")
+    if regularise and method != "projection":
+        raise ValueError("regularise needs method='projection'")
     if aggregate not in ("log_mean", "mean_log"):
         raise ValueError(f"aggregate = {aggregate!r} must be 'log_mean' or 'mean_log'")
     observed = PassTable.of(table, ks)
 
-    def measure(weights: Floats | None = None) -> Floats:
+    def measure(weights: Floats) -> Floats:
         if aggregate == "mean_log":
-            return observed.mean_log(weights)
+            return observed.mean_logs(weights)
         with np.errstate(divide="ignore"):
-            return -np.log(observed.mean(weights))
+            return -np.log(observed.means(weights))
 
     target = Target.measured(observed, measure)
     _refuse_infinite(target, aggregate)
     n, d, k, _, keep = target.rows()
     enough(int(keep.sum()), 7, "points", "loss")
 
-    def solve(ys: Floats, ws: Floats) -> dict[str, Any]:
-        usable = np.isfinite(ys)
-        return _core.fit_power_sum([n, d, k], np.where(usable, ys, 0.0), ws * usable, np.inf)
-
     y = target.y.ravel()[keep]
     if method == "projection":
-        found, words = solve(y[None], np.ones((1, len(y)))), "variable projection"
+        found = _core.fit_power_sum([n, d, k], y[None], np.ones((1, len(y))), np.inf, None, regularise)[0]
+        words = "variable projection" + (", regularised" if regularise else "")
     else:
-        starts = loss_starts(restarts, seed)
-        found = _core.fit_loss_restarts(n, d, k, y, np.ones(len(y)), starts)[0]
+        found = _core.fit_loss_restarts(n, d, k, y, np.ones(len(y)), loss_starts(restarts, seed))[0]
         words = f"{restarts} random starts"
-    drawn = draw_both(
-        observed, measure, target, lambda ys, ws: solve(ys[:, keep], ws[:, keep]), draws, seed, progress
-    )
+    start = list(found.params[4:])
+
+    def again(ys: Floats, ws: Floats) -> list[FitOutcome]:
+        return _core.fit_power_sum([n, d, k], ys[:, keep], ws[:, keep], np.inf, start, regularise)
+
+    drawn = draw_both(observed, measure, target, again, draws, seed, progress)
     words += ", -log of mean pass@k" if aggregate == "log_mean" else ", mean of -log pass@k"
     return conclude("loss", found, drawn, target, words, "sum of squared errors")
 

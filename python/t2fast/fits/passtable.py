@@ -8,12 +8,13 @@ reweighs its checkpoints and problems.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from t2fast import _core
 from t2fast.estimators.passk import pass_at_k
 from t2fast.estimators.sequential import pass_at_k_sequential
 from t2fast.tables import Counts, Likelihoods
@@ -40,8 +41,8 @@ class PassTable:
         ``ks`` defaults to the powers of two up to 128 for which every problem has enough samples.
         """
         if isinstance(table, PassTable):
-            return table
-        table.require_sizes()
+            return table if ks is None else table.at(ks)
+        table.require_sizes().require_one_kind()
         if isinstance(table, Counts):
             most = table.n if table.sequential is None else table.sequential[1]
             k = _whole(ks) if ks is not None else _powers_of_two(int(most.min()))
@@ -60,27 +61,50 @@ class PassTable:
             _codes(table)[order],
         )
 
+    def at(self, ks: Sequence[float]) -> PassTable:
+        """The same table at these k alone. `ValueError` for k that it does not hold."""
+        places = {float(k): place for place, k in enumerate(self.ks)}
+        absent = [k for k in ks if float(k) not in places]
+        if absent:
+            raise ValueError(
+                f"this table has no values at k = {absent[0]:g}, but at "
+                f"{', '.join(f'{k:g}' for k in self.ks)}"
+            )
+        chosen = [places[float(k)] for k in ks]
+        return replace(self, ks=self.ks[chosen], values=self.values[:, chosen])
+
     @property
     def checkpoints(self) -> int:
         """How many checkpoints."""
         return len(self.n_params)
 
-    def mean(self, problem_weights: Floats | None = None) -> Floats:
-        """Weighted mean over problems, (checkpoints, K); NaN where no problem has enough samples."""
-        w = np.ones(len(self.values)) if problem_weights is None else problem_weights[self.problem]
-        known = ~np.isnan(self.values)
-        counted = known & (w > 0)[:, None]  # 0 times an infinite -log is nothing, not NaN
-        total = self._sum(np.where(counted, self.values, 0.0) * w[:, None])
-        weight = self._sum(known * w[:, None])
-        return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
+    @property
+    def problems(self) -> int:
+        """How many different problems."""
+        return int(self.problem.max()) + 1
 
-    def mean_log(self, problem_weights: Floats | None = None) -> Floats:
-        """Weighted mean over problems of -log pass@k: infinite where a problem was never solved."""
+    def mean(self) -> Floats:
+        """Mean over problems, (checkpoints, K); NaN where no problem has enough samples."""
+        return np.asarray(self.means(np.ones((1, self.problems)))[0])
+
+    def means(self, weights: Floats) -> Floats:
+        """Means over problems for every row of weights (m, problems), (m, checkpoints, K)."""
+        return self._means(self.values, weights)
+
+    def mean_logs(self, weights: Floats) -> Floats:
+        """As `means`, of -log pass@k: infinite where a problem was never solved."""
         with np.errstate(divide="ignore"):
-            logs = PassTable(
-                self.n_params, self.n_tokens, self.ks, -np.log(self.values), self.checkpoint, self.problem
-            )
-        return logs.mean(problem_weights)
+            return self._means(-np.log(self.values), weights)
+
+    def _means(self, values: Floats, weights: Floats) -> Floats:
+        found: Floats = _core.weighted_means(
+            np.ascontiguousarray(values),
+            self.checkpoint,
+            self.problem,
+            self.checkpoints,
+            np.ascontiguousarray(weights),
+        )
+        return found
 
     def _sum(self, rows: Floats) -> Floats:
         starts = np.searchsorted(self.checkpoint, np.arange(self.checkpoints))
@@ -92,7 +116,7 @@ class PassTable:
 
     def resampled_problems(self, rng: np.random.Generator, draws: int) -> Floats:
         """How often each problem is drawn, (draws, problems): the same problems for every checkpoint."""
-        count = int(self.problem.max()) + 1
+        count = self.problems
         return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
 
 

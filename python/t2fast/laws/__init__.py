@@ -1,7 +1,14 @@
 """Laws: what a fit found and what it predicts."""
 
+from typing import TypeAlias
+
+from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.law import Law, default_law
 from t2fast.laws.report import FitReport
 from t2fast.laws.simulate import simulate_counts
+from t2fast.laws.validated import Validated
 
-__all__ = ["FitReport", "Law", "default_law", "simulate_counts"]
+AnyLaw: TypeAlias = Law | ForecastLaw
+"""A law of the paper, or ours for forecasts: what plans take."""
+
+__all__ = ["AnyLaw", "FitReport", "ForecastLaw", "Law", "Validated", "default_law", "simulate_counts"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import reprlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from t2fast import atomic
 
 _LARGEST_FILE = 256 * 2**20
 
@@ -17,16 +17,7 @@ _LARGEST_FILE = 256 * 2**20
 def write(path: str | Path, data: Mapping[str, Any], rows: Sequence[str] = ()) -> None:
     """Write one JSON object; the lists named by `rows` get a line an entry, so that a person can scroll."""
     lines = [f" {json.dumps(key)}: {_value(value, key in rows)}" for key, value in data.items()]
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write("{\n" + ",\n".join(lines) + "\n}\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    atomic.write(path, [b"{\n", ",\n".join(lines).encode(), b"\n}\n"])
 
 
 def read(path: str | Path) -> Any:

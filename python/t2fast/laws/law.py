@@ -6,21 +6,23 @@
   Parameters E, A, B, alpha, beta, theta0 ... theta4.
 - ``counts``: as accuracy, with a checkpoint effect N(0, σ²) on L̂; the value is that of a checkpoint without
   effect. Those parameters and sigma.
+- ``direct``: pass@k with log(-log pass@k) = c0 + c1 log C + c2 log k + c3 log C log k, C = 6ND: an
+  exponent of k that depends on compute, and no word on how to split it. Parameters c0 ... c3.
 
 Sources: Hoffmann et al. 2022 (arXiv 2203.15556) for Chinchilla; Roberts et al. 2026 (arXiv 2604.01411) for
-the loss law (approach 1) and the accuracy law (approach 2). The counts law is ours. An accuracy or counts
-law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 by convention.
+the loss law (approach 1) and the accuracy law (approach 2); arXiv 2512.08894 for the direct law. The counts
+law is ours. An accuracy or counts
+law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 by convention, and says so.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +31,10 @@ from rich.text import Text
 
 from t2fast import _core
 from t2fast.laws import file
+from t2fast.laws.coordinates import coordinates
+from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.report import FitReport
+from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, note, plain
 
 _FORMULA = {
@@ -37,11 +42,11 @@ _FORMULA = {
     "loss": "-log pass@k = E + A/N^alpha + B/D^beta + G/k^gamma",
     "accuracy": "pass@k of p ~ Beta(mu nu, (1-mu) nu), mu and nu functions of L = E + A/N^alpha + B/D^beta",
     "counts": "as the accuracy law, with a checkpoint effect N(0, sigma^2) on L",
+    "direct": "log(-log pass@k) = c0 + c1 log C + c2 log k + c3 log C log k, C = 6ND",
 }
 
-NAMES = ("chinchilla", "loss", "accuracy", "counts")
+NAMES = ("chinchilla", "loss", "accuracy", "counts", "direct")
 _FORMAT = "t2fast-law/1"
-_POSITIVE = frozenset({"A", "B", "G", "alpha", "beta", "gamma", "theta2", "sigma", "E"})
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +56,9 @@ class Law:
     """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
-    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on.
+    ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on. ``latent`` says that L̂ was fitted as a
+    latent quantity instead of to measured losses, so that it is no training loss. ``validation`` holds
+    the figures of :func:`t2fast.validate`, where they were kept.
     """
 
     name: str
@@ -60,6 +67,8 @@ class Law:
     domain: dict[str, tuple[float, float]] = field(default_factory=dict)
     source: str = ""
     fit: FitReport | None = None
+    latent: bool = False
+    validation: Validated | None = None
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -74,13 +83,11 @@ class Law:
                 + (f"; not among them {', '.join(extra)}" if extra else "")
             )
         ordered = {p: float(self.params[p]) for p in expected}
-        for name, value in ordered.items():
-            if not math.isfinite(value) or (name in _POSITIVE and value < 0):
-                raise ValueError(
-                    f"parameter {name} = {value} of the {self.name} law must be finite and not negative"
-                )
-        if ordered.get("theta2", 0.0) > 1:
-            raise ValueError(f"parameter theta2 = {ordered['theta2']} is a probability and cannot exceed 1")
+        refusal = _core.law_refusal(self.name, list(ordered.values()))
+        if refusal is not None:
+            raise ValueError(refusal)
+        if self.latent and not _held(ordered):
+            raise ValueError("a latent loss belongs to an accuracy or counts law with E = 0 and theta1 = 1")
         object.__setattr__(self, "params", ordered)
         if self.draws is not None and (self.draws.ndim != 2 or self.draws.shape[1] != len(expected)):
             raise ValueError(f"draws have shape {self.draws.shape}, expected (draws, {len(expected)})")
@@ -124,6 +131,8 @@ class Law:
             parts.append(Text(f"fitted on {seen}"))
         if self.source:
             parts.append(Text(f"source: {self.source}"))
+        if self.validation is not None:
+            parts.append(Text(self.validation.caution()))
         return Group(*parts)
 
     @property
@@ -132,14 +141,27 @@ class Law:
         return np.array(list(self.params.values()))
 
     @property
-    def metric(self) -> str:
-        """What the law predicts: ``loss`` or ``pass@k``."""
-        return "pass@k" if self.name in ("accuracy", "counts") else "loss"
+    def metric(self) -> Literal["loss", "-log pass@k", "pass@k"]:
+        """What the law predicts."""
+        if self.name == "chinchilla":
+            return "loss"
+        return "-log pass@k" if self.name == "loss" else "pass@k"
 
     @property
-    def latent(self) -> bool:
-        """Whether L̂ was fitted as a latent quantity instead of to measured losses."""
-        return self.metric == "pass@k" and self.params["E"] == 0 and self.params["theta1"] == 1
+    def higher_is_better(self) -> bool:
+        """Whether a plan maximises the value."""
+        return self.metric == "pass@k"
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What everything made from this law has to repeat: what is wrong with its fit, and what a validation
+        found about its forecasts."""
+        return cautions(self.fit, self.validation)
+
+    @property
+    def has_k(self) -> bool:
+        """Whether the value depends on k."""
+        return self.name != "chinchilla"
 
     def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
         """The law's value at N parameters, D tokens and k samples, broadcast over arrays.
@@ -147,7 +169,7 @@ class Law:
         A loss in nats for ``chinchilla`` and ``loss`` (of pass@k: exp(-value) is the pass@k it stands for),
         pass@k for the others. Raises ``ValueError`` for coordinates that are not positive.
         """
-        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         value = _core.law_values(self.name, self.vector[None], n, d, k_)[0].reshape(shape)
         return float(value) if shape == () else value
 
@@ -163,7 +185,7 @@ class Law:
             raise ValueError("this law has no bootstrap draws; fit it with draws=200")
         if not 0 < level < 1:
             raise ValueError(f"level = {level} must lie between 0 and 1")
-        shape, n, d, k_ = _coordinates(n_params, n_tokens, k)
+        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low.reshape(shape), high.reshape(shape)
@@ -176,9 +198,12 @@ class Law:
             "params": self.params,
             "domain": {name: list(pair) for name, pair in self.domain.items()},
             "source": self.source,
+            "latent": self.latent,
         }
         if self.fit is not None:
             out["fit"] = self.fit.to_dict()
+        if self.validation is not None:
+            out["validation"] = self.validation.to_dict()
         if self.draws is not None:
             out["draws"] = self.draws.tolist()
         return out
@@ -205,18 +230,24 @@ class Law:
                 for name, (low, high) in data.get("domain", {}).items()
             }
             report = None if data.get("fit") is None else FitReport.from_dict(data["fit"], where)
+            kept = data.get("validation")
+            validation = None if kept is None else Validated.from_dict(kept, where)
+            latent = file.typed(data.get("latent", _held(params)), bool, where, "latent")
             name, source = str(data["law"]), file.typed(data.get("source", ""), str, where, "source")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None
         try:
-            return cls(name, params, draws, domain, source, report)
+            return cls(name, params, draws, domain, source, report, latent, validation)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
 
     @classmethod
-    def load(cls, path: str | Path) -> Law:
-        """Read a law that :meth:`save` wrote."""
-        return cls.from_dict(file.read(path), str(path))
+    def load(cls, path: str | Path) -> Law | ForecastLaw:
+        """Read a law of any kind that its ``save`` wrote."""
+        data = file.read(path)
+        if isinstance(data, Mapping) and data.get("law") == ForecastLaw.name:
+            return ForecastLaw.from_dict(data, str(path))
+        return cls.from_dict(data, str(path))
 
 
 def default_law() -> Law:
@@ -225,15 +256,6 @@ def default_law() -> Law:
     return Law.from_dict(json.loads(text), "the embedded law")
 
 
-def _coordinates(
-    n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike
-) -> tuple[tuple[int, ...], Floats, Floats, Floats]:
-    given = {"n_params": n_params, "n_tokens": n_tokens, "k": k}
-    arrays = {name: np.asarray(value, dtype=float) for name, value in given.items()}
-    for name, values in arrays.items():
-        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-        if bad.size:
-            raise ValueError(f"{name}[{bad[0]}] = {values.flat[bad[0]]} must be positive and finite")
-    whole = np.broadcast_arrays(*arrays.values())
-    n, d, k_ = (np.ascontiguousarray(v).ravel() for v in whole)
-    return whole[0].shape, n, d, k_
+def _held(params: Mapping[str, float]) -> bool:
+    """Whether parameters are held as a latent loss has them: all that files tell which do not say."""
+    return params.get("E") == 0 and params.get("theta1") == 1

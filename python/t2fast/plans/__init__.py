@@ -1,8 +1,8 @@
 """Plans: how many parameters N, tokens D and samples k given budgets of training and inference buy best."""
 
-from t2fast.plans.frontier import frontier
+from t2fast.plans.frontiers import frontier
 from t2fast.plans.many import plan_many
-from t2fast.plans.plan import Plan
+from t2fast.plans.planned import Plan
 from t2fast.plans.single import plan
 
 __all__ = ["Plan", "frontier", "plan", "plan_many"]

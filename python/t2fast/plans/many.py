@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from t2fast.laws.law import Law
-from t2fast.plans.plan import PlanArrays, Rule
-from t2fast.plans.request import Range, Sizes, budget_pairs, comparison_rule, constraints_of, draw_rows
-from t2fast.plans.search import solve
+from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.laws.forecast import ForecastDraws
+from t2fast.plans.limits import EXTRAPOLATE
+from t2fast.plans.planned import PlanArrays, Rule
+from t2fast.plans.request import (
+    Range,
+    Sizes,
+    budget_pairs,
+    check_law,
+    comparison_rule,
+    constraints_of,
+    draw_rows,
+)
+from t2fast.plans.search import forecast_plans, point_of, solve
 
 
 def plan_many(
-    law: Law,
+    law: AnyLaw,
     train_flops: npt.ArrayLike,
     inference_flops: npt.ArrayLike | None = None,
     *,
-    draws: npt.ArrayLike | None = None,
+    draws: npt.ArrayLike | ForecastDraws | None = None,
     n_params: Sizes | None = None,
     n_tokens: Range | None = None,
+    max_k: float | None = None,
     integer_k: bool = False,
+    extrapolate: float = EXTRAPOLATE,
     chinchilla: Rule | None = None,
 ) -> PlanArrays:
     """Plans for many budgets at once, and for every row of `draws` where given; arguments as in `plan`.
@@ -28,8 +40,9 @@ def plan_many(
         train_flops: C_train, (budgets,) or a number.
         inference_flops: C_inf, (budgets,) or a number; broadcast with train_flops.
         draws: parameters (draws, parameters) in the law's order, such as `law.draws`; by default the law's
-            own.
-        n_params, n_tokens, integer_k, chinchilla: as in `plan`.
+            own. Of a forecast law they are `law.draws`: the choice is then the best on average of
+            checkpoints, and `predicted` what a new checkpoint would be there.
+        n_params, n_tokens, max_k, integer_k, extrapolate, chinchilla: as in `plan`.
 
     Returns:
         Arrays of shape (budgets, draws), or (budgets,) without draws.
@@ -38,6 +51,15 @@ def plan_many(
         ValueError: as `plan`, naming the budget.
     """
     budgets = budget_pairs(law, train_flops, inference_flops)
-    constraints = constraints_of(n_params, n_tokens, integer_k)
-    rows = law.vector[None] if draws is None else draw_rows(law, draws)
-    return solve(law, rows, budgets, constraints, comparison_rule(law, chinchilla), squeeze=draws is None)
+    check_law(law)
+    constraints, _ = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    rule = comparison_rule(law, chinchilla)
+    if draws is None:
+        return point_of(law, budgets, constraints, rule, squeeze=True)
+    if isinstance(law, ForecastLaw):
+        if draws is not law.draws:
+            raise ValueError("draws of a forecast law are its own: give draws=law.draws")
+        return forecast_plans(law, "draws", budgets, constraints, rule)
+    if isinstance(draws, ForecastDraws):
+        raise ValueError(f"draws of a forecast law do not go with the {law.name} law")
+    return solve(law, draw_rows(law, draws), budgets, constraints, rule)

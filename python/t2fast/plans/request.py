@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from t2fast import _core
-from t2fast.laws.law import Law
-from t2fast.plans.plan import Constraints, Floats, Rule
+from t2fast.laws import AnyLaw, Law
+from t2fast.plans.limits import Limits, held_to_data
+from t2fast.plans.planned import Constraints, Floats, Rule
 
 Range: TypeAlias = tuple[float | None, float | None]
 Sizes: TypeAlias = Range | Sequence[float] | Floats
@@ -35,18 +36,18 @@ def positive(name: str, value: object) -> float:
     return number
 
 
-def inference_budget(law: Law, value: float | None) -> float:
+def inference_budget(law: AnyLaw, value: float | None) -> float:
     """Infinite where there is none."""
     if value is not None:
         return positive("inference_flops", value)
-    if law.name != "chinchilla":
+    if law.has_k:
         raise ValueError(
             f"inference_flops is missing: under the {law.name} law it decides k = inference_flops/(2 N)"
         )
     return math.inf
 
 
-def budget_pairs(law: Law, train_flops: npt.ArrayLike, inference_flops: npt.ArrayLike | None) -> Floats:
+def budget_pairs(law: AnyLaw, train_flops: npt.ArrayLike, inference_flops: npt.ArrayLike | None) -> Floats:
     """(2, budgets)."""
     columns = [np.atleast_1d(_floats("train_flops", train_flops))]
     if inference_flops is None:
@@ -84,7 +85,7 @@ def draw_rows(law: Law, draws: npt.ArrayLike) -> Floats:
     return rows
 
 
-def comparison_rule(law: Law, chinchilla: Rule | None) -> Rule:
+def comparison_rule(law: AnyLaw, chinchilla: Rule | None) -> Rule:
     if chinchilla is None:
         return CHINCHILLA_RATIO if law.latent else "law"
     if isinstance(chinchilla, str):
@@ -94,9 +95,19 @@ def comparison_rule(law: Law, chinchilla: Rule | None) -> Rule:
     return positive("chinchilla (tokens per parameter)", chinchilla)
 
 
-def constraints_of(n_params: Sizes | None, n_tokens: Range | None, integer_k: bool) -> Constraints:
+def constraints_of(
+    law: AnyLaw,
+    n_params: Sizes | None,
+    n_tokens: Range | None,
+    max_k: float | None,
+    integer_k: bool,
+    extrapolate: float,
+) -> tuple[Constraints, Limits]:
+    """What a plan may choose, held to the law's data, and which of its ends are the data's."""
     if not isinstance(integer_k, (bool, np.bool_)):
         raise ValueError(f"integer_k is {integer_k!r}: give True or False")
+    if extrapolate != math.inf and positive("extrapolate", extrapolate) < 1:
+        raise ValueError(f"extrapolate is {extrapolate!r}: a factor beyond the data is at least 1")
     sizes = None
     if n_params is None or isinstance(n_params, tuple):
         params_range = _range("n_params", n_params)
@@ -107,7 +118,20 @@ def constraints_of(n_params: Sizes | None, n_tokens: Range | None, integer_k: bo
         if len(n_params) == 0:
             raise ValueError("n_params is an empty list of sizes: give at least one")
         sizes = tuple(positive(f"n_params[{i}]", size) for i, size in enumerate(n_params))
-    return Constraints(params_range, sizes, _range("n_tokens", n_tokens), bool(integer_k))
+    most_samples = math.inf if max_k is None else positive("max_k", max_k)
+    if most_samples < 1:
+        raise ValueError(f"max_k is {max_k!r}: a problem gets at least one sample")
+    asked = Constraints(params_range, sizes, _range("n_tokens", n_tokens), most_samples, bool(integer_k))
+    return held_to_data(law, asked, float(extrapolate))
+
+
+def check_law(law: AnyLaw) -> None:
+    """`ValueError` for a law whose fit did not converge: no plan can be made from it."""
+    if law.fit is not None and not law.fit.converged:
+        raise ValueError(
+            f"the {law.name} law did not converge ({law.fit.reason}): fit it again, with other checkpoints "
+            "or another law, before planning with it"
+        )
 
 
 def _range(name: str, bounds: Range | None) -> tuple[float, float]:

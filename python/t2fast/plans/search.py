@@ -2,20 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from t2fast import _core
-from t2fast.laws.law import Law
-from t2fast.plans.plan import ChinchillaArrays, ChoiceArrays, Constraints, Floats, PlanArrays, Rule
+from t2fast.laws import AnyLaw, ForecastLaw, Law
+from t2fast.plans.planned import ChinchillaArrays, ChoiceArrays, Constraints, Floats, PlanArrays, Rule
+from t2fast.plans.request import draw_rows
 
 INTERVALS = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted")
 """What a choice has an interval of."""
 
 
+def point_of(
+    law: AnyLaw, budgets: Floats, constraints: Constraints, rule: Rule, *, squeeze: bool = False
+) -> PlanArrays:
+    """Plans with the law itself, one a budget."""
+    if isinstance(law, ForecastLaw):
+        return forecast_plans(law, "point", budgets, constraints, rule, squeeze=squeeze)
+    return solve(law, law.vector[None], budgets, constraints, rule, squeeze=squeeze)
+
+
+def cloud_of(law: AnyLaw, budgets: Floats, constraints: Constraints, rule: Rule) -> PlanArrays | None:
+    """Plans with every draw of the law, if it has any."""
+    if law.draws is None or not len(law.draws):
+        return None
+    if isinstance(law, ForecastLaw):
+        return forecast_plans(law, "draws", budgets, constraints, rule)
+    return solve(law, draw_rows(law, law.draws), budgets, constraints, rule)
+
+
+def drawn_values(law: AnyLaw, n: Floats, d: Floats, k: Floats) -> Floats:
+    """The value of every draw of the law at points (N, D, k), (draws, points)."""
+    if isinstance(law, ForecastLaw):
+        return law.draw_values(n, d, k if law.has_k else np.ones_like(k))
+    assert law.draws is not None
+    return _core.law_values(law.name, draw_rows(law, law.draws), n, d, k)
+
+
+def forecast_plans(
+    law: ForecastLaw,
+    which: Literal["point", "members", "draws"],
+    budgets: Floats,
+    constraints: Constraints,
+    rule: Rule,
+    *,
+    squeeze: bool = False,
+) -> PlanArrays:
+    """Plans with a forecast law: itself, its members without the process, or each draw."""
+    state = law.cloud if which == "draws" else law.state
+    found = state.plan(
+        which,
+        budgets[0],
+        budgets[1],
+        constraints.n_params,
+        None if constraints.sizes is None else list(constraints.sizes),
+        constraints.n_tokens,
+        constraints.most_samples,
+        constraints.integer_k,
+        None if rule == "law" else rule,
+        not law.has_k,
+    )
+    return _arrays(found, budgets.shape[1], rule, squeeze)
+
+
 def solve(
     law: Law, rows: Floats, budgets: Floats, constraints: Constraints, rule: Rule, *, squeeze: bool = False
 ) -> PlanArrays:
-    ours, theirs, bounds = _core.plan_batch(
+    """Plans with a law of these parameters, a row each."""
+    if law.fit is not None and not law.fit.converged:
+        raise ValueError(
+            f"the fit of this {law.name} law did not converge ({law.fit.reason}), so there is nothing to plan"
+            " by: fit another law, or other checkpoints"
+        )
+    found = _core.plan_batch(
         law.name,
         rows,
         budgets[0],
@@ -23,10 +85,18 @@ def solve(
         constraints.n_params,
         None if constraints.sizes is None else list(constraints.sizes),
         constraints.n_tokens,
+        constraints.most_samples,
         constraints.integer_k,
         None if rule == "law" else rule,
     )
-    shape = (budgets.shape[1],) if squeeze else (budgets.shape[1], len(rows))
+    return _arrays(found, budgets.shape[1], rule, squeeze)
+
+
+def _arrays(
+    found: tuple[Floats, Floats, NDArray[np.uint8]], budgets: int, rule: Rule, squeeze: bool
+) -> PlanArrays:
+    ours, theirs, bounds = found
+    shape = (budgets,) if squeeze else (budgets, len(ours) // budgets)
 
     def side(values: Floats) -> dict[str, Any]:
         names = ("n_params", "n_tokens", "k", "predicted")

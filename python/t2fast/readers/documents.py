@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import zlib
@@ -18,12 +19,12 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @contextmanager
-def opened(path: str) -> Iterator[IO[bytes]]:
+def opened(path: str) -> Iterator[io.BufferedReader]:
     """The bytes of a file, gzipped or not, from its first; `ValueError` if they do not unzip."""
     with open(path, "rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        plain = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
+        plain = cast(io.BufferedReader, gzip.GzipFile(fileobj=file)) if zipped else file
         try:
             if plain.read(3) != _BOM:
                 plain.seek(0)
@@ -44,15 +45,48 @@ def lines(file: IO[bytes], path: str) -> Iterator[tuple[int, bytes]]:
 
 
 def json_rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a JSON Lines file, each with words for where it is."""
+    """The objects of a JSON Lines file, or of a file that is one array, each with words for where it is."""
     with opened(path) as file:
-        for row, line in lines(file, path):
-            where = f"row {row} of {path}"
-            yield where, as_object(parsed(line, where), where)
+        if file.peek(1)[:1] != b"[":
+            for row, line in lines(file, path):
+                where = f"row {row} of {path}"
+                yield where, as_object(parsed(line, where), where)
+            return
+    for row, item in enumerate(as_list(whole(path), path), 1):
+        where = f"row {row} of {path}"
+        yield where, as_object(item, where)
+
+
+def first_object(path: str) -> tuple[dict[str, Any], bool]:
+    """The first row of a file of rows, or all of a file that is one object; and whether it is all."""
+    with opened(path) as file:
+        line = b""
+        while not line.strip():
+            line = file.readline(LONGEST_LINE)
+        rest = len(line) == LONGEST_LINE or bool(file.read(1 << 12).strip())
+    if line.lstrip()[:1] == b"[":
+        items = as_list(whole(path), path)
+        return (as_object(items[0], f"row 1 of {path}"), False) if items else ({}, False)
+    where = f"row 1 of {path}"
+    try:
+        return as_object(parsed(line, where), where), not rest
+    except ValueError:
+        if not rest:
+            raise
+        try:
+            return document(path), True  # an object over several lines
+        except ValueError:
+            pass
+        raise
 
 
 def document(path: str) -> dict[str, Any]:
     """A file that is one JSON object."""
+    return as_object(whole(path), path)
+
+
+def whole(path: str) -> object:
+    """A file that is one JSON value."""
     size = os.path.getsize(path)
     with opened(path) as file:
         # A gzipped file may hold a thousand times its size: what it warrants ends at a hundredfold.
@@ -60,7 +94,7 @@ def document(path: str) -> dict[str, Any]:
         content = file.read(limit + 1)
         if len(content) > limit:
             raise ValueError(f"{path} unzips to more than a hundred times its size")
-    return as_object(parsed(content, path), path)
+    return parsed(content, path)
 
 
 def parsed(content: bytes, where: str) -> object:

@@ -2,7 +2,8 @@
 
 A sample is one epoch of a problem. Its `scores` map a scorer's name to a value: C, I, P or N, a number, true
 or false, or an object of several. A running or crashed log has its summaries in `_journal`, a later one of a
-sample in place of an earlier.
+sample in place of an earlier. In the spring of 2024 (0.3.4) a sample has one `score`, of the scorer that
+the results name.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 from t2fast.readers.archive import Archive
 from t2fast.readers.choices import Choices
 from t2fast.readers.documents import as_list, as_object, as_text, described, document, expected
-from t2fast.readers.measured import Measured, Tally
+from t2fast.readers.measured import Measured, Problems, Tally
 
 NAME = "inspect-ai"
+KEYS = frozenset({"version", "status", "eval"})
 # As inspect-ai's own value_to_float reads them.
 _WORDS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
@@ -43,7 +45,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
 
     Errors: `ValueError` where a scorer must be chosen, or by `metric` a key of a score that is an object.
     """
-    choices.refuse_others(paths[0], NAME, ("scorer", "metric", "correct_at"))
+    choices.refuse_others(paths[0], NAME, ("scorer", "metric", "correct_at", "errors"))
     tally = Tally()
     others = 0
     for path in paths:
@@ -79,8 +81,8 @@ def _log(path: str) -> _Log:
         return _Log(path, header, samples)
 
 
-def _counts(log: _Log, choices: Choices, tally: Tally) -> dict[str, tuple[int, int]]:
-    """(n_samples, n_correct) by sample id."""
+def _counts(log: _Log, choices: Choices, tally: Tally) -> Problems:
+    """Counts by sample id."""
     latest: dict[tuple[str, int], tuple[str, dict[str, Any]]] = {}
     for i, item in enumerate(log.samples, 1):
         where = f"sample {i} of {log.path}"
@@ -89,18 +91,26 @@ def _counts(log: _Log, choices: Choices, tally: Tally) -> dict[str, tuple[int, i
         epoch = expected(sample.get("epoch"), int, "a whole number", f"epoch of {where}")
         latest[str(name), epoch] = where, sample
     _leave_out_unrun(log, len(latest), tally)
+    problems = Problems()
     scored = []
     for (problem, _), (where, sample) in latest.items():
-        reason = _why_unscored(sample)
-        if reason:
-            tally.leave_out(reason)
+        scores = _scores(log, sample, where, tally)
+        if sample.get("error"):
+            counts_as = tally.errored(choices.errors, bool(scores))
+            if counts_as == "wrong":
+                problems.add(problem, 1, 0, _used(sample))
+            if counts_as != "scored":
+                continue
+        if sample.get("invalidation"):
+            tally.leave_out("sample that was invalidated")
+        elif scores:
+            scored.append((problem, where, scores, _used(sample)))
         else:
-            scored.append((problem, where, as_object(sample["scores"], f"scores of {where}")))
+            tally.leave_out("sample without a score")
     if not scored:
-        return {}
-    scorer = choices.pick("scorer", {name for _, _, scores in scored for name in scores}, log.path)
-    counts: dict[str, tuple[int, int]] = {}
-    for problem, where, scores in scored:
+        return problems
+    scorer = choices.pick("scorer", {name for _, _, scores, _ in scored for name in scores}, log.path)
+    for problem, where, scores, used in scored:
         if scorer not in scores:
             tally.leave_out(f"sample without a score by {scorer!r}")
             continue
@@ -110,17 +120,42 @@ def _counts(log: _Log, choices: Choices, tally: Tally) -> dict[str, tuple[int, i
         if correct is None:
             tally.leave_out("score is NaN")
             continue
-        n_samples, n_correct = counts.get(problem, (0, 0))
-        counts[problem] = n_samples + 1, n_correct + correct
-    return counts
+        problems.add(problem, 1, int(correct), used)
+    return problems
 
 
-def _why_unscored(sample: Mapping[str, Any]) -> str | None:
-    if sample.get("error"):
-        return "sample that ended in an error"
-    if sample.get("invalidation"):
-        return "sample that was invalidated"
-    return None if sample.get("scores") else "sample without a score"
+def _scores(log: _Log, sample: Mapping[str, Any], where: str, tally: Tally) -> dict[str, Any]:
+    """A sample's scores by their scorer; none if it has none."""
+    if sample.get("scores"):
+        tally.note("read as inspect-ai with scores by scorer, as from 2024 on")
+        return as_object(sample["scores"], f"scores of {where}")
+    if not sample.get("score"):
+        return {}
+    tally.note("read as inspect-ai of spring 2024, with one score a sample")
+    results = log.header.get("results") or {}
+    scorer = results.get("scorer") if isinstance(results, dict) else None
+    name = scorer.get("name") if isinstance(scorer, dict) else None
+    return {name if isinstance(name, str) and name else "score": sample["score"]}
+
+
+def _used(sample: Mapping[str, Any]) -> dict[str, float | None]:
+    """The tokens that all models of a sample used, and its time."""
+    usage, seconds = sample.get("model_usage"), sample.get("total_time")
+    used: dict[str, float | None] = {"wall_seconds": seconds if isinstance(seconds, int | float) else None}
+    if isinstance(usage, dict) and usage and all(isinstance(one, dict) for one in usage.values()):
+        models = list(usage.values())
+        # What came from a cache is not in input_tokens.
+        prompts = [
+            one.get("input_tokens", 0)
+            + (one.get("input_tokens_cache_read") or 0)
+            + (one.get("input_tokens_cache_write") or 0)
+            for one in models
+        ]
+        used["prompt_tokens"] = float(sum(prompts))
+        used["output_tokens"] = float(sum(one.get("output_tokens") or 0 for one in models))
+        if all(one.get("total_cost") is not None for one in models):
+            used["usd"] = float(sum(one["total_cost"] for one in models))
+    return used
 
 
 def _leave_out_unrun(log: _Log, there: int, tally: Tally) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 from t2fast.progress import track
 from t2fast.readers.choices import Choices
-from t2fast.readers.measured import Measured, Tally
+from t2fast.readers.measured import Measured, Problems, Tally
 
 NAME = "large_language_monkeys"
+KEYS = frozenset({"prompt", "samples", "is_corrects"})
 _VERDICTS = ("is_corrects", "is_correct")
 _KEY = re.compile(rb"(prompt|question|samples|gt_answer|is_corrects?)\s*:(\s|$)")
 # Time in libyaml grows with the square of the depth.
@@ -32,12 +33,13 @@ def recognises_text(head: bytes) -> bool:
 def read(paths: Sequence[str], choices: Choices) -> Measured:
     """Counts of every problem; a problem without samples is left out."""
     choices.refuse_others(paths[0], NAME, ())
-    tally = Tally()
+    tally, problems = Tally(), Problems()
     for path in track(paths, "reading problems", len(paths), None if len(paths) > 1 else False):
         verdicts = _verdicts(path)
         if not verdicts:
             tally.leave_out("problem without samples")
-        tally.add({os.path.splitext(os.path.basename(path))[0]: (len(verdicts), sum(verdicts))})
+        problems.add(os.path.splitext(os.path.basename(path))[0], len(verdicts), sum(verdicts))
+    tally.add(problems)
     return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import polars as pl
 
+from t2fast.tables.fields import USAGE
 from t2fast.tables.reading import LeftOut, in_order
 from t2fast.tables.sources import Source
+
+_USAGE = tuple(entry.name for entry in USAGE)
 
 
 @dataclass(frozen=True)
@@ -19,30 +24,82 @@ class Measured:
     source: Source
     columns: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Problems:
+    """The samples of one run of one model on one task, counted by problem, with what they used."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, list[int]] = {}
+        self._usage: dict[str, dict[str, list[float]]] = {}
+
+    def __contains__(self, problem: str) -> bool:
+        return problem in self._counts
+
+    def add(
+        self, problem: str, n_samples: int, n_correct: int, used: Mapping[str, float | None] | None = None
+    ) -> None:
+        """Count samples of a problem; `used` is what they used in all, by the names of the fields `USAGE`."""
+        counts = self._counts.setdefault(problem, [0, 0])
+        counts[0] += n_samples
+        counts[1] += n_correct
+        for name, amount in (used or {}).items():
+            if amount is not None and math.isfinite(amount) and amount >= 0:
+                known = self._usage.setdefault(problem, {}).setdefault(name, [0, 0.0])
+                known[0] += n_samples
+                known[1] += amount
+
+    def rows(self) -> list[dict[str, object]]:
+        """A row a problem; what was used where all of its samples say it."""
+        return [
+            {"problem": problem, "n_samples": n_samples, "n_correct": n_correct}
+            | {
+                name: amount
+                for name, (samples, amount) in self._usage.get(problem, {}).items()
+                if samples == n_samples
+            }
+            for problem, (n_samples, n_correct) in self._counts.items()
+            if n_samples
+        ]
 
 
 class Tally:
-    """Counts samples by problem within each run of a model on a task, and what is left out by its reason."""
+    """Runs of models on tasks, what is left out of them by its reason, and what is to be told of them."""
 
     def __init__(self) -> None:
         self._rows: list[dict[str, object]] = []
         self._left_out: Counter[str] = Counter()
+        self._notes: Counter[str] = Counter()
 
-    def add(self, counts: Mapping[str, tuple[int, int]], **run: str | float | None) -> None:
-        """One run's (n_samples, n_correct) by problem; `run` is what it says of model, task and n_params."""
-        for problem, (n_samples, n_correct) in counts.items():
-            if n_samples:
-                self._rows.append({**run, "problem": problem, "n_samples": n_samples, "n_correct": n_correct})
+    def add(self, problems: Problems, **run: str | float | None) -> None:
+        """One run; `run` is what it says of model, task and n_params."""
+        self._rows += [{**run, **row} for row in problems.rows()]
 
     def leave_out(self, reason: str, rows: int = 1) -> None:
         """Note `rows` rows, or none, that are not counted."""
         self._left_out[reason] += rows
 
+    def note(self, words: str, samples: int = 0) -> None:
+        """Note what a reader should know of the counts, such as the layout seen; `samples` add up."""
+        self._notes[words] += samples
+
+    def errored(self, errors: str, scored: bool) -> Literal["scored", "wrong", "left out"]:
+        """What a sample is that ended in an error, by the caller's choice of `errors`; it is noted."""
+        if errors == "fail":
+            self.note("samples that ended in an error, counted as wrong", 1)
+            return "wrong"
+        if errors == "drop" or not scored:
+            self.leave_out("sample that ended in an error")
+            return "left out"
+        self.note("samples that ended in an error, counted as they were scored", 1)
+        return "scored"
+
     def measured(self, name: str) -> Measured:
         """The counts as a source called `name`.
 
-        n_params is a column if every run says it. Errors: `ValueError` if no sample is left, or if some runs
-        name their model and others do not.
+        n_params, and what samples used, are columns if every row says them. Errors: `ValueError` if no
+        sample is left, or if some runs name their model and others do not.
         """
         reasons = tuple(LeftOut(rows, reason) for reason, rows in self._left_out.items())
         if not self._rows:
@@ -55,18 +112,18 @@ class Tally:
             "problem": pl.String,
             "n_samples": pl.Int64,
             "n_correct": pl.Int64,
+            **dict.fromkeys(_USAGE, pl.Float64),
         }
-        frame = pl.DataFrame(
-            self._rows, schema={key: kind for key, kind in schema.items() if key in self._keys}
-        )
-        known = {key: frame[key].null_count() == 0 for key in in_order(frame, ("model", "n_params", "task"))}
+        keys = {key for row in self._rows for key in row}
+        frame = pl.DataFrame(self._rows, schema={key: kind for key, kind in schema.items() if key in keys})
+        known = {
+            key: frame[key].null_count() == 0
+            for key in in_order(frame, ("model", "n_params", "task", *_USAGE))
+        }
         if not known.get("model", True) and frame["model"].null_count() < frame.height:
             raise ValueError(
                 f"some runs of {name} name their model and others do not: read them one by one, with model="
             )
         frame = frame.drop(key for key, complete in known.items() if not complete)
-        return Measured(Source(name, frame.lazy(), tuple(frame.columns)), left_out=reasons)
-
-    @property
-    def _keys(self) -> set[str]:
-        return {key for row in self._rows for key in row}
+        notes = tuple(f"{words}: {count}" if count else words for words, count in self._notes.items())
+        return Measured(Source(name, frame.lazy(), tuple(frame.columns)), left_out=reasons, notes=notes)

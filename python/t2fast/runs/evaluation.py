@@ -17,9 +17,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from t2fast import atomic
 from t2fast.decode import Engine, load
 from t2fast.decode.hub import resolve
 from t2fast.progress import Work
@@ -136,6 +138,10 @@ def evaluate(
     if not stage:
         raise ValueError("stage is empty: name it, as base, fine-tuned or sft")
     sampling = None
+    if temperature == 0 and k is not None and k > 1:
+        raise ValueError(
+            f"k is {k} at temperature 0, where every sample of a problem is the same: ask for k = 1"
+        )
     if k is not None:
         sampling = Sampling(k, seed, until_successes, temperature, top_k, top_p, min_p)
     entries = tuple(task_entry(task, None if stop is None else tuple(stop), max_tokens) for task in tasks)
@@ -171,6 +177,8 @@ def find_models(path: str | Path) -> list[Path]:
 
 def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
     """The run in `folder`, made or found again."""
+    for remains in folder.rglob(f".*{atomic.SUFFIX}"):  # of a process that was killed while it wrote
+        remains.unlink()
     if (folder / NAME).exists():
         there = Manifest.load(folder)
         differences = there.differences(manifest)
@@ -180,9 +188,7 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
                 "to continue it, or give another folder"
             )
         manifest = replace(manifest, created=there.created, python=there.python)
-    elif strangers := sorted(
-        path.name for path in folder.iterdir() if path.name not in ("lock", f"{NAME}.tmp")
-    ):
+    elif strangers := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
         raise ValueError(f"{folder} is no run and not empty (it has {strangers[0]}): give another folder")
     manifest.save(folder)
     run = Run(folder, manifest)
@@ -207,7 +213,7 @@ def _work(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool |
                 first, last, start, end = part.blocks[block]
                 problems = task.problems[first:last]
                 if part.kind == "likelihoods":
-                    rows = _score(engine, problems, run.manifest.chat)
+                    rows = _score(engine, problems, run.manifest.chat, run.manifest.date)
                 else:
                     rows = _draw(engine, task, problems, run.manifest, part.task, start, end)
                 part.shards.write(block, rows)
@@ -253,6 +259,7 @@ def _draw(
                 max_tokens=entry.max_tokens,
                 stop=entry.stop,
                 chat=manifest.chat,
+                now=manifest.date,
                 verify=verify,
                 max_rows=None if verify is None else _FEW_ROWS,
                 progress=False,
@@ -293,13 +300,13 @@ def _draw(
     return [one for rows in kept.values() for one in rows]
 
 
-def _score(engine: Engine, problems: Sequence[Problem], chat: bool) -> list[dict[str, Any]]:
+def _score(engine: Engine, problems: Sequence[Problem], chat: bool, now: datetime) -> list[dict[str, Any]]:
     """The log-likelihood of each problem's answers: log of the probability that a sample begins with one."""
     prompts: dict[str | int, str] = {problem.id: problem.prompt for problem in problems}
     answers: dict[str | int, list[str | Sequence[int]]] = {
         problem.id: _without_extensions(problem.answers) for problem in problems
     }
-    scored = engine.score(prompts, answers, chat=chat)
+    scored = engine.score(prompts, answers, chat=chat, now=now)
     rows: dict[Any, dict[str, Any]] = {
         problem: {"problem": problem, "log_likelihood": 0.0, "answers": [], "length": 0}
         for problem in prompts
@@ -327,7 +334,7 @@ def _describe(
     return ModelEntry(
         name=name,
         hash=hash_model(path),
-        n_params=given.get("n_params", float(engine.core.n_params)),
+        n_params=given.get("n_params", float(engine.core.model.n_params)),
         n_tokens=given.get("n_tokens") or tokens_of(path),
         stage=stage,
         dtype=engine.core.dtype,

@@ -10,8 +10,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from t2fast import atomic
 from t2fast.runs.folder import Run
-from t2fast.runs.shards import write_whole
 
 
 def write_human_eval(run: Run, folder: str | Path) -> list[Path]:
@@ -73,7 +73,7 @@ def write_lm_eval(run: Run, folder: str | Path) -> list[Path]:
             "model_name": entry.name,
         }
         target = Path(folder) / entry.name.replace("/", "__") / f"results_{time}.json"
-        write_whole(target, [json.dumps(data, indent=2).encode() + b"\n"])
+        atomic.write(target, [json.dumps(data, indent=2).encode() + b"\n"])
         written.append(target)
     return written
 
@@ -115,7 +115,7 @@ def _by_problem(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows))
+    atomic.write(path, (json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows))
     return path
 
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import polars as pl
 
+from t2fast import atomic
 from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
-from t2fast.runs.shards import Shards, write_whole
+from t2fast.runs.shards import Shards
 from t2fast.tables import Counts, Likelihoods, read_counts, read_likelihoods
 from t2fast.tasks import Problem, Task
 
@@ -104,7 +105,7 @@ class Run:
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             rows = ({"id": p.id, "prompt": p.prompt, "answers": p.answers} for p in task.problems)
-            write_whole(path, ((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows))
+            atomic.write(path, ((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows))
 
     def problems(self, task: str) -> list[Problem]:
         """The problems of a task, as they were asked."""
@@ -148,7 +149,7 @@ class Run:
 
     def _write(self, name: str, frame: pl.DataFrame) -> Path:
         path = self.folder / name
-        write_whole(path, [frame.write_csv().encode()])
+        atomic.write(path, [frame.write_csv().encode()])
         return path
 
     def _counts(self, partial: bool) -> pl.DataFrame:

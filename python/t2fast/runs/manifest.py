@@ -13,8 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from t2fast import atomic
 from t2fast._core import __version__
-from t2fast.runs.shards import write_whole
 from t2fast.tasks import Task
 
 NAME = "manifest.json"
@@ -85,10 +85,15 @@ class Manifest:
     )
     python: str = field(default_factory=platform.python_version)
 
+    @property
+    def date(self) -> datetime:
+        """What chat templates that ask are told: the run's first day, whenever it is continued."""
+        return datetime.fromisoformat(self.created)
+
     def save(self, folder: Path) -> None:
         """Write it to the run's folder, whole or not at all."""
         text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(folder / NAME, [text.encode("utf-8") + b"\n"])
+        atomic.write(folder / NAME, [text.encode("utf-8") + b"\n"])
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:

@@ -7,35 +7,14 @@ joined, in order, into one file, which is the same to the byte however often the
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from t2fast import atomic
+
 _SUFFIX = ".jsonl"
-
-
-def write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Write `parts` to `path` so that at any moment it holds all of them or what it held before."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        for part in parts:
-            file.write(part)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` outlast a power cut, where the system lets folders be synchronised."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class Lock:
@@ -83,12 +62,12 @@ class Shards:
     def write(self, block: int, rows: Iterable[dict[str, Any]]) -> None:
         """Write a block."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._path(block), (_line(row) for row in rows))
+        atomic.write(self._path(block), (_line(row) for row in rows))
 
     def join(self) -> None:
         """Make one file of all blocks, then remove them; finishes what an interrupted call began."""
         if not self.joined.exists():
-            write_whole(self.joined, (self._path(block).read_bytes() for block in range(self.count)))
+            atomic.write(self.joined, (self._path(block).read_bytes() for block in range(self.count)))
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def files(self) -> list[Path]:

@@ -1,4 +1,5 @@
-"""Tables of measurements: counts, likelihoods and losses, read from any file or dataframe and checked once.
+"""Tables of measurements, read from any file or dataframe and checked once: counts, likelihoods, losses,
+accuracies, prices.
 
 Everything behind the readers may rely on what they checked. Nothing is dropped or repaired in silence: a
 row that cannot be used is an error that names it, and what the caller's choices left out is on the result.
@@ -11,19 +12,25 @@ where a name is absent one of these is taken in its place, if only one of them i
 first 10,000 lines to be seen.
 """
 
+from t2fast.tables.accuracies import Accuracies, read_accuracies
 from t2fast.tables.counts import Counts, read_counts
 from t2fast.tables.likelihoods import Likelihoods, read_likelihoods
 from t2fast.tables.losses import Losses, read_losses
+from t2fast.tables.prices import Prices, read_prices
 from t2fast.tables.reading import LeftOut
 from t2fast.tables.sources import TableSource
 
 __all__ = [
+    "Accuracies",
     "Counts",
     "LeftOut",
     "Likelihoods",
     "Losses",
+    "Prices",
     "TableSource",
+    "read_accuracies",
     "read_counts",
     "read_likelihoods",
     "read_losses",
+    "read_prices",
 ]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order, of_source, with_sizes
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import KEY_FIELDS, Integers, Table, described
 
-_COUNT_FIELDS = (v.N_SAMPLES, v.N_CORRECT, v.CORRECT, v.UNTIL_SUCCESSES, v.MAX_SAMPLES)
+_COUNT_FIELDS = (v.N_SAMPLES, v.N_CORRECT, v.CORRECT, v.UNTIL_SUCCESSES, v.MAX_SAMPLES, *v.USAGE)
 _SEQUENTIAL = ("until_successes", "max_samples")
 
 
@@ -21,11 +21,13 @@ _SEQUENTIAL = ("until_successes", "max_samples")
 class Counts(Table):
     """Samples drawn and samples correct, per checkpoint and problem.
 
-    `frame` has, in this order, those of model, n_params, n_tokens, stage and task that were given, then
-    problem, n_samples and n_correct: text, Float64, Float64, text, text, text, Int64, Int64, without nulls, 0
-    <= n_correct <= n_samples, n_samples >= 1, and no two rows for one problem of one checkpoint. If sampling
-    was sequential, until_successes and max_samples follow, Int64. A table of counts keeps its order; counts
-    made of single samples are ordered by n_params, n_tokens, model, stage, task and problem.
+    `frame` has, in this order, those of model, n_params, n_tokens, train_set, stage and task that were given,
+    then problem, n_samples and n_correct: text, Float64, Float64, text, text, text, text, Int64, Int64,
+    without nulls, 0 <= n_correct <= n_samples, n_samples >= 1, and no two rows for one problem of one
+    checkpoint. If sampling was sequential, until_successes and max_samples follow, Int64. Then come, Float64,
+    those of prompt_tokens, output_tokens, wall_seconds and usd that are known: what the samples of the row
+    used in all. A table of counts keeps its order; counts made of single samples are ordered by n_params,
+    n_tokens, model, stage, task and problem.
     """
 
     @property
@@ -65,6 +67,7 @@ def read_counts(
     models: TableSource | None = None,
     task: str | None = None,
     stage: str | None = None,
+    where: Mapping[str, str] | None = None,
     duplicates: Literal["error", "sum"] = "error",
 ) -> Counts:
     """Read counts, given as such or as one row a sample, from a file or a dataframe.
@@ -73,13 +76,16 @@ def read_counts(
         object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), or a mapping of columns. Its columns
         are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or false), one
         row a sample, to be counted here, with memory in proportion to the counts and not to the samples;
-        and if it has them `model`, `n_params`, `n_tokens`, `stage` and `task`. Anything else is ignored and
-        listed in `ignored_columns`. Counts of sequential sampling also have `until_successes`, at which a
-        problem ended, and `max_samples`, at which it did in any case.
-    columns: canonical name -> the source's name, for columns that go by another one.
-    models: a second table, of `model` and whichever of `n_params` and `n_tokens` the first one lacks.
+        and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `stage` and `task`. Anything else is
+        ignored and listed in `ignored_columns`. Counts may have `prompt_tokens`, `output_tokens`,
+        `wall_seconds` and `usd`, what all samples of the row used together. Counts of sequential sampling
+        also have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case.
+    columns: canonical name -> the source's name, for columns that go by another one; those of the models
+        table as models.model, models.n_params and models.n_tokens.
+    models: a second table, of `model` and what it has of `n_params` and `n_tokens` that the first one lacks.
     task: keep this task alone, if the source tells tasks apart; otherwise the name of its only task.
     stage: likewise of training (base, sft, …). A source with several stages needs a choice.
+    where: column of the source -> value: only the rows that have it, as the same text or the same number.
     duplicates: what to do when two rows of counts are for one problem of one checkpoint: refuse them, or
     add them up.
 
@@ -88,15 +94,16 @@ def read_counts(
     """
     if duplicates not in ("error", "sum"):
         raise ValueError(f"duplicates is {duplicates!r}, not 'error' or 'sum'")
-    columns = columns or {}
-    opened = open_source(source)
+    asked, columns = columns, of_source(columns)
+    opened = open_source(source).wanted(where or {})
     names = v.find_columns(opened.name, opened.columns, (*KEY_FIELDS, *_COUNT_FIELDS), columns)
     by_sample = "correct" in columns or ("correct" in names and not {"n_samples", "n_correct"} & names.keys())
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
     values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
+    used = () if by_sample else tuple(name for name in USAGE if name in names)
     reading = Reading(opened, names, (*KEY_FIELDS, *_COUNT_FIELDS))
-    reading.choose(values, "Or give one row a sample, with a column 'correct' of 0 and 1")
-    frame = with_sizes(reading.counted_samples() if by_sample else reading.rows(), opened.name, models)
+    reading.choose((*values, *used), "Or give one row a sample, with a column 'correct' of 0 and 1")
+    frame = with_sizes(reading.counted_samples() if by_sample else reading.rows(), opened.name, models, asked)
     table = described(Counts(frame), reading, task, stage)
     # In floating point, because a sum that overflows is the very thing to be found.
     if table.frame["n_samples"].cast(pl.Float64).sum() >= 2.0**63:
@@ -106,4 +113,32 @@ def read_counts(
     else:
         # Two runs that each ended on a success are not one that did.
         frame = reading.without_duplicates(table.frame, add_up=duplicates == "sum" and not sequential)
-    return replace(table, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct", *sequential))
+    return replace(
+        table, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct", *sequential, *used)
+    )
+
+
+def joined_counts(tables: Sequence[Counts]) -> Counts:
+    """Several tables of counts as one; each row must be there once, and have the same columns in all.
+
+    Errors: `ValueError` that names the table whose columns differ, or the rows that repeat.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    # What samples used is kept where all tables tell it.
+    known = [name for name in USAGE if all(name in table.frame.columns for table in tables)]
+    unknown = [name for name in USAGE if name not in known]
+    tables = [replace(table, frame=table.frame.drop(unknown, strict=False)) for table in tables]
+    first = tables[0]
+    for table in tables[1:]:
+        differing = sorted(set(first.frame.columns) ^ set(table.frame.columns))
+        if differing:
+            raise ValueError(
+                f"{first.source} and {table.source} cannot be joined: only one of them has "
+                f"{', '.join(differing)}"
+            )
+    frame = pl.concat([table.frame.select(first.frame.columns) for table in tables])
+    source = " and ".join(table.source for table in tables)
+    joined = replace(read_counts(frame), source=source)
+    left_out = tuple(part for table in tables for part in table.left_out)
+    return replace(joined, left_out=left_out)

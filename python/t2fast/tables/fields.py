@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 LISTED = 10  # rows that one error names
+WANTED = " wanted"  # whether the caller wants a row; no column of a table is called so
 
 Convert = Callable[[pl.Expr, pl.DataType], pl.Expr]
 
@@ -95,12 +96,28 @@ def _where(convert: Convert, holds: Callable[[pl.Expr], pl.Expr]) -> Convert:
 
 _POSITIVE = _where(_number, lambda x: x > 0)
 
+
+def _size(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A number above 0, also one such as 160M or 1.2B."""
+    plain = _POSITIVE(column, dtype)
+    if not _is_text(dtype):
+        return plain
+    text = column.cast(pl.String).str.strip_chars()
+    factor = (
+        text.str.slice(-1)
+        .str.to_uppercase()
+        .replace_strict(["K", "M", "B", "T"], [1e3, 1e6, 1e9, 1e12], default=None, return_dtype=pl.Float64)
+    )
+    scaled = text.str.head(-1).str.strip_chars().cast(pl.Float64, strict=False) * factor
+    return pl.coalesce(plain, pl.when(scaled.is_finite() & (scaled > 0)).then(scaled))
+
+
 MODEL = Field("model", "text or a whole number", _text)
 STAGE = Field("stage", "text or a whole number", _text)
 TASK = Field("task", "text or a whole number", _text)
 PROBLEM = Field("problem", "text or a whole number", _text, ("problem_id", "question_id"))
-N_PARAMS = Field("n_params", "a finite number above 0", _POSITIVE, ("num_params",))
-N_TOKENS = Field("n_tokens", "a finite number above 0", _POSITIVE, ("train_tokens", "training_tokens"))
+N_PARAMS = Field("n_params", "a finite number above 0", _size, ("num_params",))
+N_TOKENS = Field("n_tokens", "a finite number above 0", _size, ("train_tokens", "training_tokens"))
 N_SAMPLES = Field(
     "n_samples", "a whole number of at least 1", _where(_integer, lambda x: x >= 1), ("num_samples",)
 )
@@ -114,8 +131,28 @@ P = Field("p", "a probability in (0, 1]", _where(_number, lambda x: (x > 0) & (x
 LOG_LIKELIHOOD = Field(
     "log_likelihood", "a finite number of at most 0", _where(_number, lambda x: x <= 0), ("loglikelihood",)
 )
+TRAIN_SET = Field(
+    "train_set", "text or a whole number", _text, ("training_set", "train_data", "training_data")
+)
+USAGE = tuple(
+    Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
+    for name in ("prompt_tokens", "output_tokens", "wall_seconds", "usd")
+)
 LOSS = Field("loss", "a finite number above 0", _POSITIVE)
+ACCURACY = Field("accuracy", "a share in [0, 1]", _where(_number, lambda x: (x >= 0) & (x <= 1)), ("acc",))
+CHANCE = Field("chance", "a share in [0, 1)", _where(_number, lambda x: (x >= 0) & (x < 1)))
 WEIGHT = Field("weight", "a finite number above 0", _POSITIVE)
+ACTIVE_PARAMS = Field("active_params", "a finite number above 0", _POSITIVE)
+USD_PER_MILLION = tuple(
+    Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
+    for name in ("usd_per_million_prompt_tokens", "usd_per_million_output_tokens")
+)
+PROMPT_TOKENS = Field("prompt_tokens", "a finite number above 0", _POSITIVE)
+OUTPUT_TOKENS = Field("output_tokens", "a finite number above 0", _POSITIVE)
+FIRST_TOKEN_SECONDS = Field(
+    "first_token_seconds", "a finite number of at least 0", _where(_number, lambda x: x >= 0)
+)
+OUTPUT_TOKENS_PER_SECOND = Field("output_tokens_per_second", "a finite number above 0", _POSITIVE)
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -201,13 +238,15 @@ class Faults:
     rows: int = 0
     bad: int = 0
     blank: int = 0
+    elsewhere: int = 0
     lines: list[str] = field(default_factory=list)
 
     def convert(self, batch: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
         """`batch` with every field in its canonical type, and `row`, counted from 1 over all batches.
 
-        Rows at fault are noted, and hold null somewhere or c > n. Rows in which every column is null are
-        counted in `blank` and left out if `skip_blank`: so polars reads an empty line of a CSV file.
+        Rows that the caller does not want, as the column `WANTED` has it, are left out and counted in
+        `elsewhere`. Rows at fault are noted, and hold null somewhere or c > n. Rows in which every column is
+        null are counted in `blank` and left out if `skip_blank`: so polars reads an empty line of a CSV file.
         """
         first = self.rows + 1
         self.rows += batch.height
@@ -218,6 +257,10 @@ class Faults:
             ),
             pl.int_range(first, self.rows + 1, dtype=pl.Int64).alias("row"),
         )
+        if WANTED in batch.columns:
+            wanted = batch[WANTED].fill_null(False)
+            self.elsewhere += int((~wanted).sum())
+            batch, out = batch.filter(wanted).drop(WANTED), out.filter(wanted)
         faulty = pl.any_horizontal(pl.all().is_null())
         if "n_correct" in out.columns:
             faulty = faulty | (pl.col("n_correct") > pl.col("n_samples"))

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, Reading, in_order, with_sizes
+from t2fast.tables.reading import KEYS, Reading, in_order, of_source, with_sizes
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import KEY_FIELDS, Floats, Table, described
 
@@ -42,6 +42,7 @@ def read_likelihoods(
     models: TableSource | None = None,
     task: str | None = None,
     stage: str | None = None,
+    where: Mapping[str, str] | None = None,
 ) -> Likelihoods:
     """Read the probability that one sample is correct, per checkpoint and problem.
 
@@ -50,8 +51,8 @@ def read_likelihoods(
     which to take. The rest is as for `read_counts`; two rows for one problem of one checkpoint are always
     an error.
     """
-    columns = columns or {}
-    opened = open_source(source)
+    asked, columns = columns, of_source(columns)
+    opened = open_source(source).wanted(where or {})
     fields = (*KEY_FIELDS, v.P, v.LOG_LIKELIHOOD)
     names = v.find_columns(opened.name, opened.columns, fields, columns)
     given = [name for name in ("p", "log_likelihood") if name in names]
@@ -64,7 +65,9 @@ def read_likelihoods(
     value = chosen[0] if chosen else "log_likelihood"
     reading = Reading(opened, names, fields)
     reading.choose((value,), "Or give p, a probability in (0, 1]")
-    table = described(Likelihoods(with_sizes(reading.rows(), opened.name, models)), reading, task, stage)
+    table = described(
+        Likelihoods(with_sizes(reading.rows(), opened.name, models, asked)), reading, task, stage
+    )
     frame = reading.without_duplicates(table.frame)
     if value == "p":
         frame = frame.with_columns(pl.col("p").log().alias("log_likelihood"))

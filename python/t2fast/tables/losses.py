@@ -9,19 +9,19 @@ import numpy as np
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, of_source, with_sizes
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import HOW_SIZES, Floats, Table, described
 
-_LOSS_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TASK, v.LOSS, v.WEIGHT)
+_LOSS_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.TASK, v.LOSS, v.WEIGHT)
 
 
 @dataclass(frozen=True, eq=False)
 class Losses(Table):
     """A mean negative log-likelihood per checkpoint, in nats.
 
-    `frame` has model and task if given, n_params, n_tokens, loss and, if given, weight: all Float64, finite
-    and above 0. A checkpoint may have several rows.
+    `frame` has model, train_set and task if given, n_params, n_tokens, loss and, if given, weight: all
+    Float64, finite and above 0. A checkpoint may have several rows.
     """
 
     @property
@@ -44,16 +44,20 @@ def read_losses(
     columns: Mapping[str, str] | None = None,
     models: TableSource | None = None,
     task: str | None = None,
+    where: Mapping[str, str] | None = None,
 ) -> Losses:
     """Read a loss per checkpoint.
 
-    The source has `n_params`, `n_tokens` and `loss`, and may have `weight`, `model` and `task`. The rest is
-    as for `read_counts`, but N and D must be there, in the source or through `models`, and a checkpoint may
-    have several rows.
+    The source has `n_params`, `n_tokens` and `loss`, and may have `weight`, `model`, `train_set` and
+    `task`. The rest is as for `read_counts`, but N and D must be there, in the source or through `models`,
+    and a checkpoint may have several rows.
     """
-    opened = open_source(source)
-    names = v.find_columns(opened.name, opened.columns, _LOSS_FIELDS, columns or {})
+    asked, columns = columns, of_source(columns)
+    opened = open_source(source).wanted(where or {})
+    names = v.find_columns(opened.name, opened.columns, _LOSS_FIELDS, columns)
     reading = Reading(opened, names, _LOSS_FIELDS)
     reading.require(["loss"] if models is not None else ["loss", *SIZES], HOW_SIZES)
-    table = described(Losses(with_sizes(reading.rows(), opened.name, models)), reading, task).require_sizes()
+    table = described(
+        Losses(with_sizes(reading.rows(), opened.name, models, asked)), reading, task
+    ).require_sizes()
     return replace(table, frame=table.frame.select(in_order(table.frame, (*KEYS, "loss", "weight"))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,8 +12,10 @@ from t2fast.tables.sources import Source, TableSource, open_source
 
 SIZES = ("n_params", "n_tokens")
 CHECKPOINT = ("model", *SIZES)
-KEYS = (*CHECKPOINT, "stage", "task", "problem")
-_TEXT_KEYS = ("model", "stage", "task", "problem")
+KEYS = (*CHECKPOINT, "train_set", "stage", "task", "problem")
+USAGE = tuple(field.name for field in v.USAGE)
+_TEXT_KEYS = ("model", "train_set", "stage", "task", "problem")
+_MODELS = "models."
 # Partial counts to hold before they are merged into the total: some 50 bytes each.
 _PENDING_ROWS = 2_000_000
 
@@ -47,7 +49,13 @@ class Reading:
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """What reading itself left out."""
-        return (LeftOut(self.faults.blank, "blank line"),) if self.faults.blank else ()
+        parts = []
+        if self.faults.blank:
+            parts.append(LeftOut(self.faults.blank, "blank line"))
+        if self.faults.elsewhere:
+            wanted = ", ".join(f"{name} {value!r}" for name, value in self.source.where.items())
+            parts.append(LeftOut(self.faults.elsewhere, f"other than {wanted}"))
+        return tuple(parts)
 
     def require(self, required: Sequence[str], how: str = "") -> None:
         """`ValueError` naming those of `required` that the source has no column for; `how` ends it."""
@@ -120,8 +128,16 @@ class Reading:
     def _checked(self, frame: pl.DataFrame) -> pl.DataFrame:
         self.faults.raise_if_any()
         if not frame.height:
+            if self.faults.elsewhere:
+                wanted = " and ".join(f"{name} {value!r}" for name, value in self.source.where.items())
+                raise ValueError(f"{self.source.name} has no row with {wanted}")
             raise ValueError(f"{self.source.name} has columns but no rows")
         return frame.with_columns(pl.col(in_order(frame, _TEXT_KEYS)).cast(pl.String))
+
+
+def of_source(columns: Mapping[str, str] | None) -> dict[str, str]:
+    """Those of the caller's names for columns that are not for the models table; see `with_sizes`."""
+    return {key: own for key, own in (columns or {}).items() if not key.startswith(_MODELS)}
 
 
 def in_order(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
@@ -129,8 +145,12 @@ def in_order(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
     return [name for name in names if name in frame.columns]
 
 
-def with_sizes(frame: pl.DataFrame, name: str, models: TableSource | None) -> pl.DataFrame:
-    """`frame` of the source `name` with those of N and D that it lacks, from the models table.
+def with_sizes(
+    frame: pl.DataFrame, name: str, models: TableSource | None, columns: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """`frame` of the source `name` with those of N and D that it lacks, as far as the models table has them.
+
+    The models table's columns go by other names where `columns` says so: `models.n_params` -> name.
 
     Errors: `ValueError` if nothing is lacking, if a model is not in the models table, or is there twice.
     """
@@ -147,8 +167,13 @@ def with_sizes(frame: pl.DataFrame, name: str, models: TableSource | None) -> pl
         )
     opened = open_source(models, "the models table")
     fields = [v.MODEL, *(field for field in (v.N_PARAMS, v.N_TOKENS) if field.name in lacking)]
-    reading = Reading(opened, v.find_columns(opened.name, opened.columns, fields, {}), fields)
-    reading.require([field.name for field in fields])
+    named = {
+        key.removeprefix(_MODELS): own for key, own in (columns or {}).items() if key.startswith(_MODELS)
+    }
+    reading = Reading(opened, v.find_columns(opened.name, opened.columns, fields, named), fields)
+    reading.require(["model"])
+    if not any(size in reading.names for size in lacking):
+        reading.require(lacking)
     sizes = reading.without_duplicates(reading.rows(), keys=["model"]).drop("row")
     unknown = frame.join(sizes, on="model", how="anti")["model"].unique().sort().to_list()
     if unknown:
@@ -162,4 +187,6 @@ def with_sizes(frame: pl.DataFrame, name: str, models: TableSource | None) -> pl
 
 
 def _added_up(counts: pl.DataFrame, keys: Sequence[str], maintain_order: bool = False) -> pl.DataFrame:
-    return counts.group_by(keys, maintain_order=maintain_order).agg(pl.col("n_samples", "n_correct").sum())
+    return counts.group_by(keys, maintain_order=maintain_order).agg(
+        pl.col("n_samples", "n_correct", *in_order(counts, USAGE)).sum()
+    )

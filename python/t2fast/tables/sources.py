@@ -12,17 +12,20 @@ import gzip
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
+from t2fast.tables.delimited import csv_fault
+from t2fast.tables.fields import WANTED, listed, nearest
+
 #: A path, a polars frame, any object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), any dataframe
 #: with `columns` and `[name]`, or a mapping of column names to sequences.
 TableSource: TypeAlias = Any
 
-_FORMATS = {
+FORMATS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
@@ -46,13 +49,33 @@ class Source:
     columns: tuple[str, ...]
     blank_rows: bool = False  # whether a row of nulls is but an empty line
     random_access: bool = False  # whether a slice costs no more than its own rows
+    where: Mapping[str, str] = field(default_factory=dict)  # the rows wanted: column -> value
+
+    def wanted(self, where: Mapping[str, str]) -> Source:
+        """The same source, of which rows are wanted that have these values. `ValueError` without a column."""
+        for name in where:
+            if name not in self.columns:
+                hint = nearest(name, self.columns)
+                raise ValueError(
+                    f"where: {self.name} has no column {name!r}; it has {listed(self.columns)}"
+                    + (f" (did you mean {hint!r}?)" if hint else "")
+                )
+        return replace(self, where=dict(where))
+
+    def selected(self, columns: Mapping[str, str]) -> list[pl.Expr]:
+        """`columns` (canonical name -> source name), renamed, and whether a row is wanted if asked."""
+        chosen = [pl.col(name).alias(canonical) for canonical, name in columns.items()]
+        if self.where:
+            same = [_is(pl.col(name), value) for name, value in self.where.items()]
+            chosen.append(pl.all_horizontal(same).alias(WANTED))
+        return chosen
 
     def batches(self, columns: Mapping[str, str]) -> Iterator[pl.DataFrame]:
         """Rows in order, some 1e6 at a time, with only `columns` (canonical name -> source name), renamed.
 
         The first batch is empty and tells the types alone. `ValueError` if the source cannot be read.
         """
-        chosen = self.frame.select(pl.col(name).alias(canonical) for canonical, name in columns.items())
+        chosen = self.frame.select(self.selected(columns))
         with _Readable(self.name):
             empty = pl.DataFrame(schema=chosen.collect_schema())
         yield empty
@@ -78,11 +101,24 @@ class Source:
         yield from frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
 
 
+def _is(column: pl.Expr, value: str) -> pl.Expr:
+    """Whether a column has a value: the same text, or the same number, however it is written."""
+    same = column.cast(pl.String) == value
+    try:
+        return same | (column.cast(pl.String).cast(pl.Float64, strict=False) == float(value))
+    except ValueError:
+        return same
+
+
 class _Readable:
     """Turns what polars and zlib raise about unreadable input into a `ValueError` that names the source."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    @property
+    def is_csv(self) -> bool:
+        return self.name.lower().endswith((".csv", ".tsv")) and os.path.isfile(self.name)
 
     def __enter__(self) -> None:
         return None
@@ -90,6 +126,9 @@ class _Readable:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         # PanicException is how polars reports some malformed files; it is no Exception, so it must be named.
         if isinstance(error, (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, EOFError)):
+            fault = csv_fault(self.name) if self.is_csv else None
+            if fault:
+                raise ValueError(f"{self.name} cannot be read: {fault}") from error
             reason = str(error).split("\n", 1)[0] or type(error).__name__
             raise ValueError(
                 f"{self.name} cannot be read: {reason}. "
@@ -114,7 +153,7 @@ def open_source(source: TableSource, name: str = "the table") -> Source:
     return _scanned(name, frame.lazy, random_access=True)
 
 
-def _scanned(name: str, scan: Callable[[], pl.LazyFrame], **traits: bool) -> Source:
+def _scanned(name: str, scan: Callable[[], pl.LazyFrame], **traits: Any) -> Source:
     with _Readable(name):
         frame = scan()
         return Source(name, frame, tuple(frame.collect_schema().names()), **traits)
@@ -154,7 +193,7 @@ def _scan_json_lines(path: str) -> pl.LazyFrame:
 
 def _kind(path: str, head: bytes) -> str:
     stem = path[:-3] if path.lower().endswith(".gz") else path
-    kind = _FORMATS.get(os.path.splitext(stem)[1].lower())
+    kind = FORMATS.get(os.path.splitext(stem)[1].lower())
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if head.startswith(b"PAR1"):
         return "parquet"

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from t2fast import atomic
 from t2fast.tables import fields as v
 from t2fast.tables.reading import CHECKPOINT, SIZES, LeftOut, Reading
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.STAGE, v.TASK, v.PROBLEM)
+KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.STAGE, v.TASK, v.PROBLEM)
 HOW_SIZES = "Give n_params and n_tokens as columns, or models=, a table of model, n_params and n_tokens"
 
 T = TypeVar("T", bound="Table")
@@ -28,13 +29,15 @@ class Table:
     """A checked table. `frame` holds it, `source` says where it came from.
 
     `ignored_columns` are those of the source that were not used; `left_out` is what a choice of the caller
-    (a task, a filter) or an empty line of a file kept out.
+    (a task, a filter) or an empty line of a file kept out; `notes` say what else to know of it, such as the
+    layout of the tool that wrote it.
     """
 
     frame: pl.DataFrame
     source: str = "the table"
     ignored_columns: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.frame.height
@@ -52,6 +55,28 @@ class Table:
                 f"{self.source} has no {' and no '.join(missing)}, which a law needs. {HOW_SIZES}"
             )
         return self
+
+    def require_one_kind(self: T) -> T:
+        """The table itself if it is of one task and one training set, which a law has in common.
+
+        Errors: `ValueError` that names the tasks or training sets.
+        """
+        for column, words in (("task", "tasks"), ("train_set", "training sets")):
+            if column in self.frame.columns and self.frame[column].n_unique() > 1:
+                names = self.frame[column].unique().sort().to_list()
+                raise ValueError(
+                    f"{self.source} has {len(names)} {words}, which no law has in common: "
+                    f"{v.listed([v.shown(name) for name in names])}. Choose one by "
+                    f"where={{{column!r}: {names[0]!r}}}, or fit each by itself: Table.groups({column!r})"
+                )
+        return self
+
+    def groups(self: T, column: str) -> dict[str, T]:
+        """The table of every value of a column of keys, in the order in which they occur."""
+        if column not in self.frame.columns:
+            raise ValueError(f"{self.source} has no column {column!r} to group by")
+        parts = self.frame.partition_by(column, maintain_order=True)
+        return {str(part[column][0]): replace(self, frame=part) for part in parts}
 
     @property
     def n_params(self) -> Floats:
@@ -135,29 +160,19 @@ class Table:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the table to a .csv, .tsv, .parquet, .jsonl or .ndjson file, whole or not at all.
 
-        It is written under a temporary name beside `path` and then renamed. What was written reads back as
-        the same table. `ValueError` for any other suffix.
+        What was written reads back as the same table. `ValueError` for any other suffix; errors of the system
+        as `t2fast.atomic.write` raises them.
         """
-        target = os.fspath(path)
-        suffix = os.path.splitext(target)[1].lower()
-        temporary = f"{target}.{os.getpid()}.tmp"
+        suffix = os.path.splitext(os.fspath(path))[1].lower()
         if suffix not in (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"):
-            raise ValueError(f"cannot write {target}: name it .csv, .tsv, .parquet, .jsonl or .ndjson")
-        try:
-            with open(temporary, "wb") as file:
-                if suffix == ".parquet":
-                    self.frame.write_parquet(file)
-                elif suffix in (".csv", ".tsv"):
-                    self.frame.write_csv(file, separator="," if suffix == ".csv" else "\t")
-                else:
-                    self.frame.write_ndjson(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-            raise
+            raise ValueError(f"cannot write {path}: name it .csv, .tsv, .parquet, .jsonl or .ndjson")
+        with atomic.writer(path) as file:
+            if suffix == ".parquet":
+                self.frame.write_parquet(file)
+            elif suffix in (".csv", ".tsv"):
+                self.frame.write_csv(file, separator="," if suffix == ".csv" else "\t")
+            else:
+                self.frame.write_ndjson(file)
 
 
 def described(table: T, reading: Reading, task: str | None, stage: str | None = None) -> T:

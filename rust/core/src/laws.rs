@@ -6,6 +6,7 @@
 //! | loss | L̂ + G/k^γ, mean negative log pass@k | E A B G α β γ |
 //! | accuracy | pass@k of p ~ Beta(μν, (1−μ)ν), μ = θ2/(1+exp(θ1(L̂−θ0))), ν = exp(θ3+θ4 L̂) | E A B α β θ0…θ4 |
 //! | counts | as accuracy, with a checkpoint effect of standard deviation σ on L̂ | E A B α β θ0…θ4 σ |
+//! | direct | pass@k with ln(−ln pass@k) = c0 + c1 ln C + c2 ln k + c3 ln C ln k, C = 6ND | c0…c3 |
 
 use crate::beta;
 
@@ -20,6 +21,46 @@ pub enum Law {
     Accuracy,
     /// Beta-binomial likelihood of the counts.
     Counts,
+    /// Compute and samples alone (arXiv 2512.08894).
+    Direct,
+}
+
+/// Where a parameter may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// Any finite number.
+    Finite,
+    /// Finite, zero or more.
+    NotNegative,
+    /// Between 0 and 1.
+    Probability,
+}
+
+impl Range {
+    /// Whether it holds a value.
+    pub fn holds(self, value: f64) -> bool {
+        let least = if self == Self::Finite { f64::NEG_INFINITY } else { 0.0 };
+        let most = if self == Self::Probability { 1.0 } else { f64::INFINITY };
+        value.is_finite() && (least..=most).contains(&value)
+    }
+
+    /// In words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Finite => "finite",
+            Self::NotNegative => "finite and not negative",
+            Self::Probability => "a probability, between 0 and 1",
+        }
+    }
+}
+
+/// Where the parameter called `name` may lie, in whichever law.
+pub fn range_of(name: &str) -> Range {
+    match name {
+        "theta2" => Range::Probability,
+        "theta0" | "theta1" | "theta3" | "theta4" | "c0" | "c1" | "c2" | "c3" => Range::Finite,
+        _ => Range::NotNegative,
+    }
 }
 
 /// A value and its derivatives in ln N, ln D and ln k.
@@ -94,7 +135,7 @@ impl Link {
 impl Law {
     /// The law called `name`.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Chinchilla, Self::Loss, Self::Accuracy, Self::Counts]
+        [Self::Chinchilla, Self::Loss, Self::Accuracy, Self::Counts, Self::Direct]
             .into_iter()
             .find(|law| law.name() == name)
     }
@@ -106,6 +147,7 @@ impl Law {
             Self::Loss => "loss",
             Self::Accuracy => "accuracy",
             Self::Counts => "counts",
+            Self::Direct => "direct",
         }
     }
 
@@ -120,12 +162,13 @@ impl Law {
             Self::Counts => {
                 &["E", "A", "B", "alpha", "beta", "theta0", "theta1", "theta2", "theta3", "theta4", "sigma"]
             }
+            Self::Direct => &["c0", "c1", "c2", "c3"],
         }
     }
 
     /// Whether larger is better (pass@k) or worse (a loss).
     pub fn maximised(self) -> bool {
-        matches!(self, Self::Accuracy | Self::Counts)
+        matches!(self, Self::Accuracy | Self::Counts | Self::Direct)
     }
 
     fn exponents(self, params: &[f64]) -> (f64, f64) {
@@ -139,41 +182,53 @@ impl Law {
         (params[0] + tn + td, -alpha * tn, -beta * td)
     }
 
-    /// ln N that minimises L̂ under 6ND = C: A α N^−α = B β D^−β (Hoffmann et al. 2022, equation 4). Infinite where a
-    /// term is missing.
-    pub fn chinchilla_log_n(self, params: &[f64], train_flops: f64) -> f64 {
-        let (alpha, beta) = self.exponents(params);
-        ((alpha * params[1] / (beta * params[2])).ln() + beta * (train_flops / 6.0).ln()) / (alpha + beta)
+    /// ln(−ln pass@k) of the direct law, with its slopes in ln C and ln k.
+    fn direct(params: &[f64], log_n: f64, log_d: f64, log_k: f64) -> (f64, f64, f64) {
+        let log_c = 6f64.ln() + log_n + log_d;
+        let value = params[0] + params[1] * log_c + (params[2] + params[3] * log_c) * log_k;
+        (value, params[1] + params[3] * log_k, params[2] + params[3] * log_c)
     }
 
     /// The law's value at (N, D, k). Chinchilla ignores k; the counts law's value is for a checkpoint without effect.
     pub fn value(self, params: &[f64], n: f64, d: f64, k: f64) -> f64 {
-        let latent = self.latent(params, n.ln(), d.ln()).0;
+        let latent = || self.latent(params, n.ln(), d.ln()).0;
         match self {
-            Self::Chinchilla => latent,
-            Self::Loss => latent + params[3] * k.powf(-params[6]),
+            Self::Chinchilla => latent(),
+            Self::Loss => latent() + params[3] * k.powf(-params[6]),
             Self::Accuracy | Self::Counts => {
-                let [a, b] = Link::new(&theta(params), latent).ab;
+                let [a, b] = Link::new(&theta(params), latent()).ab;
                 beta::pass_at_k(a, b, k)
             }
+            Self::Direct => (-Self::direct(params, n.ln(), d.ln(), k.ln()).0.exp()).exp(),
         }
     }
 
     /// The law's value and slopes at logarithmic coordinates.
     pub fn slope(self, params: &[f64], log_n: f64, log_d: f64, log_k: f64) -> Slope {
-        let (latent, n, d) = self.latent(params, log_n, log_d);
+        let latent = || self.latent(params, log_n, log_d);
         match self {
-            Self::Chinchilla => Slope { value: latent, n, d, k: 0.0 },
+            Self::Chinchilla => {
+                let (value, n, d) = latent();
+                Slope { value, n, d, k: 0.0 }
+            }
             Self::Loss => {
+                let (latent, n, d) = latent();
                 let tk = params[3] * (-params[6] * log_k).exp();
                 Slope { value: latent + tk, n, d, k: -params[6] * tk }
             }
             Self::Accuracy | Self::Counts => {
+                let (latent, n, d) = latent();
                 let link = Link::new(&theta(params), latent);
                 let k = log_k.exp();
                 let (value, by_ab, by_k) = link.pass(k);
                 let by_latent = by_ab[0] * link.latent[0] + by_ab[1] * link.latent[1];
                 Slope { value, n: by_latent * n, d: by_latent * d, k: by_k * k }
+            }
+            Self::Direct => {
+                let (log_loss, by_c, by_k) = Self::direct(params, log_n, log_d, log_k);
+                let value = (-log_loss.exp()).exp();
+                let fall = -value * log_loss.exp();
+                Slope { value, n: fall * by_c, d: fall * by_c, k: fall * by_k }
             }
         }
     }
@@ -202,9 +257,13 @@ mod tests {
     fn slopes_agree_with_finite_differences() {
         let loss = [1.69, 406.4, 410.7, 2.0, 0.34, 0.28, 0.5];
         let chinchilla = [1.69, 406.4, 410.7, 0.34, 0.28];
-        for (law, params) in
-            [(Law::Chinchilla, &chinchilla[..]), (Law::Loss, &loss), (Law::Accuracy, &ACCURACY)]
-        {
+        let direct = [8.0, -0.2, -0.9, 0.015];
+        for (law, params) in [
+            (Law::Chinchilla, &chinchilla[..]),
+            (Law::Loss, &loss),
+            (Law::Accuracy, &ACCURACY),
+            (Law::Direct, &direct),
+        ] {
             let x = [f64::ln(5e7), f64::ln(3e10), f64::ln(20.0)];
             let s = law.slope(params, x[0], x[1], x[2]);
             assert!((s.value - law.value(params, 5e7, 3e10, 20.0)).abs() < 1e-13);

@@ -4,6 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::linalg::{Matrix, cholesky_solve};
 
+/// Damping beyond which no step is tried.
+const LARGEST_DAMPING: f64 = 1e16;
+/// What counts as no gradient, and as no step: relative to the objective, and to unknowns of order one.
+pub const FLAT: f64 = 1e-8;
+
 /// Value, gradient and a positive semi-definite model of the Hessian at a point (`JᵀJ` for least squares).
 #[derive(Clone, Debug)]
 pub struct Model<const P: usize> {
@@ -47,10 +52,14 @@ impl<const P: usize> Model<P> {
 /// Why a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The gradient vanished, or no step lowers the objective beyond rounding.
+    /// The gradient vanished, or what a Newton step still promises is below [`FLAT`].
     Converged,
     /// The last accepted steps lowered the objective by less than the tolerance.
     SmallDecrease,
+    /// No step lowers the objective, although its gradient says that one should.
+    Stalled,
+    /// Every step the gradient asks for leads where the objective is not finite.
+    NotFiniteAhead,
     /// The iteration limit was reached first.
     IterationLimit,
     /// The objective was not finite at the start.
@@ -63,6 +72,8 @@ impl Reason {
         match self {
             Self::Converged => "gradient vanished to rounding",
             Self::SmallDecrease => "objective stopped decreasing",
+            Self::Stalled => "no step lowers the objective, yet its gradient has not vanished",
+            Self::NotFiniteAhead => "every step leads where the objective is not finite",
             Self::IterationLimit => "iteration limit reached",
             Self::NotFinite => "objective not finite at the start",
         }
@@ -127,6 +138,8 @@ pub fn minimise<const P: usize>(
     }
     let (mut lambda, mut growth) = (1e-3, 2.0);
     let mut small = 0;
+    // Whether trials since the last accepted step had finite values, or others.
+    let (mut finite, mut other) = (false, false);
     while evaluations < stop.evaluations {
         if cancel.load(Ordering::Relaxed) {
             return None;
@@ -140,45 +153,76 @@ pub fn minimise<const P: usize>(
         if free.iter().all(|&i| here.gradient[i] == 0.0) {
             return end(x, here.value, Reason::Converged, evaluations);
         }
-        let Some(trial) = damped_step(&here, &x, &free, lambda, lower, upper) else {
+        let trial = damped_step(&here, &x, &free, lambda, lower, upper);
+        let moved =
+            trial.is_none_or(|trial| (0..P).any(|p| (trial[p] - x[p]).abs() > f64::EPSILON * x[p].abs()));
+        if lambda > LARGEST_DAMPING || !moved {
+            let reason = if flat(&here, &x, &free, lower, upper) {
+                Reason::Converged
+            } else if other && !finite {
+                Reason::NotFiniteAhead
+            } else {
+                Reason::Stalled
+            };
+            return end(x, here.value, reason, evaluations);
+        }
+        let accepted = trial.and_then(|trial| {
+            let there = model(&trial);
+            evaluations += 1;
+            finite |= there.value.is_finite();
+            other |= !there.value.is_finite();
+            (there.value <= here.value && there.value.is_finite()).then_some((trial, there))
+        });
+        let Some((trial, there)) = accepted else {
             lambda = (lambda * growth).max(1e-12);
             growth *= 2.0;
-            if lambda > 1e16 {
-                return end(x, here.value, Reason::Converged, evaluations);
-            }
             continue;
         };
-        let (mut predicted, mut moved) = (0.0, false);
-        for p in 0..P {
-            let sp = trial[p] - x[p];
-            moved |= sp.abs() > 1e-16 * x[p].abs();
-            let hs: f64 = (0..P).map(|q| here.hessian[p][q] * (trial[q] - x[q])).sum();
-            predicted -= sp * (here.gradient[p] + 0.5 * hs);
-        }
-        if !moved {
-            return end(x, here.value, Reason::Converged, evaluations);
-        }
-        let there = model(&trial);
-        evaluations += 1;
         let decrease = here.value - there.value;
-        if decrease >= 0.0 && there.value.is_finite() {
-            let ratio = if predicted > 0.0 { decrease / predicted } else { 1.0 };
-            lambda = (lambda * (1.0 - (2.0 * ratio - 1.0).powi(3)).max(1.0 / 9.0)).max(1e-14);
-            growth = 2.0;
-            small = if decrease <= stop.decrease * here.value.abs() { small + 1 } else { 0 };
-            (x, here) = (trial, there);
-            if small >= 2 {
-                return end(x, here.value, Reason::SmallDecrease, evaluations);
-            }
-        } else {
-            lambda *= growth;
-            growth *= 2.0;
-            if lambda > 1e16 {
-                return end(x, here.value, Reason::Converged, evaluations);
-            }
+        let predicted = predicted_decrease(&here, &x, &trial);
+        let ratio = if predicted > 0.0 { decrease / predicted } else { 1.0 };
+        lambda = (lambda * (1.0 - (2.0 * ratio - 1.0).powi(3)).max(1.0 / 9.0)).max(1e-14);
+        growth = 2.0;
+        (finite, other) = (false, false);
+        small = if decrease <= stop.decrease * here.value.abs() { small + 1 } else { 0 };
+        (x, here) = (trial, there);
+        if small >= 2 {
+            return end(x, here.value, Reason::SmallDecrease, evaluations);
         }
     }
     end(x, here.value, Reason::IterationLimit, evaluations)
+}
+
+/// Decrease from `x` to `trial` by the quadratic model.
+fn predicted_decrease<const P: usize>(here: &Model<P>, x: &[f64; P], trial: &[f64; P]) -> f64 {
+    let step: [f64; P] = std::array::from_fn(|p| trial[p] - x[p]);
+    (0..P)
+        .map(|p| {
+            let curved: f64 = (0..P).map(|q| here.hessian[p][q] * step[q]).sum();
+            -step[p] * (here.gradient[p] + 0.5 * curved)
+        })
+        .sum()
+}
+
+/// Whether the gradient is as good as zero where no step helps any more: a Newton step (barely damped, so that a flat
+/// direction does not run away) would lower the objective by no more than [`FLAT`] of itself, or is itself no longer
+/// than that.
+fn flat<const P: usize>(
+    here: &Model<P>,
+    x: &[f64; P],
+    free: &[usize],
+    lower: &[f64; P],
+    upper: &[f64; P],
+) -> bool {
+    let mut damping = 1e-6;
+    while damping < 1e3 {
+        if let Some(trial) = damped_step(here, x, free, damping, lower, upper) {
+            let short = (0..P).all(|p| (trial[p] - x[p]).abs() <= FLAT * x[p].abs().max(1.0));
+            return short || predicted_decrease(here, x, &trial) <= FLAT * here.value.abs();
+        }
+        damping *= 10.0;
+    }
+    false
 }
 
 fn damped_step<const P: usize>(
@@ -245,6 +289,38 @@ mod tests {
     fn a_start_without_a_value_is_refused() {
         let m = search(|_| Model::<1> { value: f64::NAN, ..Model::zero() }, [0.0], [1.0]);
         assert_eq!(m.reason, Reason::NotFinite);
+    }
+
+    #[test]
+    fn a_wall_of_nan_is_not_a_minimum() {
+        // Falls towards x = 1, where it is not defined any more: from just left of it every step leads beyond.
+        let wall = |x: &[f64; 1]| {
+            let value = if x[0] < 1.0 { 2.0 - x[0] } else { f64::NAN };
+            Model { value, gradient: [-1.0], hessian: [[1e-6]] }
+        };
+        let m = search(wall, [1.0f64.next_down()], [5.0]);
+        assert_eq!(m.reason, Reason::NotFiniteAhead);
+        assert!(!m.reason.converged() && m.reason.describe().contains("not finite"));
+    }
+
+    #[test]
+    fn a_gradient_that_promises_what_no_step_keeps_is_a_stall() {
+        // The gradient points to where the objective rises.
+        let wrong = |x: &[f64; 1]| Model { value: 1.0 + x[0], gradient: [-1.0], hessian: [[1.0]] };
+        let m = search(wrong, [0.5], [5.0]);
+        assert_eq!((m.reason, m.x), (Reason::Stalled, [0.5]));
+        assert!(!m.reason.converged());
+    }
+
+    #[test]
+    fn rounding_at_a_minimum_is_no_stall() {
+        // A floor of 1e8 drowns the last digits of the parabola; no step lowers it, and it is a minimum all the same.
+        let drowned = |x: &[f64; 1]| Model {
+            value: 1e8 + (x[0] - 0.3).powi(2),
+            gradient: [2.0 * (x[0] - 0.3) + 1e-9],
+            hessian: [[2.0]],
+        };
+        assert!(search(drowned, [4.0], [5.0]).reason.converged());
     }
 
     #[test]

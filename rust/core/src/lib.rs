@@ -4,12 +4,19 @@
 
 pub mod beta;
 pub mod beyond;
+pub mod cholesky;
+pub mod choose;
 pub mod fit;
+pub mod forecast;
+pub mod gaussian_process;
 pub mod incomplete_beta;
 pub mod laws;
 pub mod levenberg;
 pub mod linalg;
+pub mod means;
+pub mod mixture;
 pub mod passk;
 pub mod plan;
 pub mod random;
+pub mod rising;
 pub mod special;

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::aligned::Plain;
-use crate::engine::{Drawn, Error, Finish, Observer, Request, Sample, invalid};
 use crate::kernels::draw::Noise;
 use crate::kernels::simd::Arith;
 use crate::model::Config;
 use crate::prefill::{check_tokens, checked, prefill_last};
+use crate::request::{Drawn, Error, Finish, Observer, Request, Sample, invalid};
 use crate::sampling::Choice;
 use crate::step::{Core, Prompt, Row, Slots};
 
@@ -39,18 +39,17 @@ struct Active {
 pub(crate) fn sample<A: Arith>(
     core: &mut Core<A>,
     request: &Request,
+    vocabulary: &[Vec<u8>],
     observer: &mut dyn Observer,
-) -> Result<Drawn, Error>
-where
-    A::X: Plain,
-{
-    let prompts = request.check(&core.network.config)?;
+) -> Result<Drawn, Error> {
+    let prompts = request.check(&core.network.config, vocabulary.len())?;
     let total: usize = request.k.iter().sum();
     let rows = request.max_rows.unwrap_or(MAX_ROWS).min(total);
     // A sample's last token is never read, so it needs no place in the cache.
     let mut slots = core.slots(rows, (request.max_tokens - 1).max(1));
     let mut batch = Batch {
         request,
+        vocabulary,
         prompts,
         next_problem: 0,
         live: VecDeque::new(),
@@ -72,12 +71,12 @@ where
 }
 
 impl Request {
-    /// The prompts as the model reads them.
+    /// The prompts as the model reads them; stop strings need a `vocabulary` of that many tokens' bytes.
     ///
     /// # Errors
     /// What is wrong with the request, for a model of this configuration.
-    pub fn check(&self, config: &Config) -> Result<Vec<Vec<u32>>, Error> {
-        let Request { prompts, keys, k, stop, token_bytes, .. } = self;
+    pub fn check(&self, config: &Config, vocabulary: usize) -> Result<Vec<Vec<u32>>, Error> {
+        let Request { prompts, keys, k, stop, .. } = self;
         if keys.len() != prompts.len() || k.len() != prompts.len() {
             return invalid(format!(
                 "{} prompts but {} keys and {} values of k",
@@ -105,11 +104,10 @@ impl Request {
                 "stop string {i} is empty: it would end every sample before its first token"
             ));
         }
-        if !stop.is_empty() && token_bytes.len() < config.vocab {
+        if !stop.is_empty() && vocabulary < config.vocab {
             return invalid(format!(
-                "stop strings need the bytes of all {} tokens, and token_bytes has {}",
-                config.vocab,
-                token_bytes.len()
+                "stop strings need the bytes of all {} tokens, and the vocabulary that was set has {vocabulary}",
+                config.vocab
             ));
         }
         check_tokens(config, "stop_tokens", &self.stop_tokens)?;
@@ -120,6 +118,7 @@ impl Request {
 
 struct Batch<'r, X: Plain> {
     request: &'r Request,
+    vocabulary: &'r [Vec<u8>],
     prompts: Vec<Vec<u32>>,
     next_problem: usize,
     /// In the order of problems, and so are the rows in `active`.
@@ -270,7 +269,7 @@ impl<X: Plain + Default> Batch<'_, X> {
             active.sample.tokens.push(choice.token);
             active.sample.logprobs.push(choice.raw);
             active.sample.processed.push(choice.processed);
-            if let Some(finish) = finish(self.request, active) {
+            if let Some(finish) = finish(self.request, self.vocabulary, active) {
                 active.sample.finish = finish;
                 ended.push(from + i);
             }
@@ -322,14 +321,14 @@ impl<X: Plain + Default> Batch<'_, X> {
 }
 
 /// Whether a sample ends with its last token, and why.
-fn finish(request: &Request, active: &mut Active) -> Option<Finish> {
+fn finish(request: &Request, vocabulary: &[Vec<u8>], active: &mut Active) -> Option<Finish> {
     let token = *active.sample.tokens.last()?;
     if let Some(i) = request.stop_tokens.iter().position(|&t| t == token) {
         return Some(Finish::StopToken(i));
     }
     if !request.stop.is_empty() {
         let text = &mut active.tail;
-        text.extend_from_slice(&request.token_bytes[token as usize]);
+        text.extend_from_slice(&vocabulary[token as usize]);
         // The match that begins first; of those, the string listed first.
         let found = request
             .stop

@@ -1,15 +1,12 @@
 //! The engine's face: load a model, draw samples, score answers.
 
-use std::fmt;
-
-use crate::aligned::Plain;
 use crate::kernels::Kernel;
 use crate::kernels::portable::Portable;
 use crate::kernels::simd::Arith;
 use crate::model::{Config, Model};
 use crate::network::Network;
 use crate::pool::Pool;
-use crate::sampling::Sampling;
+use crate::request::{Drawn, Error, Observer, Request, invalid};
 use crate::step::Core;
 
 /// Arithmetic of the matrix products.
@@ -32,134 +29,17 @@ pub struct Options {
     pub kernel: Option<Kernel>,
 }
 
-/// Why the engine stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// An argument or a model that cannot be served; the text says what to change.
-    Invalid(String),
-    /// The observer asked to stop.
-    Interrupted,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Invalid(text) => f.write_str(text),
-            Error::Interrupted => f.write_str("interrupted"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-pub(crate) fn invalid<T>(text: impl Into<String>) -> Result<T, Error> {
-    Err(Error::Invalid(text.into()))
-}
-
-/// What to draw.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Prompts, one a problem; an empty one stands for the beginning-of-sequence token.
-    pub prompts: Vec<Vec<u32>>,
-    /// Random key of each problem.
-    pub keys: Vec<u64>,
-    /// Samples of each problem.
-    pub k: Vec<usize>,
-    /// Index of each problem's first sample.
-    pub first_sample: u32,
-    /// How tokens are chosen.
-    pub sampling: Sampling,
-    /// Longest sample.
-    pub max_tokens: usize,
-    /// Tokens that end a sample.
-    pub stop_tokens: Vec<u32>,
-    /// Strings that end a sample, as bytes.
-    pub stop: Vec<Vec<u8>>,
-    /// Bytes of each token; needed with `stop`.
-    pub token_bytes: Vec<Vec<u8>>,
-    /// Most samples drawn at once; `None` for the engine's choice.
-    pub max_rows: Option<usize>,
-}
-
-/// Why a sample ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// A stop token, by its index among the stop tokens.
-    StopToken(usize),
-    /// A stop string, by its index.
-    StopString(usize),
-    /// The longest length.
-    Length,
-    /// Its problem was stopped.
-    Cancelled,
-}
-
-/// One sample.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    /// Index of its problem.
-    pub problem: usize,
-    /// Its index within the problem.
-    pub sample: u32,
-    /// Tokens, a stop token included.
-    pub tokens: Vec<u32>,
-    /// Log-probability of each token under the model's logits.
-    pub logprobs: Vec<f32>,
-    /// The same after temperature and filters; 0 when greedy.
-    pub processed: Vec<f32>,
-    /// Why it ended.
-    pub finish: Finish,
-}
-
-impl Sample {
-    /// A sample without tokens, cancelled unless it goes on.
-    pub(crate) fn empty(problem: usize, sample: u32) -> Sample {
-        Sample {
-            problem,
-            sample,
-            tokens: Vec::new(),
-            logprobs: Vec::new(),
-            processed: Vec::new(),
-            finish: Finish::Cancelled,
-        }
-    }
-}
-
-/// What a call drew.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Drawn {
-    /// All samples asked for, ordered by problem and sample.
-    pub samples: Vec<Sample>,
-    /// Whether the observer interrupted the call; what had not ended is then cancelled.
-    pub interrupted: bool,
-}
-
-/// Who watches a call.
-pub trait Observer {
-    /// A sample ended; true stops its problem's others.
-    fn finished(&mut self, sample: &Sample) -> Result<bool, Error>;
-    /// Called between steps with the tokens drawn since the last call.
-    fn step(&mut self, tokens: usize) -> Result<(), Error>;
-}
-
-/// Watches nothing.
-pub struct Silent;
-
-impl Observer for Silent {
-    fn finished(&mut self, _: &Sample) -> Result<bool, Error> {
-        Ok(false)
-    }
-    fn step(&mut self, _: usize) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
 /// What a [`Core`] of any arithmetic does.
 pub(crate) trait Decoder: Send {
     fn config(&self) -> &Config;
     fn threads(&self) -> usize;
     fn weight_bytes(&self) -> usize;
-    fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Drawn, Error>;
+    fn sample(
+        &mut self,
+        request: &Request,
+        vocabulary: &[Vec<u8>],
+        observer: &mut dyn Observer,
+    ) -> Result<Drawn, Error>;
     fn score(
         &mut self,
         prompts: &[Vec<u32>],
@@ -175,6 +55,9 @@ pub struct Engine {
     n_params: u64,
     precision: Precision,
     kernel: Kernel,
+    notes: Vec<String>,
+    /// Bytes of each token, once they have been given.
+    vocabulary: Vec<Vec<u8>>,
 }
 
 impl Engine {
@@ -214,9 +97,16 @@ impl Engine {
         };
         let pool =
             Pool::new(threads).map_err(|e| Error::Invalid(format!("cannot start {threads} threads: {e}")))?;
-        let n_params = model.n_params;
+        let (n_params, notes) = (model.n_params, model.notes.clone());
         let network = Network::new(model, precision == Precision::Bfloat16, &pool).map_err(Error::Invalid)?;
-        Ok(Engine { decoder: decoder(kernel, network, pool)?, n_params, precision, kernel })
+        Ok(Engine {
+            decoder: decoder(kernel, network, pool)?,
+            n_params,
+            precision,
+            kernel,
+            notes,
+            vocabulary: Vec::new(),
+        })
     }
 
     /// The model's configuration.
@@ -227,6 +117,11 @@ impl Engine {
     /// Parameters.
     pub fn n_params(&self) -> u64 {
         self.n_params
+    }
+
+    /// Where the model's files disagree or say nothing, and what was taken.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Arithmetic in use.
@@ -249,9 +144,14 @@ impl Engine {
         self.decoder.weight_bytes()
     }
 
+    /// Gives the bytes of each token, by which stop strings are found.
+    pub fn set_vocabulary(&mut self, token_bytes: Vec<Vec<u8>>) {
+        self.vocabulary = token_bytes;
+    }
+
     /// Draws samples, ordered by problem and sample.
     pub fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Drawn, Error> {
-        self.decoder.sample(request, observer)
+        self.decoder.sample(request, &self.vocabulary, observer)
     }
 
     /// Log-probability of every token of every prompt's answers.
@@ -289,17 +189,11 @@ fn decoder(kernel: Kernel, network: Network, pool: Pool) -> Result<Box<dyn Decod
     }
 }
 
-fn boxed<A: Arith>(a: A, network: Network, pool: Pool) -> Box<dyn Decoder>
-where
-    A::X: Plain,
-{
+fn boxed<A: Arith>(a: A, network: Network, pool: Pool) -> Box<dyn Decoder> {
     Box::new(Core::new(a, network, pool))
 }
 
-impl<A: Arith> Decoder for Core<A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Decoder for Core<A> {
     fn config(&self) -> &Config {
         &self.network.config
     }
@@ -309,8 +203,13 @@ where
     fn weight_bytes(&self) -> usize {
         self.network.bytes()
     }
-    fn sample(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Drawn, Error> {
-        crate::batch::sample(self, request, observer)
+    fn sample(
+        &mut self,
+        request: &Request,
+        vocabulary: &[Vec<u8>],
+        observer: &mut dyn Observer,
+    ) -> Result<Drawn, Error> {
+        crate::batch::sample(self, request, vocabulary, observer)
     }
     fn score(
         &mut self,

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::aligned::{Buffer, Plain, Shared};
+use crate::aligned::{Buffer, Shared};
 use crate::kernels::draw::{Noise, Partial, TILE, Want, reduce};
-use crate::kernels::gemm::Scratch;
 use crate::kernels::linear::{Linear, product};
 use crate::kernels::rows::PackRow;
+use crate::kernels::scratch::Scratch;
 use crate::kernels::simd::{Arith, Op};
 use crate::kernels::xpack::XView;
 use crate::pack::BLOCK;
@@ -17,10 +17,7 @@ use crate::step::{Core, space};
 const WHOLE_ROWS: usize = 32;
 
 /// Logits of a tile for all rows: reduced, stored, or both.
-struct HeadTile<'a, A: Arith>
-where
-    A::X: Plain,
-{
+struct HeadTile<'a, A: Arith> {
     head: &'a Linear,
     tile: usize,
     tiles: usize,
@@ -34,10 +31,7 @@ where
     scratch: &'a mut Scratch<A>,
 }
 
-impl<A: Arith> Op<A> for HeadTile<'_, A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Op<A> for HeadTile<'_, A> {
     type Out = ();
 
     #[inline(always)]
@@ -102,10 +96,7 @@ fn want(sampling: &Sampling, noise: Noise) -> Want {
     if sampling.greedy() { Want::Greedy } else { Want::Draw { noise, temperature: sampling.temperature } }
 }
 
-impl<A: Arith> Core<A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Core<A> {
     /// The head over rows `picked` of the residual stream; fills `partials` row by row, or `store` with whole logits.
     fn head(&mut self, picked: &[usize], wants: Option<&[Want]>, store: Option<Shared<'_, f32>>) -> usize {
         let (n, stride) = (picked.len(), self.stride());

@@ -22,6 +22,7 @@ mod pack;
 mod philox;
 mod pool;
 mod prefill;
+mod request;
 mod rope;
 pub mod safetensors;
 mod sampling;
@@ -35,8 +36,9 @@ mod testing;
 mod tests;
 mod weights;
 
-pub use engine::{Drawn, Engine, Error, Finish, Observer, Options, Precision, Request, Sample, Silent};
+pub use engine::{Engine, Options, Precision};
 pub use kernels::Kernel;
+pub use request::{Drawn, Error, Finish, Observer, Request, Sample, Silent};
 pub use sampling::Sampling;
 pub use score::{check_logits, check_score};
 pub use weights::Weights;

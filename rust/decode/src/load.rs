@@ -77,16 +77,27 @@ fn causal(config: &Settings) -> Result<(), LoadError> {
     }
 }
 
-/// `generation_config.json` has the last word on when to stop, as in transformers.
+/// `generation_config.json` has the last word on when to stop, as in transformers; what it leaves out, `config.json`
+/// says.
 fn special_tokens(folder: &Path, config: &Settings, model: &mut Model) -> Result<(), LoadError> {
     let path = folder.join("generation_config.json");
     let generation = if path.exists() { Some(Settings::from_json(&path)?) } else { None };
-    let tokens = |key: &str| {
+    let mut tokens = |key: &str| {
+        let own = config.tokens(key)?;
         let generation = generation.as_ref().map_or(Ok(None), |g| g.tokens(key))?;
-        if generation.is_some() { Ok(generation) } else { config.tokens(key) }
+        if let (Some(ours), Some(theirs)) = (&own, &generation)
+            && ours.iter().any(|id| !theirs.contains(id))
+        {
+            model.notes.push(config.note(&format!(
+                "{key} is {ours:?} here and {theirs:?} in generation_config.json, which is used"
+            )));
+        }
+        Ok(generation.or(own))
     };
-    model.config.bos = tokens("bos_token_id")?.and_then(|ids| ids.first().copied());
-    model.config.eos = tokens("eos_token_id")?.unwrap_or_default();
+    let bos = tokens("bos_token_id")?;
+    let eos = tokens("eos_token_id")?;
+    model.config.bos = bos.and_then(|ids| ids.first().copied());
+    model.config.eos = eos.unwrap_or_default();
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::aligned::{Buffer, Plain};
+use crate::aligned::Buffer;
 use crate::kernels::Kernel;
 use crate::kernels::gemm::plain;
 use crate::kernels::portable::Portable;
@@ -45,10 +45,7 @@ impl<A: Arith> Op<A> for Product<'_, A> {
     }
 }
 
-fn rate<A: Arith>(a: A, threads: usize) -> f64
-where
-    A::X: Plain,
-{
+fn rate<A: Arith>(a: A, threads: usize) -> f64 {
     let Ok(pool) = Pool::new(threads) else { return f64::NAN };
     let times = 2_000;
     let mut best = f64::INFINITY;

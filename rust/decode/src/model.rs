@@ -138,6 +138,8 @@ pub struct Model {
     pub tied: bool,
     /// Parameters, embedding counted once if tied.
     pub n_params: u64,
+    /// Where the files disagree or say nothing, and what was taken.
+    pub notes: Vec<String>,
 }
 
 impl Model {

@@ -1,9 +1,8 @@
 //! Prompts: checked, and read once into their cache.
 
-use crate::aligned::Plain;
-use crate::engine::{Error, Observer, invalid};
 use crate::kernels::simd::Arith;
 use crate::model::Config;
+use crate::request::{Error, Observer, invalid};
 use crate::step::{Core, Prompt, Row, Slots};
 
 /// Positions computed together.
@@ -48,10 +47,7 @@ pub(crate) fn prefill<A: Arith>(
     tokens: &[u32],
     observer: &mut dyn Observer,
     mut visit: impl FnMut(&mut Core<A>, usize, usize),
-) -> Result<Prompt<A::X>, Error>
-where
-    A::X: Plain,
-{
+) -> Result<Prompt<A::X>, Error> {
     let mut prompt = core.prompt(tokens.len());
     let mut none: Slots<A::X> = core.slots(0, 1);
     for (chunk, tokens) in tokens.chunks(CHUNK).enumerate() {
@@ -73,10 +69,7 @@ pub(crate) fn prefill_last<A: Arith>(
     core: &mut Core<A>,
     tokens: &[u32],
     observer: &mut dyn Observer,
-) -> Result<(Prompt<A::X>, Vec<f32>), Error>
-where
-    A::X: Plain,
-{
+) -> Result<(Prompt<A::X>, Vec<f32>), Error> {
     let mut last = Vec::new();
     let prompt = prefill(core, tokens, observer, |core, first, len| {
         if first + len == tokens.len() {

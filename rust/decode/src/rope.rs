@@ -101,12 +101,22 @@ pub(crate) fn yarn_attention(factor: f64, weight: f64) -> f64 {
 }
 
 /// Scaling of a Hugging Face configuration: `rope_parameters` (transformers 5) or `rope_scaling` (4).
-pub(crate) fn scaling_from_json(section: &Settings, max_positions: usize) -> Result<Scaling, LoadError> {
+///
+/// `config` is the whole of it: its own `original_max_position_embeddings` goes before the section's, as in transformers.
+pub(crate) fn scaling_from_json(
+    config: &Settings,
+    section: &Settings,
+    max_positions: usize,
+) -> Result<Scaling, LoadError> {
     let required = |key: &str| {
         positive(section, key)?.ok_or_else(|| section.malformed(format!("RoPE scaling lacks {key}")))
     };
-    let original =
-        || Ok(positive(section, "original_max_position_embeddings")?.unwrap_or(max_positions as f64));
+    let original = || {
+        let key = "original_max_position_embeddings";
+        let own = positive(config, key)?;
+        let found = if own.is_some() { own } else { positive(section, key)? };
+        Ok(found.unwrap_or(max_positions as f64))
+    };
     let kind = match section.text("rope_type")? {
         Some(kind) => kind,
         None => section.text("type")?.unwrap_or("default"),

@@ -1,10 +1,9 @@
 //! Log-likelihood of given answers, and teacher-forced logits.
 
-use crate::aligned::Plain;
-use crate::engine::{Error, Observer, invalid};
 use crate::kernels::simd::Arith;
 use crate::model::Config;
 use crate::prefill::{CHUNK, check_tokens, checked, prefill, prefill_last};
+use crate::request::{Error, Observer, invalid};
 use crate::step::{Core, Row};
 
 /// The prompts as the model reads them.
@@ -47,10 +46,7 @@ pub(crate) fn score<A: Arith>(
     prompts: &[Vec<u32>],
     answers: &[Vec<Vec<u32>>],
     observer: &mut dyn Observer,
-) -> Result<Vec<Vec<Vec<f32>>>, Error>
-where
-    A::X: Plain,
-{
+) -> Result<Vec<Vec<Vec<f32>>>, Error> {
     let checked_prompts = check_score(&core.network.config, prompts, answers)?;
     checked_prompts
         .iter()
@@ -64,10 +60,7 @@ fn one<A: Arith>(
     prompt: &[u32],
     answers: &[Vec<u32>],
     observer: &mut dyn Observer,
-) -> Result<Vec<Vec<f32>>, Error>
-where
-    A::X: Plain,
-{
+) -> Result<Vec<Vec<f32>>, Error> {
     let mut out: Vec<Vec<f32>> = answers.iter().map(|answer| vec![0.0; answer.len()]).collect();
     if answers.iter().all(Vec::is_empty) {
         return Ok(out);
@@ -116,10 +109,7 @@ pub(crate) fn logits<A: Arith>(
     core: &mut Core<A>,
     tokens: &[u32],
     observer: &mut dyn Observer,
-) -> Result<Vec<f32>, Error>
-where
-    A::X: Plain,
-{
+) -> Result<Vec<f32>, Error> {
     let tokens = check_logits(&core.network.config, tokens)?;
     let mut out = Vec::with_capacity(tokens.len() * core.network.config.vocab);
     prefill(core, &tokens, observer, |core, _, len| {

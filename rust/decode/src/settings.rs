@@ -54,6 +54,26 @@ impl Settings {
         }
     }
 
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// Whether both say the same.
+    pub fn same(&self, other: &Settings) -> bool {
+        self.map == other.map
+    }
+
+    /// Whether the key is given, be it as null.
+    pub fn mentions(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// A sentence about this file.
+    pub fn note(&self, message: &str) -> String {
+        format!("{}: {message}", self.path.display())
+    }
+
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.map.get(key).filter(|value| !value.is_null())
     }

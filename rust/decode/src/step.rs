@@ -6,9 +6,9 @@ use crate::aligned::{Buffer, Plain};
 use crate::cache::{PREFIX_BLOCK, SUFFIX_BLOCK, Segment};
 use crate::kernels::attention::{Attend, Sight};
 use crate::kernels::draw::Partial;
-use crate::kernels::gemm::Scratch;
 use crate::kernels::linear::{Apply, Linear, Rows, Then};
 use crate::kernels::rows::{Heads, Norm, PackRow};
+use crate::kernels::scratch::Scratch;
 use crate::kernels::simd::Arith;
 use crate::kernels::xpack::{XPack, XView};
 use crate::network::{Layer, Network};
@@ -56,10 +56,7 @@ impl<X: Plain + Default> Slots<X> {
 }
 
 /// Everything a step needs: weights, threads, work space.
-pub(crate) struct Core<A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) struct Core<A: Arith> {
     pub(crate) a: A,
     pub(crate) network: Network,
     pub(crate) pool: Pool,
@@ -81,10 +78,7 @@ pub(crate) fn space<T>(scratch: &[Mutex<T>], worker: usize) -> MutexGuard<'_, T>
     scratch[worker].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-impl<A: Arith> Core<A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Core<A> {
     pub(crate) fn new(a: A, network: Network, pool: Pool) -> Core<A> {
         let scratch = (0..pool.threads()).map(|_| Mutex::new(Scratch::new())).collect();
         Core {
@@ -273,19 +267,13 @@ where
 }
 
 /// What the phases of a layer share.
-pub(crate) struct Phases<'a, A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) struct Phases<'a, A: Arith> {
     pub(crate) a: A,
     pub(crate) pool: &'a Pool,
     pub(crate) scratch: &'a [Mutex<Scratch<A>>],
 }
 
-impl<A: Arith> Phases<'_, A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Phases<'_, A> {
     /// Normalises and packs rows.
     fn pack(&self, norm: Option<&Norm>, from: Rows<'_>, to: XView<'_, A>) {
         self.pool.run(to.rows, &|row, worker| {

@@ -161,5 +161,6 @@ pub(crate) fn model(shape: &Shape) -> Model {
         head,
         tied: false,
         n_params: 1,
+        notes: Vec::new(),
     }
 }

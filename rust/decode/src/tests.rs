@@ -20,7 +20,6 @@ fn request(prompts: Vec<Vec<u32>>, k: usize) -> Request {
         max_tokens: 9,
         stop_tokens: vec![],
         stop: vec![],
-        token_bytes: vec![],
         max_rows: None,
     }
 }
@@ -260,9 +259,10 @@ fn stop_strings_cross_tokens_and_say_which() {
     let mut engine = engine(&Shape::default(), Precision::Float32, None, 1);
     let token_bytes: Vec<Vec<u8>> = (0..301).map(|t| format!("<{t}>").into_bytes()).collect();
     let free = draw(&mut engine, &request(vec![prompt(15, 4)], 20));
+    engine.set_vocabulary(token_bytes);
     let text = |tokens: &[u32]| tokens.iter().map(|t| format!("<{t}>")).collect::<String>();
     let stop = vec![b"no such text".to_vec(), b"7><2".to_vec(), b"><1".to_vec()];
-    let request = Request { stop: stop.clone(), token_bytes, ..request(vec![prompt(15, 4)], 20) };
+    let request = Request { stop: stop.clone(), ..request(vec![prompt(15, 4)], 20) };
     let mut fired = 0;
     for (stopped, free) in draw(&mut engine, &request).iter().zip(&free) {
         assert!(free.tokens.starts_with(&stopped.tokens));

@@ -100,6 +100,13 @@ impl Weights {
         Ok(&self.entry(name)?.shape)
     }
 
+    /// Whether two stored tensors have the same type, shape and bytes.
+    pub(crate) fn equal(&self, a: &str, b: &str) -> Result<bool, LoadError> {
+        let (a, b) = (self.entry(a)?, self.entry(b)?);
+        let same = a.file.map[a.range.clone()] == b.file.map[b.range.clone()];
+        Ok(a.kind == b.kind && a.shape == b.shape && same)
+    }
+
     /// A tensor of any shape, its leading dimensions joined into rows.
     pub fn tensor(&self, name: &str) -> Result<Tensor, LoadError> {
         let entry = self.entry(name)?;

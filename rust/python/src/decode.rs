@@ -8,9 +8,9 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use t2fast_decode::{
-    Engine, Error, Finish, Kernel, Observer, Options, Precision, Request, Sample, Sampling, load,
-};
+use t2fast_decode::{Engine, Error, Finish, Kernel, Observer, Options, Precision, Sample, load};
+
+use crate::decode_request::{Asked, ModelDescription};
 
 /// How often a running call looks for Ctrl-C and reports progress.
 const POLL: Duration = Duration::from_millis(50);
@@ -30,13 +30,7 @@ struct Facts {
     kernel: &'static str,
     threads: usize,
     weight_bytes: usize,
-}
-
-/// One prompt's answers' log-probabilities, or k for each prompt.
-#[derive(FromPyObject)]
-enum OneOrMany {
-    One(usize),
-    Many(Vec<usize>),
+    notes: Vec<String>,
 }
 
 #[pymethods]
@@ -74,54 +68,16 @@ impl DecodeEngine {
                 kernel: engine.kernel().name(),
                 threads: engine.threads(),
                 weight_bytes: engine.weight_bytes(),
+                notes: engine.notes().to_vec(),
             };
             Ok(DecodeEngine { engine: Mutex::new(engine), facts })
         })
     }
 
+    /// What the model is.
     #[getter]
-    fn architecture(&self) -> &str {
-        &self.facts.config.architecture
-    }
-    #[getter]
-    fn n_params(&self) -> u64 {
-        self.facts.n_params
-    }
-    #[getter]
-    fn vocab(&self) -> usize {
-        self.facts.config.vocab
-    }
-    #[getter]
-    fn width(&self) -> usize {
-        self.facts.config.width
-    }
-    #[getter]
-    fn layers(&self) -> usize {
-        self.facts.config.layers
-    }
-    #[getter]
-    fn heads(&self) -> usize {
-        self.facts.config.heads
-    }
-    #[getter]
-    fn kv_heads(&self) -> usize {
-        self.facts.config.kv_heads
-    }
-    #[getter]
-    fn head_dim(&self) -> usize {
-        self.facts.config.head_dim
-    }
-    #[getter]
-    fn max_positions(&self) -> usize {
-        self.facts.config.max_positions
-    }
-    #[getter]
-    fn bos(&self) -> Option<u32> {
-        self.facts.config.bos
-    }
-    #[getter]
-    fn eos(&self) -> Vec<u32> {
-        self.facts.config.eos.clone()
+    fn model(&self) -> ModelDescription {
+        ModelDescription::of(&self.facts.config, self.facts.n_params)
     }
     #[getter]
     fn dtype(&self) -> &str {
@@ -134,6 +90,16 @@ impl DecodeEngine {
     #[getter]
     fn threads(&self) -> usize {
         self.facts.threads
+    }
+    /// What it runs on, in words.
+    #[getter]
+    fn r#where(&self) -> String {
+        format!("{} threads", self.facts.threads)
+    }
+    /// Where the model's files disagree or say nothing, and what was taken.
+    #[getter]
+    fn notes(&self) -> Vec<String> {
+        self.facts.notes.clone()
     }
     #[getter]
     fn weight_bytes(&self) -> usize {
@@ -161,46 +127,21 @@ impl DecodeEngine {
         Ok(arrays.collect())
     }
 
+    /// Gives the bytes of each token, by which stop strings are found.
+    fn set_vocabulary(&self, py: Python<'_>, token_bytes: Vec<Vec<u8>>) {
+        py.detach(|| lock(&self.engine).set_vocabulary(token_bytes));
+    }
+
     /// Draw samples; see the Python stub for the result's keys.
-    #[pyo3(signature = (prompts, keys, k, *, first_sample = 0, temperature = 1.0, top_k = 0, top_p = 1.0,
-        min_p = 0.0, max_tokens = 64, stop_tokens = None, stop = Vec::new(), token_bytes = None,
-        on_finish = None, progress = None, max_rows = None))]
-    #[allow(clippy::too_many_arguments)] // Python's keyword arguments
+    #[pyo3(signature = (request, *, on_finish = None, progress = None))]
     fn sample<'py>(
         &self,
         py: Python<'py>,
-        prompts: Vec<Vec<u32>>,
-        keys: Vec<u64>,
-        k: OneOrMany,
-        first_sample: u32,
-        temperature: f32,
-        top_k: usize,
-        top_p: f32,
-        min_p: f32,
-        max_tokens: usize,
-        stop_tokens: Option<Vec<u32>>,
-        stop: Vec<Vec<u8>>,
-        token_bytes: Option<Vec<Vec<u8>>>,
+        request: Asked,
         on_finish: Option<Py<PyAny>>,
         progress: Option<Py<PyAny>>,
-        max_rows: Option<usize>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let k = match k {
-            OneOrMany::One(k) => vec![k; prompts.len()],
-            OneOrMany::Many(k) => k,
-        };
-        let request = Request {
-            prompts,
-            keys,
-            k,
-            first_sample,
-            sampling: Sampling { temperature, top_k, top_p, min_p },
-            max_tokens,
-            stop_tokens: stop_tokens.unwrap_or_else(|| self.facts.config.eos.clone()),
-            stop,
-            token_bytes: token_bytes.unwrap_or_default(),
-            max_rows,
-        };
+        let request = request.into_request(&self.facts.config);
         let watch = Watch { on_finish, progress, interruptible: true, ..Watch::default() };
         let drawn = self.detached(py, watch, |engine, watch| engine.sample(&request, watch))?;
         let samples = &drawn.samples;

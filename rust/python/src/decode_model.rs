@@ -8,9 +8,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use t2fast_decode::model::{Activation, Layer, Linear, Model, Norm, NormKind, RopePairs};
 use t2fast_decode::tensor::{DType, Tensor};
-use t2fast_decode::{Error, Request, Sampling, check_logits, check_score, load};
+use t2fast_decode::{Error, check_logits, check_score, load};
 
 use crate::decode_files::{to_array, value_error};
+use crate::decode_request::{Asked, ModelDescription};
 
 /// A model as its file describes it, whatever its family and format.
 #[pyclass(module = "t2fast._core", frozen)]
@@ -68,6 +69,18 @@ impl ModelFile {
         Ok(out)
     }
 
+    /// Where the files disagree or say nothing, and what was taken.
+    #[getter]
+    fn notes(&self) -> Vec<String> {
+        self.model.notes.clone()
+    }
+
+    /// What the model is.
+    #[getter]
+    fn model(&self) -> ModelDescription {
+        ModelDescription::of(&self.model.config, self.model.n_params)
+    }
+
     #[getter]
     fn n_params(&self) -> u64 {
         self.model.n_params
@@ -103,40 +116,11 @@ impl ModelFile {
         }))
     }
 
-    /// Checks the arguments of `DecodeEngine.sample` for this model; returns the prompts as it reads them.
-    #[pyo3(signature = (prompts, keys, k, *, first_sample, temperature, top_k, top_p, min_p, max_tokens,
-        stop_tokens, stop, token_bytes, max_rows))]
-    #[allow(clippy::too_many_arguments)] // Python's keyword arguments
-    fn check_sample(
-        &self,
-        py: Python<'_>,
-        prompts: Vec<Vec<u32>>,
-        keys: Vec<u64>,
-        k: Vec<usize>,
-        first_sample: u32,
-        temperature: f32,
-        top_k: usize,
-        top_p: f32,
-        min_p: f32,
-        max_tokens: usize,
-        stop_tokens: Vec<u32>,
-        stop: Vec<Vec<u8>>,
-        token_bytes: Option<Vec<Vec<u8>>>,
-        max_rows: Option<usize>,
-    ) -> PyResult<Vec<Vec<u32>>> {
-        let request = Request {
-            prompts,
-            keys,
-            k,
-            first_sample,
-            sampling: Sampling { temperature, top_k, top_p, min_p },
-            max_tokens,
-            stop_tokens,
-            stop,
-            token_bytes: token_bytes.unwrap_or_default(),
-            max_rows,
-        };
-        py.detach(|| request.check(&self.model.config)).map_err(invalid)
+    /// Checks a request for this model and a vocabulary of so many tokens; returns its prompts as the model reads
+    /// them.
+    fn check_sample(&self, py: Python<'_>, request: Asked, vocabulary: usize) -> PyResult<Vec<Vec<u32>>> {
+        let config = &self.model.config;
+        py.detach(|| request.into_request(config).check(config, vocabulary)).map_err(invalid)
     }
 
     /// Checks the arguments of `DecodeEngine.score`; returns the prompts as the model reads them.

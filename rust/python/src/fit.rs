@@ -3,16 +3,16 @@
 // A column of a table each: a struct would only be taken apart again.
 #![allow(clippy::too_many_arguments)]
 
-use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use rayon::prelude::*;
-use t2fast_core::fit::accuracy::{self, Point};
 use t2fast_core::fit::counts::{Count, Likelihood};
 use t2fast_core::fit::huber::Huber;
+use t2fast_core::fit::points::Point;
 use t2fast_core::fit::power_sum::{self, Data};
-use t2fast_core::fit::{Cancel, Outcome, restarts};
+use t2fast_core::fit::{Cancel, Outcome, direct, joint, link, restarts};
+use t2fast_core::means;
 
 use crate::cancel::cancellable;
 
@@ -45,29 +45,49 @@ fn array_of<const N: usize>(name: &str, values: &[f64]) -> PyResult<[f64; N]> {
         .map_err(|_| PyValueError::new_err(format!("{name} has {} entries, expected {N}", values.len())))
 }
 
-fn to_dict<'py>(py: Python<'py>, outcomes: &[Outcome]) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    let params: Vec<Vec<f64>> = outcomes.iter().map(|o| o.params.clone()).collect();
-    dict.set_item("params", PyArray2::from_vec2(py, &params)?)?;
-    dict.set_item("objective", PyArray1::from_iter(py, outcomes.iter().map(|o| o.objective)))?;
-    dict.set_item("converged", outcomes.iter().map(|o| o.reason.converged()).collect::<Vec<_>>())?;
-    dict.set_item("reason", outcomes.iter().map(|o| o.reason.describe()).collect::<Vec<_>>())?;
-    dict.set_item("evaluations", outcomes.iter().map(|o| o.evaluations).collect::<Vec<_>>())?;
-    dict.set_item("identified", outcomes.iter().map(|o| o.identified.clone()).collect::<Vec<_>>())?;
-    dict.set_item("on_bound", outcomes.iter().map(|o| o.on_bound.clone()).collect::<Vec<_>>())?;
-    Ok(dict)
+/// What a search found: a law's parameters and how sure of them it is.
+#[pyclass(frozen, get_all, module = "t2fast._core")]
+pub struct FitOutcome {
+    /// Parameters in the order of the law.
+    params: Py<PyArray1<f64>>,
+    /// The objective that was minimised, there.
+    objective: f64,
+    /// Whether the end point is a minimum as far as the search can tell.
+    converged: bool,
+    /// Why the search ended, in words.
+    reason: &'static str,
+    /// Evaluations of the objective.
+    evaluations: usize,
+    /// For each parameter whether the data determine it; empty where nobody asked.
+    identified: Vec<bool>,
+    /// For each parameter whether it sits on a bound.
+    on_bound: Vec<bool>,
+}
+
+impl FitOutcome {
+    fn new(py: Python<'_>, outcome: Outcome) -> Self {
+        Self {
+            params: PyArray1::from_vec(py, outcome.params).unbind(),
+            objective: outcome.objective,
+            converged: outcome.reason.converged(),
+            reason: outcome.reason.describe(),
+            evaluations: outcome.evaluations,
+            identified: outcome.identified,
+            on_bound: outcome.on_bound,
+        }
+    }
 }
 
 /// Fits every set in parallel.
-fn fit_all<'py>(
-    py: Python<'py>,
+fn fit_all(
+    py: Python<'_>,
     sets: usize,
     one: impl Fn(usize, &Cancel) -> Option<Outcome> + Sync + Send,
-) -> PyResult<Bound<'py, PyDict>> {
+) -> PyResult<Vec<FitOutcome>> {
     let outcomes = cancellable(py, |cancel| {
         (0..sets).into_par_iter().map(|i| one(i, cancel)).collect::<Option<Vec<_>>>()
     })?;
-    to_dict(py, &outcomes)
+    Ok(outcomes.into_iter().map(|outcome| FitOutcome::new(py, outcome)).collect())
 }
 
 /// Measurements and weights of all sets, checked against each other.
@@ -83,7 +103,7 @@ fn sets(y: &Rows, w: &Rows, expected: usize) -> PyResult<(Sets, Sets)> {
 
 /// Least squares for y = E + sum of C x^-e over two or three coordinates, by variable projection.
 #[pyfunction]
-#[pyo3(signature = (x, y, w, e_max, start=None))]
+#[pyo3(signature = (x, y, w, e_max, start=None, regularise=false))]
 pub fn fit_power_sum<'py>(
     py: Python<'py>,
     x: Vec<Column<'py>>,
@@ -91,7 +111,8 @@ pub fn fit_power_sum<'py>(
     w: Rows<'py>,
     e_max: f64,
     start: Option<Vec<f64>>,
-) -> PyResult<Bound<'py, PyDict>> {
+    regularise: bool,
+) -> PyResult<Vec<FitOutcome>> {
     let x: Sets = x.iter().map(|c| Ok(c.as_slice()?.to_vec())).collect::<PyResult<_>>()?;
     let length = x.first().map_or(0, Vec::len);
     for column in &x {
@@ -102,14 +123,17 @@ pub fn fit_power_sum<'py>(
         2 => {
             let start = start.map(|s| array_of::<2>("start", &s)).transpose()?;
             fit_all(py, y.len(), |i, cancel| {
-                power_sum::fit(&Data { x: [&x[0], &x[1]], y: &y[i], w: Some(&w[i]), e_max }, start, cancel)
+                let data = Data { x: [&x[0], &x[1]], y: &y[i], w: Some(&w[i]), e_max };
+                let fit = if regularise { power_sum::fit_regularised } else { power_sum::fit };
+                fit(&data, start, cancel)
             })
         }
         3 => {
             let start = start.map(|s| array_of::<3>("start", &s)).transpose()?;
             fit_all(py, y.len(), |i, cancel| {
                 let data = Data { x: [&x[0], &x[1], &x[2]], y: &y[i], w: Some(&w[i]), e_max };
-                power_sum::fit(&data, start, cancel)
+                let fit = if regularise { power_sum::fit_regularised } else { power_sum::fit };
+                fit(&data, start, cancel)
             })
         }
         other => Err(PyValueError::new_err(format!("x has {other} columns, expected 2 or 3"))),
@@ -126,7 +150,7 @@ pub fn fit_loss_restarts<'py>(
     y: Column<'py>,
     w: Column<'py>,
     starts: Rows<'py>,
-) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyArray1<f64>>)> {
+) -> PyResult<(FitOutcome, Bound<'py, PyArray1<f64>>)> {
     let x = [n.as_slice()?, d.as_slice()?, k.as_slice()?];
     let (y, w) = (y.as_slice()?, w.as_slice()?);
     for column in [x[0], x[1], x[2], w] {
@@ -136,7 +160,7 @@ pub fn fit_loss_restarts<'py>(
         rows(&starts)?.iter().map(|s| array_of("a start", s)).collect::<PyResult<Vec<[f64; 7]>>>()?;
     let data = Data { x, y, w: Some(w), e_max: f64::INFINITY };
     let fit = cancellable(py, |cancel| restarts::fit::<3, 7>(&data, &starts, cancel))?;
-    Ok((to_dict(py, &[fit.best])?, PyArray1::from_vec(py, fit.objectives)))
+    Ok((FitOutcome::new(py, fit.best), PyArray1::from_vec(py, fit.objectives)))
 }
 
 /// Chinchilla by the Huber loss of log residuals, from starts (log A, log B, log E, alpha, beta); also each start's
@@ -150,7 +174,7 @@ pub fn fit_huber<'py>(
     w: Rows<'py>,
     delta: f64,
     starts: Rows<'py>,
-) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyArray1<f64>>)> {
+) -> PyResult<(Vec<FitOutcome>, Bound<'py, PyArray1<f64>>)> {
     let (n, d) = (n.as_slice()?, d.as_slice()?);
     same_length("d", d.len(), n.len())?;
     let (loss, w) = sets(&loss, &w, n.len())?;
@@ -163,8 +187,8 @@ pub fn fit_huber<'py>(
             .collect::<Option<Vec<_>>>()
     })?;
     let objectives = fits.last().map_or_else(Vec::new, |f| f.objectives.clone());
-    let outcomes: Vec<Outcome> = fits.into_iter().map(|f| f.best).collect();
-    Ok((to_dict(py, &outcomes)?, PyArray1::from_vec(py, objectives)))
+    let outcomes = fits.into_iter().map(|f| FitOutcome::new(py, f.best)).collect();
+    Ok((outcomes, PyArray1::from_vec(py, objectives)))
 }
 
 fn points(checkpoint: &[usize], k: &[f64], y: &[f64], w: &[f64]) -> Vec<Point> {
@@ -182,7 +206,7 @@ pub fn fit_link<'py>(
     y: Rows<'py>,
     w: Rows<'py>,
     start: Option<Vec<f64>>,
-) -> PyResult<Bound<'py, PyDict>> {
+) -> PyResult<Vec<FitOutcome>> {
     let losses = rows(&losses)?;
     let k = k.as_slice()?;
     let checkpoint = checkpoint_of(&checkpoint, losses.first().map_or(0, Vec::len))?;
@@ -191,13 +215,13 @@ pub fn fit_link<'py>(
     same_length("losses", losses.len(), y.len())?;
     let start = start.map(|s| array_of::<5>("start", &s)).transpose()?;
     fit_all(py, y.len(), |i, cancel| {
-        accuracy::fit_link(&losses[i], &points(&checkpoint, k, &y[i], &w[i]), start, cancel)
+        link::fit(&losses[i], &points(&checkpoint, k, &y[i], &w[i]), start, cancel)
     })
 }
 
 /// The accuracy law in one stage, by least squares on pass@k.
 #[pyfunction]
-#[pyo3(signature = (n, d, checkpoint, k, y, w, start=None))]
+#[pyo3(signature = (n, d, checkpoint, k, y, w, start=None, regularise=false))]
 pub fn fit_joint<'py>(
     py: Python<'py>,
     n: Column<'py>,
@@ -207,7 +231,8 @@ pub fn fit_joint<'py>(
     y: Rows<'py>,
     w: Rows<'py>,
     start: Option<Vec<f64>>,
-) -> PyResult<Bound<'py, PyDict>> {
+    regularise: bool,
+) -> PyResult<Vec<FitOutcome>> {
     let (n, d, k) = (n.as_slice()?, d.as_slice()?, k.as_slice()?);
     same_length("d", d.len(), n.len())?;
     let checkpoint = checkpoint_of(&checkpoint, n.len())?;
@@ -217,11 +242,14 @@ pub fn fit_joint<'py>(
         same_length("start", s.len(), 10)?;
     }
     fit_all(py, y.len(), |i, cancel| {
-        accuracy::fit_joint(n, d, &points(&checkpoint, k, &y[i], &w[i]), start.as_deref(), cancel)
+        let fit = if regularise { joint::fit_regularised } else { joint::fit };
+        fit(n, d, &points(&checkpoint, k, &y[i], &w[i]), start.as_deref(), cancel)
     })
 }
 
 /// The counts law by maximum likelihood; `row_w` (m, rows) weights problems, `checkpoint_w` (m, checkpoints) checkpoints.
+///
+/// refit: whether `starts` is one law that was fitted to much the same counts.
 #[pyfunction]
 pub fn fit_counts<'py>(
     py: Python<'py>,
@@ -234,7 +262,9 @@ pub fn fit_counts<'py>(
     checkpoint_w: Rows<'py>,
     starts: Rows<'py>,
     effect: bool,
-) -> PyResult<Bound<'py, PyDict>> {
+    refit: bool,
+    regularise: bool,
+) -> PyResult<Vec<FitOutcome>> {
     let (n, d) = (n.as_slice()?, d.as_slice()?);
     let (samples, correct) = (samples.as_slice()?, correct.as_slice()?);
     same_length("d", d.len(), n.len())?;
@@ -250,6 +280,9 @@ pub fn fit_counts<'py>(
     for start in &starts {
         same_length("a start", start.len(), 11)?;
     }
+    if starts.is_empty() || (refit && starts.len() != 1) {
+        return Err(PyValueError::new_err(format!("{} starts are too few or too many", starts.len())));
+    }
     fit_all(py, row_w.len(), |i, cancel| {
         let row = |j: usize| Count {
             checkpoint: checkpoint[j],
@@ -258,6 +291,56 @@ pub fn fit_counts<'py>(
             w: row_w[i][j],
         };
         let counts: Vec<Count> = (0..samples.len()).map(row).collect();
-        Likelihood::new(n, d, &counts, &checkpoint_w[i]).fit(&starts, effect, cancel)
+        let likelihood = Likelihood::new(n, d, &counts, &checkpoint_w[i]);
+        let likelihood = if regularise { likelihood.regularised() } else { likelihood };
+        if refit {
+            likelihood.refit(&starts[0], effect, cancel)
+        } else {
+            likelihood.fit(&starts, effect, cancel)
+        }
     })
+}
+
+/// The direct law by least squares on ln(-ln y), points without weight left out.
+#[pyfunction]
+pub fn fit_direct<'py>(
+    py: Python<'py>,
+    compute: Column<'py>,
+    k: Column<'py>,
+    y: Rows<'py>,
+    w: Rows<'py>,
+) -> PyResult<Vec<FitOutcome>> {
+    let (compute, k) = (compute.as_slice()?, k.as_slice()?);
+    same_length("k", k.len(), compute.len())?;
+    let (y, w) = sets(&y, &w, k.len())?;
+    fit_all(py, y.len(), |i, _| Some(direct::fit(compute, k, &y[i], &w[i])))
+}
+
+/// Weighted means over problems, (m, checkpoints, columns), for `m` sets of weights of the problems, (m, problems).
+///
+/// values (rows, columns), NaN where there is none, of one problem at one checkpoint a row; NaN where nothing is left.
+#[pyfunction]
+pub fn weighted_means<'py>(
+    py: Python<'py>,
+    values: Rows<'py>,
+    checkpoint: PyReadonlyArray1<'py, i64>,
+    problem: PyReadonlyArray1<'py, i64>,
+    checkpoints: usize,
+    weights: Rows<'py>,
+) -> PyResult<Bound<'py, PyArray3<f64>>> {
+    let [length, columns] = [values.as_array().nrows(), values.as_array().ncols()];
+    let [sets, problems] = [weights.as_array().nrows(), weights.as_array().ncols()];
+    let (checkpoint, problem) =
+        (checkpoint_of(&checkpoint, checkpoints)?, checkpoint_of(&problem, problems)?);
+    same_length("checkpoint", checkpoint.len(), length)?;
+    same_length("problem", problem.len(), length)?;
+    let (values, weights) = (values.as_slice()?, weights.as_slice()?);
+    let rows = means::Rows { values, columns, checkpoint: &checkpoint, problem: &problem };
+    let mut out = vec![0.0; sets * checkpoints * columns];
+    py.detach(|| {
+        let size = (checkpoints * columns).max(1);
+        let sets = weights.par_chunks(problems.max(1)).zip(out.par_chunks_mut(size));
+        sets.for_each(|(weights, out)| rows.weighted(weights, out));
+    });
+    PyArray1::from_vec(py, out).reshape([sets, checkpoints, columns])
 }

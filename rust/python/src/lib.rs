@@ -4,10 +4,13 @@ use pyo3::prelude::*;
 
 mod beyond;
 mod cancel;
+mod choose;
 mod decode;
 mod decode_files;
 mod decode_model;
+mod decode_request;
 mod fit;
+mod forecast;
 mod passk;
 mod plan;
 
@@ -19,20 +22,31 @@ mod _core {
     #[pymodule_export]
     use super::beyond::{fit_beyond, samples_follow_outcome};
     #[pymodule_export]
+    use super::choose::resampled_means;
+    #[pymodule_export]
     use super::decode::DecodeEngine;
     #[pymodule_export]
     use super::decode_files::{dequantize, gguf_metadata};
     #[pymodule_export]
     use super::decode_model::ModelFile;
     #[pymodule_export]
-    use super::fit::{fit_counts, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum};
+    use super::decode_request::ModelDescription;
+    #[pymodule_export]
+    use super::fit::{
+        FitOutcome, fit_counts, fit_direct, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum,
+        weighted_means,
+    };
+    #[pymodule_export]
+    use super::forecast::{ForecastState, draw_forecast, fit_forecast, forecast_members};
     #[pymodule_export]
     use super::passk::{
         beta_pass_at_k, beta_quantile, expected_samples, logit_normal_pass_at_k, pass_at_k_variance,
         scaled_beta_failure, tail_cells, tail_grid,
     };
     #[pymodule_export]
-    use super::plan::{law_parameters, law_values, plan_batch};
+    use super::plan::{
+        beta_parameters, budget_line, law_parameters, law_refusal, law_values, loss_mixture, plan_batch,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,18 +1,26 @@
 //! Plans over arrays of budgets and parameter draws.
 
+use std::ops::Range;
+
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::{Bound as Handle, *};
 use rayon::prelude::*;
-use t2fast_core::laws::Law;
-use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Problem, Rule, Sizes};
+use t2fast_core::laws::{Law, Link, range_of, theta};
+use t2fast_core::mixture;
+use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Error, Plan, Problem, Rule, Sizes, spend};
 
-/// Plans between two looks at pending signals: a fraction of a second at worst.
+/// Best choices and Chinchilla's, (plans, 4) each, and the bounds of both, (plans, 2).
+pub(crate) type Plans<'py> = (Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>);
+
+/// Plans of a formula between two looks at pending signals: a fraction of a second at worst.
 const CHUNK: usize = 4096;
 
 fn law_named(name: &str) -> PyResult<Law> {
     Law::named(name).ok_or_else(|| {
-        PyValueError::new_err(format!("no law is called {name:?}: use chinchilla, loss, accuracy or counts"))
+        PyValueError::new_err(format!(
+            "no law is called {name:?}: use chinchilla, loss, accuracy, counts or direct"
+        ))
     })
 }
 
@@ -35,6 +43,76 @@ fn check_width(law: Law, params: &PyReadonlyArray2<'_, f64>) -> PyResult<()> {
 #[pyfunction]
 pub fn law_parameters(name: &str) -> PyResult<Vec<&'static str>> {
     Ok(law_named(name)?.parameters().to_vec())
+}
+
+/// Where every parameter of a law would have to lie, in words, if its value is not there; else None.
+#[pyfunction]
+pub fn law_refusal(name: &str, params: Vec<f64>) -> PyResult<Option<String>> {
+    let named = law_named(name)?.parameters().iter().zip(params);
+    Ok(named.into_iter().find(|(name, value)| !range_of(name).holds(*value)).map(|(parameter, value)| {
+        let range = range_of(parameter).describe();
+        format!("parameter {parameter} = {value:?} of the {name} law must be {range}")
+    }))
+}
+
+/// a and b of the Beta distribution of success probabilities at points (n[j], d[j]), `effect[j]` being added to the
+/// training loss there: (points, 2).
+#[pyfunction]
+pub fn beta_parameters<'py>(
+    py: Python<'py>,
+    name: &str,
+    params: PyReadonlyArray1<'py, f64>,
+    n: PyReadonlyArray1<'py, f64>,
+    d: PyReadonlyArray1<'py, f64>,
+    effect: PyReadonlyArray1<'py, f64>,
+) -> PyResult<Table<'py>> {
+    let law = law_named(name)?;
+    let (params, n, d, effect) = (params.as_slice()?, n.as_slice()?, d.as_slice()?, effect.as_slice()?);
+    if !matches!(law, Law::Accuracy | Law::Counts) || params.len() != law.parameters().len() {
+        return Err(PyValueError::new_err(format!(
+            "{name} with {} parameters has no Beta link",
+            params.len()
+        )));
+    }
+    if n.len() != d.len() || n.len() != effect.len() {
+        return Err(PyValueError::new_err("n, d and effect must agree in length"));
+    }
+    let theta = theta(params);
+    let at = |j: usize| Link::new(&theta, law.latent(params, n[j].ln(), d[j].ln()).0 + effect[j]).ab;
+    let values: Vec<f64> = (0..n.len()).flat_map(at).collect();
+    values.into_pyarray(py).reshape([n.len(), 2])
+}
+
+/// Success probabilities and weights whose pass@k is nearest to exp(-g/k^gamma) for k up to samples, the largest relative
+/// error, and the k where it is.
+#[pyfunction]
+pub fn loss_mixture<'py>(
+    py: Python<'py>,
+    g: f64,
+    gamma: f64,
+    samples: u64,
+) -> (Handle<'py, PyArray1<f64>>, Handle<'py, PyArray1<f64>>, f64, f64) {
+    let found = py.detach(|| mixture::of_loss(g, gamma, samples));
+    (found.p.into_pyarray(py), found.weights.into_pyarray(py), found.error, found.at)
+}
+
+/// D and k that the budgets buy at every n[j], within the constraints: (points, 2).
+#[pyfunction]
+pub fn budget_line<'py>(
+    py: Python<'py>,
+    train: f64,
+    inference: f64,
+    n: PyReadonlyArray1<'py, f64>,
+    tokens_range: (f64, f64),
+    most_samples: f64,
+    whole_k: bool,
+) -> PyResult<Table<'py>> {
+    let n = n.as_slice()?;
+    let sizes = Sizes::Range(1.0, f64::INFINITY);
+    let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
+    let at = |&n: &f64| <[f64; 2]>::from(spend(&Budget { train, inference }, &constraints, n));
+    let values: Vec<f64> = n.iter().flat_map(at).collect();
+    values.into_pyarray(py).reshape([n.len(), 2])
 }
 
 /// The law's value for every row of params at every point (n[j], d[j], k[j]), of shape (rows, points).
@@ -66,11 +144,11 @@ pub fn law_values<'py>(
     values.into_pyarray(py).reshape([rows, points])
 }
 
-type Table<'py> = Handle<'py, PyArray2<f64>>;
+pub(crate) type Table<'py> = Handle<'py, PyArray2<f64>>;
 
 /// Plans for every budget (train[i], inference[i]) and every parameter row j, at row i * rows + j of three arrays:
 /// the best (N, D, k, value), Chinchilla's, and which bound each of the two sits on (0 none, 1 least N, 2 most N,
-/// 3 k = 1, 4 least D, 5 most D).
+/// 3 k = 1, 4 least D, 5 most D, 6 most k).
 ///
 /// sizes: an array to choose N from, or None for any N in params_range; tokens_per_param: Chinchilla's ratio, or None
 /// for the law's own optimum of training.
@@ -85,28 +163,45 @@ pub fn plan_batch<'py>(
     params_range: (f64, f64),
     sizes: Option<Vec<f64>>,
     tokens_range: (f64, f64),
+    most_samples: f64,
     whole_k: bool,
     tokens_per_param: Option<f64>,
-) -> PyResult<(Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>)> {
+) -> PyResult<Plans<'py>> {
     let law = law_named(name)?;
     check_width(law, &params)?;
-    let (train, inference) = (train.as_slice()?, inference.as_slice()?);
-    if train.len() != inference.len() {
-        return Err(PyValueError::new_err("train and inference must agree in length"));
-    }
-    let budgets: Vec<Budget> =
-        train.iter().zip(inference).map(|(&train, &inference)| Budget { train, inference }).collect();
+    let budgets = budgets(&train, &inference)?;
     let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
-    let constraints = Constraints { sizes, tokens: tokens_range, whole_k };
+    let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
     let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
     let problem = Problem::new(law, params.as_slice().map_err(contiguous)?, &budgets, &constraints, rule)
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     let count = problem.len();
+    collect(py, count, CHUNK, |range| problem.solve(range))
+}
+
+pub(crate) fn budgets(
+    train: &PyReadonlyArray1<'_, f64>,
+    inference: &PyReadonlyArray1<'_, f64>,
+) -> PyResult<Vec<Budget>> {
+    let (train, inference) = (train.as_slice()?, inference.as_slice()?);
+    if train.len() != inference.len() {
+        return Err(PyValueError::new_err("train and inference must agree in length"));
+    }
+    Ok(train.iter().zip(inference).map(|(&train, &inference)| Budget { train, inference }).collect())
+}
+
+/// `count` plans, solved `chunk` at a time with a look at pending signals between.
+pub(crate) fn collect<'py>(
+    py: Python<'py>,
+    count: usize,
+    chunk: usize,
+    solve: impl Fn(Range<usize>) -> Result<Vec<Plan>, Error> + Sync,
+) -> PyResult<Plans<'py>> {
     let (mut best, mut chinchilla) = (Vec::with_capacity(4 * count), Vec::with_capacity(4 * count));
     let mut bounds = Vec::with_capacity(2 * count);
-    for first in (0..count).step_by(CHUNK) {
+    for first in (0..count).step_by(chunk) {
         let plans = py
-            .detach(|| problem.solve(first..count.min(first + CHUNK)))
+            .detach(|| solve(first..count.min(first + chunk)))
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         for plan in plans {
             best.extend(row(&plan.best));
@@ -134,5 +229,6 @@ fn code(bound: Bound) -> u8 {
         Bound::OneSample => 3,
         Bound::LeastTokens => 4,
         Bound::MostTokens => 5,
+        Bound::MostSamples => 6,
     }
 }

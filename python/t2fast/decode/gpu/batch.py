@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from t2fast.decode.gpu.state import DeviceState, Window
+from t2fast.decode.request import OnFinish, RawSamples
 
 PROGRESS_SECONDS = 0.05
 STOP_TOKEN, STOP_STRING, LENGTH, CANCELLED = "stop_token", "stop_string", "length", "cancelled"
 
 
 @dataclass
-class Request:
+class Job:
     """What to draw; already checked."""
 
     prompts: list[list[int]]
@@ -34,7 +35,9 @@ class Request:
     stop_tokens: list[int]
     stop: list[bytes]
     token_bytes: list[bytes]
-    on_finish: Callable[[int, int, list[int], str], bool] | None
+    rows: int
+    """Most samples at once."""
+    on_finish: OnFinish | None
     progress: Callable[[int], None] | None
 
 
@@ -44,8 +47,8 @@ class Live:
 
     start: int
     """Where its keys and values lie in the pool."""
-    last: torch.Tensor
-    """The residual stream after its last token."""
+    last: torch.Tensor | None = None
+    """The residual stream after its last token, once it is read."""
     started: int = 0
     active: int = 0
 
@@ -55,7 +58,7 @@ class Active:
     """The rows on the device, in their order; one array each."""
 
     sample: NDArray[np.int64]
-    """Index among all samples of the request."""
+    """Index among all samples of the job."""
     problem: NDArray[np.int64]
     slot: NDArray[np.int64]
     position: NDArray[np.int64]
@@ -105,32 +108,32 @@ class Pool:
 
 
 class Batch:
-    """Draws all samples of a request."""
+    """Draws all samples of a job."""
 
-    def __init__(self, request: Request, device: DeviceState, poll: int):
-        self.request, self.device, self.poll = request, device, poll
-        slots, total = device.sizes.slots, sum(request.k)
+    def __init__(self, job: Job, device: DeviceState, poll: int):
+        self.job, self.device, self.poll = job, device, poll
+        slots, total = min(device.sizes.slots, job.rows), sum(job.k)
         self.pool = Pool(device.sizes.pool)
         self.free = list(range(slots))[::-1]
         self.next_problem = 0
         self.live: dict[int, Live] = {}
         nobody = np.zeros(0, np.int64)
         self.active = Active(nobody, nobody, nobody, nobody, nobody)
-        self.keys = np.array(request.keys, np.uint64)
-        self.problem = np.repeat(np.arange(len(request.k)), request.k)
-        self.first = np.cumsum([0, *request.k])
+        self.keys = np.array(job.keys, np.uint64)
+        self.problem = np.repeat(np.arange(len(job.k)), job.k)
+        self.first = np.cumsum([0, *job.k])
         self.finish = [CANCELLED] * total
         self.stop_index = np.full(total, -1)
         self.results: list[tuple[NDArray[Any], ...] | None] = [None] * total
         self.over = np.zeros(total, bool)
         # What the host has of the samples in the slots: tokens, and the bits of their log-probabilities.
-        self.drawn = np.zeros((3, slots, request.max_tokens + poll + 1), np.int32)
+        self.drawn = np.zeros((3, slots, job.max_tokens + poll + 1), np.int32)
         self.known = np.zeros(slots, np.int64)
         self.tails = [b""] * slots
         self.tokens_drawn, self.shown_at = 0, 0.0
 
-    def run(self) -> dict[str, Any]:
-        """Draw; the result has the keys of `_core.DecodeEngine.sample`."""
+    def run(self) -> RawSamples:
+        """Draw."""
         interrupted = False
         pending: tuple[Window, Active] | None = None
         try:
@@ -147,22 +150,28 @@ class Batch:
     def _admit(self) -> None:
         """Let the rows go whose samples are over, and fill free slots with new samples."""
         fields: list[NDArray[np.int64]] = []
-        last = []
+        admitted: list[tuple[Live, int]] = []
+        unread: list[tuple[int, list[int], int]] = []
         while self.free:
             problem = self._waiting()
             if problem is None:
                 break
             live = self.live[problem]
-            count = min(len(self.free), self.request.k[problem] - live.started)
+            if live.started == 0:
+                unread.append((problem, self.job.prompts[problem], live.start))
+            count = min(len(self.free), self.job.k[problem] - live.started)
             slots = [self.free.pop() for _ in range(count)]
             index = live.started + np.arange(count)
             fields.append(np.stack([self.first[problem] + index, np.full(count, problem), slots]))
-            last.append(live.last.expand(count, -1))
+            admitted.append((live, count))
             live.started += count
             live.active += count
         stays = ~self.over[self.active.sample]
         if not fields and stays.all():
             return
+        if unread:
+            for (problem, _, _), last in zip(unread, self.device.read_prompts(unread), strict=True):
+                self.live[problem].last = last
         sample, problem_of, slot = np.concatenate([np.zeros((3, 0), np.int64), *fields], axis=1)
         self.known[slot] = 0
         for own in slot.tolist():
@@ -171,25 +180,24 @@ class Batch:
         ones, none = np.ones_like(sample), np.zeros_like(sample)
         new = Active(sample, problem_of, slot, ones, none)
         self.active = kept.and_then(new)
-        self.device.place(np.flatnonzero(stays), self._table(new), last)
+        self.device.place(np.flatnonzero(stays), self._table(new), [_last(*own) for own in admitted])
         if len(self.active):
             self.device.tile(self.active.problem)
 
     def _waiting(self) -> int | None:
-        """A problem that is read and has samples to start; none if all are, or the next has no room yet."""
+        """A problem with room and samples to start; none if all are started, or the next has no room yet."""
         newest = next(reversed(self.live), None)
-        if newest is not None and self.live[newest].started < self.request.k[newest]:
+        if newest is not None and self.live[newest].started < self.job.k[newest]:
             return newest
-        k = self.request.k
+        k = self.job.k
         problem = next((p for p in range(self.next_problem, len(k)) if k[p] > 0), None)
         if problem is None:
             self.next_problem = len(k)
             return None
-        tokens = self.request.prompts[problem]
-        start = self.pool.take(len(tokens))
+        start = self.pool.take(len(self.job.prompts[problem]))
         if start is None:
             return None
-        self.live[problem] = Live(start, self.device.read_prompt(problem, tokens, start))
+        self.live[problem] = Live(start)
         self.next_problem = problem + 1
         return problem
 
@@ -197,7 +205,7 @@ class Batch:
         """The device's rows of new samples."""
         keys = self.keys[new.problem]
         none = np.zeros_like(new.sample)
-        index = self.request.first_sample + new.sample - self.first[new.problem]
+        index = self.job.first_sample + new.sample - self.first[new.problem]
         halves = keys & np.uint64(0xFFFFFFFF), keys >> np.uint64(32)
         columns = none, new.slot, new.problem, index, *halves, none, none
         return np.stack([column.astype(np.uint32) for column in columns]).view(np.int32)
@@ -207,11 +215,11 @@ class Batch:
         rows = self.active
         if not len(rows):
             return None
-        steps = min(self.poll, int((self.request.max_tokens - rows.position).max()))
+        steps = min(self.poll, int((self.job.max_tokens - rows.position).max()))
         if steps == 0 and (rows.seen == rows.position).all():
             return None
         window = self.device.launch(steps, rows.seen, self.poll + 1)
-        after = np.minimum(rows.position + steps, self.request.max_tokens)
+        after = np.minimum(rows.position + steps, self.job.max_tokens)
         self.active = Active(rows.sample, rows.problem, rows.slot, after, after)
         return window, rows
 
@@ -228,9 +236,9 @@ class Batch:
         self._report()
         done = found[:, 0] != 0
         last = self.drawn[0, rows.slot, np.maximum(length - 1, 0)]
-        by_token = done & np.isin(last, self.request.stop_tokens)
+        by_token = done & np.isin(last, self.job.stop_tokens)
         fired = np.full(len(rows), -1)
-        if self.request.stop:
+        if self.job.stop:
             for i in np.flatnonzero(alive).tolist():
                 end = length[i] - by_token[i]  # a stop token's bytes are not text
                 hit = self._stop_string(rows.slot[i], rows.seen[i], end)
@@ -251,7 +259,7 @@ class Batch:
 
     def _stop_string(self, slot: int, seen: int, end: int) -> tuple[int, int] | None:
         """The sample's length where a stop string is complete, and which: the one that begins first."""
-        table, stop = self.request.token_bytes, self.request.stop
+        table, stop = self.job.token_bytes, self.job.stop
         tokens = self.drawn[0, slot, seen:end].tolist()
         text = self.tails[slot] + b"".join([table[token] for token in tokens])
         keep = max(map(len, stop)) - 1
@@ -272,9 +280,9 @@ class Batch:
         sample, problem, slot = int(rows.sample[i]), int(rows.problem[i]), int(rows.slot[i])
         self.known[slot] = length
         stop = False
-        if self.request.on_finish is not None:
-            index = self.request.first_sample + sample - int(self.first[problem])
-            stop = self.request.on_finish(problem, index, self.drawn[0, slot, :length].tolist(), reason)
+        if self.job.on_finish is not None:
+            index = self.job.first_sample + sample - int(self.first[problem])
+            stop = self.job.on_finish(problem, index, self.drawn[0, slot, :length].tolist(), reason)
         self.finish[sample], self.stop_index[sample] = reason, fired
         self._leave(sample, problem, slot)
         return bool(stop)
@@ -282,7 +290,7 @@ class Batch:
     def _stop(self, problems: set[int]) -> None:
         """Cancel what has not ended of some problems."""
         for problem in problems & self.live.keys():
-            self.live[problem].started = self.request.k[problem]
+            self.live[problem].started = self.job.k[problem]
             rows = self.active.take((self.active.problem == problem) & ~self.over[self.active.sample])
             for sample, slot in zip(rows.sample.tolist(), rows.slot.tolist(), strict=True):
                 self._leave(sample, problem, slot)
@@ -304,24 +312,24 @@ class Batch:
     def _release(self, problem: int) -> None:
         """Give a prompt's stretch of the pool back once its last sample is over."""
         live = self.live[problem]
-        if live.active == 0 and live.started == self.request.k[problem]:
-            self.pool.give(live.start, len(self.request.prompts[problem]))
+        if live.active == 0 and live.started == self.job.k[problem]:
+            self.pool.give(live.start, len(self.job.prompts[problem]))
             del self.live[problem]
 
     def _report(self) -> None:
         now = time.perf_counter()
-        if self.request.progress is not None and now - self.shown_at >= PROGRESS_SECONDS:
+        if self.job.progress is not None and now - self.shown_at >= PROGRESS_SECONDS:
             self.shown_at = now
-            self.request.progress(self.tokens_drawn)
+            self.job.progress(self.tokens_drawn)
 
-    def _result(self, interrupted: bool) -> dict[str, Any]:
+    def _result(self, interrupted: bool) -> RawSamples:
         rows = self.active.take(~self.over[self.active.sample])
         for sample, slot in zip(rows.sample.tolist(), rows.slot.tolist(), strict=True):
             self._keep(sample, slot)
         nothing = (np.zeros(0, np.int32),) * 3
         parts = [nothing, *(nothing if own is None else own for own in self.results)]
         tokens, raw, processed = (np.concatenate(own) for own in zip(*parts, strict=True))
-        index = self.request.first_sample + np.arange(len(self.problem)) - self.first[self.problem]
+        index = self.job.first_sample + np.arange(len(self.problem)) - self.first[self.problem]
         return {
             "problem": self.problem,
             "sample": index,
@@ -333,3 +341,9 @@ class Batch:
             "stop_index": self.stop_index,
             "interrupted": interrupted,
         }
+
+
+def _last(live: Live, count: int) -> torch.Tensor:
+    """What the first tokens of `count` samples are drawn from."""
+    assert live.last is not None  # read before its samples start
+    return live.last.expand(count, -1)

@@ -10,8 +10,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +26,13 @@ except ImportError as error:
 from t2fast import _core
 from t2fast.decode.gpu import prefill
 from t2fast.decode.gpu import weights as gpu_weights
-from t2fast.decode.gpu.batch import Batch, Request
+from t2fast.decode.gpu.batch import Batch, Job
 from t2fast.decode.gpu.state import BUCKETS, DeviceState, Sizes
-from t2fast.kernels.layout import Tiles
-from t2fast.kernels.step import KERNELS, Filters
+from t2fast.decode.request import OnFinish, RawSamples, Request
+from t2fast.kernels import triton_ops
+from t2fast.kernels.model import Tiles
+from t2fast.kernels.ops import Operations
+from t2fast.kernels.step import Filters
 
 MAX_ROWS = BUCKETS[-1]
 """Rows of a step unless the caller says otherwise."""
@@ -39,6 +40,10 @@ POLL = 8
 """Steps between two looks at what has ended."""
 SHARE = 0.85
 """Of the device's free memory, what a call may take."""
+KEPT = 0.25
+"""Of the same, what may stay for the next call: caches and captured steps."""
+STOP_TOKENS = 8
+"""Stop tokens that captured steps have room for, at least."""
 
 
 def device() -> torch.device:
@@ -64,10 +69,9 @@ def device() -> torch.device:
 
 
 class GpuEngine:
-    """A model ready to draw and score samples on a GPU; attributes and methods are `_core.DecodeEngine`'s."""
+    """A model ready to draw and score samples on a GPU: a `t2fast.decode.request.Backend`."""
 
     kernel = "triton"
-    threads = 1
 
     def __init__(
         self,
@@ -76,7 +80,7 @@ class GpuEngine:
         dtype: str = "auto",
         cache: str | None = None,
         device: torch.device,
-        ops: SimpleNamespace = KERNELS,
+        ops: Operations = triton_ops,
         poll: int = POLL,
     ):
         """``cache="fp8"`` keeps the samples' keys and values in 8 bits. Tests give other operations."""
@@ -97,19 +101,11 @@ class GpuEngine:
         self._lock = threading.RLock()
         with self._use():
             self._weights = gpu_weights.load(self._file, types[dtype], device)
-        self._tiles = Tiles.of(self._weights.shape)
-        config = self._file.config
-        self.architecture: str = config["architecture"]
-        self.n_params: int = self._file.n_params
-        self.vocab: int = config["vocab"]
-        self.width: int = config["width"]
-        self.layers: int = config["layers"]
-        self.heads: int = config["heads"]
-        self.kv_heads: int = config["kv_heads"]
-        self.head_dim: int = config["head_dim"]
-        self.max_positions: int = config["max_positions"]
-        self.bos: int | None = config["bos"]
-        self.eos: list[int] = config["eos"]
+        self._tiles = Tiles.of(self._weights.shape, types[dtype])
+        self._kept: DeviceState | None = None
+        self.model = self._file.model
+        self.notes = self._file.notes
+        self._token_bytes: Sequence[bytes] = ()
         self.dtype = "float32" if types[dtype] == torch.float32 else "bfloat16"
 
     @contextmanager
@@ -156,77 +152,79 @@ class GpuEngine:
                 for prompt, own in zip(checked, answers, strict=True)
             ]
 
+    def set_vocabulary(self, token_bytes: Sequence[bytes]) -> None:
+        """Give the bytes of every token, by which stop strings are found."""
+        self._token_bytes = token_bytes
+
     def sample(
         self,
-        prompts: Sequence[Sequence[int]],
-        keys: Sequence[int],
-        k: int | Sequence[int],
+        request: Request,
         *,
-        first_sample: int = 0,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        max_tokens: int = 64,
-        stop_tokens: Sequence[int] | None = None,
-        stop: Sequence[bytes] = (),
-        token_bytes: Sequence[bytes] | None = None,
-        on_finish: Callable[[int, int, list[int], str], bool] | None = None,
+        on_finish: OnFinish | None = None,
         progress: Callable[[int], None] | None = None,
-        max_rows: int | None = None,
-    ) -> dict[str, Any]:
-        """Draw samples; the result is that of `_core.DecodeEngine.sample`."""
-        counts = [k] * len(prompts) if isinstance(k, int) else list(k)
-        stops = self.eos if stop_tokens is None else list(stop_tokens)
-        tokens = self._file.check_sample(
-            prompts,
-            keys,
-            counts,
-            first_sample=first_sample,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            max_tokens=max_tokens,
+    ) -> RawSamples:
+        """Draw samples."""
+        rules, counts = request.sampling, list(request.k)
+        stops = self.model.eos if rules.stop_tokens is None else list(rules.stop_tokens)
+        table = self._token_bytes if rules.stop else ()
+        tokens = self._file.check_sample(request, len(table))
+        job = Job(
+            prompts=tokens,
+            keys=list(request.keys),
+            k=counts,
+            first_sample=request.first_sample,
+            max_tokens=rules.max_tokens,
             stop_tokens=stops,
-            stop=stop,
-            token_bytes=token_bytes,
-            max_rows=max_rows,
+            stop=[text.encode() for text in rules.stop],
+            token_bytes=list(table),
+            rows=max(min(sum(counts), request.max_rows or MAX_ROWS), 1),
+            on_finish=on_finish,
+            progress=progress,
         )
+        filters = Filters(rules.temperature == 0, rules.top_k, rules.top_p, rules.min_p)
         with self._use():
-            sizes = Sizes.within(
-                self._budget(),
+            state = self._state(job, filters)
+            state.begin(rules.temperature, rules.max_tokens, stops)
+            found = Batch(job, state, self._poll).run()
+            if state.sizes.bytes <= KEPT * self._budget():
+                self._kept = state
+        return found
+
+    def _state(self, job: Job, filters: Filters) -> DeviceState:
+        """The last call's state if it will do, else a new one; an error in the call that uses it drops it."""
+        state, self._kept = self._kept, None
+        lengths = [len(prompt) for prompt, own in zip(job.prompts, job.k, strict=True) if own] or [1]
+        stops = len(job.stop_tokens)
+
+        def within(budget: int) -> Sizes:
+            return Sizes.within(
+                budget,
                 self._weights,
                 self._tiles,
-                prompts=[len(prompt) for prompt, own in zip(tokens, counts, strict=True) if own] or [1],
-                rows=max(min(sum(counts), max_rows or MAX_ROWS), 1),
-                max_tokens=max_tokens,
+                problems=len(job.prompts),
+                prompts=lengths,
+                rows=job.rows,
+                max_tokens=job.max_tokens,
                 fp8=self._fp8,
             )
-            state = DeviceState(
-                self._weights,
-                self._tiles,
-                self._ops,
-                sizes,
-                prompts=len(prompts),
-                temperature=temperature,
-                filters=Filters(temperature == 0, top_k, top_p, min_p),
-                stop_tokens=stops,
-                fp8=self._fp8,
-            )
-            request = Request(
-                prompts=tokens,
-                keys=list(keys),
-                k=counts,
-                first_sample=first_sample,
-                max_tokens=max_tokens,
-                stop_tokens=stops,
-                stop=list(stop),
-                token_bytes=list(token_bytes or ()),
-                on_finish=on_finish,
-                progress=progress,
-            )
-            return Batch(request, state, self._poll).run()
+
+        if (
+            state is not None
+            and state.filters == filters
+            and len(state.state.stop_tokens) >= stops
+            and state.sizes.hold(within(1 << 62))
+        ):
+            return state
+        del state
+        return DeviceState(
+            self._weights,
+            self._tiles,
+            self._ops,
+            within(self._budget()),
+            filters=filters,
+            stop_tokens=max(stops, STOP_TOKENS),
+            fp8=self._fp8,
+        )
 
     def _budget(self) -> int:
         """Bytes that a call may take."""

@@ -1,28 +1,39 @@
-"""Prompts on a GPU: read once, each by itself, in plain PyTorch; and the likelihoods that need nothing else.
+"""Prompts on a GPU: read together, and the likelihoods that need nothing else.
 
-A prompt's keys and values depend on nothing but the prompt. Products take the weights' type and give it back;
-norms, rotation, softmax and the residual stream are float32.
+Tokens of prompts are rows of the kernels that rows of samples go through, so a prompt's keys and values
+depend on nothing but the prompt: not on what is read beside it, nor on where it is cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import SimpleNamespace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from t2fast.kernels.layout import Cache, Layer, Linear, Shape, Tiles, Weights
-from t2fast.kernels.primitives import naive_norm
-from t2fast.kernels.qkv import norm_heads, rotated
+from t2fast.kernels import step
+from t2fast.kernels.batch import Blocks, Cache, Prompts, Rows
+from t2fast.kernels.model import Tiles, Weights
+from t2fast.kernels.ops import Operations
 
 CHUNK = 1024
-"""Positions read together."""
+"""Tokens read together."""
 _LOGITS = 256
 """Positions whose logits are held at a time."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Tokens to read."""
+
+    tokens: Sequence[int]
+    start: int
+    """Where the keys and values of its prompt begin in the pool."""
+    first: int = 0
+    """Positions of the prompt that are read already."""
 
 
 def upload(values: NDArray[Any], device: torch.device) -> torch.Tensor:
@@ -38,37 +49,52 @@ def room(weights: Weights, positions: int) -> list[Cache]:
     return [Cache(like.new_empty(size), like.new_empty(size)) for _ in range(shape.layers)]
 
 
-def view(pools: Sequence[Cache], start: int, length: int) -> list[Cache]:
-    """A stretch of a pool."""
-    part = slice(start, start + length)
-    return [Cache(pool.k[:, part], pool.v[:, part]) for pool in pools]
+def read(
+    weights: Weights, texts: Sequence[Text], pools: Sequence[Cache], tiles: Tiles, ops: Operations
+) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+    """Read texts, none empty, some tokens at a time; their keys and values enter the pools.
 
-
-def read(weights: Weights, tokens: Sequence[int], caches: Sequence[Cache], first: int = 0) -> torch.Tensor:
-    """Read `tokens` at positions `first` …, after what the caches hold of the positions before.
-
-    Writes their keys and values. Returns the residual stream after the last layer, float32
-    (len(tokens), width).
+    Yields for each pack which text every token is of, and the residual streams after the last layer, float32
+    (tokens, width).
     """
-    out = []
-    for at in range(0, len(tokens), CHUNK):
-        part = upload(np.array(tokens[at : at + CHUNK]), weights.embedding.device)
-        x = weights.embedding[part].float()
-        for layer, cache in zip(weights.layers, caches, strict=True):
-            attended = _attention(weights, layer, x, cache, first + at)
-            if weights.shape.parallel:
-                x = x + attended + _feed_forward(layer, x, weights.shape)
-            else:
-                x = x + attended
-                x = x + _feed_forward(layer, x, weights.shape)
-        out.append(x)
-    return torch.cat(out) if len(out) > 1 else out[0]
+    of = np.repeat(np.arange(len(texts)), [len(text.tokens) for text in texts])
+    place = np.concatenate([text.start + text.first + np.arange(len(text.tokens)) for text in texts])
+    tokens = np.concatenate([np.asarray(text.tokens) for text in texts])
+    device = weights.embedding.device
+    starts = np.array([text.start for text in texts], np.int32)
+    prompts = Prompts(*upload(np.stack([starts, -starts]), device))
+    for at in range(0, len(of), CHUNK):
+        pack = slice(at, at + CHUNK)
+        table = np.zeros((len(Rows.FIELDS), len(of[pack])), np.int32)
+        for field, values in (("token", tokens), ("prompt", of), ("position", place + 1)):
+            table[Rows.FIELDS.index(field)] = values[pack]
+        rows = Rows(upload(table, device))
+        blocks = Blocks.of(of[pack].tolist(), tiles.prefix_rows(weights.shape), None, device)
+        space = step.Space(weights, tiles, len(rows), 0, None)
+        step.read(weights, rows, prompts, blocks, pools, space, tiles, ops)
+        yield of[pack], space.x
 
 
-def logits(weights: Weights, tokens: Sequence[int], tiles: Tiles, ops: SimpleNamespace) -> torch.Tensor:
+def last(
+    weights: Weights, texts: Sequence[Text], pools: Sequence[Cache], tiles: Tiles, ops: Operations
+) -> list[torch.Tensor]:
+    """Read texts; the residual stream after the last token of each, float32 (1, width)."""
+    found: dict[int, torch.Tensor] = {}
+    for of, x in read(weights, texts, pools, tiles, ops):
+        ends = np.flatnonzero(np.diff(of, append=-1))
+        found |= zip(of[ends].tolist(), x[upload(ends, x.device)].split(1), strict=True)
+    return [found[i] for i in range(len(texts))]
+
+
+def logits(weights: Weights, tokens: Sequence[int], tiles: Tiles, ops: Operations) -> torch.Tensor:
     """Logits after every token, float32 (len(tokens), vocab) on the host."""
-    x = read(weights, tokens, room(weights, len(tokens)))
-    return torch.cat([_logits(weights, part, tiles, ops).cpu() for part in x.split(_LOGITS)])
+    pools = room(weights, len(tokens))
+    found = [
+        _logits(weights, part, tiles, ops).cpu()
+        for _, x in read(weights, [Text(tokens, 0)], pools, tiles, ops)
+        for part in x.split(_LOGITS)
+    ]
+    return torch.cat(found)
 
 
 def score(
@@ -76,22 +102,23 @@ def score(
     prompt: Sequence[int],
     answers: Sequence[Sequence[int]],
     tiles: Tiles,
-    ops: SimpleNamespace,
+    ops: Operations,
 ) -> list[torch.Tensor]:
     """Log-probability of each token of each answer after the prompt, float32, on the host.
 
-    The prompt is read once; answers are read one by one, so that none depends on its neighbours.
+    The prompt is read once; answers are read one by one in the same place.
     """
     if not any(answers):
         return [torch.empty(0) for _ in answers]
     longest = max(map(len, answers))
-    caches = room(weights, len(prompt) + longest - 1)
-    last = read(weights, prompt, caches)[-1:].clone()
+    pools = room(weights, len(prompt) + longest - 1)
+    end = last(weights, [Text(prompt, 0)], pools, tiles, ops)[0]
     out = []
     for answer in answers:
-        x = last[: len(answer)]
+        x = end[: len(answer)]
         if len(answer) > 1:
-            x = torch.cat([last, read(weights, answer[:-1], caches, len(prompt))])
+            text = Text(answer[:-1], 0, len(prompt))
+            x = torch.cat([end, *(part for _, part in read(weights, [text], pools, tiles, ops))])
         targets = upload(np.array(answer, np.int64), x.device)
         found = [x.new_empty(0)]
         for some, own in zip(x.split(_LOGITS), targets.split(_LOGITS), strict=True):
@@ -101,43 +128,7 @@ def score(
     return out
 
 
-def _logits(weights: Weights, x: torch.Tensor, tiles: Tiles, ops: SimpleNamespace) -> torch.Tensor:
+def _logits(weights: Weights, x: torch.Tensor, tiles: Tiles, ops: Operations) -> torch.Tensor:
     out = x.new_empty((len(x), weights.shape.vocab))
     ops.logits(x.contiguous(), weights.norm, weights.head, out, weights.shape, tiles)
     return out
-
-
-def _linear(x: torch.Tensor, linear: Linear) -> torch.Tensor:
-    out = F.linear(x.to(linear.weight.dtype), linear.weight).float()
-    return out if linear.bias is None else out + linear.bias
-
-
-def _attention(weights: Weights, layer: Layer, x: torch.Tensor, cache: Cache, first: int) -> torch.Tensor:
-    """Attention's part of the residual stream; keys and values of x enter the cache at `first` …"""
-    shape, n = weights.shape, len(x)
-    heads = (shape.heads, shape.kv_heads, shape.kv_heads)
-    parts = _linear(naive_norm(x, layer.attn_norm, shape), layer.qkv).split(
-        [h * shape.head_dim for h in heads], 1
-    )
-    q, k, v = (part.unflatten(1, (-1, shape.head_dim)) for part in parts)
-    if layer.head_norm is not None:
-        q, k = norm_heads(q, k, layer.head_norm, shape)
-    cos, sin = weights.rotation[:, first : first + n, None]
-    end = first + n
-    cache.k[:, first:end] = rotated(k, cos, sin).transpose(0, 1).to(cache.k.dtype)
-    cache.v[:, first:end] = v.transpose(0, 1).to(cache.v.dtype)
-    q = rotated(q, cos, sin).transpose(0, 1).to(cache.k.dtype)
-    age = torch.arange(first, end, device=x.device)[:, None] - torch.arange(end, device=x.device)
-    visible = (age >= 0) & (age < (shape.window or end))
-    # Torch's fast attention with a mask knows no groups of heads.
-    k, v = (stored[:, :end].repeat_interleave(shape.group, 0) for stored in (cache.k, cache.v))
-    out = F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=visible)
-    return _linear(out[0].transpose(0, 1).flatten(1), layer.o)
-
-
-def _feed_forward(layer: Layer, x: torch.Tensor, shape: Shape) -> torch.Tensor:
-    x = naive_norm(x, layer.ffn_norm, shape)
-    up = _linear(x, layer.up)
-    if layer.gate is not None:
-        return _linear(F.silu(_linear(x, layer.gate)) * up, layer.down)
-    return _linear(F.gelu(up, approximate="tanh" if shape.activation == "gelu_tanh" else "none"), layer.down)

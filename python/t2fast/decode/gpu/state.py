@@ -1,4 +1,4 @@
-"""What lies on the device while one call draws: caches, rows, and the steps that work on them.
+"""What lies on the device while calls draw: caches, rows, and the steps that work on them.
 
 Nothing here waits for the device. What the host wants to know is copied to it behind the steps, in a
 `Window`.
@@ -7,8 +7,8 @@ Nothing here waits for the device. What the host wants to know is copied to it b
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from t2fast.decode.gpu import prefill
 from t2fast.decode.gpu.prefill import upload
-from t2fast.kernels.layout import Blocks, Cache, Prompts, Rows, Tiles, Weights
+from t2fast.kernels.batch import PARTS, Blocks, Cache, Prompts, Rows
+from t2fast.kernels.model import Tiles, Weights
+from t2fast.kernels.ops import Operations
 from t2fast.kernels.step import Filters, Space, State, choose, step
 
 BUCKETS = (16, 64, 256, 1024, 4096)
@@ -36,6 +38,10 @@ class Sizes:
     longest: int
     """Positions of the longest prompt."""
     max_tokens: int
+    problems: int
+    """Prompts of a call, those without a sample included."""
+    bytes: int = 0
+    """What all of it takes."""
 
     @classmethod
     def within(
@@ -44,6 +50,7 @@ class Sizes:
         weights: Weights,
         tiles: Tiles,
         *,
+        problems: int,
         prompts: list[int],
         rows: int,
         max_tokens: int,
@@ -57,9 +64,11 @@ class Sizes:
         longest = max(prompts)
         of_prompt = s.layers * 2 * s.kv_heads * s.head_dim * wide
         own = of_prompt // wide + s.layers * 2 * s.kv_heads * 4 if fp8 else of_prompt
-        splits, tokens = -(-longest // tiles.split), -(-s.vocab // tiles.vocabulary)
-        work = 4 * (s.width + splits * s.heads * (s.head_dim + 1) + 5 * tokens)
+        splits, parts = -(-longest // tiles.split), PARTS * -(-s.vocab // tiles.vocabulary)
+        work = 4 * (s.width + splits * s.heads * (s.head_dim + 1) + parts)
         work += wide * (2 * s.heads * s.head_dim + s.hidden)
+        if s.head_norm == "row":
+            work += 4 * (s.heads + 2 * s.kv_heads) * s.head_dim
         of_slot = max_tokens * (own + 12) + 2 * work
         pool = min(sum(sorted(prompts)[-rows - 1 :]), max(longest, budget // 4 // of_prompt))
         slots = min((budget - pool * of_prompt) // of_slot, rows)
@@ -69,7 +78,14 @@ class Sizes:
                 f"{pool * of_prompt + of_slot:,} bytes, and the GPU has {budget:,} to give: "
                 "shorten them or use device='cpu'"
             )
-        return cls(slots, pool, longest, max_tokens)
+        return cls(slots, pool, longest, max_tokens, problems, pool * of_prompt + slots * of_slot)
+
+    def hold(self, others: Sizes) -> bool:
+        """Whether whatever fits into `others` fits here."""
+        return all(own >= other for own, other in zip(self._all(), others._all(), strict=True))
+
+    def _all(self) -> tuple[int, ...]:
+        return self.slots, self.pool, self.longest, self.max_tokens, self.problems
 
 
 @dataclass
@@ -91,21 +107,20 @@ class Window:
 
 
 class DeviceState:
-    """The device's side of a batch."""
+    """The device's side of a batch: made for some sizes and filters, and used for one call after another."""
 
     def __init__(
         self,
         weights: Weights,
         tiles: Tiles,
-        ops: SimpleNamespace,
+        ops: Operations,
         sizes: Sizes,
         *,
-        prompts: int,
-        temperature: float,
         filters: Filters,
-        stop_tokens: list[int],
+        stop_tokens: int,
         fp8: bool,
     ):
+        """`stop_tokens`: how many there may be."""
         self.weights, self.tiles, self.ops, self.filters = weights, tiles, ops, filters
         self.sizes = sizes
         self.device = weights.embedding.device
@@ -114,11 +129,12 @@ class DeviceState:
         self.state = State(
             rows=Rows.empty(0, device),
             blocks=Blocks.of([], 1, 0, device),
-            prompts=Prompts(*torch.zeros(2, prompts, dtype=torch.int32, device=device)),
+            prompts=Prompts(*torch.zeros(2, sizes.problems, dtype=torch.int32, device=device)),
             pools=prefill.room(weights, sizes.pool),
             caches=[_suffix(weights, results, fp8) for _ in weights.layers],
-            temperature=torch.full((1,), temperature, device=device),
-            stop_tokens=torch.tensor(stop_tokens, dtype=torch.int32, device=device),
+            temperature=torch.ones(1, device=device),
+            limit=torch.full((1,), sizes.max_tokens, dtype=torch.int32, device=device),
+            stop_tokens=torch.full((stop_tokens,), -1, dtype=torch.int32, device=device),
             tokens=torch.zeros(results, dtype=torch.int32, device=device),
             raw=torch.zeros(results, device=device),
             processed=torch.zeros(results, device=device),
@@ -128,14 +144,28 @@ class DeviceState:
         self._blocks: dict[tuple[int, int], Blocks] = {}
         self._warm: set[tuple[int, int]] = set()
         self._graphs: dict[tuple[int, int], Any] = {}
-        self._graph_pool: Any = None
+        self._side = torch.cuda.Stream(device) if device.type == "cuda" and ops.CAPTURED else None
 
-    def read_prompt(self, prompt: int, tokens: list[int], start: int) -> torch.Tensor:
-        """Put a prompt into the pool at `start`; its last residual stream (1, width)."""
-        caches = prefill.view(self.state.pools, start, len(tokens))
-        self.state.prompts.start[prompt] = start
-        self.state.prompts.length[prompt] = len(tokens)
-        return prefill.read(self.weights, tokens, caches)[-1:].clone()
+    def begin(self, temperature: float, max_tokens: int, stop_tokens: Sequence[int]) -> None:
+        """Settings of a new call; rows of the last one are gone."""
+        state = self.state
+        self.state = replace(state, rows=Rows.empty(0, self.device))
+        state.temperature.fill_(temperature)
+        state.limit.fill_(max_tokens)
+        padded = np.full(len(state.stop_tokens), -1, np.int32)
+        padded[: len(stop_tokens)] = stop_tokens
+        state.stop_tokens.copy_(upload(padded, self.device))
+
+    def read_prompts(self, prompts: Sequence[tuple[int, Sequence[int], int]]) -> list[torch.Tensor]:
+        """Put prompts (index, tokens, start) into the pool; the last residual stream (1, width) of each."""
+        index, starts, lengths = (
+            upload(np.array(values, np.int64), self.device)
+            for values in zip(*((i, start, len(tokens)) for i, tokens, start in prompts), strict=True)
+        )
+        self.state.prompts.start[index] = starts.int()
+        self.state.prompts.length[index] = lengths.int()
+        texts = [prefill.Text(tokens, start) for _, tokens, start in prompts]
+        return prefill.last(self.weights, texts, self.state.pools, self.tiles, self.ops)
 
     def place(self, kept: NDArray[np.int64], new: NDArray[np.int32], last: list[torch.Tensor]) -> None:
         """Rows of the next steps: those at the indices `kept` of the present ones, then `new`.
@@ -145,7 +175,7 @@ class DeviceState:
         """
         started = Rows(upload(new, self.device))
         if len(started):
-            space = Space(self.weights, len(started), 0)
+            space = Space(self.weights, self.tiles, len(started), 0, self.filters)
             space.x = torch.cat(last)
             state = replace(self.state, rows=started)
             choose(self.weights, state, space, self.tiles, self.filters, self.ops)
@@ -159,7 +189,8 @@ class DeviceState:
         if size in self._rows:
             self._rows[size].table.copy_(rows.table)  # where a captured step looks for them
         else:
-            self._rows[size], self._spaces[size] = rows, Space(self.weights, size, self.splits)
+            self._rows[size] = rows
+            self._spaces[size] = Space(self.weights, self.tiles, size, self.splits, self.filters)
         self.state = replace(self.state, rows=self._rows[size])
 
     def tile(self, prompts: NDArray[np.int64]) -> None:
@@ -195,19 +226,27 @@ class DeviceState:
         return Window(copied, arrived, width)
 
     def _step(self) -> None:
-        """One token for every row; on a GPU, a graph is captured at the second step of each size."""
+        """One token for every row; on a GPU, kernels are captured at the second step of each size."""
         key = len(self.state.rows), len(self.state.blocks.count)
-        if self.device.type != "cuda" or key not in self._warm:
-            self._warm.add(key)
+        if self._side is None or key not in self._warm:
             self._run()
+            self._warm.add(key)
             return
         if key not in self._graphs:
-            self._graph_pool = self._graph_pool or torch.cuda.graph_pool_handle()
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._graph_pool):
-                self._run()
-            self._graphs[key] = graph
+            self._graphs[key] = self._captured(self._side)
         self._graphs[key].replay()
+
+    def _captured(self, side: Any) -> Any:
+        """The step as a CUDA graph; other threads' use of the device goes on meanwhile."""
+        graph = torch.cuda.CUDAGraph()
+        side.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(side):
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                self._run()
+            finally:
+                graph.capture_end()
+        return graph
 
     def _run(self) -> None:
         space = self._spaces[len(self.state.rows)]

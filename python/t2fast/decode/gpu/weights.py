@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from t2fast import _core
-from t2fast.kernels.layout import Layer, Linear, Norm, Shape, Weights
+from t2fast.kernels.model import Layer, Linear, Norm, Shape, Weights
 
 
 def load(file: _core.ModelFile, dtype: torch.dtype, device: torch.device) -> Weights:

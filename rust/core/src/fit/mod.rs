@@ -4,9 +4,13 @@ use std::sync::atomic::AtomicBool;
 
 use crate::levenberg::Reason;
 
-pub mod accuracy;
 pub mod counts;
+pub mod direct;
 pub mod huber;
+pub mod joint;
+mod latent;
+pub mod link;
+pub mod points;
 pub mod power_sum;
 pub mod restarts;
 

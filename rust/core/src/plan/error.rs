@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Bound;
+use crate::laws::Range;
 
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +27,11 @@ pub enum Error {
         name: &'static str,
         /// Its value.
         value: f64,
+        /// Where it would have to be.
+        range: Range,
     },
+    /// The law knows compute, but not what to spend it on.
+    NoSize,
     /// The law has no finite value on the budget line.
     NotFinite {
         /// Index of the draw.
@@ -50,15 +55,14 @@ impl fmt::Display for Error {
                      {upper} leaves at most {most:.4e}, {times:.3}x less; lower the one or raise the other"
                 )
             }
-            Self::Parameter { draw, name, value } => {
-                let range = match name {
-                    "theta2" => "between 0 and 1",
-                    "E" => "finite",
-                    _ if name.starts_with("theta") => "finite",
-                    _ => "finite and not negative",
-                };
-                write!(f, "parameter {name} is {value} in draw {draw}: it has to be {range}")
+            Self::Parameter { draw, name, value, range } => {
+                write!(f, "parameter {name} is {value} in draw {draw}: it has to be {}", range.describe())
             }
+            Self::NoSize => write!(
+                f,
+                "the direct law knows training compute alone, not how it is split between parameters and tokens, so \
+                 the smallest model would always be best: plan with another law"
+            ),
             Self::NotFinite { draw } => {
                 write!(
                     f,

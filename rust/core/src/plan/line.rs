@@ -1,7 +1,8 @@
 //! The best N along a budget line: spend both budgets, and one dimension is left.
 //!
-//! With x = ln N, ln D = min(ln(C_train/6) − x, ln D_max) and ln k = ln(C_inf/2) − x, or k fixed. The law along x is
-//! smooth but for a corner at x = ln(C_train/(6 D_max)), left of which tokens no longer move.
+//! With x = ln N, ln D = min(ln(C_train/6) − x, ln D_max) and ln k = min(ln(C_inf/2) − x, ln k_max), or k fixed. The law
+//! along x is smooth but for two corners, x = ln(C_train/(6 D_max)) and ln(C_inf/(2 k_max)), left of which tokens, or
+//! samples, no longer move.
 
 use crate::beta;
 use crate::laws::{Law, Link, theta};
@@ -48,6 +49,8 @@ pub(super) struct Line<'a> {
     pub log_inference: f64,
     /// ln D_max, or infinity.
     pub log_most_tokens: f64,
+    /// ln k_max, or infinity.
+    pub log_most_samples: f64,
     /// k where it does not follow from N.
     pub fixed_k: Option<f64>,
 }
@@ -58,18 +61,28 @@ impl Line<'_> {
         self.log_train - self.log_most_tokens
     }
 
+    /// ln N below which k stays at its maximum, or at what it is fixed to.
+    fn sample_corner(&self) -> f64 {
+        if self.fixed_k.is_some() { f64::INFINITY } else { self.log_inference - self.log_most_samples }
+    }
+
     /// Visits the local optima of the law in [lo, hi] with (ln N, objective to minimise).
     pub fn optima(&self, lo: f64, hi: f64, mut visit: impl FnMut(f64, f64)) {
         match self.law {
             // Convex, so one optimum.
             Law::Chinchilla | Law::Loss => visit(self.power_sum_optimum(lo, hi), 0.0),
-            Law::Accuracy | Law::Counts => {
-                let corner = self.corner();
-                if lo < corner {
-                    self.scan(lo, hi.min(corner), false, &mut visit);
+            Law::Accuracy | Law::Counts | Law::Direct => {
+                // Between two corners the line is smooth.
+                let mut corners = [self.corner(), self.sample_corner()].map(|corner| corner.clamp(lo, hi));
+                corners.sort_by(f64::total_cmp);
+                let [first, second] = corners;
+                for (from, to) in [(lo, first), (first, second), (second, hi)] {
+                    if to > from {
+                        self.scan(from, to, &mut visit);
+                    }
                 }
-                if hi > corner {
-                    self.scan(lo.max(corner), hi, true, &mut visit);
+                if hi <= lo {
+                    self.scan(lo, hi, &mut visit);
                 }
             }
         }
@@ -86,22 +99,27 @@ impl Line<'_> {
         best.0
     }
 
-    /// Where the falling term of a sum of powers of N balances its rising ones, within [lo, hi].
+    /// Where the falling term of a sum of powers of N balances its rising ones, within [lo, hi]. Convex in ln N, so the
+    /// optimum is in the rightmost stretch between corners from whose left end the sum still falls.
     fn power_sum_optimum(&self, lo: f64, hi: f64) -> f64 {
         let Logs { falling, tokens, samples } = *self.logs;
+        let tokens = (self.corner(), rising(tokens, self.log_train));
         // Without a k that follows from N there is no such term, nor a budget to take the logarithm of.
         let samples = if self.fixed_k.is_none() && samples.0 > f64::NEG_INFINITY {
-            rising(samples, self.log_inference)
+            (self.sample_corner(), rising(samples, self.log_inference))
         } else {
-            NONE
+            (f64::NEG_INFINITY, NONE)
         };
-        let corner = self.corner();
-        let right = balance(falling, rising(tokens, self.log_train), samples).clamp(lo, hi);
-        if right > corner {
-            return right;
+        let (early, late) = if tokens.0 <= samples.0 { (tokens, samples) } else { (samples, tokens) };
+        let right = balance(falling, tokens.1, samples.1);
+        if right > late.0 {
+            return right.clamp(lo, hi);
         }
-        // Tokens at their maximum: only samples still pull N down, up to the corner.
-        balance(falling, NONE, samples).clamp(lo, hi.min(corner.max(lo)))
+        let middle = balance(falling, early.1, NONE).min(late.0);
+        if middle > early.0 {
+            return middle.clamp(lo, hi);
+        }
+        balance(falling, NONE, NONE).min(early.0).clamp(lo, hi)
     }
 
     /// ln of the failure probability, which orders choices as pass@k does and still does where that rounds to 1.
@@ -112,14 +130,15 @@ impl Line<'_> {
         if value.is_nan() { f64::INFINITY } else { value }
     }
 
-    fn failure_slope(&self, x: f64, moving: bool) -> f64 {
+    /// The slope of [`Self::failure`] where tokens and samples move or stay as they do at `middle`.
+    fn failure_slope(&self, x: f64, middle: f64) -> f64 {
         let (latent, by_n, by_d) = self.law.latent(self.params, x, self.log_tokens(x));
         let link = Link::new(&theta(self.params), latent);
         let k = self.k(x);
         let (_, [by_a, by_b, by_k]) = beta::log_failure_gradient(link.ab[0], link.ab[1], k);
-        let through_training =
-            (by_a * link.latent[0] + by_b * link.latent[1]) * (by_n - if moving { by_d } else { 0.0 });
-        through_training - if self.fixed_k.is_none() { by_k * k } else { 0.0 }
+        let through_training = (by_a * link.latent[0] + by_b * link.latent[1])
+            * (by_n - if middle > self.corner() { by_d } else { 0.0 });
+        through_training - if middle > self.sample_corner() { by_k * k } else { 0.0 }
     }
 
     /// ln D.
@@ -127,16 +146,22 @@ impl Line<'_> {
         (self.log_train - x).min(self.log_most_tokens)
     }
 
+    /// ln k where it follows from N.
+    pub fn log_samples(&self, x: f64) -> f64 {
+        (self.log_inference - x).min(self.log_most_samples)
+    }
+
     fn k(&self, x: f64) -> f64 {
-        self.fixed_k.unwrap_or_else(|| (self.log_inference - x).exp())
+        self.fixed_k.unwrap_or_else(|| self.log_samples(x).exp())
     }
 
     /// Scans a smooth stretch of the line and polishes every local optimum by a root of the slope.
-    fn scan(&self, lo: f64, hi: f64, moving: bool, visit: &mut impl FnMut(f64, f64)) {
+    fn scan(&self, lo: f64, hi: f64, visit: &mut impl FnMut(f64, f64)) {
         let at = |i: usize| if i + 1 == SCAN { hi } else { lo + (hi - lo) * (i as f64 / (SCAN - 1) as f64) };
         if hi - lo <= TOLERANCE {
             return visit(lo, self.failure(lo));
         }
+        let middle = 0.5 * (lo + hi);
         let values: [f64; SCAN] = std::array::from_fn(|i| self.failure(at(i)));
         for i in 0..SCAN {
             let left = if i == 0 { f64::INFINITY } else { values[i - 1] };
@@ -145,30 +170,30 @@ impl Line<'_> {
                 continue;
             }
             visit(at(i), values[i]);
-            let slope = self.failure_slope(at(i), moving);
+            let slope = self.failure_slope(at(i), middle);
             let downhill = if slope < 0.0 { i + 1 } else { i.wrapping_sub(1) };
             if slope != 0.0 && slope.is_finite() && downhill < SCAN {
-                let x = self.polish((at(i), values[i], slope), at(downhill), moving);
+                let x = self.polish((at(i), values[i], slope), at(downhill), middle);
                 visit(x, self.failure(x));
             }
         }
     }
 
     /// From a point going downhill toward `end`, which is no lower, to the bottom in between.
-    fn polish(&self, start: (f64, f64, f64), end: f64, moving: bool) -> f64 {
+    fn polish(&self, start: (f64, f64, f64), end: f64, stretch: f64) -> f64 {
         let (mut x, mut value, mut slope) = start;
         let mut end = end;
-        let mut end_slope = self.failure_slope(end, moving);
+        let mut end_slope = self.failure_slope(end, stretch);
         while end_slope * slope > 0.0 && (end - x).abs() > TOLERANCE {
             let middle = 0.5 * (x + end);
-            let (there, rate) = (self.failure(middle), self.failure_slope(middle, moving));
+            let (there, rate) = (self.failure(middle), self.failure_slope(middle, stretch));
             if rate * slope > 0.0 && there < value {
                 (x, value, slope) = (middle, there, rate);
             } else {
                 (end, end_slope) = (middle, rate);
             }
         }
-        root(|x| self.failure_slope(x, moving), (x, slope), (end, end_slope))
+        root(|x| self.failure_slope(x, stretch), (x, slope), (end, end_slope))
     }
 }
 

@@ -7,11 +7,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::laws::Law;
+use crate::laws::{Law, range_of};
 use line::{Line, Logs};
 
 mod error;
 mod line;
+pub mod surface;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,8 @@ pub struct Constraints {
     pub sizes: Sizes,
     /// Least and most tokens. With a maximum the training budget need not bind.
     pub tokens: (f64, f64),
+    /// Most samples per problem, at least 1. With a maximum the inference budget need not bind.
+    pub most_samples: f64,
     /// Whether k has to be a whole number.
     pub whole_k: bool,
 }
@@ -70,6 +73,8 @@ pub enum Bound {
     LeastTokens,
     /// The most D allowed.
     MostTokens,
+    /// The most k allowed.
+    MostSamples,
 }
 
 /// A model size with what the budgets then buy.
@@ -102,6 +107,21 @@ fn affordable(budget: f64, cost: f64) -> f64 {
     let z = budget / cost;
     // Half of all quotients round up at random: arithmetic instead of a branch.
     f64::from_bits(z.to_bits() - u64::from(cost * z > budget))
+}
+
+/// D and k that budgets buy at size `n`, within `constraints` and to the last bit.
+pub fn spend(budget: &Budget, constraints: &Constraints, n: f64) -> (f64, f64) {
+    let (fewest, most) = constraints.tokens;
+    let d = affordable(budget.train, 6.0 * n).max(fewest).min(most);
+    let k = match budget.inference {
+        f64::INFINITY => f64::INFINITY,
+        // A whole k whose cost rounds to the budget is within it.
+        flops if constraints.whole_k => {
+            largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).min(constraints.most_samples).floor()
+        }
+        flops => affordable(flops, 2.0 * n).min(constraints.most_samples),
+    };
+    (d, k)
 }
 
 /// The largest z with `fits`, a few steps of the last bit from a guess.
@@ -170,6 +190,7 @@ pub struct Problem<'a> {
     funds: Vec<Funds>,
     constraints: &'a Constraints,
     log_most_tokens: f64,
+    log_most_samples: f64,
     rule: Rule,
 }
 
@@ -182,22 +203,23 @@ impl<'a> Problem<'a> {
         constraints: &'a Constraints,
         rule: Rule,
     ) -> Result<Self, Error> {
+        if law == Law::Direct {
+            return Err(Error::NoSize);
+        }
         let names = law.parameters();
         for (draw, params) in draws.chunks_exact(names.len()).enumerate() {
             for (&name, &value) in names.iter().zip(params) {
-                let signed = name == "E" || name.starts_with("theta");
-                if !value.is_finite()
-                    || (value < 0.0 && !signed)
-                    || (name == "theta2" && !(0.0..=1.0).contains(&value))
-                {
-                    return Err(Error::Parameter { draw, name, value });
+                let range = range_of(name);
+                if !range.holds(value) {
+                    return Err(Error::Parameter { draw, name, value, range });
                 }
             }
         }
         let funds = budgets.iter().enumerate().map(|(i, &b)| Funds::new(i, b, constraints));
         let funds = funds.collect::<Result<_, _>>()?;
         let draws = draws.chunks_exact(names.len()).map(|params| (params, Logs::new(law, params))).collect();
-        Ok(Self { law, draws, funds, constraints, log_most_tokens: constraints.tokens.1.ln(), rule })
+        let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
+        Ok(Self { law, draws, funds, constraints, log_most_tokens, log_most_samples, rule })
     }
 
     /// Number of plans: budgets times draws.
@@ -232,6 +254,7 @@ impl<'a> Problem<'a> {
             log_train: funds.log_train,
             log_inference: funds.log_inference,
             log_most_tokens: self.log_most_tokens,
+            log_most_samples: self.log_most_samples,
             fixed_k: None,
         };
         let task = Task { line, funds, constraints: self.constraints };
@@ -273,9 +296,10 @@ impl Task<'_> {
         let mut candidates = Vec::with_capacity(4);
         self.line.optima(log_least, log_most, |x, _| {
             // A k that is whole but for rounding counts as above it, lest the budget fall an ulp short of it.
-            let k = ((self.line.log_inference - x).exp() * (1.0 - 1e-12)).floor().max(1.0);
+            let k = (self.line.log_samples(x).exp() * (1.0 - 1e-12)).floor().max(1.0);
             candidates.extend([k, k + 1.0]);
         });
+        candidates.retain(|&k| k <= self.constraints.most_samples);
         candidates.sort_by(f64::total_cmp);
         candidates.dedup();
         let largest = |k: f64| {
@@ -302,10 +326,10 @@ impl Task<'_> {
         let corner = self.line.corner().min(log_most);
         let (x, bound) = if target > log_most {
             (log_most, upper)
-        } else if target < corner {
-            (corner.max(log_least), Bound::MostTokens)
-        } else if target < log_least {
-            (log_least, Bound::LeastParams)
+        } else if target < corner.max(log_least) {
+            // Whichever of the two reaches further is the one in the way.
+            let bound = if corner > log_least { Bound::MostTokens } else { Bound::LeastParams };
+            (corner.max(log_least), bound)
         } else {
             (target, Bound::None)
         };
@@ -351,32 +375,30 @@ impl Task<'_> {
     /// floating point too.
     fn choose(&self, n: f64, x: f64, k: Option<f64>) -> Choice {
         let Funds { budget, least, most, upper, .. } = *self.funds;
-        let (fewest, most_tokens) = self.constraints.tokens;
+        let (most_tokens, most_samples) = (self.constraints.tokens.1, self.constraints.most_samples);
         let n = n.max(least).min(most);
-        let d = affordable(budget.train, 6.0 * n).max(fewest).min(most_tokens);
+        let (d, most_k) = spend(&budget, self.constraints, n);
         let spent = k.is_none() && !self.constraints.whole_k;
-        let k = k.unwrap_or_else(|| match budget.inference {
-            f64::INFINITY => f64::INFINITY,
-            // A whole k whose cost rounds to the budget is within it.
-            flops if self.constraints.whole_k => {
-                largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).floor()
-            }
-            flops => affordable(flops, 2.0 * n),
-        });
+        let k = k.unwrap_or(most_k);
         let listed = matches!(self.constraints.sizes, Sizes::List(_));
-        let bound = match () {
-            () if !listed && n == most => upper,
+        let bound = if !listed && n == most {
+            upper
+        } else if d >= most_tokens * (1.0 - 1e-12) {
             // At the corner of the line D is the most tokens but for rounding.
-            () if d >= most_tokens * (1.0 - 1e-12) => Bound::MostTokens,
-            () if !listed && n == least => Bound::LeastParams,
-            () => Bound::None,
+            Bound::MostTokens
+        } else if !listed && n == least {
+            Bound::LeastParams
+        } else if k.is_finite() && k >= most_samples * (1.0 - 1e-12) {
+            Bound::MostSamples
+        } else {
+            Bound::None
         };
         let law = self.line.law;
         let value = if law.maximised() {
             law.value(self.line.params, n, d, k)
         } else {
             // The logarithms are known: half the time of taking them again.
-            let log_k = if spent { self.line.log_inference - x } else { k.ln() };
+            let log_k = if spent { self.line.log_samples(x) } else { k.ln() };
             law.slope(self.line.params, x, self.line.log_tokens(x), log_k).value
         };
         Choice { n, d, k, value, bound }

@@ -1,11 +1,16 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::laws::Range;
 
 const LOSS: [f64; 7] = [1.69, 406.4, 410.7, 2.0, 0.34, 0.28, 0.5];
 const ACCURACY: [f64; 10] = [1.69, 406.4, 410.7, 0.34, 0.28, 3.0, 1.5, 0.9, 1.0, -0.5];
-const FREE: Constraints =
-    Constraints { sizes: Sizes::Range(1.0, f64::INFINITY), tokens: (1.0, f64::INFINITY), whole_k: false };
+const FREE: Constraints = Constraints {
+    sizes: Sizes::Range(1.0, f64::INFINITY),
+    tokens: (1.0, f64::INFINITY),
+    most_samples: f64::INFINITY,
+    whole_k: false,
+};
 
 fn one(law: Law, params: &[f64], budget: Budget, constraints: &Constraints) -> Result<Plan, Error> {
     let budgets = [budget];
@@ -63,13 +68,33 @@ fn no_room_names_both_sides() {
     let error = one(Law::Loss, &LOSS, budget, &large).unwrap_err();
     assert_eq!(error, Error::Infeasible { budget: 0, least: 2e9, most: 1e9, bound: Bound::OneSample });
     assert!(error.to_string().contains("2.000x"));
-    let hungry = Constraints { sizes: Sizes::List(vec![1e8, 2e8]), tokens: (1e12, 1e13), whole_k: false };
+    let hungry = Constraints { sizes: Sizes::List(vec![1e8, 2e8]), tokens: (1e12, 1e13), ..FREE };
     let error = one(Law::Loss, &LOSS, budget, &hungry).unwrap_err();
     assert!(matches!(error, Error::Infeasible { least: 1e8, bound: Bound::LeastTokens, .. }));
     let mut params = LOSS;
     params[4] = -0.1;
     let error = one(Law::Loss, &params, budget, &FREE).unwrap_err();
-    assert_eq!(error, Error::Parameter { draw: 0, name: "alpha", value: -0.1 });
+    assert_eq!(error, Error::Parameter { draw: 0, name: "alpha", value: -0.1, range: Range::NotNegative });
+}
+
+#[test]
+fn chinchillas_limit_is_the_one_in_the_way() {
+    // By the rule of 20 tokens a parameter N would be 4.6e8. The n_tokens maximum alone asks for 5.2e8, the n_params
+    // minimum for 1e9: it is the minimum that moves N, and D = 4.2e9 is below its maximum.
+    let budget = [Budget { train: 2.5e19, inference: 1e11 }];
+    let plan = |least: f64, most_tokens: f64| {
+        let constraints =
+            Constraints { sizes: Sizes::Range(least, 1e12), tokens: (1.0, most_tokens), whole_k: false };
+        let problem = Problem::new(Law::Loss, &LOSS, &budget, &constraints, Rule::TokensPerParam(20.0));
+        problem.unwrap().solve(0..1).unwrap()[0].chinchilla
+    };
+    let both = plan(1e9, 8e9);
+    assert_eq!((both.n, both.bound), (1e9, Bound::LeastParams));
+    assert!(both.d < 8e9);
+    // The other way round it is the tokens.
+    assert_eq!(plan(1e8, 5e9).bound, Bound::MostTokens);
+    close(plan(1e8, 5e9).d, 5e9, 1e-12);
+    assert_eq!(plan(1e6, 1e12).bound, Bound::None);
 }
 
 fn laws() -> impl Strategy<Value = (Law, Vec<f64>)> {
@@ -93,15 +118,16 @@ proptest! {
         log_train in 38.0..58.0,
         log_inference in 18.0..30.0,
         log_most_tokens in 20.0..60.0,
+        log_most_samples in 0.0..24.0,
     ) {
         let budget = Budget { train: f64::exp(log_train), inference: f64::exp(log_inference) };
-        let most = f64::exp(log_most_tokens);
-        let constraints = Constraints { tokens: (1.0, most), ..FREE };
+        let (most, most_samples) = (f64::exp(log_most_tokens), f64::exp(log_most_samples));
+        let constraints = Constraints { tokens: (1.0, most), most_samples, ..FREE };
         let best = one(law, &params, budget, &constraints).unwrap().best;
         let sign = if law.maximised() { 1.0 } else { -1.0 };
         let top = (budget.inference / 2.0).min(budget.train / 6.0);
         let best_of = |whole: bool, n: f64| {
-            let k = budget.inference / (2.0 * n);
+            let k = (budget.inference / (2.0 * n)).min(most_samples);
             let d = (budget.train / (6.0 * n)).min(most);
             law.value(&params, n, d, if whole { k.floor() } else { k })
         };
@@ -138,11 +164,14 @@ proptest! {
     #[test]
     fn budgets_are_kept_to_the_last_bit(
         train in 1e17..1e25, inference in 1e8..1e12, most in 1e8..1e14, whole_k: bool, least in 1.0..1e7,
+        most_samples in 1.0..1e4,
     ) {
-        let constraints = Constraints { sizes: Sizes::Range(least, 1e10), tokens: (1e6, most), whole_k };
+        let sizes = Sizes::Range(least, 1e10);
+        let constraints = Constraints { sizes, tokens: (1e6, most), most_samples, whole_k };
         let plan = one(Law::Accuracy, &ACCURACY, Budget { train, inference }, &constraints).unwrap();
         for choice in [plan.best, plan.chinchilla] {
             prop_assert!(6.0 * choice.n * choice.d <= train && 2.0 * choice.n * choice.k <= inference);
+            prop_assert!(choice.k <= most_samples);
             prop_assert!(choice.k >= 1.0 && (least..=1e10).contains(&choice.n) && (1e6..=most).contains(&choice.d));
         }
     }

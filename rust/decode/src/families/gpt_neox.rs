@@ -1,6 +1,6 @@
 //! GPT-NeoX (Pythia): LayerNorm with bias, GELU, rotary embedding of part of each head, parallel residual.
 
-use super::{Bias, FeedForward, Layout, NormWeights, Qkv, base_config, build};
+use super::{Bias, FeedForward, Head, Layout, NormWeights, Qkv, base_config, build};
 use crate::error::LoadError;
 use crate::model::{Activation, Config, Model, NormKind};
 use crate::rope::{self, Rope, Scaling};
@@ -12,7 +12,8 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
     let width = config.dimension("hidden_size")?;
     let heads = config.dimension("num_attention_heads")?;
     let head_dim = super::per_head(config, width, heads)?;
-    let rope = super::rope_section(config)?;
+    let mut notes = Vec::new();
+    let rope = super::rope_section(config, &mut notes)?;
     let parameter = |key: &str, old_key: &str| {
         let inner = rope.as_ref().map_or(Ok(None), |section| rope::positive(section, key))?;
         if inner.is_some() { Ok(inner) } else { rope::positive(config, old_key) }
@@ -43,7 +44,7 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
         embedding: "gpt_neox.embed_in".into(),
         rows: model.vocab,
         final_norm: "gpt_neox.final_layer_norm".into(),
-        head: (!config.flag("tie_word_embeddings")?.unwrap_or(false)).then(|| "embed_out".into()),
+        head: Head::configured(config, "embed_out", false)?,
         layers: "gpt_neox.layers.".into(),
         attn_norm: "input_layernorm",
         ffn_norm: "post_attention_layernorm",
@@ -58,13 +59,17 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
         norms: NormWeights::WeightAndBias,
     };
     let (dim, positions) = (model.rotary_dim, model.max_positions);
-    build(weights, &layout, model, || {
+    let mut model = build(weights, &layout, model, || {
         Ok(Rope {
             dim,
             base: parameter("rope_theta", "rotary_emb_base")?.unwrap_or(10_000.0),
-            scaling: rope.as_ref().map_or(Ok(Scaling::None), |r| rope::scaling_from_json(r, positions))?,
+            scaling: rope
+                .as_ref()
+                .map_or(Ok(Scaling::None), |r| rope::scaling_from_json(config, r, positions))?,
         })
-    })
+    })?;
+    model.notes.extend(notes);
+    Ok(model)
 }
 
 /// From a GGUF file of architecture `gptneox`, which stores all query rows, then all key rows, then all value rows.
@@ -90,7 +95,7 @@ pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, L
         embedding: "token_embd".into(),
         rows,
         final_norm: "output_norm".into(),
-        head: weights.contains("output.weight").then(|| "output".into()),
+        head: Head::stored(weights),
         layers: "blk.".into(),
         attn_norm: "attn_norm",
         ffn_norm: "ffn_norm",

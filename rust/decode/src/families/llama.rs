@@ -3,7 +3,7 @@
 //! What differs: Qwen2 has biases on queries, keys and values; Qwen3 normalises queries and keys per head; Mistral has
 //! a sliding window. GGUF's `llama` architecture stores query and key rows so that pairs are neighbours.
 
-use super::{Bias, FeedForward, Layout, NormWeights, Qkv, base_config, build};
+use super::{Bias, FeedForward, Head, Layout, NormWeights, Qkv, base_config, build};
 use crate::error::LoadError;
 use crate::model::{Config, Model, RopePairs};
 use crate::rope::{self, Rope, Scaling};
@@ -22,7 +22,8 @@ pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> R
     }
     let width = config.dimension("hidden_size")?;
     let heads = config.dimension("num_attention_heads")?;
-    let rope = super::rope_section(config)?;
+    let mut notes = Vec::new();
+    let rope = super::rope_section(config, &mut notes)?;
     let parameter = |key: &str| {
         let inner = rope.as_ref().map_or(Ok(None), |section| rope::positive(section, key))?;
         if inner.is_some() { Ok(inner) } else { rope::positive(config, key) }
@@ -50,7 +51,7 @@ pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> R
         embedding: "model.embed_tokens".into(),
         rows: model.vocab,
         final_norm: "model.norm".into(),
-        head: (!config.flag("tie_word_embeddings")?.unwrap_or(false)).then(|| "lm_head".into()),
+        head: Head::configured(config, "lm_head", false)?,
         layers: "model.layers.".into(),
         attn_norm: "input_layernorm",
         ffn_norm: "post_attention_layernorm",
@@ -65,18 +66,24 @@ pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> R
         norms: NormWeights::Weight,
     };
     let (dim, positions) = (model.rotary_dim, model.max_positions);
-    build(weights, &layout, model, || {
+    let mut model = build(weights, &layout, model, || {
         Ok(Rope {
             dim,
             base: parameter("rope_theta")?.unwrap_or(10_000.0),
-            scaling: rope.as_ref().map_or(Ok(Scaling::None), |r| rope::scaling_from_json(r, positions))?,
+            scaling: rope
+                .as_ref()
+                .map_or(Ok(Scaling::None), |r| rope::scaling_from_json(config, r, positions))?,
         })
-    })
+    })?;
+    model.notes.extend(notes);
+    Ok(model)
 }
 
 /// The window that every layer has. Models that mix windowed and full layers are refused.
 fn window(kind: &str, config: &Settings, layers: usize) -> Result<Option<usize>, LoadError> {
     let size = match kind {
+        // Null says that there is none; without a word, transformers' default holds.
+        "mistral" if !config.mentions("sliding_window") => return Ok(Some(4096)),
         "mistral" => return config.size("sliding_window"),
         "qwen2" | "qwen3" if config.flag("use_sliding_window")?.unwrap_or(false) => {
             config.size("sliding_window")?
@@ -134,7 +141,7 @@ pub(crate) fn from_gguf(
         embedding: "token_embd".into(),
         rows,
         final_norm: "output_norm".into(),
-        head: weights.contains("output.weight").then(|| "output".into()),
+        head: Head::stored(weights),
         layers: "blk.".into(),
         attn_norm: "attn_norm",
         ffn_norm: "ffn_norm",

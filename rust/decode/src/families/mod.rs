@@ -19,8 +19,7 @@ pub(crate) struct Layout {
     /// Rows of the embedding, padding included.
     pub rows: usize,
     pub final_norm: String,
-    /// None when the head is the embedding.
-    pub head: Option<String>,
+    pub head: Head,
     /// What stands before the layer's number.
     pub layers: String,
     pub attn_norm: &'static str,
@@ -36,6 +35,27 @@ pub(crate) struct Layout {
     pub o_bias: Bias,
     pub ffn_bias: Bias,
     pub norms: NormWeights,
+}
+
+/// Where the output head lies.
+pub(crate) enum Head {
+    /// In a matrix of its own.
+    Own(String),
+    /// It is the embedding; the name under which files may store it once more.
+    Tied(Option<String>),
+}
+
+impl Head {
+    /// A folder's: tied or not as its configuration says, or else the family.
+    pub fn configured(config: &Settings, name: &str, family: bool) -> Result<Head, LoadError> {
+        let tied = config.flag("tie_word_embeddings")?.unwrap_or(family);
+        Ok(if tied { Head::Tied(Some(name.into())) } else { Head::Own(name.into()) })
+    }
+
+    /// A GGUF file's, which is tied where no head is stored.
+    pub fn stored(weights: &Weights) -> Head {
+        if weights.contains("output.weight") { Head::Own("output".into()) } else { Head::Tied(None) }
+    }
 }
 
 /// How queries, keys and values are stored.
@@ -104,20 +124,40 @@ pub(crate) fn build(
     }
 
     let reader = Reader { weights, layout, config: &config };
-    let embedding = weights.matrix(&weight(&layout.embedding), layout.rows, config.width)?;
+    let mut notes = Vec::new();
+    // A tied matrix may be stored under either name; under both, with other values, it is not tied.
+    let stored = |name: &str| weights.contains(&weight(name));
+    let (embedding_name, head_name) = match &layout.head {
+        Head::Own(name) => (&layout.embedding, Some(name)),
+        Head::Tied(Some(name)) if !stored(&layout.embedding) && stored(name) => (name, None),
+        Head::Tied(Some(name))
+            if stored(name) && !weights.equal(&weight(name), &weight(&layout.embedding))? =>
+        {
+            notes.push(format!(
+                "{}: the configuration ties head and embedding, but {:?} and {:?} are stored with different values: \
+                 both are used",
+                weights.path().display(),
+                weight(name),
+                weight(&layout.embedding)
+            ));
+            (&layout.embedding, Some(name))
+        }
+        Head::Tied(_) => (&layout.embedding, None),
+    };
+    let embedding = weights.matrix(&weight(embedding_name), layout.rows, config.width)?;
     let mut layers = Vec::new();
     for i in 0..config.layers {
         layers.push(reader.layer(&format!("{}{i}.", layout.layers))?);
     }
     let final_norm = reader.norm(&layout.final_norm, config.width)?;
-    let head = match &layout.head {
+    let head = match head_name {
         Some(name) => weights.matrix(&weight(name), layout.rows, config.width)?,
         None => embedding.clone(),
     };
     let rope = rope()?;
     (config.inv_freq, config.rope_scale) = rope.frequencies();
 
-    let tied = layout.head.is_none();
+    let tied = head_name.is_none();
     let mut model = Model {
         config,
         embedding,
@@ -126,6 +166,7 @@ pub(crate) fn build(
         head: Linear { weight: head, bias: None },
         tied,
         n_params: 0,
+        notes,
     };
     model.n_params = count(&model, layout.norms);
     Ok(model)
@@ -336,10 +377,26 @@ fn epsilon(config: &Settings, key: &str) -> Result<f32, LoadError> {
     }
 }
 
-/// `rope_parameters` (transformers 5) or `rope_scaling` (4).
-fn rope_section(config: &Settings) -> Result<Option<Settings>, LoadError> {
-    let section = config.section("rope_parameters")?;
-    if section.is_some() { Ok(section) } else { config.section("rope_scaling") }
+/// `rope_scaling` (transformers 4), else `rope_parameters` (5): where both are given the first replaces the second, as in
+/// transformers.
+fn rope_section(config: &Settings, notes: &mut Vec<String>) -> Result<Option<Settings>, LoadError> {
+    let (new, old) = (config.section("rope_parameters")?, config.section("rope_scaling")?);
+    let old = old.filter(|section| !section.is_empty());
+    if let (Some(new), Some(old)) = (&new, &old)
+        && !new.same(old)
+    {
+        notes.push(
+            config.note("rope_scaling and rope_parameters differ: rope_scaling is used, as by transformers"),
+        );
+    }
+    let section = old.or(new);
+    if section.as_ref().is_some_and(|s| s.get("attn_factor").is_some() && s.get("attention_factor").is_none())
+    {
+        notes.push(
+            config.note("attn_factor is not used (nor by transformers, whose key is attention_factor)"),
+        );
+    }
+    Ok(section)
 }
 
 fn embedding_rows(weights: &Weights, name: &str) -> Result<usize, LoadError> {

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Bias, FeedForward, Layout, NormWeights, Qkv, base_config, build};
+use super::{Bias, FeedForward, Head, Layout, NormWeights, Qkv, base_config, build};
 use crate::dequant;
 use crate::error::LoadError;
 use crate::model::{Activation, Config, Model, Norm, NormKind, RopePairs};
@@ -81,7 +81,7 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
         embedding: format!("{prefix}tok_embeddings"),
         rows,
         final_norm: format!("{prefix}norm"),
-        head: (!tied).then(|| format!("{prefix}output")),
+        head: if tied { Head::Tied(None) } else { Head::Own(format!("{prefix}output")) },
         layers: format!("{prefix}layers."),
         attn_norm: "attention_norm",
         ffn_norm: "ffn_norm",

@@ -6,8 +6,9 @@
 
 use super::gemm::plain;
 use super::math;
+use super::scratch::AttentionScratch;
 use super::simd::{Arith, Op, prefetch};
-use crate::aligned::{Plain, Shared};
+use crate::aligned::Shared;
 use crate::cache::Segment;
 use crate::pack::BLOCK;
 
@@ -22,34 +23,8 @@ pub(crate) struct Sight {
     pub(crate) suffix_from: usize,
 }
 
-/// Work space of one thread.
-pub(crate) struct Scratch<A: Arith> {
-    queries: Vec<A::X>,
-    probabilities: Vec<A::X>,
-    scores: Vec<f32>,
-    out: Vec<f32>,
-    max: Vec<f32>,
-    sum: Vec<f32>,
-}
-
-impl<A: Arith> Scratch<A> {
-    pub(crate) fn new() -> Self {
-        Scratch {
-            queries: Vec::new(),
-            probabilities: Vec::new(),
-            scores: Vec::new(),
-            out: Vec::new(),
-            max: Vec::new(),
-            sum: Vec::new(),
-        }
-    }
-}
-
 /// One key head, some of its query heads, and some rows that share a prompt.
-pub(crate) struct Attend<'a, A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) struct Attend<'a, A: Arith> {
     pub(crate) layer: usize,
     pub(crate) kv_head: usize,
     /// First query head and their number, all of one group.
@@ -68,13 +43,10 @@ where
     /// Rows of heads × head width.
     pub(crate) out: Shared<'a, f32>,
     pub(crate) out_stride: usize,
-    pub(crate) scratch: &'a mut Scratch<A>,
+    pub(crate) scratch: &'a mut AttentionScratch<A>,
 }
 
-impl<A: Arith> Op<A> for Attend<'_, A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Op<A> for Attend<'_, A> {
     type Out = ();
 
     #[inline(always)]
@@ -82,7 +54,7 @@ where
         let width = self.prefix.width;
         let group = self.heads.1;
         let m = self.sights.len() * group;
-        let s = std::mem::replace(self.scratch, Scratch::new());
+        let s = std::mem::replace(self.scratch, AttentionScratch::new());
         let mut s = s;
         s.out.clear();
         s.out.resize(m * width, 0.0);
@@ -145,10 +117,7 @@ fn clip(from: usize, to: usize, first: usize, len: usize) -> (usize, usize) {
     (from, to.max(from))
 }
 
-impl<A: Arith> Attend<'_, A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Attend<'_, A> {
     /// Interleaves the queries of some rows as a register tile reads them.
     #[inline(always)]
     fn gather(&self, to: &mut Vec<A::X>, rows: std::ops::Range<usize>) {
@@ -177,7 +146,7 @@ where
         cache: Shared<'_, A::X>,
         block: usize,
         ranges: &[(usize, usize)],
-        s: &mut Scratch<A>,
+        s: &mut AttentionScratch<A>,
         state: usize,
     ) {
         let end = ranges.iter().map(|r| r.1).max().unwrap_or(0);
@@ -209,7 +178,7 @@ struct Visit<'a, A: Arith> {
     block: usize,
     ranges: &'a [(usize, usize)],
     scale: f32,
-    s: &'a mut Scratch<A>,
+    s: &'a mut AttentionScratch<A>,
     state: usize,
 }
 

@@ -4,65 +4,16 @@
 //! block's integers, s = Σ q·x, and the block then adds d·s + m·Σx: the same for one row and for hundreds, whatever the
 //! size of the register tile.
 
+use super::scratch::{CHUNK, Chunk, Scratch};
 use super::simd::{Arith, Op, prefetch};
 use super::xpack::XView;
-use crate::aligned::{Buffer, Plain};
 use crate::pack::{BLOCK, Kind, Packed};
-
-/// Blocks expanded at a time: 128 inner elements × 32 outputs stay in the first-level cache.
-const CHUNK: usize = 4;
 
 /// How many blocks ahead of their expansion packed weights are asked for.
 const AHEAD: usize = 16;
 
-/// Expanded weights of a chunk of a panel.
-struct Chunk<X: Plain> {
-    values: Buffer<X>,
-    scales: Vec<f32>,
-    minima: Vec<f32>,
-}
-
-/// Work space of one thread.
-pub(crate) struct Scratch<A: Arith>
-where
-    A::X: Plain,
-{
-    chunk: Chunk<A::X>,
-    /// Sums of a panel, and of the gate's.
-    pub(crate) sums: Vec<f32>,
-    pub(crate) gates: Vec<f32>,
-    pub(crate) logits: Vec<f32>,
-    pub(crate) attention: super::attention::Scratch<A>,
-    /// One row or head, padded.
-    pub(crate) row: Vec<f32>,
-}
-
-impl<A: Arith> Scratch<A>
-where
-    A::X: Plain,
-{
-    pub(crate) fn new() -> Self {
-        let lines = CHUNK * BLOCK;
-        Scratch {
-            chunk: Chunk {
-                values: Buffer::zeroed(lines * BLOCK),
-                scales: vec![0.0; lines],
-                minima: vec![0.0; lines],
-            },
-            sums: Vec::new(),
-            gates: Vec::new(),
-            logits: Vec::new(),
-            attention: super::attention::Scratch::new(),
-            row: Vec::new(),
-        }
-    }
-}
-
 /// acc[row][output] = Σ over the inner dimension for one panel; `acc` is rows × 32.
-pub(crate) struct Panel<'a, A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) struct Panel<'a, A: Arith> {
     pub(crate) weights: &'a Packed,
     pub(crate) panel: usize,
     pub(crate) x: XView<'a, A>,
@@ -70,10 +21,7 @@ where
     pub(crate) scratch: &'a mut Scratch<A>,
 }
 
-impl<A: Arith> Op<A> for Panel<'_, A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Op<A> for Panel<'_, A> {
     type Out = ();
 
     #[inline(always)]
@@ -169,10 +117,7 @@ fn kind_is_plain(kind: Kind) -> bool {
 }
 
 #[inline(always)]
-fn expand_scales<A: Arith>(a: A, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>)
-where
-    A::X: Plain,
-{
+fn expand_scales<A: Arith>(a: A, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>) {
     let parts: [&mut Vec<f32>; 2] = [&mut chunk.scales, &mut chunk.minima];
     for (part, bytes) in parts.into_iter().zip(bytes.chunks_exact(2 * BLOCK)) {
         for half in 0..2 {

@@ -1,10 +1,11 @@
 //! Linear maps over a step's rows, with what follows each: bias, residual sum or activation.
 
-use super::gemm::{Panel, Scratch};
+use super::gemm::Panel;
 use super::math;
+use super::scratch::Scratch;
 use super::simd::{Arith, Op};
 use super::xpack::XView;
-use crate::aligned::{Plain, Shared};
+use crate::aligned::Shared;
 use crate::model::Activation;
 use crate::pack::{BLOCK, Packed};
 
@@ -22,10 +23,7 @@ pub(crate) struct Rows<'a> {
 }
 
 /// What becomes of a panel's sums.
-pub(crate) enum Then<'a, A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) enum Then<'a, A: Arith> {
     /// Stored at a column offset.
     Store { to: Rows<'a>, column: usize },
     /// Added to the residual stream.
@@ -35,10 +33,7 @@ where
 }
 
 /// Some panels of a linear map.
-pub(crate) struct Apply<'a, A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) struct Apply<'a, A: Arith> {
     pub(crate) linear: &'a Linear,
     pub(crate) panels: std::ops::Range<usize>,
     pub(crate) x: XView<'a, A>,
@@ -46,10 +41,7 @@ where
     pub(crate) scratch: &'a mut Scratch<A>,
 }
 
-impl<A: Arith> Op<A> for Apply<'_, A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Op<A> for Apply<'_, A> {
     type Out = ();
 
     #[inline(always)]
@@ -122,9 +114,7 @@ pub(crate) fn product<A: Arith>(
     x: XView<'_, A>,
     sums: &mut [f32],
     scratch: &mut Scratch<A>,
-) where
-    A::X: Plain,
-{
+) {
     a.call(Panel { weights: &linear.weights, panel, x, acc: sums, scratch });
     if let Some(bias) = &linear.bias {
         let bias = &bias[panel * BLOCK..][..BLOCK];

@@ -21,6 +21,7 @@ pub(crate) mod linear;
 pub(crate) mod math;
 pub(crate) mod portable;
 pub(crate) mod rows;
+pub(crate) mod scratch;
 pub(crate) mod simd;
 pub(crate) mod xpack;
 

@@ -2,7 +2,7 @@
 
 use super::simd::{Arith, Op};
 use super::xpack::XView;
-use crate::aligned::{Plain, Shared};
+use crate::aligned::Shared;
 use crate::cache::{Place, Segment};
 use crate::model::{Config, NormKind, RopePairs};
 use crate::pack::BLOCK;
@@ -63,10 +63,7 @@ pub(crate) fn normalise<A: Arith>(a: A, norm: &Norm, x: &mut [f32]) {
 }
 
 /// Normalises one row (or copies it, without a norm) and packs it as a matrix product's input.
-pub(crate) struct PackRow<'a, A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) struct PackRow<'a, A: Arith> {
     pub(crate) norm: Option<&'a Norm>,
     /// The row, padded to whole blocks.
     pub(crate) from: &'a [f32],
@@ -75,10 +72,7 @@ where
     pub(crate) scratch: &'a mut Vec<f32>,
 }
 
-impl<A: Arith> Op<A> for PackRow<'_, A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Op<A> for PackRow<'_, A> {
     type Out = ();
 
     #[inline(always)]
@@ -112,10 +106,7 @@ pub(crate) struct HeadNorms {
 }
 
 /// Queries, keys and values of one row: normalised, rotated, and stored for attention.
-pub(crate) struct Heads<'a, A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) struct Heads<'a, A: Arith> {
     pub(crate) config: &'a Config,
     pub(crate) norms: &'a HeadNorms,
     pub(crate) columns: Columns,
@@ -132,10 +123,7 @@ where
     pub(crate) scratch: &'a mut Vec<f32>,
 }
 
-impl<A: Arith> Op<A> for Heads<'_, A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> Op<A> for Heads<'_, A> {
     type Out = ();
 
     #[inline(always)]

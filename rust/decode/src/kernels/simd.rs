@@ -4,6 +4,8 @@
 //! constructor that checks. Generic code is `#[inline(always)]` and enters the instruction set through
 //! [`Isa::call`], the one function compiled with the target features.
 
+use crate::aligned::Plain;
+
 /// Work to be compiled for an instruction set.
 pub(crate) trait Op<S> {
     type Out;
@@ -78,7 +80,7 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
 /// Arithmetic of matrix products: float32, or bfloat16 inputs with float32 accumulation.
 pub(crate) trait Arith: Isa {
     /// An activation or expanded weight: f32, or bfloat16 as u16.
-    type X: Copy + Default + Send + Sync + 'static;
+    type X: Plain + Default + Send + Sync + 'static;
     /// Expanded weights of sixteen outputs and [`Arith::STEP`] inner elements.
     type W: Copy;
     /// Inner elements consumed by one dot step.

@@ -1,7 +1,7 @@
 //! Activations arranged for the register tiles: rows interleaved within a tile, inner elements in sequence.
 
 use super::simd::Arith;
-use crate::aligned::{Buffer, Plain, Shared};
+use crate::aligned::{Buffer, Shared};
 use crate::pack::BLOCK;
 
 /// How rows are divided into register tiles of nearly equal height.
@@ -36,20 +36,14 @@ impl Tiles {
 }
 
 /// Packed activations of a step's rows, and the sum of every block of 32 (what a block's minimum is multiplied by).
-pub(crate) struct XPack<A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) struct XPack<A: Arith> {
     data: Buffer<A::X>,
     sums: Buffer<f32>,
 }
 
 /// An [`XPack`] shaped for a number of rows, lent to the tasks of a phase.
 #[derive(Clone, Copy)]
-pub(crate) struct XView<'a, A: Arith>
-where
-    A::X: Plain,
-{
+pub(crate) struct XView<'a, A: Arith> {
     pub(crate) rows: usize,
     pub(crate) blocks: usize,
     pub(crate) tiles: Tiles,
@@ -57,10 +51,7 @@ where
     sums: Shared<'a, f32>,
 }
 
-impl<A: Arith> XPack<A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> XPack<A> {
     pub(crate) fn new() -> Self {
         XPack { data: Buffer::zeroed(0), sums: Buffer::zeroed(0) }
     }
@@ -80,10 +71,7 @@ where
     }
 }
 
-impl<A: Arith> XView<'_, A>
-where
-    A::X: Plain,
-{
+impl<A: Arith> XView<'_, A> {
     /// Stores 32 consecutive inner elements of a row.
     ///
     /// # Safety

@@ -12,10 +12,9 @@ from typing import Any
 
 import gguf
 import torch
+from reference import Reference, Spec, Weights
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-
-from t2fast.decode.reference import Reference, Spec, Weights
 
 
 def load(path: str | Path, dtype: torch.dtype = torch.float32) -> Reference:

@@ -11,47 +11,55 @@ import numpy.typing as npt
 import polars as pl
 from rich.console import Group, RenderableType
 
-from t2fast.laws.law import Law
-from t2fast.plans.plan import BOUNDS, Floats, Rule
+from t2fast.laws import AnyLaw
+from t2fast.plans.limits import EXTRAPOLATE
+from t2fast.plans.planned import BOUNDS, Floats, Rule
+from t2fast.plans.ratio import ratios
 from t2fast.plans.request import (
     Range,
     Sizes,
     budget_pairs,
+    check_law,
     check_level,
     comparison_rule,
     constraints_of,
-    draw_rows,
 )
-from t2fast.plans.search import INTERVALS, solve, tails
+from t2fast.plans.search import INTERVALS, cloud_of, point_of, tails
 from t2fast.text import amount, columns, note, ratio, samples
+
+LEAST_GAIN = 0.01
+"""Growth of pass@k for a doubled budget below which a frontier is said to have ended."""
 
 
 def frontier(
-    law: Law,
+    law: AnyLaw,
     train_flops: npt.ArrayLike,
     inference_flops: npt.ArrayLike | None = None,
     *,
     n_params: Sizes | None = None,
     n_tokens: Range | None = None,
+    max_k: float | None = None,
     integer_k: bool = False,
+    extrapolate: float = EXTRAPOLATE,
     chinchilla: Rule | None = None,
     level: float = 0.9,
 ) -> pl.DataFrame:
     """Plans over a range of budgets, one row each, with Chinchilla's choice beside ours.
 
     Columns `train_flops`, `inference_flops`, `metric`, `n_params`, `n_tokens`, `k`, `tokens_per_param`,
-    `predicted`, `bound`; the last six again with the prefix `chinchilla_`, and `chinchilla_clamped`. If the
+    `predicted`, `bound`; the last six again with the prefix `chinchilla_`, and `chinchilla_clamped`; `ratio`
+    of our pass@k to Chinchilla's, as a plan has it, null where that withholds it; and `per_doubling`, by how
+    much pass@k grew for every doubling of the budget since the row before, null where there is none. If the
     law has bootstrap draws, the percentile interval of each number, planned anew for every draw, in columns
     ending in `_low` and `_high`. Arguments as in `plan_many` and `plan`.
     """
     check_level(level)
     budgets = budget_pairs(law, train_flops, inference_flops)
-    constraints = constraints_of(n_params, n_tokens, integer_k)
+    check_law(law)
+    constraints, _ = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     rule = comparison_rule(law, chinchilla)
-    point = solve(law, law.vector[None], budgets, constraints, rule, squeeze=True)
-    cloud = None
-    if law.draws is not None and len(law.draws):
-        cloud = solve(law, draw_rows(law, law.draws), budgets, constraints, rule)
+    point = point_of(law, budgets, constraints, rule, squeeze=True)
+    cloud = cloud_of(law, budgets, constraints, rule)
     series: dict[str, Any] = {"train_flops": budgets[0], "inference_flops": _absent_if_infinite(budgets[1])}
     for prefix, side, draws in (
         ("", point, cloud),
@@ -65,10 +73,28 @@ def frontier(
                 series[f"{prefix}{name}_high"] = _absent_if_infinite(high)
         series[prefix + "bound"] = pl.Series([BOUNDS[code] for code in side.bound], dtype=pl.String)
     series["chinchilla_clamped"] = point.chinchilla.clamped
+    series |= ratios(law, point, cloud, level, extrapolate)
+    series["per_doubling"] = _per_doubling(law, budgets[0], point.predicted)
     return pl.DataFrame(series).insert_column(2, pl.Series("metric", [law.metric] * len(point.k)))
 
 
-def frontier_table(frame: pl.DataFrame, law: Law) -> RenderableType:
+def knee(frame: pl.DataFrame) -> int:
+    """How many rows of a frontier are worth their budget: up to the first whose pass@k grew by less than 1%
+    for a doubling."""
+    slow = (frame["per_doubling"] < LEAST_GAIN).fill_null(False).arg_true()
+    return int(slow[0]) if len(slow) else len(frame)
+
+
+def _per_doubling(law: AnyLaw, budgets: Floats, predicted: Floats) -> pl.Series:
+    if law.metric == "loss":
+        return pl.Series([None] * len(predicted), dtype=pl.Float64)
+    log_pass = np.log(predicted) if law.metric == "pass@k" else -predicted
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.diff(log_pass) / (np.diff(np.log2(budgets)))
+    return pl.Series([None, *np.expm1(rate)], dtype=pl.Float64)
+
+
+def frontier_table(frame: pl.DataFrame, law: AnyLaw) -> RenderableType:
     """Plans over a range of training budgets; a star marks what lies outside the law's data."""
     table = columns("C_train", "N", "D", "k", "D/N", "predicted", "Chinchilla N", "D", "k", "predicted")
     starred = False

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
-from t2fast.laws.law import Law
+from t2fast.laws import AnyLaw
 from t2fast.text import amount, columns, note, plain, ratio, samples
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -27,6 +27,7 @@ BOUNDS = (
     "one sample per problem (n_params = inference_flops/2)",
     "the n_tokens minimum",
     "the n_tokens maximum",
+    "the k maximum",
 )
 """What a choice can sit on, in words, by the code that `ChoiceArrays.bound` holds."""
 
@@ -117,12 +118,13 @@ class Profile:
 
 @dataclass(frozen=True)
 class Constraints:
-    """Ranges of N and D (open ends are 1 and infinity), sizes to choose from if any, and whether k is
-    whole."""
+    """Ranges of N and D (open ends are 1 and infinity), sizes to choose from if any, the most samples a
+    problem, and whether k is whole."""
 
     n_params: tuple[float, float]
     sizes: tuple[float, ...] | None
     n_tokens: tuple[float, float]
+    most_samples: float
     integer_k: bool
 
 
@@ -131,30 +133,47 @@ class Plan(Choice):
     """The best choice under a law and two budgets, beside Chinchilla's.
 
     Attributes:
-        metric: what `predicted` is: "loss" (lower is better) or "pass@k" (higher is better).
+        metric: what `predicted` is: "loss" or "-log pass@k" (lower is better), "pass@k" or "accuracy" (higher
+            is better).
         train_flops: the training budget, FLOPs.
         inference_flops: the inference budget, FLOPs per token served, if any.
         chinchilla: Chinchilla's choice under the same budgets.
         gain: how much better the plan is predicted to be: Chinchilla's loss less ours, or our pass@k less
             Chinchilla's.
-        ratio: our pass@k over Chinchilla's; for the loss law exp(gain), the ratio of geometric means over
-            problems. None where there is no pass@k, or Chinchilla's is 0.
+        ratio: our pass@k over Chinchilla's, each planned under the same budgets and limits; for the loss law
+            exp(gain), the ratio of geometric means over problems. None where there is no pass@k, where
+            Chinchilla's is 0, or where `no_ratio` says why it cannot be believed.
+        ratio_interval: of the ratio over the law's draws, both choices planned anew for each.
+        no_ratio: why the ratio is withheld.
         level: coverage of the intervals.
         warnings: what to know before trusting it, such as how far outside the law's data it lies.
         law: the law it came from.
         constraints: what it had to respect.
     """
 
-    metric: Literal["loss", "pass@k"]
+    metric: Literal["loss", "-log pass@k", "pass@k", "accuracy"]
     train_flops: float
     inference_flops: float | None
     chinchilla: Chinchilla
     gain: float
     ratio: float | None
+    ratio_interval: Interval | None
+    no_ratio: str | None
     level: float
     warnings: tuple[str, ...]
-    law: Law = field(repr=False, compare=False)
+    law: AnyLaw = field(repr=False, compare=False)
     constraints: Constraints = field(repr=False)
+
+    @property
+    def pass_at_k(self) -> float | None:
+        """The predicted pass@k, exp(-value) for the loss law (a geometric mean over problems); None for a
+        loss."""
+        return self._pass_at_k(self)
+
+    def _pass_at_k(self, choice: Choice) -> float | None:
+        if self.metric == "-log pass@k":
+            return math.exp(-choice.predicted)
+        return choice.predicted if self.metric == "pass@k" else None
 
     def __str__(self) -> str:
         return plain(self)
@@ -179,12 +198,23 @@ class Plan(Choice):
             span = interval.get("predicted_here" if name == "predicted" else name)
             shown = "" if span is None else f"{show(span[0])} to {show(span[1])}"
             table.add_row(label, show(getattr(self, name)), shown, show(getattr(self.chinchilla, name)))
+        if self.metric == "-log pass@k":
+            low, high = interval.get("predicted_here", (math.nan, math.nan))
+            shown = f"{math.exp(-high):.4f} to {math.exp(-low):.4f}" if interval else ""
+            ours, theirs = (f"{self._pass_at_k(choice):.4f}" for choice in (self, self.chinchilla))
+            table.add_row("that is pass@k", ours, shown, theirs)
         parts: list[RenderableType] = [
             Text(f"Best model for {self.train_flops:.3g} training FLOPs{inference}"),
             table,
         ]
         if self.ratio is not None:
-            parts.append(Text(f"predicted pass@k {self.ratio:.2f} times Chinchilla's"))
+            of_ratio = ""
+            if self.ratio_interval is not None:
+                low, high = self.ratio_interval
+                of_ratio = f" ({self.level:.0%} interval {low:.2f} to {high:.2f})"
+            parts.append(Text(f"predicted pass@k {self.ratio:.2f} times Chinchilla's{of_ratio}"))
+        elif self.no_ratio is not None:
+            parts.append(Text(f"no ratio to Chinchilla's: {self.no_ratio}"))
         if self.chinchilla.clamped:
             parts.append(note(f"Chinchilla's N was moved by {self.chinchilla.bound}"))
         parts += [note(warning) for warning in self.warnings]
@@ -202,7 +232,10 @@ class Plan(Choice):
             "inference_flops": self.inference_flops,
             "chinchilla": self.chinchilla.to_dict(),
             "gain": self.gain,
+            "pass_at_k": self.pass_at_k,
             "ratio": self.ratio,
+            "ratio_interval": None if self.ratio_interval is None else list(self.ratio_interval),
+            "no_ratio": self.no_ratio,
             "level": self.level,
             "warnings": list(self.warnings),
         }
@@ -223,10 +256,15 @@ class Plan(Choice):
             small, large = sorted([self.n_params, self.chinchilla.n_params])
             low, high = max(limits.n_params[0], small / 30), min(limits.n_params[1], large * 30, ceiling)
             n = np.geomspace(low, high, points).clip(low, high)
-        d = np.minimum(self.train_flops / (6 * n), limits.n_tokens[1])
-        k = half / n
-        k = np.floor(k) if limits.integer_k else k
-        return Profile(n, d, k, _core.law_values(self.law.name, self.law.vector[None], n, d, k)[0])
+        d, k = _core.budget_line(
+            self.train_flops,
+            2 * half,
+            np.ascontiguousarray(n),
+            limits.n_tokens,
+            limits.most_samples,
+            limits.integer_k,
+        ).T.copy()
+        return Profile(n, d, k, law_values(self.law, n, d, k))
 
 
 @dataclass(frozen=True)
@@ -265,3 +303,8 @@ class PlanArrays(ChoiceArrays):
     """The best choices, beside Chinchilla's."""
 
     chinchilla: ChinchillaArrays
+
+
+def law_values(law: AnyLaw, n: Floats, d: Floats, k: Floats) -> Floats:
+    """The law's value at points (N, D, k); k is any where the law has none."""
+    return np.asarray(law.predict(n, d, k if law.has_k else np.ones_like(k)))

@@ -1,0 +1,77 @@
+"""Results as lines of JSON, and the clock."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benches.gpu_check.bare import REHEARSED
+
+
+class Results:
+    """OUT/results.jsonl, with what earlier runs left there."""
+
+    def __init__(self, out: Path):
+        self.path = out / "results.jsonl"
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.had = {(line["stage"], line["case"]): line for line in map(json.loads, lines)}
+
+    def add(self, stage: str, case: str, **values: Any) -> None:
+        """Write a result at once."""
+        line = {"stage": stage, "case": case, **values}
+        self.had[stage, case] = line
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
+
+    def take(self, stage: str, case: str, measure: Callable[[], dict[str, Any]]) -> None:
+        """Measure, unless a run before has; an error is a result."""
+        if "error" not in self.had.get((stage, case), {"error": "not there"}):
+            return
+        try:
+            self.add(stage, case, **measure())
+        except Exception as error:
+            self.add(stage, case, error=f"{type(error).__name__}: {str(error)[:400]}")
+            sync()  # a broken context ends the stage here
+
+
+def device() -> torch.device:
+    """Where everything runs."""
+    return torch.device("cpu") if REHEARSED else torch.device("cuda", torch.cuda.current_device())
+
+
+def sync() -> None:
+    """Wait for the GPU."""
+    if not REHEARSED:
+        torch.cuda.synchronize()
+
+
+def seconds(call: Callable[[], Any], times: int = 10, rounds: int = 3) -> float:
+    """Median over rounds of the time of one of `times` calls in a row."""
+    found = []
+    for _ in range(rounds):
+        sync()
+        start = time.perf_counter()
+        for _ in range(times):
+            call()
+        sync()
+        found.append((time.perf_counter() - start) / times)
+    return statistics.median(found)
+
+
+def captured(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Replays the work as a CUDA graph, after one run of it."""
+    work()
+    sync()
+    if REHEARSED:
+        return work
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay

@@ -1,0 +1,119 @@
+"""What must not go wrong: captures beside other threads, memory, and races."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import torch
+from t2fast.decode.gpu.state import DeviceState
+from t2fast.kernels.model import Shape
+from t2fast.kernels.step import Filters
+
+from benches.gpu_check.bare import REHEARSED
+from benches.gpu_check.results import Results, sync
+from benches.gpu_check.work import random_weights, sampling
+
+SHAPES = (
+    Shape(2, 72, 3, 1, 24, 100, 131, 1e-5),
+    Shape(2, 96, 6, 6, 16, 256, 150, 1e-5, layer_norm=True, head_norm="row"),
+)
+
+
+def capture(results: Results) -> None:
+    """Another thread allocates and computes while steps are captured; an error in a capture ends it."""
+    results.take("capture", "beside another thread", beside_a_thread)
+    if not REHEARSED:
+        results.take("capture", "an error inside", an_error_inside)
+
+
+def beside_a_thread() -> dict[str, Any]:
+    """Many captures while another thread keeps the allocator and the device busy."""
+    stop, errors = threading.Event(), []
+
+    def disturb() -> None:
+        try:
+            while not stop.is_set():
+                where = "cpu" if REHEARSED else "cuda"
+                torch.empty(int(torch.randint(1, 1 << 22, ())), device=where).sum().item()
+                if not REHEARSED:
+                    torch.cuda.empty_cache()
+        except Exception as error:
+            errors.append(repr(error)[:200])
+
+    other = threading.Thread(target=disturb)
+    other.start()
+    try:
+        with torch.inference_mode():
+            weights = random_weights(SHAPES[0])
+            for k in (1, 17, 65):
+                sampling(weights, k, 5, prompt=9)[0].run()
+        sync()
+    finally:
+        stop.set()
+        other.join()
+    return {"ok": not errors, "errors": errors}
+
+
+def an_error_inside() -> dict[str, Any]:
+    """The thread is back on its stream, and the next call draws."""
+    with torch.inference_mode():
+        weights, before = random_weights(SHAPES[0]), torch.cuda.current_stream()
+        batch, state = sampling(weights, 5, 9, prompt=9)
+        batch._admit()
+        state._step()
+        run, state._run = state._run, lambda: torch.empty(1 << 50, device="cuda")
+        said = "nothing"
+        try:
+            state._step()
+        except Exception as error:
+            said = repr(error)[:80]
+        same = torch.cuda.current_stream() == before
+        state._run = run
+        again = sampling(weights, 5, 9, prompt=9)[0].run()
+    return {"ok": same and said != "nothing" and len(again["tokens"]) == 45, "said": said}
+
+
+def sanitize(results: Results) -> None:
+    """compute-sanitizer's memcheck and racecheck over a few steps of small models."""
+    if REHEARSED:
+        results.take("sanitize", "small", small)
+        return
+    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    for kind in ("memcheck", "racecheck"):
+        results.take("sanitize", kind, lambda kind=kind: sanitized(tool, kind))
+
+
+def sanitized(tool: str, kind: str) -> dict[str, Any]:
+    """`small` under one tool; every tensor is an allocation of its own."""
+    environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
+    command = [
+        tool,
+        "--tool",
+        kind,
+        "--print-limit",
+        "5",
+        sys.executable,
+        "-m",
+        "benches.gpu_check",
+        "--small",
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
+    end = (done.stdout + done.stderr)[-400:]
+    return {"ok": "ERROR SUMMARY: 0 errors" in end or "(0 hazards" in end or " 0 hazards" in end, "end": end}
+
+
+def small() -> dict[str, Any]:
+    """A few steps, launch by launch: empty rows, odd sizes, filters."""
+    DeviceState._step = DeviceState._run
+    with torch.inference_mode():
+        for s in SHAPES:
+            weights = random_weights(s)
+            for filters in (Filters(), Filters(top_k=20, top_p=0.9)):
+                sampling(weights, 19, 5, prompt=20 if REHEARSED else 300, filters=filters)[0].run()
+    sync()
+    return {"ok": True}

@@ -1,0 +1,233 @@
+"""What a choice among models is: an option with its chances, the frontier that it lies on, and the other
+ways."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from t2fast.text import columns, note, plain, samples
+
+_ROWS = 12
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to answer a query.
+
+    Attributes:
+        stages: the models in the order they are asked, with the most samples of each; one, but in a cascade.
+        pass_at_k: the chance that a query is solved, over the problems measured.
+        low: lower limit for the population of problems, at once for all models and k that were compared.
+        high: upper limit, likewise.
+        usd_per_query: (expected) US dollars.
+        seconds: at worst; None where no speed is known.
+        probability_best: on the frontier, the chance that nothing at its cost or below solves more; of the
+            choice itself, the chance that it is the best under what was asked.
+    """
+
+    stages: tuple[tuple[str, int], ...]
+    pass_at_k: float
+    low: float
+    high: float
+    usd_per_query: float
+    seconds: float | None
+    probability_best: float
+
+    @property
+    def model(self) -> str:
+        """Its model; those of a cascade joined by " then "."""
+        return " then ".join(model for model, _ in self.stages)
+
+    @property
+    def k(self) -> int:
+        """The most samples a query."""
+        return sum(k for _, k in self.stages)
+
+    @property
+    def usd_per_solved(self) -> float:
+        """US dollars a solved query, the samples of those that stay unsolved paid for; infinite if none
+        is."""
+        return self.usd_per_query / self.pass_at_k if self.pass_at_k > 0 else math.inf
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        solved = self.usd_per_solved
+        return {
+            "model": self.model,
+            "k": self.k,
+            "pass_at_k": self.pass_at_k,
+            "low": self.low,
+            "high": self.high,
+            "usd_per_query": self.usd_per_query,
+            "usd_per_solved": solved if math.isfinite(solved) else None,
+            "seconds": self.seconds,
+            "probability_best": self.probability_best,
+            "stages": [{"model": model, "k": k} for model, k in self.stages],
+        }
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The best option of one kind, and how sure that is.
+
+    Attributes:
+        option: the option.
+        probability_model: the chance that its model (its pair of models) is the best, whatever the k.
+        probability_met: the chance that new problems meet the target, if there is one.
+    """
+
+    option: Option
+    probability_model: float
+    probability_met: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            **self.option.to_dict(),
+            "probability_model_best": self.probability_model,
+            "probability_met": self.probability_met,
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best model and number of samples among those that exist.
+
+    Attributes:
+        together: k samples drawn at once, all of them paid for: the choice.
+        measured: the cheapest of that kind whose target is reached on the problems measured, whatever the
+            confidence; None without a target.
+        until_solved: the best where samples are drawn one by one until one is right; None if none meets the
+            request.
+        cascade: the best of a cheap model first and a dearer one on what it leaves unsolved, likewise.
+        frontier: options of samples drawn together that nothing cheaper equals, by cost.
+        problems: shared problems behind it all.
+        request: what was asked for, in words.
+        level: of the intervals.
+        notes: what was left out, and what to know.
+    """
+
+    together: Pick
+    measured: Pick | None
+    until_solved: Pick | None
+    cascade: Pick | None
+    frontier: tuple[Option, ...]
+    problems: int
+    request: str
+    level: float
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return plain(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: the choice's own `model`, `k`, `pass_at_k`, `usd_per_query`, `probability_best` and
+        further keys; `measured`, `until_solved` and `cascade` with the same; `frontier`, a list of the
+        same."""
+        others = {
+            name: None if pick is None else pick.to_dict()
+            for name, pick in (
+                ("measured", self.measured),
+                ("until_solved", self.until_solved),
+                ("cascade", self.cascade),
+            )
+        }
+        return {
+            **self.together.to_dict(),
+            **others,
+            "frontier": [option.to_dict() for option in self.frontier],
+            "problems": self.problems,
+            "request": self.request,
+            "level": self.level,
+            "notes": list(self.notes),
+        }
+
+    def __rich__(self) -> RenderableType:
+        """The choice, the other ways to sample, and the frontier."""
+        picks = (
+            ("k samples at once", self.together),
+            ("one by one until solved", self.until_solved),
+            ("cascade, each until solved", self.cascade),
+        )
+        table = columns("", "model", "k", "pass@k", "USD/query", "USD/solved", left=("", "model"))
+        remarks = []
+        for label, pick in picks:
+            if pick is None:
+                remarks.append(f"{label}: nothing meets the request")
+                continue
+            option = pick.option
+            for i, (model, k) in enumerate(option.stages):
+                first = i == 0
+                table.add_row(
+                    label if first else "",
+                    model if first else f"then {model}",
+                    f"{k}",
+                    f"{option.pass_at_k:.4f}" if first else "",
+                    _usd(option.usd_per_query) if first else "",
+                    _usd(option.usd_per_solved) if first else "",
+                )
+        best, cheapest = self.together, self.measured
+        of = "nothing cheaper reaches the target" if cheapest else "it is the best"
+        chances = [
+            f"chance that {of}: {best.option.probability_best:.0%}; that its model is the best, whatever "
+            f"the k: {best.probability_model:.0%}"
+        ]
+        if cheapest is not None:
+            chances += [
+                f"chance that new problems meet the target: {best.probability_met:.0%}",
+                f"cheapest on these problems, whatever the confidence: {cheapest.option.model}, "
+                f"k = {cheapest.option.k}, {_usd(cheapest.option.usd_per_query)} USD a query; new problems "
+                f"meet the target with {cheapest.probability_met:.0%}",
+            ]
+        parts: list[RenderableType] = [
+            Text(f"Best buy for {self.request}, on {self.problems} problems"),
+            table,
+            *(Text(words) for words in chances),
+            Text(),
+            Text("What nothing cheaper equals, k samples at once:"),
+            self._frontier_table(),
+        ]
+        return Group(*parts, *(note(words) for words in (*remarks, *self.notes)))
+
+    def _frontier_table(self) -> RenderableType:
+        interval = f"{self.level:.0%} interval"
+        table = columns("model", "k", "pass@k", interval, "USD/query", "USD/solved", "best", left=("model",))
+        for option in shortened(self.frontier):
+            table.add_row(
+                option.model,
+                samples(option.k),
+                f"{option.pass_at_k:.4f}",
+                f"{option.low:.3f} to {option.high:.3f}",
+                _usd(option.usd_per_query),
+                _usd(option.usd_per_solved),
+                f"{option.probability_best:.0%}",
+            )
+        return table
+
+
+def shortened(options: tuple[Option, ...], rows: int = _ROWS) -> tuple[Option, ...]:
+    """About so many of the options, evenly by ln USD, the ends among them."""
+    if len(options) <= rows:
+        return options
+    logs = [math.log(max(option.usd_per_query, 1e-300)) for option in options]
+    wanted = [logs[0] + (logs[-1] - logs[0]) * i / (rows - 1) for i in range(rows)]
+    nearest = {min(range(len(logs)), key=lambda i: abs(logs[i] - at)) for at in wanted}
+    return tuple(options[i] for i in sorted(nearest))
+
+
+def _usd(value: float) -> str:
+    """US dollars with three digits."""
+    if not math.isfinite(value):
+        return "-"
+    return (
+        f"{value:,.0f}"
+        if value >= 1000
+        else f"{value:.3g}"
+        if value >= 1e-4 or value == 0
+        else f"{value:.2e}"
+    )

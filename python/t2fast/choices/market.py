@@ -1,0 +1,219 @@
+"""The options there are: every model that has a price, and every number of samples that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from t2fast.costs.tokens import QueryPrice
+from t2fast.estimators.passk import pass_at_k
+from t2fast.estimators.sequential import pass_at_k_sequential
+from t2fast.tables.counts import Counts
+from t2fast.tables.fields import listed
+from t2fast.tables.prices import PRICES, Prices
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+_DENSE = 128
+"""Every k up to here is an option; beyond, about a twentieth apart."""
+_STEP = 1.05
+
+
+@dataclass(frozen=True, eq=False)
+class Seller:
+    """A model with its price and its pass@k on the shared problems.
+
+    Attributes:
+        model: its name.
+        price: what its samples cost.
+        ks: samples a query, ascending: whole numbers up to the fewest samples of a problem, (K,).
+        passes: pass@k of every problem, (K, problems).
+        drawn: expected samples of every problem if sampling stops at its first success or at k, (K,
+            problems).
+        seconds: first token and the rest of a sample, where its speed is known.
+    """
+
+    model: str
+    price: QueryPrice
+    ks: Integers
+    passes: Floats
+    drawn: Floats
+    seconds: tuple[float, float] | None
+
+    @property
+    def usd(self) -> Floats:
+        """USD a query for k samples drawn together, (K,)."""
+        return self.price.together(self.ks)
+
+    @property
+    def usd_until_solved(self) -> Floats:
+        """Expected USD a query where sampling stops at the first success, (K, problems)."""
+        return self.price.one_by_one(self.drawn)
+
+    @property
+    def pass_at_k(self) -> Floats:
+        """Mean over problems, (K,)."""
+        return np.asarray(self.passes.mean(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """Sellers that were measured on the same problems.
+
+    Attributes:
+        sellers: ordered by the price of one sample.
+        problems: how many they share.
+        notes: what was left out, and why.
+    """
+
+    sellers: tuple[Seller, ...]
+    problems: int
+    notes: tuple[str, ...]
+
+    def within(self, seconds: float) -> Market:
+        """Those whose samples, drawn together, take at most so long; the others are named."""
+        fast = [s for s in self.sellers if s.seconds is not None and sum(s.seconds) <= seconds]
+        slow = [s for s in self.sellers if s.seconds is not None and sum(s.seconds) > seconds]
+        silent = [s.model for s in self.sellers if s.seconds is None]
+        notes = list(self.notes)
+        if silent:
+            notes.append(f"left out, of unknown speed: {listed(silent)}")
+        if not fast and not slow:
+            raise ValueError(
+                f"latency is {seconds:g} s and no model's speed is known: give first_token_seconds and "
+                "output_tokens_per_second in the prices"
+            )
+        if not fast:
+            best = min(slow, key=lambda s: sum(s.seconds or ()))
+            least = sum(best.seconds or ())
+            raise ValueError(
+                f"latency: no model answers within {seconds:g} s. The fastest, {best.model}, takes "
+                f"{least:.3g} s for one sample, {least / seconds:.3g} times that"
+            )
+        if slow:
+            notes.append(f"left out, slower than {seconds:g} s: {listed([s.model for s in slow])}")
+        return replace(self, sellers=tuple(fast), notes=tuple(notes))
+
+
+def market_of(
+    counts: Counts,
+    prices: Prices,
+    prompt_tokens: float | None,
+    output_tokens: float | None,
+    *,
+    prompt_once: bool = False,
+    models: Sequence[str] | None = None,
+    k_max: int | None = None,
+) -> Market:
+    """Join counts and prices on the problems that all priced models share.
+
+    Args:
+        counts: with a column model, one checkpoint a model.
+        prices: of these models; one that lacks a price is left out and named.
+        prompt_tokens: of a query; a model's own in `prices` comes first.
+        output_tokens: of a sample, likewise.
+        prompt_once: see `QueryPrice`.
+        models: these alone.
+        k_max: no more samples than this.
+
+    Raises:
+        ValueError: if no model is left, if the models share no problem, if tokens are not known.
+    """
+    if "model" not in counts.frame.columns:
+        raise ValueError(f"{counts.source} has no column 'model' to look up prices by")
+    repeated = counts.checkpoints.filter(pl.col("model").is_duplicated())["model"].unique().sort().to_list()
+    if repeated:
+        raise ValueError(
+            f"{counts.source} has several checkpoints of {listed(repeated)}: keep one of each by its sizes"
+        )
+    present = counts.frame["model"].unique(maintain_order=True).to_list()
+    wanted = list(present) if models is None else list(dict.fromkeys(models))
+    unknown = [name for name in wanted if name not in present]
+    if unknown:
+        raise ValueError(f"{counts.source} has no model {listed(unknown)}; it has {listed(present)}")
+    notes = []
+    terms = {name: prices.of(name) for name in wanted}
+    silent = [name for name in wanted if any(terms[name][price] is None for price in PRICES)]
+    if silent:
+        notes.append(f"left out, without a price in {prices.source}: {listed(silent)}")
+    sold = [name for name in wanted if name not in silent]
+    if not sold:
+        raise ValueError(
+            f"none of the models of {counts.source} has both prices in {prices.source}: {listed(wanted)}"
+        )
+    frame, note = _shared(counts, sold)
+    notes += note
+    sellers = []
+    for name in sold:
+        row = terms[name]
+        tokens = []
+        for side, given in (("prompt_tokens", prompt_tokens), ("output_tokens", output_tokens)):
+            value = row[side] if row[side] is not None else given
+            if value is None:
+                raise ValueError(f"{side} of {name} are unknown: give {side}, or a column of {prices.source}")
+            tokens.append(value)
+        usd_in, usd_out = (row[price] or 0.0 for price in PRICES)
+        price = QueryPrice.of_tokens(usd_in, usd_out, tokens[0], tokens[1], prompt_once)
+        speed, first = row["output_tokens_per_second"], row["first_token_seconds"]
+        seconds = None if speed is None else (first or 0.0, tokens[1] / speed)
+        sellers.append(_seller(name, price, frame.filter(pl.col("model") == name), seconds, k_max))
+    sellers.sort(key=lambda s: s.price.prompt + s.price.sample)
+    return Market(tuple(sellers), len(sellers[0].passes[0]), tuple(notes))
+
+
+def _shared(counts: Counts, models: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+    """Rows of the problems that all models have, each model's in one order; and what was left out."""
+    keys = [name for name in ("task", "problem") if name in counts.frame.columns]
+    frame = counts.frame.filter(pl.col("model").is_in(models))
+    having = frame.group_by(keys).agg(pl.col("model").n_unique().alias("models"))
+    common = having.filter(pl.col("models") == len(models)).select(keys)
+    if not common.height:
+        fewest = frame.group_by("model").len().sort("len", "model").row(0)
+        raise ValueError(
+            f"{counts.source}: no problem was measured for all of {listed(list(models))}; {fewest[0]} has "
+            f"the fewest, {fewest[1]}. Choose among models that share problems"
+        )
+    shared = frame.join(common, on=keys, how="semi").sort("model", *keys)
+    if common.height == having.height:
+        return shared, []
+    per_model = frame.group_by("model").len().sort("len", "model").row(0)
+    note = (
+        f"compared on the {common.height} of {having.height} problems that all models have "
+        f"({per_model[0]} has {per_model[1]})"
+    )
+    return shared, [note]
+
+
+def _seller(
+    name: str, price: QueryPrice, rows: pl.DataFrame, seconds: tuple[float, float] | None, k_max: int | None
+) -> Seller:
+    counts = Counts(rows)
+    most = counts.n if counts.sequential is None else counts.sequential[1]
+    last = int(most.min()) if k_max is None else min(int(most.min()), k_max)
+    ks = sample_numbers(last)
+    n, c, k = counts.n, counts.c, ks[:, None]
+    if counts.sequential is None:
+        passes = np.asarray(pass_at_k(n, c, k))
+        others, others_correct = n, c
+    else:
+        until, limit = counts.sequential
+        passes = pass_at_k_sequential(n, c, k, until, limit)
+        # The last sample of a problem that reached its successes is one in every order of them.
+        others, others_correct = n - (c == until), c - (c == until)
+    # Sum over j < k of C(n-j, c)/C(n, c), the chance that j samples all fail: ((n+1) - (n-k+1) F_k)/(c+1).
+    drawn = (others + 1 - (others - k + 1) * (1 - passes)) / (others_correct + 1)
+    return Seller(name, price, ks, passes, drawn, seconds)
+
+
+def sample_numbers(last: int) -> Integers:
+    """Every k up to 128, then steps of a twentieth, and `last`."""
+    ks = list(range(1, min(last, _DENSE) + 1))
+    while ks[-1] < last:
+        ks.append(min(last, int(ks[-1] * _STEP)))
+    return np.array(ks, dtype=np.int64)

@@ -1,0 +1,107 @@
+"""What a choice is asked for, and in words why nothing meets it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from t2fast.choices.options import Floats, Options
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        target: pass@k to reach at least cost, if any; otherwise the most pass@k is wanted, or without a
+            budget the least cost a solved query.
+        budget: USD a query at most; infinite if there is none.
+        seconds: at most; infinite likewise.
+        confidence: with which new problems have to meet the target.
+        new: how many new problems.
+    """
+
+    target: float | None
+    budget: float
+    seconds: float
+    confidence: float
+    new: float
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a budget or a latency, within which the most pass@k is wanted."""
+        return math.isfinite(self.budget) or math.isfinite(self.seconds)
+
+    @property
+    def floor(self) -> float:
+        """The target but for rounding: a mean that equals it may fall an ulp short. 0 without one."""
+        return (self.target or 0.0) * (1 - 1e-12)
+
+    def __str__(self) -> str:
+        limits = []
+        if self.target is not None:
+            on = "the population" if math.isinf(self.new) else f"{self.new:.0f} new problems"
+            limits.append(
+                f"pass@k {self.target:g} on {on} with {self.confidence:.0%} confidence at least cost"
+            )
+        if math.isfinite(self.budget):
+            limits.append(f"{self.budget:g} USD a query at most")
+        if math.isfinite(self.seconds):
+            limits.append(f"{self.seconds:g} s at most")
+        return ", ".join(limits) if limits else "the least cost of a solved query"
+
+
+def beyond_budget(options: Options, budget: float) -> str:
+    """That a single sample costs too much."""
+    i = int(options.usd_per_query.argmin())
+    usd = options.usd_per_query[i]
+    return (
+        f"budget: one sample of the cheapest model, {options.stages[i][0][0]}, costs {usd:.3g} USD a query, "
+        f"{usd / budget:.3g} times the {budget:g} given"
+    )
+
+
+def beyond_target(options: Options, affordable: Options, request: Request) -> str:
+    """That no option within the budget solves enough of the problems measured."""
+    target = request.target or 0.0
+    most = int(affordable.pass_at_k.argmax())
+    value = affordable.pass_at_k[most]
+    says = (
+        f"target: nothing measured reaches pass@k {target:g}{_limit(request)}. The most is {value:.4f}, "
+        f"{target - value:.2g} short, by {_named(affordable, most)}"
+    )
+    if options.pass_at_k.max() < request.floor:
+        return says
+    i = int(np.where(options.pass_at_k >= request.floor, options.usd_per_query, np.inf).argmin())
+    usd = options.usd_per_query[i]
+    return (
+        f"{says}. Without that budget {_named(options, i)} reaches it for {usd:.3g} USD, "
+        f"{usd / request.budget:.3g} times the budget"
+    )
+
+
+def beyond_confidence(affordable: Options, met: Floats, request: Request) -> str:
+    """That the problems measured reach the target, but leave open whether others would; `met` is the chance
+    of each option that they do."""
+    target, passes = request.target or 0.0, affordable.pass_at_k
+    surest = int(np.lexsort((affordable.usd_per_query, -met))[0])
+    reaching = int(np.where(passes >= request.floor, affordable.usd_per_query, np.inf).argmin())
+    problems = affordable.passes.shape[1]
+    return (
+        f"confidence: {_named(affordable, reaching)} reaches pass@k {target:g}{_limit(request)} on the "
+        f"{problems} problems measured ({passes[reaching]:.4f}), but nothing does on {request.new:g} new "
+        f"ones with {request.confidence:.0%} confidence, jointly over the models. The surest, "
+        f"{_named(affordable, surest)} ({passes[surest]:.4f}), does with {met[surest]:.1%}. Lower the "
+        "confidence or the target, or measure more problems"
+    )
+
+
+def _limit(request: Request) -> str:
+    return f" within {request.budget:g} USD a query" if math.isfinite(request.budget) else ""
+
+
+def _named(options: Options, i: int) -> str:
+    model, k = options.stages[i][0]
+    return f"{model} at k = {k}"

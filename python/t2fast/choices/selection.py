@@ -1,0 +1,291 @@
+"""The best buy among models that exist: which to call and how many samples to draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from t2fast.choices.choice import Choice, Option, Pick
+from t2fast.choices.confidence import cheapest_that_reach
+from t2fast.choices.market import Market, market_of
+from t2fast.choices.options import Options, cascades, together, until_solved
+from t2fast.choices.request import Request, beyond_budget, beyond_confidence, beyond_target
+from t2fast.choices.resampling import Weights, new_problems, population
+from t2fast.estimators.curve import clustered_interval
+from t2fast.tables.counts import Counts
+from t2fast.tables.prices import Prices
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+_BLOCK = 4096
+"""Options whose draws are held at once."""
+
+
+def choose(
+    counts: Counts,
+    prices: Prices,
+    *,
+    prompt_tokens: float | None = None,
+    output_tokens: float | None = None,
+    target: float | None = None,
+    usd_per_query: float | None = None,
+    seconds: float | None = None,
+    confidence: float = 0.95,
+    new_problems: float | None = None,
+    prompt_once: bool = False,
+    models: Sequence[str] | None = None,
+    k_max: int | None = None,
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Choice:
+    """The best model and number of samples k, by what was measured.
+
+    With a `target` the cheapest (model, k) whose pass@k reaches it; otherwise the one of most pass@k within
+    the limits given; without any of both, the one of least cost a solved query. pass@k takes for granted that
+    a right sample is recognised.
+
+    A target is reached if `new_problems` more problems of the same kind would reach it with `confidence`, at
+    once for every model that is compared: the cheapest of several that seem to reach it is too often the
+    luckiest. By default as many new problems as were measured, so that the claim can be checked by measuring
+    again; infinity asks for the mean of the population.
+
+    Args:
+        counts: samples of several models on the same problems; compared are the problems that all priced ones
+            have.
+        prices: of these models.
+        prompt_tokens: tokens of a query's prompt, where `prices` has none for the model.
+        output_tokens: tokens of a sample, likewise.
+        target: pass@k to reach, in (0, 1].
+        usd_per_query: US dollars a query at most, expected where sampling stops early.
+        seconds: latency at most, at worst; samples drawn together take as long as one.
+        confidence: for the target.
+        new_problems: for the target, a whole number or infinity.
+        prompt_once: whether samples drawn together pay for their prompt once (one request for k samples) and
+            not k times (k requests, the default: most sellers have no other). One by one, each sample pays
+            for it.
+        models: these alone.
+        k_max: no more samples than this; the fewest samples of a problem in any case.
+        level: of the intervals, simultaneous over all models and k.
+        draws: of the problems' weights, for intervals and chances.
+        seed: of these draws.
+
+    Returns:
+        The choice, the best ways to draw one by one until solved and in a cascade, and the frontier.
+
+    Raises:
+        ValueError: if nothing meets the request, naming the limit that fails and by how much; for arguments
+            out of range; for tables that do not fit each other.
+    """
+    _check_fraction("confidence", confidence)
+    _check_fraction("level", level)
+    for name, value in (("usd_per_query", usd_per_query), ("seconds", seconds)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} is {value!r}: it has to be positive and finite")
+    for name, value in (("prompt_tokens", prompt_tokens), ("output_tokens", output_tokens)):
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} is {value!r}: it has to be finite and not negative")
+    if target is not None and not 0 < target <= 1:
+        raise ValueError(f"target is {target!r}: pass@k lies between 0 and 1")
+    if k_max is not None and k_max < 1:
+        raise ValueError(f"k_max is {k_max!r}: at least one sample has to be drawn")
+    if draws < 100:
+        raise ValueError(f"draws is {draws!r}: chances need at least 100")
+    market = market_of(
+        counts, prices, prompt_tokens, output_tokens, prompt_once=prompt_once, models=models, k_max=k_max
+    )
+    if seconds is not None:
+        market = market.within(seconds)
+    new = market.problems if new_problems is None else new_problems
+    if not (new == math.inf or (new >= 1 and new == int(new))):
+        raise ValueError(f"new_problems is {new!r}: give a whole number of at least 1, or infinity")
+    request = Request(
+        target,
+        math.inf if usd_per_query is None else usd_per_query,
+        math.inf if seconds is None else seconds,
+        confidence,
+        new,
+    )
+    return _Search(market, request, level, draws, seed).choice()
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name} is {value!r}: it has to lie between 0 and 1")
+
+
+class _Search:
+    """One request to one market, with the draws that all its parts share."""
+
+    def __init__(self, market: Market, request: Request, level: float, draws: int, seed: int) -> None:
+        self.market, self.request, self.level = market, request, level
+        self.population: Weights = population(market.problems, draws, seed)
+        self.new: Weights = new_problems(market.problems, request.new, draws, seed)
+        self.plain = together(market)
+        self.width = self.interval_level()
+
+    def choice(self) -> Choice:
+        """The choice."""
+        plain = self.pick(self.plain)
+        single = self.pick(until_solved(self.market))
+        cascade = self.pick(cascades(self.market, self.beats(single)))
+        if plain is None:
+            others = "".join(
+                f". {label} does: {pick.option.model}, k = {pick.option.k}, {pick.option.pass_at_k:.4f} for "
+                f"{pick.option.usd_per_query:.3g} USD a query"
+                for label, pick in (("Sampling one by one until solved", single), ("A cascade", cascade))
+                if pick is not None
+            )
+            raise ValueError(self.why_not() + others)
+        return Choice(
+            plain,
+            self.measured(),
+            single,
+            cascade,
+            self.frontier(),
+            self.market.problems,
+            str(self.request),
+            self.level,
+            self.market.notes,
+        )
+
+    def beats(self, single: Pick | None) -> Callable[[Floats, Floats], Bools]:
+        """Whether a cascade is worth a look: within the limits, and no worse than one model alone."""
+        request = self.request
+        least = request.floor
+        if single is None:
+            return lambda passes, usd: (usd <= request.budget) & (passes >= least)
+        alone = single.option
+        if request.target is not None:
+            return lambda passes, usd: (usd <= min(request.budget, alone.usd_per_query)) & (passes >= least)
+        if request.limited:
+            return lambda passes, usd: (usd <= request.budget) & (passes >= alone.pass_at_k)
+        return lambda passes, usd: usd <= alone.usd_per_solved * passes
+
+    def pick(self, options: Options) -> Pick | None:
+        """The best of these options, or None if none meets the request."""
+        request = self.request
+        fits = (options.usd_per_query <= request.budget) & ~(options.seconds > request.seconds)
+        options = options.where(fits)
+        if not len(options):
+            return None
+        met = None
+        if request.target is not None:
+            met = self.reach(options)
+            found = cheapest_that_reach(met, options.usd_per_query, options.family, request.confidence)
+            if not found.size:
+                return None
+            best = int(found[0])
+        else:
+            best = self.best_measured(options)
+        chosen, family = self.chances(options, best)
+        return Pick(
+            self.option(options, best, chosen), family, None if met is None else float(met[best].mean())
+        )
+
+    def reach(self, options: Options) -> Bools:
+        """Whether new problems meet the target, (options, draws)."""
+        parts = range(0, len(options), _BLOCK)
+        means = (self.new.means(options.passes[i : i + _BLOCK]) for i in parts)
+        return np.vstack([mean >= self.request.floor for mean in means])
+
+    def chances(self, options: Options, best: int) -> tuple[float, float]:
+        """The chance that an option is the best in the population, and that one of its family is."""
+        request = self.request
+        order = np.argsort(options.usd_per_query, kind="stable")
+        options = options.where_at(order)
+        winners = np.full(self.population.draws, -1)
+        top = np.full(self.population.draws, -np.inf)
+        for start in range(0, len(options), _BLOCK):
+            part = options.where_at(np.arange(start, min(start + _BLOCK, len(options))))
+            passes, usd = self.population.means(part.passes), part.costs(self.population)
+            with np.errstate(divide="ignore"):
+                if request.target is not None:
+                    score = np.where(passes >= request.floor, -usd, -np.inf)
+                else:
+                    score = passes if request.limited else -usd / passes
+            score = np.where(usd <= request.budget, score, -np.inf)
+            first = score.argmax(axis=0)
+            value = score[first, np.arange(len(first))]
+            winners = np.where(value > top, first + start, winners)
+            top = np.maximum(top, value)
+        place = int(np.flatnonzero(order == best)[0])
+        same = np.append(options.family == options.family[place], False)[winners]
+        return float((winners == place).mean()), float(same.mean())
+
+    def measured(self) -> Pick | None:
+        """The cheapest that reaches the target on the problems measured, if a target is asked for."""
+        request, options = self.request, self.plain
+        if request.target is None:
+            return None
+        reaches = (options.pass_at_k >= request.floor) & (options.usd_per_query <= request.budget)
+        i = int(np.where(reaches, options.usd_per_query, np.inf).argmin())
+        chosen, family = self.chances(options, i)
+        met = float(self.reach(options.where_at(np.array([i]))).mean())
+        return Pick(self.option(options, i, chosen), family, met)
+
+    def best_measured(self, options: Options) -> int:
+        """Most pass@k within the budget, the cheapest of equals; without one, the least cost a solved
+        query."""
+        passes, usd = options.pass_at_k, options.usd_per_query
+        if not self.request.limited:
+            with np.errstate(divide="ignore"):
+                return int(np.lexsort((usd, usd / passes))[0])
+        return int(np.lexsort((usd, -passes))[0])
+
+    def option(self, options: Options, i: int, probability_best: float) -> Option:
+        """An option with its interval."""
+        values = options.passes[i]
+        mean, low, high, _ = clustered_interval(values, np.arange(len(values)), self.width)
+        seconds = float(options.seconds[i])
+        return Option(
+            options.stages[i],
+            mean,
+            low,
+            high,
+            float(options.usd_per_query[i]),
+            None if math.isnan(seconds) else seconds,
+            probability_best,
+        )
+
+    def frontier(self) -> tuple[Option, ...]:
+        """Options of samples drawn together that nothing at their cost or below equals, by cost."""
+        order = np.lexsort((-self.plain.pass_at_k, self.plain.usd_per_query))
+        options = self.plain.where_at(order)
+        best = np.maximum.accumulate(options.pass_at_k)
+        rises = np.append(True, options.pass_at_k[1:] > best[:-1])
+        means = self.population.means(options.passes)
+        before = np.maximum.accumulate(means, axis=0)
+        better = np.vstack([np.ones((1, means.shape[1]), bool), means[1:] > before[:-1]])
+        # A draw's first of equals wins; what no draw can tell apart from a cheaper option is not best.
+        chance = better.mean(axis=1)
+        return tuple(self.option(options, int(i), float(chance[i])) for i in np.flatnonzero(rises))
+
+    def interval_level(self) -> float:
+        """The level of an interval alone at which all of them hold at once: that of the largest deviation of
+        a mean, in standard errors, over the options and the draws of the population."""
+        means = self.population.means(self.plain.passes)
+        away = np.abs(means - self.plain.pass_at_k[:, None])
+        error = np.sqrt(np.mean(away**2, axis=1))
+        varying = error > 1e-12
+        if not varying.any():
+            return self.level
+        largest = (away[varying] / error[varying, None]).max(axis=0)
+        quantile = float(np.quantile(largest, self.level))
+        return max(self.level, 1 - 2 * NormalDist().cdf(-quantile))
+
+    def why_not(self) -> str:
+        """Which limit nothing meets, and by how much it is missed."""
+        request, options = self.request, self.plain
+        affordable = options.where(options.usd_per_query <= request.budget)
+        if not len(affordable):
+            return beyond_budget(options, request.budget)
+        if affordable.pass_at_k.max() < request.floor:
+            return beyond_target(options, affordable, request)
+        return beyond_confidence(affordable, self.reach(affordable).mean(axis=1), request)

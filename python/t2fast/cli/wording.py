@@ -1,0 +1,33 @@
+"""Messages of the library in the words of the command line: options in place of arguments."""
+
+from __future__ import annotations
+
+import re
+
+_OPTIONS = (
+    "model|models|columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
+    "level|draws|seed|ks|method|aggregate|losses|partial"
+)
+_MAPPING = re.compile(rf"\b({_OPTIONS})=\{{([^{{}}]*)\}}")
+_QUOTED = re.compile(rf"(?<![\w./-])({_OPTIONS})= ?(?:'([^']*)'|\"([^\"]*)\")")
+_BARE = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
+_TWICE = re.compile(r"(--[\w-]+)( \(\1 [A-Z]+\))")
+_ERRNO = re.compile(r"^\[Errno \d+\] ([^:]+): '(.*)'$")
+
+
+def own_words(message: str) -> str:
+    """`message` with `columns={'a': 'b'}` as `--columns a=b`, `stage=` as `--stage`, and so on."""
+    message = _ERRNO.sub(lambda found: f"{found[2]}: {found[1].lower()}", message)
+    message = _MAPPING.sub(lambda found: f"{_option(found[1])} {_pairs(found[2])}", message)
+    message = _QUOTED.sub(lambda found: f"{_option(found[1])} {found[2] or found[3] or ''}", message)
+    message = _BARE.sub(lambda found: _option(found[1]), message)
+    return _TWICE.sub(r"\1", message)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _pairs(content: str) -> str:
+    pairs = [pair.split(":", 1) for pair in content.split(", ")]
+    return ",".join("=".join(part.strip().strip("'\"") for part in pair) for pair in pairs)

@@ -1,0 +1,243 @@
+"""The fit of the forecast law: what a table says in logarithms, the members, and refits for the intervals."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from t2fast import _core
+from t2fast.estimators import pass_at_k_variance
+from t2fast.fits.conclusion import FitWarning, enough
+from t2fast.fits.passtable import PassTable
+from t2fast.laws import FitReport
+from t2fast.laws.forecast import ForecastDraws, ForecastLaw, Measurements, Metric
+from t2fast.progress import track
+from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
+
+Floats = NDArray[np.float64]
+Forecastable: TypeAlias = Counts | Likelihoods | Losses | Accuracies
+
+LEAST_CHECKPOINTS = 5
+POWERS = tuple(2**i for i in range(8))
+_BATCH = 50
+_LEAST_NOISE = 1e-3
+"""Of pass@k, relative: what no estimate is better than."""
+
+
+def fit_forecast(
+    table: Forecastable,
+    *,
+    ks: Sequence[float] | None = None,
+    draws: int = 200,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> ForecastLaw:
+    """The forecast law of pass@k, of losses or of accuracies: see :mod:`t2fast.laws.forecast`.
+
+    Args:
+        table: counts or likelihoods (pass@k), losses, or accuracies, of at least five checkpoints.
+        ks: the k to fit for counts and likelihoods; by default the powers of two up to 128 for which at least
+            half of the checkpoints have enough samples of every problem.
+        draws: refits for the intervals: to measurements perturbed by their sampling error and by the scatter
+            that checkpoints were found to have, under priors moved by half their spread. Likelihoods, which
+            have no sampling error, resample their problems instead.
+        seed: of the draws. The same seed gives the same bits whatever the number of threads.
+        progress: whether to show a bar; by default where stderr is a terminal.
+
+    Returns:
+        The law. What must not be overlooked is in ``law.fit.notes`` and raised as :class:`FitWarning`.
+
+    Raises:
+        ValueError: for fewer than five checkpoints, and for k that no checkpoint has samples for.
+    """
+    if draws < 0:
+        raise ValueError(f"draws = {draws} must be 0 or more")
+    metric, chance, measured, notes = _measure(table, ks)
+    enough(len(measured.n_params), LEAST_CHECKPOINTS, "checkpoints", "forecast")
+    arrays = (
+        None if metric == "loss" else chance,
+        measured.places,
+        measured.ks,
+        measured.z,
+        measured.variance,
+    )
+    found = _core.fit_forecast(*arrays)
+    if not all(found["converged"]):
+        notes.append("a member's search did not converge")
+    for name, values in (("N", measured.n_params), ("D", measured.n_tokens)):
+        if len(np.unique(values)) == 1:
+            notes.append(f"{name} does not vary: how forecasts depend on it is belief, not measurement")
+    drawn = None
+    if draws:
+        drawn, stuck = _draw(table, arrays, found, measured, draws, seed, progress)
+        if stuck:
+            notes.append(f"{stuck} of {draws} draws did not converge")
+    domain = {
+        column: (float(values.min()), float(values.max()))
+        for column, values in (
+            ("n_params", measured.n_params),
+            ("n_tokens", measured.n_tokens),
+            ("k", measured.ks),
+        )
+    }
+    law = ForecastLaw(metric, measured, found["thetas"], np.array(found["scales"]), chance, drawn, domain)
+    for words in notes:
+        warnings.warn(f"forecast law: {words}", FitWarning, stacklevel=2)
+    return ForecastLaw(
+        metric,
+        measured,
+        law.thetas,
+        law.scales,
+        chance,
+        drawn,
+        domain,
+        f"fitted to {table.source}",
+        _report(law, found, notes),
+    )
+
+
+def _report(law: ForecastLaw, found: dict[str, Any], notes: list[str]) -> FitReport:
+    seen = law.measured
+    row, column = np.nonzero(~np.isnan(seen.z))
+    n, d, k = seen.n_params[row], seen.n_tokens[row], seen.ks[column]
+    hazard = np.exp(seen.z[row, column])
+    observed = hazard if law.metric == "loss" else -np.expm1(-hazard)
+    predicted = np.asarray(law.predict(n, d, k))
+    worst = found["converged"].index(False) if not all(found["converged"]) else 0
+    columns = {"n_params": n, "n_tokens": d, "k": k, "observed": observed, "predicted": predicted}
+    members = "three regularised members" if law.metric != "loss" else "a regularised member"
+    return FitReport(
+        method=f"{members} and a Gaussian process",
+        objective=float(sum(found["objective"])),
+        objective_name="half the penalised sum of squares, over members",
+        points=len(row),
+        checkpoints=len(seen.n_params),
+        converged=all(found["converged"]),
+        reason=found["reason"][worst],
+        evaluations=sum(found["evaluations"]),
+        median_relative_error=float(np.median(np.abs(predicted - observed) / observed)),
+        notes=tuple(notes),
+        residuals=pl.DataFrame({**columns, "residual": observed - predicted}),
+    )
+
+
+def _draw(
+    table: Forecastable,
+    arrays: tuple[float | None, Floats, Floats, Floats, Floats],
+    found: dict[str, Any],
+    measured: Measurements,
+    draws: int,
+    seed: int,
+    progress: bool | None,
+) -> tuple[ForecastDraws, int]:
+    bases = None
+    if isinstance(table, Likelihoods):
+        observed = PassTable.of(table, measured.ks.tolist())
+        weights = observed.resampled_problems(np.random.default_rng(seed), draws)
+        bases = np.array([_log_hazard(means).ravel() for means in observed.means(weights)])
+    parts = []
+    batches = range(0, draws, _BATCH)
+    for first in track(batches, "draws", len(batches), progress):
+        count = min(_BATCH, draws - first)
+        part = None if bases is None else bases[first : first + count]
+        parts.append(_core.draw_forecast(*arrays, found["thetas"], found["scales"], part, seed, first, count))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("thetas", "z", "effects")}
+    stuck = sum(not ok for part in parts for ok in part["converged"])
+    return ForecastDraws(joined["thetas"], joined["z"], joined["effects"]), stuck
+
+
+def _measure(
+    table: Forecastable, ks: Sequence[float] | None
+) -> tuple[Metric, float, Measurements, list[str]]:
+    """The metric, the chance level, measurements in logarithms, and what to know of them."""
+    table.require_sizes().require_one_kind()
+    if isinstance(table, Counts | Likelihoods):
+        measured, notes = _of_passes(table, ks)
+        return "pass@k", 0.0, measured, notes
+    if ks is not None:
+        raise ValueError("ks are for counts and likelihoods: losses and accuracies have no k")
+    one = np.ones(1)
+    if isinstance(table, Losses):
+        z = np.log(table.loss)[:, None]
+        notes = ["weights are not used"] if "weight" in table.frame.columns else []
+        return "loss", 0.0, Measurements(table.n_params, table.n_tokens, one, z, np.zeros_like(z)), notes
+    values = table.accuracy
+    right = values[values > 0]
+    if not len(right):
+        raise ValueError(f"every accuracy of {table.source} is 0: there is nothing to forecast from")
+    # How many questions there were is not known: half of the least that was seen stands for none or for all.
+    least = 0.5 * min(right.min(), (1 - values[values < 1]).min(initial=1.0))
+    z = _log_hazard(np.clip(values, least, 1 - least))[:, None]
+    variance = np.where((values == 0) | (values == 1), 1.0, 0.0)[:, None]
+    return "accuracy", table.chance, Measurements(table.n_params, table.n_tokens, one, z, variance), []
+
+
+def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple[Measurements, list[str]]:
+    observed = PassTable.of(table, _default_ks(table) if ks is None else sorted(set(ks)))
+    mean = observed.mean()
+    problems = observed.problems_behind()
+    every = np.bincount(observed.checkpoint, minlength=observed.checkpoints)[:, None]
+    # The mean over the problems that happen to have enough samples is another quantity.
+    known = problems == every
+    if not known.any(axis=0).all():
+        listed = ", ".join(f"{k:g}" for k in observed.ks[~known.any(axis=0)])
+        raise ValueError(f"no checkpoint has k = {listed} samples of every problem: leave that k out")
+    keep = known.any(axis=1)
+    notes = []
+    if not keep.all():
+        notes.append(f"left out {int((~keep).sum())} checkpoints that have no k samples of every problem")
+    y = np.where(known, mean, np.nan)
+    if isinstance(table, Counts):
+        noise, batches = _sampling_noise(table, observed)
+    else:
+        noise, batches = np.zeros_like(y), np.full_like(y, np.inf)
+    # Half a success, or half a failure, stands for none: its logarithm is known to about two.
+    none, all_ = y <= 0, y >= 1
+    y = np.where(none, 0.5 / batches, np.where(all_, 1 - 0.5 / batches, y))
+    y = np.clip(y, 1e-300, 1 - 1e-15)
+    z = _log_hazard(y)
+    slope = 1 / ((1 - y) * np.exp(z))
+    noise = np.maximum(np.where(none, 2.0 * y, np.where(all_, 1 - y, noise)), _LEAST_NOISE * y)
+    if none.any():
+        notes.append(
+            f"nothing was solved at {int(none.any(axis=1).sum())} checkpoints: half a success stands for none"
+        )
+    variance = np.where(known, (noise * slope) ** 2, 0.0)
+    z = np.where(known, z, np.nan)
+    measured = Measurements(
+        observed.n_params[keep], observed.n_tokens[keep], observed.ks, z[keep], variance[keep]
+    )
+    return measured, notes
+
+
+def _default_ks(table: Counts | Likelihoods) -> list[int]:
+    """Powers of two up to 128 for which half of the checkpoints have enough samples of every problem."""
+    if not isinstance(table, Counts):
+        return list(POWERS)
+    most = table.n if table.sequential is None else table.sequential[1]
+    least = np.full(table.checkpoints.height, np.iinfo(np.int64).max)
+    np.minimum.at(least, table.checkpoint_index, most)
+    usual = float(np.quantile(least, 0.5, method="lower"))
+    return [k for k in POWERS if k <= usual] or [1]
+
+
+def _sampling_noise(table: Counts, observed: PassTable) -> tuple[Floats, Floats]:
+    """Standard error of the mean pass@k by binomial sampling alone, and how many batches of k were drawn."""
+    order = np.argsort(table.checkpoint_index, kind="stable")
+    n, c = table.n[order].astype(float)[:, None], table.c[order].astype(float)[:, None]
+    k = observed.ks[None, :]
+    variance = np.asarray(pass_at_k_variance(np.maximum(n, k), c / n, k))
+    starts = np.searchsorted(observed.checkpoint, np.arange(observed.checkpoints))
+    problems = np.bincount(observed.checkpoint, minlength=observed.checkpoints)[:, None]
+    noise = np.sqrt(np.add.reduceat(variance, starts, axis=0)) / problems
+    return noise, np.add.reduceat(n, starts, axis=0) / k
+
+
+def _log_hazard(y: Floats) -> Floats:
+    """ln(-ln(1 - y))."""
+    return np.log(-np.log1p(-y))

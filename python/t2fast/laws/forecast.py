@@ -1,0 +1,424 @@
+"""The forecast law: what is forecast of a checkpoint that was not measured, and how far that may be off.
+
+A latent u = exp(a - n e^A) + exp(b - d e^B) in centred n = ln N and d = ln D, its parameters under priors:
+
+- of pass@k, and of accuracies: p ~ Beta(mu nu, (1-mu) nu) with mu = s(t2) s(t0 - u), s the logistic function,
+  and nu = exp(t3 + t4 u), above a chance level; in z = ln(-ln(1 - pass@k)). Three members, fitted by least
+  squares on e^(l (z - z*))/l for l = 0, 1/4 and 1/2: the larger l, the less weak checkpoints count.
+- of losses: L = e^e + u, in z = ln L; one member.
+
+z(N, D, k) is the mean over members of their own value and of a Gaussian process (Matern 3/2 over ln N and ln
+D) on what they leave at each measured k. Between those k the process is linear in ln k, beyond them held; far
+from the data it fades. Ours; priors and kernel as the source of `t2fast._core` has them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from t2fast import _core
+from t2fast.laws import file
+from t2fast.laws.coordinates import coordinates
+from t2fast.laws.report import FitReport
+from t2fast.laws.validated import Validated, cautions
+from t2fast.text import amount, columns, note, plain
+
+Floats = NDArray[np.float64]
+Metric: TypeAlias = Literal["pass@k", "accuracy", "loss"]
+Kind: TypeAlias = Literal["parameters", "mean", "checkpoint"]
+
+FORMAT = "t2fast-law/1"
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MOST_CHECKPOINTS = 2000
+"""A process over more of them takes minutes and gigabytes."""
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What a forecast law was fitted to.
+
+    Attributes:
+        n_params, n_tokens: of the checkpoints, (checkpoints,).
+        ks: rising, (K,); 1 alone for losses and accuracies.
+        z: ln(-ln(1 - pass@k)) or ln L, (checkpoints, K); NaN where it was not measured.
+        variance: of z by sampling, (checkpoints, K).
+    """
+
+    n_params: Floats
+    n_tokens: Floats
+    ks: Floats
+    z: Floats
+    variance: Floats
+
+    def __post_init__(self) -> None:
+        checkpoints, width = len(self.n_params), len(self.ks)
+        if not 0 < checkpoints <= MOST_CHECKPOINTS:
+            raise ValueError(f"{checkpoints} checkpoints: the forecast law takes 1 to {MOST_CHECKPOINTS}")
+        for name, shape in (
+            ("n_tokens", (checkpoints,)),
+            ("z", (checkpoints, width)),
+            ("variance", (checkpoints, width)),
+        ):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
+        for name in ("n_params", "n_tokens", "ks"):
+            values = getattr(self, name)
+            if not (np.isfinite(values).all() and (values > 0).all()):
+                raise ValueError(f"{name} must be positive and finite")
+        if width == 0 or (np.diff(self.ks) <= 0).any():
+            raise ValueError(f"k = {self.ks.tolist()} must rise")
+        if np.isinf(self.z).any() or not np.isfinite(np.where(np.isnan(self.z), 0.0, self.variance)).all():
+            raise ValueError("z and its variance must be finite where z was measured")
+        if (self.variance < 0).any() or np.isnan(self.z).all(axis=0).any():
+            raise ValueError("a variance is negative, or nothing was measured at some k")
+
+    @property
+    def places(self) -> Floats:
+        """ln N and ln D, (checkpoints, 2)."""
+        return np.ascontiguousarray(np.log(np.column_stack([self.n_params, self.n_tokens])))
+
+
+@dataclass(frozen=True)
+class ForecastDraws:
+    """Refits to perturbed measurements, one a row.
+
+    Attributes:
+        thetas: parameters of all members, (draws, members * parameters).
+        z: the measurements refitted to, (draws, checkpoints * K).
+        effects: of a new checkpoint, in standard deviations, (draws,).
+    """
+
+    thetas: Floats
+    z: Floats
+    effects: Floats
+
+    def __len__(self) -> int:
+        return len(self.effects)
+
+
+@dataclass(frozen=True)
+class ForecastLaw:
+    """A fitted forecast law.
+
+    Attributes:
+        metric: what it predicts: ``pass@k``, ``accuracy`` or ``loss``.
+        measured: what it was fitted to.
+        thetas: parameters, (members, parameters).
+        scales: root mean square residual of a checkpoint at each member, (members,).
+        chance: what guessing gets right; 0 for pass@k and losses.
+        draws: refits, if any were asked for.
+        domain: least and greatest n_params, n_tokens and k.
+        source: where the measurements came from.
+        fit: how it was fitted.
+        validation: the figures of `t2fast.validate`, where they were kept.
+    """
+
+    metric: Metric
+    measured: Measurements
+    thetas: Floats
+    scales: Floats
+    chance: float = 0.0
+    draws: ForecastDraws | None = field(default=None, compare=False, repr=False)
+    domain: dict[str, tuple[float, float]] = field(default_factory=dict)
+    source: str = ""
+    fit: FitReport | None = None
+    validation: Validated | None = None
+
+    name = "forecast"
+
+    def __post_init__(self) -> None:
+        if self.metric not in get_args(Metric):
+            raise ValueError(f"metric {self.metric!r} is not among {', '.join(get_args(Metric))}")
+        names, powers = _core.forecast_members(self.metric == "loss")
+        if self.thetas.shape != (len(powers), len(names)) or self.scales.shape != (len(powers),):
+            raise ValueError(
+                f"a forecast law of {self.metric} has {len(powers)} members of {len(names)} parameters "
+                f"and a scale; found shapes {self.thetas.shape} and {self.scales.shape}"
+            )
+        if not np.isfinite(self.thetas).all():
+            raise ValueError("a parameter of the forecast law is not finite")
+        if not (np.isfinite(self.scales).all() and (self.scales >= 0).all()):
+            raise ValueError("a scale of the forecast law is negative or not finite")
+        if not 0 <= self.chance < 1 or (self.chance and self.metric == "loss"):
+            raise ValueError(f"chance = {self.chance} must lie in [0, 1), and be 0 for losses")
+        if self.metric != "pass@k" and self.measured.ks.tolist() != [1.0]:
+            raise ValueError(f"a forecast law of {self.metric} has k = 1 alone")
+        draws = self.draws
+        if draws is not None:
+            shapes = (len(draws), self.thetas.size), (len(draws), self.measured.z.size)
+            if (draws.thetas.shape, draws.z.shape) != shapes:
+                raise ValueError(
+                    f"draws have shapes {draws.thetas.shape}, {draws.z.shape}, expected {shapes}"
+                )
+            known = ~np.isnan(self.measured.z.ravel())
+            if not (
+                np.isfinite(draws.thetas).all()
+                and np.isfinite(draws.effects).all()
+                and np.isfinite(draws.z[:, known]).all()
+            ):
+                raise ValueError("a number among the draws is not finite")
+
+    def __str__(self) -> str:
+        return plain(self)
+
+    def __rich__(self) -> RenderableType:
+        """The members, the quality of the fit and what is wrong with it."""
+        names, powers = _core.forecast_members(self.metric == "loss")
+        table = columns("parameter", *(f"l = {power:g}" for power in powers), left=("parameter",))
+        for i, parameter in enumerate(names):
+            table.add_row(parameter, *(f"{value:.4g}" for value in self.thetas[:, i]))
+        table.add_row("scatter of checkpoints", *(f"{scale:.3g}" for scale in self.scales))
+        parts: list[RenderableType] = [
+            Text(
+                f"forecast law of {self.metric}: regularised laws and a Gaussian process on their residuals"
+            ),
+            table,
+        ]
+        if self.fit is not None:
+            error = self.fit.median_relative_error
+            parts.append(
+                Text(f"{self.fit.points} points of {self.fit.checkpoints} checkpoints, {self.fit.method}")
+            )
+            if error is not None:
+                parts.append(
+                    Text(f"median relative error on these points {error:.1%} (no measure of forecasts)")
+                )
+            parts += [note(words) for words in self.fit.notes]
+        if self.draws is not None:
+            parts.append(
+                Text(f"{len(self.draws)} draws: refits to perturbed measurements under perturbed priors")
+            )
+        seen = ", ".join(
+            f"{symbol} {amount(self.domain[name][0])} to {amount(self.domain[name][1])}"
+            for symbol, name in (("N", "n_params"), ("D", "n_tokens"), ("k", "k"))
+            if name in self.domain
+        )
+        if seen:
+            parts.append(Text(f"fitted on {seen}"))
+        if self.source:
+            parts.append(Text(f"source: {self.source}"))
+        if self.validation is not None:
+            parts.append(Text(self.validation.caution()))
+        return Group(*parts)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What everything made from this law has to repeat: see :attr:`Law.cautions`."""
+        return cautions(self.fit, self.validation)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a plan maximises the value."""
+        return self.metric != "loss"
+
+    @property
+    def has_k(self) -> bool:
+        """Whether the value depends on k."""
+        return self.metric == "pass@k"
+
+    @property
+    def latent(self) -> bool:
+        """Whether no training loss was measured."""
+        return self.metric != "loss"
+
+    @property
+    def members(self) -> list[dict[str, float]]:
+        """Exponent l of the transform, scale and parameters of each member."""
+        names, powers = _core.forecast_members(self.metric == "loss")
+        return [
+            {"l": power, "scale": float(scale), **dict(zip(names, theta.tolist(), strict=True))}
+            for power, scale, theta in zip(powers, self.scales, self.thetas, strict=True)
+        ]
+
+    def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
+        """pass@k, accuracy or loss forecast at N parameters, D tokens and k samples, broadcast over arrays.
+
+        pass@k never falls in k. Raises ``ValueError`` for coordinates that are not positive, and for k other
+        than 1 where there is no k.
+        """
+        shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)
+        value = self.state.values(n, d, k_)[0].reshape(shape)
+        return float(value) if shape == () else value
+
+    def correction(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
+        """The Gaussian process's part of z there, in logarithms: near 0 where only the laws speak."""
+        shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)
+        value = self.state.values(n, d, k_)[1].reshape(shape)
+        return float(value) if shape == () else value
+
+    def interval(
+        self,
+        n_params: ArrayLike,
+        n_tokens: ArrayLike,
+        k: ArrayLike = 1.0,
+        level: float = 0.9,
+        kind: Kind = "checkpoint",
+    ) -> tuple[Floats, Floats]:
+        """Percentile interval over the draws, at confidence ``level``.
+
+        ``kind`` says of what: ``parameters``, of the laws' parameters, the process held; ``mean``, of the
+        mean of checkpoints of this size; ``checkpoint``, of one new checkpoint, which scatters about that
+        mean.
+
+        Raises ``ValueError`` without draws, or with too few for the level.
+        """
+        self.check_draws(level)
+        shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)
+        low, high = np.quantile(self._drawn(n, d, k_, kind), [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low.reshape(shape), high.reshape(shape)
+
+    def draw_values(
+        self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0, kind: Kind = "checkpoint"
+    ) -> Floats:
+        """The value of every draw: shape (draws, ...) with that of the coordinates behind it."""
+        shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)
+        return self._drawn(n, d, k_, kind).reshape(-1, *shape)
+
+    def _drawn(self, n: Floats, d: Floats, k: Floats, kind: Kind) -> Floats:
+        if self.draws is None or not len(self.draws):
+            raise ValueError("this law has no draws; fit it with draws=200")
+        if kind not in KINDS:
+            raise ValueError(f"kind = {kind!r} is not among {', '.join(KINDS)}")
+        return self.cloud.draw_values(kind, n, d, k)
+
+    def check_draws(self, level: float) -> None:
+        """`ValueError` for a level out of range, and for draws, if there are any, too few for it."""
+        if not 0 < level < 1:
+            raise ValueError(f"level = {level} must lie between 0 and 1")
+        found, needed = 0 if self.draws is None else len(self.draws), draws_needed(level)
+        if 0 < found < needed:
+            raise ValueError(
+                f"{found} draws say nothing about an interval of level {level:g}: fit with at least {needed}"
+            )
+
+    def _coordinates(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike) -> Any:
+        found = coordinates(n_params, n_tokens, k)
+        if not self.has_k and (found[3] != 1).any():
+            raise ValueError(f"a forecast law of {self.metric} knows k = 1 alone")
+        return found
+
+    @cached_property
+    def state(self) -> _core.ForecastState:
+        """The law, ready to predict."""
+        return self._state(None)
+
+    @cached_property
+    def cloud(self) -> _core.ForecastState:
+        """The law with its draws."""
+        draws = self.draws
+        return self._state(None if draws is None else (draws.thetas, draws.z, draws.effects))
+
+    def _state(self, draws: tuple[Floats, Floats, Floats] | None) -> _core.ForecastState:
+        seen = self.measured
+        chance = None if self.metric == "loss" else self.chance
+        return _core.ForecastState(
+            chance, seen.places, seen.ks, seen.z, seen.variance, self.thetas, self.scales.tolist(), draws
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the residuals, as plain JSON types.
+
+        A checkpoint is [N, D, z at each k, variance at each k], a draw [effect, parameters, z of every
+        checkpoint at each k]; null where nothing was measured.
+        """
+        seen = self.measured
+        out: dict[str, Any] = {
+            "format": FORMAT,
+            "law": self.name,
+            "metric": self.metric,
+            "chance": self.chance,
+            "domain": {name: list(pair) for name, pair in self.domain.items()},
+            "source": self.source,
+            "members": self.members,
+            "k": seen.ks.tolist(),
+            "checkpoints": _rows(np.column_stack([seen.n_params, seen.n_tokens, seen.z, seen.variance])),
+        }
+        if self.fit is not None:
+            out["fit"] = self.fit.to_dict()
+        if self.validation is not None:
+            out["validation"] = self.validation.to_dict()
+        if self.draws is not None:
+            out["draws"] = _rows(np.column_stack([self.draws.effects, self.draws.thetas, self.draws.z]))
+        return out
+
+    def save(self, path: str | Path) -> None:
+        """Write one JSON file, whole or not at all."""
+        file.write(path, self.to_dict(), rows=["members", "checkpoints", "draws"])
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = "law") -> ForecastLaw:
+        """The inverse of :meth:`to_dict`; ``ValueError`` names what is wrong."""
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT or data.get("law") != cls.name:
+            raise ValueError(f"{where} is not a forecast law saved by t2fast")
+        try:
+            metric = file.typed(data["metric"], str, where, "metric")
+            names, powers = _core.forecast_members(metric == "loss")
+            if [file.number(member["l"], where, "l") for member in data["members"]] != powers:
+                raise ValueError(f"{where}: members are not those of l = {powers}")
+            thetas = [
+                [file.number(member[name], where, name) for name in names] for member in data["members"]
+            ]
+            scales = [file.number(member["scale"], where, "scale") for member in data["members"]]
+            ks = np.array([file.number(k, where, "k") for k in data["k"]])
+            checkpoints = _matrix(data["checkpoints"], 2 + 2 * len(ks), where, "checkpoints")
+            n, d, z, variance = np.split(checkpoints, [1, 2, 2 + len(ks)], axis=1)
+            measured = Measurements(
+                n[:, 0], d[:, 0], ks, np.ascontiguousarray(z), np.ascontiguousarray(variance)
+            )
+            draws = None
+            if data.get("draws") is not None:
+                size = len(powers) * len(names)
+                rows = _matrix(data["draws"], 1 + size + z.size, where, "draws")
+                effects, parameters, again = (
+                    np.ascontiguousarray(p) for p in np.split(rows, [1, 1 + size], axis=1)
+                )
+                draws = ForecastDraws(parameters, again, effects[:, 0])
+            domain = {
+                str(name): (file.number(low, where, name), file.number(high, where, name))
+                for name, (low, high) in data.get("domain", {}).items()
+            }
+            return cls(
+                metric,
+                measured,
+                np.array(thetas),
+                np.array(scales),
+                file.number(data["chance"], where, "chance"),
+                draws,
+                domain,
+                file.typed(data.get("source", ""), str, where, "source"),
+                None if data.get("fit") is None else FitReport.from_dict(data["fit"], where),
+                None if data.get("validation") is None else Validated.from_dict(data["validation"], where),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{where} is not a complete law: {error!r}") from None
+        except ValueError as error:
+            raise ValueError(str(error) if where in str(error) else f"{where}: {error}") from None
+
+
+def draws_needed(level: float) -> int:
+    """The fewest draws that leave two beyond either end of an interval."""
+    return math.ceil(4 / (1 - level) - 1e-9)
+
+
+def _rows(values: Floats) -> list[list[float | None]]:
+    return [[None if math.isnan(value) else value for value in row] for row in values.tolist()]
+
+
+def _matrix(rows: Any, width: int, where: str, name: str) -> Floats:
+    """(rows, width) of finite numbers, NaN for null."""
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == width for row in rows):
+        raise ValueError(f"{where}: {name} is no list of rows of {width} numbers")
+    numbers = [
+        [math.nan if value is None else file.number(value, where, name) for value in row] for row in rows
+    ]
+    return np.array(numbers, dtype=float).reshape(len(rows), width)

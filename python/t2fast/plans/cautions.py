@@ -1,0 +1,111 @@
+"""What to know before trusting a plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.plans.limits import Limits
+from t2fast.plans.planned import BOUNDS, Constraints, Floats, PlanArrays, law_values
+from t2fast.plans.search import axes, forecast_plans, point_of
+
+MOVED = 1.5
+"""Factor of N from which on a plan says that the process moved it."""
+
+
+def cautions_of(
+    law: AnyLaw,
+    point: PlanArrays,
+    cloud: PlanArrays | None,
+    budgets: Floats,
+    constraints: Constraints,
+    limits: Limits,
+) -> Iterator[str]:
+    """Every caution of the plan `point` (one budget, one law), and those of the law itself."""
+    yield from _beyond_data(law, point)
+    if isinstance(law, ForecastLaw):
+        yield from _moved_by_process(law, point, budgets, constraints)
+    yield from _bounds(law, point, cloud, budgets, constraints, limits)
+    yield from _unspent(point, budgets, constraints)
+    yield from _backwards(law, point)
+    yield from (f"the law: {caution}" for caution in law.cautions)
+
+
+def _beyond_data(law: AnyLaw, point: PlanArrays) -> Iterator[str]:
+    for (name, symbol), axis in zip(
+        (("n_params", "N"), ("n_tokens", "D"), ("k", "k")), axes(point), strict=True
+    ):
+        value = float(axis[0])
+        low, high = law.domain.get(name, (-math.inf, math.inf))
+        if value < low and name != "k":
+            yield f"{symbol} = {value:.3g} is {low / value:.3g}x below the smallest fitted ({low:.3g})"
+        elif math.inf > value > high:
+            yield f"{symbol} = {value:.3g} is {value / high:.3g}x above the largest fitted ({high:.3g})"
+
+
+def _moved_by_process(
+    law: ForecastLaw, point: PlanArrays, budgets: Floats, constraints: Constraints
+) -> Iterator[str]:
+    n = float(point.n_params[0, 0])
+    rule = point.chinchilla.rule
+    alone = float(forecast_plans(law, "members", budgets, constraints, rule).n_params[0, 0])
+    if max(n / alone, alone / n) > MOVED:
+        yield (
+            "the process, that is the checkpoints nearby, puts N here: by the laws alone "
+            f"N = {alone:.3g} would be best"
+        )
+
+
+def _bounds(
+    law: AnyLaw,
+    point: PlanArrays,
+    cloud: PlanArrays | None,
+    budgets: Floats,
+    constraints: Constraints,
+    limits: Limits,
+) -> Iterator[str]:
+    n, d, k = (float(axis[0]) for axis in axes(point))
+    value = float(point.predicted[0, 0])
+    binding = list(limits.binding({"n_params": n, "n_tokens": d, "k": k if math.isfinite(k) else None}))
+    for axis, end in binding:
+        wider = limits.lifted(axis, end, constraints)
+        further = float(point_of(law, budgets, wider, point.chinchilla.rule).predicted[0, 0])
+        yield (
+            f"held to {limits.words(axis, end)}; twice as far would bring {law.metric} {further:.4g} "
+            f"in place of {value:.4g}, by the law"
+        )
+    bound = BOUNDS[point.bound[0, 0]]
+    if bound is not None and not binding:
+        yield f"the plan sits on {bound}"
+    if cloud is not None:
+        share = float(np.mean(cloud.bound != point.bound))
+        if share > 0.05:
+            yield f"{share:.0%} of the law's draws end on another bound: the intervals are cut there"
+
+
+def _unspent(point: PlanArrays, budgets: Floats, constraints: Constraints) -> Iterator[str]:
+    n, d, k = (float(axis[0]) for axis in axes(point))
+    train, inference = budgets[:, 0]
+    if 6 * n * d < train * (1 - 1e-9):
+        yield f"the n_tokens maximum leaves {1 - 6 * n * d / train:.1%} of the training budget unspent"
+    if math.isfinite(k) and not constraints.integer_k and 2 * n * k < inference * (1 - 1e-9):
+        yield f"the k maximum leaves {1 - 2 * n * k / inference:.1%} of the inference budget unspent"
+    sizes = constraints.sizes or ()
+    left_out = [size for size in sizes if size > min(inference / 2, train / (6 * constraints.n_tokens[0]))]
+    if left_out:
+        listed = ", ".join(f"{size:.3g}" for size in left_out[:10])
+        yield f"sizes left out because the budgets cannot train them or draw one sample: {listed}"
+
+
+def _backwards(law: AnyLaw, point: PlanArrays) -> Iterator[str]:
+    """A hundredth less of each resource at the plan must not look better."""
+    n, d, k = (float(axis[0]) for axis in axes(point))
+    there = np.array([[n, n, n], [d, 0.99 * d, d], [k, k, max(0.99 * k, 1.0)]])
+    value, *less = law_values(law, *there)
+    sign = -1 if law.higher_is_better else 1
+    for resource, with_less in zip(("tokens", "samples"), less, strict=True):
+        if sign * (with_less - value) < -1e-9 * abs(value):
+            yield f"the law gets worse with more {resource} here, yet the plan spends all of its budgets"

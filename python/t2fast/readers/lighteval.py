@@ -1,0 +1,107 @@
+"""lighteval: `details/MODEL/TIME/details_TASK_TIME.parquet`, a row a document.
+
+`metric` (up to 0.9 `metrics`) is a struct of scores. Of several samples a document has one mean, called avg@n
+or pass@k:k=1&n=n, from which the correct ones are counted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from t2fast.readers.choices import Choices
+from t2fast.readers.documents import described
+from t2fast.readers.measured import Measured, Problems, Tally
+
+NAME = "lighteval"
+KEYS = frozenset({"metric", "doc", "model_response"})
+_SCORES = ("metric", "metrics")
+_BESIDE = frozenset({"doc", "model_response", "full_prompt", "predictions", "example"})
+_FILE = re.compile(r"details_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.parquet")
+_MEANS = re.compile(r"(avg@|pass@k?:?(k=)?1\b|pass@1\b)")
+
+
+def recognises(first: Mapping[str, Any]) -> bool:
+    """Whether rows are details of lighteval: a struct of scores beside a document."""
+    scores = next((first[name] for name in _SCORES if name in first), None)
+    return isinstance(scores, dict) and bool(_BESIDE & first.keys())
+
+
+def recognises_parquet(path: str) -> bool:
+    """Whether a Parquet file is one of lighteval, by its columns."""
+    try:
+        schema = pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, OSError):
+        return False
+    return any(isinstance(schema.get(name), pl.Struct) for name in _SCORES) and bool(_BESIDE & schema.keys())
+
+
+def read(paths: Sequence[str], choices: Choices) -> Measured:
+    """Counts of every document by one metric."""
+    choices.refuse_others(paths[0], NAME, ("metric", "correct_at"))
+    tally = Tally()
+    for path in paths:
+        run = _run(path)
+        if choices.task not in (None, run.get("task")) and len(paths) > 1:
+            tally.leave_out(f"task other than {choices.task!r} (files)")
+            continue
+        tally.add(_counts(path, choices, tally), **run)
+    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+
+
+def _run(path: str) -> dict[str, str]:
+    """Model and task, where the path is as lighteval names it."""
+    named = _FILE.fullmatch(os.path.basename(path))
+    if not named:
+        return {}
+    run = {"task": named["task"]}
+    parts = os.path.abspath(path).split(os.sep)
+    if "details" in parts[:-2]:
+        start = len(parts) - 1 - parts[::-1].index("details")
+        run["model"] = "/".join(parts[start + 1 : -2])
+    return run
+
+
+def _counts(path: str, choices: Choices, tally: Tally) -> Problems:
+    rows = list(_rows(path, tally))
+    metric = choices.pick("metric", {name for _, _, scores, _ in rows for name in scores}, path)
+    problems = Problems()
+    for where, problem, scores, samples in rows:
+        named, value = f"{metric} in {where}", scores.get(metric)
+        if value is None:
+            tally.leave_out(f"document without {metric}")
+        elif samples > 1 and not (_MEANS.match(metric) and isinstance(value, int | float)):
+            raise ValueError(
+                f"{named} is one score for {samples} samples, from which no count can be had: choose a "
+                "metric avg@n or pass@1"
+            )
+        elif samples > 1:
+            correct = round(value * samples)
+            if abs(value * samples - correct) > 1e-6 * samples:
+                raise ValueError(f"{named} is {described(value)}: no whole number of {samples} samples")
+            problems.add(problem, samples, correct)
+        else:
+            verdict = choices.is_correct(value, named)
+            if verdict is None:
+                tally.leave_out("score is NaN")
+            else:
+                problems.add(problem, 1, int(verdict))
+    return problems
+
+
+def _rows(path: str, tally: Tally) -> Iterator[tuple[str, str, dict[str, Any], int]]:
+    """Words for where a row is, its problem, its scores and how many samples it has."""
+    schema = pl.read_parquet_schema(path)
+    scores = next(name for name in _SCORES if name in schema)
+    tally.note(f"read as lighteval {'0.10 to 0.13' if scores == 'metric' else '0.4 to 0.9'}")
+    wanted = [name for name in (scores, "doc", "model_response", "predictions") if name in schema]
+    for number, row in enumerate(pl.read_parquet(path, columns=wanted).iter_rows(named=True)):
+        document, response = row.get("doc") or {}, row.get("model_response") or {}
+        texts = response.get("text") or response.get("texts") or row.get("predictions") or []
+        found = {name: value for name, value in row[scores].items() if value is not None}
+        name = document.get("id")
+        yield f"row {number + 1} of {path}", str(number if name is None else name), found, len(texts)

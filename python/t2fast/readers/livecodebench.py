@@ -1,0 +1,53 @@
+"""LiveCodeBench: `..._eval_all.json`, one array with an object a question.
+
+A question has question_id and graded_list, one true or false a sample. The model names the folder:
+`output/MODEL/Scenario.codegeneration_N_T_eval_all.json`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from t2fast.readers.choices import Choices
+from t2fast.readers.documents import as_list, expected, json_rows
+from t2fast.readers.measured import Measured, Problems, Tally
+
+NAME = "LiveCodeBench"
+KEYS = frozenset({"question_id", "graded_list"})
+_FILE = re.compile(r"Scenario\.(?P<task>\w+?)_\d+_[\d.]+.*_eval_all\.json")
+
+
+def recognises(first: Mapping[str, Any]) -> bool:
+    """Whether an array's first object is a question with graded samples."""
+    return first.keys() >= KEYS
+
+
+def read(paths: Sequence[str], choices: Choices) -> Measured:
+    """Counts of every question by its grades."""
+    choices.refuse_others(paths[0], NAME, ())
+    tally = Tally()
+    tally.note("read as LiveCodeBench, of which every version grades a list")
+    for path in paths:
+        problems = Problems()
+        for where, row in json_rows(path):
+            question = expected(row.get("question_id"), str | int, "text", f"question_id in {where}")
+            if str(question) in problems:
+                raise ValueError(f"{where} repeats the question {question}")
+            grades = [
+                expected(grade, bool, "true or false", f"grade {i} in {where}")
+                for i, grade in enumerate(as_list(row.get("graded_list"), f"graded_list in {where}"), 1)
+            ]
+            problems.add(str(question), len(grades), sum(grades))
+        tally.add(problems, **_run(path))
+    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+
+
+def _run(path: str) -> dict[str, str]:
+    """Model and task, where the path is as LiveCodeBench names it."""
+    named = _FILE.fullmatch(os.path.basename(path))
+    if not named:
+        return {}
+    return {"model": os.path.basename(os.path.dirname(os.path.abspath(path))), "task": named["task"]}

@@ -1,0 +1,3 @@
+//! Choices among models that exist, over resampled problems.
+
+pub mod resample;

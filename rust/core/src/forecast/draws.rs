@@ -1,0 +1,107 @@
+//! What else the forecast law might have been: refits to perturbed measurements, under perturbed beliefs.
+
+use rayon::prelude::*;
+
+use super::curve::{Curve, Loss, Passing};
+use super::fit::Objective;
+use super::scatter::Scatter;
+use super::{Quantity, Table, array};
+use crate::fit::Cancel;
+use crate::levenberg::Stop;
+use crate::random::Normals;
+
+/// How far the centres of the priors move, in spreads.
+const JITTER: f64 = 0.5;
+
+/// One refit.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// θ of every member, one after the other.
+    pub thetas: Vec<f64>,
+    /// The measurements it was fitted to, (checkpoints, K).
+    pub z: Vec<f64>,
+    /// A new checkpoint's effect, in standard deviations.
+    pub effect: f64,
+    /// Whether every search converged.
+    pub converged: bool,
+}
+
+/// What the refits start from.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// The measurements.
+    pub table: &'a Table,
+    /// Fitted θ of every member.
+    pub thetas: &'a [f64],
+    /// Fitted error scales of the members.
+    pub scales: &'a [f64],
+    /// For each refit the measurements that it perturbs, (count, checkpoints, K), where they were resampled.
+    pub bases: Option<&'a [f64]>,
+    /// Of all random numbers.
+    pub seed: u64,
+}
+
+impl Job<'_> {
+    /// Refits `first` to `first + count`, each depending on the seed and its own number alone; `None` when cancelled.
+    ///
+    /// Each checkpoint's z moves by √(scatter² + variance) times one normal number, the same at all k: what sets a
+    /// checkpoint apart does so at every k. Centres of the priors move by half a spread, alike for all members.
+    pub fn draw(&self, first: u64, count: usize, cancel: &Cancel) -> Option<Vec<Draw>> {
+        match self.table.quantity {
+            Quantity::Passing { guessing } => self.draw_all(&Passing { guessing }, first, count, cancel),
+            Quantity::Loss => self.draw_all(&Loss, first, count, cancel),
+        }
+    }
+
+    fn draw_all<const P: usize>(
+        &self,
+        curve: &impl Curve<P>,
+        first: u64,
+        count: usize,
+        cancel: &Cancel,
+    ) -> Option<Vec<Draw>> {
+        let table = self.table;
+        let prior = curve.prior(table.best());
+        let scatter = Scatter::new(table, self.scales);
+        let one = |index: usize| {
+            let mut normals = Normals::new(self.seed, first + index as u64);
+            let size = table.z.len();
+            let base = self.bases.map_or(&table.z[..], |bases| &bases[index * size..][..size]);
+            let z = perturbed(base, table, &scatter, &mut normals);
+            let mut believed = prior;
+            for (mean, spread) in believed.mean.iter_mut().zip(prior.spread) {
+                *mean += JITTER * spread * normals.draw();
+            }
+            let effect = rounded(normals.draw());
+            let mut thetas = Vec::with_capacity(self.thetas.len());
+            let mut converged = true;
+            let members = table.quantity.powers().iter().zip(self.thetas.chunks_exact(P)).zip(self.scales);
+            for ((&power, theta), &scale) in members {
+                let objective = Objective::new(curve, table, &z, table.quantity.recipe(power), believed);
+                let stop = Stop { evaluations: 200, decrease: 1e-9 };
+                let found = objective.search(array(theta), scale, stop, cancel)?;
+                converged &= found.reason.converged();
+                thetas.extend(found.x.map(rounded));
+            }
+            Some(Draw { thetas, z, effect, converged })
+        };
+        (0..count).into_par_iter().map(one).collect()
+    }
+}
+
+fn perturbed(base: &[f64], table: &Table, scatter: &Scatter, normals: &mut Normals) -> Vec<f64> {
+    let width = table.ks.len();
+    let mut z = base.to_vec();
+    for (row, variance) in z.chunks_exact_mut(width).zip(table.variance.chunks_exact(width)) {
+        let step = normals.draw();
+        for (k, (z, v)) in row.iter_mut().zip(variance).enumerate() {
+            *z = rounded(*z + step * scatter.at(*z, table.ks[k].ln()).hypot(v.sqrt()));
+        }
+    }
+    z
+}
+
+/// To five decimals, so that a draw read back from a file is the same.
+fn rounded(x: f64) -> f64 {
+    (x * 1e5).round() / 1e5
+}

@@ -1,0 +1,109 @@
+//! A fitted forecast law with its draws: all that predicting and planning need.
+
+use rayon::prelude::*;
+
+use super::field::{Field, Forecast, Spot};
+use super::scatter::Scatter;
+use super::{Quantity, Table};
+use crate::fit::Cancel;
+
+/// What a forecast of a draw includes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The members' parameters move, the process stays.
+    Parameters,
+    /// The mean forecast moves, the process with it.
+    Mean,
+    /// The mean forecast and the effect of a new checkpoint.
+    Checkpoint,
+}
+
+/// One refit, as its parameters, its measurements and the effect of a new checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Refit<'a> {
+    /// θ of every member.
+    pub thetas: &'a [f64],
+    /// z, (checkpoints, K).
+    pub z: &'a [f64],
+    /// In standard deviations.
+    pub effect: f64,
+}
+
+/// The law and its draws.
+#[derive(Clone, Debug)]
+pub struct State {
+    field: Field,
+    scatter: Scatter,
+    point: Forecast,
+    draws: Vec<(Forecast, f64)>,
+}
+
+impl State {
+    /// From parameters and error scales of the members and refits; `None` when cancelled.
+    pub fn new(
+        table: Table,
+        thetas: &[f64],
+        scales: &[f64],
+        refits: &[Refit],
+        cancel: &Cancel,
+    ) -> Option<Self> {
+        let scatter = Scatter::new(&table, scales);
+        let field = Field::new(table);
+        let mut rows = vec![(thetas, &field.table().z[..])];
+        rows.extend(refits.iter().map(|refit| (refit.thetas, refit.z)));
+        let mut forecasts = field.forecasts(&rows, &field.scales(thetas), cancel)?;
+        let draws = forecasts.split_off(1).into_iter().zip(refits.iter().map(|refit| refit.effect)).collect();
+        let point = forecasts.pop()?;
+        Some(Self { field, scatter, point, draws })
+    }
+
+    /// What is forecast.
+    pub fn quantity(&self) -> Quantity {
+        self.field.table().quantity
+    }
+
+    /// Number of draws.
+    pub fn draws(&self) -> usize {
+        self.draws.len()
+    }
+
+    /// A place to forecast at.
+    pub fn spot(&self, log_n: f64, log_d: f64) -> Spot {
+        self.field.spot(log_n, log_d)
+    }
+
+    /// z at a spot, and the part of it that is the process.
+    pub fn z(&self, spot: &Spot, log_k: f64) -> (f64, f64) {
+        self.field.z(&self.point, spot, log_k)
+    }
+
+    /// z of one draw at a spot.
+    pub fn drawn(&self, draw: usize, kind: Kind, spot: &Spot, log_k: f64) -> f64 {
+        let (forecast, effect) = &self.draws[draw];
+        if kind == Kind::Parameters {
+            let law = self.field.law(&forecast.thetas, spot, log_k);
+            return law + self.field.z(&self.point, spot, log_k).1;
+        }
+        let z = self.field.z(forecast, spot, log_k).0;
+        if kind == Kind::Mean { z } else { z + effect * self.scatter.at(z, log_k) }
+    }
+
+    /// Values at points (N, D, k), and the share of z that is the process.
+    pub fn values(&self, n: &[f64], d: &[f64], k: &[f64]) -> Vec<(f64, f64)> {
+        let at = |i: usize| {
+            let (z, process) = self.z(&self.spot(n[i].ln(), d[i].ln()), k[i].ln());
+            (self.quantity().natural(z), process)
+        };
+        (0..n.len()).into_par_iter().with_min_len(64).map(at).collect()
+    }
+
+    /// Values of every draw at points (N, D, k): (draws, points).
+    pub fn draw_values(&self, kind: Kind, n: &[f64], d: &[f64], k: &[f64]) -> Vec<f64> {
+        let spots: Vec<Spot> = (0..n.len()).map(|i| self.spot(n[i].ln(), d[i].ln())).collect();
+        let at = |index: usize| {
+            let (draw, i) = (index / n.len(), index % n.len());
+            self.quantity().natural(self.drawn(draw, kind, &spots[i], k[i].ln()))
+        };
+        (0..self.draws.len() * n.len()).into_par_iter().with_min_len(64).map(at).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! A forecast law as a surface to plan on: the law itself, its members alone, or one of its draws.
+
+use super::Quantity;
+use super::field::Spot;
+use super::state::{Kind, State};
+use crate::plan::surface::Surface;
+
+/// Which forecast is planned with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The law.
+    Point,
+    /// The law without its process.
+    Members,
+    /// A draw: the place that is best on average of checkpoints, and what a new checkpoint would be there.
+    Draw(usize),
+}
+
+/// A forecast to plan with.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The law.
+    pub state: &'a State,
+    /// Which of its forecasts.
+    pub which: Which,
+    /// Whether k = 1 whatever inference could pay for.
+    pub without_k: bool,
+}
+
+impl View<'_> {
+    fn z(&self, spot: &Spot, log_k: f64, kind: Kind) -> f64 {
+        let log_k = if self.without_k { 0.0 } else { log_k };
+        match self.which {
+            Which::Point => self.state.z(spot, log_k).0,
+            Which::Members => {
+                let (z, process) = self.state.z(spot, log_k);
+                z - process
+            }
+            Which::Draw(draw) => self.state.drawn(draw, kind, spot, log_k),
+        }
+    }
+}
+
+impl Surface for View<'_> {
+    type Spot = Spot;
+
+    fn spot(&self, log_n: f64, log_d: f64) -> Spot {
+        self.state.spot(log_n, log_d)
+    }
+
+    fn height(&self, spot: &Spot, log_k: f64) -> f64 {
+        let z = self.z(spot, log_k, Kind::Mean);
+        if self.state.quantity() == Quantity::Loss { -z } else { z }
+    }
+
+    fn value(&self, spot: &Spot, log_k: f64) -> f64 {
+        self.state.quantity().natural(self.z(spot, log_k, Kind::Checkpoint))
+    }
+}

@@ -1,0 +1,109 @@
+//! Gaussian processes over (ln N, ln D) with a Matérn kernel of order 3/2 (Rasmussen and Williams 2006, equation
+//! 4.17), averaged over their settings by marginal likelihood.
+//!
+//! k(x, x') = a² (1 + q) e^−q with q = √3 |x − x'|/ℓ; the covariance of measurements adds their variance and a nugget
+//! on the diagonal. Amplitude a and nugget come in multiples of a scale, the root mean square of what is to be
+//! explained. Every amplitude has the same prior weight, shared by its lengths.
+
+use crate::cholesky::Cholesky;
+use crate::fit::Cancel;
+
+/// Length scales ℓ, in units of ln N and ln D.
+pub const LENGTHS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+/// Amplitudes over the scale, besides none at all.
+const AMPLITUDES: [f64; 3] = [0.5, 1.0, 2.0];
+/// Nuggets over the scale.
+const NUGGETS: [f64; 3] = [0.25, 0.5, 1.0];
+
+/// A place: ln N and ln D.
+pub type Place = [f64; 2];
+
+/// Matérn 3/2 between two places at length 1·`length`.
+#[inline]
+pub fn matern(a: Place, b: Place, length: f64) -> f64 {
+    let q = 3f64.sqrt() * (a[0] - b[0]).hypot(a[1] - b[1]) / length;
+    (1.0 + q) * (-q).exp()
+}
+
+/// Kernels between a place and all of `places`: one row a length.
+pub fn kernels(places: &[Place], at: Place) -> Vec<f64> {
+    LENGTHS.iter().flat_map(|&length| places.iter().map(move |&p| matern(p, at, length))).collect()
+}
+
+/// Weights w with posterior mean Σ_ℓ Σ_i w[ℓ][i] k_ℓ(x_i, ·), averaged over settings: for each of `residuals` (one
+/// vector of measurements a row) a matrix (lengths, places).
+///
+/// `scale` sets amplitudes and nuggets for all rows. `None` when cancelled.
+pub fn weights(
+    places: &[Place],
+    variance: &[f64],
+    scale: f64,
+    residuals: &[f64],
+    cancel: &Cancel,
+) -> Option<Vec<f64>> {
+    let m = places.len();
+    let rows = residuals.len() / m;
+    let settings = 1 + AMPLITUDES.len() * LENGTHS.len();
+    let mut solved = Vec::with_capacity(settings * NUGGETS.len());
+    // The process that is zero: its own evidence is that of noise alone.
+    let evidence = |half_log_determinant: f64, fit: f64| -0.5 * fit - half_log_determinant;
+    for nugget in NUGGETS {
+        let noise: Vec<f64> = variance.iter().map(|v| v + (nugget * scale).powi(2)).collect();
+        let half: f64 = noise.iter().map(|v| 0.5 * v.ln()).sum();
+        let of_none = residuals.chunks_exact(m).map(|r| {
+            evidence(half, r.iter().zip(&noise).map(|(r, v)| r * r / v).sum()) + (LENGTHS.len() as f64).ln()
+        });
+        solved.push(Solved { length: None, log_weight: of_none.collect(), weights: Vec::new() });
+    }
+    for (index, &length) in LENGTHS.iter().enumerate() {
+        let shape: Vec<f64> = (0..m * m)
+            .map(|at| if at % m <= at / m { matern(places[at / m], places[at % m], length) } else { 0.0 })
+            .collect();
+        for amplitude in AMPLITUDES {
+            let power = (amplitude * scale).powi(2);
+            for nugget in NUGGETS {
+                if cancel.load(std::sync::atomic::Ordering::Relaxed) {
+                    return None;
+                }
+                let mut covariance: Vec<f64> = shape.iter().map(|k| power * k).collect();
+                for i in 0..m {
+                    covariance[i * m + i] += variance[i] + (nugget * scale).powi(2);
+                }
+                // The nugget keeps it positive definite.
+                let Some(factor) = Cholesky::new(covariance, m) else { continue };
+                let half = factor.half_log_determinant();
+                let mut alphas = residuals.to_vec();
+                let log_weight =
+                    alphas.chunks_exact_mut(m).zip(residuals.chunks_exact(m)).map(|(alpha, r)| {
+                        factor.solve(alpha);
+                        let fit = alpha.iter().zip(r).map(|(a, r)| a * r).sum();
+                        alpha.iter_mut().for_each(|a| *a *= power);
+                        evidence(half, fit)
+                    });
+                let log_weight = log_weight.collect();
+                solved.push(Solved { length: Some(index), log_weight, weights: alphas });
+            }
+        }
+    }
+    let mut out = vec![0.0; rows * LENGTHS.len() * m];
+    for row in 0..rows {
+        let top = solved.iter().map(|s| s.log_weight[row]).fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = solved.iter().map(|s| (s.log_weight[row] - top).exp()).sum();
+        for s in &solved {
+            let Some(length) = s.length else { continue };
+            let share = (s.log_weight[row] - top).exp() / total;
+            let target = &mut out[(row * LENGTHS.len() + length) * m..][..m];
+            for (t, a) in target.iter_mut().zip(&s.weights[row * m..][..m]) {
+                *t += share * a;
+            }
+        }
+    }
+    Some(out)
+}
+
+/// One setting: its evidence for each row, and what it makes of the row.
+struct Solved {
+    length: Option<usize>,
+    log_weight: Vec<f64>,
+    weights: Vec<f64>,
+}

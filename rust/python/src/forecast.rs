@@ -1,0 +1,257 @@
+//! Bindings of the forecast law.
+
+// A column of a table each: a struct would only be taken apart again.
+#![allow(clippy::too_many_arguments)]
+
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use rayon::prelude::*;
+use t2fast_core::forecast::draws::{self, Draw};
+use t2fast_core::forecast::state::{Kind, Refit, State};
+use t2fast_core::forecast::view::{View, Which};
+use t2fast_core::forecast::{self, Quantity, Table};
+use t2fast_core::plan::surface::plan;
+use t2fast_core::plan::{Constraints, Rule, Sizes};
+
+use crate::cancel::cancellable;
+use crate::plan::{Plans, budgets, collect};
+
+/// Plans between two looks at pending signals: a fraction of a second at worst.
+const CHUNK: usize = 128;
+
+type Column<'py> = PyReadonlyArray1<'py, f64>;
+type Rows<'py> = PyReadonlyArray2<'py, f64>;
+
+/// Measurements: z (checkpoints, K) with its variance, at `places` (checkpoints, 2) of ln N and ln D; of a loss where
+/// there is no chance level.
+fn table_of(chance: Option<f64>, places: &Rows, ks: &Column, z: &Rows, variance: &Rows) -> PyResult<Table> {
+    let quantity = chance.map_or(Quantity::Loss, |c| Quantity::Passing { guessing: -(-c).ln_1p() });
+    let ((checkpoints, axes), width) = (places.as_array().dim(), ks.len()?);
+    if checkpoints == 0 || width == 0 || axes != 2 {
+        return Err(PyValueError::new_err("places must be (checkpoints, 2), and neither they nor ks empty"));
+    }
+    for (name, array) in [("z", z), ("variance", variance)] {
+        let shape = array.as_array().dim();
+        if shape != (checkpoints, width) {
+            return Err(PyValueError::new_err(format!(
+                "{name} is {shape:?}, expected ({checkpoints}, {width})"
+            )));
+        }
+    }
+    Ok(Table {
+        quantity,
+        places: places.as_array().outer_iter().map(|p| [p[0], p[1]]).collect(),
+        ks: ks.as_slice()?.to_vec(),
+        z: z.as_slice()?.to_vec(),
+        variance: variance.as_slice()?.to_vec(),
+    })
+}
+
+/// Parameters (members, parameters) and error scales, checked against what is forecast.
+fn members_of(quantity: Quantity, thetas: &Rows, scales: &[f64]) -> PyResult<Vec<f64>> {
+    let expected = (quantity.powers().len(), quantity.parameters().len());
+    let found = thetas.as_array().dim();
+    if found != expected || scales.len() != expected.0 {
+        return Err(PyValueError::new_err(format!(
+            "thetas are {found:?} with {} scales, expected {expected:?} and {}",
+            scales.len(),
+            expected.0
+        )));
+    }
+    Ok(thetas.as_slice()?.to_vec())
+}
+
+/// Names of a member's parameters, and the exponent of each member's transform; of a loss where `loss`.
+#[pyfunction]
+pub fn forecast_members(loss: bool) -> (Vec<&'static str>, Vec<f64>) {
+    let quantity = if loss { Quantity::Loss } else { Quantity::Passing { guessing: 0.0 } };
+    (quantity.parameters().to_vec(), quantity.powers().to_vec())
+}
+
+/// Fits the members of the forecast law.
+#[pyfunction]
+pub fn fit_forecast<'py>(
+    py: Python<'py>,
+    chance: Option<f64>,
+    places: Rows<'py>,
+    ks: Column<'py>,
+    z: Rows<'py>,
+    variance: Rows<'py>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let table = table_of(chance, &places, &ks, &z, &variance)?;
+    let members = cancellable(py, |cancel| forecast::fit(&table, cancel))?;
+    let dict = PyDict::new(py);
+    let thetas: Vec<Vec<f64>> = members.iter().map(|m| m.theta.clone()).collect();
+    dict.set_item("thetas", PyArray2::from_vec2(py, &thetas)?)?;
+    dict.set_item("scales", members.iter().map(|m| m.scale).collect::<Vec<_>>())?;
+    dict.set_item("objective", members.iter().map(|m| m.objective).collect::<Vec<_>>())?;
+    dict.set_item("converged", members.iter().map(|m| m.reason.converged()).collect::<Vec<_>>())?;
+    dict.set_item("reason", members.iter().map(|m| m.reason.describe()).collect::<Vec<_>>())?;
+    dict.set_item("evaluations", members.iter().map(|m| m.evaluations).collect::<Vec<_>>())?;
+    Ok(dict)
+}
+
+/// Refits `first..first + count` of the members to perturbed measurements: thetas (count, members x parameters), z
+/// (count, checkpoints x K) and effects (count). `bases` (count, checkpoints x K) replaces the measurements.
+#[pyfunction]
+#[pyo3(signature = (chance, places, ks, z, variance, thetas, scales, bases, seed, first, count))]
+pub fn draw_forecast<'py>(
+    py: Python<'py>,
+    chance: Option<f64>,
+    places: Rows<'py>,
+    ks: Column<'py>,
+    z: Rows<'py>,
+    variance: Rows<'py>,
+    thetas: Rows<'py>,
+    scales: Vec<f64>,
+    bases: Option<Rows<'py>>,
+    seed: u64,
+    first: u64,
+    count: usize,
+) -> PyResult<Bound<'py, PyDict>> {
+    let table = table_of(chance, &places, &ks, &z, &variance)?;
+    let thetas = members_of(table.quantity, &thetas, &scales)?;
+    if let Some(bases) = &bases
+        && bases.as_array().dim() != (count, table.z.len())
+    {
+        let shape = bases.as_array().dim();
+        return Err(PyValueError::new_err(format!("bases are {shape:?}, not ({count}, {})", table.z.len())));
+    }
+    let bases = bases.as_ref().map(|b| b.as_slice()).transpose()?;
+    let job = draws::Job { table: &table, thetas: &thetas, scales: &scales, bases, seed };
+    let draws = cancellable(py, |cancel| job.draw(first, count, cancel))?;
+    let rows = |of: fn(&Draw) -> &Vec<f64>| {
+        PyArray2::from_vec2(py, &draws.iter().map(|draw| of(draw).clone()).collect::<Vec<_>>())
+    };
+    let dict = PyDict::new(py);
+    dict.set_item("thetas", rows(|draw| &draw.thetas)?)?;
+    dict.set_item("z", rows(|draw| &draw.z)?)?;
+    dict.set_item("effects", PyArray1::from_iter(py, draws.iter().map(|draw| draw.effect)))?;
+    dict.set_item("converged", draws.iter().map(|draw| draw.converged).collect::<Vec<_>>())?;
+    Ok(dict)
+}
+
+/// A forecast law ready to predict and plan.
+#[pyclass(frozen)]
+pub struct ForecastState(State);
+
+#[pymethods]
+impl ForecastState {
+    #[new]
+    #[pyo3(signature = (chance, places, ks, z, variance, thetas, scales, draws=None))]
+    fn new(
+        py: Python<'_>,
+        chance: Option<f64>,
+        places: Rows<'_>,
+        ks: Column<'_>,
+        z: Rows<'_>,
+        variance: Rows<'_>,
+        thetas: Rows<'_>,
+        scales: Vec<f64>,
+        draws: Option<(Rows<'_>, Rows<'_>, Column<'_>)>,
+    ) -> PyResult<Self> {
+        let table = table_of(chance, &places, &ks, &z, &variance)?;
+        let thetas = members_of(table.quantity, &thetas, &scales)?;
+        let mut refits = Vec::new();
+        if let Some((theta, z, effect)) = &draws {
+            let rows = effect.len()?;
+            if theta.as_array().dim() != (rows, thetas.len()) || z.as_array().dim() != (rows, table.z.len()) {
+                return Err(PyValueError::new_err(format!(
+                    "draws must be thetas ({rows}, {}) and z ({rows}, {})",
+                    thetas.len(),
+                    table.z.len()
+                )));
+            }
+            let (theta, z) = (theta.as_slice()?, z.as_slice()?);
+            let pairs = theta.chunks_exact(thetas.len()).zip(z.chunks_exact(table.z.len()));
+            refits = pairs
+                .zip(effect.as_slice()?)
+                .map(|((thetas, z), &effect)| Refit { thetas, z, effect })
+                .collect();
+        }
+        Ok(Self(cancellable(py, |cancel| State::new(table, &thetas, &scales, &refits, cancel))?))
+    }
+
+    /// Values at points (N, D, k), and the part of z that is the process.
+    fn values<'py>(
+        &self,
+        py: Python<'py>,
+        n: Column<'py>,
+        d: Column<'py>,
+        k: Column<'py>,
+    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>)> {
+        let (n, d, k) = points(&n, &d, &k)?;
+        let (values, process): (Vec<f64>, Vec<f64>) =
+            py.detach(|| self.0.values(n, d, k)).into_iter().unzip();
+        Ok((values.into_pyarray(py), process.into_pyarray(py)))
+    }
+
+    /// Values of every draw at points (N, D, k), (draws, points); kind is "parameters", "mean" or "checkpoint".
+    fn draw_values<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        n: Column<'py>,
+        d: Column<'py>,
+        k: Column<'py>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let kind = match kind {
+            "parameters" => Kind::Parameters,
+            "mean" => Kind::Mean,
+            "checkpoint" => Kind::Checkpoint,
+            other => {
+                let message = format!("kind {other:?} is not 'parameters', 'mean' or 'checkpoint'");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        let (n, d, k) = points(&n, &d, &k)?;
+        let values = py.detach(|| self.0.draw_values(kind, n, d, k));
+        values.into_pyarray(py).reshape([self.0.draws(), n.len()])
+    }
+
+    /// Plans as `plan_batch` makes them, for every budget and each forecast of `which`: "point", the law; "members",
+    /// the law without its process; "draws", each draw.
+    fn plan<'py>(
+        &self,
+        py: Python<'py>,
+        which: &str,
+        train: Column<'py>,
+        inference: Column<'py>,
+        params_range: (f64, f64),
+        sizes: Option<Vec<f64>>,
+        tokens_range: (f64, f64),
+        most_samples: f64,
+        whole_k: bool,
+        tokens_per_param: Option<f64>,
+        without_k: bool,
+    ) -> PyResult<Plans<'py>> {
+        let rows: Vec<Which> = match which {
+            "point" => vec![Which::Point],
+            "members" => vec![Which::Members],
+            "draws" => (0..self.0.draws()).map(Which::Draw).collect(),
+            other => {
+                return Err(PyValueError::new_err(format!("{other:?} is not 'point', 'members' or 'draws'")));
+            }
+        };
+        let budgets = budgets(&train, &inference)?;
+        let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
+        let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
+        let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
+        let one = |pair: usize| {
+            let (index, row) = (pair / rows.len(), pair % rows.len());
+            let view = View { state: &self.0, which: rows[row], without_k };
+            plan(&view, index, budgets[index], &constraints, rule)
+        };
+        collect(py, budgets.len() * rows.len(), CHUNK, |range| range.into_par_iter().map(one).collect())
+    }
+}
+
+fn points<'a>(n: &'a Column, d: &'a Column, k: &'a Column) -> PyResult<(&'a [f64], &'a [f64], &'a [f64])> {
+    let (n, d, k) = (n.as_slice()?, d.as_slice()?, k.as_slice()?);
+    if n.len() != d.len() || n.len() != k.len() {
+        return Err(PyValueError::new_err("n, d and k must agree in length"));
+    }
+    Ok((n, d, k))
+}

@@ -1,0 +1,380 @@
+"""Choosing among models that exist, against hand-made markets, enumeration and real counts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import t2fast
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import beta
+from t2fast.choices.confidence import cheapest_that_reach
+from t2fast.choices.market import market_of, sample_numbers
+from t2fast.choices.options import cascades, together, until_solved
+from t2fast.choices.resampling import new_problems, population
+from t2fast.cli.main import main
+from t2fast.costs import QueryPrice
+
+TOKENS = {"prompt_tokens": 1000, "output_tokens": 1000}
+
+
+def counts_of(models: dict[str, list[tuple[int, int]]]) -> t2fast.Counts:
+    rows = [(m, f"q{i}", n, c) for m, pairs in models.items() for i, (n, c) in enumerate(pairs)]
+    return t2fast.read_counts(
+        pl.DataFrame(rows, schema=["model", "problem", "n_samples", "n_correct"], orient="row")
+    )
+
+
+def prices_of(models: dict[str, tuple[float | None, float | None]], **columns: list[float]) -> t2fast.Prices:
+    return t2fast.read_prices(
+        {
+            "model": list(models),
+            "usd_per_million_prompt_tokens": [p for p, _ in models.values()],
+            "usd_per_million_output_tokens": [p for _, p in models.values()],
+            **columns,
+        }
+    )
+
+
+def drawn_exactly(n: int, c: int, k: int) -> tuple[Fraction, Fraction]:
+    """pass@k and expected samples until the first success or k, over every order of n samples."""
+    solved, drawn, orders = Fraction(0), Fraction(0), 0
+    for places in itertools.combinations(range(n), c):
+        first = min(places, default=n) + 1
+        solved += first <= k
+        drawn += min(first, k)
+        orders += 1
+    return solved / orders, drawn / orders
+
+
+@given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))
+@settings(max_examples=25, deadline=None)
+def test_expected_samples_are_those_of_every_order(pair: tuple[int, int]) -> None:
+    n, c = pair
+    market = market_of(counts_of({"m": [pair]}), prices_of({"m": (0, 1e3)}), **TOKENS)
+    (seller,) = market.sellers
+    for k in range(1, n + 1):
+        solved, drawn = drawn_exactly(n, c, k)
+        assert seller.passes[k - 1, 0] == pytest.approx(float(solved), rel=1e-13)
+        assert seller.usd_until_solved[k - 1, 0] == pytest.approx(float(drawn), rel=1e-13)
+
+
+def test_a_cascade_is_paid_for_by_enumeration() -> None:
+    pairs = {"cheap": (4, 1), "dear": (3, 2)}
+    counts = counts_of({name: [pair, (pair[0], 0)] for name, pair in pairs.items()})
+    market = market_of(counts, prices_of({"cheap": (1, 1), "dear": (10, 30)}), **TOKENS)
+    options = cascades(market, lambda passes, usd: passes >= 0)
+    place = options.stages.index((("cheap", 2), ("dear", 3)))
+    solved, drawn = drawn_exactly(4, 1, 2)
+    then, more = drawn_exactly(3, 2, 3)
+    assert options.passes[place] == pytest.approx([float(1 - (1 - solved) * (1 - then)), 0])
+    first = drawn * Fraction(2, 1000)
+    expected = [float(first + (1 - solved) * more * Fraction(40, 1000)), 2 * 0.002 + 3 * 0.04]
+    assert options.usd[place] == pytest.approx(expected, rel=1e-13)
+
+
+def test_prompts_are_paid_for_as_sold() -> None:
+    each, once = QueryPrice.of_tokens(2, 8, 500, 250), QueryPrice.of_tokens(2, 8, 500, 250, prompt_once=True)
+    assert each.together([1, 10]).tolist() == pytest.approx([0.003, 0.03])
+    assert once.together([1, 10]).tolist() == pytest.approx([0.003, 0.021])
+    assert each.one_by_one(4) == once.one_by_one(4) == pytest.approx(0.012)
+
+
+def test_intervals_of_a_chance_are_clopper_and_pearsons_where_problems_are_all_or_nothing() -> None:
+    solved, problems, draws = 27, 30, 100_000
+    values = np.array([[1.0] * solved + [0.0] * (problems - solved)])
+    means = new_problems(problems, math.inf, draws, seed=1).means(values)[0]
+    for tail in (0.05, 0.5):
+        exact = beta.ppf(tail, solved, problems - solved + 1)
+        assert np.quantile(means, tail) == pytest.approx(exact, abs=0.002)
+    finite = new_problems(problems, 20, draws, seed=2).means(values)[0]
+    assert finite.mean() == pytest.approx(means.mean(), abs=0.002)
+    assert finite.std() > means.std()
+
+
+def test_weights_are_alike_for_every_option_and_number_of_threads() -> None:
+    code = (
+        "import numpy as np; from t2fast.choices.resampling import population;"
+        "v = np.random.default_rng(0).random((500, 37)); m = population(37, 300, 5).means(v);"
+        "print(hash(m.tobytes()), (m[:1] == population(37, 300, 5).means(v[:1])).all())"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": "0"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "3")
+    }
+    assert len(seen) == 1
+    assert seen.pop().endswith("True\n")
+    rows = population(37, 300, 5).rows
+    np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-12)
+
+
+def test_the_sure_are_sure_together() -> None:
+    rng = np.random.default_rng(0)
+    # Twenty models of one option each, that reach the target with 0.951 to 0.999, independently.
+    share = np.linspace(0.951, 0.999, 20)
+    met = rng.random((20, 20_000)) < share[:, None]
+    usd = np.arange(20.0)
+    picked = cheapest_that_reach(met, usd, np.arange(20), 0.95)
+    assert met[picked].all(axis=0).mean() >= 0.95
+    assert picked.size < 20
+    assert picked.tolist() == sorted(picked.tolist())
+    alone = cheapest_that_reach(met, usd, np.zeros(20, int), 0.95)
+    assert alone.size == 1
+    assert met[alone[0]].mean() >= 0.95
+    assert cheapest_that_reach(met[:, :100] & False, usd, np.arange(20), 0.95).size == 0
+
+
+SOLVES = {"cheap": [(50, 5)] * 40, "dear": [(50, 45)] * 40}
+
+
+def test_the_cheapest_that_reaches_the_target_is_chosen() -> None:
+    # All problems are alike: 0.9 needs 18 samples of the cheap model, by exact pass@k, or 1 of the dear one.
+    counts = counts_of(SOLVES)
+    needed = next(k for k in range(1, 51) if t2fast.pass_at_k(50, 5, k) >= 0.9)
+    for dear, expected in ((10, ("dear", 1)), (300, ("cheap", needed))):
+        prices = prices_of({"cheap": (1, 1), "dear": (dear, dear)})
+        # One problem in 41 is held to be unsolved, so that a target met exactly needs a little more.
+        found = t2fast.choose(counts, prices, target=0.9, confidence=0.01, **TOKENS)
+        assert (found.together.option.model, found.together.option.k) == expected
+        measured = found.measured
+        assert measured is not None
+        assert (measured.option.model, measured.option.k) == expected
+        assert measured.option.probability_best == 1
+    sure = t2fast.choose(counts, prices, target=0.9, **TOKENS).together
+    assert sure.option.k > needed
+    assert sure.probability_met is not None
+    assert sure.probability_met >= 0.95
+
+
+def test_a_budget_buys_the_most_and_nothing_asked_the_cheapest_solution() -> None:
+    counts, prices = counts_of(SOLVES), prices_of({"cheap": (1, 1), "dear": (30, 30)})
+    found = t2fast.choose(counts, prices, usd_per_query=0.0599, **TOKENS).together.option
+    assert (found.model, found.k) == ("cheap", 29)
+    assert found.usd_per_query == pytest.approx(0.058)
+    assert found.pass_at_k == pytest.approx(t2fast.pass_at_k(50, 5, 29))
+    least = t2fast.choose(counts, prices, **TOKENS).together.option
+    assert (least.model, least.k) == ("cheap", 1)
+    assert least.usd_per_solved == pytest.approx(0.02)
+
+
+def test_ties_go_to_the_cheaper_and_the_frontier_rises() -> None:
+    counts = counts_of({"a": [(10, 10)] * 5, "b": [(10, 10)] * 5, "c": [(10, 0)] * 5})
+    found = t2fast.choose(
+        counts, prices_of({"a": (2, 2), "b": (1, 1), "c": (3, 3)}), usd_per_query=1, **TOKENS
+    )
+    assert (found.together.option.model, found.together.option.k) == ("b", 1)
+    assert found.together.option.probability_best == 1
+    assert [(o.model, o.k) for o in found.frontier] == [("b", 1)]
+
+
+def test_what_is_left_out_is_named() -> None:
+    counts = counts_of({"a": [(10, 5)] * 6, "b": [(10, 6)] * 4, "free": [(10, 3)] * 6})
+    found = t2fast.choose(counts, prices_of({"a": (1, 1), "b": (1, 2), "free": (None, 1)}), **TOKENS)
+    assert found.problems == 4
+    assert any("without a price" in note and "free" in note for note in found.notes)
+    assert any("4 of 6 problems" in note and "b has 4" in note for note in found.notes)
+    assert "free" not in {option.model for option in found.frontier}
+
+
+def test_one_model_and_no_success() -> None:
+    counts, prices = counts_of({"a": [(8, 0)] * 5}), prices_of({"a": (1, 1)})
+    found = t2fast.choose(counts, prices, usd_per_query=1, **TOKENS)
+    assert found.together.option.pass_at_k == 0
+    assert found.together.option.k == 1
+    assert found.to_dict()["usd_per_solved"] is None
+    assert found.together.option.low == 0
+    assert found.together.option.high > 0.3
+    json.dumps(found.to_dict(), allow_nan=False)
+    with pytest.raises(ValueError, match=r"target: nothing measured reaches pass@k 0.5.*0.5 short"):
+        t2fast.choose(counts, prices, target=0.5, **TOKENS)
+
+
+def test_impossible_requests_say_what_fails_and_by_how_much() -> None:
+    counts, prices = counts_of(SOLVES), prices_of({"cheap": (1, 1), "dear": (30, 30)})
+    with pytest.raises(ValueError, match=r"budget: .* cheap, costs 0.002 USD a query, 2 times the 0.001"):
+        t2fast.choose(counts, prices, usd_per_query=0.001, **TOKENS)
+    with pytest.raises(
+        ValueError, match=r"target: .*within 0.004 USD.*0.7.* short, by cheap at k = 2.* \d times"
+    ):
+        t2fast.choose(counts, prices, target=0.9, usd_per_query=0.004, **TOKENS)
+    few = counts_of({"a": [(9, 9)] * 5})
+    with pytest.raises(ValueError, match=r"confidence: a at k = 1 reaches pass@k 0.99 .*5 problems.*5 new"):
+        t2fast.choose(few, prices_of({"a": (1, 1)}), target=0.99, **TOKENS)
+    with pytest.raises(ValueError, match="no model's speed is known"):
+        t2fast.choose(counts, prices, seconds=1, **TOKENS)
+    fast = prices_of({"cheap": (1, 1), "dear": (30, 30)}, output_tokens_per_second=[100.0, 200.0])
+    with pytest.raises(ValueError, match=r"latency: .*The fastest, dear, takes 5 s for one sample, 5 times"):
+        t2fast.choose(counts, fast, seconds=1, **TOKENS)
+    found = t2fast.choose(counts, fast, seconds=6, **TOKENS)
+    assert found.together.option.model == "dear"
+    assert found.together.option.seconds == pytest.approx(5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": 1.5}, "target is 1.5"),
+        ({"confidence": 1.0}, "confidence is 1.0"),
+        ({"usd_per_query": math.nan}, "usd_per_query is nan"),
+        ({"prompt_tokens": -1}, "prompt_tokens is -1"),
+        ({"prompt_tokens": None}, "prompt_tokens of cheap are unknown"),
+        ({"models": ["chaep"]}, "has no model chaep; it has cheap, dear"),
+        ({"k_max": 0}, "k_max is 0"),
+        ({"new_problems": 2.5}, "new_problems is 2.5"),
+    ],
+)
+def test_bad_arguments_are_refused(change: dict[str, object], message: str) -> None:
+    counts, prices = counts_of(SOLVES), prices_of({"cheap": (1, 1), "dear": (30, 30)})
+    with pytest.raises(ValueError, match=message):
+        t2fast.choose(counts, prices, **{**TOKENS, **change})  # type: ignore[arg-type]
+
+
+def test_prices_are_checked_row_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    head = "model,usd_per_million_prompt_tokens,usd_per_million_output_tokens\n"
+    path.write_text(head + "a,1,2\nb,,\nc,-1,many\n")
+    with pytest.raises(ValueError, match=r"(?s)2 values.*row 3: usd_per_million_prompt_.* is '-1'.*'many'"):
+        t2fast.read_prices(path)
+    path.write_text(head + "a,1,2\na,1,2\n")
+    with pytest.raises(ValueError, match="more than one row for 'a'"):
+        t2fast.read_prices(path)
+    path.write_text(head + "a,1,2\nb,,\n")
+    assert t2fast.read_prices(path).of("b")["usd_per_million_output_tokens"] is None
+
+
+def test_options_are_whole_numbers_of_samples() -> None:
+    assert sample_numbers(1).tolist() == [1]
+    assert sample_numbers(100).tolist() == list(range(1, 101))
+    many = sample_numbers(3_000_000)
+    assert many[-1] == 3_000_000
+    assert np.all(np.diff(many) >= 1)
+    assert np.all(many[1:] / many[:-1] <= 2)
+    assert len(many) < 400
+
+
+def evalperf(shared: Path) -> list[str]:
+    tables = [str(shared / "evalperf_counts.csv"), "--prices", str(shared / "evalperf_models.csv")]
+    return ["choose", *tables, "--prompt-tokens", "500", "--output-tokens", "400"]
+
+
+def test_the_command_on_26_models(
+    shared_data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert (
+        main([*evalperf(shared_data), "--target", "0.85", "--json", "--plot", str(tmp_path / "f.png")]) == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert (tmp_path / "f.png").stat().st_size > 10_000
+    assert found["pass_at_k"] >= 0.85
+    assert found["problems"] == 118
+    for row in [found, *found["frontier"], found["cascade"], found["until_solved"]]:
+        assert {"model", "k", "pass_at_k", "usd_per_query", "probability_best"} <= row.keys()
+        assert row["low"] <= row["pass_at_k"] <= row["high"]
+        assert 0 <= row["probability_best"] <= 1
+        assert row["usd_per_solved"] == pytest.approx(row["usd_per_query"] / row["pass_at_k"])
+    frontier = found["frontier"]
+    for cheap, dear in itertools.pairwise(frontier):
+        assert cheap["usd_per_query"] < dear["usd_per_query"]
+        assert cheap["pass_at_k"] < dear["pass_at_k"]
+    assert (
+        found["cascade"]["usd_per_query"] <= found["until_solved"]["usd_per_query"] <= found["usd_per_query"]
+    )
+    # The frontier against all options by hand.
+    frame = pl.read_csv(shared_data / "evalperf_counts.csv")
+    sold = pl.read_csv(shared_data / "evalperf_models.csv").drop_nulls("usd_per_million_prompt_tokens")
+    best = []
+    for row in sold.iter_rows(named=True):
+        mine = frame.filter(pl.col("model") == row["model"])
+        if not mine.height:
+            continue
+        n, c = mine["n_samples"].to_numpy(), mine["n_correct"].to_numpy()
+        usd = 500 * row["usd_per_million_prompt_tokens"] + 400 * row["usd_per_million_output_tokens"]
+        for k in range(1, int(n.min()) + 1):
+            best.append((k * usd / 1e6, -np.mean(t2fast.pass_at_k(n, c, k)), row["model"], k))
+    best.sort()
+    expected, most = [], -1.0
+    for usd, minus, model, k in best:
+        if -minus > most + 1e-12:
+            expected.append((model, k, usd))
+            most = -minus
+    assert [(row["model"], row["k"]) for row in frontier] == [(model, k) for model, k, _ in expected]
+    assert [row["usd_per_query"] for row in frontier] == pytest.approx([usd for _, _, usd in expected])
+
+
+def test_targets_are_met_on_the_other_half(shared_data: Path) -> None:
+    counts = t2fast.read_counts(shared_data / "evalperf_counts.csv")
+    prices = t2fast.read_prices(shared_data / "evalperf_models.csv")
+    problems = np.array(counts.frame["problem"].unique().sort().to_list())
+    rng, missed, chosen = np.random.default_rng(1), 0, 0
+    for split in range(20):
+        order = rng.permutation(len(problems))
+        halves = problems[order[:59]], problems[order[59:]]
+        mine, others = (
+            t2fast.Counts(counts.frame.filter(pl.col("problem").is_in(h.tolist()))) for h in halves
+        )
+        found = t2fast.choose(
+            mine, prices, prompt_tokens=500, output_tokens=400, target=0.8, draws=500, seed=split
+        )
+        option = found.together.option
+        rows = others.frame.filter(pl.col("model") == option.model)
+        value = np.mean(
+            t2fast.pass_at_k(rows["n_samples"].to_numpy(), rows["n_correct"].to_numpy(), option.k)
+        )
+        missed += value < 0.8
+        chosen += 1
+    assert chosen == 20
+    assert missed <= 2
+
+
+def test_a_table_too_narrow_for_numbers_stays_whole(
+    shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*evalperf(shared_data), "--budget", "0.002"]) == 0
+    out = capsys.readouterr().out
+    assert "Best buy for 0.002 USD a query at most, on 118 problems" in out
+    assert "deepseek-chat-v2.5" in out
+    assert "QwQ-32B-Preview" in out
+    assert main([*evalperf(shared_data), "--target", "0.999"]) == 1
+    assert "target: nothing measured reaches" in capsys.readouterr().err
+
+
+def test_counts_in_several_files_are_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = counts_of(SOLVES).frame
+    for name in SOLVES:
+        frame.filter(pl.col("model") == name).write_csv(tmp_path / f"{name}.csv")
+    prices = tmp_path / "prices.csv"
+    prices_of({"cheap": (1, 1), "dear": (30, 30)}).frame.write_csv(prices)
+    files = [str(tmp_path / "cheap.csv"), str(tmp_path / "dear.csv")]
+    options = ["--prices", str(prices), "--prompt-tokens", "1000", "--output-tokens", "1000", "--json"]
+    assert main(["choose", *files, *options]) == 0
+    assert json.loads(capsys.readouterr().out)["problems"] == 40
+    assert main(["choose", *files, files[0], *options]) == 1
+    assert "repeats row" in capsys.readouterr().err
+
+
+def test_sequential_counts_are_read_as_such() -> None:
+    frame = counts_of({"a": [(3, 1), (8, 0), (1, 1)]}).frame.with_columns(until_successes=1, max_samples=8)
+    market = market_of(t2fast.read_counts(frame), prices_of({"a": (0, 1e3)}), **TOKENS)
+    (seller,) = market.sellers
+    assert seller.ks.tolist() == list(range(1, 9))
+    assert seller.passes[:, 0].tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+    # The first success came third: so many samples were drawn, whatever the limit beyond.
+    assert seller.drawn[:, 0].tolist() == [1, 2, 3, 3, 3, 3, 3, 3]
+    assert seller.drawn[:, 1].tolist() == list(range(1, 9))
+    assert len(together(market)) == len(until_solved(market)) == 8

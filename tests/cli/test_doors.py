@@ -1,0 +1,162 @@
+"""What comes in and goes out at the command line: folders of runs, sizes, names, errors, narrow terminals."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from rich.cells import cell_len
+from t2fast.cli.main import main
+from t2fast.cli.wording import own_words
+from t2fast.text import columns, plain, with_unit
+
+ROWS = {
+    "model": ["llama[v2]", "[/INST]", "bad\x1b[31mred"],
+    "n_params": ["160M", "1.2B", "1e9"],
+    "n_tokens": ["2T", "3e9", "20B"],
+    "task": ["t", "t", "t"],
+    "problem": ["p", "p", "p"],
+    "n_samples": [100, 100, 10],
+    "n_correct": [50, 0, 3],
+}
+
+
+@pytest.fixture
+def counts(tmp_path: Path) -> Path:
+    path = tmp_path / "counts.csv"
+    pl.DataFrame(ROWS).write_csv(path)
+    return path
+
+
+def test_names_are_printed_whole_and_without_their_escape_codes(
+    counts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["passk", str(counts), "-k", "1,64"]) == 0
+    shown = capsys.readouterr().out
+    assert "llama[v2]" in shown
+    assert "[/INST]" in shown
+    assert "bad\\x1b[31mred" in shown
+    assert "\x1b" not in shown
+    assert "0 of 1" in shown
+
+
+def test_sizes_are_typed_as_people_write_them(counts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [with_unit(text) for text in ("160M", "1.2B", "1e9", "3k", " 2t ")] == [
+        1.6e8,
+        1.2e9,
+        1e9,
+        3e3,
+        2e12,
+    ]
+    assert main(["passk", str(counts), "--min-params", "1B", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["n_params"], row["n_tokens"]) for row in rows] == [(1.2e9, 3e9), (1e9, 2e10)]
+
+
+def test_json_is_valid_where_numbers_are_not(counts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["passk", str(counts), "-k", "1000", "--missing", "drop", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert {(row["pass_at_k"], row["low"], row["of_problems"]) for row in data["rows"]} == {(None, None, 1)}
+
+
+def test_rows_are_chosen_by_any_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("problem,split,level,n_samples,n_correct\na,dev,1.0,4,1\nb,test,2,4,2\nc,test,1,4,oops\n")
+    assert main(["passk", str(path), "--where", "split=test", "--where", "level=2.0", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [row["pass_at_k"] for row in data["rows"]] == [0.5]
+    assert data["left_out"] == [{"rows": 2, "reason": "other than split 'test', level '2.0'"}]
+    assert main(["passk", str(path), "--where", "split=test"]) == 1
+    assert "row 3: n_correct is 'oops'" in capsys.readouterr().err
+    assert main(["passk", str(path), "--where", "spilt=test"]) == 1
+    assert "has no column 'spilt'" in capsys.readouterr().err
+
+
+def test_columns_of_the_models_table_go_by_other_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts, models = tmp_path / "c.csv", tmp_path / "m.csv"
+    counts.write_text("model,problem,n_samples,n_correct\nm,a,4,1\n")
+    models.write_text("name,size\nm,160M\n")
+    names = "models.model=name,models.n_params=size"
+    assert main(["passk", str(counts), "--models", str(models), "--columns", names, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["n_params"] == 1.6e8
+
+
+def test_several_tasks_or_training_sets_are_no_one_law(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "losses.csv"
+    rows = [
+        f"{s},{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for s in ("c4", "rp") for n in (1, 2, 4) for d in (1, 2, 4)
+    ]
+    path.write_text("train_set,n_params,n_tokens,loss\n" + "\n".join(rows) + "\n")
+    fit = ["fit", str(path), "--law", "chinchilla", "--draws", "0"]
+    assert main(fit) == 1
+    assert "has 2 training sets, which no law has in common: 'c4', 'rp'" in capsys.readouterr().err
+    assert main([*fit, "--where", "train_set=c4"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("say columns={'problem': 'id', 'n_samples': 'n'}.", "say --columns problem=id,n_samples=n."),
+        ("add their counts up by duplicates='sum'", "add their counts up by --duplicates sum"),
+        ("choose one by correct_at=", "choose one by --correct-at"),
+        ("metric= 'x' is no choice", "--metric x is no choice"),
+        ("[Errno 2] No such file or directory: 'x.csv'", "x.csv: no such file or directory"),
+        ("runs/task=gsm8k/x.csv is empty", "runs/task=gsm8k/x.csv is empty"),
+    ],
+)
+def test_messages_speak_the_words_of_the_command_line(message: str, words: str) -> None:
+    assert own_words(message) == words
+
+
+def test_a_file_that_is_not_there_has_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["passk", "nowhere.csv"]) == 1
+    assert capsys.readouterr().err == "t2fast passk: nowhere.csv: no such file or directory\n"
+
+
+def test_a_closed_stdout_is_quiet(counts: Path) -> None:
+    script = f"{sys.executable} -m t2fast passk {counts} >&-"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_tables_fit_80_and_60_columns_and_cut_nothing() -> None:
+    table = columns("model", "n_params", "task", "k", "pass@k", "95% interval", left=("model", "task"))
+    names = ["EleutherAI/pythia-1.4b-deduped", "EleutherAI/pythia-160m-deduped"]
+    cells = [(name, "1.41B", "gsm8k", str(k), "0.1234", "0.1000 to 0.2000") for name in names for k in (1, 8)]
+    for row in cells:
+        table.add_row(*row)
+    for width in (120, 80, 60, 40):
+        shown = plain(table, width)
+        assert max(map(cell_len, shown.splitlines())) <= width
+        assert all(value in shown for row in cells for value in row)
+    assert plain(table, 60) == (
+        "n_params 1.41B   task gsm8k   pass@k 0.1234\n"
+        "95% interval 0.1000 to 0.2000\n"
+        "model                           k\n"
+        "EleutherAI/pythia-1.4b-deduped  1\n"
+        "EleutherAI/pythia-1.4b-deduped  8\n"
+        "EleutherAI/pythia-160m-deduped  1\n"
+        "EleutherAI/pythia-160m-deduped  8"
+    )
+
+
+def test_a_row_that_fits_no_line_is_stacked() -> None:
+    table = columns("model", "tokens per parameter", "predicted pass@k", left=("model",))
+    table.add_row("a-model-with-a-long-name", "1,234", "0.1234")
+    table.add_row("another", "20", "0.4321")
+    assert plain(table, 40) == (
+        "model a-model-with-a-long-name\n"
+        "tokens per parameter 1,234\n"
+        "predicted pass@k 0.1234\n"
+        "\n"
+        "model another   tokens per parameter 20\n"
+        "predicted pass@k 0.4321"
+    )

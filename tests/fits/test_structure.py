@@ -1,0 +1,93 @@
+"""What residuals say against a fit: their size beside noise, and the patterns that are named."""
+
+import warnings
+
+import numpy as np
+import polars as pl
+import pytest
+from grids import ACCURACY, COUNTS, GRID, LOSS, grid_of
+from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
+from t2fast.fits.bootstrap import Target
+from t2fast.fits.passtable import PassTable
+from t2fast.fits.structure import structure
+from t2fast.laws.law import Law
+from t2fast.laws.simulate import simulate_counts
+from t2fast.tables import read_losses
+
+pytestmark = pytest.mark.filterwarnings("ignore::t2fast.fits.FitWarning")
+
+CHINCHILLA = Law("chinchilla", {"E": 1.7, "A": 400.0, "B": 400.0, "alpha": 0.34, "beta": 0.28})
+
+
+@pytest.mark.parametrize(("fit", "truth"), [(fit_accuracy, ACCURACY), (fit_counts, COUNTS), (fit_loss, LOSS)])
+def test_lack_of_fit_is_one_on_average_where_the_law_is_true(fit, truth):
+    found = []
+    for seed in range(8):
+        counts = simulate_counts(truth, *(a[::2] for a in GRID), problems=150, samples=64, seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)
+            found.append(fit(counts, draws=0).fit.lack_of_fit)
+    # 9 checkpoints of some 2 independent things each, 8 tables: a standard error of about a tenth.
+    assert np.mean(np.square(found)) == pytest.approx(1, abs=0.3)
+
+
+def test_correlated_points_are_worth_fewer_things():
+    counts = simulate_counts(ACCURACY, *GRID, problems=100, samples=64, seed=0)
+    observed = PassTable.of(counts)
+    target = Target.measured(observed, observed.means)
+    assert target.independent.shape == (36,)
+    assert ((target.independent >= 1) & (target.independent < 4)).all()
+    twice = PassTable.of(counts, [4, 4])
+    same = Target.measured(twice, twice.means).independent
+    np.testing.assert_allclose(same, 1, atol=0.03)
+
+
+def losses(change):
+    n, d = (axis.ravel() for axis in np.meshgrid(*GRID))
+    error = np.exp(0.002 * np.random.default_rng(0).standard_normal(len(n)))
+    loss = np.asarray(CHINCHILLA.predict(n, d)) * error
+    return read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": change(n, d, loss)}))
+
+
+def test_a_run_that_collapsed_is_named_and_does_not_decide_the_law():
+    collapsed = losses(lambda n, d, y: np.where((n == n.max()) & (d == d.max()), 1.5 * y, y))
+    with pytest.warns(FitWarning, match=r"1 checkpoints are far worse .*N = 1\.02e\+10, D = 1\.02e\+12"):
+        law = fit_chinchilla(collapsed, draws=0)
+    assert law.params["alpha"] == pytest.approx(0.34, abs=0.02)
+
+
+def test_noise_alone_earns_no_note():
+    assert fit_chinchilla(losses(lambda n, d, y: y), draws=0).fit.notes == ()
+    counts = simulate_counts(ACCURACY, *GRID, problems=150, samples=64, seed=1)
+    assert not [note for note in fit_accuracy(counts, draws=0).fit.notes if "bound" not in note]
+
+
+def test_runs_that_get_worse_with_tokens_are_named(pythia):
+    law = fit_accuracy(pythia.filter(min_params=1e8, min_tokens=2e9), draws=0)
+    (note,) = [note for note in law.fit.notes if note.startswith("worse than with fewer tokens")]
+    assert "N = 1.6e+08, D = 3e+11" in note
+
+
+def test_a_trend_in_k_is_said():
+    # Rising with ln k squared, which no power of k does: the law crosses it and leaves both ends.
+    table = grid_of(LOSS, *GRID, 2.0 ** np.arange(8))
+    assert not any("trend in k" in note for note in fit_loss(table, draws=0).fit.notes)
+    bent = np.exp(-2.0 + 0.2 * np.log2(table.ks)) + 0 * table.values
+    rows = table.n_params, table.n_tokens, table.ks, bent, table.checkpoint, table.problem
+    noisy = bent * np.exp(0.01 * np.random.default_rng(0).standard_normal(bent.shape))
+    table = PassTable(*rows[:3], noisy, *rows[4:])
+    target = Target(table.n_params, table.n_tokens, table.ks, -np.log(noisy))
+    flat = np.broadcast_to(-np.log(bent).mean(axis=1, keepdims=True), bent.shape)
+    params = np.array([flat[0, 0], 0.0, 0.0, 0.0, 0.3, 0.3, 0.5])
+    notes = structure("loss", params, target, (target.y - flat).ravel())
+    (note,) = [note for note in notes if "trend in k" in note]
+    assert "at k = 1 and" in note
+
+
+def test_a_checkpoint_that_decides_alone_is_named():
+    n = np.r_[np.full(12, 1e8), 1e10]
+    d = np.r_[np.geomspace(1e9, 1e12, 12), 1e11]
+    y = np.asarray(CHINCHILLA.predict(n, d)) * np.exp(0.002 * np.random.default_rng(1).standard_normal(13))
+    law = fit_chinchilla(read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": y})), draws=0)
+    (note,) = [note for note in law.fit.notes if "rests on one checkpoint alone" in note]
+    assert "N = 1e+10, D = 1e+11" in note

@@ -1,0 +1,35 @@
+"""The check for a machine with a GPU, in small and without one: its logic, not its numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+for _name in ("transformers", "gguf", "tokenizers"):
+    pytest.importorskip(_name, reason=f"the rehearsal makes models with the decode-test extra ({_name})")
+
+ROOT = Path(__file__).parents[2]
+
+
+def check(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benches.gpu_check", "--rehearse", "--out", str(out), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_every_stage_goes_through_and_none_is_done_twice(tmp_path: Path) -> None:
+    done = check(tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    stages = {"machine", "models", "bench", "extras", "capture", "tune", "sanitize"}
+    assert {line["stage"] for line in lines} == stages
+    assert not [line for line in lines if "error" in line or line.get("ok") is False]
+    assert done.stdout.splitlines()[-1] == f"{len(lines)} results, 0 of them not well"
+    again = check(tmp_path, "--stages", "tune")
+    assert again.returncode == 0
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == len(lines)
