@@ -11,6 +11,9 @@ use crate::passk::whole;
 /// (unknowns, log-likelihood, probability of the shape, converged).
 type Fitted = (Point, f64, f64, bool);
 
+/// Fits, mean (K,) and draws (draws, K).
+type Beyond<'py> = (Vec<Fitted>, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>);
+
 fn counts(n: &PyReadonlyArray1<i64>, c: &PyReadonlyArray1<i64>) -> PyResult<Counts> {
     let (n, c) = (whole(n.as_array().iter()), whole(c.as_array().iter()));
     let counts = n.zip(c).and_then(|(n, c)| Counts::new(&n, &c));
@@ -20,7 +23,6 @@ fn counts(n: &PyReadonlyArray1<i64>, c: &PyReadonlyArray1<i64>) -> PyResult<Coun
 /// Fits of the shapes "beta", "ceiling" and "logit-normal" to counts; pass@k (K,), their average by probability; and
 /// (draws, K), of as many draws of problems and shape.
 #[pyfunction]
-#[expect(clippy::type_complexity)]
 pub fn fit_beyond<'py>(
     py: Python<'py>,
     n: PyReadonlyArray1<'py, i64>,
@@ -29,7 +31,7 @@ pub fn fit_beyond<'py>(
     k: PyReadonlyArray1<'py, f64>,
     seed: u64,
     draws: u64,
-) -> PyResult<(Vec<Fitted>, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>)> {
+) -> PyResult<Beyond<'py>> {
     let counts = counts(&n, &c)?;
     let cluster = whole(cluster.as_array().iter()).unwrap_or_default();
     let cluster: Vec<usize> = cluster.into_iter().map(|id| id as usize).collect();
