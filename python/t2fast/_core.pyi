@@ -103,12 +103,13 @@ def weighted_means(
     checkpoints: int,
     weights: _Floats,
 ) -> _Floats: ...
-def forecast_members(loss: bool) -> tuple[list[str], list[float]]: ...
+def forecast_members(metric: str) -> tuple[list[str], list[float]]: ...
 def fit_forecast(
-    chance: float | None, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
+    metric: str, chance: float, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
 ) -> dict[str, Any]: ...
 def draw_forecast(
-    chance: float | None,
+    metric: str,
+    chance: float,
     places: _Floats,
     ks: _Floats,
     z: _Floats,
@@ -124,7 +125,8 @@ def draw_forecast(
 class ForecastState:
     def __init__(
         self,
-        chance: float | None,
+        metric: str,
+        chance: float,
         places: _Floats,
         ks: _Floats,
         z: _Floats,
@@ -146,7 +148,6 @@ class ForecastState:
         most_samples: float,
         whole_k: bool,
         tokens_per_param: float | None,
-        without_k: bool,
     ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 
 def law_parameters(name: str) -> list[str]: ...

@@ -31,7 +31,7 @@ def allocate(p: npt.ArrayLike, total: int) -> Integers:
     p = np.asarray(p, dtype=float)
     bad = np.flatnonzero(~((p >= 0) & (p <= 1)))
     if p.ndim != 1 or bad.size:
-        where = f"p[{bad[0]}] is {p.flat[bad[0]]!r}" if bad.size else f"p has shape {p.shape}"
+        where = f"p[{bad[0]}] is {p.flat[bad[0]]}" if bad.size else f"p has shape {p.shape}"
         raise ValueError(f"{where}: give one probability in [0, 1] a query")
     if total < 0:
         raise ValueError(f"total is {total!r}: it cannot be negative")

@@ -60,7 +60,7 @@ def add_parser(commands: Any) -> None:
         "-o",
         "--output",
         metavar="LAW.json",
-        help="fit that law to the whole table, and keep both",
+        help="fit the law of the verdict to the whole table and keep it with these figures",
     )
 
 
@@ -81,9 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output:
         _keep(found, table, arguments)
     if arguments.plot:
-        figure = found.plot().get_figure(root=True)
-        assert figure is not None
-        figure.savefig(arguments.plot, dpi=160, bbox_inches="tight")
+        axes: Any = found.plot()
+        axes.figure.savefig(arguments.plot, dpi=160, bbox_inches="tight")
     show(arguments, {**found.to_dict(), **left_out(table)}, lambda: found)
 
 

@@ -60,7 +60,8 @@ def fit_forecast(
     metric, chance, measured, notes = _measure(table, ks)
     enough(len(measured.n_params), LEAST_CHECKPOINTS, "checkpoints", "forecast")
     arrays = (
-        None if metric == "loss" else chance,
+        metric,
+        chance,
         measured.places,
         measured.ks,
         measured.z,
@@ -128,7 +129,7 @@ def _report(law: ForecastLaw, found: dict[str, Any], notes: list[str]) -> FitRep
 
 def _draw(
     table: Forecastable,
-    arrays: tuple[float | None, Floats, Floats, Floats, Floats],
+    arrays: tuple[str, float, Floats, Floats, Floats, Floats],
     found: dict[str, Any],
     measured: Measurements,
     draws: int,

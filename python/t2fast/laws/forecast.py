@@ -4,7 +4,8 @@ A latent u = exp(a - n e^A) + exp(b - d e^B) in centred n = ln N and d = ln D, i
 
 - of pass@k, and of accuracies: p ~ Beta(mu nu, (1-mu) nu) with mu = s(t2) s(t0 - u), s the logistic function,
   and nu = exp(t3 + t4 u), above a chance level; in z = ln(-ln(1 - pass@k)). Three members, fitted by least
-  squares on e^(l (z - z*))/l for l = 0, 1/4 and 1/2: the larger l, the less weak checkpoints count.
+  squares on e^(l (z - z*))/l for l = 0, 1/4 and 1/2, of accuracies for l = 1/4, 1/2 and 1: the larger l, the
+  less weak checkpoints count.
 - of losses: L = e^e + u, in z = ln L; one member.
 
 z(N, D, k) is the mean over members of their own value and of a Gaussian process (Matern 3/2 over ln N and ln
@@ -139,7 +140,7 @@ class ForecastLaw:
     def __post_init__(self) -> None:
         if self.metric not in get_args(Metric):
             raise ValueError(f"metric {self.metric!r} is not among {', '.join(get_args(Metric))}")
-        names, powers = _core.forecast_members(self.metric == "loss")
+        names, powers = _core.forecast_members(self.metric)
         if self.thetas.shape != (len(powers), len(names)) or self.scales.shape != (len(powers),):
             raise ValueError(
                 f"a forecast law of {self.metric} has {len(powers)} members of {len(names)} parameters "
@@ -173,7 +174,7 @@ class ForecastLaw:
 
     def __rich__(self) -> RenderableType:
         """The members, the quality of the fit and what is wrong with it."""
-        names, powers = _core.forecast_members(self.metric == "loss")
+        names, powers = _core.forecast_members(self.metric)
         table = columns("parameter", *(f"l = {power:g}" for power in powers), left=("parameter",))
         for i, parameter in enumerate(names):
             table.add_row(parameter, *(f"{value:.4g}" for value in self.thetas[:, i]))
@@ -234,7 +235,7 @@ class ForecastLaw:
     @property
     def members(self) -> list[dict[str, float]]:
         """Exponent l of the transform, scale and parameters of each member."""
-        names, powers = _core.forecast_members(self.metric == "loss")
+        names, powers = _core.forecast_members(self.metric)
         return [
             {"l": power, "scale": float(scale), **dict(zip(names, theta.tolist(), strict=True))}
             for power, scale, theta in zip(powers, self.scales, self.thetas, strict=True)
@@ -320,9 +321,16 @@ class ForecastLaw:
 
     def _state(self, draws: tuple[Floats, Floats, Floats] | None) -> _core.ForecastState:
         seen = self.measured
-        chance = None if self.metric == "loss" else self.chance
         return _core.ForecastState(
-            chance, seen.places, seen.ks, seen.z, seen.variance, self.thetas, self.scales.tolist(), draws
+            self.metric,
+            self.chance,
+            seen.places,
+            seen.ks,
+            seen.z,
+            seen.variance,
+            self.thetas,
+            self.scales.tolist(),
+            draws,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -362,7 +370,7 @@ class ForecastLaw:
             raise ValueError(f"{where} is not a forecast law saved by t2fast")
         try:
             metric = file.typed(data["metric"], str, where, "metric")
-            names, powers = _core.forecast_members(metric == "loss")
+            names, powers = _core.forecast_members(metric)
             if [file.number(member["l"], where, "l") for member in data["members"]] != powers:
                 raise ValueError(f"{where}: members are not those of l = {powers}")
             thetas = [

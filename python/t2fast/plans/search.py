@@ -63,7 +63,6 @@ def forecast_plans(
         constraints.most_samples,
         constraints.integer_k,
         None if rule == "law" else rule,
-        not law.has_k,
     )
     return _arrays(found, budgets.shape[1], rule, squeeze)
 

@@ -58,7 +58,7 @@ def words(methods: pl.DataFrame, splits: pl.DataFrame, by: str, method: str) -> 
         verdict = f"not forecastable: {off}"
     else:
         verdict = off
-        lost = next((place for place, found in _regions(splits, by) if not found), None)
+        lost = next((place for place, found, here in _regions(splits, by) if not found and not here), None)
         if lost is not None:
             verdict += f"; beyond {lost} no method here beats the nearest checkpoint"
     if row["coverage"] is not None:
@@ -75,9 +75,8 @@ def named(method: str) -> str:
 def _nowhere(splits: pl.DataFrame, by: str) -> str:
     """That no method beats the nearest checkpoint, and from where on one does after all."""
     regions = list(_regions(splits, by))
-    for place, found in regions:
-        if found:
-            row = found[0]
+    for place, found, here in regions:
+        for row in (row for name, row in found.items() if name in here):
             return (
                 f"no method here beats the nearest checkpoint on average; only beyond {place} does "
                 f"{named(row['method'])}, off by {percent(row['mean'])} there, nearest "
@@ -87,18 +86,24 @@ def _nowhere(splits: pl.DataFrame, by: str) -> str:
     return f"{where}no method here beats the nearest checkpoint"
 
 
-def _regions(splits: pl.DataFrame, by: str) -> Iterator[tuple[str, list[Row]]]:
-    """Every threshold in words, and the methods that beat the nearest checkpoint from there on, best first;
-    as far as three splits lie beyond it."""
+def _regions(splits: pl.DataFrame, by: str) -> Iterator[tuple[str, dict[str, Row], dict[str, Row]]]:
+    """Every threshold in words, the methods that beat the nearest checkpoint from there on, best first, and
+    those that do in this very split; as far as three splits lie beyond it."""
     thresholds = splits["threshold"].drop_nulls().unique().sort().to_list()
     for threshold in thresholds[: max(0, len(thresholds) - _LEAST_SPLITS + 1)]:
-        judged = splits.filter((pl.col("threshold") >= threshold) & pl.col("error").is_not_null())
-        means = judged.group_by("method", maintain_order=True).agg(
-            pl.col("error").mean().alias("mean"),
-            pl.col("nearest").mean(),
-            (pl.col("error") > pl.col("nearest")).mean().alias("worse"),
-        )
-        yield _place(by, threshold), [row for row in means.sort("mean").iter_rows(named=True) if better(row)]
+        ahead = splits.filter(pl.col("threshold") >= threshold)
+        yield _place(by, threshold), _winners(ahead), _winners(ahead.filter(pl.col("threshold") == threshold))
+
+
+def _winners(splits: pl.DataFrame) -> dict[str, Row]:
+    """The methods that beat the nearest checkpoint on these splits, the least error first."""
+    means = splits.filter(pl.col("error").is_not_null()).group_by("method", maintain_order=True)
+    rows = means.agg(
+        pl.col("error").mean().alias("mean"),
+        pl.col("nearest").mean(),
+        (pl.col("error") > pl.col("nearest")).mean().alias("worse"),
+    )
+    return {row["method"]: row for row in rows.sort("mean").iter_rows(named=True) if better(row)}
 
 
 def _place(by: str, threshold: float) -> str:

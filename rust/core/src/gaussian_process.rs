@@ -107,3 +107,50 @@ struct Solved {
     log_weight: Vec<f64>,
     weights: Vec<f64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_have_known_values() {
+        // (1 + √3) e^−√3 at distance ℓ.
+        assert!((matern([1.0, 2.0], [1.0, 4.0], 2.0) - 0.483_335_771_5).abs() < 1e-9);
+        assert_eq!(matern([1.0, 2.0], [1.0, 2.0], 0.5), 1.0);
+    }
+
+    #[test]
+    fn one_measurement_is_shrunk_as_by_hand() {
+        // With one measurement r every length gives a² r/(a² + v + c²), weighted by the normal density of r.
+        let (r, v, scale) = (0.7, 0.04, 0.5);
+        let found = weights(&[[0.0, 0.0]], &[v], scale, &[r], &Cancel::new(false)).unwrap();
+        let (mut total, mut mean) = (0.0, 0.0);
+        for a in [0.0, 0.25, 0.5, 1.0] {
+            for c in [0.125, 0.25, 0.5] {
+                let variance: f64 = a * a + v + c * c;
+                let density = (-0.5 * r * r / variance).exp() / variance.sqrt();
+                total += density;
+                mean += density * a * a * r / variance;
+            }
+        }
+        assert!((found.iter().sum::<f64>() - mean / total).abs() < 1e-14);
+        // All lengths are alike then.
+        assert!(found.iter().all(|w| (w - mean / total / 4.0).abs() < 1e-14));
+    }
+
+    #[test]
+    fn rows_do_not_depend_on_each_other() {
+        let places = [[0.0, 0.0], [0.5, 1.0], [2.0, -1.0]];
+        let variance = [0.01, 0.02, 0.0];
+        let (first, second) = ([0.3, -0.2, 0.1], [1.0, 0.0, -1.0]);
+        let run =
+            |residuals: &[f64]| weights(&places, &variance, 0.4, residuals, &Cancel::new(false)).unwrap();
+        let both = run(&[first, second].concat());
+        assert_eq!(both, [run(&first), run(&second)].concat());
+    }
+
+    #[test]
+    fn cancelled_work_returns_nothing() {
+        assert!(weights(&[[0.0, 0.0]], &[0.0], 1.0, &[1.0], &Cancel::new(true)).is_none());
+    }
+}

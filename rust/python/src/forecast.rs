@@ -24,10 +24,27 @@ const CHUNK: usize = 128;
 type Column<'py> = PyReadonlyArray1<'py, f64>;
 type Rows<'py> = PyReadonlyArray2<'py, f64>;
 
-/// Measurements: z (checkpoints, K) with its variance, at `places` (checkpoints, 2) of ln N and ln D; of a loss where
-/// there is no chance level.
-fn table_of(chance: Option<f64>, places: &Rows, ks: &Column, z: &Rows, variance: &Rows) -> PyResult<Table> {
-    let quantity = chance.map_or(Quantity::Loss, |c| Quantity::Passing { guessing: -(-c).ln_1p() });
+fn quantity_of(metric: &str, chance: f64) -> PyResult<Quantity> {
+    match metric {
+        "pass@k" => Ok(Quantity::Passing),
+        "accuracy" => Ok(Quantity::Accuracy { guessing: -(-chance).ln_1p() }),
+        "loss" => Ok(Quantity::Loss),
+        other => {
+            Err(PyValueError::new_err(format!("metric {other:?} is not 'pass@k', 'accuracy' or 'loss'")))
+        }
+    }
+}
+
+/// Measurements: z (checkpoints, K) with its variance, at `places` (checkpoints, 2) of ln N and ln D.
+fn table_of(
+    metric: &str,
+    chance: f64,
+    places: &Rows,
+    ks: &Column,
+    z: &Rows,
+    variance: &Rows,
+) -> PyResult<Table> {
+    let quantity = quantity_of(metric, chance)?;
     let ((checkpoints, axes), width) = (places.as_array().dim(), ks.len()?);
     if checkpoints == 0 || width == 0 || axes != 2 {
         return Err(PyValueError::new_err("places must be (checkpoints, 2), and neither they nor ks empty"));
@@ -63,24 +80,25 @@ fn members_of(quantity: Quantity, thetas: &Rows, scales: &[f64]) -> PyResult<Vec
     Ok(thetas.as_slice()?.to_vec())
 }
 
-/// Names of a member's parameters, and the exponent of each member's transform; of a loss where `loss`.
+/// Names of a member's parameters, and the exponent of each member's transform.
 #[pyfunction]
-pub fn forecast_members(loss: bool) -> (Vec<&'static str>, Vec<f64>) {
-    let quantity = if loss { Quantity::Loss } else { Quantity::Passing { guessing: 0.0 } };
-    (quantity.parameters().to_vec(), quantity.powers().to_vec())
+pub fn forecast_members(metric: &str) -> PyResult<(Vec<&'static str>, Vec<f64>)> {
+    let quantity = quantity_of(metric, 0.0)?;
+    Ok((quantity.parameters().to_vec(), quantity.powers().to_vec()))
 }
 
 /// Fits the members of the forecast law.
 #[pyfunction]
 pub fn fit_forecast<'py>(
     py: Python<'py>,
-    chance: Option<f64>,
+    metric: &str,
+    chance: f64,
     places: Rows<'py>,
     ks: Column<'py>,
     z: Rows<'py>,
     variance: Rows<'py>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let table = table_of(chance, &places, &ks, &z, &variance)?;
+    let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
     let members = cancellable(py, |cancel| forecast::fit(&table, cancel))?;
     let dict = PyDict::new(py);
     let thetas: Vec<Vec<f64>> = members.iter().map(|m| m.theta.clone()).collect();
@@ -96,10 +114,11 @@ pub fn fit_forecast<'py>(
 /// Refits `first..first + count` of the members to perturbed measurements: thetas (count, members x parameters), z
 /// (count, checkpoints x K) and effects (count). `bases` (count, checkpoints x K) replaces the measurements.
 #[pyfunction]
-#[pyo3(signature = (chance, places, ks, z, variance, thetas, scales, bases, seed, first, count))]
+#[pyo3(signature = (metric, chance, places, ks, z, variance, thetas, scales, bases, seed, first, count))]
 pub fn draw_forecast<'py>(
     py: Python<'py>,
-    chance: Option<f64>,
+    metric: &str,
+    chance: f64,
     places: Rows<'py>,
     ks: Column<'py>,
     z: Rows<'py>,
@@ -111,7 +130,7 @@ pub fn draw_forecast<'py>(
     first: u64,
     count: usize,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let table = table_of(chance, &places, &ks, &z, &variance)?;
+    let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
     let thetas = members_of(table.quantity, &thetas, &scales)?;
     if let Some(bases) = &bases
         && bases.as_array().dim() != (count, table.z.len())
@@ -140,10 +159,11 @@ pub struct ForecastState(State);
 #[pymethods]
 impl ForecastState {
     #[new]
-    #[pyo3(signature = (chance, places, ks, z, variance, thetas, scales, draws=None))]
+    #[pyo3(signature = (metric, chance, places, ks, z, variance, thetas, scales, draws=None))]
     fn new(
         py: Python<'_>,
-        chance: Option<f64>,
+        metric: &str,
+        chance: f64,
         places: Rows<'_>,
         ks: Column<'_>,
         z: Rows<'_>,
@@ -152,7 +172,7 @@ impl ForecastState {
         scales: Vec<f64>,
         draws: Option<(Rows<'_>, Rows<'_>, Column<'_>)>,
     ) -> PyResult<Self> {
-        let table = table_of(chance, &places, &ks, &z, &variance)?;
+        let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
         let thetas = members_of(table.quantity, &thetas, &scales)?;
         let mut refits = Vec::new();
         if let Some((theta, z, effect)) = &draws {
@@ -225,7 +245,6 @@ impl ForecastState {
         most_samples: f64,
         whole_k: bool,
         tokens_per_param: Option<f64>,
-        without_k: bool,
     ) -> PyResult<Plans<'py>> {
         let rows: Vec<Which> = match which {
             "point" => vec![Which::Point],
@@ -241,7 +260,7 @@ impl ForecastState {
         let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
         let one = |pair: usize| {
             let (index, row) = (pair / rows.len(), pair % rows.len());
-            let view = View { state: &self.0, which: rows[row], without_k };
+            let view = View { state: &self.0, which: rows[row] };
             plan(&view, index, budgets[index], &constraints, rule)
         };
         collect(py, budgets.len() * rows.len(), CHUNK, |range| range.into_par_iter().map(one).collect())

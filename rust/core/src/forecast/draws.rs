@@ -48,7 +48,8 @@ impl Job<'_> {
     /// checkpoint apart does so at every k. Centres of the priors move by half a spread, alike for all members.
     pub fn draw(&self, first: u64, count: usize, cancel: &Cancel) -> Option<Vec<Draw>> {
         match self.table.quantity {
-            Quantity::Passing { guessing } => self.draw_all(&Passing { guessing }, first, count, cancel),
+            Quantity::Passing => self.draw_all(&Passing { guessing: 0.0 }, first, count, cancel),
+            Quantity::Accuracy { guessing } => self.draw_all(&Passing { guessing }, first, count, cancel),
             Quantity::Loss => self.draw_all(&Loss, first, count, cancel),
         }
     }
@@ -104,4 +105,51 @@ fn perturbed(base: &[f64], table: &Table, scatter: &Scatter, normals: &mut Norma
 /// To five decimals, so that a draw read back from a file is the same.
 fn rounded(x: f64) -> f64 {
     (x * 1e5).round() / 1e5
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::fit;
+
+    fn table() -> Table {
+        let truth = [0.2, 0.5, -1.0, -0.8, -1.5, 0.0, 3.0, 0.1];
+        let (mut places, mut z) = (vec![], vec![]);
+        for i in 0..4 {
+            for j in 0..4 {
+                let at = [f64::from(i) - 1.5, 1.5 * f64::from(j) - 2.25];
+                places.push([at[0] + 20.0, at[1] + 24.0]);
+                z.extend([1.0, 8.0, 64.0].map(|k| Passing { guessing: 0.0 }.value(&truth, at, k).0));
+            }
+        }
+        let variance = vec![1e-4; z.len()];
+        Table { quantity: Quantity::Passing, places, ks: vec![1.0, 8.0, 64.0], z, variance }
+    }
+
+    #[test]
+    fn a_draw_depends_on_its_own_number_alone() {
+        let table = table();
+        let cancel = Cancel::new(false);
+        let members = fit(&table, &cancel).unwrap();
+        let thetas: Vec<f64> = members.iter().flat_map(|m| m.theta.clone()).collect();
+        let scales: Vec<f64> = members.iter().map(|m| m.scale).collect();
+        let job = Job { table: &table, thetas: &thetas, scales: &scales, bases: None, seed: 7 };
+        let all = job.draw(0, 6, &cancel).unwrap();
+        let last = job.draw(4, 2, &cancel).unwrap();
+        for (a, b) in all[4..].iter().zip(&last) {
+            assert_eq!((&a.thetas, &a.z, a.effect), (&b.thetas, &b.z, b.effect));
+        }
+        assert!(all[0].z != all[1].z && all.iter().all(|draw| draw.converged));
+        let other = Job { seed: 8, ..job }.draw(0, 1, &cancel).unwrap();
+        assert!(other[0].z != all[0].z);
+        assert!(job.draw(0, 1, &Cancel::new(true)).is_none() && fit(&table, &Cancel::new(true)).is_none());
+    }
+
+    #[test]
+    fn a_law_without_errors_is_found_but_for_the_priors() {
+        let table = table();
+        for member in fit(&table, &Cancel::new(false)).unwrap() {
+            assert!(member.reason.converged() && member.scale < 0.02, "{member:?}");
+        }
+    }
 }

@@ -23,8 +23,10 @@ pub mod view;
 /// What was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Quantity {
-    /// pass@k, or an accuracy (k = 1), above what guessing gives.
-    Passing {
+    /// pass@k.
+    Passing,
+    /// A share of right answers, at k = 1, above what guessing gives.
+    Accuracy {
         /// −ln(1 − chance).
         guessing: f64,
     },
@@ -36,7 +38,9 @@ impl Quantity {
     /// Exponents l of the transforms, one member each.
     pub fn powers(self) -> &'static [f64] {
         match self {
-            Self::Passing { .. } => &[0.0, 0.25, 0.5],
+            Self::Passing => &[0.0, 0.25, 0.5],
+            // Errors of accuracies are nearer to the same size everywhere than to proportional ones.
+            Self::Accuracy { .. } => &[0.25, 0.5, 1.0],
             Self::Loss => &[0.0],
         }
     }
@@ -44,7 +48,9 @@ impl Quantity {
     /// Parameters of a member.
     pub fn parameters(self) -> &'static [&'static str] {
         match self {
-            Self::Passing { .. } => &["a", "b", "ln_alpha", "ln_beta", "t0", "t2", "t3", "t4"],
+            Self::Passing | Self::Accuracy { .. } => {
+                &["a", "b", "ln_alpha", "ln_beta", "t0", "t2", "t3", "t4"]
+            }
             Self::Loss => &["e", "a", "b", "ln_alpha", "ln_beta"],
         }
     }
@@ -52,22 +58,23 @@ impl Quantity {
     /// The measured quantity itself, from z.
     pub fn natural(self, z: f64) -> f64 {
         match self {
-            Self::Passing { .. } => -(-z.exp()).exp_m1(),
             Self::Loss => z.exp(),
+            _ => -(-z.exp()).exp_m1(),
         }
     }
 
     fn recipe(self, power: f64) -> Recipe {
         match self {
-            Self::Passing { .. } => Recipe { power, first_scale: 0.15, widening: 1.5, least: 0.01 },
             Self::Loss => Recipe { power, first_scale: 0.02, widening: 3.0, least: 0.001 },
+            _ => Recipe { power, first_scale: 0.15, widening: 1.5, least: 0.01 },
         }
     }
 
     /// z of a member and its slope in ln k.
     fn value(self, theta: &[f64], at: Place, k: f64) -> (f64, f64) {
         match self {
-            Self::Passing { guessing } => Passing { guessing }.value(&array(theta), at, k),
+            Self::Passing => Passing { guessing: 0.0 }.value(&array(theta), at, k),
+            Self::Accuracy { guessing } => Passing { guessing }.value(&array(theta), at, k),
             Self::Loss => Loss.value(&array(theta), at, k),
         }
     }
@@ -132,11 +139,11 @@ impl Table {
     fn best(&self) -> f64 {
         let z = self.measured(&self.z, 0).1;
         match self.quantity {
-            Quantity::Passing { .. } => {
+            Quantity::Loss => z.into_iter().fold(f64::INFINITY, f64::min).exp(),
+            _ => {
                 let hazard = z.into_iter().fold(f64::NEG_INFINITY, f64::max).exp() / self.ks[0];
                 -(-hazard).exp_m1()
             }
-            Quantity::Loss => z.into_iter().fold(f64::INFINITY, f64::min).exp(),
         }
     }
 }
@@ -161,7 +168,8 @@ pub struct Member {
 /// Fits all members; `None` when cancelled.
 pub fn fit(table: &Table, cancel: &Cancel) -> Option<Vec<Member>> {
     match table.quantity {
-        Quantity::Passing { guessing } => fit_members(&Passing { guessing }, table, cancel),
+        Quantity::Passing => fit_members(&Passing { guessing: 0.0 }, table, cancel),
+        Quantity::Accuracy { guessing } => fit_members(&Passing { guessing }, table, cancel),
         Quantity::Loss => fit_members(&Loss, table, cancel),
     }
 }

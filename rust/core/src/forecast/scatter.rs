@@ -20,8 +20,8 @@ impl Scatter {
     /// From the scales of the fitted members.
     pub fn new(table: &Table, scales: &[f64]) -> Self {
         let member = match table.quantity {
-            Quantity::Passing { .. } => 1,
             Quantity::Loss => 0,
+            _ => 1,
         };
         Self {
             power: table.quantity.powers()[member],

@@ -23,13 +23,11 @@ pub struct View<'a> {
     pub state: &'a State,
     /// Which of its forecasts.
     pub which: Which,
-    /// Whether k = 1 whatever inference could pay for.
-    pub without_k: bool,
 }
 
 impl View<'_> {
     fn z(&self, spot: &Spot, log_k: f64, kind: Kind) -> f64 {
-        let log_k = if self.without_k { 0.0 } else { log_k };
+        let log_k = if self.state.quantity() == Quantity::Passing { log_k } else { 0.0 };
         match self.which {
             Which::Point => self.state.z(spot, log_k).0,
             Which::Members => {

@@ -1,0 +1,76 @@
+"""Plans with forecast laws, against grids of the law's own predictions."""
+
+import numpy as np
+import pytest
+from grids import ACCURACY
+from t2fast.fits import fit_forecast
+from t2fast.laws import simulate_counts
+from t2fast.plans import frontier, plan, plan_many
+from t2fast.tables import read_losses
+
+
+@pytest.fixture(scope="module")
+def law():
+    n, d = [3e7, 1e8, 3e8, 1e9, 3e9], [1e9, 1e10, 1e11, 3e11]
+    return fit_forecast(simulate_counts(ACCURACY, n, d, problems=30, samples=128, seed=2), draws=60)
+
+
+TRAIN, INFERENCE = 1e20, 2e10
+
+
+def _line(n):
+    return n, TRAIN / (6 * n), INFERENCE / (2 * n)
+
+
+def test_no_size_on_a_grid_is_better(law):
+    found = plan(law, TRAIN, INFERENCE)
+    grid = law.predict(*_line(np.geomspace(1e5, INFERENCE / 2, 5000)))
+    assert found.predicted >= grid.max() - 1e-9
+    assert found.predicted == pytest.approx(law.predict(found.n_params, found.n_tokens, found.k), rel=1e-12)
+    assert 6 * found.n_params * found.n_tokens <= TRAIN
+    assert 2 * found.n_params * found.k <= INFERENCE
+    assert found.chinchilla.rule == 20
+    assert found.metric == "pass@k"
+    low, high = found.intervals["predicted_here"]
+    assert low < found.predicted < high
+    assert "law: forecast" in str(found)
+
+
+def test_whole_k_and_listed_sizes(law):
+    real, whole = plan(law, TRAIN, INFERENCE), plan(law, TRAIN, INFERENCE, integer_k=True)
+    assert whole.k == int(whole.k)
+    assert whole.predicted <= real.predicted + 1e-12
+    k = np.arange(1.0, 400)
+    best = law.predict(INFERENCE / (2 * k), TRAIN / 6 / (INFERENCE / (2 * k)), k).max()
+    assert whole.predicted >= best - 1e-9
+    sizes = [5e7, 2e8, 8e8]
+    chosen = plan(law, TRAIN, INFERENCE, n_params=sizes)
+    assert chosen.n_params == sizes[int(np.argmax(law.predict(*_line(np.array(sizes)))))]
+
+
+def test_a_frontier_and_many_plans_are_single_plans(law):
+    budgets = [1e19, 1e20]
+    many = plan_many(law, budgets, INFERENCE)
+    frame = frontier(law, budgets, INFERENCE)
+    for i, budget in enumerate(budgets):
+        assert many.n_params[i] == plan(law, budget, INFERENCE).n_params == frame["n_params"][i]
+    cloud = plan_many(law, budgets, INFERENCE, draws=law.draws)
+    assert cloud.n_params.shape == (2, 60)
+    with pytest.raises(ValueError, match=r"give draws=law.draws"):
+        plan_many(law, budgets, INFERENCE, draws=np.zeros((2, 24)))
+
+
+def test_too_few_draws_for_the_level(law):
+    with pytest.raises(ValueError, match="60 draws say nothing"):
+        plan(law, TRAIN, INFERENCE, level=0.99)
+
+
+def test_losses_are_planned_without_samples():
+    n, d = (axis.ravel() for axis in np.meshgrid([1e8, 3e8, 1e9, 3e9], [1e9, 1e10, 1e11]))
+    loss = 1.7 + 400 / n**0.34 + 410 / d**0.28
+    law = fit_forecast(read_losses({"n_params": n, "n_tokens": d, "loss": loss}), draws=0)
+    found = plan(law, 6e19)
+    grid = np.geomspace(1e7, 1e11, 4000)
+    assert found.predicted <= np.min(law.predict(grid, 1e19 / grid)) + 1e-9
+    assert found.k is None
+    assert found.chinchilla.n_params == pytest.approx(found.n_params, rel=1e-3)
