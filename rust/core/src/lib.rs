@@ -3,6 +3,7 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
+pub mod beyond;
 pub mod cholesky;
 pub mod choose;
 pub mod compare;
@@ -20,4 +21,3 @@ pub mod plan;
 pub mod random;
 pub mod rising;
 pub mod special;
-pub mod zero_inflated;
