@@ -193,7 +193,7 @@ def laws(draw):
         draws = np.array(rows).reshape(count, len(params))
     domain = draw(st.dictionaries(st.sampled_from(["n_params", "n_tokens", "k"]), st.tuples(finite, finite)))
     report, validation = draw(st.none() | reports), draw(st.none() | validations)
-    return Law(name, params, draws, domain, draw(words), report, validation)
+    return Law(name, params, draws, domain, draw(words), report, validation=validation)
 
 
 @settings(max_examples=150, deadline=None)
