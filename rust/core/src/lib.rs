@@ -19,5 +19,6 @@ pub mod mixture;
 pub mod passk;
 pub mod plan;
 pub mod random;
+pub mod random_field;
 pub mod rising;
 pub mod special;
