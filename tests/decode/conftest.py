@@ -37,11 +37,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
 
     def get(name: str) -> tuple[Path, Any]:
         if name not in made:
-            if name in models.FOLDERS:
+            if name in models.FOLDERS or name in models.MORE:
                 path = models.write_folder(name, root / name)
                 made[name] = path, models.transformers_model(path)
-            elif name in models.GGUFS:
-                path = root / f"{name}.gguf"
+            elif name in models.GGUFS or name.endswith(".gguf"):
+                path = root / f"{name.removesuffix('.gguf')}.gguf"
                 made[name] = path, models.write_gguf(name, path)
             else:
                 assert name == "open-lm"

@@ -117,9 +117,78 @@ FOLDERS: dict[str, Callable[[], Any]] = {
 }
 
 
+SMALL = {**BLOCKS, "num_hidden_layers": 4}
+"""Of the families below: layers enough for those that alternate."""
+
+
+def _more(name: str, **extra: Any) -> Any:
+    kind = f"{name}TextConfig" if name == "Gemma3" else f"{name}Config"
+    config = getattr(transformers, kind)(**{**SMALL, "num_key_value_heads": 3, **extra})
+    return getattr(transformers, f"{name}ForCausalLM")(config)
+
+
+def _gpt2() -> Any:
+    config = transformers.GPT2Config(
+        vocab_size=133, n_embd=96, n_head=6, n_layer=3, n_positions=256, bos_token_id=1, eos_token_id=2
+    )
+    return transformers.GPT2LMHeadModel(config)
+
+
+_OLMO3_ROPE = {
+    "full_attention": {**_YARN_ROPE},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+}
+_LONG_ROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0 + 0.1 * i for i in range(8)],
+    "long_factor": [2.0] * 8,
+    "factor": 4.0,
+}
+_HEADS = {"head_dim": 16, "sliding_window": 9}
+
+MORE: dict[str, tuple[str | None, Callable[[], Any]]] = {
+    "gemma2": ("gemma2", lambda: _more("Gemma2", **_HEADS, query_pre_attn_scalar=16)),
+    "gemma3": (
+        "gemma3",
+        lambda: _more("Gemma3", **_HEADS, query_pre_attn_scalar=16, num_hidden_layers=7),
+    ),
+    "olmo2": ("olmo2", lambda: _more("Olmo2")),
+    "olmo3": (None, lambda: _more("Olmo3", sliding_window=9, rope_parameters=_OLMO3_ROPE)),
+    "granite": (
+        "granite",
+        lambda: _more(
+            "Granite",
+            embedding_multiplier=3.0,
+            residual_multiplier=0.3,
+            attention_multiplier=0.2,
+            logits_scaling=2.5,
+        ),
+    ),
+    "phi3": ("phi3", lambda: _more("Phi3")),
+    "phi3-longrope": (
+        None,
+        lambda: _more(
+            "Phi3",
+            rope_parameters=_LONG_ROPE,
+            original_max_position_embeddings=128,
+            max_position_embeddings=512,
+        ),
+    ),
+    "phi3-partial": (None, lambda: _more("Phi3", partial_rotary_factor=0.75, tie_word_embeddings=True)),
+    "gpt2": ("gpt2", _gpt2),
+    "smollm3": ("smollm3", lambda: _more("SmolLM3")),
+    "starcoder2": ("starcoder2", lambda: _more("Starcoder2", sliding_window=9)),
+    "stablelm": ("stablelm", lambda: _more("StableLm", use_qkv_bias=True)),
+    "falcon3": ("llama", lambda: _more("Llama", head_dim=32, rope_theta=1000042.0)),
+}
+"""Families beyond the first: architecture in GGUF (None: not written here), model."""
+
+
 def write_folder(name: str, folder: Path) -> Path:
     """Write the named model as a Hugging Face folder."""
-    model = randomise(FOLDERS[name](), seed=len(name))
+    build = FOLDERS[name] if name in FOLDERS else MORE[name][1]
+    model = randomise(build(), seed=len(name))
     model.save_pretrained(folder, **({"max_shard_size": "80KB"} if "sharded" in name else {}))
     return folder
 
@@ -204,37 +273,20 @@ GGUFS: dict[str, tuple[str, Callable[[], Any], Any]] = {
 }
 
 
+PAIRED = ("llama", "granite", "smollm3")
+"""Architectures whose query and key rows GGUF reorders."""
+
+
 def write_gguf(name: str, path: Path) -> Any:
     """Write the named model as GGUF, the way llama.cpp's converter lays each architecture out.
 
     Returns transformers' model with the very values that the quantised file holds.
     """
-    arch, build, kind = GGUFS[name]
+    arch, build, kind = GGUFS[name] if name in GGUFS else (*MORE[name.removesuffix(".gguf")], Q.F32)
     model = randomise(build(), seed=len(name))
     config = model.config
     writer = gguf.GGUFWriter(path, arch)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    heads, kv_heads = (
-        config.num_attention_heads,
-        getattr(config, "num_key_value_heads", config.num_attention_heads),
-    )
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    if arch == "gptneox":
-        writer.add_layer_norm_eps(config.layer_norm_eps)
-        writer.add_parallel_residual(config.use_parallel_residual)
-        writer.add_rope_dimension_count(int(head_dim * 0.5))
-    else:
-        writer.add_head_count_kv(kv_heads)
-        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-        writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-        writer.add_rope_dimension_count(head_dim)
-        writer.add_key_length(head_dim)
-        writer.add_value_length(head_dim)
-    writer.add_vocab_size(config.vocab_size)
+    _add_keys(writer, arch, config)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config.num_hidden_layers)
     for hf_name, tensor in model.state_dict().items():
         if hf_name == "lm_head.weight" and getattr(config, "tie_word_embeddings", False):
@@ -242,15 +294,7 @@ def write_gguf(name: str, path: Path) -> Any:
         quantised = kind if tensor.dim() == 2 else Q.F32
         stored = gguf.quants.dequantize(gguf.quants.quantize(tensor.numpy(), quantised), quantised)
         tensor.copy_(torch.from_numpy(stored))
-        values = tensor.numpy()
-        if arch == "llama" and ".q_proj." in hf_name:
-            values = _pairs_together(values, heads)
-        if arch == "llama" and ".k_proj." in hf_name:
-            values = _pairs_together(values, kv_heads)
-        if ".query_key_value." in hf_name:
-            values = np.concatenate(np.split(values.reshape(heads, 3, head_dim, -1), 3, axis=1)).reshape(
-                values.shape
-            )
+        values = _arranged(arch, hf_name, tensor.numpy(), config)
         data = gguf.quants.quantize(np.ascontiguousarray(values), quantised)
         writer.add_tensor(
             names.get_name(hf_name, try_suffixes=(".weight", ".bias")), data, raw_dtype=quantised
@@ -260,6 +304,63 @@ def write_gguf(name: str, path: Path) -> Any:
     writer.write_tensors_to_file()
     writer.close()
     return model.eval()
+
+
+def _add_keys(writer: Any, arch: str, config: Any) -> None:
+    """The keys that an architecture has in GGUF."""
+    heads = config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
+    writer.add_head_count(heads)
+    writer.add_vocab_size(config.vocab_size)
+    names = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
+    eps = [getattr(config, name) for name in names if getattr(config, name, None)]
+    if eps:
+        writer.add_layer_norm_eps(eps[0])
+    if arch == "gpt2":
+        return
+    if arch == "gptneox":
+        writer.add_parallel_residual(config.use_parallel_residual)
+        writer.add_rope_dimension_count(int(head_dim * 0.5))
+        return
+    if not eps:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    rope = config.rope_parameters
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_freq_base((rope.get("full_attention") or rope)["rope_theta"])
+    writer.add_rope_dimension_count(int(head_dim * rope.get("partial_rotary_factor", 1.0)))
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    if arch in ("gemma2", "gemma3", "starcoder2"):
+        writer.add_sliding_window(config.sliding_window)
+    if arch == "gemma2":
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if arch == "granite":
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
+
+
+def _arranged(arch: str, name: str, values: np.ndarray, config: Any) -> np.ndarray:
+    """A tensor as the architecture's GGUF files have it."""
+    heads = config.num_attention_heads
+    if arch.startswith("gemma") and name.endswith("norm.weight"):
+        return values + 1
+    if arch == "gpt2" and ".c_" in name and values.ndim == 2:
+        return values.T
+    if arch in PAIRED and ".q_proj." in name:
+        return _pairs_together(values, heads)
+    if arch in PAIRED and ".k_proj." in name:
+        return _pairs_together(values, config.num_key_value_heads)
+    if ".query_key_value." in name:
+        dealt = values.reshape(heads, 3, config.hidden_size // heads, -1)
+        return np.concatenate(np.split(dealt, 3, axis=1)).reshape(values.shape)
+    return values
 
 
 def _pairs_together(weight: np.ndarray, heads: int) -> np.ndarray:

@@ -233,3 +233,45 @@ def test_engine_names_what_it_cannot_load(tmp_path: Path, model: Any) -> None:
     path = write(tmp_path / "x.gguf", {"x": (np.zeros(1, np.float32), Q.F32)})
     with pytest.raises(ValueError, match=r"x\.gguf: embedding_length is missing"):
         _core.DecodeEngine(str(path))
+
+
+HALVES = {
+    "Q5_0": (0,),
+    "Q5_1": (0, 2),
+    "Q2_K": (80, 82),
+    "Q3_K": (108,),
+    "Q4_K": (0, 2),
+    "Q5_K": (0, 2),
+    "Q6_K": (208,),
+    "IQ4_NL": (0,),
+    "IQ4_XS": (0,),
+    "MXFP4": (),
+    "Q4_0": (0,),
+    "Q4_1": (0, 2),
+    "Q8_0": (0,),
+}
+"""Where a block has its half-precision numbers; any other byte may be anything."""
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_every_quantised_type_to_the_bit(tmp_path, name):
+    kind = gguf.GGMLQuantizationType[name]
+    elements, size = gguf.GGML_QUANT_SIZES[kind]
+    random = np.random.default_rng(1)
+    blocks = random.integers(0, 256, (600, size), dtype=np.uint8)
+    for at in HALVES[name]:
+        halves = random.normal(size=600).astype(np.float16)
+        halves[:3] = [0.0, -0.0, 6e-8]  # a subnormal
+        blocks[:, at : at + 2] = halves.view(np.uint8).reshape(600, 2)
+    if name == "MXFP4":
+        blocks[:4, 0] = [0, 1, 2, 254]
+    data = blocks.reshape(200, 3 * size)
+    writer = gguf.GGUFWriter(tmp_path / "x.gguf", "llama")
+    writer.add_tensor("x", data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    expected = gguf.quants.dequantize(data, kind)
+    assert expected.shape == (200, 3 * elements)
+    same_bits(_core.dequantize(tmp_path / "x.gguf", "x"), expected)

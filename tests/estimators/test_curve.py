@@ -117,7 +117,7 @@ def test_bounds_hold_for_every_completion_of_the_samples():
     dropped = estimate(n, c, 200, missing="drop")
     curve = estimate(n, c, [50, 200])
     truth = np.mean(-np.expm1(200 * np.log1p(-p)))
-    assert dropped.mean[0] > truth + 0.3  # another quantity
+    assert dropped.mean[0] > truth + 0.15  # another quantity
     assert np.isnan(curve.mean[1])
     assert curve.low[1] < truth < curve.high[1]
     assert curve.high[1] > 0.9  # problems without a success may all be solved

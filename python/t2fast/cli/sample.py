@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +87,17 @@ def run(args: argparse.Namespace) -> int:
     )
     started, samples, tokens = time.perf_counter(), 0, 0
     status = 0
+    alone = args.k == 1 and len(found) == 1 and args.device == "cpu" and isinstance(found[0].prompt, str)
+    streams = alone and not args.json and sys.stdout.isatty()
     for batch in _batches(found, args.k, _BATCH[args.device]):
-        drawn = _sample(engine, batch, args)
+        drawn = _sample(engine, batch, args, _show if streams else None)
+        if streams:
+            print()
         for row in drawn.table.iter_rows(named=True):
             if row["finish_reason"] == "cancelled":
                 continue
-            print(_json(row) if args.json else _plain(row))
+            if not streams:
+                print(_json(row) if args.json else _plain(row))
             samples += 1
             tokens += len(row["tokens"])
         sys.stdout.flush()
@@ -108,7 +113,13 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def _sample(engine: Engine, batch: list[Problem], args: argparse.Namespace) -> Samples:
+def _show(text: str) -> None:
+    print(text, end="", flush=True)
+
+
+def _sample(
+    engine: Engine, batch: list[Problem], args: argparse.Namespace, stream: Callable[[str], None] | None
+) -> Samples:
     return engine.sample(
         {problem.id: problem.prompt for problem in batch},
         k=args.k,
@@ -121,6 +132,8 @@ def _sample(engine: Engine, batch: list[Problem], args: argparse.Namespace) -> S
         max_tokens=args.max_tokens,
         stop=args.stop,
         chat=args.chat,
+        stream=stream,
+        progress=False if stream is not None else None,
     )
 
 

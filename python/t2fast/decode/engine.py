@@ -131,6 +131,7 @@ class Engine:
         verify: Verify | None = None,
         chat: bool = False,
         now: datetime | None = None,
+        stream: Callable[[str], None] | None = None,
         first_sample: int = 0,
         max_rows: int | None = None,
         progress: bool | None = None,
@@ -153,6 +154,7 @@ class Engine:
             chat: put prompts through the model's chat template; the token that closes a turn there ends a
                 sample, too.
             now: the date that a chat template may ask for; None: the present.
+            stream: called with each piece of text as it is drawn, on the CPU, for one sample of one prompt.
             first_sample: index of the first sample, to go on where an earlier run stopped.
             max_rows: most samples decoded at once (None: the engine's choice); changes memory and speed
             alone. progress: a bar on stderr; None: where stderr is a terminal.
@@ -176,6 +178,8 @@ class Engine:
         stop = sampling.stop
         wants_text = bool(stop) or verify is not None or not all(is_tokens(p.prompt) for p in found)
         render = _Renderer(self._token_bytes, self.tokenizer.special, stop) if wants_text else None
+        if stream is not None and (counts != [1] or render is None):
+            raise ValueError("stream is for one sample (k=1) of one prompt that is text")
         stopper = _FirstCorrect(found, verify, render, first_sample) if verify and render else None
         request = Request(
             prompts=tokens,
@@ -191,12 +195,16 @@ class Engine:
                 bar.finished(1)
                 return stopper is not None and stopper.finished(problem, sample, drawn, reason)
 
+            flow = _Stream(render, stream) if stream is not None and render is not None else None
             raw = self.core.sample(
                 request,
                 on_finish=on_finish if stopper is not None or bar.shown else None,
+                on_token=flow,
                 progress=bar.tokens,
             )
         table = _table(raw, found, render, stop)
+        if flow is not None:
+            flow.end(table["text"][0])
         if stopper is not None:
             table = table.with_columns(correct=stopper.column(raw))
         if raw["interrupted"]:
@@ -340,6 +348,30 @@ class _Renderer:
                 kept.append(piece[:room])
             room = max(room - len(piece), 0)
         return b"".join(kept).decode("utf-8", errors="replace")
+
+
+class _Stream:
+    """Passes text on as it is drawn: whole characters, and nothing that may still turn out a stop string."""
+
+    def __init__(self, render: _Renderer, write: Callable[[str], None]):
+        self.render, self.write = render, write
+        self.tokens: list[int] = []
+        self.written = 0
+        self.held = max((len(stop) for stop in render.stop), default=1) - 1
+
+    def __call__(self, problem: int, sample: int, token: int) -> None:
+        self.tokens.append(token)
+        text = self.render(self.tokens, False).rstrip("\ufffd")
+        self._write(text[: max(len(text) - self.held, self.written)])
+
+    def end(self, text: str) -> None:
+        """The whole text is known."""
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        if len(text) > self.written:
+            self.write(text[self.written :])
+            self.written = len(text)
 
 
 class _FirstCorrect:

@@ -105,7 +105,9 @@ class RawSamples(TypedDict):
 
 
 OnFinish = Callable[[int, int, list[int], str], bool]
-"""Told of each sample as it ends (problem's index, sample, tokens, reason); true stops its problem."""
+"""Told of each sample as it ends: problem, sample, tokens, reason. True stops its problem's others."""
+OnToken = Callable[[int, int, int], None]
+"""Told of each token as it is drawn: problem, sample, token."""
 
 
 class Backend(Protocol):
@@ -143,6 +145,7 @@ class Backend(Protocol):
         request: Request,
         *,
         on_finish: OnFinish | None = None,
+        on_token: OnToken | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> RawSamples:
         """Draw samples; `progress` is called now and then with the tokens drawn so far."""

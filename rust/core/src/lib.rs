@@ -6,6 +6,7 @@ pub mod beta;
 pub mod beyond;
 pub mod cholesky;
 pub mod choose;
+pub mod compare;
 pub mod fit;
 pub mod forecast;
 pub mod gaussian_process;

@@ -269,6 +269,7 @@ impl<X: Plain + Default> Batch<'_, X> {
             active.sample.tokens.push(choice.token);
             active.sample.logprobs.push(choice.raw);
             active.sample.processed.push(choice.processed);
+            observer.token(&active.sample)?;
             if let Some(finish) = finish(self.request, self.vocabulary, active) {
                 active.sample.finish = finish;
                 ended.push(from + i);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memmap2::Mmap;
@@ -56,11 +56,73 @@ pub fn metadata(path: &Path) -> Result<Metadata, LoadError> {
     Ok(read(path)?.0)
 }
 
-/// Metadata and tensors of a GGUF file.
+/// Metadata and tensors of a GGUF file; of a model in several (`NAME-00001-of-00003.gguf`), all tensors and the first
+/// file's metadata, whichever of them is named.
 pub fn read(path: &Path) -> Result<(Metadata, Weights), LoadError> {
+    let (metadata, weights) = read_one(path)?;
+    let Some(names) = shards(path, &metadata)? else { return Ok((metadata, weights)) };
+    let missing: Vec<String> =
+        names.iter().filter(|p| !p.is_file()).map(|p| p.display().to_string()).collect();
+    if !missing.is_empty() {
+        return Err(LoadError::malformed(
+            path,
+            format!(
+                "is one of the {} files of a model, of which {} missing: {}",
+                names.len(),
+                if missing.len() == 1 { "one is" } else { "some are" },
+                missing.join(", ")
+            ),
+        ));
+    }
+    let (metadata, mut weights) = read_one(&names[0])?;
+    for name in &names[1..] {
+        weights.join(read_one(name)?.1)?;
+    }
+    if let Some(&Value::Signed(count)) = metadata.get("split.tensors.count")
+        && count != weights.names().count() as i64
+    {
+        let found = weights.names().count();
+        return Err(LoadError::malformed(
+            &names[0],
+            format!("split.tensors.count is {count}, and the files hold {found} tensors"),
+        ));
+    }
+    Ok((metadata, weights))
+}
+
+fn read_one(path: &Path) -> Result<(Metadata, Weights), LoadError> {
     let file = Mapped::open(path)?;
     let mut reader = Reader { map: &file.map, at: 0, end: file.map.len() };
     parse(&mut reader, &file).map_err(|fault| LoadError::malformed(path, fault))
+}
+
+/// The files of a model in several, in order; none for a whole one.
+fn shards(path: &Path, metadata: &Metadata) -> Result<Option<Vec<PathBuf>>, LoadError> {
+    let count = match metadata.get("split.count") {
+        None | Some(Value::Unsigned(0 | 1)) => return Ok(None),
+        Some(&Value::Unsigned(count)) if count < 100_000 => count,
+        Some(other) => {
+            return Err(LoadError::malformed(
+                path,
+                format!("split.count is {other:?}, not a number of files"),
+            ));
+        }
+    };
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.strip_suffix(&format!("-of-{count:05}.gguf")).and_then(|rest| {
+        let (stem, number) = rest.rsplit_once('-')?;
+        (number.len() == 5 && number.bytes().all(|b| b.is_ascii_digit())).then_some(stem)
+    });
+    let Some(stem) = stem else {
+        return Err(LoadError::malformed(
+            path,
+            format!(
+                "is one of the {count} files of a model, and is not named as such: \
+                 expected NAME-00001-of-{count:05}.gguf"
+            ),
+        ));
+    };
+    Ok(Some((1..=count).map(|i| path.with_file_name(format!("{stem}-{i:05}-of-{count:05}.gguf"))).collect()))
 }
 
 impl Array {
@@ -208,15 +270,7 @@ fn tensor_type(id: u32) -> Option<(&'static str, usize, usize)> {
 }
 
 fn known(name: &str) -> Option<DType> {
-    Some(match name {
-        "F32" => DType::F32,
-        "F16" => DType::F16,
-        "BF16" => DType::BF16,
-        "Q8_0" => DType::Q8_0,
-        "Q4_0" => DType::Q4_0,
-        "Q4_1" => DType::Q4_1,
-        _ => return None,
-    })
+    DType::ALL.into_iter().find(|dtype| dtype.name() == name)
 }
 
 /// A cursor over `map[at..end]`; every read checks that the bytes are there.

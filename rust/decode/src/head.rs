@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::aligned::{Buffer, Shared};
 use crate::kernels::draw::{Noise, Partial, TILE, Want, reduce};
 use crate::kernels::linear::{Linear, product};
+use crate::kernels::math;
 use crate::kernels::rows::PackRow;
 use crate::kernels::scratch::Scratch;
 use crate::kernels::simd::{Arith, Op};
@@ -22,6 +23,8 @@ struct HeadTile<'a, A: Arith> {
     tile: usize,
     tiles: usize,
     vocab: usize,
+    scale: f32,
+    softcap: Option<f32>,
     x: XView<'a, A>,
     wants: Option<&'a [Want]>,
     bounds: &'a [AtomicU32],
@@ -51,6 +54,11 @@ impl<A: Arith> Op<A> for HeadTile<'_, A> {
         }
         for (row, logits) in logits.chunks_exact_mut(TILE).take(rows).enumerate() {
             let logits: &mut [f32; TILE] = logits.try_into().expect("a tile");
+            if let Some(cap) = self.softcap {
+                math::softcap(a, logits, self.scale, cap);
+            } else if self.scale != 1.0 {
+                logits.iter_mut().for_each(|x| *x *= self.scale);
+            }
             // Padded rows of the head are no tokens.
             logits[real..].fill(f32::NEG_INFINITY);
             if let Some(store) = self.store {
@@ -120,6 +128,8 @@ impl<A: Arith> Core<A> {
                 tile,
                 tiles,
                 vocab,
+                scale: self.network.config.logit_scale,
+                softcap: self.network.config.logit_softcap,
                 x,
                 wants,
                 bounds: &bounds,

@@ -10,6 +10,8 @@ mod engine;
 mod error;
 mod families;
 pub mod gguf;
+mod grid;
+pub mod half;
 mod head;
 mod kernels;
 pub mod load;

@@ -3,12 +3,50 @@
 use std::path::Path;
 
 pub use crate::error::{LoadError, Reason};
-use crate::families::{gpt_neox, llama, open_lm};
+use crate::families::{
+    gemma, gpt_neox, gpt2, granite, llama, olmo, open_lm, phi3, smollm3, stablelm, starcoder2,
+};
 use crate::gguf;
 use crate::model::Model;
 use crate::safetensors;
 use crate::settings::Settings;
 use crate::weights::Weights;
+
+/// What `model_type` may be in a folder's `config.json`.
+pub const FOLDERS: [&str; 15] = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3_text",
+    "olmo2",
+    "olmo3",
+    "granite",
+    "phi3",
+    "gpt2",
+    "smollm3",
+    "starcoder2",
+    "stablelm",
+    "gpt_neox",
+];
+
+/// What `general.architecture` may be in a GGUF file.
+pub const GGUFS: [&str; 13] = [
+    "llama",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3",
+    "olmo2",
+    "granite",
+    "phi3",
+    "gpt2",
+    "smollm3",
+    "starcoder2",
+    "stablelm",
+    "gptneox",
+];
 
 /// Loads the model at `path`: a folder with `config.json` and safetensors, or a GGUF file.
 ///
@@ -33,35 +71,53 @@ pub fn weights(path: &Path) -> Result<Weights, LoadError> {
 
 fn load_folder(folder: &Path) -> Result<Model, LoadError> {
     let config = Settings::from_json(&folder.join("config.json"))?;
+    let mut notes = Vec::new();
     if let Some(quantization) = config.section("quantization_config")? {
-        let method = quantization.text("quant_method")?.unwrap_or("unnamed");
-        return Err(config.unsupported(format!(
-            "weights are quantised by {method:?}; load the unquantised model or a GGUF file of it"
-        )));
+        match quantization.text("quant_method")?.unwrap_or("unnamed") {
+            // Scales beside E4M3 weights; any other type of weights is refused where it is read.
+            "fp8" | "fbgemm_fp8" | "compressed-tensors" => notes.push(config.note(
+                "weights in 8 bits are computed with as they are; activations are not quantised as well",
+            )),
+            method => {
+                return Err(config.unsupported(format!(
+                    "weights are quantised by {method:?}; load the unquantised model or a GGUF file of it"
+                )));
+            }
+        }
     }
     let weights = safetensors::read_folder(folder)?;
-    let mut model = match config.text("model_type")? {
-        Some(kind @ ("llama" | "mistral" | "qwen2" | "qwen3")) => {
-            causal(&config)?;
-            llama::from_folder(kind, &config, &weights)?
-        }
-        Some("gpt_neox") => {
-            causal(&config)?;
-            gpt_neox::from_folder(&config, &weights)?
-        }
+    let kind = config.text("model_type")?;
+    let mut model = match kind {
         Some("openlm" | "open_lm") => open_lm::from_folder(folder, &config, &weights)?,
         // OpenLM's own configurations name no type.
         None if config.get("hidden_dim").is_some() && config.get("n_layers").is_some() => {
             open_lm::from_folder(folder, &config, &weights)?
         }
+        Some(kind) if FOLDERS.contains(&kind) => {
+            causal(&config)?;
+            match kind {
+                "gemma2" | "gemma3_text" => gemma::from_folder(kind, &config, &weights)?,
+                "gpt2" => gpt2::from_folder(&config, &weights)?,
+                "gpt_neox" => gpt_neox::from_folder(&config, &weights)?,
+                "granite" => granite::from_folder(&config, &weights)?,
+                "olmo2" | "olmo3" => olmo::from_folder(kind, &config, &weights)?,
+                "phi3" => phi3::from_folder(&config, &weights)?,
+                "smollm3" => smollm3::from_folder(&config, &weights)?,
+                "stablelm" => stablelm::from_folder(&config, &weights)?,
+                "starcoder2" => starcoder2::from_folder(&config, &weights)?,
+                _ => llama::from_folder(kind, &config, &weights)?,
+            }
+        }
         other => {
             return Err(config.unsupported(format!(
-                "model_type {} is not supported; llama, mistral, qwen2, qwen3, gpt_neox and open_lm are",
-                other.map_or("(none)".into(), |o| format!("{o:?}"))
+                "model_type {} is not supported; {} are",
+                other.map_or("(none)".into(), |o| format!("{o:?}")),
+                FOLDERS.join(", ")
             )));
         }
     };
     special_tokens(folder, &config, &mut model)?;
+    model.notes.extend(notes);
     Ok(model)
 }
 
@@ -70,7 +126,7 @@ fn causal(config: &Settings) -> Result<(), LoadError> {
     let Some(serde_json::Value::Array(names)) = config.get("architectures") else { return Ok(()) };
     let mut names = names.iter().filter_map(|name| name.as_str());
     match names.next() {
-        Some(name) if !name.ends_with("ForCausalLM") => {
+        Some(name) if !name.ends_with("ForCausalLM") && !name.ends_with("LMHeadModel") => {
             Err(config.unsupported(format!("architecture {name:?} is no decoder with a language-model head")))
         }
         _ => Ok(()),
@@ -107,14 +163,20 @@ fn load_gguf(path: &Path) -> Result<Model, LoadError> {
     let architecture = general.text("architecture")?.unwrap_or("(none)");
     let config = Settings::from_gguf(path, &metadata, &format!("{architecture}."));
     let mut model = match architecture {
-        "llama" | "qwen2" | "qwen3" => llama::from_gguf(architecture, &config, &weights)?,
+        "gemma2" | "gemma3" => gemma::from_gguf(architecture, &config, &weights)?,
+        "gpt2" => gpt2::from_gguf(&config, &weights)?,
         "gptneox" => gpt_neox::from_gguf(&config, &weights)?,
+        "granite" => granite::from_gguf(&config, &weights)?,
+        "olmo2" => olmo::from_gguf(&config, &weights)?,
+        "phi3" => phi3::from_gguf(&config, &weights)?,
+        "smollm3" => smollm3::from_gguf(&config, &weights)?,
+        "stablelm" => stablelm::from_gguf(&config, &weights)?,
+        "starcoder2" => starcoder2::from_gguf(&config, &weights)?,
+        "llama" | "qwen2" | "qwen3" => llama::from_gguf(architecture, &config, &weights)?,
         other => {
             return Err(LoadError::unsupported(
                 path,
-                format!(
-                    "architecture {other:?} is not supported in GGUF; llama, qwen2, qwen3 and gptneox are"
-                ),
+                format!("architecture {other:?} is not supported in GGUF; {} are", GGUFS.join(", ")),
             ));
         }
     };

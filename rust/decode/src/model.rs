@@ -16,6 +16,8 @@ pub enum NormKind {
 pub enum Activation {
     /// SiLU(gate) · up (SwiGLU).
     SwiGlu,
+    /// GELU (tanh approximation) of the gate · up (GeGLU).
+    GeGluTanh,
     /// GELU (erf) of `up`, no gate.
     Gelu,
     /// GELU, tanh approximation, of `up`, no gate.
@@ -68,8 +70,22 @@ pub struct Config {
     pub inv_freq: Vec<f32>,
     /// Factor on cos and sin (YaRN's attention factor; 1 elsewhere).
     pub rope_scale: f32,
-    /// A query at position i sees keys at j > i − window, itself included, where the model has a sliding window.
+    /// Inverse frequencies of layers whose rotation is [`Rotation::Local`]; empty where there are none.
+    pub local_inv_freq: Vec<f32>,
+    /// The window of every layer, where all have the same: see [`Layer::window`].
     pub sliding_window: Option<usize>,
+    /// Factor on embeddings.
+    pub embedding_scale: f32,
+    /// Factor on what attention and feed-forward add to the residual stream.
+    pub residual_scale: f32,
+    /// Factor on query · key; 1 / √head_dim for most.
+    pub attention_scale: f32,
+    /// c in c · tanh(x / c), for scaled query · key.
+    pub attention_softcap: Option<f32>,
+    /// Factor on logits.
+    pub logit_scale: f32,
+    /// c in c · tanh(x / c), for logits.
+    pub logit_softcap: Option<f32>,
     /// Beginning-of-sequence token, where the files name one; whether a prompt begins with it is the tokenizer's business.
     pub bos: Option<u32>,
     /// Tokens that end a sample.
@@ -94,11 +110,26 @@ pub struct Linear {
     pub bias: Option<Vec<f32>>,
 }
 
+/// Which frequencies a layer rotates by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// [`Config::inv_freq`].
+    Global,
+    /// [`Config::local_inv_freq`].
+    Local,
+    /// None: the layer does not know positions.
+    Absent,
+}
+
 /// One transformer layer.
 #[derive(Clone)]
 pub struct Layer {
+    /// A query at position i sees keys at j > i − window, itself included, where the layer has a sliding window.
+    pub window: Option<usize>,
+    /// How queries and keys turn.
+    pub rotation: Rotation,
     /// Before attention.
-    pub attn_norm: Norm,
+    pub attn_norm: Option<Norm>,
     /// Queries.
     pub q: Linear,
     /// Keys.
@@ -111,14 +142,18 @@ pub struct Layer {
     pub k_norm: Option<Norm>,
     /// Output projection.
     pub o: Linear,
+    /// After attention, before it is added to the residual stream.
+    pub post_attn_norm: Option<Norm>,
     /// Before the feed-forward block.
-    pub ffn_norm: Norm,
-    /// Gate (SwiGLU only).
+    pub ffn_norm: Option<Norm>,
+    /// Gate (SwiGLU and GeGLU).
     pub gate: Option<Linear>,
     /// Up projection.
     pub up: Linear,
     /// Down projection.
     pub down: Linear,
+    /// After the feed-forward block, before it is added to the residual stream.
+    pub post_ffn_norm: Option<Norm>,
 }
 
 /// A whole model, weights still in the file's precision.
@@ -128,6 +163,8 @@ pub struct Model {
     pub config: Config,
     /// Token embedding, vocabulary × width.
     pub embedding: Tensor,
+    /// Learned embeddings of positions, positions × width.
+    pub positions: Option<Tensor>,
     /// Layers, first to last.
     pub layers: Vec<Layer>,
     /// Before the head.
@@ -197,12 +234,24 @@ impl Model {
         };
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         tensor("embedding", &self.embedding, c.vocab, c.width)?;
+        if let Some(positions) = &self.positions {
+            tensor("positions", positions, c.max_positions, c.width)?;
+        }
         linear("head", &self.head, c.vocab, c.width)?;
         norm("final norm", &self.final_norm, &[c.width])?;
         for (i, l) in self.layers.iter().enumerate() {
             let layer = |error: String| format!("layer {i}: {error}");
-            norm("attention norm", &l.attn_norm, &[c.width]).map_err(layer)?;
-            norm("feed-forward norm", &l.ffn_norm, &[c.width]).map_err(layer)?;
+            for (name, n) in [
+                ("attention norm", &l.attn_norm),
+                ("norm after attention", &l.post_attn_norm),
+                ("feed-forward norm", &l.ffn_norm),
+                ("norm after the feed-forward block", &l.post_ffn_norm),
+            ] {
+                n.as_ref().map_or(Ok(()), |n| norm(name, n, &[c.width])).map_err(layer)?;
+            }
+            if l.rotation == Rotation::Local && c.local_inv_freq.len() != c.inv_freq.len() {
+                return Err(layer("local rotation without its frequencies".into()));
+            }
             linear("q", &l.q, q, c.width).map_err(layer)?;
             linear("k", &l.k, kv, c.width).map_err(layer)?;
             linear("v", &l.v, kv, c.width).map_err(layer)?;
@@ -210,9 +259,13 @@ impl Model {
             linear("up", &l.up, c.hidden, c.width).map_err(layer)?;
             linear("down", &l.down, c.width, c.hidden).map_err(layer)?;
             match (&l.gate, c.activation) {
-                (Some(gate), Activation::SwiGlu) => linear("gate", gate, c.hidden, c.width).map_err(layer)?,
-                (None, Activation::SwiGlu) => return Err(layer("SwiGLU needs a gate".into())),
-                (Some(_), _) => return Err(layer("a gate without SwiGLU".into())),
+                (Some(gate), Activation::SwiGlu | Activation::GeGluTanh) => {
+                    linear("gate", gate, c.hidden, c.width).map_err(layer)?;
+                }
+                (None, Activation::SwiGlu | Activation::GeGluTanh) => {
+                    return Err(layer("the activation needs a gate".into()));
+                }
+                (Some(_), _) => return Err(layer("a gate that the activation does not use".into())),
                 (None, _) => {}
             }
             for (name, n, all) in [("query norm", &l.q_norm, q), ("key norm", &l.k_norm, kv)] {
@@ -222,5 +275,30 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// What this model has beyond RMSNorm or LayerNorm before each block, one rotation and one window for all layers:
+    /// back ends that know the common part alone refuse it by these names.
+    pub fn features(&self) -> Vec<&'static str> {
+        let c = &self.config;
+        let any = |has: fn(&Layer) -> bool| self.layers.iter().any(has);
+        let windows = self.layers.iter().any(|l| l.window != c.sliding_window);
+        let scales = c.embedding_scale != 1.0 || c.residual_scale != 1.0 || c.logit_scale != 1.0;
+        let plain = 1.0 / (c.head_dim as f32).sqrt();
+        [
+            ("learned positions", self.positions.is_some()),
+            ("windows that differ between layers", windows),
+            ("rotations that differ between layers", any(|l| l.rotation != Rotation::Global)),
+            ("blocks without a norm before them", any(|l| l.attn_norm.is_none() || l.ffn_norm.is_none())),
+            ("norms after blocks", any(|l| l.post_attn_norm.is_some() || l.post_ffn_norm.is_some())),
+            ("GeGLU", c.activation == Activation::GeGluTanh),
+            ("scaled embeddings, residuals or logits", scales),
+            ("another scale of attention", (c.attention_scale - plain).abs() > 1e-6 * plain),
+            ("soft-capped attention", c.attention_softcap.is_some()),
+            ("soft-capped logits", c.logit_softcap.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, has)| has.then_some(name))
+        .collect()
     }
 }

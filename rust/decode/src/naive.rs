@@ -58,7 +58,8 @@ pub(crate) fn logits(m: &Model, tokens: &[u32]) -> Vec<Vec<f64>> {
     let c = &m.config;
     let mut stream: Vec<Vec<f64>> = tokens.iter().map(|&t| row(&m.embedding, t as usize)).collect();
     for l in &m.layers {
-        let normed: Vec<Vec<f64>> = stream.iter().map(|x| normalise(c, &l.attn_norm, x)).collect();
+        let normed: Vec<Vec<f64>> =
+            stream.iter().map(|x| normalise(c, l.attn_norm.as_ref().unwrap(), x)).collect();
         let part = |linear: &Linear, norm: Option<&Norm>, rotated: bool| -> Vec<Vec<Vec<f64>>> {
             let rows = normed.iter().enumerate();
             rows.map(|(p, x)| heads(c, norm, apply(linear, x), rotated.then_some(p))).collect()
@@ -71,7 +72,7 @@ pub(crate) fn logits(m: &Model, tokens: &[u32]) -> Vec<Vec<f64>> {
             let mut attended = Vec::new();
             for (h, q) in q[p].iter().enumerate() {
                 let kv = h / (c.heads / c.kv_heads);
-                let from = c.sliding_window.map_or(0, |w| (p + 1).saturating_sub(w));
+                let from = l.window.map_or(0, |w| (p + 1).saturating_sub(w));
                 let dot = |j: usize| q.iter().zip(&k[j][kv]).map(|(a, b)| a * b).sum::<f64>();
                 let scores: Vec<f64> = (from..=p).map(|j| dot(j) / (c.head_dim as f64).sqrt()).collect();
                 let top = scores.iter().fold(f64::MIN, |a, &b| a.max(b));
@@ -89,10 +90,10 @@ pub(crate) fn logits(m: &Model, tokens: &[u32]) -> Vec<Vec<f64>> {
         }
         for (x, before) in stream.iter_mut().zip(before) {
             let read = if c.parallel_residual { &before } else { &*x };
-            let read = normalise(c, &l.ffn_norm, read);
+            let read = normalise(c, l.ffn_norm.as_ref().unwrap(), read);
             let up = apply(&l.up, &read);
             let hidden: Vec<f64> = match (&l.gate, c.activation) {
-                (Some(gate), _) => {
+                (Some(gate), Activation::SwiGlu) => {
                     let gate = apply(gate, &read);
                     gate.iter().zip(&up).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect()
                 }
@@ -100,6 +101,7 @@ pub(crate) fn logits(m: &Model, tokens: &[u32]) -> Vec<Vec<f64>> {
                     .iter()
                     .map(|u| 0.5 * u * (1.0 + (0.797_884_560_802_865_4 * (u + 0.044715 * u.powi(3))).tanh()))
                     .collect(),
+                (Some(_), _) => unreachable!("tested against transformers"),
                 (None, _) => up.iter().map(|u| 0.5 * u * (1.0 + erf(u / 2f64.sqrt()))).collect(),
             };
             for (x, y) in x.iter_mut().zip(apply(&l.down, &hidden)) {

@@ -1,25 +1,30 @@
 //! A model's weights as the kernels read them.
 
 use crate::aligned::Arena;
+use crate::dequant::row_to_f32;
 use crate::kernels::linear::Linear;
 use crate::kernels::rows::{Columns, HeadNorms, Norm};
-use crate::model::{self, Config, Model};
+use crate::model::{self, Config, Model, Rotation};
 use crate::pack::{BLOCK, Packed};
 use crate::pool::Pool;
 use crate::tensor::Tensor;
 
 /// One layer.
 pub(crate) struct Layer {
-    pub(crate) attn_norm: Norm,
+    pub(crate) window: Option<usize>,
+    pub(crate) rotation: Rotation,
+    pub(crate) attn_norm: Option<Norm>,
     pub(crate) q: Linear,
     pub(crate) k: Linear,
     pub(crate) v: Linear,
     pub(crate) head_norms: HeadNorms,
     pub(crate) o: Linear,
-    pub(crate) ffn_norm: Norm,
+    pub(crate) post_attn_norm: Option<Norm>,
+    pub(crate) ffn_norm: Option<Norm>,
     pub(crate) gate: Option<Linear>,
     pub(crate) up: Linear,
     pub(crate) down: Linear,
+    pub(crate) post_ffn_norm: Option<Norm>,
 }
 
 /// All weights.
@@ -27,6 +32,8 @@ pub(crate) struct Network {
     pub(crate) config: Config,
     /// None when the head's packed rows serve.
     embedding: Option<Packed>,
+    /// Learned embeddings of positions, row by row; empty where there are none.
+    positions: Vec<f32>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) final_norm: Norm,
     pub(crate) head: Linear,
@@ -54,7 +61,7 @@ impl Network {
     /// Packs a model for float32 or bfloat16 arithmetic.
     pub(crate) fn new(model: Model, bf16: bool, pool: &Pool) -> Result<Network, String> {
         model.check()?;
-        let Model { config, embedding, layers, final_norm, head, tied, .. } = model;
+        let Model { config, embedding, positions, layers, final_norm, head, tied, .. } = model;
         let of_layers = layers.iter().flat_map(|l| {
             [Some(&l.q), Some(&l.k), Some(&l.v), Some(&l.o), l.gate.as_ref(), Some(&l.up), Some(&l.down)]
         });
@@ -66,10 +73,13 @@ impl Network {
             weights: matrix(&l.weight),
             bias: l.bias.as_ref().map(|bias| pad(bias, l.weight.rows)),
         };
+        let optional = |n: &Option<model::Norm>| n.as_ref().map(|n| norm(&config, n));
         let layers = layers
             .iter()
             .map(|l| Layer {
-                attn_norm: norm(&config, &l.attn_norm),
+                window: l.window,
+                rotation: l.rotation,
+                attn_norm: optional(&l.attn_norm),
                 q: linear(&l.q),
                 k: linear(&l.k),
                 v: linear(&l.v),
@@ -78,10 +88,12 @@ impl Network {
                     k: l.k_norm.as_ref().map(|n| norm(&config, n)),
                 },
                 o: linear(&l.o),
-                ffn_norm: norm(&config, &l.ffn_norm),
+                post_attn_norm: optional(&l.post_attn_norm),
+                ffn_norm: optional(&l.ffn_norm),
                 gate: l.gate.as_ref().map(&mut linear),
                 up: linear(&l.up),
                 down: linear(&l.down),
+                post_ffn_norm: optional(&l.post_ffn_norm),
             })
             .collect();
         let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
@@ -90,6 +102,12 @@ impl Network {
             final_norm: norm(&config, &final_norm),
             head: linear(&head),
             embedding: (!tied).then(|| matrix(&embedding)),
+            positions: positions.map_or(Vec::new(), |table| {
+                let mut all = vec![0.0; table.rows * table.cols];
+                let rows = all.chunks_exact_mut(table.cols).enumerate();
+                rows.for_each(|(i, row)| row_to_f32(&table, i, row));
+                all
+            }),
             layers,
             columns: Columns { k: k_at, v: k_at + kv, stride: k_at + 2 * kv },
             config,
@@ -110,8 +128,16 @@ impl Network {
         self.config.head_dim.next_multiple_of(BLOCK)
     }
 
-    /// Embedding of a token.
-    pub(crate) fn embed(&self, token: u32, out: &mut [f32]) {
+    /// Embedding of a token at a position.
+    pub(crate) fn embed(&self, token: u32, position: usize, out: &mut [f32]) {
         self.embedding.as_ref().unwrap_or(&self.head.weights).row(token as usize, out);
+        let scale = self.config.embedding_scale;
+        if scale != 1.0 {
+            out.iter_mut().for_each(|x| *x *= scale);
+        }
+        if !self.positions.is_empty() {
+            let width = self.config.width;
+            out.iter_mut().zip(&self.positions[position * width..][..width]).for_each(|(x, p)| *x += p);
+        }
     }
 }

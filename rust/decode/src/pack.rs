@@ -5,6 +5,8 @@
 //! products of bfloat16. Missing outputs and inner elements are zeros.
 
 use crate::aligned::{Arena, Buffer};
+use crate::grid::{self, Codes, Grid};
+use crate::half::f16_to_f32;
 use crate::pool::Pool;
 use crate::tensor::{DType, Storage, Tensor};
 
@@ -18,7 +20,7 @@ const SLICE: usize = 1 << 20;
 const AROUND: usize = 64 << 10;
 
 /// How a packed matrix is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     F32,
     F16,
@@ -26,10 +28,15 @@ pub(crate) enum Kind {
     Q8_0,
     Q4_0,
     Q4_1,
+    /// Scales in float32, then minima, then 4-bit codes or bytes; expanded to the weights themselves.
+    Grid(Grid),
 }
 
 impl Kind {
     fn of(dtype: DType, bf16: bool) -> Kind {
+        if let Some(grid) = Grid::of(dtype) {
+            return Kind::Grid(grid);
+        }
         match dtype {
             DType::F32 | DType::F16 if bf16 => Kind::Bf16,
             DType::F32 => Kind::F32,
@@ -38,13 +45,14 @@ impl Kind {
             DType::Q8_0 => Kind::Q8_0,
             DType::Q4_0 => Kind::Q4_0,
             DType::Q4_1 => Kind::Q4_1,
+            _ => unreachable!("a type with a grid"),
         }
     }
 
-    /// Bytes of a block's scales (and minima), which precede its values.
+    /// Bytes of a block's scales (and minima), which precede its values and stay apart from them.
     pub(crate) const fn scale_bytes(self) -> usize {
         match self {
-            Kind::F32 | Kind::F16 | Kind::Bf16 => 0,
+            Kind::F32 | Kind::F16 | Kind::Bf16 | Kind::Grid(_) => 0,
             Kind::Q8_0 | Kind::Q4_0 => 2 * BLOCK,
             Kind::Q4_1 => 4 * BLOCK,
         }
@@ -58,6 +66,7 @@ impl Kind {
                 Kind::F16 | Kind::Bf16 => 2048,
                 Kind::Q8_0 => 1024,
                 Kind::Q4_0 | Kind::Q4_1 => 512,
+                Kind::Grid(grid) => grid.header() + grid.code_bytes(),
             }
     }
 }
@@ -135,6 +144,12 @@ impl Packed {
         for (block, out) in
             panel.chunks_exact(self.kind.block_bytes()).zip(out[..self.cols].chunks_mut(BLOCK))
         {
+            if let Kind::Grid(grid) = self.kind {
+                for (i, x) in out.iter_mut().enumerate() {
+                    *x = grid_value(grid, block, o, i);
+                }
+                continue;
+            }
             let (scales, values) = block.split_at(self.kind.scale_bytes());
             let half_at = |i: usize| u16::from_le_bytes([scales[2 * i], scales[2 * i + 1]]);
             let u16_at = |i: usize| u16::from_le_bytes([values[2 * i], values[2 * i + 1]]);
@@ -154,6 +169,7 @@ impl Packed {
                     Kind::Q8_0 => f16_to_f32(half_at(o)) * f32::from(values[lane] as i8),
                     Kind::Q4_0 => f16_to_f32(half_at(o)) * (nibble() - 8.0),
                     Kind::Q4_1 => f16_to_f32(half_at(o)) * nibble() + f16_to_f32(half_at(BLOCK + o)),
+                    Kind::Grid(_) => unreachable!("read above"),
                 };
             }
         }
@@ -171,8 +187,71 @@ fn nibble_position(o: usize, i: usize) -> (usize, usize) {
     (((pair / 4) * 2 + o / 16) * 32 + (o % 16) * 2 + i % 2, 4 * (pair % 4))
 }
 
+impl Grid {
+    /// Bytes of a packed block's scales and minima.
+    pub(crate) const fn header(self) -> usize {
+        4 * BLOCK * self.parts * (1 + self.minima as usize)
+    }
+
+    const fn code_bytes(self) -> usize {
+        match self.codes {
+            Codes::Table(_) => BLOCK * BLOCK / 2,
+            Codes::Byte => BLOCK * BLOCK,
+        }
+    }
+}
+
+/// Scale `part` of output `o`; its minimum has the parts that follow.
+const fn scale_position(part: usize, o: usize) -> usize {
+    4 * (BLOCK * part + o)
+}
+
+/// One weight of a packed block.
+fn grid_value(grid: Grid, block: &[u8], o: usize, i: usize) -> f32 {
+    let float = |part: usize| {
+        let at = scale_position(part, o);
+        f32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
+    };
+    let codes = &block[grid.header()..];
+    let part = i * grid.parts / BLOCK;
+    let step = match grid.codes {
+        Codes::Table(table) => {
+            let (line, shift) = nibble_position(o, i);
+            table[usize::from(u16::from_le_bytes([codes[2 * line], codes[2 * line + 1]]) >> shift & 15)]
+        }
+        Codes::Byte => f32::from(codes[pair_position(o, i)] as i8),
+    };
+    let scaled = float(part) * step;
+    if grid.minima { scaled + float(grid.parts + part) } else { scaled }
+}
+
+/// Places block `b` of one row of a type with a grid.
+fn pack_grid(dtype: DType, grid: Grid, row: &[u8], b: usize, o: usize, block: &mut [u8]) {
+    let (_, elements, size) = dtype.layout();
+    let blocks = elements / BLOCK;
+    let source = grid::block(dtype, &row[b / blocks * size..][..size], b % blocks);
+    let (header, codes) = block.split_at_mut(grid.header());
+    let floats = source.scales[..grid.parts].iter();
+    let floats = floats.chain(source.minima[..grid.parts].iter().filter(|_| grid.minima));
+    for (part, x) in floats.enumerate() {
+        header[scale_position(part, o)..][..4].copy_from_slice(&x.to_le_bytes());
+    }
+    for (i, &code) in source.codes.iter().enumerate() {
+        match grid.codes {
+            Codes::Byte => codes[pair_position(o, i)] = code.cast_unsigned(),
+            Codes::Table(_) => {
+                let (line, shift) = nibble_position(o, i);
+                codes[2 * line + shift / 8] |= code.cast_unsigned() << (shift % 8);
+            }
+        }
+    }
+}
+
 /// Places block `b` of one row, output `o` of its panel.
 fn pack_row(dtype: DType, kind: Kind, row: &[u8], b: usize, o: usize, block: &mut [u8]) {
+    if let Kind::Grid(grid) = kind {
+        return pack_grid(dtype, grid, row, b, o, block);
+    }
     let (scales, values) = block.split_at_mut(kind.scale_bytes());
     let mut scale = |i: usize, bytes: &[u8]| scales[2 * i..2 * i + 2].copy_from_slice(bytes);
     match dtype {
@@ -219,6 +298,7 @@ fn pack_row(dtype: DType, kind: Kind, row: &[u8], b: usize, o: usize, block: &mu
                 }
             }
         }
+        _ => unreachable!("a type with a grid"),
     }
 }
 
@@ -234,22 +314,6 @@ fn release(tensor: &Tensor, bytes: std::ops::Range<usize>) {
     }
     #[cfg(not(unix))]
     let _ = (tensor, bytes);
-}
-
-/// IEEE half to single, exact.
-pub(crate) fn f16_to_f32(half: u16) -> f32 {
-    let sign = u32::from(half >> 15) << 31;
-    let exponent = u32::from(half >> 10) & 31;
-    let mantissa = u32::from(half) & 0x3ff;
-    match exponent {
-        // Subnormal: an integer multiple of 2^−24.
-        0 => {
-            let size = mantissa as f32 * (1.0 / 16_777_216.0);
-            f32::from_bits(sign | size.to_bits())
-        }
-        31 => f32::from_bits(sign | 0x7f80_0000 | mantissa << 13),
-        _ => f32::from_bits(sign | (exponent + 112) << 23 | mantissa << 13),
-    }
 }
 
 /// Single to bfloat16, to nearest even; NaN stays NaN.

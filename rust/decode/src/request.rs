@@ -108,6 +108,10 @@ pub struct Drawn {
 pub trait Observer {
     /// A sample ended; true stops its problem's others.
     fn finished(&mut self, sample: &Sample) -> Result<bool, Error>;
+    /// A sample has a new token, its last; called for each, before [`Observer::finished`].
+    fn token(&mut self, _: &Sample) -> Result<(), Error> {
+        Ok(())
+    }
     /// Called between steps with the tokens drawn since the last call.
     fn step(&mut self, tokens: usize) -> Result<(), Error>;
 }

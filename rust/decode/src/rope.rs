@@ -38,8 +38,8 @@ pub(crate) enum Scaling {
         truncate: bool,
         attention: f64,
     },
-    /// A divisor for each pair, as Llama 3 GGUF files store them.
-    Divisors(Vec<f32>),
+    /// A divisor for each pair, as Llama 3 GGUF files store them, and the factor on cos and sin.
+    Divisors(Vec<f32>, f32),
 }
 
 impl Rope {
@@ -53,7 +53,10 @@ impl Rope {
         match &self.scaling {
             Scaling::None => (plain.collect(), 1.0),
             Scaling::Linear { factor } => (plain.map(|f| f / *factor as f32).collect(), 1.0),
-            Scaling::Divisors(divisors) => (plain.zip(divisors).map(|(f, d)| f / d).collect(), 1.0),
+            Scaling::Divisors(divisors, attention) => {
+                // As PyTorch rounds them: 1 / (d · power).
+                (powers.iter().zip(divisors).map(|(p, d)| 1.0 / (d * p)).collect(), *attention)
+            }
             &Scaling::Llama3 { factor, low, high, original } => {
                 let blend = |f: f32| {
                     let wavelength = 2.0 * std::f32::consts::PI / f;
@@ -155,9 +158,25 @@ pub(crate) fn scaling_from_json(
                 attention,
             }
         }
+        // The divisors of contexts up to the original length (Phi-3); a family that has more limits its positions.
+        "longrope" | "su" => {
+            let divisors = section
+                .numbers("short_factor")?
+                .ok_or_else(|| section.malformed("RoPE scaling lacks short_factor".into()))?;
+            let original = original()?;
+            let reach = positive(section, "factor")?;
+            let whole = positive(config, "max_position_embeddings")?.unwrap_or(max_positions as f64);
+            let factor = reach.unwrap_or(whole / original);
+            let attention = match positive(section, "attention_factor")? {
+                Some(own) => own,
+                None if factor <= 1.0 => 1.0,
+                None => (1.0 + factor.ln() / original.ln()).sqrt(),
+            };
+            Scaling::Divisors(divisors, attention as f32)
+        }
         other => {
             return Err(section.unsupported(format!(
-                "RoPE type {other:?} is not supported; default, linear, dynamic, llama3 and yarn are"
+                "RoPE type {other:?} is not supported; default, linear, dynamic, llama3, yarn and longrope are"
             )));
         }
     })

@@ -112,6 +112,14 @@ impl Settings {
         })
     }
 
+    /// A list of positive numbers.
+    pub fn numbers(&self, key: &str) -> Result<Option<Vec<f32>>, LoadError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let one = |v: &Value| v.as_f64().map(|x| x as f32).filter(|x| x.is_finite() && *x > 0.0);
+        let found = value.as_array().and_then(|list| list.iter().map(one).collect());
+        found.map(Some).ok_or_else(|| self.malformed(format!("{key} is not a list of positive numbers")))
+    }
+
     pub fn malformed(&self, message: String) -> LoadError {
         LoadError::malformed(&self.path, message)
     }

@@ -7,10 +7,11 @@ use crate::cache::{PREFIX_BLOCK, SUFFIX_BLOCK, Segment};
 use crate::kernels::attention::{Attend, Sight};
 use crate::kernels::draw::Partial;
 use crate::kernels::linear::{Apply, Linear, Rows, Then};
-use crate::kernels::rows::{Heads, Norm, PackRow};
+use crate::kernels::rows::{AddRow, Heads, Norm, PackRow};
 use crate::kernels::scratch::Scratch;
 use crate::kernels::simd::Arith;
 use crate::kernels::xpack::{XPack, XView};
+use crate::model::Rotation;
 use crate::network::{Layer, Network};
 use crate::pack::BLOCK;
 use crate::pool::Pool;
@@ -61,8 +62,10 @@ pub(crate) struct Core<A: Arith> {
     pub(crate) network: Network,
     pub(crate) pool: Pool,
     pub(crate) scratch: Vec<Mutex<Scratch<A>>>,
-    /// Cosines, then sines, of every position so far needed.
-    rotations: Vec<f32>,
+    /// Cosines, then sines, of every position so far needed: global, local.
+    rotations: [Vec<f32>; 2],
+    /// What a block adds to the stream, where a norm or a factor comes between.
+    branch: Buffer<f32>,
     pub(crate) stream: Buffer<f32>,
     qkv: Buffer<f32>,
     attended: Buffer<f32>,
@@ -86,7 +89,8 @@ impl<A: Arith> Core<A> {
             network,
             pool,
             scratch,
-            rotations: Vec::new(),
+            rotations: [Vec::new(), Vec::new()],
+            branch: Buffer::zeroed(0),
             stream: Buffer::zeroed(0),
             qkv: Buffer::zeroed(0),
             attended: Buffer::zeroed(0),
@@ -117,15 +121,17 @@ impl<A: Arith> Core<A> {
         Slots { first, layers: c.layers, cache: Buffer::zeroed(first.elements(c.layers)) }
     }
 
-    /// Extends the table of rotations to `positions`.
+    /// Extends the tables of rotations to `positions`.
     fn rotate_to(&mut self, positions: usize) {
         let c = &self.network.config;
-        let n = c.inv_freq.len();
-        let known = self.rotations.len().checked_div(2 * n).unwrap_or(positions);
-        for position in known..positions {
-            let angles = c.inv_freq.iter().map(|f| position as f32 * f);
-            self.rotations.extend(angles.clone().map(|angle| angle.cos() * c.rope_scale));
-            self.rotations.extend(angles.map(|angle| angle.sin() * c.rope_scale));
+        let tables = [(&c.inv_freq, c.rope_scale), (&c.local_inv_freq, 1.0)];
+        for ((frequencies, scale), table) in tables.into_iter().zip(&mut self.rotations) {
+            let known = table.len().checked_div(2 * frequencies.len()).unwrap_or(positions);
+            for position in known..positions {
+                let angles = frequencies.iter().map(|f| position as f32 * f);
+                table.extend(angles.clone().map(|angle| angle.cos() * scale));
+                table.extend(angles.map(|angle| angle.sin() * scale));
+            }
         }
     }
 
@@ -150,16 +156,15 @@ impl<A: Arith> Core<A> {
         self.qkv.ensure(n * network.columns.stride);
         self.attended.ensure(n * attended_stride);
         self.queries.ensure(n * queries_stride);
-        for (row, h) in rows.iter().zip(self.stream.chunks_exact_mut(stride)) {
-            network.embed(row.token, h);
+        self.branch.ensure(n * stride);
+        for ((row, &position), h) in rows.iter().zip(&positions).zip(self.stream.chunks_exact_mut(stride)) {
+            network.embed(row.token, position, h);
         }
-        let window = c.sliding_window.unwrap_or(usize::MAX);
-        let sights: Vec<Sight> = rows
-            .iter()
-            .zip(&positions)
-            .map(|(row, &position)| {
-                let from = (position + 1).saturating_sub(window);
-                let prompt = prompts[row.prompt].len;
+        let lengths: Vec<usize> = prompts.iter().map(|p| p.len).collect();
+        let sights_within = |window: Option<usize>| -> Vec<Sight> {
+            let sight = |(row, &position): (&Row, &usize)| {
+                let from = (position + 1).saturating_sub(window.unwrap_or(usize::MAX));
+                let prompt = lengths[row.prompt];
                 match row.slot {
                     None => Sight {
                         prefix: row.index + 1,
@@ -176,8 +181,15 @@ impl<A: Arith> Core<A> {
                         suffix_from: from.saturating_sub(prompt),
                     },
                 }
-            })
-            .collect();
+            };
+            rows.iter().zip(&positions).map(sight).collect()
+        };
+        let mut sights: Vec<(Option<usize>, Vec<Sight>)> = Vec::new();
+        for layer in &network.layers {
+            if sights.iter().all(|(window, _)| *window != layer.window) {
+                sights.push((layer.window, sights_within(layer.window)));
+            }
+        }
         let tasks = attention_tasks::<A>(rows, c.kv_heads, c.heads / c.kv_heads);
         let segments: Vec<Segment> = prompts.iter().map(|p| p.segment).collect();
         let caches: Vec<_> = prompts.iter_mut().map(|p| p.cache.shared()).collect();
@@ -187,15 +199,22 @@ impl<A: Arith> Core<A> {
         let qkv = Rows { data: self.qkv.shared(), stride: network.columns.stride };
         let attended = Rows { data: self.attended.shared(), stride: attended_stride };
         let queries = self.queries.shared();
-        let rotation = 2 * c.inv_freq.len();
+        let branch = Rows { data: self.branch.shared(), stride };
         let step = Phases { a, pool, scratch };
         for (index, layer) in network.layers.iter().enumerate() {
+            let sights =
+                sights.iter().find(|(window, _)| *window == layer.window).map_or(&[][..], |(_, s)| s);
+            let (table, width) = match layer.rotation {
+                Rotation::Global => (&self.rotations[0], 2 * c.inv_freq.len()),
+                Rotation::Local => (&self.rotations[1], 2 * c.local_inv_freq.len()),
+                Rotation::Absent => (&self.rotations[0], 0),
+            };
             let x = self.x.shape(n, c.width);
-            step.pack(Some(&layer.attn_norm), stream, x);
+            step.pack(layer.attn_norm.as_ref(), stream, x);
             // A parallel residual's feed-forward reads the stream as it is before attention adds to it.
             let early = c.parallel_residual.then(|| self.x2.shape(n, c.width));
             if let Some(early) = early {
-                step.pack(Some(&layer.ffn_norm), stream, early);
+                step.pack(layer.ffn_norm.as_ref(), stream, early);
             }
             step.projections(layer, network, x, qkv);
             pool.run(n, &|r, worker| {
@@ -216,7 +235,7 @@ impl<A: Arith> Core<A> {
                     norms: &layer.head_norms,
                     columns: network.columns,
                     qkv,
-                    rotation: &self.rotations[positions[r] * rotation..][..rotation],
+                    rotation: &table[positions[r] * width..][..width],
                     queries,
                     segment,
                     cache,
@@ -240,7 +259,8 @@ impl<A: Arith> Core<A> {
                     // SAFETY: the phase before wrote the queries; this one only reads them.
                     queries: unsafe { queries.read(0, n * queries_stride) },
                     queries_stride,
-                    scale: 1.0 / (c.head_dim as f32).sqrt(),
+                    scale: c.attention_scale,
+                    softcap: c.attention_softcap,
                     head_dim: c.head_dim,
                     out: attended.data,
                     out_stride: attended.stride,
@@ -249,10 +269,10 @@ impl<A: Arith> Core<A> {
             });
             let x = self.x.shape(n, q_len);
             step.pack(None, attended, x);
-            step.linear(&layer.o, x, || Then::Add { to: stream });
+            step.add(&layer.o, x, layer.post_attn_norm.as_ref(), c.residual_scale, branch, stream);
             let x = early.unwrap_or_else(|| {
                 let x = self.x.shape(n, c.width);
-                step.pack(Some(&layer.ffn_norm), stream, x);
+                step.pack(layer.ffn_norm.as_ref(), stream, x);
                 x
             });
             let hidden = self.hidden.shape(n, c.hidden);
@@ -261,7 +281,7 @@ impl<A: Arith> Core<A> {
                 activation: c.activation,
                 to: hidden,
             });
-            step.linear(&layer.down, hidden, || Then::Add { to: stream });
+            step.add(&layer.down, hidden, layer.post_ffn_norm.as_ref(), c.residual_scale, branch, stream);
         }
     }
 }
@@ -280,6 +300,34 @@ impl<A: Arith> Phases<'_, A> {
             // SAFETY: rows are complete before this phase, and nothing writes them in it.
             let from = unsafe { from.data.read(row * from.stride, from.stride) };
             self.a.call(PackRow { norm, from, row, to, scratch: &mut space(self.scratch, worker).row });
+        });
+    }
+
+    /// Adds a block's output to the stream, by way of its norm and factor where it has any.
+    fn add<'t>(
+        &self,
+        linear: &Linear,
+        x: XView<'t, A>,
+        norm: Option<&Norm>,
+        scale: f32,
+        branch: Rows<'t>,
+        stream: Rows<'t>,
+    ) where
+        A: 't,
+    {
+        if norm.is_none() && scale == 1.0 {
+            return self.linear(linear, x, || Then::Add { to: stream });
+        }
+        self.linear(linear, x, || Then::Store { to: branch, column: 0 });
+        self.pool.run(x.rows, &|row, _| {
+            // SAFETY: the branch's rows are complete, and this task owns both rows.
+            let (from, to) = unsafe {
+                (
+                    branch.data.slice(row * branch.stride, branch.stride),
+                    stream.data.slice(row * stream.stride, stream.stride),
+                )
+            };
+            self.a.call(AddRow { norm, scale, from, to });
         });
     }
 

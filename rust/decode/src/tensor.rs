@@ -20,6 +20,26 @@ pub enum DType {
     Q4_0,
     /// Blocks of 32: f16 scale, f16 minimum, 32 4-bit values.
     Q4_1,
+    /// Blocks of 32: f16 scale, 32 5-bit values minus 16.
+    Q5_0,
+    /// Blocks of 32: f16 scale, f16 minimum, 32 5-bit values.
+    Q5_1,
+    /// Blocks of 256: a 4-bit scale and minimum for each 16 2-bit values.
+    Q2K,
+    /// Blocks of 256: a 6-bit scale for each 16 3-bit values.
+    Q3K,
+    /// Blocks of 256: a 6-bit scale and minimum for each 32 4-bit values.
+    Q4K,
+    /// Blocks of 256: a 6-bit scale and minimum for each 32 5-bit values.
+    Q5K,
+    /// Blocks of 256: an 8-bit scale for each 16 6-bit values.
+    Q6K,
+    /// Blocks of 32: f16 scale, 32 4-bit codes of uneven steps.
+    Iq4Nl,
+    /// Blocks of 256: a 6-bit scale for each 32 4-bit codes of uneven steps.
+    Iq4Xs,
+    /// Blocks of 32: a power of two, 32 floats of 4 bits.
+    Mxfp4,
 }
 
 /// Where the bytes of a tensor live.
@@ -45,15 +65,57 @@ pub struct Tensor {
 }
 
 impl DType {
+    /// All of them.
+    pub const ALL: [DType; 16] = [
+        DType::F32,
+        DType::F16,
+        DType::BF16,
+        DType::Q8_0,
+        DType::Q4_0,
+        DType::Q4_1,
+        DType::Q5_0,
+        DType::Q5_1,
+        DType::Q2K,
+        DType::Q3K,
+        DType::Q4K,
+        DType::Q5K,
+        DType::Q6K,
+        DType::Iq4Nl,
+        DType::Iq4Xs,
+        DType::Mxfp4,
+    ];
+
+    /// GGML's name, elements in a block and bytes of a block.
+    pub fn layout(self) -> (&'static str, usize, usize) {
+        match self {
+            DType::F32 => ("F32", 1, 4),
+            DType::F16 => ("F16", 1, 2),
+            DType::BF16 => ("BF16", 1, 2),
+            DType::Q8_0 => ("Q8_0", 32, 34),
+            DType::Q4_0 => ("Q4_0", 32, 18),
+            DType::Q4_1 => ("Q4_1", 32, 20),
+            DType::Q5_0 => ("Q5_0", 32, 22),
+            DType::Q5_1 => ("Q5_1", 32, 24),
+            DType::Q2K => ("Q2_K", 256, 84),
+            DType::Q3K => ("Q3_K", 256, 110),
+            DType::Q4K => ("Q4_K", 256, 144),
+            DType::Q5K => ("Q5_K", 256, 176),
+            DType::Q6K => ("Q6_K", 256, 210),
+            DType::Iq4Nl => ("IQ4_NL", 32, 18),
+            DType::Iq4Xs => ("IQ4_XS", 256, 136),
+            DType::Mxfp4 => ("MXFP4", 32, 17),
+        }
+    }
+
+    /// GGML's name.
+    pub fn name(self) -> &'static str {
+        self.layout().0
+    }
+
     /// Bytes of one row of `cols` elements.
     pub fn row_bytes(self, cols: usize) -> usize {
-        match self {
-            DType::F32 => 4 * cols,
-            DType::F16 | DType::BF16 => 2 * cols,
-            DType::Q8_0 => cols / 32 * 34,
-            DType::Q4_0 => cols / 32 * 18,
-            DType::Q4_1 => cols / 32 * 20,
-        }
+        let (_, elements, bytes) = self.layout();
+        cols / elements * bytes
     }
 }
 

@@ -47,6 +47,20 @@ pub(crate) fn tensor(numbers: &mut Numbers, dtype: DType, rows: usize, cols: usi
                 let size = x.abs().max(1e-4);
                 bytes.extend((half(size) | sign).to_le_bytes());
             }),
+            _ if dtype.layout().1 > 1 && !matches!(dtype, DType::Q8_0 | DType::Q4_0 | DType::Q4_1) => {
+                let (_, elements, size) = dtype.layout();
+                for _ in 0..cols / elements {
+                    let mut block: Vec<u8> = (0..size).map(|_| numbers.bits() as u8).collect();
+                    let step = half((scale / 200.0).max(1e-4)).to_le_bytes();
+                    for at in halves(dtype) {
+                        block[*at..at + 2].copy_from_slice(&step);
+                    }
+                    if dtype == DType::Mxfp4 {
+                        block[0] = 121 + block[0] % 3;
+                    }
+                    bytes.extend(block);
+                }
+            }
             DType::Q8_0 | DType::Q4_0 | DType::Q4_1 => {
                 for _ in 0..cols / 32 {
                     let levels = if dtype == DType::Q8_0 { 127.0 } else { 8.0 };
@@ -60,9 +74,22 @@ pub(crate) fn tensor(numbers: &mut Numbers, dtype: DType, rows: usize, cols: usi
                     bytes.extend((0..quants).map(|_| numbers.bits() as u8));
                 }
             }
+            _ => unreachable!("a type with a grid"),
         }
     }
     Tensor { dtype, rows, cols, storage: Storage::Owned(Arc::new(bytes)) }
+}
+
+/// Where a block has its half-precision scales.
+fn halves(dtype: DType) -> &'static [usize] {
+    match dtype {
+        DType::Q5_0 | DType::Iq4Nl | DType::Iq4Xs => &[0],
+        DType::Q5_1 | DType::Q4K | DType::Q5K => &[0, 2],
+        DType::Q2K => &[80, 82],
+        DType::Q3K => &[108],
+        DType::Q6K => &[208],
+        _ => &[],
+    }
 }
 
 /// The shape of a random model.
@@ -114,17 +141,21 @@ pub(crate) fn model(shape: &Shape) -> Model {
     };
     let layers_ = (0..layers)
         .map(|_| Layer {
-            attn_norm: norm(numbers, width),
+            window,
+            rotation: Rotation::Global,
+            attn_norm: Some(norm(numbers, width)),
             q: linear(numbers, q, width),
             k: linear(numbers, kv, width),
             v: linear(numbers, kv, width),
             q_norm: (!neox).then(|| norm(numbers, head_dim)),
             k_norm: (!neox).then(|| norm(numbers, head_dim)),
             o: linear(numbers, width, q),
-            ffn_norm: norm(numbers, width),
+            post_attn_norm: None,
+            ffn_norm: Some(norm(numbers, width)),
             gate: (!neox).then(|| linear(numbers, hidden, width)),
             up: linear(numbers, hidden, width),
             down: linear(numbers, width, hidden),
+            post_ffn_norm: None,
         })
         .collect();
     let rotary_dim = if neox { head_dim / 4 * 2 } else { head_dim };
@@ -151,11 +182,19 @@ pub(crate) fn model(shape: &Shape) -> Model {
             rope_pairs: if neox { RopePairs::Interleaved } else { RopePairs::Halves },
             inv_freq: (0..rotary_dim / 2).map(|i| 100f32.powf(-2.0 * i as f32 / rotary_dim as f32)).collect(),
             rope_scale: 1.0,
+            local_inv_freq: Vec::new(),
             sliding_window: window,
+            embedding_scale: 1.0,
+            residual_scale: 1.0,
+            attention_scale: 1.0 / (head_dim as f32).sqrt(),
+            attention_softcap: None,
+            logit_scale: 1.0,
+            logit_softcap: None,
             bos: None,
             eos: vec![0],
         },
         embedding,
+        positions: None,
         layers: layers_,
         final_norm,
         head,

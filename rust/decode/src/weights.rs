@@ -10,7 +10,21 @@ use memmap2::Mmap;
 
 use crate::dequant;
 use crate::error::LoadError;
+use crate::half;
 use crate::tensor::{DType, Storage, Tensor};
+
+/// Elements that share one of `n` scales along a dimension: 128 where that fits, as files have it, else another power of
+/// two, else equal parts.
+fn block_size(elements: usize, n: usize) -> Option<usize> {
+    if n == 1 {
+        return Some(elements.max(1));
+    }
+    let usual = [128, 64, 32, 16, 256, 512].into_iter().find(|&size| elements.div_ceil(size) == n);
+    usual.or((n > 0 && elements.is_multiple_of(n)).then(|| elements / n))
+}
+
+/// safetensors' name of eight-bit floats.
+const E4M3: &str = "F8_E4M3";
 
 /// One file, mapped into memory.
 #[derive(Clone)]
@@ -42,6 +56,7 @@ pub enum Kind {
 }
 
 /// One tensor as its file describes it; the bytes are checked to lie inside the file.
+#[derive(Clone)]
 pub(crate) struct Entry {
     pub kind: Kind,
     /// Outermost dimension first.
@@ -51,15 +66,18 @@ pub(crate) struct Entry {
 }
 
 /// Every tensor of a model.
+#[derive(Clone)]
 pub struct Weights {
     /// The folder or file, for errors about tensors that are not there.
     path: PathBuf,
     entries: HashMap<String, Entry>,
+    /// Tensors that a family has rearranged; these go before their entries.
+    replaced: HashMap<String, Tensor>,
 }
 
 impl Weights {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.into(), entries: HashMap::new() }
+        Self { path: path.into(), entries: HashMap::new(), replaced: HashMap::new() }
     }
 
     pub(crate) fn insert(&mut self, name: String, entry: Entry) -> Result<(), LoadError> {
@@ -73,6 +91,11 @@ impl Weights {
                 Err(LoadError::malformed(&path, format!("tensor {:?} appears twice", slot.key())))
             }
         }
+    }
+
+    /// Takes another file's tensors, too.
+    pub(crate) fn join(&mut self, other: Weights) -> Result<(), LoadError> {
+        other.entries.into_iter().try_for_each(|(name, entry)| self.insert(name, entry))
     }
 
     /// Where the tensors came from.
@@ -107,16 +130,26 @@ impl Weights {
         Ok(a.kind == b.kind && a.shape == b.shape && same)
     }
 
+    /// Puts a rearranged tensor in the place of a stored one.
+    pub(crate) fn replace(&mut self, name: &str, tensor: Tensor) {
+        self.replaced.insert(name.into(), tensor);
+    }
+
     /// A tensor of any shape, its leading dimensions joined into rows.
     pub fn tensor(&self, name: &str) -> Result<Tensor, LoadError> {
+        if let Some(tensor) = self.replaced.get(name) {
+            return Ok(tensor.clone());
+        }
         let entry = self.entry(name)?;
         let dtype = match &entry.kind {
             Kind::Known(dtype) => *dtype,
+            Kind::Other(kind) if kind == E4M3 => return self.scaled(name, entry),
             Kind::Other(kind) => {
                 return Err(LoadError::unsupported(
                     &entry.file.path,
                     format!(
-                        "tensor {name:?} has type {kind}; supported are F32, F16, BF16, Q8_0, Q4_0 and Q4_1"
+                        "tensor {name:?} has type {kind}; supported are {}",
+                        DType::ALL.map(DType::name).join(", ")
                     ),
                 ));
             }
@@ -128,6 +161,51 @@ impl Weights {
             cols,
             storage: Storage::Mapped(entry.file.map.clone(), entry.range.clone()),
         })
+    }
+
+    /// Eight-bit floats times their scale, which is stored beside them: one number, one for each row, or one for each
+    /// block of rows and columns.
+    fn scaled(&self, name: &str, entry: &Entry) -> Result<Tensor, LoadError> {
+        let malformed = |message: String| LoadError::malformed(&entry.file.path, message);
+        let (&cols, outer) = entry.shape.split_last().unwrap_or((&1, &[]));
+        let rows = outer.iter().product::<usize>();
+        let stem = name.strip_suffix(".weight").unwrap_or(name);
+        let found = ["weight_scale_inv", "weight_scale"].map(|part| format!("{stem}.{part}"));
+        let Some(scale_name) = found.iter().find(|scale| self.contains(scale)) else {
+            return Err(malformed(format!(
+                "tensor {name:?} has type {E4M3} and no {:?} beside it",
+                found[1]
+            )));
+        };
+        let scale = self.tensor(scale_name)?;
+        let mut scales = vec![0f32; scale.rows * scale.cols];
+        for (i, row) in scales.chunks_exact_mut(scale.cols.max(1)).enumerate() {
+            dequant::row_to_f32(&scale, i, row);
+        }
+        let (down, across) = match self.shape(scale_name)? {
+            [] | [1] | [1, 1] => (1, 1),
+            [n] | [n, 1] if *n == rows => (rows, 1),
+            &[m, n] if (1..=rows).contains(&m) && (1..=cols).contains(&n) => (m, n),
+            other => {
+                return Err(malformed(format!(
+                    "tensor {scale_name:?} of shape {other:?} does not divide {name:?} of {:?}",
+                    entry.shape
+                )));
+            }
+        };
+        let (Some(height), Some(width)) = (block_size(rows, down), block_size(cols, across)) else {
+            return Err(malformed(format!(
+                "tensor {scale_name:?} has {down} × {across} scales, which are no blocks of {name:?}, {rows} × {cols}"
+            )));
+        };
+        let mut bytes = Vec::with_capacity(4 * rows * cols);
+        for (i, row) in entry.file.map[entry.range.clone()].chunks_exact(cols.max(1)).enumerate() {
+            for (j, &x) in row.iter().enumerate() {
+                let value = half::e4m3_to_f32(x) * scales[i / height * across + j / width];
+                bytes.extend(value.to_le_bytes());
+            }
+        }
+        Ok(Tensor { dtype: DType::F32, rows, cols, storage: Storage::Owned(Arc::new(bytes)) })
     }
 
     /// A matrix of exactly this shape.
@@ -153,7 +231,8 @@ impl Weights {
 
     fn expect_shape(&self, name: &str, expected: &[usize]) -> Result<(), LoadError> {
         let entry = self.entry(name)?;
-        if entry.shape == expected {
+        let replaced = self.replaced.get(name).map(|tensor| vec![tensor.rows, tensor.cols]);
+        if replaced.as_ref().unwrap_or(&entry.shape) == expected {
             return Ok(());
         }
         Err(LoadError::malformed(

@@ -478,9 +478,9 @@ fn gguf_settings() {
 #[test]
 fn gguf_names_what_is_not_supported() {
     let mut file = gguf_llama();
-    file.tensors[4].2 = 6;
-    file.tensors[4].4 = vec![0; 32 * 22];
-    refused(load_gguf(&file), Reason::Unsupported, &["blk.0.attn_q.weight", "Q5_0", "Q4_1"]);
+    file.tensors[4].2 = 9;
+    file.tensors[4].4 = vec![0; 32 * 40];
+    refused(load_gguf(&file), Reason::Unsupported, &["blk.0.attn_q.weight", "Q8_1", "Q4_1", "IQ4_XS"]);
     file.tensors[4].2 = 99;
     refused(load_gguf(&file), Reason::Unsupported, &["blk.0.attn_q.weight", "99"]);
 

@@ -133,16 +133,17 @@ impl DecodeEngine {
     }
 
     /// Draw samples; see the Python stub for the result's keys.
-    #[pyo3(signature = (request, *, on_finish = None, progress = None))]
+    #[pyo3(signature = (request, *, on_finish = None, on_token = None, progress = None))]
     fn sample<'py>(
         &self,
         py: Python<'py>,
         request: Asked,
         on_finish: Option<Py<PyAny>>,
+        on_token: Option<Py<PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let request = request.into_request(&self.facts.config);
-        let watch = Watch { on_finish, progress, interruptible: true, ..Watch::default() };
+        let watch = Watch { on_finish, on_token, progress, interruptible: true, ..Watch::default() };
         let drawn = self.detached(py, watch, |engine, watch| engine.sample(&request, watch))?;
         let samples = &drawn.samples;
         let each = |f: fn(&Sample) -> i64| samples.iter().map(f).collect::<Vec<i64>>().into_pyarray(py);
@@ -212,6 +213,7 @@ fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
 #[derive(Default)]
 struct Watch {
     on_finish: Option<Py<PyAny>>,
+    on_token: Option<Py<PyAny>>,
     progress: Option<Py<PyAny>>,
     /// Ctrl-C ends the call with what it has, instead of an exception.
     interruptible: bool,
@@ -240,6 +242,15 @@ impl Observer for Watch {
             on_finish.bind(py).call1(arguments)?.is_truthy()
         });
         answer.map_err(|error| self.raise(error))
+    }
+
+    fn token(&mut self, sample: &Sample) -> Result<(), Error> {
+        let Some(on_token) = &self.on_token else { return Ok(()) };
+        let told = Python::attach(|py| {
+            let last = sample.tokens.last().copied();
+            on_token.bind(py).call1((sample.problem, sample.sample, last)).map(drop)
+        });
+        told.map_err(|error| self.raise(error))
     }
 
     fn step(&mut self, tokens: usize) -> Result<(), Error> {

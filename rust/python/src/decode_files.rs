@@ -6,7 +6,7 @@ use numpy::{PyArrayDyn, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use t2fast_decode::tensor::Tensor;
+use t2fast_decode::tensor::{DType, Tensor};
 use t2fast_decode::{dequant, gguf, load};
 
 /// All metadata of a GGUF file: keys to int, float, bool, str or lists of these.
@@ -24,10 +24,16 @@ pub fn gguf_metadata<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py,
     Ok(dict)
 }
 
+/// What loads: model types of folders, architectures of GGUF files, and types of their tensors, by name.
+#[pyfunction]
+pub fn model_formats() -> (Vec<&'static str>, Vec<&'static str>, Vec<&'static str>) {
+    (load::FOLDERS.to_vec(), load::GGUFS.to_vec(), DType::ALL.map(DType::name).to_vec())
+}
+
 /// One tensor of a GGUF or safetensors file (or a folder of these) as float32, in its stored shape, outermost
 /// dimension first.
 ///
-/// Raises ValueError for a tensor that is not there or has a type other than F32, F16, BF16, Q8_0, Q4_0 and Q4_1.
+/// Raises ValueError for a tensor that is not there or has a type that [`model_formats`] does not name.
 #[pyfunction]
 pub fn dequantize<'py>(
     py: Python<'py>,

@@ -54,6 +54,7 @@ impl ModelFile {
         out.set_item("eps", c.norm_eps)?;
         let activation = match c.activation {
             Activation::SwiGlu => "swiglu",
+            Activation::GeGluTanh => "geglu_tanh",
             Activation::Gelu => "gelu",
             Activation::GeluTanh => "gelu_tanh",
         };
@@ -73,6 +74,12 @@ impl ModelFile {
     #[getter]
     fn notes(&self) -> Vec<String> {
         self.model.notes.clone()
+    }
+
+    /// What the model has beyond the part that all families share, by name: a back end computes these or refuses.
+    #[getter]
+    fn features(&self) -> Vec<&'static str> {
+        self.model.features()
     }
 
     /// What the model is.
@@ -101,17 +108,15 @@ impl ModelFile {
     }
 
     /// How a tensor is stored; None where there is none.
-    fn tensor_dtype(&self, name: &str) -> PyResult<Option<&'static str>> {
+    fn tensor_dtype(&self, name: &str) -> PyResult<Option<String>> {
         Ok(self.part(name)?.map(|part| match part {
             // Norms and biases are read as float32, whatever their file holds.
-            Part::Vector(_) => "float32",
+            Part::Vector(_) => "float32".into(),
             Part::Matrix(tensor) => match tensor.dtype {
-                DType::F32 => "float32",
-                DType::F16 => "float16",
-                DType::BF16 => "bfloat16",
-                DType::Q8_0 => "q8_0",
-                DType::Q4_0 => "q4_0",
-                DType::Q4_1 => "q4_1",
+                DType::F32 => "float32".into(),
+                DType::F16 => "float16".into(),
+                DType::BF16 => "bfloat16".into(),
+                quantised => quantised.name().to_lowercase(),
             },
         }))
     }
@@ -159,14 +164,14 @@ impl ModelFile {
 
 fn of_layer<'m>(layer: &'m Layer, part: &str, field: &str) -> Option<Option<Part<'m>>> {
     match part {
-        "attn_norm" => of_norm(Some(&layer.attn_norm), field),
+        "attn_norm" => of_norm(layer.attn_norm.as_ref(), field),
         "q" => of_linear(Some(&layer.q), field),
         "k" => of_linear(Some(&layer.k), field),
         "v" => of_linear(Some(&layer.v), field),
         "q_norm" => of_norm(layer.q_norm.as_ref(), field),
         "k_norm" => of_norm(layer.k_norm.as_ref(), field),
         "o" => of_linear(Some(&layer.o), field),
-        "ffn_norm" => of_norm(Some(&layer.ffn_norm), field),
+        "ffn_norm" => of_norm(layer.ffn_norm.as_ref(), field),
         "gate" => of_linear(layer.gate.as_ref(), field),
         "up" => of_linear(Some(&layer.up), field),
         "down" => of_linear(Some(&layer.down), field),

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod beyond;
 mod cancel;
 mod choose;
+mod compare;
 mod decode;
 mod decode_files;
 mod decode_model;
@@ -24,9 +25,11 @@ mod _core {
     #[pymodule_export]
     use super::choose::resampled_means;
     #[pymodule_export]
+    use super::compare::{probability_best, simultaneous_band};
+    #[pymodule_export]
     use super::decode::DecodeEngine;
     #[pymodule_export]
-    use super::decode_files::{dequantize, gguf_metadata};
+    use super::decode_files::{dequantize, gguf_metadata, model_formats};
     #[pymodule_export]
     use super::decode_model::ModelFile;
     #[pymodule_export]

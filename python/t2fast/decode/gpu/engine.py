@@ -28,7 +28,7 @@ from t2fast.decode.gpu import prefill
 from t2fast.decode.gpu import weights as gpu_weights
 from t2fast.decode.gpu.batch import Batch, Job
 from t2fast.decode.gpu.state import BUCKETS, DeviceState, Sizes
-from t2fast.decode.request import OnFinish, RawSamples, Request
+from t2fast.decode.request import OnFinish, OnToken, RawSamples, Request
 from t2fast.kernels import triton_ops
 from t2fast.kernels.model import Tiles
 from t2fast.kernels.ops import Operations
@@ -97,6 +97,11 @@ class GpuEngine:
                     f"cache='fp8' needs compute capability 8.9 or later, and this GPU has {major}.{minor}"
                 )
         self._file = _core.ModelFile(path)
+        if features := self._file.features:
+            raise ValueError(
+                f"{path}: device='cuda' does not compute {', '.join(features)} "
+                f"({self._file.model.architecture}): use device='cpu'"
+            )
         self._device, self._ops, self._poll = device, ops, poll
         self._lock = threading.RLock()
         with self._use():
@@ -161,9 +166,12 @@ class GpuEngine:
         request: Request,
         *,
         on_finish: OnFinish | None = None,
+        on_token: OnToken | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> RawSamples:
-        """Draw samples."""
+        """Draw samples; tokens leave the device some steps at a time, so none is told of by itself."""
+        if on_token is not None:
+            raise ValueError("on_token is for device='cpu': leave it out with device='cuda'")
         rules, counts = request.sampling, list(request.k)
         stops = self.model.eos if rules.stop_tokens is None else list(rules.stop_tokens)
         table = self._token_bytes if rules.stop else ()

@@ -10,73 +10,177 @@ use crate::rope::{self, Rope, Scaling};
 use crate::settings::Settings;
 use crate::weights::Weights;
 
+/// A model of this kind before its weights are read; other families change what they do otherwise.
+pub(crate) struct Parts {
+    pub config: Config,
+    pub layout: Layout,
+    /// The configuration's section on rotation.
+    pub rope: Option<Settings>,
+    /// Base of the rotation where the files are silent.
+    pub base: f64,
+    pub notes: Vec<String>,
+}
+
+impl Parts {
+    /// From `config.json`, in the names transformers gives.
+    pub(crate) fn of_folder(kind: &str, config: &Settings) -> Result<Parts, LoadError> {
+        let width = config.dimension("hidden_size")?;
+        let heads = config.dimension("num_attention_heads")?;
+        let mut notes = Vec::new();
+        let rope = super::rope_section(config, &mut notes)?;
+        let head_dim = match config.size("head_dim")? {
+            Some(n) => n,
+            None => super::per_head(config, width, heads)?,
+        };
+        let layers = config.dimension("num_hidden_layers")?;
+        let qkv_bias = match kind {
+            "qwen2" => true,
+            _ => config.flag("attention_bias")?.unwrap_or(false),
+        };
+        let vocab = config.dimension("vocab_size")?;
+        let norm_key = ["layer_norm_eps", "norm_epsilon"].into_iter().find(|key| config.mentions(key));
+        let norm_key = norm_key.unwrap_or("rms_norm_eps");
+        let mut parts = Parts {
+            config: Config {
+                kv_heads: config.size("num_key_value_heads")?.unwrap_or(heads),
+                hidden: config.dimension("intermediate_size")?,
+                norm_eps: super::epsilon(config, norm_key)?,
+                sliding_window: window(kind, config, layers)?,
+                max_positions: config.dimension("max_position_embeddings")?,
+                vocab,
+                ..base_config(kind, layers, width, heads, head_dim)
+            },
+            layout: Layout {
+                embedding: "model.embed_tokens".into(),
+                rows: vocab,
+                final_norm: "model.norm".into(),
+                head: Head::configured(config, "lm_head", false)?,
+                layers: "model.layers.".into(),
+                pre_norms: [Some("input_layernorm"), Some("post_attention_layernorm")],
+                post_norms: [None, None],
+                qkv: Qkv::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+                qk_norm: (kind == "qwen3").then_some(("self_attn.q_norm", "self_attn.k_norm", head_dim)),
+                o: "self_attn.o_proj",
+                feed_forward: FeedForward::Gated { gate: "mlp.gate_proj", up: "mlp.up_proj" },
+                down: "mlp.down_proj",
+                attention_bias: Bias::when(qkv_bias),
+                o_bias: Bias::when(qkv_bias && kind != "qwen2"),
+                ffn_bias: Bias::when(config.flag("mlp_bias")?.unwrap_or(false)),
+                norms: NormWeights::Weight,
+            },
+            rope,
+            base: 10_000.0,
+            notes,
+        };
+        let rotated = parts.parameter(config, "partial_rotary_factor")?.unwrap_or(1.0);
+        parts.config.rotary_dim = (head_dim as f64 * rotated) as usize;
+        Ok(parts)
+    }
+
+    /// A number of the section on rotation, or of the configuration itself.
+    pub(crate) fn parameter(&self, config: &Settings, key: &str) -> Result<Option<f64>, LoadError> {
+        let inner = self.rope.as_ref().map_or(Ok(None), |section| rope::positive(section, key))?;
+        if inner.is_some() { Ok(inner) } else { rope::positive(config, key) }
+    }
+
+    /// The model, its weights read.
+    pub(crate) fn build(self, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
+        let base = self.parameter(config, "rope_theta")?.unwrap_or(self.base);
+        let (dim, positions) = (self.config.rotary_dim, self.config.max_positions);
+        let section = self.rope.as_ref();
+        let mut model = build(weights, &self.layout, self.config, || {
+            let scaling =
+                section.map_or(Ok(Scaling::None), |r| rope::scaling_from_json(config, r, positions))?;
+            Ok(Rope { dim, base, scaling })
+        })?;
+        model.notes.extend(self.notes);
+        Ok(model)
+    }
+
+    /// From GGUF metadata; `config` holds the keys of the architecture.
+    pub(crate) fn of_gguf(
+        architecture: &str,
+        config: &Settings,
+        weights: &Weights,
+    ) -> Result<Parts, LoadError> {
+        if config.size("expert_count")?.is_some_and(|n| n > 0) {
+            return Err(config.unsupported(format!("{architecture} with experts is not supported")));
+        }
+        let width = config.dimension("embedding_length")?;
+        let heads = config.dimension("attention.head_count")?;
+        let head_dim = match config.size("attention.key_length")? {
+            Some(n) => n,
+            None => super::per_head(config, width, heads)?,
+        };
+        if let Some(n) = config.size("attention.value_length")?.filter(|&n| n != head_dim) {
+            return Err(config.unsupported(format!(
+                "values of {n} coordinates beside keys of {head_dim} are not supported"
+            )));
+        }
+        let rows = super::embedding_rows(weights, "token_embd.weight")?;
+        let plain = config.mentions("attention.layer_norm_epsilon");
+        let norm_key =
+            if plain { "attention.layer_norm_epsilon" } else { "attention.layer_norm_rms_epsilon" };
+        let model = Config {
+            kv_heads: config.size("attention.head_count_kv")?.unwrap_or(heads),
+            hidden: config.dimension("feed_forward_length")?,
+            norm_eps: super::epsilon(config, norm_key)?,
+            rotary_dim: config.size("rope.dimension_count")?.unwrap_or(head_dim),
+            rope_pairs: if ["llama", "granite", "smollm3"].contains(&architecture) {
+                RopePairs::Interleaved
+            } else {
+                RopePairs::Halves
+            },
+            sliding_window: config.size("attention.sliding_window")?.filter(|&n| n > 0),
+            max_positions: config.dimension("context_length")?,
+            vocab: rows,
+            ..base_config(architecture, config.dimension("block_count")?, width, heads, head_dim)
+        };
+        let layout = Layout {
+            embedding: "token_embd".into(),
+            rows,
+            final_norm: "output_norm".into(),
+            head: Head::stored(weights),
+            layers: "blk.".into(),
+            pre_norms: [Some("attn_norm"), Some("ffn_norm")],
+            post_norms: [None, None],
+            qkv: Qkv::Separate(["attn_q", "attn_k", "attn_v"]),
+            qk_norm: (architecture == "qwen3").then_some(("attn_q_norm", "attn_k_norm", head_dim)),
+            o: "attn_output",
+            feed_forward: FeedForward::Gated { gate: "ffn_gate", up: "ffn_up" },
+            down: "ffn_down",
+            attention_bias: Bias::IfStored,
+            o_bias: Bias::IfStored,
+            ffn_bias: Bias::IfStored,
+            norms: NormWeights::Weight,
+        };
+        Ok(Parts { config: model, layout, rope: None, base: 10_000.0, notes: Vec::new() })
+    }
+
+    /// The model of a GGUF file, its weights read.
+    pub(crate) fn build_gguf(self, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
+        let (dim, positions) = (self.config.rotary_dim, self.config.max_positions);
+        build(weights, &self.layout, self.config, || super::gguf_rope(config, weights, dim, positions))
+    }
+}
+
+/// The activation must be the one that the family is computed with.
+pub(crate) fn check_activation(config: &Settings, kind: &str, names: &[&str]) -> Result<(), LoadError> {
+    let key = if config.get("hidden_activation").is_some() { "hidden_activation" } else { "hidden_act" };
+    match config.text(key)? {
+        Some(other) if !names.contains(&other) => Err(config
+            .unsupported(format!("{key} {other:?} is not supported in {kind}; {} is", names.join(" or ")))),
+        _ => Ok(()),
+    }
+}
+
+/// Names under which SiLU goes.
+pub(crate) const SILU: &[&str] = &["silu", "swish"];
+
 /// From `config.json` and safetensors in the names transformers gives them.
 pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
-    match config.text("hidden_act")?.unwrap_or("silu") {
-        "silu" | "swish" => {}
-        other => {
-            return Err(
-                config.unsupported(format!("hidden_act {other:?} is not supported in {kind}; silu is"))
-            );
-        }
-    }
-    let width = config.dimension("hidden_size")?;
-    let heads = config.dimension("num_attention_heads")?;
-    let mut notes = Vec::new();
-    let rope = super::rope_section(config, &mut notes)?;
-    let parameter = |key: &str| {
-        let inner = rope.as_ref().map_or(Ok(None), |section| rope::positive(section, key))?;
-        if inner.is_some() { Ok(inner) } else { rope::positive(config, key) }
-    };
-    let head_dim = match config.size("head_dim")? {
-        Some(n) => n,
-        None => super::per_head(config, width, heads)?,
-    };
-    let layers = config.dimension("num_hidden_layers")?;
-    let model = Config {
-        kv_heads: config.size("num_key_value_heads")?.unwrap_or(heads),
-        hidden: config.dimension("intermediate_size")?,
-        norm_eps: super::epsilon(config, "rms_norm_eps")?,
-        rotary_dim: (head_dim as f64 * parameter("partial_rotary_factor")?.unwrap_or(1.0)) as usize,
-        sliding_window: window(kind, config, layers)?,
-        max_positions: config.dimension("max_position_embeddings")?,
-        vocab: config.dimension("vocab_size")?,
-        ..base_config(kind, layers, width, heads, head_dim)
-    };
-    let qkv_bias = match kind {
-        "qwen2" => true,
-        _ => config.flag("attention_bias")?.unwrap_or(false),
-    };
-    let layout = Layout {
-        embedding: "model.embed_tokens".into(),
-        rows: model.vocab,
-        final_norm: "model.norm".into(),
-        head: Head::configured(config, "lm_head", false)?,
-        layers: "model.layers.".into(),
-        attn_norm: "input_layernorm",
-        ffn_norm: "post_attention_layernorm",
-        qkv: Qkv::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
-        qk_norm: (kind == "qwen3").then_some(("self_attn.q_norm", "self_attn.k_norm", head_dim)),
-        o: "self_attn.o_proj",
-        feed_forward: FeedForward::Gated { gate: "mlp.gate_proj", up: "mlp.up_proj" },
-        down: "mlp.down_proj",
-        attention_bias: Bias::when(qkv_bias),
-        o_bias: Bias::when(qkv_bias && kind != "qwen2"),
-        ffn_bias: Bias::when(config.flag("mlp_bias")?.unwrap_or(false)),
-        norms: NormWeights::Weight,
-    };
-    let (dim, positions) = (model.rotary_dim, model.max_positions);
-    let mut model = build(weights, &layout, model, || {
-        Ok(Rope {
-            dim,
-            base: parameter("rope_theta")?.unwrap_or(10_000.0),
-            scaling: rope
-                .as_ref()
-                .map_or(Ok(Scaling::None), |r| rope::scaling_from_json(config, r, positions))?,
-        })
-    })?;
-    model.notes.extend(notes);
-    Ok(model)
+    check_activation(config, kind, SILU)?;
+    Parts::of_folder(kind, config)?.build(config, weights)
 }
 
 /// The window that every layer has. Models that mix windowed and full layers are refused.
@@ -106,55 +210,11 @@ fn window(kind: &str, config: &Settings, layers: usize) -> Result<Option<usize>,
     }
 }
 
-/// From a GGUF file of architecture `llama`, `qwen2` or `qwen3`; `config` holds the keys of that architecture.
+/// From a GGUF file of architecture `llama`, `qwen2` or `qwen3`.
 pub(crate) fn from_gguf(
     architecture: &str,
     config: &Settings,
     weights: &Weights,
 ) -> Result<Model, LoadError> {
-    if config.size("expert_count")?.is_some_and(|n| n > 0) {
-        return Err(config.unsupported(format!("{architecture} with experts is not supported")));
-    }
-    let width = config.dimension("embedding_length")?;
-    let heads = config.dimension("attention.head_count")?;
-    let head_dim = match config.size("attention.key_length")? {
-        Some(n) => n,
-        None => super::per_head(config, width, heads)?,
-    };
-    if let Some(n) = config.size("attention.value_length")?.filter(|&n| n != head_dim) {
-        return Err(config
-            .unsupported(format!("values of {n} coordinates beside keys of {head_dim} are not supported")));
-    }
-    let rows = super::embedding_rows(weights, "token_embd.weight")?;
-    let model = Config {
-        kv_heads: config.size("attention.head_count_kv")?.unwrap_or(heads),
-        hidden: config.dimension("feed_forward_length")?,
-        norm_eps: super::epsilon(config, "attention.layer_norm_rms_epsilon")?,
-        rotary_dim: config.size("rope.dimension_count")?.unwrap_or(head_dim),
-        rope_pairs: if architecture == "llama" { RopePairs::Interleaved } else { RopePairs::Halves },
-        sliding_window: config.size("attention.sliding_window")?.filter(|&n| n > 0),
-        max_positions: config.dimension("context_length")?,
-        vocab: rows,
-        ..base_config(architecture, config.dimension("block_count")?, width, heads, head_dim)
-    };
-    let layout = Layout {
-        embedding: "token_embd".into(),
-        rows,
-        final_norm: "output_norm".into(),
-        head: Head::stored(weights),
-        layers: "blk.".into(),
-        attn_norm: "attn_norm",
-        ffn_norm: "ffn_norm",
-        qkv: Qkv::Separate(["attn_q", "attn_k", "attn_v"]),
-        qk_norm: (architecture == "qwen3").then_some(("attn_q_norm", "attn_k_norm", head_dim)),
-        o: "attn_output",
-        feed_forward: FeedForward::Gated { gate: "ffn_gate", up: "ffn_up" },
-        down: "ffn_down",
-        attention_bias: Bias::IfStored,
-        o_bias: Bias::IfStored,
-        ffn_bias: Bias::IfStored,
-        norms: NormWeights::Weight,
-    };
-    let (dim, positions) = (model.rotary_dim, model.max_positions);
-    build(weights, &layout, model, || super::gguf_rope(config, weights, dim, positions))
+    Parts::of_gguf(architecture, config, weights)?.build_gguf(config, weights)
 }

@@ -1,13 +1,21 @@
 //! The supported families. Each says where its weights lie (a [`Layout`]); one builder makes the model of them.
 
+pub(crate) mod gemma;
+pub(crate) mod gpt2;
 pub(crate) mod gpt_neox;
+pub(crate) mod granite;
 pub(crate) mod llama;
+pub(crate) mod olmo;
 pub(crate) mod open_lm;
+pub(crate) mod phi3;
+pub(crate) mod smollm3;
+pub(crate) mod stablelm;
+pub(crate) mod starcoder2;
 
 use std::sync::Arc;
 
 use crate::error::LoadError;
-use crate::model::{Activation, Config, Layer, Linear, Model, Norm, NormKind, RopePairs};
+use crate::model::{Activation, Config, Layer, Linear, Model, Norm, NormKind, RopePairs, Rotation};
 use crate::rope::{self, Rope, Scaling};
 use crate::settings::Settings;
 use crate::tensor::{Storage, Tensor};
@@ -22,8 +30,10 @@ pub(crate) struct Layout {
     pub head: Head,
     /// What stands before the layer's number.
     pub layers: String,
-    pub attn_norm: &'static str,
-    pub ffn_norm: &'static str,
+    /// Before attention and before the feed-forward block.
+    pub pre_norms: [Option<&'static str>; 2],
+    /// After them.
+    pub post_norms: [Option<&'static str>; 2],
     pub qkv: Qkv,
     /// Norms of queries and keys and their length.
     pub qk_norm: Option<(&'static str, &'static str, usize)>,
@@ -155,12 +165,19 @@ pub(crate) fn build(
         None => embedding.clone(),
     };
     let rope = rope()?;
+    if let Scaling::Divisors(divisors, _) = &rope.scaling
+        && divisors.len() != rope.dim / 2
+    {
+        let (found, wanted) = (divisors.len(), rope.dim / 2);
+        return malformed(format!("{found} divisors of the rotation where {wanted} are needed"));
+    }
     (config.inv_freq, config.rope_scale) = rope.frequencies();
 
     let tied = head_name.is_none();
     let mut model = Model {
         config,
         embedding,
+        positions: None,
         layers,
         final_norm,
         head: Linear { weight: head, bias: None },
@@ -222,15 +239,20 @@ impl Reader<'_> {
                 (None, self.linear(&name(part), config.hidden, width, layout.ffn_bias)?)
             }
         };
+        let optional = |part: Option<&str>| part.map(|part| self.norm(&name(part), width)).transpose();
         Ok(Layer {
-            attn_norm: self.norm(&name(layout.attn_norm), width)?,
+            window: config.sliding_window,
+            rotation: Rotation::Global,
+            attn_norm: optional(layout.pre_norms[0])?,
+            post_attn_norm: optional(layout.post_norms[0])?,
             q,
             k,
             v,
             q_norm,
             k_norm,
             o: self.linear(&name(layout.o), width, q_rows, layout.o_bias)?,
-            ffn_norm: self.norm(&name(layout.ffn_norm), width)?,
+            ffn_norm: optional(layout.pre_norms[1])?,
+            post_ffn_norm: optional(layout.post_norms[1])?,
             gate,
             up,
             down: self.linear(&name(layout.down), width, config.hidden, layout.ffn_bias)?,
@@ -326,7 +348,7 @@ fn count(model: &Model, norms: NormWeights) -> u64 {
         .map(|l| {
             [&l.q, &l.k, &l.v, &l.o, &l.up, &l.down].map(linear).iter().sum::<u64>()
                 + l.gate.as_ref().map_or(0, linear)
-                + [Some(&l.attn_norm), Some(&l.ffn_norm), l.q_norm.as_ref(), l.k_norm.as_ref()]
+                + [&l.attn_norm, &l.post_attn_norm, &l.ffn_norm, &l.post_ffn_norm, &l.q_norm, &l.k_norm]
                     .into_iter()
                     .flatten()
                     .map(norm)
@@ -357,7 +379,14 @@ fn base_config(architecture: &str, layers: usize, width: usize, heads: usize, he
         rope_pairs: RopePairs::Halves,
         inv_freq: Vec::new(),
         rope_scale: 1.0,
+        local_inv_freq: Vec::new(),
         sliding_window: None,
+        embedding_scale: 1.0,
+        residual_scale: 1.0,
+        attention_scale: 1.0 / (head_dim as f32).sqrt(),
+        attention_softcap: None,
+        logit_scale: 1.0,
+        logit_softcap: None,
         bos: None,
         eos: Vec::new(),
     }
@@ -418,9 +447,45 @@ fn gguf_rope(
 ) -> Result<Rope, LoadError> {
     let base = rope::positive(config, "rope.freq_base")?.unwrap_or(10_000.0);
     let scaling = if weights.contains("rope_freqs.weight") {
-        Scaling::Divisors(weights.vector("rope_freqs.weight", dim / 2)?)
+        Scaling::Divisors(weights.vector("rope_freqs.weight", dim / 2)?, 1.0)
     } else {
         rope::scaling_from_gguf(config, max_positions)?
     };
     Ok(Rope { dim, base, scaling })
+}
+
+/// Which layers have a sliding window: `layer_types`, or the family's own pattern.
+fn windowed(
+    config: &Settings,
+    layers: usize,
+    pattern: impl Fn(usize) -> bool,
+) -> Result<Vec<bool>, LoadError> {
+    let Some(serde_json::Value::Array(types)) = config.get("layer_types") else {
+        return Ok((0..layers).map(pattern).collect());
+    };
+    if types.len() != layers {
+        return Err(config.malformed(format!("layer_types has {} entries for {layers} layers", types.len())));
+    }
+    let one = |(i, kind): (usize, &serde_json::Value)| match kind.as_str() {
+        Some("sliding_attention") => Ok(true),
+        Some("full_attention") => Ok(false),
+        _ => Err(config.unsupported(format!(
+            "layer_types[{i}] is {kind}; sliding_attention and full_attention are supported"
+        ))),
+    };
+    types.iter().enumerate().map(one).collect()
+}
+
+/// Gives the layers that `windowed` names a window; where it names all, the configuration has it, too.
+fn set_windows(model: &mut Model, window: Option<usize>, windowed: &[bool]) {
+    for (layer, &windowed) in model.layers.iter_mut().zip(windowed) {
+        layer.window = window.filter(|_| windowed);
+    }
+    let first = model.layers.first().and_then(|l| l.window);
+    model.config.sliding_window = first.filter(|_| model.layers.iter().all(|l| l.window == first));
+}
+
+/// Adds one to the weights of a norm: Gemma stores what is beyond it.
+fn plus_one(norm: &mut Norm) {
+    norm.weight.iter_mut().for_each(|w| *w += 1.0);
 }

@@ -39,6 +39,7 @@ pub(crate) struct Attend<'a, A: Arith> {
     pub(crate) queries: &'a [A::X],
     pub(crate) queries_stride: usize,
     pub(crate) scale: f32,
+    pub(crate) softcap: Option<f32>,
     pub(crate) head_dim: usize,
     /// Rows of heads × head width.
     pub(crate) out: Shared<'a, f32>,
@@ -157,7 +158,17 @@ impl<A: Arith> Attend<'_, A> {
         let len = segment.block * segment.width;
         // SAFETY: the phase before this one filled the cache; no task writes it now.
         let (keys, values) = unsafe { (cache.read(place.k, len), cache.read(place.v, len)) };
-        let tile = Visit { keys, values, end, block: segment.block, ranges, scale: self.scale, s, state };
+        let tile = Visit {
+            keys,
+            values,
+            end,
+            block: segment.block,
+            ranges,
+            scale: self.scale,
+            softcap: self.softcap,
+            s,
+            state,
+        };
         macro_rules! heights {
             ($($m:literal)*) => {
                 match ranges.len() {
@@ -178,6 +189,7 @@ struct Visit<'a, A: Arith> {
     block: usize,
     ranges: &'a [(usize, usize)],
     scale: f32,
+    softcap: Option<f32>,
     s: &'a mut AttentionScratch<A>,
     state: usize,
 }
@@ -189,7 +201,7 @@ impl<A: Arith, const M: usize> Op<A> for VisitM<'_, A, M> {
 
     #[inline(always)]
     fn run(self, a: A) {
-        let Visit { keys, values, end, block, ranges, scale, s, state } = self.0;
+        let Visit { keys, values, end, block, ranges, scale, softcap, s, state } = self.0;
         let width = keys.len() / block;
         let cols = end.next_multiple_of(BLOCK);
         s.scores.clear();
@@ -207,6 +219,14 @@ impl<A: Arith, const M: usize> Op<A> for VisitM<'_, A, M> {
         for m in 0..M {
             let scores = &mut s.scores[m * cols..][..cols];
             let (from, to) = ranges[m];
+            // Before the mask: the cap of −∞ is finite.
+            let scale = match softcap {
+                None => scale,
+                Some(cap) => {
+                    math::softcap(a, scores, scale, cap);
+                    1.0
+                }
+            };
             scores[..from].fill(f32::NEG_INFINITY);
             scores[to..].fill(f32::NEG_INFINITY);
             let mut top = a.splat(f32::NEG_INFINITY);

@@ -128,6 +128,17 @@ impl Isa for Avx2 {
         unsafe { [_mm256_blendv_ps(b[0], a[0], m[0]), _mm256_blendv_ps(b[1], a[1], m[1])] }
     }
     #[inline(always)]
+    fn pick(self, table: &[f32; 16], i: I) -> F {
+        unsafe {
+            let (low, high) = (_mm256_loadu_ps(table.as_ptr()), _mm256_loadu_ps(table.as_ptr().add(8)));
+            // Bit 3 of an index says which half; as the sign it selects.
+            i.map(|i| {
+                let upper = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i));
+                _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, i), _mm256_permutevar8x32_ps(high, i), upper)
+            })
+        }
+    }
+    #[inline(always)]
     fn splat_u(self, x: u32) -> I {
         unsafe { [_mm256_set1_epi32(x as i32); 2] }
     }

@@ -107,6 +107,10 @@ macro_rules! isa_512 {
                 unsafe { _mm512_mask_blend_ps(m, b, a) }
             }
             #[inline(always)]
+            fn pick(self, table: &[f32; 16], i: __m512i) -> __m512 {
+                unsafe { _mm512_permutexvar_ps(i, _mm512_loadu_ps(table.as_ptr())) }
+            }
+            #[inline(always)]
             fn splat_u(self, x: u32) -> __m512i {
                 unsafe { _mm512_set1_epi32(x as i32) }
             }

@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::avx512::{Avx512, isa_512};
+use super::expand;
 use super::simd::{Arith, Isa, Op};
 use crate::pack::Kind;
 
@@ -118,6 +119,10 @@ impl Arith for Avx512Bf16 {
                     }
                 }
                 Kind::Bf16 => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 2048),
+                Kind::Grid(grid) => expand::grid(self, grid, from, |pair, half, values| {
+                    let packed = expand::bfloat16_pair(self, values);
+                    _mm512_storeu_si512(to.add(64 * pair + 32 * half).cast(), packed);
+                }),
                 Kind::F32 | Kind::F16 => unreachable!("packed as bfloat16 for bfloat16 arithmetic"),
             }
         }
@@ -148,7 +153,7 @@ impl Arith for Avx512Bf16 {
                         c[vector % 2] = self.dot(c[vector % 2], x.add(2 * (vector / 2)), both);
                     }
                 }
-                Kind::F32 | Kind::F16 | Kind::Bf16 => unreachable!("a kind without scales"),
+                Kind::F32 | Kind::F16 | Kind::Bf16 | Kind::Grid(_) => unreachable!("a kind without scales"),
             }
         }
         c

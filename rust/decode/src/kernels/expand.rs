@@ -1,7 +1,8 @@
 //! Packed blocks expanded to float32, sixteen outputs at a time.
 
 use super::simd::Isa;
-use crate::pack::Kind;
+use crate::grid::{Codes, Grid};
+use crate::pack::{BLOCK, Kind};
 
 /// Expands the values of one block of 32 outputs × 32 inner elements to `to[inner][output]`; scales stay apart.
 ///
@@ -50,6 +51,10 @@ pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut
                 }
             }
             Kind::F32 => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 4096),
+            Kind::Grid(g) => grid(s, g, from, |pair, half, values| {
+                put(2 * pair, half, values[0]);
+                put(2 * pair + 1, half, values[1]);
+            }),
         }
     }
 }
@@ -86,8 +91,73 @@ pub(crate) unsafe fn block_float32<S: Isa>(s: S, kind: Kind, from: *const u8, x:
                     }
                 }
             }
-            Kind::F32 | Kind::F16 | Kind::Bf16 => unreachable!("a kind without scales"),
+            Kind::F32 | Kind::F16 | Kind::Bf16 | Kind::Grid(_) => unreachable!("a kind without scales"),
         }
     }
     c
+}
+
+/// Calls `put` with the weights of each pair of inner elements and sixteen outputs of one block.
+///
+/// # Safety
+/// `from` points at a whole block, scales first.
+#[inline(always)]
+pub(crate) unsafe fn grid<S: Isa>(
+    s: S,
+    grid: Grid,
+    from: *const u8,
+    mut put: impl FnMut(usize, usize, [S::F; 2]),
+) {
+    // SAFETY: every access stays within the block that the caller promises.
+    unsafe {
+        let float = |part: usize, half: usize| {
+            s.load(&from.cast::<f32>().add(BLOCK * part + 16 * half).cast::<[f32; 16]>().read_unaligned())
+        };
+        let codes = from.add(grid.header());
+        for half in 0..2 {
+            // One scale for all 32 inner elements stands for both halves of them.
+            let scales = [float(0, half), float(grid.parts - 1, half)];
+            let minima =
+                if grid.minima { [float(grid.parts, half), float(2 * grid.parts - 1, half)] } else { scales };
+            let value = |pair: usize, step: S::F| {
+                let scaled = s.mul(scales[pair / 8], step);
+                if grid.minima { s.add(scaled, minima[pair / 8]) } else { scaled }
+            };
+            match grid.codes {
+                Codes::Table(table) => {
+                    let low = s.splat_u(15);
+                    for group in 0..4 {
+                        let line = codes.add(64 * (2 * group + half)).cast::<[u32; 16]>().read_unaligned();
+                        let packed = s.load_u(&line);
+                        for t in 0..4 {
+                            let pair = 4 * group + t;
+                            let step = |shift: usize| {
+                                s.pick(table, s.and(s.shr(packed, (shift + 4 * t) as u32), low))
+                            };
+                            put(pair, half, [value(pair, step(0)), value(pair, step(16))]);
+                        }
+                    }
+                }
+                Codes::Byte => {
+                    for pair in 0..16 {
+                        let at = codes.add(32 * (2 * pair + half)).cast::<[u16; 16]>().read_unaligned();
+                        let packed = s.load_u16(&at);
+                        let step = |up: u32| s.float_of_i32(s.sar(s.shl(packed, up), 24));
+                        put(pair, half, [value(pair, step(24)), value(pair, step(16))]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A pair of vectors rounded to bfloat16 (to nearest even), the first in the low halves.
+#[inline(always)]
+pub(crate) fn bfloat16_pair<S: Isa>(s: S, pair: [S::F; 2]) -> S::I {
+    let [low, high] = pair.map(|x| {
+        let bits = s.to_bits(x);
+        let odd = s.and(s.shr(bits, 16), s.splat_u(1));
+        s.shr(s.add_u(s.add_u(bits, s.splat_u(0x7fff)), odd), 16)
+    });
+    s.add_u(low, s.shl(high, 16))
 }

@@ -85,6 +85,9 @@ impl<A: Arith> Op<A> for Apply<'_, A> {
                             let up = half_of(a, up, half);
                             *out = match activation {
                                 Activation::SwiGlu => a.mul(math::silu(a, half_of(a, gate, half)), up),
+                                Activation::GeGluTanh => {
+                                    a.mul(math::gelu_tanh(a, half_of(a, gate, half)), up)
+                                }
                                 Activation::Gelu => math::gelu(a, up),
                                 Activation::GeluTanh => math::gelu_tanh(a, up),
                             };

@@ -143,6 +143,22 @@ pub(crate) fn gelu_tanh<S: Isa>(s: S, x: S::F) -> S::F {
     s.div(x, s.add(s.splat(1.0), e))
 }
 
+/// c · tanh(scale · x / c) of every element, in place; the length is a multiple of sixteen.
+#[inline(always)]
+pub(crate) fn softcap<S: Isa>(s: S, x: &mut [f32], scale: f32, cap: f32) {
+    for lanes in x.as_chunks_mut::<16>().0 {
+        let y = s.mul(s.load(lanes), s.splat(scale / cap));
+        // tanh y = 1 − 2 / (1 + exp 2y); near 0, where that cancels, y − y³/3 + 2y⁵/15.
+        let e = exp(s, s.mul(y, s.splat(2.0)));
+        let far = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(s.splat(1.0), e)));
+        let square = s.mul(y, y);
+        let inner = s.fma(square, s.splat(2.0 / 15.0), s.splat(-1.0 / 3.0));
+        let near = s.fma(s.mul(y, square), inner, y);
+        let tanh = s.select(s.gt(s.splat(0.01), square), near, far);
+        s.store(s.mul(tanh, s.splat(cap)), lanes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +211,18 @@ mod tests {
             let exact = -(-(-u).ln_1p()).ln();
             let found = f64::from(gumbel(Portable, [bits; 16])[5]);
             assert!((found - exact).abs() <= 1e-6 * exact.abs().max(1.0), "{bits}: {found}, exactly {exact}");
+        }
+    }
+
+    #[test]
+    fn softcap_is_a_scaled_tanh() {
+        for (scale, cap) in [(1.0f32, 30.0f32), (0.5, 50.0), (1.0, 0.7)] {
+            for x in grid(-200.0, 200.0) {
+                let mut lanes = [x; 16];
+                softcap(Portable, &mut lanes, scale, cap);
+                let expected = f64::from(cap) * (f64::from(x) * f64::from(scale) / f64::from(cap)).tanh();
+                assert!((f64::from(lanes[5]) - expected).abs() <= 4e-6 * f64::from(cap), "{x} {scale} {cap}");
+            }
         }
     }
 }

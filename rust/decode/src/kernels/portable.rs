@@ -2,7 +2,8 @@
 
 use super::expand;
 use super::simd::{Arith, Isa, Op};
-use crate::pack::{Kind, f16_to_f32};
+use crate::half::f16_to_f32;
+use crate::pack::Kind;
 
 /// Any machine.
 #[derive(Clone, Copy)]
@@ -106,6 +107,10 @@ impl Isa for Portable {
         out
     }
 
+    #[inline(always)]
+    fn pick(self, table: &[f32; 16], i: Self::I) -> Self::F {
+        i.map(|i| table[i as usize & 15])
+    }
     #[inline(always)]
     fn splat_u(self, x: u32) -> Self::I {
         [x; 16]

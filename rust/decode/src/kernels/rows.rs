@@ -91,6 +91,32 @@ impl<A: Arith> Op<A> for PackRow<'_, A> {
     }
 }
 
+/// Normalises one row, multiplies it and adds it to another.
+pub(crate) struct AddRow<'a> {
+    pub(crate) norm: Option<&'a Norm>,
+    pub(crate) scale: f32,
+    /// Padded to whole blocks; its padding may hold anything.
+    pub(crate) from: &'a mut [f32],
+    pub(crate) to: &'a mut [f32],
+}
+
+impl<A: Arith> Op<A> for AddRow<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, a: A) {
+        if let Some(norm) = self.norm {
+            self.from[norm.len..].fill(0.0);
+            normalise(a, norm, self.from);
+        }
+        let scale = a.splat(self.scale);
+        for i in 0..self.to.len() / 16 {
+            let scaled = a.mul(lanes(a, self.from, i), scale);
+            put(a, a.add(lanes(a, self.to, i), scaled), self.to, i);
+        }
+    }
+}
+
 /// Where queries, keys and values lie in a row of the projections' output.
 #[derive(Clone, Copy)]
 pub(crate) struct Columns {

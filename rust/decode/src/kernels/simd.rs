@@ -44,6 +44,9 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
     /// `a` where the mask is set, else `b`.
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
 
+    /// Entries of a table; the indices are below 16.
+    fn pick(self, table: &[f32; 16], i: Self::I) -> Self::F;
+
     fn splat_u(self, x: u32) -> Self::I;
     fn load_u(self, x: &[u32; 16]) -> Self::I;
     fn store_u(self, x: Self::I, to: &mut [u32; 16]);

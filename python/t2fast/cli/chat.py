@@ -1,0 +1,67 @@
+"""`t2fast chat`: talk to a model. Answers go to stdout as they are drawn, everything else to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from t2fast.decode.engine import load
+from t2fast.decode.request import Sampling
+
+_EXAMPLES = """examples:
+  t2fast chat SmolLM2-135M-Instruct.gguf
+  t2fast chat HuggingFaceTB/SmolLM2-135M-Instruct --system "Be brief." --temperature 0.7
+
+An empty line or the end of the input (Ctrl-D) leaves; Ctrl-C cuts an answer short. Each answer depends on
+--seed, its place in the conversation and what was said before, and on nothing else.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command `chat`."""
+    parser = subparsers.add_parser(
+        "chat",
+        help="talk to a model",
+        description="Talk to a chat model on the CPU, its answers shown as they are drawn.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "model", help="Hugging Face folder, .gguf file or hub id (org/model[/file.gguf][@revision])"
+    )
+    parser.add_argument("--system", help="what the model is told before the conversation")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--max-tokens", type=int, default=512, help="longest answer (default: %(default)s)")
+    parser.add_argument("--temperature", type=float, default=0.7, help="0: greedy (default: %(default)s)")
+    parser.add_argument("--top-p", type=float, default=0.95, help="default: %(default)s")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: the processor's cores)")
+    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json for a model that has none")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    engine = load(args.model, threads=args.threads, tokenizer=args.tokenizer)
+    print(engine, file=sys.stderr)
+    sampling = Sampling(
+        temperature=args.temperature, top_p=args.top_p, max_tokens=args.max_tokens, seed=args.seed
+    )
+    messages = [] if args.system is None else [{"role": "system", "content": args.system}]
+    while True:
+        if sys.stdin.isatty():
+            print("> ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line.strip():
+            return 0
+        messages.append({"role": "user", "content": line.strip()})
+        # The answer's place is its problem: the same question asked again is answered anew.
+        asked = [(len(messages), list(messages))]
+        drawn = engine.sample(asked, sampling, k=1, chat=True, stream=_show, progress=False)
+        print()
+        messages.append({"role": "assistant", "content": drawn.table["text"][0]})
+
+
+def _show(text: str) -> None:
+    print(text, end="", flush=True)

@@ -1,0 +1,74 @@
+//! OLMo 2 and 3: norms after the blocks in place of before, norms of queries and keys over all heads; of OLMo 3 three
+//! layers in four have a window and rotate without scaling.
+
+use super::llama::{Parts, SILU, check_activation};
+use super::{set_windows, windowed};
+use crate::error::LoadError;
+use crate::model::{Model, Rotation};
+use crate::rope::{Rope, Scaling, positive};
+use crate::settings::Settings;
+use crate::weights::Weights;
+
+const OLMO3_BASE: f64 = 500_000.0;
+
+/// From `config.json` and safetensors, of model type `olmo2` or `olmo3`.
+pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
+    check_activation(config, kind, SILU)?;
+    let mut parts = Parts::of_folder(kind, config)?;
+    let nested = parts.rope.as_ref().map_or(Ok(None), |section| section.section("full_attention"))?;
+    let local = parts.rope.as_ref().map_or(Ok(None), |section| section.section("sliding_attention"))?;
+    if kind == "olmo3" {
+        parts.base = OLMO3_BASE;
+        parts.rope = nested.or(parts.rope);
+    }
+    parts.layout.pre_norms = [None, None];
+    parts.layout.post_norms = [Some("post_attention_layernorm"), Some("post_feedforward_layernorm")];
+    let all = parts.config.heads * parts.config.head_dim;
+    parts.layout.qk_norm = Some(("self_attn.q_norm", "self_attn.k_norm", all));
+    let layers = parts.config.layers;
+    let mut model = parts.build(config, weights)?;
+    if kind == "olmo3" {
+        let own = local.as_ref().map_or(Ok(None), |section| positive(section, "rope_theta"))?;
+        let base = if own.is_some() { own } else { positive(config, "rope_theta")? };
+        mix(
+            &mut model,
+            windowed(config, layers, pattern)?,
+            config.size("sliding_window")?.unwrap_or(4096),
+            base,
+        );
+    }
+    Ok(model)
+}
+
+/// From a GGUF file of architecture `olmo2`, where OLMo 3 has a window.
+pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
+    let mut parts = Parts::of_gguf("olmo2", config, weights)?;
+    parts.layout.pre_norms = [None, None];
+    parts.layout.post_norms = [Some("post_attention_norm"), Some("post_ffw_norm")];
+    let all = parts.config.heads * parts.config.head_dim;
+    parts.layout.qk_norm = Some(("attn_q_norm", "attn_k_norm", all));
+    let (window, layers) = (parts.config.sliding_window, parts.config.layers);
+    let mut model = parts.build_gguf(config, weights)?;
+    if let Some(window) = window {
+        mix(&mut model, (0..layers).map(pattern).collect(), window, positive(config, "rope.freq_base")?);
+    }
+    Ok(model)
+}
+
+fn pattern(layer: usize) -> bool {
+    !(layer + 1).is_multiple_of(4)
+}
+
+/// Layers with a window rotate by plain frequencies.
+fn mix(model: &mut Model, windowed: Vec<bool>, window: usize, base: Option<f64>) {
+    let plain =
+        Rope { dim: model.config.rotary_dim, base: base.unwrap_or(OLMO3_BASE), scaling: Scaling::None };
+    model.config.local_inv_freq = plain.frequencies().0;
+    let differs = model.config.local_inv_freq != model.config.inv_freq || model.config.rope_scale != 1.0;
+    for (layer, &windowed) in model.layers.iter_mut().zip(&windowed) {
+        if windowed && differs {
+            layer.rotation = Rotation::Local;
+        }
+    }
+    set_windows(model, Some(window), &windowed);
+}
