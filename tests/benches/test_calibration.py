@@ -1,4 +1,4 @@
-"""A small part of the calibration bench: intervals of simulated tables, and the truths they should hold."""
+"""A small part of the calibration bench: intervals of a few simulated tables, and the truths behind them."""
 
 import importlib.util
 import sys
