@@ -1,8 +1,8 @@
 """Every benchmark in one run, one Markdown table: `python -m benches [NAME ...] [--quick]`.
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
-table as they come, what else it says goes below. By default: passk, fits, plan and tables; by name also
-decode. The exit status is that of the first benchmark that refused its own numbers.
+table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by name
+also decode. The exit status is that of the first benchmark that refused its own numbers.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ QUICK = {
     "passk": [],
     "fits": ["--quick"],
     "plan": [],
+    "compare": [],
     "tables": ["--rows", "1e6", "--peer-rows", "1e6"],
     "decode": ["--quick"],
 }
-DEFAULT = ["passk", "fits", "plan", "tables"]
+DEFAULT = ["passk", "compare", "fits", "plan", "tables"]
 
 
 def stream(name: str, options: list[str]) -> tuple[list[str], int]:

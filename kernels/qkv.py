@@ -218,7 +218,7 @@ def qkv(
         "SCALED": scaled,
         "ROWS": tiles.rows,
         "INPUTS": tiles.inputs,
-        "num_warps": 4 if half <= 64 else 8,
+        "num_warps": 4 if half <= 64 and linear.weight.dtype != torch.float32 else 8,
         "enable_fp_fusion": FUSION,
     }
     own = head_norm or Norm(x)

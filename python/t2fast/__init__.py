@@ -13,9 +13,17 @@ import importlib
 
 from t2fast._core import __version__
 from t2fast.choices import Choice, choose
-from t2fast.comparisons import compare_forecasts, compare_stages, read_stages
+from t2fast.comparisons import (
+    Comparison,
+    compare,
+    compare_forecasts,
+    compare_stages,
+    outcomes,
+    read_stages,
+)
 from t2fast.estimators import (
     PassCurve,
+    best_of_k,
     beta_pass_at_k,
     estimate,
     expected_samples_until_first_success,
@@ -27,18 +35,21 @@ from t2fast.estimators import (
     pass_at_k_variance,
     pass_hat_k,
     scaled_beta_failure,
+    verified_at_k,
+    verified_from_counts,
 )
 from t2fast.fits import (
     FitWarning,
     fit_accuracy,
     fit_chinchilla,
     fit_counts,
+    fit_data_wall,
     fit_direct,
     fit_forecast,
     fit_loss,
 )
-from t2fast.laws import FitReport, ForecastLaw, Law, default_law, simulate_counts
-from t2fast.plans import Plan, frontier, plan, plan_many
+from t2fast.laws import DataWall, FitReport, ForecastLaw, Law, default_law, simulate_counts
+from t2fast.plans import Plan, Workload, best_spending, cheapest_spending, frontier, plan, plan_many
 from t2fast.readers import read_results
 from t2fast.tables import (
     Accuracies,
@@ -57,7 +68,9 @@ from t2fast.validation import Validation, validate
 __all__ = [
     "Accuracies",
     "Choice",
+    "Comparison",
     "Counts",
+    "DataWall",
     "FitReport",
     "FitWarning",
     "ForecastLaw",
@@ -68,9 +81,14 @@ __all__ = [
     "Plan",
     "Prices",
     "Validation",
+    "Workload",
     "__version__",
+    "best_of_k",
+    "best_spending",
     "beta_pass_at_k",
+    "cheapest_spending",
     "choose",
+    "compare",
     "compare_forecasts",
     "compare_stages",
     "default_law",
@@ -79,12 +97,14 @@ __all__ = [
     "fit_accuracy",
     "fit_chinchilla",
     "fit_counts",
+    "fit_data_wall",
     "fit_direct",
     "fit_forecast",
     "fit_loss",
     "frontier",
     "g_pass_at_k",
     "majority_at_k",
+    "outcomes",
     "pass_at_k",
     "pass_at_k_sequential",
     "pass_at_k_stderr",
@@ -102,6 +122,8 @@ __all__ = [
     "scaled_beta_failure",
     "simulate_counts",
     "validate",
+    "verified_at_k",
+    "verified_from_counts",
 ]
 
 _LAZY = ("decode", "runs", "tasks")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast.choices.allocation import allocate
 from t2fast.choices.policies import History, PosteriorIndex
-from t2fast.choices.replay import first_successes, replay, replay_policy
+from t2fast.choices.replays import first_successes, replay, replay_policy
 
 
 def solved(p: np.ndarray, k: np.ndarray) -> float:

@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 from t2fast.choices.confidence import cheapest_that_reach
-from t2fast.choices.market import market_of, sample_numbers
+from t2fast.choices.market import Host, market_of, sample_numbers
 from t2fast.choices.options import cascades, together, until_solved
 from t2fast.choices.resampling import new_problems, population
 from t2fast.cli.main import main
-from t2fast.costs import QueryPrice
+from t2fast.costs import Machine, QueryPrice, accelerator
 
 TOKENS = {"prompt_tokens": 1000, "output_tokens": 1000}
 
@@ -35,7 +35,9 @@ def counts_of(models: dict[str, list[tuple[int, int]]]) -> t2fast.Counts:
     )
 
 
-def prices_of(models: dict[str, tuple[float | None, float | None]], **columns: list[float]) -> t2fast.Prices:
+def prices_of(
+    models: dict[str, tuple[float | None, float | None]], **columns: list[float | None]
+) -> t2fast.Prices:
     return t2fast.read_prices(
         {
             "model": list(models),
@@ -192,6 +194,19 @@ def test_what_is_left_out_is_named() -> None:
     assert "free" not in {option.model for option in found.frontier}
 
 
+def test_samples_end_where_they_were_drawn_and_nothing_may_be_free() -> None:
+    counts = counts_of({"a": [(10, 5), (6, 0)], "b": [(9, 3), (20, 0)]})
+    found = t2fast.choose(counts, prices_of({"a": (0, 0), "b": (1, 1)}), usd_per_query=1, k_max=9, **TOKENS)
+    assert max(option.k for option in found.frontier) <= 9
+    assert any("beyond the fewest samples of a problem: a (6)" in note for note in found.notes)
+    free = t2fast.choose(
+        counts_of({"a": [(4, 0)], "b": [(4, 4)]}), prices_of({"a": (0, 0), "b": (0, 0)}), **TOKENS
+    )
+    assert free.together.option.model == "b"
+    assert free.together.option.usd_per_solved == 0
+    assert free.together.option.probability_best == 1
+
+
 def test_one_model_and_no_success() -> None:
     counts, prices = counts_of({"a": [(8, 0)] * 5}), prices_of({"a": (1, 1)})
     found = t2fast.choose(counts, prices, usd_per_query=1, **TOKENS)
@@ -322,7 +337,7 @@ def test_targets_are_met_on_the_other_half(shared_data: Path) -> None:
     prices = t2fast.read_prices(shared_data / "evalperf_models.csv")
     problems = np.array(counts.frame["problem"].unique().sort().to_list())
     rng, missed, chosen = np.random.default_rng(1), 0, 0
-    for split in range(20):
+    for split in range(10):
         order = rng.permutation(len(problems))
         halves = problems[order[:59]], problems[order[59:]]
         mine, others = (
@@ -338,8 +353,8 @@ def test_targets_are_met_on_the_other_half(shared_data: Path) -> None:
         )
         missed += value < 0.8
         chosen += 1
-    assert chosen == 20
-    assert missed <= 2
+    assert chosen == 10
+    assert missed <= 1
 
 
 def test_a_table_too_narrow_for_numbers_stays_whole(
@@ -366,6 +381,28 @@ def test_counts_in_several_files_are_joined(tmp_path: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["problems"] == 40
     assert main(["choose", *files, files[0], *options]) == 1
     assert "repeats row" in capsys.readouterr().err
+
+
+def test_models_without_a_price_are_served() -> None:
+    counts = counts_of({"sold": [(10, 5)] * 6, "own": [(10, 6)] * 6, "vast": [(10, 9)] * 6})
+    prices = prices_of(
+        {"sold": (1, 1), "own": (None, None), "vast": (None, None)}, n_params=[None, 8e9, 4e11]
+    )
+    machine = Machine(accelerator("H100"), usd_per_hour=2.5)
+    market = market_of(counts, prices, **TOKENS, host=Host(machine, rows=32))
+    own, vast = (next(s for s in market.sellers if s.model == name) for name in ("own", "vast"))
+    # By hand: 16 GB of weights over 60% of 3.35 TB/s bound a step of 32 rows; reading is bound by arithmetic.
+    written = 16e9 / (0.6 * 3.35e12) / 32 * 2.5 / 3600
+    read = 2 * 8e9 / (0.4 * 989e12) * 2.5 / 3600
+    assert own.price.sample == pytest.approx(1000 * written)
+    assert own.usd[2] == pytest.approx(1000 * read + 3 * 1000 * written)
+    assert own.seconds is not None
+    assert own.seconds[1] == pytest.approx(1000 * 16e9 / (0.6 * 3.35e12))
+    # 800 GB need 16 chips: ten would do, but chips come in powers of two.
+    assert vast.price.sample == pytest.approx(1000 * 800e9 / (16 * 0.6 * 3.35e12) / 32 * 16 * 2.5 / 3600)
+    assert any("priced by H100 at 2.5 USD an hour" in note and "own, vast" in note for note in market.notes)
+    without = market_of(counts, prices, **TOKENS)
+    assert [s.model for s in without.sellers] == ["sold"]
 
 
 def test_sequential_counts_are_read_as_such() -> None:

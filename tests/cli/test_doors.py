@@ -160,3 +160,21 @@ def test_a_row_that_fits_no_line_is_stacked() -> None:
         "model another   tokens per parameter 20\n"
         "predicted pass@k 0.4321"
     )
+
+
+def test_a_law_that_cannot_be_kept_is_not_fitted_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing" / "law.json"
+    assert main(["fit", "nowhere.csv", "-o", str(missing)]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+
+
+def test_a_law_goes_through_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "losses.csv"
+    sizes = [(n, d) for n in (1, 2, 4) for d in (1, 2, 4)]
+    rows = [f"{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for n, d in sizes]
+    path.write_text("n_params,n_tokens,loss\n" + "\n".join(rows) + "\n")
+    command = [sys.executable, "-m", "t2fast", "fit", str(path), "--law", "chinchilla", "--draws", "0"]
+    done = subprocess.run([*command, "-o", "/dev/stderr"], capture_output=True, text=True, check=True)
+    assert '"format"' in done.stderr

@@ -49,3 +49,13 @@ def test_an_unseen_checkpoint_that_was_never_right_is_refused(pythia):
     seen, unseen = pythia.filter(min_tokens=2e9), pythia.filter(max_tokens=3e6)
     with pytest.raises(ValueError, match="never right"):
         compare_forecasts(seen, unseen)
+
+
+def test_too_few_samples_are_not_taken_for_no_success():
+    law = Law("accuracy", PARAMS)
+    seen = simulate_counts(
+        law, 1e7 * 3.0 ** np.arange(5), 1e9 * 3.0 ** np.arange(5), problems=20, samples=16, seed=1
+    )
+    unseen = simulate_counts(law, [2e9], [5e11], problems=20, samples=16, seed=2)
+    with pytest.raises(ValueError, match="1 of 1 unseen checkpoints have no problem with 64 samples"):
+        compare_forecasts(seen, unseen, ks=(1, 64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 import t2fast
-from t2fast.comparisons.outcomes import outcomes
+from t2fast.comparisons.checkpoints import outcomes
 
 
 def counts_of(rows: list[tuple[float, float, str, int, int]]) -> t2fast.Counts:

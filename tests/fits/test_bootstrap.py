@@ -35,9 +35,12 @@ def test_draws_depend_on_the_seed_alone(fit):
         warnings.simplefilter("ignore", FitWarning)
         first, again, other = (fit(counts, draws=24, seed=seed) for seed in (5, 5, 6))
         fewer = fit(counts, draws=0, seed=5)
-    assert first.draws.shape == (24, len(first.params))
+    # Draws whose search did not converge are left out, and said to be.
+    stuck = [int(note.split()[0]) for note in first.fit.notes if "bootstrap draws did not converge" in note]
+    assert first.draws.shape == (24 - sum(stuck), len(first.params))
     np.testing.assert_array_equal(first.draws, again.draws)
-    assert (first.draws != other.draws).any(axis=1).all()
+    both = min(len(first.draws), len(other.draws))
+    assert (first.draws[:both] != other.draws[:both]).any(axis=1).all()
     assert fewer.draws is None
     assert first.params == other.params == fewer.params
 

@@ -79,3 +79,23 @@ def test_resampled_problems_keep_their_number():
     weights = table.resampled_problems(np.random.default_rng(0), 50)
     assert weights.shape == (50, 3)
     assert (weights.sum(axis=1) == 3).all()
+
+
+def test_a_table_of_values_is_taken_at_the_k_asked_for():
+    table = PassTable.of(counts_of(ROWS), ks=[1, 2, 4])
+    part = PassTable.of(table, ks=[4, 1])
+    assert part.ks.tolist() == [4.0, 1.0]
+    np.testing.assert_array_equal(part.values, table.values[:, [2, 0]])
+    with pytest.raises(ValueError, match="no values at k = 8, but at 1, 2, 4"):
+        PassTable.of(table, ks=[8])
+
+
+def test_several_tasks_are_no_one_table():
+    counts = counts_of(ROWS)
+    two = counts.frame.with_columns(pl.Series("task", ["s", "t"] * 2 + ["s"]))
+    with pytest.raises(
+        ValueError, match=r"has 2 tasks, which no law has in common: 's', 't'\. Choose one by"
+    ):
+        PassTable.of(read_counts(two))
+    parts = read_counts(two).groups("task")
+    assert {name: len(part) for name, part in parts.items()} == {"s": 3, "t": 2}

@@ -27,19 +27,8 @@ def test_lack_of_fit_is_one_on_average_where_the_law_is_true(fit, truth):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)
             found.append(fit(counts, draws=0).fit.lack_of_fit)
-    # 9 checkpoints of some 2 independent things each, 8 tables: a standard error of about a tenth.
-    assert np.mean(np.square(found)) == pytest.approx(1, abs=0.3)
-
-
-def test_correlated_points_are_worth_fewer_things():
-    counts = simulate_counts(ACCURACY, *GRID, problems=100, samples=64, seed=0)
-    observed = PassTable.of(counts)
-    target = Target.measured(observed, observed.means)
-    assert target.independent.shape == (36,)
-    assert ((target.independent >= 1) & (target.independent < 4)).all()
-    twice = PassTable.of(counts, [4, 4])
-    same = Target.measured(twice, twice.means).independent
-    np.testing.assert_allclose(same, 1, atol=0.03)
+    # A table of 9 checkpoints, some two independent things each, has a standard deviation of about 0.4.
+    assert np.mean(found) == pytest.approx(1, abs=0.15)
 
 
 def losses(change):

@@ -23,9 +23,9 @@ TENSOR_CORES = {
     "sm_90": {"wgmma.mma_async", "mma.sync"},
     "sm_100": {"tcgen05.mma", "mma.sync"},
 }
-PARKED = 16
-"""Bytes a thread that ptxas may put aside: it does so with a few registers below a bound of its own choice,
-long before the 255 that there are."""
+PARKED = {"bfloat16": 8, "float32": 32}
+"""Bytes a thread that ptxas puts aside: a few registers, mostly below a bound of its own choice and not the
+255 that there are."""
 HEADS = ("d32", "d64", "d64-row", "d80", "d128", "d256")
 QUICK = {
     ("sm_80", "d128/float32"), ("sm_80", "d256/bfloat16"),
@@ -57,7 +57,7 @@ def test_every_kernel_compiles_within_its_limits(target: str, case: str, tmp_pat
     assert {f["kernel"] for f in found} >= KERNELS
     assert any(f["kernel"] == "_norm_of_all_heads" for f in found) == case.startswith("d64-row")
     for f in found:
-        assert f["spills"] <= (0 if target == "gfx942" else PARKED), f
+        assert f["spills"] <= (0 if target == "gfx942" else PARKED[case.split("/")[1]]), f
         assert f["registers"] <= (512 if target == "gfx942" else 65536 // (32 * f["warps"])), f
         assert f["shared"] <= SHARED[target] * 1024, f
         if f["kernel"] not in products:

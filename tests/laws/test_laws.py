@@ -193,7 +193,7 @@ def laws(draw):
         draws = np.array(rows).reshape(count, len(params))
     domain = draw(st.dictionaries(st.sampled_from(["n_params", "n_tokens", "k"]), st.tuples(finite, finite)))
     report, validation = draw(st.none() | reports), draw(st.none() | validations)
-    return Law(name, params, draws, domain, draw(words), report, validation)
+    return Law(name, params, draws, domain, draw(words), report, validation=validation)
 
 
 @settings(max_examples=150, deadline=None)
@@ -237,7 +237,9 @@ def test_cautions_repeat_the_notes_and_what_a_validation_found():
 def changed(*keys, to):
     """A good file's data with the value under `keys` replaced, or removed where `to` is None."""
     report = FitReport("m", 1.0, "sum", 3, 2, True, "done", 7)
-    law = Law("chinchilla", TERMS, np.ones((2, 5)), {"k": (1.0, 8.0)}, "somewhere", report, VALIDATED)
+    law = Law(
+        "chinchilla", TERMS, np.ones((2, 5)), {"k": (1.0, 8.0)}, "somewhere", report, validation=VALIDATED
+    )
     data = json.loads(json.dumps(law.to_dict()))
     place = data
     for key in keys[:-1]:

@@ -98,6 +98,8 @@ def test_what_is_held_fixed_stays_so() -> None:
     assert found.k == pytest.approx(4)
     free = best_spending(LOSS, 1e22, work)
     assert free.predicted < found.predicted
+    # Held to a size, both share what serving leaves.
+    assert found.gap == 0
     walled = best_spending(LOSS, 1e22, work, n_tokens=(1.0, 1e11))
     assert walled.n_tokens <= 1e11 * (1 + 1e-12)
     # Tokens beyond a wall of unique text are worth less: fewer are bought, and they bring less.

@@ -81,6 +81,7 @@ for folder, log_format, run in json.loads(sys.argv[1]):
         limit=3,
         max_samples=1,
         fail_on_error=plan.get("fail_on_error", False),
+        score_on_error=plan.get("score_on_error", False),
         display="none",
     )
 """
@@ -94,6 +95,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "two scorers": ("eval", {**ANSWERS, "scorers": ["match", "keyed"]}),
     "values": ("json", {"epochs": 12, "answers": ["4"] * 36, "scorers": ["graded"], "values": VALUES}),
     "failed": ("json", {**ANSWERS, "errors": [["b", 2]], "fail_on_error": True}),
+    "scored errors": ("eval", {**ANSWERS, "errors": [["b", 1], ["b", 2]], "score_on_error": True}),
     "killed": ("eval", {**ANSWERS, "kills": [["c", 2]]}),
 }
 
@@ -161,6 +163,29 @@ def test_samples_in_error_are_left_out(log: Path) -> None:
     assert [n for n, _ in found.values()] == [2, 1, 2]
     assert 0 < sum(c for _, c in found.values()) < 5
     assert [(part.rows, part.reason) for part in counts.left_out] == [(1, "sample that ended in an error")]
+
+
+def test_samples_in_error_that_were_scored_count_as_the_tool_counts_them(logs: dict[str, Path]) -> None:
+    from inspect_ai.log import read_eval_log
+
+    path = logs["scored errors"]
+    results = read_eval_log(str(path)).results
+    assert results is not None
+    accuracy = results.scores[0].metrics["accuracy"].value
+    counts = read_results(path)
+    assert counts.n.sum() == 6
+    assert counts.c.sum() / 6 == pytest.approx(accuracy)
+    assert "samples that ended in an error, counted as they were scored: 2" in counts.notes
+    dropped = read_results(path, errors="drop")
+    assert (dropped.n.sum(), dropped.c.sum()) == (4, counts.c.sum())
+    assert by_problem(read_results(path, errors="fail"))["b"] == (2, 0)
+
+
+def test_tokens_and_time_are_read(zipped: Path) -> None:
+    counts = read_results(zipped, scorer="match")
+    assert counts.frame["prompt_tokens"].to_list() == [2.0] * 3
+    assert counts.frame["output_tokens"].to_list() == [2.0] * 3
+    assert (counts.frame["wall_seconds"] > 0).all()
 
 
 def test_members_are_zstandard(log: Path) -> None:

@@ -308,6 +308,15 @@ def test_an_incomplete_run_says_so_and_gives_what_it_has(
     assert len(run.counts(partial=True)) == 60 - 12
 
 
+def test_pass_at_k_of_a_run_s_folder(whole: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["passk", str(whole.folder), "-k", "1,40", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["source"] == str(whole.folder)
+    counts = whole.counts()
+    assert data["rows"][0]["pass_at_k"] == pytest.approx(np.mean(counts.c / counts.n), rel=1e-12)
+    assert data["rows"][0]["problems"] == 60
+
+
 def test_code_is_sampled_but_never_judged(model: Path, tmp_path: Path) -> None:
     code = Task("code", (Problem("H/0", "Q:1+1=", ("2",)), Problem("H/1", "Q:2+2=")), "code", None)
     run = evaluate([model], [code], tmp_path / "run", k=3, **OPTIONS)

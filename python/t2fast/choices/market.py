@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from t2fast.costs.hardware import Machine, Served
 from t2fast.costs.tokens import QueryPrice
 from t2fast.estimators.passk import pass_at_k
 from t2fast.estimators.sequential import pass_at_k_sequential
@@ -62,6 +63,39 @@ class Seller:
         return np.asarray(self.passes.mean(axis=1))
 
 
+@dataclass(frozen=True)
+class Host:
+    """Hardware that models are served on, `rows` samples at a time and always busy.
+
+    Attributes:
+        machine: its chip and price an hour; a model gets as many chips, a power of two, as hold its weights.
+        rows: samples in flight.
+    """
+
+    machine: Machine
+    rows: float = 64.0
+
+    def __str__(self) -> str:
+        price = f"{self.machine.chip.name} at {self.machine.usd_per_hour:g} USD an hour"
+        return f"{price}, {self.rows:g} samples in flight"
+
+    def price(
+        self, row: Mapping[str, float | None], prompt_tokens: float, output_tokens: float
+    ) -> tuple[QueryPrice, tuple[float, float]]:
+        """What a query costs, its prompt read once for all of its samples; and seconds to read and to
+        write."""
+        n_params = row["n_params"] or 0.0
+        model = Served(row["active_params"] or n_params, n_params)
+        context = prompt_tokens + output_tokens / 2
+        machine = self.machine.holding(model, self.rows, context)
+        read, written = machine.usd_per_token(model, prompt_tokens, output_tokens, self.rows)
+        seconds = (
+            machine.prefill_seconds(model, prompt_tokens),
+            output_tokens * machine.step_seconds(model, self.rows, context),
+        )
+        return QueryPrice(read * prompt_tokens, written * output_tokens, prompt_once=True), seconds
+
+
 @dataclass(frozen=True, eq=False)
 class Market:
     """Sellers that were measured on the same problems.
@@ -110,6 +144,7 @@ def market_of(
     prompt_once: bool = False,
     models: Sequence[str] | None = None,
     k_max: int | None = None,
+    host: Host | None = None,
 ) -> Market:
     """Join counts and prices on the problems that all priced models share.
 
@@ -121,6 +156,7 @@ def market_of(
         prompt_once: see `QueryPrice`.
         models: these alone.
         k_max: no more samples than this.
+        host: hardware to serve those on that have no price but n_params.
 
     Raises:
         ValueError: if no model is left, if the models share no problem, if tokens are not known.
@@ -139,7 +175,10 @@ def market_of(
         raise ValueError(f"{counts.source} has no model {listed(unknown)}; it has {listed(present)}")
     notes = []
     terms = {name: prices.of(name) for name in wanted}
-    silent = [name for name in wanted if any(terms[name][price] is None for price in PRICES)]
+    priced = {name: all(terms[name][price] is not None for price in PRICES) for name in wanted}
+    silent = [
+        name for name in wanted if not priced[name] and (host is None or terms[name]["n_params"] is None)
+    ]
     if silent:
         notes.append(f"left out, without a price in {prices.source}: {listed(silent)}")
     sold = [name for name in wanted if name not in silent]
@@ -147,6 +186,9 @@ def market_of(
         raise ValueError(
             f"none of the models of {counts.source} has both prices in {prices.source}: {listed(wanted)}"
         )
+    hosted = [name for name in sold if not priced[name]]
+    if hosted and host is not None:
+        notes.append(f"priced by {host}: {listed(hosted)}")
     frame, note = _shared(counts, sold)
     notes += note
     sellers = []
@@ -158,11 +200,19 @@ def market_of(
             if value is None:
                 raise ValueError(f"{side} of {name} are unknown: give {side}, or a column of {prices.source}")
             tokens.append(value)
-        usd_in, usd_out = (row[price] or 0.0 for price in PRICES)
-        price = QueryPrice.of_tokens(usd_in, usd_out, tokens[0], tokens[1], prompt_once)
         speed, first = row["output_tokens_per_second"], row["first_token_seconds"]
         seconds = None if speed is None else (first or 0.0, tokens[1] / speed)
+        if priced[name]:
+            usd_in, usd_out = (row[price] or 0.0 for price in PRICES)
+            price = QueryPrice.of_tokens(usd_in, usd_out, tokens[0], tokens[1], prompt_once)
+        elif host is not None:
+            price, served_in = host.price(row, tokens[0], tokens[1])
+            seconds = seconds or served_in
         sellers.append(_seller(name, price, frame.filter(pl.col("model") == name), seconds, k_max))
+    most = max(s.ks[-1] for s in sellers) if k_max is None else k_max
+    short = [f"{s.model} ({s.ks[-1]})" for s in sellers if s.ks[-1] < most]
+    if short:
+        notes.append(f"nothing is known beyond the fewest samples of a problem: {listed(short)}")
     sellers.sort(key=lambda s: s.price.prompt + s.price.sample)
     return Market(tuple(sellers), len(sellers[0].passes[0]), tuple(notes))
 

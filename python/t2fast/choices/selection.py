@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from t2fast.choices.choice import Choice, Option, Pick
 from t2fast.choices.confidence import cheapest_that_reach
-from t2fast.choices.market import Market, market_of
+from t2fast.choices.market import Host, Market, market_of
 from t2fast.choices.options import Options, cascades, together, until_solved
 from t2fast.choices.request import Request, beyond_budget, beyond_confidence, beyond_target
 from t2fast.choices.resampling import Weights, new_problems, population
@@ -41,6 +41,7 @@ def choose(
     prompt_once: bool = False,
     models: Sequence[str] | None = None,
     k_max: int | None = None,
+    host: Host | None = None,
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
@@ -72,6 +73,7 @@ def choose(
             for it.
         models: these alone.
         k_max: no more samples than this; the fewest samples of a problem in any case.
+        host: hardware to serve those on that have no price but n_params, and what it costs.
         level: of the intervals, simultaneous over all models and k.
         draws: of the problems' weights, for intervals and chances.
         seed: of these draws.
@@ -98,7 +100,14 @@ def choose(
     if draws < 100:
         raise ValueError(f"draws is {draws!r}: chances need at least 100")
     market = market_of(
-        counts, prices, prompt_tokens, output_tokens, prompt_once=prompt_once, models=models, k_max=k_max
+        counts,
+        prices,
+        prompt_tokens,
+        output_tokens,
+        prompt_once=prompt_once,
+        models=models,
+        k_max=k_max,
+        host=host,
     )
     if seconds is not None:
         market = market.within(seconds)
@@ -205,11 +214,10 @@ class _Search:
         for start in range(0, len(options), _BLOCK):
             part = options.where_at(np.arange(start, min(start + _BLOCK, len(options))))
             passes, usd = self.population.means(part.passes), part.costs(self.population)
-            with np.errstate(divide="ignore"):
-                if request.target is not None:
-                    score = np.where(passes >= request.floor, -usd, -np.inf)
-                else:
-                    score = passes if request.limited else -usd / passes
+            if request.target is not None:
+                score = np.where(passes >= request.floor, -usd, -np.inf)
+            else:
+                score = passes if request.limited else -_per_solved(usd, passes)
             score = np.where(usd <= request.budget, score, -np.inf)
             first = score.argmax(axis=0)
             value = score[first, np.arange(len(first))]
@@ -235,8 +243,7 @@ class _Search:
         query."""
         passes, usd = options.pass_at_k, options.usd_per_query
         if not self.request.limited:
-            with np.errstate(divide="ignore"):
-                return int(np.lexsort((usd, usd / passes))[0])
+            return int(np.lexsort((usd, _per_solved(usd, passes)))[0])
         return int(np.lexsort((usd, -passes))[0])
 
     def option(self, options: Options, i: int, probability_best: float) -> Option:
@@ -289,3 +296,8 @@ class _Search:
         if affordable.pass_at_k.max() < request.floor:
             return beyond_target(options, affordable, request)
         return beyond_confidence(affordable, self.reach(affordable).mean(axis=1), request)
+
+
+def _per_solved(usd: Floats, passes: Floats) -> Floats:
+    """USD a solved query; infinite where none is."""
+    return np.asarray(np.where(passes > 0, usd / np.maximum(passes, 1e-300), np.inf))

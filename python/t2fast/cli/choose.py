@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
+import polars as pl
+from rich.console import Group
+from rich.text import Text
+
 from t2fast.choices import choose
+from t2fast.choices.market import Host
+from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
 from t2fast.cli.options import command, mapping, show
-from t2fast.tables import read_prices
+from t2fast.costs.hardware import Machine, accelerator
+from t2fast.tables import Counts, read_prices
 from t2fast.tables.counts import joined_counts
 
 
@@ -51,6 +59,30 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="k samples are one request that pays for its prompt once (default: k requests)",
     )
+    check = parser.add_argument_group(
+        "a check that errs",
+        "pass@k takes for granted that a right sample is recognised. With these rates the chosen model's "
+        "right and wrong answers are shown by k, and the k worth drawing.",
+    )
+    check.add_argument("--true-positive", type=float, metavar="T", help="share of right samples accepted")
+    check.add_argument("--false-positive", type=float, metavar="F", help="share of wrong samples accepted")
+    check.add_argument(
+        "--harm",
+        type=float,
+        default=1.0,
+        metavar="H",
+        help="cost of a wrong answer, in right ones (default: 1)",
+    )
+    served = parser.add_argument_group(
+        "models that are not sold by the token",
+        "served on hardware, they cost what the roofline says; --prices needs their n_params, and "
+        "active_params of mixtures.",
+    )
+    served.add_argument("--gpu", metavar="NAME", help="H100, A100, TPU v5e, …")
+    served.add_argument("--usd-per-hour", type=float, metavar="USD", help="of one such chip")
+    served.add_argument(
+        "--batch", type=float, default=64, metavar="B", help="samples in flight (default: 64)"
+    )
     parser.add_argument("--only", type=_names, metavar="MODEL,...", help="choose among these alone")
     parser.add_argument("--max-k", type=int, metavar="K", help="no more samples than this")
     parser.add_argument("--columns", type=mapping, metavar="NAME=COLUMN,...", help="names that columns go by")
@@ -66,8 +98,9 @@ def run(arguments: argparse.Namespace) -> None:
         results.read(arguments, file, columns=arguments.columns, task=arguments.task)
         for file in arguments.files
     ]
+    counts = joined_counts(tables)
     chosen = choose(
-        joined_counts(tables),
+        counts,
         read_prices(arguments.prices),
         prompt_tokens=arguments.prompt_tokens,
         output_tokens=arguments.output_tokens,
@@ -79,13 +112,39 @@ def run(arguments: argparse.Namespace) -> None:
         prompt_once=arguments.prompt_once,
         models=arguments.only,
         k_max=arguments.max_k,
+        host=_host(arguments),
         seed=arguments.seed,
     )
     if arguments.plot:
         from t2fast.cli.plotting import plot_choice, save
 
         save(plot_choice(chosen), arguments.plot)
-    show(arguments, chosen.to_dict(), lambda: chosen)
+    curve = _verified(arguments, counts, chosen.together.option.model)
+    data = {**chosen.to_dict(), **({} if curve is None else {"verifier": curve.to_dict()})}
+    show(arguments, data, lambda: chosen if curve is None else Group(chosen, Text(), curve))
+
+
+def _host(arguments: argparse.Namespace) -> Host | None:
+    """The hardware, if any is given."""
+    if arguments.gpu is None:
+        return None
+    for name in ("usd_per_hour", "batch"):
+        value = getattr(arguments, name)
+        if value is None or not (math.isfinite(value) and value > 0):
+            raise ValueError(f"--{name.replace('_', '-')} is {value!r}: --gpu needs a positive number there")
+    return Host(Machine(accelerator(arguments.gpu), usd_per_hour=arguments.usd_per_hour), arguments.batch)
+
+
+def _verified(arguments: argparse.Namespace, counts: Counts, model: str) -> VerifiedCurve | None:
+    """The chosen model under a check that errs, if its rates are given."""
+    t, f = arguments.true_positive, arguments.false_positive
+    if t is None and f is None:
+        return None
+    if t is None or f is None:
+        missing = "true" if t is None else "false"
+        raise ValueError(f"--{missing}-positive is missing: a check that errs has both rates")
+    mine = Counts(counts.frame.filter(pl.col("model") == model))
+    return verified_curve(mine, Verifier(t, f), harm=arguments.harm)
 
 
 def _names(text: str) -> list[str]:

@@ -111,29 +111,35 @@ def run(arguments: argparse.Namespace) -> None:
         load_task(spec, problems=arguments.problems, seed=arguments.task_seed, shots=arguments.shots)
         for spec in arguments.task
     ]
-    done = runs.evaluate(
-        models,
-        tasks,
-        arguments.output,
-        k=None if arguments.no_samples else arguments.k,
-        score=arguments.score,
-        seed=arguments.seed,
-        until_successes=arguments.until_successes,
-        temperature=arguments.temperature,
-        top_k=arguments.top_k,
-        top_p=arguments.top_p,
-        min_p=arguments.min_p,
-        max_tokens=arguments.max_tokens,
-        stop=arguments.stop,
-        chat=arguments.chat,
-        stage=arguments.stage,
-        sizes=arguments.models,
-        device=arguments.device,
-        dtype=arguments.dtype,
-        threads=arguments.threads,
-        kernel=arguments.kernel,
-        tokenizer=arguments.tokenizer,
-    )
+    try:
+        done = runs.evaluate(
+            models,
+            tasks,
+            arguments.output,
+            k=None if arguments.no_samples else arguments.k,
+            score=arguments.score,
+            seed=arguments.seed,
+            until_successes=arguments.until_successes,
+            temperature=arguments.temperature,
+            top_k=arguments.top_k,
+            top_p=arguments.top_p,
+            min_p=arguments.min_p,
+            max_tokens=arguments.max_tokens,
+            stop=arguments.stop,
+            chat=arguments.chat,
+            stage=arguments.stage,
+            sizes=arguments.models,
+            device=arguments.device,
+            dtype=arguments.dtype,
+            threads=arguments.threads,
+            kernel=arguments.kernel,
+            tokenizer=arguments.tokenizer,
+        )
+    except KeyboardInterrupt:
+        if (arguments.output / "manifest.json").exists():
+            kept = f"what is finished is kept in {arguments.output}: the same command goes on from there"
+            print(kept, file=sys.stderr)
+        raise
     written = done.export()
     if arguments.export == "lm-eval":
         written += write_lm_eval(done, arguments.output / "lm-eval")

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from t2fast import atomic
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, integers, left_out, show
 from t2fast.cli.tables import add_chance, kind_of, read_table
@@ -78,13 +79,16 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.law in ("direct", "forecast"):
             raise ValueError(f"the {arguments.law} law has no regularised variant")
         options["regularise"] = True
+    if arguments.output:
+        atomic.check(arguments.output)
     table = _read(arguments)
     law = replace(_fitted(table, arguments, options), source=f"fitted to {table.source}")
+    # Shown first, so that a disk that is full by now does not take the fit along.
+    data = {key: value for key, value in law.to_dict().items() if key != "draws"}
+    show(arguments, {**data, **left_out(table)}, lambda: law)
     if arguments.output:
         law.save(arguments.output)
         Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)
-    data = {key: value for key, value in law.to_dict().items() if key != "draws"}
-    show(arguments, {**data, **left_out(table)}, lambda: law)
 
 
 def _read(arguments: argparse.Namespace) -> Any:

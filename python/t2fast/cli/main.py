@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from t2fast import _core
-from t2fast.cli import chat, choose, evaluate, fit, passk, plan, sample, simulate, validate
+from t2fast.cli import chat, choose, compare, evaluate, fit, passk, plan, sample, simulate, validate
 from t2fast.cli.wording import own_words
 from t2fast.fits import FitWarning
 from t2fast.text import clean
@@ -72,6 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"t2fast {_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (passk, fit, validate, plan, choose, simulate, sample, chat, evaluate):
+    for module in (passk, compare, fit, validate, plan, choose, simulate, sample, chat, evaluate):
         module.add_parser(commands)
     return parser

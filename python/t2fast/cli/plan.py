@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast.cli import spending
 from t2fast.cli.options import command, finite, numbers, show
 from t2fast.laws import Law, default_law
 from t2fast.plans import Plan, frontier, plan
@@ -31,10 +32,11 @@ def add_parser(commands: Any) -> None:
         "  t2fast plan --train-flops 2.56e19 --inference-flops 2e9\n"
         "  t2fast plan --law law.json --train-flops 1e21 --inference-flops 1e10 --integer-k --json\n"
         "  t2fast plan --train-flops 1e20 --inference-flops 2e10 --frontier\n"
+        "  t2fast plan --usd 10000 --gpu H100 --usd-per-hour 2.5 --queries 1e6\n"
         "\nWithout --law, the law that ships with t2fast is used: fitted to Pythia's GSM8K counts.",
     )
     parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o`")
-    parser.add_argument("--train-flops", type=float, required=True, metavar="C", help="training budget 6ND")
+    parser.add_argument("--train-flops", type=float, metavar="C", help="training budget 6ND")
     parser.add_argument("--inference-flops", type=float, metavar="C", help="FLOPs per token served, 2Nk")
     parser.add_argument("--min-params", type=float, metavar="N")
     parser.add_argument("--max-params", type=float, metavar="N")
@@ -66,11 +68,20 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--plot", metavar="FILE.png", help="draw the profile or frontier (needs t2fast[plot])"
     )
+    spending.add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     law = default_law() if arguments.law is None else Law.load(arguments.law)
+    if spending.asked(arguments):
+        spending.run(arguments, law)
+        return
+    if arguments.train_flops is None:
+        raise ValueError(
+            "what is there to spend? Give --train-flops and --inference-flops, or --usd or --total-flops "
+            "with --queries, or --target"
+        )
     if arguments.sizes is not None and (arguments.min_params or arguments.max_params):
         raise ValueError("--sizes already says which N are allowed: drop --min-params and --max-params")
     options: dict[str, Any] = {

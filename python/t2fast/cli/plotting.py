@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from t2fast.choices.choice import Choice as Buy
+from t2fast.comparisons import Comparison
 from t2fast.plans.planned import Choice, Plan
 
 if TYPE_CHECKING:
@@ -116,6 +117,30 @@ def plot_choice(choice: Buy, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("pass@k")
     ax.set_title(choice.request, fontsize="medium", loc="left")
     ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def plot_comparison(found: Comparison, ax: Axes | None = None) -> Axes:
+    """Differences of pass@k from the first side over k, each with its simultaneous band.
+
+    Args:
+        found: what `compare` returned.
+        ax: where to draw; by default a new figure.
+
+    Returns:
+        The axes.
+    """
+    ax = _axes(ax)
+    ax.axhline(0.0, color="0.6", lw=1.0)
+    for side, name in enumerate(found.names[1:], 1):
+        (line,) = ax.plot(found.k, found.difference[:, side], lw=1.6, label=name)
+        ax.fill_between(
+            found.k, found.low[:, side], found.high[:, side], color=line.get_color(), alpha=0.2, lw=0
+        )
+    ax.set_xscale("log", base=2)
+    ax.set_xlabel("samples k")
+    ax.set_ylabel(f"pass@k less that of {found.names[0]}")
+    ax.legend(frameon=False)
     return ax
 
 

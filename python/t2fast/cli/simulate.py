@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from t2fast import atomic
 from t2fast.cli.options import command, numbers
 from t2fast.laws import ForecastLaw, Law, default_law, simulate_counts
 
@@ -38,6 +39,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    if arguments.output is not None:
+        atomic.check(arguments.output)
     law = default_law() if arguments.law is None else Law.load(arguments.law)
     if isinstance(law, ForecastLaw):
         raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from t2fast import atomic
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, integers, left_out, show
 from t2fast.cli.tables import add_chance, kind_of, read_table
@@ -66,6 +67,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    if arguments.output:
+        atomic.check(arguments.output)
     table = read_table(arguments, kind_of(arguments.file, arguments.columns))
     found = validate(
         table,
@@ -83,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         axes: Any = found.plot()
         axes.figure.savefig(arguments.plot, dpi=160, bbox_inches="tight")
-    show(arguments, {**found.to_dict(), **left_out(table)}, lambda: found)
+    show(arguments, {**left_out(table), **found.to_dict()}, lambda: found)
 
 
 def _keep(found: Validation, table: Table, arguments: argparse.Namespace) -> None:

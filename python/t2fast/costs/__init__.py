@@ -1,5 +1,18 @@
-"""Cost models, one a file: what training, a query, a token as sold and time on named hardware cost."""
+"""Cost models, one a file: FLOPs of training and queries, tokens as sold, time and dollars on named
+hardware."""
 
+from t2fast.costs.flops import Architecture, query_flops, train_flops
+from t2fast.costs.hardware import ACCELERATORS, Accelerator, Machine, Served, accelerator
 from t2fast.costs.tokens import QueryPrice
 
-__all__ = ["QueryPrice"]
+__all__ = [
+    "ACCELERATORS",
+    "Accelerator",
+    "Architecture",
+    "Machine",
+    "QueryPrice",
+    "Served",
+    "accelerator",
+    "query_flops",
+    "train_flops",
+]

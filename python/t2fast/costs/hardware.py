@@ -11,7 +11,7 @@ Engineering").
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -179,6 +179,25 @@ class Machine:
         if left < 0:
             return 0.0
         return np.inf if model.cache_bytes == 0 else float(np.floor(left / (model.cache_bytes * context)))
+
+    def holding(self, model: Served, rows: float, context: float) -> Machine:
+        """This machine with as many chips, a power of two, as hold the model and the cache of its rows."""
+        machine = self
+        while machine.largest_batch(model, context) < rows:
+            machine = replace(machine, chips=2 * machine.chips)
+        return machine
+
+    def usd_per_flop(self, rows: float, weight_bytes: float = 2.0) -> tuple[float, float]:
+        """US dollars a FLOP of training or of reading prompts, and a FLOP of writing with `rows` samples in
+        flight.
+
+        A step of writing takes 2 N a row or the weights' bytes once, whichever is longer, and both are in
+        proportion to N, so that a price a FLOP holds for every size. Caches are left out: `usd_per_token`
+        counts them.
+        """
+        read = 1 / self.flops
+        written = max(read, weight_bytes / (2 * rows * self.bandwidth))
+        return read * self.usd_per_second, written * self.usd_per_second
 
     def usd_per_token(
         self, model: Served, prompt_tokens: float, output_tokens: float, rows: float

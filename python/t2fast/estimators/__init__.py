@@ -1,5 +1,6 @@
 """Estimators: pass@k and its relatives from counts, without bias where there is a way."""
 
+from t2fast.estimators.best_of import best_of_k
 from t2fast.estimators.beta import beta_pass_at_k, expected_samples_until_first_success, scaled_beta_failure
 from t2fast.estimators.curve import PassCurve, estimate
 from t2fast.estimators.passk import (
@@ -11,9 +12,11 @@ from t2fast.estimators.passk import (
     pass_hat_k,
 )
 from t2fast.estimators.sequential import pass_at_k_sequential
+from t2fast.estimators.verified import verified_at_k, verified_from_counts
 
 __all__ = [
     "PassCurve",
+    "best_of_k",
     "beta_pass_at_k",
     "estimate",
     "expected_samples_until_first_success",
@@ -25,4 +28,6 @@ __all__ = [
     "pass_at_k_variance",
     "pass_hat_k",
     "scaled_beta_failure",
+    "verified_at_k",
+    "verified_from_counts",
 ]

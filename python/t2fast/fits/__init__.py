@@ -9,15 +9,18 @@ from t2fast.fits.accuracy import fit_accuracy
 from t2fast.fits.chinchilla import fit_chinchilla
 from t2fast.fits.conclusion import FitWarning
 from t2fast.fits.counts import fit_counts
+from t2fast.fits.data_wall import DataWallFit, fit_data_wall
 from t2fast.fits.direct import fit_direct
 from t2fast.fits.forecast import fit_forecast
 from t2fast.fits.loss import fit_loss
 
 __all__ = [
+    "DataWallFit",
     "FitWarning",
     "fit_accuracy",
     "fit_chinchilla",
     "fit_counts",
+    "fit_data_wall",
     "fit_direct",
     "fit_forecast",
     "fit_loss",

@@ -98,9 +98,7 @@ def fit_accuracy(
         seed,
         progress,
     )
-    return conclude(
-        "accuracy", staged, drawn_stages, target, "two stages", "sum of squared errors", latent=False
-    )
+    return conclude("accuracy", staged, drawn_stages, target, "two stages", "sum of squared errors", stages=2)
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,7 @@ class Target:
     Attributes:
         noise: standard deviation of y over resampled problems, 0 where that is unknown; None where there are
             no problems to resample.
-        independent: how many independent things the points of a checkpoint are worth, (checkpoints,): K² over
-            the sum of their squared correlations, K where they are unrelated and 1 where one tells them all.
+        errors: what y was off its mean over those, (draws, checkpoints, K), 0 where it had no value.
     """
 
     n: Floats
@@ -39,11 +38,11 @@ class Target:
     ks: Floats
     y: Floats
     noise: Floats | None = None
-    independent: Floats | None = None
+    errors: Floats | None = None
 
     @classmethod
     def measured(cls, observed: PassTable, measure: Measure) -> Target:
-        """y of the table, its noise and its correlations over resampled problems."""
+        """y of the table, its noise and its errors over resampled problems."""
         again = measure(observed.resampled_problems(np.random.default_rng(0), _NOISE_DRAWS))
         again = np.where(np.isfinite(again), again, np.nan)
         y = measure(np.ones((1, observed.problems)))[0]
@@ -54,8 +53,9 @@ class Target:
         # says nothing about how many might have.
         noise[~(noise > 1e-12 * np.abs(y))] = 0.0
         noise[(1 - observed.mean()) * observed.problems_behind() < 1] = 0.0
-        independent = np.array([_independent(again[:, i, noise[i] > 0]) for i in range(len(y))])
-        return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise, independent)
+        errors = np.zeros_like(again)
+        errors[:, known] = np.nan_to_num(again[:, known] - np.nanmean(again[:, known], axis=0))
+        return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise, errors)
 
     def rows(self) -> tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
         """N, D, k and the checkpoint of every point with a value, and which those are."""
@@ -63,19 +63,6 @@ class Target:
         keep = ~np.isnan(self.y).ravel()
         checkpoint = np.repeat(np.arange(checkpoints), points)[keep]
         return self.n[checkpoint], self.d[checkpoint], np.tile(self.ks, checkpoints)[keep], checkpoint, keep
-
-
-def _independent(again: Floats) -> float:
-    """Of columns (draws, K): (Σ λ)² / Σ λ² over eigenvalues of their correlations (Satterthwaite 1946)."""
-    again = again[~np.isnan(again).any(axis=1)]
-    points = again.shape[1]
-    if points < 2 or len(again) < 3:
-        return float(points)
-    correlation = np.corrcoef(again.T)
-    # Chance alone makes a squared correlation of 1/draws.
-    squared = np.clip(np.nan_to_num(correlation**2, nan=1.0) - 1 / len(again), 0, 1)
-    np.fill_diagonal(squared, 1.0)
-    return float(points**2 / squared.sum())
 
 
 def draw(

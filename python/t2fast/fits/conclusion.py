@@ -55,8 +55,12 @@ def conclude(
     objective_name: str,
     *,
     latent: bool = False,
+    stages: int = 1,
 ) -> Law:
-    """The law with its report, and a warning for everything in it that needs care."""
+    """The law with its report, and a warning for everything in it that needs care.
+
+    `latent`: whether E and theta1 were held. `stages`: 2 where all but theta0 to theta4 come from losses.
+    """
     names = _core.law_parameters(name)
     params = dict(zip(names, found.params.tolist(), strict=True))
     unidentified = tuple(p for p, known in zip(names, found.identified, strict=True) if not known)
@@ -68,7 +72,9 @@ def conclude(
     positive = observed != 0
     relative = np.abs(residual[positive] / observed[positive])
     held = {"E", "theta1"} if latent else set()
-    lack = lack_of_fit(target, residual, len(set(names) - held - set(on_bound) - set(unidentified)))
+    fitted = names[5:] if stages == 2 else names
+    free = [names.index(p) for p in fitted if p not in {*held, *on_bound, *unidentified, "sigma"}]
+    lack = lack_of_fit(name, found.params, free, target, residual)
     notes = []
     if not found.converged:
         notes.append(f"the search did not converge: {found.reason}")

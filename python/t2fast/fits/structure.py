@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,39 +12,73 @@ from t2fast.fits.bootstrap import Target
 
 Floats = NDArray[np.float64]
 
-_SPREADS = 5.0
-"""Robust standard deviations of the residuals beyond which a checkpoint is an outlier."""
+_SPREADS = 4.0
+"""Robust standard deviations of the residuals beyond which a checkpoint is an outlier, among many of them."""
 
-_NAMED = 5
+_UNCERTAIN = 40.0
+"""That over the number of checkpoints is added: the fewer, the less certain the deviation itself."""
+
+_NAMED = 10
 """At most so many checkpoints are named in one note."""
 
 
-def lack_of_fit(target: Target, residual: Floats, parameters: int) -> float | None:
-    """Root mean square of residuals over their sampling error: about 1 where the law is true.
+def lack_of_fit(
+    name: str, params: Floats, free: Sequence[int], target: Target, residual: Floats
+) -> float | None:
+    """Residuals over their sampling error, root mean square, in units of what a true law would leave.
 
-    The points of a checkpoint at several k come from the same samples, so together they are worth fewer
-    things than they are many. A fit with p free parameters to m independent things leaves 1 - p/m of the
-    variance, whatever the number of points that these things were spread over. None where noise is unknown,
-    or m no larger than p.
+    The points of a checkpoint at several k come from the same samples, and the fit has followed some of their
+    noise. What it would leave of noise alone is measured: the errors of y over resampled problems, less their
+    projection on the law's slopes in its `free` parameters (by index), as least squares project. So the value
+    is about 1 where the law is true, however many k there are. None where noise is unknown.
     """
-    if target.noise is None or target.independent is None:
+    if target.noise is None or target.errors is None:
         return None
-    noise = target.noise.ravel()[~np.isnan(target.y).ravel()]
+    keep = ~np.isnan(target.y)
+    noise = target.noise[keep]
     usable = noise > 0
-    independent = float(target.independent.sum())
-    if not usable.any() or independent <= parameters:
+    weight = _weights(name, target.y[keep], noise)
+    slopes = _slopes(name, params, free, target) * weight[:, None]
+    errors = (target.errors[:, keep] * weight).T
+    if not usable.any() or not (np.isfinite(slopes).all() and np.isfinite(errors).all()):
         return None
-    squares = float(np.mean((residual[usable] / noise[usable]) ** 2))
-    return float(np.sqrt(squares / (1 - parameters / independent)))
+    scale = np.linalg.norm(slopes, axis=0)
+    u, singular, _ = np.linalg.svd(slopes[:, scale > 0] / scale[scale > 0], full_matrices=False)
+    u = u[:, singular > 1e-7 * singular.max(initial=0.0)]
+    left = (errors - u @ (u.T @ errors)) / weight[:, None]
+    expected = float(np.mean((left[usable] / noise[usable, None]) ** 2))
+    found = float(np.mean((residual[usable] / noise[usable]) ** 2))
+    return float(np.sqrt(found / expected)) if expected > 1e-6 else None
+
+
+def _weights(name: str, y: Floats, noise: Floats) -> Floats:
+    """Roots of the weights that the points have in the fit of a law."""
+    if name == "counts":  # a likelihood weighs by precision
+        return 1 / np.where(noise > 0, noise, np.inf if not (noise > 0).any() else noise[noise > 0].max())
+    if name == "direct":  # least squares on log(-log y)
+        return np.abs(1 / (y * np.log(y)))
+    return np.ones_like(y)
+
+
+def _slopes(name: str, params: Floats, free: Sequence[int], target: Target) -> Floats:
+    """Slopes of the law in ln |parameter| at every point, (points, free), by central differences."""
+    _, _, k, checkpoint, _ = target.rows()
+    step = 1e-5
+    rows = np.repeat(params[None], 2 * len(free), axis=0)
+    for at, p in enumerate(free):
+        rows[2 * at, p] *= 1 + step
+        rows[2 * at + 1, p] *= 1 - step
+    values = _core.law_values(name, rows, target.n[checkpoint], target.d[checkpoint], k)
+    return np.asarray((values[::2] - values[1::2]).T / (2 * step), dtype=float)
 
 
 def structure(name: str, params: Floats, target: Target, residual: Floats) -> list[str]:
     """Notes on residuals that are no noise, naming checkpoints.
 
     Residuals are relative: (y - law)/law, averaged over the k of a checkpoint. Looked for are a trend in ln k
-    shared by the checkpoints, runs that get worse with more tokens, outliers beyond five robust standard
-    deviations (1.48 times the median absolute deviation), and checkpoints that decide a parameter by
-    themselves (leverage above 0.9).
+    shared by the checkpoints, runs that get worse with more tokens, outliers beyond four robust standard
+    deviations (from the median or the 80% quantile of absolute deviations, whichever says more), and
+    checkpoints that decide a parameter by themselves (leverage above 0.9).
     """
     grid = np.full(target.y.shape, np.nan)
     grid[~np.isnan(target.y)] = residual
@@ -99,31 +133,26 @@ def _outliers(target: Target, relative: Floats, lower_is_better: bool) -> Iterat
         return
     mean = np.full(len(relative), np.nan)
     mean[known] = np.nanmean(relative[known], axis=1)
-    spread = 1.4826 * np.nanmedian(np.abs(mean - np.nanmedian(mean)))
     off = np.abs(mean - np.nanmedian(mean))
-    far = np.flatnonzero(known & (off > _SPREADS * spread) & (off > 1e-6))
+    # A robust fit passes right through some points, so the median alone may be far below the noise.
+    spread = max(1.4826 * float(np.nanmedian(off)), float(np.nanquantile(off, 0.8)) / 1.2816)
+    limit = (_SPREADS + _UNCERTAIN / known.sum()) * spread
+    far = np.flatnonzero(known & (off > limit) & (off > 1e-6))
     far = far[np.argsort(-off[far])]
     if far.size:
         collapsed = (mean[far] > 0) == lower_is_better
         kind = "worse" if collapsed.all() else "better" if not collapsed.any() else "better or worse"
         yield (
             f"{far.size} checkpoints are far {kind} than the law ({off[far].min():.1%} or more, beside a"
-            f" typical {spread:.1%}): {_listed(target, far.tolist())}"
+            f" typical {spread:.1%}), and a fit without them may say something else:"
+            f" {_listed(target, far.tolist())}"
         )
 
 
 def _leverage(name: str, params: Floats, target: Target) -> Iterator[str]:
     """Checkpoints without which some parameter would be open."""
-    used = np.flatnonzero(params != 0)
-    _, _, k, checkpoint, _ = target.rows()
-    n, d = target.n[checkpoint], target.d[checkpoint]
-    rows = np.repeat(params[None], 2 * len(used), axis=0)
-    step = 1e-5
-    for at, p in enumerate(used):
-        rows[2 * at, p] *= 1 + step
-        rows[2 * at + 1, p] *= 1 - step
-    values = _core.law_values(name, rows, n, d, k)
-    slopes = (values[::2] - values[1::2]) / (2 * step)
+    _, _, _, checkpoint, _ = target.rows()
+    slopes = _slopes(name, params, np.flatnonzero(params != 0).tolist(), target).T
     counts = np.bincount(checkpoint, minlength=len(target.n))
     sums = np.array([np.bincount(checkpoint, s, minlength=len(target.n)) for s in slopes])
     jacobian = (sums / np.maximum(counts, 1)).T

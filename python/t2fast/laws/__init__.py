@@ -2,6 +2,7 @@
 
 from typing import TypeAlias
 
+from t2fast.laws.data_wall import DataWall
 from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.law import Law, default_law
 from t2fast.laws.report import FitReport
@@ -11,4 +12,13 @@ from t2fast.laws.validated import Validated
 AnyLaw: TypeAlias = Law | ForecastLaw
 """A law of the paper, or ours for forecasts: what plans take."""
 
-__all__ = ["AnyLaw", "FitReport", "ForecastLaw", "Law", "Validated", "default_law", "simulate_counts"]
+__all__ = [
+    "AnyLaw",
+    "DataWall",
+    "FitReport",
+    "ForecastLaw",
+    "Law",
+    "Validated",
+    "default_law",
+    "simulate_counts",
+]

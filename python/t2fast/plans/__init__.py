@@ -4,5 +4,15 @@ from t2fast.plans.frontiers import frontier
 from t2fast.plans.many import plan_many
 from t2fast.plans.planned import Plan
 from t2fast.plans.single import plan
+from t2fast.plans.spending import Spending, Workload, best_spending, cheapest_spending
 
-__all__ = ["Plan", "frontier", "plan", "plan_many"]
+__all__ = [
+    "Plan",
+    "Spending",
+    "Workload",
+    "best_spending",
+    "cheapest_spending",
+    "frontier",
+    "plan",
+    "plan_many",
+]

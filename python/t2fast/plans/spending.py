@@ -81,7 +81,7 @@ class Spending:
         training: cost of training.
         serving: cost of all queries.
         gap: how much better, by the curvature there, the best could still be (Newton's decrement), in the
-            unit of what was optimised: the law's value, or ln cost.
+            unit of what was optimised: the law's value, or ln cost; NaN in a corner of the ranges.
     """
 
     n_params: float
@@ -143,7 +143,7 @@ def best_spending(
             query, saying what that costs.
     """
     _positive("budget", budget)
-    sign = 1.0 if law.metric == "pass@k" else -1.0
+    sign = _sign(law)
 
     def tokens(n: Floats, k: Floats) -> Floats:
         left = budget - workload.serving(n, k)
@@ -167,7 +167,42 @@ def best_spending(
     x, gap = _maximise(objective, np.log([n_params, k]))
     n, samples_ = float(np.exp(x[0])), float(np.exp(x[1]))
     d = float(tokens(np.array(n), np.array(samples_)))
+    if d >= n_tokens[1] * (1 - 1e-6):
+        gap = math.nan  # a corner, where the curvature says nothing
     return _spending(law, workload, n, d, samples_, gap, tokens_worth)
+
+
+def chinchilla_spending(
+    law: Predicts,
+    budget: float,
+    workload: Workload,
+    *,
+    ratio: float = 20.0,
+    n_params: Range = (1e6, 1e13),
+    k: Range = (1.0, 1e6),
+    tokens_worth: Callable[[Floats], Floats] | None = None,
+) -> Spending | None:
+    """The best N and k under the same budget with D = ratio N; None if the budget buys no such model."""
+    sign, cost_of_sample = _sign(law), workload.serving(1.0, 1.0) - workload.serving(1.0, 0.0)
+
+    def bought(n: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+        left = budget - workload.training(n, ratio * n) - workload.serving(n, 0.0)
+        k_ = np.asarray(left / (n * cost_of_sample))
+        return np.asarray(ratio * n), np.clip(k_, k[0], k[1]), k_ >= k[0]
+
+    def objective(x: Floats) -> Floats:
+        n = np.exp(x[..., 0])
+        d, k_, affordable = bought(n)
+        worth = d if tokens_worth is None else tokens_worth(d)
+        return np.where(affordable, sign * np.asarray(law.predict(n, worth, k_)), -np.inf)
+
+    try:
+        x, gap = _maximise(objective, np.log([n_params, (1.0, 1.0)]))
+    except _Nowhere:
+        return None
+    n = np.exp(x[0])
+    d, k_, _ = bought(n)
+    return _spending(law, workload, float(n), float(d), float(k_), gap, tokens_worth)
 
 
 def cheapest_spending(
@@ -191,7 +226,7 @@ def cheapest_spending(
         ValueError: if the law reaches the target nowhere in these ranges, with the best value that it
             reaches.
     """
-    sign = 1.0 if law.metric == "pass@k" else -1.0
+    sign = _sign(law)
 
     def value(n: Floats, d: Floats, k: Floats) -> Floats:
         worth = d if tokens_worth is None else tokens_worth(d)
@@ -244,6 +279,10 @@ def _spending(
     return Spending(
         n, d, k, predicted, law.metric, float(workload.training(n, d)), float(workload.serving(n, k)), gap
     )
+
+
+def _sign(law: Predicts) -> float:
+    return 1.0 if law.metric == "pass@k" else -1.0
 
 
 class _Nowhere(Exception):

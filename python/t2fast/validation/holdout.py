@@ -83,7 +83,7 @@ def validate(
         points=forecasts,
         splits=by_split,
         methods=scores.by_method(by_split, forecasts, level),
-        notes=tuple(_notes(forecasts)),
+        notes=(*table.notes, *_notes(forecasts)),
     )
 
 

@@ -3,8 +3,10 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
+pub mod beyond;
 pub mod cholesky;
 pub mod choose;
+pub mod compare;
 pub mod fit;
 pub mod forecast;
 pub mod gaussian_process;
@@ -17,6 +19,6 @@ pub mod mixture;
 pub mod passk;
 pub mod plan;
 pub mod random;
+pub mod random_field;
 pub mod rising;
 pub mod special;
-pub mod zero_inflated;

@@ -2,8 +2,10 @@
 
 use pyo3::prelude::*;
 
+mod beyond;
 mod cancel;
 mod choose;
+mod compare;
 mod decode;
 mod decode_files;
 mod decode_model;
@@ -19,7 +21,11 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
+    use super::beyond::{fit_beyond, samples_follow_outcome};
+    #[pymodule_export]
     use super::choose::resampled_means;
+    #[pymodule_export]
+    use super::compare::{probability_best, simultaneous_band};
     #[pymodule_export]
     use super::decode::DecodeEngine;
     #[pymodule_export]
@@ -37,7 +43,7 @@ mod _core {
     use super::forecast::{ForecastState, draw_forecast, fit_forecast, forecast_members};
     #[pymodule_export]
     use super::passk::{
-        beta_pass_at_k, beta_quantile, expected_samples, fit_zero_inflated, pass_at_k_variance,
+        beta_pass_at_k, beta_quantile, expected_samples, logit_normal_pass_at_k, pass_at_k_variance,
         scaled_beta_failure, tail_cells, tail_grid,
     };
     #[pymodule_export]

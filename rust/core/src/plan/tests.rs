@@ -84,7 +84,7 @@ fn chinchillas_limit_is_the_one_in_the_way() {
     let budget = [Budget { train: 2.5e19, inference: 1e11 }];
     let plan = |least: f64, most_tokens: f64| {
         let constraints =
-            Constraints { sizes: Sizes::Range(least, 1e12), tokens: (1.0, most_tokens), whole_k: false };
+            Constraints { sizes: Sizes::Range(least, 1e12), tokens: (1.0, most_tokens), ..FREE };
         let problem = Problem::new(Law::Loss, &LOSS, &budget, &constraints, Rule::TokensPerParam(20.0));
         problem.unwrap().solve(0..1).unwrap()[0].chinchilla
     };

@@ -1,0 +1,243 @@
+"""`t2fast plan` under one budget, in FLOPs or dollars, for training and all queries together."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from t2fast.cli.options import show
+from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
+from t2fast.laws import AnyLaw
+from t2fast.laws.data_wall import DataWall
+from t2fast.plans.spending import Spending, Workload, best_spending, cheapest_spending, chinchilla_spending
+from t2fast.text import amount, columns, note, ratio, samples
+
+_TRILLION = 1e12
+
+
+def add_options(parser: Any) -> None:
+    """Add what a plan under one budget is asked with."""
+    group = parser.add_argument_group(
+        "one budget for training and all queries",
+        "--usd or --total-flops is spent on training and on --queries; --target spends the least that "
+        "reaches it (in dollars with --gpu).",
+    )
+    group.add_argument("--usd", type=float, metavar="USD", help="dollars for everything (needs --gpu)")
+    group.add_argument("--total-flops", type=float, metavar="C", help="FLOPs for everything")
+    group.add_argument("--target", type=float, metavar="X", help="pass@k (or loss) to reach at least cost")
+    group.add_argument("--queries", type=float, metavar="Q", help="to be answered")
+    group.add_argument("--prompt-tokens", type=float, default=500, metavar="P", help="default: 500")
+    group.add_argument(
+        "--output-tokens", type=float, default=500, metavar="T", help="of a sample (default: 500)"
+    )
+    group.add_argument("--gpu", metavar="NAME", help="H100, A100, TPU v5e, …")
+    group.add_argument("--usd-per-hour", type=float, metavar="USD", help="of one such chip")
+    group.add_argument("--batch", type=float, default=64, metavar="B", help="samples in flight (default: 64)")
+    group.add_argument(
+        "--mfu", type=float, default=MFU, help="share of the arithmetic reached (default: %(default)g)"
+    )
+    group.add_argument(
+        "--mbu", type=float, default=MBU, help="share of the bandwidth reached (default: %(default)g)"
+    )
+    group.add_argument("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")
+    group.add_argument(
+        "--unique-tokens", type=float, metavar="U", help="text there is; more of it is read again"
+    )
+
+
+def asked(arguments: argparse.Namespace) -> bool:
+    """Whether a plan under one budget is wanted."""
+    return any(value is not None for value in (arguments.usd, arguments.total_flops, arguments.target))
+
+
+def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
+    """Plan under one budget, or for a target, and print it."""
+    given = [name for name in ("usd", "total_flops", "target") if getattr(arguments, name) is not None]
+    if len(given) > 1:
+        raise ValueError(f"--{' and --'.join(given).replace('_', '-')} exclude each other: give one")
+    for name in ("train_flops", "inference_flops"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is a budget of its own: leave it out with --{given[0]}"
+            )
+    if arguments.queries is None:
+        raise ValueError("--queries is missing: how many will be answered decides what is left for training")
+    dollars = arguments.gpu is not None
+    if arguments.usd is not None and not dollars:
+        raise ValueError("--usd needs --gpu and --usd-per-hour, which say what a FLOP costs")
+    if arguments.total_flops is not None and dollars:
+        raise ValueError("--total-flops needs no --gpu: give --usd for a budget in dollars")
+    for name in (
+        "queries",
+        "prompt_tokens",
+        "output_tokens",
+        "batch",
+        "mfu",
+        "mbu",
+        "usd_per_hour",
+        "unique_tokens",
+    ):
+        value = getattr(arguments, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"--{name.replace('_', '-')} is {value!r}: it has to be positive and finite")
+    workload = _workload(arguments)
+    ranges = _ranges(arguments, law)
+    worth = _worth(arguments.unique_tokens)
+    if arguments.target is not None:
+        chosen = cheapest_spending(law, arguments.target, workload, **ranges, tokens_worth=worth)
+        budget, asked_for = chosen.cost, f"{law.metric} {arguments.target:g} at least cost"
+    else:
+        budget = arguments.usd if dollars else arguments.total_flops
+        asked_for = f"{budget:,.0f} USD" if dollars else f"{budget:.3g} FLOPs"
+        chosen = best_spending(law, budget, workload, **ranges, tokens_worth=worth)
+    common = {"n_params": ranges["n_params"], "k": ranges["k"], "tokens_worth": worth}
+    chinchilla = chinchilla_spending(law, budget, workload, **common)
+    notes = [*_bounds(chosen, ranges), *_wall(arguments, law, chosen, budget, workload, ranges)]
+    notes += [f"the law: {caution}" for caution in law.cautions]
+    interval = _interval(law, chosen, worth)
+    title = f"Best model for {asked_for}, {arguments.queries:.3g} queries of {workload.prompt_tokens:g} + "
+    title += f"k x {workload.output_tokens:g} tokens" + (f" on {arguments.gpu}" if dollars else "")
+    data = {
+        **_row(chosen),
+        "interval": interval,
+        "unit": "USD" if dollars else "FLOPs",
+        "chinchilla": None if chinchilla is None else _row(chinchilla),
+        "warnings": notes,
+        "law": {"law": law.name, "source": law.source, "domain": law.domain},
+    }
+    shown = _shown(title, chosen, chinchilla, interval, "USD" if dollars else "FLOPs", notes, law)
+    show(arguments, data, lambda: shown)
+
+
+def _workload(arguments: argparse.Namespace) -> Workload:
+    sizes = arguments.queries, arguments.prompt_tokens, arguments.output_tokens
+    if arguments.gpu is None:
+        return Workload(*sizes)
+    if arguments.usd_per_hour is None:
+        raise ValueError("--usd-per-hour is missing: what does one chip cost?")
+    chip = accelerator(arguments.gpu, arguments.accelerators)
+    machine = Machine(chip, usd_per_hour=arguments.usd_per_hour, mfu=arguments.mfu, mbu=arguments.mbu)
+    read, written = machine.usd_per_flop(arguments.batch)
+    return Workload(*sizes, train_price=read, prompt_price=read, sample_price=written)
+
+
+def _ranges(arguments: argparse.Namespace, law: AnyLaw) -> dict[str, Any]:
+    """Where the law is believed, narrowed by what was asked for."""
+    asked_for = {
+        "n_params": (arguments.min_params, arguments.max_params),
+        "n_tokens": (arguments.min_tokens, arguments.max_tokens),
+        "k": (None, arguments.max_k),
+    }
+    open_ends = {"n_params": (1e3, 1e15), "n_tokens": (1e3, 1e20), "k": (1.0, 1e9)}
+    ranges = {}
+    for name, widest in open_ends.items():
+        least, most = law.domain.get(name, widest)
+        # Few samples are no extrapolation: every law holds at k = 1.
+        low = 1.0 if name == "k" else max(widest[0], least / arguments.extrapolate)
+        high = min(widest[1], max(most * arguments.extrapolate, low))
+        low, high = max(low, asked_for[name][0] or low), min(high, asked_for[name][1] or high)
+        if low > high:
+            raise ValueError(
+                f"{name} from {low:.3g} to {high:.3g}: beyond {arguments.extrapolate:g}x what the law was "
+                "fitted on; allow more by --extrapolate"
+            )
+        ranges[name] = (low, high)
+    return ranges
+
+
+def _worth(unique: float | None) -> Callable[[Any], Any] | None:
+    if unique is None:
+        return None
+    wall = DataWall()
+    return lambda d: wall.effective_tokens(d, unique)
+
+
+def _bounds(chosen: Spending, ranges: dict[str, Any]) -> list[str]:
+    notes = []
+    for name, symbol in (("n_params", "N"), ("n_tokens", "D"), ("k", "k")):
+        (low, high), value = ranges[name], getattr(chosen, name)
+        end = "most" if value >= high * (1 - 1e-6) else "least" if value <= low * (1 + 1e-6) else ""
+        # One sample at least is no limit of the law's.
+        if end and high > low and (name, end) != ("k", "least"):
+            notes.append(f"held to {symbol} = {value:.3g}, the {end} allowed or that the law is believed for")
+    return notes
+
+
+def _wall(
+    arguments: argparse.Namespace,
+    law: AnyLaw,
+    chosen: Spending,
+    budget: float,
+    workload: Workload,
+    ranges: dict[str, Any],
+) -> list[str]:
+    """Whether text or compute binds, and what another trillion tokens would bring."""
+    unique = arguments.unique_tokens
+    if unique is None:
+        return []
+    epochs = chosen.n_tokens / unique
+    if epochs <= 1:
+        return [f"{amount(unique)} tokens are enough text: {epochs:.0%} of it is read once"]
+    effective = float(DataWall().effective_tokens(chosen.n_tokens, unique))
+    says = (
+        f"text is short: read {epochs:.2g} times, {amount(chosen.n_tokens)} tokens are worth "
+        f"{amount(effective)} unique ones (Muennighoff et al. 2023)"
+    )
+    more = best_spending(law, budget, workload, **ranges, tokens_worth=_worth(unique + _TRILLION))
+    gain = f"{law.metric} {more.predicted:.4f} in place of {chosen.predicted:.4f}"
+    return [f"{says}; another trillion would bring {gain}"]
+
+
+def _interval(law: AnyLaw, chosen: Spending, worth: Callable[[Any], Any] | None) -> list[float] | None:
+    if law.draws is None or len(law.draws) == 0:
+        return None
+    d = chosen.n_tokens if worth is None else float(worth(chosen.n_tokens))
+    low, high = law.interval(chosen.n_params, d, chosen.k)
+    return [float(np.asarray(low)), float(np.asarray(high))]
+
+
+def _row(plan: Spending) -> dict[str, Any]:
+    names = ("n_params", "n_tokens", "k", "predicted", "metric", "training", "serving", "cost", "gap")
+    row = {name: getattr(plan, name) for name in names}
+    if not math.isfinite(plan.gap):
+        row["gap"] = None
+    return {**row, "tokens_per_param": plan.n_tokens / plan.n_params}
+
+
+def _shown(
+    title: str,
+    chosen: Spending,
+    chinchilla: Spending | None,
+    interval: list[float] | None,
+    unit: str,
+    notes: list[str],
+    law: AnyLaw,
+) -> RenderableType:
+    table = columns(
+        "", "plan", "90% interval" if interval else "", "Chinchilla (20 tokens/parameter)", left=("",)
+    )
+
+    def cost(plan: Spending, value: float) -> str:
+        shown = f"{value:,.0f} {unit}" if unit == "USD" else f"{value:.3g} {unit}"
+        return f"{shown} ({value / plan.cost:.0%})"
+
+    rows: tuple[tuple[str, Callable[[Spending], str]], ...] = (
+        ("parameters N", lambda s: amount(s.n_params)),
+        ("training tokens D", lambda s: amount(s.n_tokens)),
+        ("samples per query k", lambda s: samples(s.k)),
+        ("tokens per parameter", lambda s: ratio(s.n_tokens / s.n_params)),
+        (f"predicted {law.metric}", lambda s: f"{s.predicted:.4f}"),
+        ("training", lambda s: cost(s, s.training)),
+        ("queries", lambda s: cost(s, s.serving)),
+    )
+    for label, text in rows:
+        span = f"{interval[0]:.4f} to {interval[1]:.4f}" if interval and label.startswith("predicted") else ""
+        table.add_row(label, text(chosen), span, "-" if chinchilla is None else text(chinchilla))
+    source = [Text(f"law: {law.name}, {law.source}")] if law.source else []
+    return Group(Text(title), table, *(note(words) for words in notes), *source)

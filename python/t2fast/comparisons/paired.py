@@ -1,0 +1,229 @@
+"""Models, checkpoints or settings compared on the same problems: pass@k less pass@k, at every k at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from rich.console import Group, RenderableType
+
+from t2fast import _core
+from t2fast.arguments import Floats, Integers, refuse, whole
+from t2fast.estimators import pass_at_k, pass_at_k_sequential
+from t2fast.tables import Counts
+from t2fast.text import columns, note, plain
+
+_PROBLEM = ("task", "problem")
+_KS = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several sides on the same problems; arrays of means run along k, then along the sides."""
+
+    names: tuple[str, ...]
+    """What is compared; differences are from the first."""
+    k: Integers
+    pass_at_k: Floats
+    """Means over the problems, shape (K, sides)."""
+    difference: Floats
+    """pass@k of each side less that of the first, shape (K, sides)."""
+    low: Floats
+    """Lower end of the band, shape (K, sides): a side's holds at every k with the probability `level`."""
+    high: Floats
+    """Its upper end."""
+    best: Floats
+    """Probability that a side has the highest pass@k, shape (K, sides)."""
+    level: float
+    problems: int
+    """Problems that all sides have, with at least the largest k of samples."""
+    notes: tuple[str, ...] = ()
+
+    def settled(self, side: int = 1) -> NDArray[np.int64]:
+        """The sign of the difference at each k, shape (K,): 1 or -1 where the band excludes 0, else 0."""
+        return (self.low[:, side] > 0).astype(np.int64) - (self.high[:, side] < 0)
+
+    def first_loss(self, side: int = 1) -> tuple[Integers, bool]:
+        """The k at which a side may fall below the first for the first time, and whether it may never do so.
+
+        With the probability `level` the first k with a negative difference, if there is one among those asked
+        for, is in the set: the band leaves room for it there, and none of the smaller k is settled as below.
+        """
+        below = self.high[:, side] < 0
+        earlier = np.concatenate([[False], np.logical_or.accumulate(below)[:-1]])
+        return self.k[(self.low[:, side] < 0) & ~earlier], not below.any()
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """One row a side and k: `name`, `k`, `pass_at_k`, `difference`, `low`, `high`, `settled`, `best`."""
+        parts = []
+        for side, name in enumerate(self.names):
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "name": [name] * self.k.size,
+                        "k": self.k,
+                        "pass_at_k": self.pass_at_k[:, side],
+                        "difference": self.difference[:, side],
+                        "low": self.low[:, side],
+                        "high": self.high[:, side],
+                        "settled": self.settled(side),
+                        "best": self.best[:, side],
+                    }
+                )
+            )
+        return pl.concat(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        losses = []
+        for side, name in enumerate(self.names[1:], 1):
+            ks, never = self.first_loss(side)
+            losses.append({"name": name, "first_loss": ks.tolist(), "may_never_lose": never})
+        return {
+            "names": list(self.names),
+            "level": self.level,
+            "problems": self.problems,
+            "rows": self.frame.to_dicts(),
+            "losses": losses,
+            "notes": list(self.notes),
+        }
+
+    def __rich__(self) -> RenderableType:
+        """Powers of two, the last k, and in words where the sign is settled."""
+        shown = [j for j, k in enumerate(self.k) if k & (k - 1) == 0 or j == self.k.size - 1]
+        table = columns("k", "side", "pass@k", "difference", f"{self.level:.0%} band", "best", left=("side",))
+        for j in shown:
+            for side, name in enumerate(self.names):
+                band = "" if side == 0 else f"{self.low[j, side]:+.4f} to {self.high[j, side]:+.4f}"
+                table.add_row(
+                    str(self.k[j]) if side == 0 else "",
+                    name,
+                    f"{self.pass_at_k[j, side]:.4f}",
+                    "" if side == 0 else f"{self.difference[j, side]:+.4f}",
+                    band,
+                    f"{self.best[j, side]:.0%}",
+                )
+        words = [self._words(side) for side in range(1, len(self.names))]
+        about = f"differences from {self.names[0]} over {self.problems} problems; a band holds at every k"
+        return Group(table, about, *words, *(note(one) for one in self.notes))
+
+    def _words(self, side: int) -> str:
+        signs = self.settled(side)
+        parts = [
+            f"{label} at k = {_ranges(self.k[signs == sign])}"
+            for sign, label in ((1, "above"), (-1, "below"))
+            if (signs == sign).any()
+        ]
+        ks, never = self.first_loss(side)
+        if not ks.size:
+            loss = "it loses at no k"
+        else:
+            loss = f"its first loss{', if there is one,' if never else ''} lies at k = {_ranges(ks)}"
+        return f"{self.names[side]}: {', '.join(parts) or 'no sign is settled'}; {loss}"
+
+    def __str__(self) -> str:
+        return plain(self.__rich__())
+
+
+def compare(
+    sides: Mapping[str, Counts],
+    k: Sequence[int] | None = None,
+    *,
+    level: float = 0.95,
+    draws: int = 4000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare pass@k of two or more sides on the problems that all of them have.
+
+    The difference of two sides is taken problem by problem, so that what makes a problem hard for both falls
+    out of it. Its band is that of a multiplier bootstrap over problems with a studentised maximum over k:
+    with the probability `level` the true differences, over the population of problems, lie in it at every k.
+
+    Args:
+        sides: name -> its counts, of one checkpoint each; differences are from the first.
+        k: numbers of samples, by default every one up to the least n of any problem, at most 1,024.
+        level: confidence of each side's band.
+        draws: of the bootstrap.
+        seed: of the draws.
+
+    Raises:
+        ValueError: for fewer than two sides or two common problems, for a side of several checkpoints, and
+            for k beyond the samples of a problem.
+    """
+    if len(sides) < 2:
+        raise ValueError(f"there is nothing to compare: {len(sides)} side given, two are needed")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1; got {level}")
+    if draws < 100:
+        raise ValueError(f"draws must be at least 100 for a band; got {draws}")
+    tables, notes = _aligned(sides)
+    most = [table.n if table.sequential is None else table.sequential[1] for table in tables]
+    least = min(int(limit.min()) for limit in most)
+    ks = np.arange(1, min(least, _KS) + 1) if k is None else np.unique(whole("k", list(k)))
+    refuse("k", ks, ks < 1, "must be at least 1")
+    if ks[-1] > least:
+        raise ValueError(f"k = {ks[-1]} is beyond the {least} samples of the problem with the fewest")
+    values = np.stack([_values(table, ks) for table in tables], axis=2)  # problems, k, sides
+    shape = (ks.size, len(tables))
+    low, high = np.zeros(shape), np.zeros(shape)
+    for side in range(1, len(tables)):
+        rows = np.ascontiguousarray(values[:, :, side] - values[:, :, 0])
+        mean, stderr, critical = _core.simultaneous_band(rows, draws, level, seed)
+        # Where all problems agree nothing is known of the spread, except that a difference is one of shares.
+        reach = np.where(stderr > 0, critical * stderr, 2.0)
+        low[:, side], high[:, side] = np.maximum(mean - reach, -1.0), np.minimum(mean + reach, 1.0)
+    best = _core.probability_best(np.ascontiguousarray(values), draws, seed)
+    mean = values.mean(axis=0)
+    return Comparison(
+        tuple(sides), ks, mean, mean - mean[:, :1], low, high, best, level, len(tables[0]), notes
+    )
+
+
+def _aligned(sides: Mapping[str, Counts]) -> tuple[list[Counts], tuple[str, ...]]:
+    """The tables cut down to their common problems, in one order, and what was left out."""
+    keys = [name for name in _PROBLEM if all(name in table.frame.columns for table in sides.values())]
+    common: pl.DataFrame | None = None
+    for name, table in sides.items():
+        if table.frame.select(keys).is_duplicated().any():
+            raise ValueError(
+                f"{name} has several rows for one problem: choose one checkpoint or stage of it by where="
+            )
+        here = table.frame.select(keys)
+        common = here if common is None else common.join(here, on=keys, how="semi", maintain_order="left")
+    assert common is not None
+    if common.height < 2:
+        raise ValueError(f"{', '.join(sides)} have {common.height} problems in common: two are needed")
+    notes = tuple(
+        f"{len(table) - common.height} of {len(table)} problems of {name} are left out: others lack them"
+        for name, table in sides.items()
+        if len(table) > common.height
+    )
+    joined = [
+        common.join(table.frame, on=keys, how="left", maintain_order="left") for table in sides.values()
+    ]
+    return [Counts(frame) for frame in joined], notes
+
+
+def _values(table: Counts, ks: Integers) -> Floats:
+    """Unbiased pass@k of every problem, (problems, K)."""
+    n, c = table.n[:, None], table.c[:, None]
+    if table.sequential is not None:
+        until, limit = table.sequential
+        return pass_at_k_sequential(n, c, ks, until[:, None], limit[:, None])
+    return np.asarray(pass_at_k(n, c, ks))
+
+
+def _ranges(ks: Integers) -> str:
+    """1 to 4, 9, 12 to 20: runs of neighbouring k."""
+    breaks = np.flatnonzero(np.diff(ks) > 1)
+    firsts, lasts = ks[np.r_[0, breaks + 1]], ks[np.r_[breaks, ks.size - 1]]
+    return ", ".join(
+        f"{first}" if first == last else f"{first} to {last}"
+        for first, last in zip(firsts, lasts, strict=True)
+    )

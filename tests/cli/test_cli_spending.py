@@ -1,0 +1,71 @@
+"""`t2fast plan` under one budget, from flags to JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from t2fast import default_law
+from t2fast.cli.main import main
+from t2fast.costs.hardware import Machine, accelerator
+from t2fast.plans.spending import Workload, best_spending
+
+DOLLARS = ["plan", "--usd", "1000", "--gpu", "h100", "--usd-per-hour", "2.5", "--queries", "1e6"]
+
+
+def test_dollars_buy_what_they_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DOLLARS, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    read, written = Machine(accelerator("H100"), usd_per_hour=2.5).usd_per_flop(64)
+    work = Workload(1e6, 500, 500, train_price=read, prompt_price=read, sample_price=written)
+    assert found["training"] == pytest.approx(6 * read * found["n_params"] * found["n_tokens"])
+    assert found["training"] + found["serving"] == pytest.approx(1000, rel=1e-9)
+    law = default_law()
+    free = best_spending(law, 1000, work, n_params=(8e7, 2.4e10), n_tokens=(1e9, 6e11), k=(1, 256))
+    assert found["predicted"] == pytest.approx(free.predicted, rel=1e-9)
+    low, high = found["interval"]
+    assert low <= found["predicted"] <= high
+    other = found["chinchilla"]
+    assert other["tokens_per_param"] == pytest.approx(20)
+    assert other["cost"] <= 1000 * (1 + 1e-9)
+    assert other["predicted"] < found["predicted"]
+    assert any(warning.startswith("the law: ") for warning in found["warnings"])
+
+
+def test_a_target_costs_what_buys_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DOLLARS, "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)
+    target = ["plan", "--target", str(best["predicted"]), *DOLLARS[3:], "--json"]
+    assert main(target) == 0
+    assert json.loads(capsys.readouterr().out)["cost"] == pytest.approx(1000, rel=1e-6)
+
+
+def test_short_text_says_what_more_would_bring(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DOLLARS, "--unique-tokens", "1e10"]) == 0
+    out = capsys.readouterr().out
+    assert "text is short: read" in out
+    assert "another trillion would bring pass@k" in out
+    assert main([*DOLLARS, "--unique-tokens", "1e14"]) == 0
+    assert "are enough text" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan"], "what is there to spend"),
+        (["plan", "--usd", "5", "--queries", "1"], "--usd needs --gpu"),
+        (["plan", "--usd", "5", "--gpu", "H100", "--queries", "1"], "--usd-per-hour is missing"),
+        (["plan", "--usd", "5", "--gpu", "H100", "--usd-per-hour", "2"], "--queries is missing"),
+        ([*DOLLARS, "--target", "0.5"], "exclude each other"),
+        ([*DOLLARS, "--train-flops", "1e20"], "--train-flops is a budget of its own"),
+        ([*DOLLARS[:4], "X100", *DOLLARS[5:]], "no accelerator is called 'X100'"),
+        ([*DOLLARS, "--min-params", "1e12"], "n_params from 1e+12 to 2.4e+10"),
+        (["plan", "--usd", "1e-3", *DOLLARS[3:]], "times that"),
+        (["plan", "--target", "0.9999", *DOLLARS[3:]], "nowhere with N up to 24B"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err

@@ -1,0 +1,142 @@
+"""Sides on the same problems: bands that hold at every k, against SciPy, simulation and a peer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+from t2fast import compare, pass_at_k, read_counts
+from t2fast.cli.main import main
+from t2fast.tables import Counts
+
+
+def side(n: int, c: np.ndarray, names: list[str] | None = None) -> Counts:
+    names = names or [f"p{i}" for i in range(c.size)]
+    return read_counts({"problem": names, "n_samples": [n] * c.size, "n_correct": c})
+
+
+def test_one_k_makes_a_paired_t_interval() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.binomial(20, 0.4, 40), rng.binomial(20, 0.5, 40)
+    found = compare({"a": side(20, a), "b": side(20, b)}, [3], draws=200_000)
+    rows = pass_at_k(20, b, 3) - pass_at_k(20, a, 3)
+    assert found.difference[0, 1] == pytest.approx(rows.mean(), rel=1e-12)
+    half = stats.t.ppf(0.975, 39) * rows.std(ddof=1) / np.sqrt(40)
+    assert found.high[0, 1] - found.low[0, 1] == pytest.approx(2 * half, rel=0.01)
+    # The probability to be best is that of a normal difference above 0.
+    wins = stats.norm.cdf(rows.mean() / (rows.std(ddof=1) / np.sqrt(40)))
+    assert found.best[0, 1] == pytest.approx(wins, abs=0.005)
+
+
+def test_the_band_is_that_of_the_multiplier_bootstrap() -> None:
+    rng = np.random.default_rng(2)
+    p = rng.beta(0.4, 1.5, 300)
+    a, b = rng.binomial(64, p), rng.binomial(64, p**1.1)
+    found = compare({"a": side(64, a), "b": side(64, b)}, draws=50_000)
+    rows = pass_at_k(64, b[:, None], found.k) - pass_at_k(64, a[:, None], found.k)
+    stderr = rows.std(axis=0, ddof=1) / np.sqrt(300)
+    draws = rng.standard_normal((20_000, 300)) @ (rows - rows.mean(axis=0)) / 300
+    critical = np.quantile(np.abs(draws / stderr).max(axis=1), 0.95)
+    np.testing.assert_allclose((found.high - found.difference)[:, 1], critical * stderr, rtol=0.02)
+
+
+def test_the_band_covers_at_every_k_at_once() -> None:
+    rng = np.random.default_rng(5)
+    runs, n, ks = 200, 16, np.array([1, 2, 4, 8, 16])
+    grid = (np.arange(20_000) + 0.5) / 20_000
+    p = stats.beta.ppf(grid, 0.5, 1.5)
+    truth = np.mean(
+        -np.expm1(ks[:, None] * np.log1p(-(p**1.2))) + np.expm1(ks[:, None] * np.log1p(-p)), axis=1
+    )
+    covered = 0
+    for seed in range(runs):
+        drawn = rng.beta(0.5, 1.5, 80)
+        sides = {"a": side(n, rng.binomial(n, drawn)), "b": side(n, rng.binomial(n, drawn**1.2))}
+        found = compare(sides, ks.tolist(), draws=500, seed=seed)
+        covered += bool(np.all((found.low[:, 1] <= truth) & (truth <= found.high[:, 1])))
+    # 95% meant; 90% is three standard errors of 200 runs below.
+    assert covered / runs > 0.9
+
+
+def test_a_crossing_is_found_where_it_may_be() -> None:
+    # b solves fewer problems but those it solves at once: ahead at k = 1, behind at k = 64.
+    a = np.r_[np.full(180, 4), np.zeros(20, int)]
+    b = np.r_[np.full(90, 64), np.zeros(110, int)]
+    found = compare({"a": side(64, a), "b": side(64, b)})
+    signs = found.settled()
+    assert (signs[0], signs[-1]) == (1, -1)
+    truth = int(found.k[np.argmax(found.difference[:, 1] < 0)])
+    ks, never = found.first_loss()
+    assert truth in ks
+    assert not never
+    assert "its first loss lies at k = " in str(found)
+
+
+def test_problems_are_paired_by_name_and_others_left_out() -> None:
+    a = side(10, np.array([1, 5, 9]), ["x", "y", "z"])
+    b = side(10, np.array([5, 1, 2]), ["y", "x", "w"])
+    found = compare({"a": a, "b": b}, [1])
+    assert found.problems == 2
+    assert found.difference[0, 1] == 0.0
+    assert found.notes == (
+        "1 of 3 problems of a are left out: others lack them",
+        "1 of 3 problems of b are left out: others lack them",
+    )
+
+
+def test_sides_that_agree_on_every_problem_are_not_certain() -> None:
+    c = np.array([0, 5, 10])
+    found = compare({"a": side(10, c), "b": side(10, c)}, [1, 2])
+    assert (found.low[:, 1] == -1).all()
+    assert (found.high[:, 1] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("sides", "options", "message"),
+    [
+        ({"a": [1, 2]}, {}, "1 side given, two are needed"),
+        ({"a": [1, 2], "b": [1, 2]}, {"k": [11]}, "k = 11 is beyond the 10 samples"),
+        ({"a": [1, 2], "b": [1, 2]}, {"draws": 5}, "draws must be at least 100"),
+        ({"a": [1, 2], "b": [1, 2]}, {"level": 1.0}, "level must lie between 0 and 1"),
+        ({"a": [1], "b": [1]}, {}, "have 1 problems in common: two are needed"),
+    ],
+)
+def test_bad_input_is_named(sides: dict[str, list[int]], options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare({name: side(10, np.array(c)) for name, c in sides.items()}, **options)
+
+
+def test_the_command_takes_files_or_the_checkpoints_of_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(4)
+    frames = [side(16, rng.binomial(16, 0.3 + 0.2 * i, 50)).frame for i in range(3)]
+    for i, frame in enumerate(frames):
+        frame.write_csv(tmp_path / f"m{i}.csv")
+    labelled = [frame.with_columns(pl.lit(f"model-{i}").alias("model")) for i, frame in enumerate(frames)]
+    pl.concat(labelled).write_csv(tmp_path / "all.csv")
+    files = [str(tmp_path / f"m{i}.csv") for i in range(2)]
+    assert main(["compare", *files, "-k", "1,16", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["names"] == ["m0.csv", "m1.csv"]
+    assert main(["compare", str(tmp_path / "all.csv"), "-k", "1,16"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "model-2: above at k = 1" in shown
+    assert main(["compare", str(tmp_path / "all.csv"), files[0]]) == 0
+
+
+def test_the_peer_has_the_same_differences_and_band() -> None:
+    peer = pytest.importorskip("passk_inference", reason="passk-inference is not installed (t2fast[bench])")
+    rng = np.random.default_rng(7)
+    p = rng.beta(0.3, 1.0, 400)
+    a, b, n = rng.binomial(64, p), rng.binomial(64, p**1.2), np.full(400, 64)
+    theirs = peer.compare(a, n, b, n, bootstrap=20_000)
+    ours = compare({"a": side(64, a), "b": side(64, b)}, draws=20_000)
+    np.testing.assert_allclose(ours.difference[:, 1], theirs["mean"], atol=1e-13)
+    np.testing.assert_allclose(ours.low[:, 1], theirs["lower"], atol=0.02 * np.max(theirs["se"]) * 2.6)
+    np.testing.assert_allclose(ours.high[:, 1], theirs["upper"], atol=0.02 * np.max(theirs["se"]) * 2.6)
