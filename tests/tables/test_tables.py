@@ -329,8 +329,8 @@ def test_models_table_gives_sizes(tmp_path: Path) -> None:
         ),
         (
             without("n_params", "n_tokens"),
-            {"model": ["a", "b"], "n_params": [1, 1]},
-            ["the models table has no column n_tokens"],
+            {"model": ["a", "b"], "size": [1, 1]},
+            ["the models table has no column n_params and no column n_tokens"],
         ),
         (
             without("n_params", "n_tokens"),

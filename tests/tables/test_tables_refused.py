@@ -64,7 +64,7 @@ BAD_VALUES = [
     ("n_params", math.nan, "n_params is nan, not a finite number above 0"),
     ("n_tokens", math.inf, "n_tokens is inf, not a finite number above 0"),
     ("n_tokens", None, "n_tokens is missing"),
-    ("n_tokens", "160M", "n_tokens is '160M', not a finite number above 0"),
+    ("n_tokens", "160X", "n_tokens is '160X', not a finite number above 0"),
     ("n_tokens", "1e400", "n_tokens is '1e400', not a finite number above 0"),
     ("n_samples", 0, "n_samples is 0, not a whole number of at least 1"),
     ("n_samples", -8, "n_samples is -8, not a whole number of at least 1"),

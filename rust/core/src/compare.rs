@@ -62,10 +62,11 @@ pub fn best(values: &[f64], columns: usize, draws: usize, seed: u64) -> Option<V
         let tied = means.iter().filter(|&&mean| mean == top).count();
         for (share, mean) in shares.iter_mut().zip(&means) {
             if *mean == top {
-                *share += 1.0 / (tied * draws) as f64;
+                *share += 1.0 / tied as f64;
             }
         }
     }
+    shares.iter_mut().for_each(|share| *share /= draws as f64);
     Some(shares)
 }
 
