@@ -111,6 +111,11 @@ def note(words: str) -> Text:
     return Text(f"! {clean(words)}", style="yellow")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what there is so many of: 1 checkpoint, 2 checkpoints."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def amount(value: float | None) -> str:
     """A size or number of tokens, such as 51.9M."""
     if value is None or not math.isfinite(value):

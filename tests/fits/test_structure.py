@@ -40,7 +40,7 @@ def losses(change):
 
 def test_a_run_that_collapsed_is_named_and_does_not_decide_the_law():
     collapsed = losses(lambda n, d, y: np.where((n == n.max()) & (d == d.max()), 1.5 * y, y))
-    with pytest.warns(FitWarning, match=r"1 checkpoints are far worse .*N = 1\.02e\+10, D = 1\.02e\+12"):
+    with pytest.warns(FitWarning, match=r"1 checkpoint is far worse .*N = 1\.02e\+10, D = 1\.02e\+12"):
         law = fit_chinchilla(collapsed, draws=0)
     assert law.params["alpha"] == pytest.approx(0.34, abs=0.02)
 

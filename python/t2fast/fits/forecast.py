@@ -18,6 +18,7 @@ from t2fast.laws import FitReport
 from t2fast.laws.forecast import ForecastDraws, ForecastLaw, Measurements, Metric
 from t2fast.progress import track
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
+from t2fast.text import counted
 
 Floats = NDArray[np.float64]
 Forecastable: TypeAlias = Counts | Likelihoods | Losses | Accuracies
@@ -206,7 +207,8 @@ def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple
     noise = np.maximum(np.where(none, 2.0 * y, np.where(all_, 1 - y, noise)), _LEAST_NOISE * y)
     if none.any():
         notes.append(
-            f"nothing was solved at {int(none.any(axis=1).sum())} checkpoints: half a success stands for none"
+            f"nothing was solved at {counted(int(none.any(axis=1).sum()), 'checkpoint')}: half a success "
+            "stands for none"
         )
     variance = np.where(known, (noise * slope) ** 2, 0.0)
     z = np.where(known, z, np.nan)
