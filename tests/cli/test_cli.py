@@ -52,7 +52,7 @@ def test_the_tour_from_simulated_counts_to_a_plan(counts, tmp_path, capsys):
     kept = Law.load(law)
     assert kept.params == fitted["params"]
     assert kept.draws is not None
-    # Nine checkpoints, drawn anew, cannot hold eight parameters every time: such draws are left out, and counted.
+    # Nine checkpoints drawn anew cannot hold eight parameters every time: such draws are left out and counted.
     stuck = [int(note.split()[0]) for note in fitted["fit"]["notes"] if "did not converge" in note]
     assert kept.draws.shape == (20 - sum(stuck), 10)
     assert len(kept.draws) >= 10
