@@ -154,6 +154,8 @@ pub fn draw_forecast<'py>(
     Ok(dict)
 }
 
+type Values<'py> = Bound<'py, PyArray1<f64>>;
+
 /// A forecast law ready to predict and plan.
 #[pyclass(frozen)]
 pub struct ForecastState(State);
@@ -207,7 +209,7 @@ impl ForecastState {
         n: Column<'py>,
         d: Column<'py>,
         k: Column<'py>,
-    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>)> {
+    ) -> PyResult<(Values<'py>, Values<'py>)> {
         let (n, d, k) = points(&n, &d, &k)?;
         let (values, process): (Vec<f64>, Vec<f64>) =
             py.detach(|| self.0.values(n, d, k)).into_iter().unzip();

@@ -334,7 +334,8 @@ mod tests {
                 prop_assert!(choice.k >= 1.0 && (1e5..=1e11).contains(&choice.n) && choice.d <= most);
             }
             if whole_k {
-                return Ok(prop_assert!(found.best.k.fract() == 0.0));
+                prop_assert!(found.best.k.fract() == 0.0);
+                return Ok(());
             }
             let (lo, hi) = (1e5f64.ln(), (budget.inference / 2.0).min(1e11).ln());
             for i in 0..=20_000 {
