@@ -52,7 +52,11 @@ def test_the_tour_from_simulated_counts_to_a_plan(counts, tmp_path, capsys):
     kept = Law.load(law)
     assert kept.params == fitted["params"]
     assert kept.draws is not None
-    assert kept.draws.shape == (20, 10)
+    # Nine checkpoints, drawn anew, cannot hold eight parameters every time: such draws are left out and
+    # counted.
+    stuck = [int(note.split()[0]) for note in fitted["fit"]["notes"] if "did not converge" in note]
+    assert kept.draws.shape == (20 - sum(stuck), 10)
+    assert len(kept.draws) >= 10
 
     budgets = ["--train-flops", "2.56e19", "--inference-flops", "2e9"]
     assert main(["plan", "--law", str(law), *budgets, "--json"]) == 0

@@ -1,11 +1,10 @@
-"""Curves over problems: intervals that cover, counts of what was left out, and extrapolation on request."""
+"""Curves over problems: intervals that cover, and counts of what was left out."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize, stats
-from scipy.special import betaln
+from scipy import stats
 from t2fast import _core
 from t2fast.estimators.beta import beta_pass_at_k
 from t2fast.estimators.curve import estimate
@@ -109,61 +108,6 @@ def test_quantiles_against_scipy():
     assert np.all(out[~clear] < 1e-270)
 
 
-def simulated(problems: int, seed: int = 8) -> np.ndarray:
-    """Successes among 64 samples; 7 problems in 10 have p ~ Beta(0.5, 2), the others 0."""
-    rng = np.random.default_rng(seed)
-    return rng.binomial(64, np.where(rng.random(problems) < 0.7, rng.beta(0.5, 2.0, problems), 0))
-
-
-def test_fit_is_the_maximum_of_the_likelihood():
-    n, c = 64, simulated(500)
-    law = estimate(n, c, 600, missing="extrapolate", draws=20).law
-
-    def loss(x: np.ndarray) -> float:
-        a, b, share = np.exp(x[0]), np.exp(x[1]), 1 / (1 + np.exp(-x[2]))
-        log = betaln(c + a, n - c + b) - betaln(a, b)
-        return -np.sum(np.log(np.where(c > 0, 0, 1 - share) + share * np.exp(log)))
-
-    best = optimize.minimize(loss, [-1, 1, 1], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10})
-    assert law.converged
-    assert law.log_likelihood == pytest.approx(-best.fun, abs=1e-6)
-    np.testing.assert_allclose([law.a, law.b], np.exp(best.x[:2]), rtol=1e-3)
-
-
-def test_extrapolation_covers():
-    ks, runs = np.array([200, 640]), 60
-    truth = 0.7 * beta_pass_at_k(0.5, 2.0, ks)
-    covered = np.zeros(ks.size)
-    for seed in range(runs):
-        curve = estimate(64, simulated(300, seed), ks, missing="extrapolate", draws=100, seed=seed)
-        covered += (curve.low < truth) & (truth < curve.high)
-    # A percentile interval of a fitted law: 95% meant, 88% is three standard errors below.
-    assert np.all(covered / runs > 0.88), covered
-
-
-@pytest.mark.parametrize("factor", [4, 10])
-def test_extrapolation_covers_where_its_law_is_wrong(factor: int):
-    # Difficulty is logit-normal and no problem is impossible: the fitted law takes a share of them for that.
-    runs, n, k = 40, 64, 64 * factor
-    logits = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000, -4, 2.5)
-    truth = np.mean(-np.expm1(-k * np.log1p(np.exp(logits))))
-    covered = 0
-    for seed in range(runs):
-        rng = np.random.default_rng(seed)
-        c = rng.binomial(n, 1 / (1 + np.exp(-rng.normal(-4, 2.5, 300))))
-        curve = estimate(n, c, k, missing="extrapolate", draws=40, seed=seed)
-        covered += curve.low[0] <= truth <= curve.high[0]
-    # 95% meant; 85% is three standard errors of 40 runs below.
-    assert covered / runs > 0.85
-
-
-def test_far_beyond_the_samples_there_are_bounds_alone():
-    curve = estimate(64, simulated(100), [640, 641], missing="extrapolate", draws=20)
-    assert curve.extrapolated.tolist() == [True, False]
-    assert np.isnan(curve.mean[1])
-    assert "k is over 10 times the samples drawn" in curve.notes[1]
-
-
 def test_bounds_hold_for_every_completion_of_the_samples():
     # 4 of 60 problems have 400 samples, and it is the solved ones: as where sampling went on at a success.
     rng = np.random.default_rng(3)
@@ -195,32 +139,6 @@ def test_limits_do_not_fall_with_k(data: st.DataObject):
     known = ~np.isnan(curve.mean)
     assert np.all(curve.low[known] <= curve.mean[known] + 1e-12)
     assert np.all(curve.mean[known] <= curve.high[known] + 1e-12)
-
-
-def test_extrapolation_is_flagged():
-    n, c = 64, simulated(2000)
-    ks = np.array([8, 200, 640])
-    curve = estimate(n, c, ks, missing="extrapolate")
-    truth = 0.7 * beta_pass_at_k(0.5, 2.0, ks)
-    np.testing.assert_array_equal(curve.extrapolated, [False, True, True])
-    assert curve.notes[1].startswith("extrapolated: 2000 of 2000 problems have fewer than 200 samples")
-    np.testing.assert_allclose(curve.mean, truth, rtol=0.05)
-    again = estimate(n, c, ks, missing="extrapolate")
-    np.testing.assert_array_equal(curve.low, again.low)
-    other = estimate(n, c, ks, missing="extrapolate", seed=1)
-    assert other.low[1] != curve.low[1]
-
-
-def test_nothing_to_extrapolate_from():
-    curve = estimate([10, 20], [0, 0], [5, 50], missing="extrapolate")
-    assert curve.law is None
-    assert np.isnan(curve.mean[1])
-    assert "not extrapolated, since no sample is correct" in curve.notes[1]
-
-
-def test_a_law_on_its_bound_warns():
-    with pytest.warns(RuntimeWarning, match="on a bound"):
-        estimate(10, [10, 10, 10], 20, missing="extrapolate")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def _line(n):
 
 
 def test_no_size_on_a_grid_is_better(law):
-    found = plan(law, TRAIN, INFERENCE)
+    found = plan(law, TRAIN, INFERENCE, extrapolate=1e9)
     grid = law.predict(*_line(np.geomspace(1e5, INFERENCE / 2, 5000)))
     assert found.predicted >= grid.max() - 1e-9
     assert found.predicted == pytest.approx(law.predict(found.n_params, found.n_tokens, found.k), rel=1e-12)
@@ -37,14 +37,17 @@ def test_no_size_on_a_grid_is_better(law):
 
 
 def test_whole_k_and_listed_sizes(law):
-    real, whole = plan(law, TRAIN, INFERENCE), plan(law, TRAIN, INFERENCE, integer_k=True)
+    real, whole = (
+        plan(law, TRAIN, INFERENCE, extrapolate=1e9),
+        plan(law, TRAIN, INFERENCE, integer_k=True, extrapolate=1e9),
+    )
     assert whole.k == int(whole.k)
     assert whole.predicted <= real.predicted + 1e-12
     k = np.arange(1.0, 400)
     best = law.predict(INFERENCE / (2 * k), TRAIN / 6 / (INFERENCE / (2 * k)), k).max()
     assert whole.predicted >= best - 1e-9
     sizes = [5e7, 2e8, 8e8]
-    chosen = plan(law, TRAIN, INFERENCE, n_params=sizes)
+    chosen = plan(law, TRAIN, INFERENCE, n_params=sizes, extrapolate=1e9)
     assert chosen.n_params == sizes[int(np.argmax(law.predict(*_line(np.array(sizes)))))]
 
 

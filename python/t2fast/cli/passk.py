@@ -38,7 +38,12 @@ def add_parser(commands: Any) -> None:
         choices=("bounds", "drop", "extrapolate"),
         default="bounds",
         help="where problems have fewer than k samples: NaN with bounds on the mean over all, the mean over "
-        "the others alone, or a fitted Beta-binomial (default: bounds)",
+        "the others alone, or fitted spreads of difficulty (default: bounds)",
+    )
+    parser.add_argument(
+        "--likelihood",
+        action="store_true",
+        help="every k by fitted spreads of difficulty: unbiased where sampling ended at successes",
     )
 
 
@@ -57,6 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.k,
             level=arguments.level,
             missing=arguments.missing,
+            likelihood=arguments.likelihood,
             sequential=Counts(group).sequential,
         )
         for i, k in enumerate(curve.k):

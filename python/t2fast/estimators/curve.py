@@ -11,44 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from t2fast import _core
 from t2fast.arguments import Floats, Integers, check_counts, fill, refuse, whole
-from t2fast.estimators.beta import beta_pass_at_k
+from t2fast.estimators.extrapolation import (
+    FARTHEST,
+    LEAST_SOLVED,
+    SUSPICIOUS,
+    Extrapolation,
+    extrapolate,
+    fit_shapes,
+    samples_follow_outcome,
+)
 from t2fast.estimators.passk import pass_at_k
 from t2fast.estimators.sequential import pass_at_k_sequential
 
-_BOUNDS = (1e-4, 1e6)
-
 #: What is done where a problem has fewer than k samples.
 Missing = Literal["bounds", "drop", "extrapolate"]
-
-WIDENED = 3.0
-"""How many of such errors the interval is widened by; see `_missed`."""
-
-FARTHEST = 10.0
-"""How many times the samples of the median problem k may be to be extrapolated to."""
-
-
-@dataclass(frozen=True)
-class ZeroInflatedBeta:
-    """A share of problems has success probabilities p ~ Beta(a, b); the others are never solved."""
-
-    share: float
-    a: float
-    b: float
-    log_likelihood: float
-    """Sum over problems of ln P(c | n) less ln C(n, c)."""
-    converged: bool
-    """Whether the gradient of the likelihood vanished."""
-
-    @property
-    def on_bound(self) -> tuple[str, ...]:
-        """Parameters within 1% of a bound of the search: a and b in [1e-4, 1e6], share below 1."""
-        low, high = _BOUNDS
-        pinned = [name for name in ("a", "b") if not 1.01 * low < getattr(self, name) < 0.99 * high]
-        return (*pinned, *(["share"] if self.share > 1 - 1e-6 else []))
-
-    def pass_at_k(self, k: ArrayLike) -> Floats:
-        """Mean pass@k over the population of problems: share (1 - B(a, b+k) / B(a, b))."""
-        return np.asarray(self.share * np.asarray(beta_pass_at_k(self.a, self.b, k)))
 
 
 @dataclass(frozen=True)
@@ -66,13 +42,13 @@ class PassCurve:
     clusters: Integers
     """Clusters behind each mean."""
     extrapolated: NDArray[np.bool_]
-    """Where mean and interval come from `law`, because some problem has fewer than k samples."""
+    """Where mean and interval come from `law`, because some problem has fewer than k samples or by choice."""
     notes: tuple[str, ...]
     """For each k what was done about problems with fewer samples; empty where every problem has k."""
     left_out: tuple[Integers, ...]
     """For each k the rows that have fewer samples and that no law stands for."""
-    law: ZeroInflatedBeta | None
-    """The law used to extrapolate; None where nothing was."""
+    law: Extrapolation | None
+    """The distributions of success probabilities behind what is extrapolated; None where nothing is."""
 
 
 def estimate(
@@ -83,6 +59,7 @@ def estimate(
     level: float = 0.95,
     cluster: ArrayLike | None = None,
     missing: Missing = "bounds",
+    likelihood: bool = False,
     draws: int = 200,
     seed: int = 0,
     sequential: tuple[ArrayLike, ArrayLike] | None = None,
@@ -109,11 +86,16 @@ def estimate(
       samples do show and k can only raise, and the one with them at 1: low is the lower limit of the one and
       high the upper limit of the other.
     - `"drop"`: the mean over the problems with n >= k alone.
-    - `"extrapolate"`: read off a zero-inflated Beta-binomial fitted by maximum likelihood to all counts, with
-      a percentile interval over `draws` bootstrap samples of clusters, drawn by `seed`. That trusts the shape
-      of the law near p = 0, of which n samples say the less the larger k/n: the interval is widened by what
-      the same law misses when it forecasts pass@n from n²/k of the n samples, and beyond 10 times the samples
-      of the median problem there are bounds in its place.
+    - `"extrapolate"`: read off distributions of success probabilities fitted to all counts, averaged, with a
+      percentile interval over `draws` bootstrap samples of clusters, drawn by `seed`: see
+      `t2fast.estimators.extrapolation`. That trusts their shape near p = 0, of which n samples say the less
+      the larger k/n. With fewer than ten solved clusters, or beyond 100 times the samples of the median
+      problem, there are bounds in its place.
+
+    Where sampling ended at a success, counting is biased even where n >= k. If problems with few samples are
+    solved more often than chance explains, a warning and `notes` say so, beside what the likelihood of the
+    counts makes of the mean, for which it does not matter why sampling ended. With `likelihood` that is the
+    mean at every k, as by `"extrapolate"`.
 
     `notes` say for each k what was done, and `problems` counts those that have k samples, or all where the
     law stands for them.
@@ -135,7 +117,7 @@ def estimate(
     check_counts(n, c)
     refuse("k", ks, ks < 1, "must be at least 1")
     n, c = np.broadcast_arrays(np.atleast_1d(n), np.atleast_1d(c))
-    _check_choices(level, missing, draws)
+    _check_choices(level, missing, likelihood, draws)
     ids = _cluster_ids(cluster, n.size)
 
     most = n
@@ -167,24 +149,26 @@ def estimate(
             for j in range(ks.size)
         ]
     mean, low, high, clusters = (np.array(column) for column in zip(*rows, strict=True))
-    if missing == "extrapolate" and not complete.all():
+    read_off = np.full(ks.size, likelihood) | (~complete & (missing == "extrapolate"))
+    if read_off.any():
+        solved = np.unique(ids[c > 0]).size
         near = ks <= FARTHEST * np.median(most)
-        extrapolated = ~complete & near & bool(c.any())
-        for j in np.flatnonzero(~complete & ~extrapolated):
-            why = "no sample is correct" if near[j] else f"k is over {FARTHEST:g} times the samples drawn"
-            notes[j] += f"; not extrapolated, since {why}"
+        extrapolated = read_off & near & (solved >= LEAST_SOLVED)
+        for j in np.flatnonzero(read_off & ~extrapolated):
+            few = f"{solved} solved problems are too few" if near[j] else ""
+            why = few or f"k is over {FARTHEST:g} times the samples drawn"
+            notes[j] = "; ".join(filter(None, (notes[j], f"not extrapolated, since {why}")))
         if extrapolated.any():
-            beyond = ks[extrapolated]
-            law, mean[extrapolated], low[extrapolated], high[extrapolated] = _extrapolate(
-                n, c, ids, beyond, level=level, draws=draws, seed=seed
+            law, mean[extrapolated], low[extrapolated], high[extrapolated] = extrapolate(
+                n, c, ids, ks[extrapolated].astype(float), level=level, draws=draws, seed=seed
             )
             for j in np.flatnonzero(extrapolated):
-                notes[j] = (
-                    f"extrapolated: {n.size - problems[j]} of {n.size} problems have fewer than {ks[j]:,} "
-                    "samples; the interval is widened by what the law misses when it forecasts what was drawn"
-                )
+                short = f"{n.size - problems[j]} of {n.size} problems have fewer than {ks[j]:,} samples"
+                notes[j] = "by likelihood" if complete[j] else f"extrapolated: {short}"
                 left_out[j] = left_out[j][:0]
             problems = np.where(extrapolated, n.size, problems)
+    if sequential is None:
+        _say_if_biased(notes, ~extrapolated, n, c, ks)
     _monotone(ks, low, high, complete | (missing != "drop"))
     return PassCurve(
         k=ks,
@@ -201,12 +185,12 @@ def estimate(
     )
 
 
-def _check_choices(level: float, missing: Missing, draws: int) -> None:
+def _check_choices(level: float, missing: Missing, likelihood: bool, draws: int) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level}")
     if missing not in ("bounds", "drop", "extrapolate"):
         raise ValueError(f"missing is {missing!r}, not 'bounds', 'drop' or 'extrapolate'")
-    if missing == "extrapolate" and draws < 20:
+    if (likelihood or missing == "extrapolate") and draws < 20:
         raise ValueError(f"draws must be at least 20 for an interval; got {draws}")
 
 
@@ -226,6 +210,25 @@ def _note(n: Integers, k: int, count: int, missing: Missing) -> str:
     if missing == "drop":
         return f"{have}: the mean is over these alone" if count else f"NaN: no problem has {k:,} samples"
     return f"{have}: NaN, and bounds on the mean over all"
+
+
+def _say_if_biased(
+    notes: list[str], counted: NDArray[np.bool_], n: Integers, c: Integers, ks: Integers
+) -> None:
+    """Add to the notes of counted means, and warn, if the number of samples goes with the outcome."""
+    score = samples_follow_outcome(n, c) if counted.any() else 0.0
+    if score < SUSPICIOUS:
+        return
+    warnings.warn(
+        f"problems with few samples are solved more often than chance explains (standard score {score:.1f}):"
+        " if sampling ended at successes, counted means are biased and those by likelihood are not",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    remark = "n goes with the outcome: biased if sampling ended at successes, by likelihood"
+    for j, value in enumerate(fit_shapes(n, c).pass_at_k(ks)):
+        if counted[j]:
+            notes[j] = "; ".join(filter(None, (notes[j], f"{remark} {value:.3g}")))
 
 
 def _bounds(
@@ -265,62 +268,3 @@ def clustered_interval(values: Floats, ids: Integers, level: float) -> tuple[flo
 
 def _quantile(probability: float, a: float, b: float) -> float:
     return float(fill(_core.beta_quantile, *(np.asarray(x, float) for x in (probability, a, b))))
-
-
-def _extrapolate(
-    n: Integers, c: Integers, ids: Integers, k: Integers, *, level: float, draws: int, seed: int
-) -> tuple[ZeroInflatedBeta, Floats, Floats, Floats]:
-    """The fitted law, and its pass@k with percentile limits over the bootstrap."""
-    fitted = _core.fit_zero_inflated(n, c, ids, seed, draws)
-    if fitted is None:
-        raise ValueError("no sample is correct, so there is nothing to extrapolate")
-    law = ZeroInflatedBeta(*fitted[0])
-    pinned = [name for name in law.on_bound if name != "share"]
-    if pinned or not law.converged:
-        trouble = f"{' and '.join(pinned)} on a bound" if pinned else "the search did not converge"
-        warnings.warn(f"extrapolation by an uncertain law: {trouble} ({law})", RuntimeWarning, stacklevel=3)
-    mean = law.pass_at_k(k)
-    # A resample without a success says pass@k = 0.
-    curves = [
-        np.zeros(k.size) if draw is None else ZeroInflatedBeta(*draw).pass_at_k(k) for draw in fitted[1]
-    ]
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.array(curves), [tail, 1 - tail], axis=0)
-    missed = _missed(n, c, ids, k, seed)
-    centre = _logit(mean)
-    spread = [
-        np.hypot(_logit(limit) - centre, missed) for limit in (np.minimum(low, mean), np.maximum(high, mean))
-    ]
-    return law, mean, _expit(centre - spread[0]), _expit(centre + spread[1])
-
-
-def _missed(n: Integers, c: Integers, ids: Integers, k: Integers, seed: int) -> Floats:
-    """By how much the law misses, in logits, as far beyond its data where the truth is known.
-
-    Of the n samples of each problem n²/k are kept, without regard to their outcome; the law fitted to them
-    forecasts pass@n as it does pass@k from all n. `WIDENED` times the root of the mean square over eight
-    such thinnings.
-    """
-    rng = np.random.default_rng(seed)
-    known = _logit(np.array([(c > 0).mean()]))[0]
-    missed = np.zeros(k.size)
-    for j, ratio in enumerate(k / np.median(n)):
-        fewer = np.maximum(1, np.floor(n / max(ratio, 1.0))).astype(np.int64)
-        errors = []
-        for _ in range(8):
-            kept = rng.hypergeometric(c, n - c, fewer)
-            fitted = _core.fit_zero_inflated(fewer, kept, ids, seed, 0) if kept.any() else None
-            if fitted is not None:
-                forecast = ZeroInflatedBeta(*fitted[0]).pass_at_k(n).mean()
-                errors.append(_logit(np.array([forecast]))[0] - known)
-        missed[j] = WIDENED * np.sqrt(np.mean(np.square(errors))) if errors else np.inf
-    return missed
-
-
-def _logit(p: Floats) -> Floats:
-    inside = np.clip(p, 1e-12, 1 - 1e-12)
-    return np.asarray(np.log(inside) - np.log1p(-inside))
-
-
-def _expit(x: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-x)))

@@ -147,9 +147,9 @@ def _draw(
         count = min(_BATCH, draws - first)
         part = None if bases is None else bases[first : first + count]
         parts.append(_core.draw_forecast(*arrays, found["thetas"], found["scales"], part, seed, first, count))
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("thetas", "z", "effects")}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("thetas", "z", "noise")}
     stuck = sum(not ok for part in parts for ok in part["converged"])
-    return ForecastDraws(joined["thetas"], joined["z"], joined["effects"]), stuck
+    return ForecastDraws(joined["thetas"], joined["z"], joined["noise"]), stuck
 
 
 def _measure(

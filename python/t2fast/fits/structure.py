@@ -13,7 +13,10 @@ from t2fast.fits.bootstrap import Target
 Floats = NDArray[np.float64]
 
 _SPREADS = 4.0
-"""Robust standard deviations of the residuals beyond which a checkpoint is an outlier."""
+"""Robust standard deviations of the residuals beyond which a checkpoint is an outlier, among many of them."""
+
+_UNCERTAIN = 40.0
+"""That over the number of checkpoints is added: the fewer, the less certain the deviation itself."""
 
 _NAMED = 10
 """At most so many checkpoints are named in one note."""
@@ -133,14 +136,16 @@ def _outliers(target: Target, relative: Floats, lower_is_better: bool) -> Iterat
     off = np.abs(mean - np.nanmedian(mean))
     # A robust fit passes right through some points, so the median alone may be far below the noise.
     spread = max(1.4826 * float(np.nanmedian(off)), float(np.nanquantile(off, 0.8)) / 1.2816)
-    far = np.flatnonzero(known & (off > _SPREADS * spread) & (off > 1e-6))
+    limit = (_SPREADS + _UNCERTAIN / known.sum()) * spread
+    far = np.flatnonzero(known & (off > limit) & (off > 1e-6))
     far = far[np.argsort(-off[far])]
     if far.size:
         collapsed = (mean[far] > 0) == lower_is_better
         kind = "worse" if collapsed.all() else "better" if not collapsed.any() else "better or worse"
         yield (
             f"{far.size} checkpoints are far {kind} than the law ({off[far].min():.1%} or more, beside a"
-            f" typical {spread:.1%}): {_listed(target, far.tolist())}"
+            f" typical {spread:.1%}), and a fit without them may say something else:"
+            f" {_listed(target, far.tolist())}"
         )
 
 

@@ -40,6 +40,8 @@ Kind: TypeAlias = Literal["parameters", "mean", "checkpoint"]
 
 FORMAT = "t2fast-law/1"
 KINDS: tuple[Kind, ...] = get_args(Kind)
+NOISE = 5
+"""Numbers that say what sets checkpoints apart in a draw."""
 MOST_CHECKPOINTS = 2000
 """A process over more of them takes minutes and gigabytes."""
 
@@ -96,15 +98,17 @@ class ForecastDraws:
     Attributes:
         thetas: parameters of all members, (draws, members * parameters).
         z: the measurements refitted to, (draws, checkpoints * K).
-        effects: of a new checkpoint, in standard deviations, (draws,).
+        noise: what sets checkpoints apart, in units of their scatter, (draws, 5): amplitude, length
+            and number of a smooth function of N and D drawn at random, standard deviation of each own
+            part, and that of a new checkpoint in standard deviations.
     """
 
     thetas: Floats
     z: Floats
-    effects: Floats
+    noise: Floats
 
     def __len__(self) -> int:
-        return len(self.effects)
+        return len(self.noise)
 
 
 @dataclass(frozen=True)
@@ -156,15 +160,15 @@ class ForecastLaw:
             raise ValueError(f"a forecast law of {self.metric} has k = 1 alone")
         draws = self.draws
         if draws is not None:
-            shapes = (len(draws), self.thetas.size), (len(draws), self.measured.z.size)
-            if (draws.thetas.shape, draws.z.shape) != shapes:
-                raise ValueError(
-                    f"draws have shapes {draws.thetas.shape}, {draws.z.shape}, expected {shapes}"
-                )
+            rows = len(draws)
+            shapes = (rows, self.thetas.size), (rows, self.measured.z.size), (rows, NOISE)
+            if (draws.thetas.shape, draws.z.shape, draws.noise.shape) != shapes:
+                found = draws.thetas.shape, draws.z.shape, draws.noise.shape
+                raise ValueError(f"draws have shapes {found}, expected {shapes}")
             known = ~np.isnan(self.measured.z.ravel())
             if not (
                 np.isfinite(draws.thetas).all()
-                and np.isfinite(draws.effects).all()
+                and np.isfinite(draws.noise).all()
                 and np.isfinite(draws.z[:, known]).all()
             ):
                 raise ValueError("a number among the draws is not finite")
@@ -317,7 +321,7 @@ class ForecastLaw:
     def cloud(self) -> _core.ForecastState:
         """The law with its draws."""
         draws = self.draws
-        return self._state(None if draws is None else (draws.thetas, draws.z, draws.effects))
+        return self._state(None if draws is None else (draws.thetas, draws.z, draws.noise))
 
     def _state(self, draws: tuple[Floats, Floats, Floats] | None) -> _core.ForecastState:
         seen = self.measured
@@ -336,7 +340,7 @@ class ForecastLaw:
     def to_dict(self) -> dict[str, Any]:
         """Everything but the residuals, as plain JSON types.
 
-        A checkpoint is [N, D, z at each k, variance at each k], a draw [effect, parameters, z of every
+        A checkpoint is [N, D, z at each k, variance at each k], a draw [noise, parameters, z of every
         checkpoint at each k]; null where nothing was measured.
         """
         seen = self.measured
@@ -356,7 +360,7 @@ class ForecastLaw:
         if self.validation is not None:
             out["validation"] = self.validation.to_dict()
         if self.draws is not None:
-            out["draws"] = _rows(np.column_stack([self.draws.effects, self.draws.thetas, self.draws.z]))
+            out["draws"] = _rows(np.column_stack([self.draws.noise, self.draws.thetas, self.draws.z]))
         return out
 
     def save(self, path: str | Path) -> None:
@@ -386,11 +390,11 @@ class ForecastLaw:
             draws = None
             if data.get("draws") is not None:
                 size = len(powers) * len(names)
-                rows = _matrix(data["draws"], 1 + size + z.size, where, "draws")
-                effects, parameters, again = (
-                    np.ascontiguousarray(p) for p in np.split(rows, [1, 1 + size], axis=1)
+                rows = _matrix(data["draws"], NOISE + size + z.size, where, "draws")
+                noise, parameters, again = (
+                    np.ascontiguousarray(p) for p in np.split(rows, [NOISE, NOISE + size], axis=1)
                 )
-                draws = ForecastDraws(parameters, again, effects[:, 0])
+                draws = ForecastDraws(parameters, again, noise)
             domain = {
                 str(name): (file.number(low, where, name), file.number(high, where, name))
                 for name, (low, high) in data.get("domain", {}).items()

@@ -30,6 +30,17 @@ pub fn kernels(places: &[Place], at: Place) -> Vec<f64> {
     LENGTHS.iter().flat_map(|&length| places.iter().map(move |&p| matern(p, at, length))).collect()
 }
 
+/// Amplitude, length and nugget of a process.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setting {
+    /// a; 0 for no process at all, whatever the length.
+    pub amplitude: f64,
+    /// ℓ.
+    pub length: f64,
+    /// Standard deviation of what no process explains.
+    pub nugget: f64,
+}
+
 /// Weights w with posterior mean Σ_ℓ Σ_i w[ℓ][i] k_ℓ(x_i, ·), averaged over settings: for each of `residuals` (one
 /// vector of measurements a row) a matrix (lengths, places).
 ///
@@ -43,6 +54,49 @@ pub fn weights(
 ) -> Option<Vec<f64>> {
     let m = places.len();
     let rows = residuals.len() / m;
+    let solved = solve(places, variance, scale, residuals, cancel)?;
+    let mut out = vec![0.0; rows * LENGTHS.len() * m];
+    for row in 0..rows {
+        for (s, share) in solved.iter().zip(shares(&solved, row)) {
+            if s.setting.amplitude == 0.0 {
+                continue;
+            }
+            let target = &mut out[(row * LENGTHS.len() + s.length) * m..][..m];
+            for (t, a) in target.iter_mut().zip(&s.weights[row * m..][..m]) {
+                *t += share * a;
+            }
+        }
+    }
+    Some(out)
+}
+
+/// The settings with their posterior probabilities given one vector of residuals; `None` when cancelled.
+pub fn settings(
+    places: &[Place],
+    variance: &[f64],
+    scale: f64,
+    residuals: &[f64],
+    cancel: &Cancel,
+) -> Option<Vec<(Setting, f64)>> {
+    let solved = solve(places, variance, scale, residuals, cancel)?;
+    Some(solved.iter().map(|s| s.setting).zip(shares(&solved, 0)).collect())
+}
+
+fn shares(solved: &[Solved], row: usize) -> Vec<f64> {
+    let top = solved.iter().map(|s| s.log_weight[row]).fold(f64::NEG_INFINITY, f64::max);
+    let raw: Vec<f64> = solved.iter().map(|s| (s.log_weight[row] - top).exp()).collect();
+    let total: f64 = raw.iter().sum();
+    raw.into_iter().map(|w| w / total).collect()
+}
+
+fn solve(
+    places: &[Place],
+    variance: &[f64],
+    scale: f64,
+    residuals: &[f64],
+    cancel: &Cancel,
+) -> Option<Vec<Solved>> {
+    let m = places.len();
     let settings = 1 + AMPLITUDES.len() * LENGTHS.len();
     let mut solved = Vec::with_capacity(settings * NUGGETS.len());
     // The process that is zero: its own evidence is that of noise alone.
@@ -53,7 +107,8 @@ pub fn weights(
         let of_none = residuals.chunks_exact(m).map(|r| {
             evidence(half, r.iter().zip(&noise).map(|(r, v)| r * r / v).sum()) + (LENGTHS.len() as f64).ln()
         });
-        solved.push(Solved { length: None, log_weight: of_none.collect(), weights: Vec::new() });
+        let setting = Setting { amplitude: 0.0, length: LENGTHS[0], nugget: nugget * scale };
+        solved.push(Solved { setting, length: 0, log_weight: of_none.collect(), weights: Vec::new() });
     }
     for (index, &length) in LENGTHS.iter().enumerate() {
         let shape: Vec<f64> = (0..m * m)
@@ -81,29 +136,18 @@ pub fn weights(
                         evidence(half, fit)
                     });
                 let log_weight = log_weight.collect();
-                solved.push(Solved { length: Some(index), log_weight, weights: alphas });
+                let setting = Setting { amplitude: amplitude * scale, length, nugget: nugget * scale };
+                solved.push(Solved { setting, length: index, log_weight, weights: alphas });
             }
         }
     }
-    let mut out = vec![0.0; rows * LENGTHS.len() * m];
-    for row in 0..rows {
-        let top = solved.iter().map(|s| s.log_weight[row]).fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = solved.iter().map(|s| (s.log_weight[row] - top).exp()).sum();
-        for s in &solved {
-            let Some(length) = s.length else { continue };
-            let share = (s.log_weight[row] - top).exp() / total;
-            let target = &mut out[(row * LENGTHS.len() + length) * m..][..m];
-            for (t, a) in target.iter_mut().zip(&s.weights[row * m..][..m]) {
-                *t += share * a;
-            }
-        }
-    }
-    Some(out)
+    Some(solved)
 }
 
 /// One setting: its evidence for each row, and what it makes of the row.
 struct Solved {
-    length: Option<usize>,
+    setting: Setting,
+    length: usize,
     log_weight: Vec<f64>,
     weights: Vec<f64>,
 }
@@ -115,7 +159,7 @@ mod tests {
     #[test]
     fn kernels_have_known_values() {
         // (1 + √3) e^−√3 at distance ℓ.
-        assert!((matern([1.0, 2.0], [1.0, 4.0], 2.0) - 0.483_335_771_5).abs() < 1e-9);
+        assert!((matern([1.0, 2.0], [1.0, 4.0], 2.0) - 0.483_357_724_6).abs() < 1e-9);
         assert_eq!(matern([1.0, 2.0], [1.0, 2.0], 0.5), 1.0);
     }
 

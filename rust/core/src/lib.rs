@@ -3,6 +3,7 @@
 //! Pure Rust: slices in, structs out. Nothing here knows Python, files or tables.
 
 pub mod beta;
+pub mod beyond;
 pub mod cholesky;
 pub mod choose;
 pub mod compare;
@@ -18,6 +19,6 @@ pub mod mixture;
 pub mod passk;
 pub mod plan;
 pub mod random;
+pub mod random_field;
 pub mod rising;
 pub mod special;
-pub mod zero_inflated;

@@ -21,7 +21,8 @@ impl Normals {
         Self { key: mix(seed ^ mix(stream)), next: 0 }
     }
 
-    fn uniform(&mut self) -> f64 {
+    /// The next number uniform in (0, 1).
+    pub fn uniform(&mut self) -> f64 {
         let bits = mix(self.key.wrapping_add(self.next));
         self.next += 1;
         // In the open interval: 53 bits and a half.

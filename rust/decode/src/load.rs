@@ -110,7 +110,7 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
         }
         other => {
             return Err(config.unsupported(format!(
-                "model_type {} is not supported; {} are",
+                "model_type {} is not supported; {}, open_lm are",
                 other.map_or("(none)".into(), |o| format!("{o:?}")),
                 FOLDERS.join(", ")
             )));

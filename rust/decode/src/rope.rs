@@ -38,8 +38,13 @@ pub(crate) enum Scaling {
         truncate: bool,
         attention: f64,
     },
-    /// A divisor for each pair, as Llama 3 GGUF files store them, and the factor on cos and sin.
-    Divisors(Vec<f32>, f32),
+    /// A divisor for each pair, as Llama 3 GGUF files store them.
+    Divisors(Vec<f32>),
+    /// LongRoPE (Ding et al. 2024, arXiv 2402.13753): a divisor for each pair, and a factor on cos and sin.
+    Long {
+        divisors: Vec<f32>,
+        attention: f32,
+    },
 }
 
 impl Rope {
@@ -53,8 +58,8 @@ impl Rope {
         match &self.scaling {
             Scaling::None => (plain.collect(), 1.0),
             Scaling::Linear { factor } => (plain.map(|f| f / *factor as f32).collect(), 1.0),
-            Scaling::Divisors(divisors, attention) => {
-                // As PyTorch rounds them: 1 / (d · power).
+            Scaling::Divisors(divisors) => (plain.zip(divisors).map(|(f, d)| f / d).collect(), 1.0),
+            Scaling::Long { divisors, attention } => {
                 (powers.iter().zip(divisors).map(|(p, d)| 1.0 / (d * p)).collect(), *attention)
             }
             &Scaling::Llama3 { factor, low, high, original } => {
@@ -172,7 +177,7 @@ pub(crate) fn scaling_from_json(
                 None if factor <= 1.0 => 1.0,
                 None => (1.0 + factor.ln() / original.ln()).sqrt(),
             };
-            Scaling::Divisors(divisors, attention as f32)
+            Scaling::Long { divisors, attention: attention as f32 }
         }
         other => {
             return Err(section.unsupported(format!(

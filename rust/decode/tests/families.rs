@@ -301,7 +301,7 @@ fn open_lm_in_its_own_and_its_wrapped_form() {
     assert_eq!(values(&layer.v.weight)[0], 128.0);
     assert_eq!((values(&layer.gate.as_ref().unwrap().weight)[0], values(&layer.up.weight)[0]), (0.0, 2048.0));
     assert_eq!(layer.q_norm.as_ref().unwrap().weight.len(), 8);
-    assert!(layer.attn_norm.bias.is_none());
+    assert!(layer.attn_norm.as_ref().is_some_and(|n| n.bias.is_none()));
 
     let (mut inner, tensors) = open_lm("model.");
     let inner_map = inner.as_object_mut().unwrap();
@@ -423,9 +423,9 @@ fn what_is_not_supported_is_named() {
         &["gptq"],
     );
     refused(
-        llama_with(json!({"rope_scaling": {"rope_type": "longrope"}})),
+        llama_with(json!({"rope_scaling": {"rope_type": "proportional"}})),
         Reason::Unsupported,
-        &["longrope"],
+        &["proportional"],
     );
 }
 

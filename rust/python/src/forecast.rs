@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rayon::prelude::*;
 use t2fast_core::forecast::draws::{self, Draw};
+use t2fast_core::forecast::noise::{Noise, WIDTH};
 use t2fast_core::forecast::state::{Kind, Refit, State};
 use t2fast_core::forecast::view::{View, Which};
 use t2fast_core::forecast::{self, Quantity, Table};
@@ -112,7 +113,7 @@ pub fn fit_forecast<'py>(
 }
 
 /// Refits `first..first + count` of the members to perturbed measurements: thetas (count, members x parameters), z
-/// (count, checkpoints x K) and effects (count). `bases` (count, checkpoints x K) replaces the measurements.
+/// (count, checkpoints x K) and noise (count, 5). `bases` (count, checkpoints x K) replaces the measurements.
 #[pyfunction]
 #[pyo3(signature = (metric, chance, places, ks, z, variance, thetas, scales, bases, seed, first, count))]
 pub fn draw_forecast<'py>(
@@ -147,7 +148,8 @@ pub fn draw_forecast<'py>(
     let dict = PyDict::new(py);
     dict.set_item("thetas", rows(|draw| &draw.thetas)?)?;
     dict.set_item("z", rows(|draw| &draw.z)?)?;
-    dict.set_item("effects", PyArray1::from_iter(py, draws.iter().map(|draw| draw.effect)))?;
+    let noise: Vec<Vec<f64>> = draws.iter().map(|draw| draw.noise.row().to_vec()).collect();
+    dict.set_item("noise", PyArray2::from_vec2(py, &noise)?)?;
     dict.set_item("converged", draws.iter().map(|draw| draw.converged).collect::<Vec<_>>())?;
     Ok(dict)
 }
@@ -170,25 +172,29 @@ impl ForecastState {
         variance: Rows<'_>,
         thetas: Rows<'_>,
         scales: Vec<f64>,
-        draws: Option<(Rows<'_>, Rows<'_>, Column<'_>)>,
+        draws: Option<(Rows<'_>, Rows<'_>, Rows<'_>)>,
     ) -> PyResult<Self> {
         let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
         let thetas = members_of(table.quantity, &thetas, &scales)?;
         let mut refits = Vec::new();
-        if let Some((theta, z, effect)) = &draws {
-            let rows = effect.len()?;
-            if theta.as_array().dim() != (rows, thetas.len()) || z.as_array().dim() != (rows, table.z.len()) {
+        if let Some((theta, z, noise)) = &draws {
+            let rows = noise.as_array().nrows();
+            if theta.as_array().dim() != (rows, thetas.len())
+                || z.as_array().dim() != (rows, table.z.len())
+                || noise.as_array().ncols() != WIDTH
+            {
                 return Err(PyValueError::new_err(format!(
-                    "draws must be thetas ({rows}, {}) and z ({rows}, {})",
+                    "draws must be thetas ({rows}, {}), z ({rows}, {}) and noise ({rows}, {WIDTH})",
                     thetas.len(),
                     table.z.len()
                 )));
             }
             let (theta, z) = (theta.as_slice()?, z.as_slice()?);
             let pairs = theta.chunks_exact(thetas.len()).zip(z.chunks_exact(table.z.len()));
+            let noise = noise.as_slice()?.as_chunks::<WIDTH>().0;
             refits = pairs
-                .zip(effect.as_slice()?)
-                .map(|((thetas, z), &effect)| Refit { thetas, z, effect })
+                .zip(noise)
+                .map(|((thetas, z), row)| Refit { thetas, z, noise: Noise::from_row(row) })
                 .collect();
         }
         Ok(Self(cancellable(py, |cancel| State::new(table, &thetas, &scales, &refits, cancel))?))

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod beyond;
 mod cancel;
 mod choose;
 mod compare;
@@ -19,6 +20,8 @@ mod plan;
 mod _core {
     use super::*;
 
+    #[pymodule_export]
+    use super::beyond::{fit_beyond, samples_follow_outcome};
     #[pymodule_export]
     use super::choose::resampled_means;
     #[pymodule_export]
@@ -40,7 +43,7 @@ mod _core {
     use super::forecast::{ForecastState, draw_forecast, fit_forecast, forecast_members};
     #[pymodule_export]
     use super::passk::{
-        beta_pass_at_k, beta_quantile, expected_samples, fit_zero_inflated, pass_at_k_variance,
+        beta_pass_at_k, beta_quantile, expected_samples, logit_normal_pass_at_k, pass_at_k_variance,
         scaled_beta_failure, tail_cells, tail_grid,
     };
     #[pymodule_export]

@@ -4,7 +4,8 @@ use numpy::{PyReadonlyArray1, PyReadwriteArray1, PyReadwriteArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use t2fast_core::{beta, incomplete_beta, passk, zero_inflated};
+use t2fast_core::beyond::logit_normal;
+use t2fast_core::{beta, incomplete_beta, passk};
 
 /// Cells between two looks at pending signals: a fraction of a second at worst.
 const CHUNK: usize = 1 << 20;
@@ -17,7 +18,7 @@ fn chunk(k: &[u64], m: &[u64]) -> usize {
 }
 
 /// Whole numbers of a strided view, or None if one is negative.
-fn whole<'a>(values: impl Iterator<Item = &'a i64>) -> Option<Vec<u64>> {
+pub(crate) fn whole<'a>(values: impl Iterator<Item = &'a i64>) -> Option<Vec<u64>> {
     values.map(|&value| u64::try_from(value).ok()).collect()
 }
 
@@ -158,6 +159,18 @@ pub fn pass_at_k_variance<'py>(
     fill(py, [n, p, k], out, 256, |[n, p, k]| passk::variance(n as u64, p, k as u64))
 }
 
+/// Fill out with pass@k of logit p ~ N(m, s²).
+#[pyfunction]
+pub fn logit_normal_pass_at_k<'py>(
+    py: Python<'py>,
+    m: PyReadonlyArray1<'py, f64>,
+    s: PyReadonlyArray1<'py, f64>,
+    k: PyReadonlyArray1<'py, f64>,
+    out: PyReadwriteArray1<'py, f64>,
+) -> PyResult<()> {
+    fill(py, [m, s, k], out, 1024, |[m, s, k]| logit_normal::pass_at_k(m, s, k))
+}
+
 /// Fill out with the quantiles of Beta(a, b).
 #[pyfunction]
 pub fn beta_quantile<'py>(
@@ -170,43 +183,4 @@ pub fn beta_quantile<'py>(
     fill(py, [probability, a, b], out, 1024, |[probability, a, b]| {
         incomplete_beta::quantile(probability, a, b)
     })
-}
-
-/// (share, a, b, log-likelihood, converged) of a zero-inflated Beta-binomial.
-type Fitted = (f64, f64, f64, f64, bool);
-
-fn fitted(fit: &zero_inflated::Fit) -> Fitted {
-    (fit.law.share, fit.law.a, fit.law.b, fit.log_likelihood, fit.converged)
-}
-
-/// Maximum-likelihood zero-inflated Beta-binomial of counts, and `draws` fits to resampled clusters of problems.
-///
-/// None unless there is a success; a draw without one is None too.
-#[pyfunction]
-pub fn fit_zero_inflated<'py>(
-    py: Python<'py>,
-    n: PyReadonlyArray1<'py, i64>,
-    c: PyReadonlyArray1<'py, i64>,
-    cluster: PyReadonlyArray1<'py, i64>,
-    seed: u64,
-    draws: u64,
-) -> PyResult<Option<(Fitted, Vec<Option<Fitted>>)>> {
-    let (n, c) = (whole(n.as_array().iter()), whole(c.as_array().iter()));
-    let cluster = whole(cluster.as_array().iter());
-    let (Some(n), Some(c), Some(cluster)) = (n, c, cluster) else {
-        return Err(PyValueError::new_err("n, c and cluster must not be negative"));
-    };
-    let cluster: Vec<usize> = cluster.into_iter().map(|id| id as usize).collect();
-    if n.len() != c.len() || n.len() != cluster.len() || cluster.iter().any(|&id| id >= n.len()) {
-        return Err(PyValueError::new_err("n, c and cluster must agree in length, clusters numbered from 0"));
-    }
-    let Some(best) = py.detach(|| zero_inflated::fit(&n, &c)) else { return Ok(None) };
-    let mut fits = Vec::new();
-    for start in (0..draws).step_by(16) {
-        let part = start..draws.min(start + 16);
-        let part = py.detach(|| zero_inflated::bootstrap(&n, &c, &cluster, &best.law, seed, part));
-        fits.extend(part.iter().map(|fit| fit.as_ref().map(fitted)));
-        py.check_signals()?;
-    }
-    Ok(Some((fitted(&best), fits)))
 }

@@ -2,7 +2,7 @@
 //! link.
 
 use crate::fit::latent::{Checkpoints, LARGEST_CEILING, LOWER, Prior, UNKNOWNS, UPPER};
-use crate::fit::points::{Grouped, Point, best_of};
+use crate::fit::points::{DRAW, FIT, Grouped, Point, best_of};
 use crate::fit::{Cancel, Outcome};
 use crate::levenberg::{Minimum, Model};
 use crate::linalg::identified;
@@ -22,10 +22,11 @@ pub fn fit(
 ) -> Option<Outcome> {
     let groups = Grouped::new(points, n.len());
     let checkpoints = Checkpoints::new(n, d);
+    let stop = if start.is_some() { DRAW } else { FIT };
     let starts =
         start.map_or_else(|| starts_for(groups.mean_at_least_k()), |p| vec![checkpoints.unknowns(p)]);
     let model = |x: &[f64; UNKNOWNS]| squares(&checkpoints, &groups, x);
-    let (best, evaluations) = best_of(model, &starts, (&LOWER, &UPPER), cancel)?;
+    let (best, evaluations) = best_of(model, &starts, (&LOWER, &UPPER), stop, cancel)?;
     Some(outcome(&checkpoints, &groups, &best, evaluations, &UPPER))
 }
 
@@ -39,6 +40,7 @@ pub fn fit_regularised(
     cancel: &Cancel,
 ) -> Option<Outcome> {
     let checkpoints = Checkpoints::new(n, d);
+    let stop = if start.is_some() { DRAW } else { FIT };
     let mut many = vec![0.0; n.len()];
     points.iter().filter(|p| p.w > 0.0).for_each(|p| many[p.checkpoint] += 1.0);
     let shared: Vec<Point> =
@@ -65,7 +67,7 @@ pub fn fit_regularised(
             m.symmetrise();
             m
         };
-        let (best, more) = best_of(model, &starts, (&LOWER, &upper), cancel)?;
+        let (best, more) = best_of(model, &starts, (&LOWER, &upper), stop, cancel)?;
         evaluations += more;
         let left = 2.0 * squares(&checkpoints, &groups, &best.x).value;
         scale = (left / (present - 4.0).max(2.0)).sqrt().max(1e-6);

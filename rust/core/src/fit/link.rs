@@ -1,7 +1,7 @@
 //! Stage 2 of the accuracy law (Roberts et al. 2026, approach 2): θ0…θ4 by least squares on pass@k, the loss of every
 //! checkpoint being known.
 
-use crate::fit::points::{Grouped, Point, best_of};
+use crate::fit::points::{DRAW, FIT, Grouped, Point, best_of};
 use crate::fit::{Cancel, Outcome};
 use crate::laws::Link;
 use crate::levenberg::Model;
@@ -30,7 +30,8 @@ pub fn fit(losses: &[f64], points: &[Point], start: Option<[f64; 5]>, cancel: &C
     };
     let (lower, upper) = search_box(losses);
     let starts = start.map_or_else(|| starts_for(losses, &groups), |s| vec![s]);
-    let (best, evaluations) = best_of(model, &starts, (&lower, &upper), cancel)?;
+    let stop = if start.is_some() { DRAW } else { FIT };
+    let (best, evaluations) = best_of(model, &starts, (&lower, &upper), stop, cancel)?;
     Some(Outcome {
         params: best.x.to_vec(),
         objective: 2.0 * best.value,

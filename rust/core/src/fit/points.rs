@@ -59,11 +59,17 @@ impl Grouped {
     }
 }
 
-/// Searches from every start in parallel; `None` when cancelled.
+/// How far a search from a grid of starts goes.
+pub(super) const FIT: Stop = Stop { evaluations: 2000, decrease: 1e-15 };
+/// How far a bootstrap draw's goes, from the fit: its valley may be flat, and its own sampling error is far larger.
+pub(super) const DRAW: Stop = Stop { evaluations: 2000, decrease: 1e-10 };
+
+/// Searches from every start in parallel, the best of them as far as `stop`; `None` when cancelled.
 pub(super) fn best_of<const P: usize>(
     model: impl Fn(&[f64; P]) -> Model<P> + Sync,
     starts: &[[f64; P]],
     (lower, upper): (&[f64; P], &[f64; P]),
+    stop: Stop,
     cancel: &Cancel,
 ) -> Option<(Minimum<P>, usize)> {
     let rough = Stop { evaluations: 60, decrease: 1e-7 };
@@ -76,10 +82,7 @@ pub(super) fn best_of<const P: usize>(
     ends.truncate(8);
     let ends: Vec<Minimum<P>> = ends
         .par_iter()
-        .map(|end| {
-            let stop = Stop { evaluations: 2000, decrease: 1e-15 };
-            levenberg::minimise(&model, end.x, lower, upper, stop, cancel)
-        })
+        .map(|end| levenberg::minimise(&model, end.x, lower, upper, stop, cancel))
         .collect::<Option<_>>()?;
     evaluations += ends.iter().map(|m| m.evaluations).sum::<usize>();
     Some((ends.into_iter().min_by(|a, b| a.value.total_cmp(&b.value))?, evaluations))

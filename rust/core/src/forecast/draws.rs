@@ -3,7 +3,9 @@
 use rayon::prelude::*;
 
 use super::curve::{Curve, Loss, Passing};
+use super::field::Field;
 use super::fit::Objective;
+use super::noise::Noise;
 use super::scatter::Scatter;
 use super::{Quantity, Table, array};
 use crate::fit::Cancel;
@@ -20,8 +22,8 @@ pub struct Draw {
     pub thetas: Vec<f64>,
     /// The measurements it was fitted to, (checkpoints, K).
     pub z: Vec<f64>,
-    /// A new checkpoint's effect, in standard deviations.
-    pub effect: f64,
+    /// How checkpoints were perturbed, and how a new one is.
+    pub noise: Noise,
     /// Whether every search converged.
     pub converged: bool,
 }
@@ -44,8 +46,11 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Refits `first` to `first + count`, each depending on the seed and its own number alone; `None` when cancelled.
     ///
-    /// Each checkpoint's z moves by √(scatter² + variance) times one normal number, the same at all k: what sets a
-    /// checkpoint apart does so at every k. Centres of the priors move by half a spread, alike for all members.
+    /// Each checkpoint's z moves by its scatter times a number that has a smooth part, a function of N and D drawn from
+    /// the process of the residuals, and a part of its own; the same at all k, since what sets a checkpoint apart does
+    /// so at every k. Sampling errors are added, and centres of the priors move by half a spread, alike for all
+    /// members. With the smooth part added back to what the refit forecasts, its spread is that of the process given
+    /// the data (Matheron's rule).
     pub fn draw(&self, first: u64, count: usize, cancel: &Cancel) -> Option<Vec<Draw>> {
         match self.table.quantity {
             Quantity::Passing => self.draw_all(&Passing { guessing: 0.0 }, first, count, cancel),
@@ -64,16 +69,17 @@ impl Job<'_> {
         let table = self.table;
         let prior = curve.prior(table.best());
         let scatter = Scatter::new(table, self.scales);
+        let settings = Field::new(table.clone()).settings(self.thetas, &scatter, cancel)?;
         let one = |index: usize| {
             let mut normals = Normals::new(self.seed, first + index as u64);
             let size = table.z.len();
             let base = self.bases.map_or(&table.z[..], |bases| &bases[index * size..][..size]);
-            let z = perturbed(base, table, &scatter, &mut normals);
+            let noise = Noise::draw(&settings, &mut normals);
+            let z = perturbed(base, table, &scatter, &noise, &mut normals);
             let mut believed = prior;
             for (mean, spread) in believed.mean.iter_mut().zip(prior.spread) {
                 *mean += JITTER * spread * normals.draw();
             }
-            let effect = rounded(normals.draw());
             let mut thetas = Vec::with_capacity(self.thetas.len());
             let mut converged = true;
             let members = table.quantity.powers().iter().zip(self.thetas.chunks_exact(P)).zip(self.scales);
@@ -84,26 +90,36 @@ impl Job<'_> {
                 converged &= found.reason.converged();
                 thetas.extend(found.x.map(rounded));
             }
-            Some(Draw { thetas, z, effect, converged })
+            Some(Draw { thetas, z, noise, converged })
         };
         (0..count).into_par_iter().map(one).collect()
     }
 }
 
-fn perturbed(base: &[f64], table: &Table, scatter: &Scatter, normals: &mut Normals) -> Vec<f64> {
+fn perturbed(
+    base: &[f64],
+    table: &Table,
+    scatter: &Scatter,
+    noise: &Noise,
+    normals: &mut Normals,
+) -> Vec<f64> {
     let width = table.ks.len();
+    let field = noise.field();
     let mut z = base.to_vec();
-    for (row, variance) in z.chunks_exact_mut(width).zip(table.variance.chunks_exact(width)) {
-        let step = normals.draw();
-        for (k, (z, v)) in row.iter_mut().zip(variance).enumerate() {
-            *z = rounded(*z + step * scatter.at(*z, table.ks[k].ln()).hypot(v.sqrt()));
+    let rows = z.chunks_exact_mut(width).zip(table.variance.chunks_exact(width)).zip(&table.places);
+    for ((row, variance), &place) in rows {
+        let own = noise.nugget * normals.draw();
+        let step = scatter.at(row[scatter.k()]) * (own - field.at(place));
+        let sampling = normals.draw();
+        for (z, v) in row.iter_mut().zip(variance) {
+            *z = rounded(*z + step + sampling * v.sqrt());
         }
     }
     z
 }
 
 /// To five decimals, so that a draw read back from a file is the same.
-fn rounded(x: f64) -> f64 {
+pub(super) fn rounded(x: f64) -> f64 {
     (x * 1e5).round() / 1e5
 }
 
@@ -137,7 +153,7 @@ mod tests {
         let all = job.draw(0, 6, &cancel).unwrap();
         let last = job.draw(4, 2, &cancel).unwrap();
         for (a, b) in all[4..].iter().zip(&last) {
-            assert_eq!((&a.thetas, &a.z, a.effect), (&b.thetas, &b.z, b.effect));
+            assert_eq!((&a.thetas, &a.z, a.noise), (&b.thetas, &b.z, b.noise));
         }
         assert!(all[0].z != all[1].z && all.iter().all(|draw| draw.converged));
         let other = Job { seed: 8, ..job }.draw(0, 1, &cancel).unwrap();

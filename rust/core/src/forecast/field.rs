@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use super::Table;
+use super::scatter::Scatter;
 use crate::fit::Cancel;
-use crate::gaussian_process::{self, LENGTHS, Place};
+use crate::gaussian_process::{self, LENGTHS, Place, Setting};
 
 /// The parameters of all members, and the process on what they leave.
 #[derive(Clone, Debug)]
@@ -117,10 +118,34 @@ impl Field {
         self.thetas(thetas).flat_map(|theta| (0..width).map(move |k| scale(theta, k))).collect()
     }
 
+    /// Settings of the process of what sets checkpoints apart, in units of their scatter: the mean over k of residuals
+    /// of the members' mean. `None` when cancelled.
+    pub(super) fn settings(
+        &self,
+        thetas: &[f64],
+        scatter: &Scatter,
+        cancel: &Cancel,
+    ) -> Option<Vec<(Setting, f64)>> {
+        let (table, width) = (&self.table, self.table.ks.len());
+        let standing = |i: usize| {
+            let at = self.centred(table.places[i]);
+            let unit = scatter.at(self.law_at(thetas, at, table.ks[scatter.k()]).0).max(1e-9);
+            let row = &table.z[i * width..][..width];
+            let known: Vec<usize> = (0..width).filter(|&k| !row[k].is_nan()).collect();
+            let mean =
+                |of: &dyn Fn(usize) -> f64| known.iter().map(|&k| of(k)).sum::<f64>() / known.len() as f64;
+            let residual = mean(&|k| row[k] - self.law_at(thetas, at, table.ks[k]).0);
+            (residual / unit, mean(&|k| table.variance[i * width + k]) / (unit * unit))
+        };
+        let (residuals, variance): (Vec<f64>, Vec<f64>) = (0..table.len()).map(standing).unzip();
+        let scale = (residuals.iter().map(|r| r * r).sum::<f64>() / table.len() as f64).sqrt().max(1e-3);
+        gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)
+    }
+
     /// A place with everything about it that does not depend on parameters or k.
     pub fn spot(&self, log_n: f64, log_d: f64) -> Spot {
         let place = [log_n, log_d];
-        Spot { at: self.centred(place), kernels: gaussian_process::kernels(&self.table.places, place) }
+        Spot { place, at: self.centred(place), kernels: gaussian_process::kernels(&self.table.places, place) }
     }
 
     /// z at a spot and k, and the part of it that is the process.
@@ -165,6 +190,7 @@ impl Field {
 /// Where a forecast is wanted: centred ln N and ln D, and kernels (lengths, checkpoints).
 #[derive(Clone, Debug)]
 pub struct Spot {
+    pub(super) place: Place,
     at: Place,
     kernels: Vec<f64>,
 }

@@ -16,6 +16,7 @@ pub mod curve;
 pub mod draws;
 pub mod field;
 pub mod fit;
+pub mod noise;
 pub mod scatter;
 pub mod state;
 pub mod view;

@@ -2,18 +2,18 @@
 
 use super::{Quantity, Table};
 
-/// Standard deviation of a checkpoint's effect on z: constant in the transform of one member, so that weak checkpoints
-/// scatter more in logarithms than strong ones, and never above the limit.
+/// Standard deviation of a checkpoint's effect on z, the same at every k: constant in the transform of one member at
+/// the middle k, so that weak checkpoints scatter more in logarithms than strong ones, and never above a limit.
 #[derive(Clone, Debug)]
 pub struct Scatter {
     power: f64,
     scale: f64,
     limit: f64,
-    log_ks: Vec<f64>,
-    top: Vec<f64>,
+    middle: usize,
+    top: f64,
 }
 
-/// Most scatter, over that of the member without a transform.
+/// Most scatter, over that of the first member.
 const MOST: f64 = 2.0;
 
 impl Scatter {
@@ -23,29 +23,24 @@ impl Scatter {
             Quantity::Loss => 0,
             _ => 1,
         };
+        let middle = table.ks.len() / 2;
         Self {
             power: table.quantity.powers()[member],
             scale: scales[member],
-            limit: MOST * scales[0],
-            log_ks: table.ks.iter().map(|k| k.ln()).collect(),
-            top: table.largest(&table.z),
+            limit: (MOST * scales[0]).max(scales[member]),
+            middle,
+            top: table.largest(&table.z)[middle],
         }
     }
 
-    /// At a forecast z of k = e^`log_k` samples.
-    pub fn at(&self, z: f64, log_k: f64) -> f64 {
-        let below = (z - self.top(log_k)).min(0.0);
-        (self.scale * (-self.power * below).exp()).min(self.limit.max(self.scale))
+    /// The k, by index, that it goes by.
+    pub fn k(&self) -> usize {
+        self.middle
     }
 
-    /// The largest z measured, between the k as well and beyond them.
-    fn top(&self, log_k: f64) -> f64 {
-        let last = self.log_ks.len() - 1;
-        if last == 0 {
-            return self.top[0];
-        }
-        let right = self.log_ks.partition_point(|&knot| knot < log_k).clamp(1, last);
-        let (x, y) = (self.log_ks[right] - self.log_ks[right - 1], self.top[right] - self.top[right - 1]);
-        self.top[right - 1] + y / x * (log_k - self.log_ks[right - 1])
+    /// At a forecast z of that k; at the top where there is none.
+    pub fn at(&self, z: f64) -> f64 {
+        let below = (z - self.top).min(0.0);
+        (self.scale * (-self.power * below).exp()).min(self.limit)
     }
 }

@@ -3,30 +3,32 @@
 use rayon::prelude::*;
 
 use super::field::{Field, Forecast, Spot};
+use super::noise::Noise;
 use super::scatter::Scatter;
 use super::{Quantity, Table};
 use crate::fit::Cancel;
+use crate::random_field::RandomField;
 
 /// What a forecast of a draw includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The members' parameters move, the process stays.
     Parameters,
-    /// The mean forecast moves, the process with it.
+    /// The mean of checkpoints of this size.
     Mean,
-    /// The mean forecast and the effect of a new checkpoint.
+    /// One new checkpoint, with a part of its own.
     Checkpoint,
 }
 
-/// One refit, as its parameters, its measurements and the effect of a new checkpoint.
+/// One refit, as its parameters, its measurements and what sets checkpoints apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Refit<'a> {
     /// θ of every member.
     pub thetas: &'a [f64],
     /// z, (checkpoints, K).
     pub z: &'a [f64],
-    /// In standard deviations.
-    pub effect: f64,
+    /// Of a new checkpoint, too.
+    pub noise: Noise,
 }
 
 /// The law and its draws.
@@ -35,7 +37,7 @@ pub struct State {
     field: Field,
     scatter: Scatter,
     point: Forecast,
-    draws: Vec<(Forecast, f64)>,
+    draws: Vec<(Forecast, Noise, RandomField)>,
 }
 
 impl State {
@@ -52,7 +54,8 @@ impl State {
         let mut rows = vec![(thetas, &field.table().z[..])];
         rows.extend(refits.iter().map(|refit| (refit.thetas, refit.z)));
         let mut forecasts = field.forecasts(&rows, &field.scales(thetas), cancel)?;
-        let draws = forecasts.split_off(1).into_iter().zip(refits.iter().map(|refit| refit.effect)).collect();
+        let drawn = forecasts.split_off(1).into_iter().zip(refits);
+        let draws = drawn.map(|(forecast, refit)| (forecast, refit.noise, refit.noise.field())).collect();
         let point = forecasts.pop()?;
         Some(Self { field, scatter, point, draws })
     }
@@ -79,13 +82,16 @@ impl State {
 
     /// z of one draw at a spot.
     pub fn drawn(&self, draw: usize, kind: Kind, spot: &Spot, log_k: f64) -> f64 {
-        let (forecast, effect) = &self.draws[draw];
+        let (forecast, noise, field) = &self.draws[draw];
         if kind == Kind::Parameters {
             let law = self.field.law(&forecast.thetas, spot, log_k);
             return law + self.field.z(&self.point, spot, log_k).1;
         }
         let z = self.field.z(forecast, spot, log_k).0;
-        if kind == Kind::Mean { z } else { z + effect * self.scatter.at(z, log_k) }
+        let middle = self.field.table().ks[self.scatter.k()].ln();
+        let unit = self.scatter.at(self.field.law(&forecast.thetas, spot, middle));
+        let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
+        z + unit * (field.at(spot.place) + own)
     }
 
     /// Values at points (N, D, k), and the share of z that is the process.

@@ -165,7 +165,7 @@ pub(crate) fn build(
         None => embedding.clone(),
     };
     let rope = rope()?;
-    if let Scaling::Divisors(divisors, _) = &rope.scaling
+    if let Scaling::Long { divisors, .. } = &rope.scaling
         && divisors.len() != rope.dim / 2
     {
         let (found, wanted) = (divisors.len(), rope.dim / 2);
@@ -447,7 +447,7 @@ fn gguf_rope(
 ) -> Result<Rope, LoadError> {
     let base = rope::positive(config, "rope.freq_base")?.unwrap_or(10_000.0);
     let scaling = if weights.contains("rope_freqs.weight") {
-        Scaling::Divisors(weights.vector("rope_freqs.weight", dim / 2)?, 1.0)
+        Scaling::Divisors(weights.vector("rope_freqs.weight", dim / 2)?)
     } else {
         rope::scaling_from_gguf(config, max_positions)?
     };

@@ -1,0 +1,62 @@
+//! What sets checkpoints apart in a draw: a smooth function of N and D, and a part of each one's own.
+
+use super::draws::rounded;
+use crate::gaussian_process::Setting;
+use crate::random::Normals;
+use crate::random_field::RandomField;
+
+/// Both parts, in units of the scatter of checkpoints; the function is drawn anew from its number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Amplitude of the smooth part.
+    pub amplitude: f64,
+    /// Its length.
+    pub length: f64,
+    /// Number of the random stream that it comes from: whole, below 2^32.
+    pub stream: f64,
+    /// Standard deviation of a checkpoint's own part.
+    pub nugget: f64,
+    /// That part of a new checkpoint, in standard deviations.
+    pub own: f64,
+}
+
+/// Numbers in a row of a file.
+pub const WIDTH: usize = 5;
+
+impl Noise {
+    /// A setting by its probability, and all else at random.
+    pub(super) fn draw(settings: &[(Setting, f64)], normals: &mut Normals) -> Self {
+        let mut left = normals.uniform();
+        let mut chosen = settings[0].0;
+        for &(setting, share) in settings {
+            chosen = setting;
+            left -= share;
+            if left < 0.0 {
+                break;
+            }
+        }
+        Self {
+            amplitude: rounded(chosen.amplitude),
+            length: chosen.length,
+            stream: (normals.uniform() * 4_294_967_296.0).floor(),
+            nugget: rounded(chosen.nugget),
+            own: rounded(normals.draw()),
+        }
+    }
+
+    /// From a row of numbers.
+    pub fn from_row(row: &[f64; WIDTH]) -> Self {
+        let [amplitude, length, stream, nugget, own] = *row;
+        Self { amplitude, length, stream, nugget, own }
+    }
+
+    /// As a row of numbers.
+    pub fn row(&self) -> [f64; WIDTH] {
+        [self.amplitude, self.length, self.stream, self.nugget, self.own]
+    }
+
+    /// The smooth part.
+    pub fn field(&self) -> RandomField {
+        RandomField::new(self.amplitude, self.length, &mut Normals::new(0, self.stream as u64))
+    }
+}
