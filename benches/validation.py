@@ -95,7 +95,7 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     print(
-        "| measured | beyond | method | mean error | median | in 90% intervals | width | worse than nearest |"
+        "| measured | by | method | mean error | median | in 90% intervals | width | worse than nearest |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, tables in sets(arguments.folder):

@@ -54,7 +54,7 @@ def test_log_linear_leaves_zeros_out_and_says_when_nothing_is_left():
         log_linear(Measured.of(read_accuracies(table)), at, Request())
 
 
-@pytest.mark.parametrize("name", ["forecast", "accuracy", "loss"])
+@pytest.mark.parametrize("name", ["forecast", "accuracy", "loss", "direct"])
 def test_a_law_forecasts_in_the_unit_of_the_table_inside_its_interval(seen, places, name):
     found = METHODS[name].forecast(seen, places, Request(0.9, 40))
     assert found.values.shape == (30, 8)

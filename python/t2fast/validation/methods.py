@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_forecast, fit_loss
+from t2fast.fits import (
+    FitWarning,
+    fit_accuracy,
+    fit_chinchilla,
+    fit_counts,
+    fit_direct,
+    fit_forecast,
+    fit_loss,
+)
 from t2fast.laws import ForecastLaw, Law
 from t2fast.tables import Counts
 from t2fast.validation.measured import Floats, Measured
@@ -143,6 +151,7 @@ METHODS: dict[str, Method] = {
     "accuracy": _law(_passing(fit_accuracy), "pass@k"),
     "counts": _law(_fit_counts, "pass@k"),
     "loss": _law(_passing(fit_loss), "pass@k"),
+    "direct": _law(_passing(fit_direct), "pass@k"),
     "chinchilla": _law(_fit_chinchilla, "loss"),
     "log-linear": Method(ALL, log_linear),
     NEAREST: Method(ALL, nearest_checkpoint),
