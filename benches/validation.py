@@ -94,9 +94,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="sets whose name holds this")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(
-        "| measured | by | method | mean error | median | in 90% intervals | width | worse than nearest |"
-    )
+    print("| measured | by | method | mean error | median | in 90% intervals | width | worse than nearest |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, tables in sets(arguments.folder):
         if arguments.only not in name:

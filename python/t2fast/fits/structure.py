@@ -144,7 +144,8 @@ def _outliers(target: Target, relative: Floats, lower_is_better: bool) -> Iterat
         collapsed = (mean[far] > 0) == lower_is_better
         kind = "worse" if collapsed.all() else "better" if not collapsed.any() else "better or worse"
         yield (
-            f"{counted(far.size, 'checkpoint')} {'is' if far.size == 1 else 'are'} far {kind} than the law ({off[far].min():.1%} or more, beside a"
+            f"{counted(far.size, 'checkpoint')} {'is' if far.size == 1 else 'are'} far {kind} than the law"
+            f" ({off[far].min():.1%} or more, beside a"
             f" typical {spread:.1%}), and a fit without them may say something else:"
             f" {_listed(target, far.tolist())}"
         )
