@@ -19,6 +19,7 @@ BENCH = Path(__file__).resolve().parents[2] / "benches" / "gpu_decode.py"
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
+    sys.path.insert(0, str(BENCH.parent))  # as for a program: what it shares lies beside it
     spec = importlib.util.spec_from_file_location("gpu_decode", BENCH)
     assert spec is not None
     assert spec.loader is not None

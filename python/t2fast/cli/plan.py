@@ -35,6 +35,7 @@ def add_parser(commands: Any) -> None:
         "  t2fast plan --usd 10000 --gpu H100 --usd-per-hour 2.5 --queries 1e6\n"
         "\nWithout --law, the law that ships with t2fast is used: fitted to Pythia's GSM8K counts.",
     )
+    parser.set_defaults(refuse=parser.error)
     parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o`")
     parser.add_argument("--train-flops", type=float, metavar="C", help="training budget 6ND")
     parser.add_argument("--inference-flops", type=float, metavar="C", help="FLOPs per token served, 2Nk")
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
         spending.run(arguments, law)
         return
     if arguments.train_flops is None:
-        raise ValueError(
+        arguments.refuse(
             "what is there to spend? Give --train-flops and --inference-flops, or --usd or --total-flops "
             "with --queries, or --target"
         )
