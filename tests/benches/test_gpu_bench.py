@@ -128,7 +128,7 @@ def test_every_program_reads_its_tile(bench: ModuleType) -> None:
     }
     for kernel, (programs, matrix, of_rows) in expected.items():
         calls = 1 if kernel == "head" else m.layers
-        assert reads[kernel] == bench.Reads(programs, calls * matrix, calls * of_rows), kernel
+        assert dataclasses.astuple(reads[kernel]) == (programs, calls * matrix, calls * of_rows), kernel
     blocks, splits = 9, 2
     assert reads["prefix"].programs == blocks * m.kv_heads * splits
     assert reads["prefix"].weights == m.layers * blocks * 2 * m.kv_heads * m.head_dim * prompt * 2

@@ -52,7 +52,6 @@ def test_short_text_says_what_more_would_bring(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["plan"], "what is there to spend"),
         (["plan", "--usd", "5", "--queries", "1"], "--usd needs --gpu"),
         (["plan", "--usd", "5", "--gpu", "H100", "--queries", "1"], "--usd-per-hour is missing"),
         (["plan", "--usd", "5", "--gpu", "H100", "--usd-per-hour", "2"], "--queries is missing"),
@@ -69,3 +68,10 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_plan_without_a_budget_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["plan"])
+    assert stopped.value.code == 2
+    assert "what is there to spend" in capsys.readouterr().err

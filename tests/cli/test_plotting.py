@@ -5,6 +5,7 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from t2fast.cli.plotting import plot_frontier, plot_profile
 from t2fast.laws.law import Law
 from t2fast.plans import frontier, plan
@@ -28,7 +29,7 @@ def test_profile_marks_the_plan_and_chinchilla():
 def test_frontier_draws_both_and_the_bands():
     draws = LAW.vector * np.exp(0.02 * np.random.default_rng(0).normal(size=(20, 7)))
     frame = frontier(Law(LAW.name, LAW.params, draws), np.geomspace(1e18, 1e25, 15), 1.4e11)
-    _, ax = matplotlib.pyplot.subplots()
+    ax = Figure().subplots()
     assert plot_frontier(frame, ax) is ax
     ours, theirs = ax.get_lines()
     np.testing.assert_array_equal(ours.get_ydata(), frame["predicted"].to_numpy())
