@@ -23,9 +23,9 @@ TENSOR_CORES = {
     "sm_90": {"wgmma.mma_async", "mma.sync"},
     "sm_100": {"tcgen05.mma", "mma.sync"},
 }
-PARKED = {"bfloat16": 8, "float32": 32}
-"""Bytes a thread that ptxas puts aside: a few registers, mostly below a bound of its own choice and not the
-255 that there are."""
+SPILLED = {"bfloat16": {"_choose": 8}, "float32": dict.fromkeys((*PRODUCTS, "_logits", "_choose"), 32)}
+"""Bytes a thread that a kernel may spill on NVIDIA's GPUs, as it does; the others none. In float32 three
+products of TF32 stand in for one, which takes more registers than the widest heads leave."""
 HEADS = ("d32", "d64", "d64-row", "d80", "d128", "d256")
 QUICK = {
     ("sm_80", "d128/float32"), ("sm_80", "d256/bfloat16"),
@@ -57,7 +57,8 @@ def test_every_kernel_compiles_within_its_limits(target: str, case: str, tmp_pat
     assert {f["kernel"] for f in found} >= KERNELS
     assert any(f["kernel"] == "_norm_of_all_heads" for f in found) == case.startswith("d64-row")
     for f in found:
-        assert f["spills"] <= (0 if target == "gfx942" else PARKED[case.split("/")[1]]), f
+        allowed = {} if target == "gfx942" else SPILLED[case.split("/")[1]]
+        assert f["spills"] <= allowed.get(f["kernel"], 0), f
         assert f["registers"] <= (512 if target == "gfx942" else 65536 // (32 * f["warps"])), f
         assert f["shared"] <= SHARED[target] * 1024, f
         if f["kernel"] not in products:

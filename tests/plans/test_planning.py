@@ -37,8 +37,8 @@ def value(law, n, d, k):
     mu = p["theta2"] * expit(-p["theta1"] * (latent - p["theta0"]))
     nu = np.exp(p["theta3"] + p["theta4"] * latent)
     a, b = np.maximum(mu * nu, 1e-300), (1 - mu) * nu
-    # B(a, b+k)/B(a, b) as a ratio of rising factorials: a difference of log-betas loses 1e-8 at k = 1e6. Where a
-    # and b vanish p is 0 or 1, and SciPy has no digits left.
+    # B(a, b+k)/B(a, b) as a ratio of rising factorials: a difference of log-betas loses 1e-8 at k = 1e6.
+    # Where a and b vanish p is 0 or 1, and SciPy has no digits left.
     return np.where(nu < 1e-200, mu, 1 - poch(b, a) / poch(b + k, a))
 
 
