@@ -148,7 +148,7 @@ def test_awkward_tables_have_a_law():
     nothing = _tiny().frame.with_columns(
         n_correct=pl.when(N < 1.5e8).then(0).otherwise(pl.col("n_correct")).cast(pl.Int64)
     )
-    with pytest.warns(FitWarning, match="nothing was solved at 1 checkpoints"):
+    with pytest.warns(FitWarning, match="nothing was solved at 1 checkpoint:"):
         law = fit_forecast(read_counts(nothing), draws=0)
     assert law.predict(1e8, 1e10, 1) < few.predict(1e8, 1e10, 1)
     alike = read_counts(_tiny().frame.with_columns(n_tokens=pl.lit(1e10)))
