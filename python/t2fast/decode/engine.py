@@ -46,14 +46,24 @@ def load(
 ) -> Engine:
     """Open a model for sampling and scoring.
 
-    ``model`` is a Hugging Face folder, a ``.gguf`` file, or a hub id (``org/model`` or
-    ``org/model/file.gguf``, with ``@revision`` if wanted), for which the package huggingface_hub must be
-    installed. ``device`` is ``cpu`` (the default) or ``cuda``: a GPU that torch sees, by CUDA or ROCm; both
-    draw the same samples wherever rounding does not decide. ``dtype`` is the arithmetic: ``auto`` takes
-    bfloat16 where the processor multiplies it natively; float32 gives the same bits on every CPU. ``kernel``
-    forces one of ``avx512_bf16``, ``avx512``, ``avx2``, ``portable``; it and ``threads`` are for the CPU.
-    ``cache="fp8"``, for a GPU, keeps the keys and values of samples (not of prompts) in 8 bits.
-    ``tokenizer`` is a ``tokenizer.json`` (or a folder with one) for models that come without.
+    Args:
+        model: a Hugging Face folder, a ``.gguf`` file, or a hub id (``org/model`` or ``org/model/file.gguf``,
+            with ``@revision`` if wanted), for which the package huggingface_hub must be installed.
+        device: ``cpu`` (the default) or ``cuda``, a GPU that torch sees, by CUDA or ROCm; both draw the same
+            samples wherever rounding does not decide.
+        dtype: the arithmetic: ``auto`` takes bfloat16 where the processor multiplies it natively; float32
+            gives the same bits on every CPU.
+        threads: of the CPU; None for all.
+        kernel: forces one of ``avx512_bf16``, ``avx512``, ``avx2``, ``portable`` on the CPU.
+        cache: ``fp8``, for a GPU, keeps the keys and values of samples (not of prompts) in 8 bits.
+        tokenizer: a ``tokenizer.json`` (or a folder with one) for models that come without.
+
+    Returns:
+        The engine.
+
+    Raises:
+        ValueError: for a model file that is damaged or of an unknown architecture, naming what is wrong with
+            it, and for options that the device does not have.
     """
     core: Backend
     if device == "cuda":
@@ -139,6 +149,8 @@ class Engine:
     ) -> Samples:
         """Draw ``k`` samples from each prompt.
 
+        Ctrl-C ends sampling: what is finished is returned with ``interrupted`` set, and a warning is given.
+
         Args:
             prompts: one prompt or several, each text, a list of tokens or, with ``chat``, text or a list of
                 messages; as a sequence, a sequence of ``(problem id, prompt)`` or a mapping from id to
@@ -157,9 +169,15 @@ class Engine:
             stream: called with each piece of text as it is drawn, on the CPU, for one sample of one prompt.
             first_sample: index of the first sample, to go on where an earlier run stopped.
             max_rows: most samples decoded at once (None: the engine's choice); changes memory and speed
-            alone. progress: a bar on stderr; None: where stderr is a terminal.
+                alone.
+            progress: a bar on stderr; None: where stderr is a terminal.
+            settings: fields of ``sampling``, one by one.
 
-        Ctrl-C ends sampling: what is finished is returned with ``interrupted`` set, and a warning is given.
+        Returns:
+            The samples, in the order of prompts and index.
+
+        Raises:
+            ValueError: for prompts, settings or combinations of them that make no sense, naming them.
         """
         sampling = replace(sampling or Sampling(), **settings)  # type: ignore[arg-type]
         found = problems(prompts)
@@ -241,13 +259,23 @@ class Engine:
         chat: bool = False,
         now: datetime | None = None,
     ) -> pl.DataFrame:
-        """Log-likelihood of given answers.
+        """Log-likelihood of given answers. A prompt is read once for all its answers.
 
-        ``answers`` holds the answers of each prompt, in the prompts' order or by problem id; each is text
-        or tokens. A prompt is read once for all its answers. One row an answer: ``problem``, ``answer``
-        (its index), ``n_tokens``, ``logprob`` (natural log, summed over the answer's tokens),
-        ``probability`` (its exponential: the chance that one sample at temperature 1 begins with this
-        answer) and ``logprobs`` (each token's).
+        Args:
+            prompts: as for `sample`.
+            answers: the answers of each prompt, in the prompts' order or by problem id; each is text or
+                tokens.
+            chat: put prompts through the model's chat template.
+            now: the date that a chat template may ask for; None: the present.
+
+        Returns:
+            One row an answer: ``problem``, ``answer`` (its index), ``n_tokens``, ``logprob`` (natural log,
+                summed
+            over the answer's tokens), ``probability`` (its exponential: the chance that one sample at
+            temperature 1 begins with this answer) and ``logprobs`` (each token's).
+
+        Raises:
+            ValueError: for answers that are empty, or do not go with the prompts.
         """
         found = problems(prompts)
         listed = [answers[p.id] for p in found] if isinstance(answers, Mapping) else list(answers)

@@ -116,22 +116,35 @@ def evaluate(
     Args:
         models: paths or hub ids as for `t2fast.decode.load`, named by their last part, or name -> path.
         tasks: see `t2fast.tasks.load_task`.
+        folder: where the run is kept; made if it is not there.
         k: samples a problem; None: none, `score` alone.
         score: log-likelihood of each problem's reference answers, read after its prompt.
         seed: of the sampling. Sample i of a problem is a function of (seed, problem id, i).
         until_successes: sequential sampling: a problem ends at its m-th verified success, or at k samples.
             Such counts are marked, since c/n is biased in them: see `t2fast.estimators.sequential`.
-        temperature, top_k, top_p, min_p: as for `Engine.sample`.
-        max_tokens, stop: in place of the tasks' own.
+        temperature: as for `Engine.sample`.
+        top_k: as for `Engine.sample`.
+        top_p: as for `Engine.sample`.
+        min_p: as for `Engine.sample`.
+        max_tokens: in place of the tasks' own.
+        stop: in place of the tasks' own.
         chat: put prompts through the model's chat template.
         stage: of these models' training: base, fine-tuned, sft, …; counts carry it.
         sizes: a table of `model` and `n_tokens` (D), for models whose `config.json` has no `n_tokens`. Its
             `n_params`, if there, stands in place of the N that is read from the model.
-        device, dtype, threads, kernel, tokenizer: as for `t2fast.decode.load`.
+        device: as for `t2fast.decode.load`.
+        dtype: as for `t2fast.decode.load`.
+        threads: as for `t2fast.decode.load`.
+        kernel: as for `t2fast.decode.load`.
+        tokenizer: as for `t2fast.decode.load`.
         progress: a bar on stderr; None: where stderr is a terminal.
 
-    Errors: `ValueError` if `folder` holds another run (it says what differs) or another process works in it.
-    After Ctrl-C, `KeyboardInterrupt`: finished blocks are kept.
+    Returns:
+        The run, all of it done.
+
+    Raises:
+        ValueError: if `folder` holds another run (it says what differs) or another process works in it.
+        KeyboardInterrupt: after Ctrl-C; finished blocks are kept.
     """
     if k is None and not score:
         raise ValueError("nothing to do: give k, to sample, or score=True")
@@ -161,7 +174,17 @@ def evaluate(
 
 
 def find_models(path: str | Path) -> list[Path]:
-    """The model at `path`, or, where that is a folder of checkpoints, each of them, ordered by name."""
+    """The model at `path`, or, where that is a folder of checkpoints, each of them, ordered by name.
+
+    Args:
+        path: a model as for `t2fast.decode.load`, or a folder of such.
+
+    Returns:
+        Paths of models.
+
+    Raises:
+        ValueError: if there is no model.
+    """
     path = resolve(path)
     if path.is_file() or (path / "config.json").is_file():
         return [path]
@@ -359,7 +382,14 @@ def _paths(models: Models) -> dict[str, Path]:
 
 
 def model_name(model: str | Path) -> str:
-    """What a model is called unless the caller says otherwise: the last part of its path or hub id."""
+    """What a model is called unless the caller says otherwise: the last part of its path or hub id.
+
+    Args:
+        model: a path or hub id.
+
+    Returns:
+        The name.
+    """
     return re.sub(r"\.gguf$", "", Path(model).expanduser().resolve().name.partition("@")[0])
 
 

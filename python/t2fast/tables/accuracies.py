@@ -49,8 +49,21 @@ def read_accuracies(
     """Read an accuracy per checkpoint.
 
     The source has `n_params`, `n_tokens` and `accuracy`, and may have `model`, `task` and `chance`, such as
-    0.25 for four choices; `chance` as an argument stands for a column, and without either nothing is guessed
-    right. A source of several tasks needs a choice by `task`. The rest is as for `read_losses`.
+    0.25 for four choices.
+
+    Args:
+        source: as for `read_counts`.
+        columns: as for `read_counts`.
+        models: as for `read_counts`.
+        task: as for `read_counts`; a source of several tasks needs a choice.
+        where: as for `read_counts`.
+        chance: what guessing gets right, in place of a column; without either, nothing.
+
+    Returns:
+        The accuracies, a row a measurement.
+
+    Raises:
+        ValueError: as for `read_counts`.
     """
     asked, columns = columns, of_source(columns)
     opened = open_source(source).wanted(where or {})

@@ -47,9 +47,22 @@ def read_likelihoods(
     """Read the probability that one sample is correct, per checkpoint and problem.
 
     The source has `problem` and either `p`, in (0, 1], or `log_likelihood`, a natural logarithm of at most
-    0; and if it has them `model`, `n_params`, `n_tokens` and `task`. Where it holds both, `columns` says
-    which to take. The rest is as for `read_counts`; two rows for one problem of one checkpoint are always
-    an error.
+    0; and if it has them `model`, `n_params`, `n_tokens`, `stage` and `task`. Where it holds both, `columns`
+    says which to take.
+
+    Args:
+        source: as for `read_counts`.
+        columns: as for `read_counts`.
+        models: as for `read_counts`.
+        task: as for `read_counts`.
+        stage: as for `read_counts`.
+        where: as for `read_counts`.
+
+    Returns:
+        The likelihoods, a row a problem of a checkpoint.
+
+    Raises:
+        ValueError: as for `read_counts`; two rows for one problem of one checkpoint are always an error.
     """
     asked, columns = columns, of_source(columns)
     opened = open_source(source).wanted(where or {})
