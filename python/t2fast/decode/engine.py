@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,11 +23,11 @@ from t2fast import _core
 from t2fast.decode import chat as chat_templates
 from t2fast.decode import text as texts
 from t2fast.decode.hub import resolve
-from t2fast.decode.progress import Progress
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.request import Backend, RawSamples, Request, Sampling, Settings
 from t2fast.decode.samples import Samples
 from t2fast.kernels.rng import hash64
+from t2fast.progress import Bar
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -207,18 +208,22 @@ class Engine:
             first_sample=first_sample,
             max_rows=max_rows,
         )
-        with Progress(sum(counts), enabled=progress) as bar:
+        started = time.perf_counter()
+        with Bar(sum(counts), progress, "samples", counted=True) as bar:
 
             def on_finish(problem: int, sample: int, drawn: list[int], reason: str) -> bool:
-                bar.finished(1)
+                bar.advance(1)
                 return stopper is not None and stopper.finished(problem, sample, drawn, reason)
+
+            def show_rate(tokens: int) -> None:
+                bar.rate(f"{tokens / max(time.perf_counter() - started, 1e-9):,.0f} tokens/s")
 
             flow = _Stream(render, stream) if stream is not None and render is not None else None
             raw = self.core.sample(
                 request,
                 on_finish=on_finish if stopper is not None or bar.shown else None,
                 on_token=flow,
-                progress=bar.tokens,
+                progress=show_rate,
             )
         table = _table(raw, found, render, stop)
         if flow is not None:

@@ -36,7 +36,8 @@ from t2fast.readers.documents import first_object, opened
 from t2fast.readers.measured import Measured
 from t2fast.tables import Counts, read_counts
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, LeftOut, in_order, with_sizes
+from t2fast.tables.models import with_sizes
+from t2fast.tables.reading import KEYS, LeftOut, in_order
 from t2fast.tables.sources import TableSource
 
 __all__ = ["TOOLS", "Answer", "Errors", "read_results"]

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from t2fast import atomic
 from t2fast.decode import Engine, load
 from t2fast.decode.hub import resolve
-from t2fast.progress import Work
+from t2fast.progress import Bar
 from t2fast.runs.folder import Run, folder_name
 from t2fast.runs.manifest import (
     NAME,
@@ -37,9 +37,8 @@ from t2fast.runs.manifest import (
     tokens_of,
 )
 from t2fast.runs.shards import Lock
-from t2fast.tables.fields import MODEL, N_PARAMS, N_TOKENS, find_columns
-from t2fast.tables.reading import Reading
-from t2fast.tables.sources import TableSource, open_source
+from t2fast.tables.models import read_sizes
+from t2fast.tables.sources import TableSource
 from t2fast.tasks import Problem, Task
 
 __all__ = ["Run", "evaluate", "find_models", "model_name"]
@@ -169,7 +168,7 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     with Lock(folder):
         run = _begin(folder, manifest, tasks)
-        _work(run, {task.name: task for task in tasks}, opener, progress)
+        _finish(run, {task.name: task for task in tasks}, opener, progress)
     return run
 
 
@@ -220,17 +219,17 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
     return run
 
 
-def _work(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool | None) -> None:
+def _finish(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool | None) -> None:
     """Do every block that is missing, and join what is whole."""
     parts = run.parts()
     total = sum(part.size(block) for part in parts for block in range(len(part.blocks)))
     missing = [(part, part.shards.missing()) for part in parts]
     done = total - sum(part.size(block) for part, blocks in missing for block in blocks)
     started, samples, tokens = time.perf_counter(), 0, 0
-    with Work(total, done, progress) as bar:
+    with Bar(total, progress, done=done) as bar:
         for part, blocks in missing:
             task = tasks[part.task.name]
-            bar.at(f"{part.model.name} {task.name}" + (" scores" if part.kind == "likelihoods" else ""))
+            bar.label(f"{part.model.name} {task.name}" + (" scores" if part.kind == "likelihoods" else ""))
             for block in blocks:
                 engine = opener(part.model.name)
                 first, last, start, end = part.blocks[block]
@@ -243,9 +242,8 @@ def _work(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool |
                 samples += len(rows)
                 tokens += sum(row["length"] for row in rows)
                 seconds = time.perf_counter() - started
-                bar.done(
-                    part.size(block), f"{samples / seconds:,.0f} samples/s, {tokens / seconds:,.0f} tokens/s"
-                )
+                bar.advance(part.size(block))
+                bar.rate(f"{samples / seconds:,.0f} samples/s, {tokens / seconds:,.0f} tokens/s")
             part.shards.join()
     run.export()
 
@@ -410,16 +408,8 @@ def _check_tasks(tasks: Sequence[Task], score: bool, until_successes: int | None
 def _sizes(table: TableSource | None, names: Sequence[str]) -> dict[str, dict[str, float]]:
     if table is None:
         return {}
-    opened = open_source(table, "the models table")
-    fields = (MODEL, N_PARAMS, N_TOKENS)
-    reading = Reading(opened, find_columns(opened.name, opened.columns, fields, {}), fields)
-    reading.require(["model", "n_tokens"])
-    frame = reading.without_duplicates(reading.rows(), keys=["model"]).drop("row")
-    sizes = {row.pop("model"): row for row in frame.to_dicts()}
-    missing = [name for name in names if name not in sizes]
-    if missing:
-        raise ValueError(f"{opened.name} has no model {missing[0]!r}; it has {', '.join(sizes)}")
-    return sizes
+    frame = read_sizes(table, names, "the run", required=["n_tokens"])
+    return {row.pop("model"): row for row in frame.to_dicts()}
 
 
 def _check_sizes(manifest: Manifest) -> None:

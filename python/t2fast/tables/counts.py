@@ -9,7 +9,8 @@ from typing import Literal
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order, of_source, with_sizes
+from t2fast.tables.models import of_source, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import KEY_FIELDS, Integers, Table, described
 
@@ -108,8 +109,9 @@ def read_counts(
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
     values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
     used = () if by_sample else tuple(name for name in USAGE if name in names)
-    reading = Reading(opened, names, (*KEY_FIELDS, *_COUNT_FIELDS))
-    reading.choose((*values, *used), "Or give one row a sample, with a column 'correct' of 0 and 1")
+    reading = Reading(opened, names, (*KEY_FIELDS, *_COUNT_FIELDS)).of(
+        (*values, *used), "Or give one row a sample, with a column 'correct' of 0 and 1"
+    )
     frame = with_sizes(reading.counted_samples() if by_sample else reading.rows(), opened.name, models, asked)
     table = described(Counts(frame), reading, task, stage)
     # In floating point, because a sum that overflows is the very thing to be found.

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, Reading, in_order, of_source, with_sizes
+from t2fast.tables.models import of_source, with_sizes
+from t2fast.tables.reading import KEYS, Reading, in_order
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import KEY_FIELDS, Floats, Table, described
 
@@ -76,8 +77,7 @@ def read_likelihoods(
             f"choose by columns={{'log_likelihood': {names['log_likelihood']!r}}}"
         )
     value = chosen[0] if chosen else "log_likelihood"
-    reading = Reading(opened, names, fields)
-    reading.choose((value,), "Or give p, a probability in (0, 1]")
+    reading = Reading(opened, names, fields).of((value,), "Or give p, a probability in (0, 1]")
     table = described(
         Likelihoods(with_sizes(reading.rows(), opened.name, models, asked)), reading, task, stage
     )

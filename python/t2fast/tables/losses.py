@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, of_source, with_sizes
+from t2fast.tables.models import of_source, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, Reading, in_order
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import HOW_SIZES, Floats, Table, described
 
