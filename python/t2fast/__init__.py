@@ -10,17 +10,9 @@ training tokens D and samples per problem k; estimated from counts, fitted, and 
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 from t2fast._core import __version__
-from t2fast.choices import Choice, choose
-from t2fast.comparisons import (
-    Comparison,
-    compare,
-    compare_forecasts,
-    compare_stages,
-    outcomes,
-    read_stages,
-)
 from t2fast.estimators import (
     PassCurve,
     best_of_k,
@@ -63,7 +55,18 @@ from t2fast.tables import (
     read_losses,
     read_prices,
 )
-from t2fast.validation import Validation, validate
+
+if TYPE_CHECKING:
+    from t2fast.choices import Choice, choose
+    from t2fast.comparisons import (
+        Comparison,
+        compare,
+        compare_forecasts,
+        compare_stages,
+        outcomes,
+        read_stages,
+    )
+    from t2fast.validation import Validation, validate
 
 __all__ = [
     "Accuracies",
@@ -126,11 +129,28 @@ __all__ = [
     "verified_from_counts",
 ]
 
-_LAZY = ("decode", "runs", "tasks")
-"""Rooms that are imported at first use: `t2fast.decode.load` works after `import t2fast`."""
+_LATER = {
+    "choices": ("Choice", "choose"),
+    "comparisons": (
+        "Comparison",
+        "compare",
+        "compare_forecasts",
+        "compare_stages",
+        "outcomes",
+        "read_stages",
+    ),
+    "costs": (),
+    "decode": (),
+    "runs": (),
+    "tasks": (),
+    "validation": ("Validation", "validate"),
+}
+"""Rooms that are imported at first use, and what of theirs stands here: `import t2fast` stays light."""
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        return importlib.import_module(f"t2fast.{name}")
+    for room, names in _LATER.items():
+        if name == room or name in names:
+            module = importlib.import_module(f"t2fast.{room}")
+            return module if name == room else getattr(module, name)
     raise AttributeError(f"module 't2fast' has no attribute {name!r}")
