@@ -13,48 +13,6 @@ import importlib
 from typing import TYPE_CHECKING
 
 from t2fast._core import __version__
-from t2fast.estimators import (
-    PassCurve,
-    best_of_k,
-    beta_pass_at_k,
-    estimate,
-    expected_samples_until_first_success,
-    g_pass_at_k,
-    majority_at_k,
-    pass_at_k,
-    pass_at_k_sequential,
-    pass_at_k_stderr,
-    pass_at_k_variance,
-    pass_hat_k,
-    scaled_beta_failure,
-    verified_at_k,
-    verified_from_counts,
-)
-from t2fast.fits import (
-    FitWarning,
-    fit_accuracy,
-    fit_chinchilla,
-    fit_counts,
-    fit_data_wall,
-    fit_direct,
-    fit_forecast,
-    fit_loss,
-)
-from t2fast.laws import DataWall, FitReport, ForecastLaw, Law, default_law, simulate_counts
-from t2fast.plans import Plan, Workload, best_spending, cheapest_spending, frontier, plan, plan_many
-from t2fast.readers import read_results
-from t2fast.tables import (
-    Accuracies,
-    Counts,
-    Likelihoods,
-    Losses,
-    Prices,
-    read_accuracies,
-    read_counts,
-    read_likelihoods,
-    read_losses,
-    read_prices,
-)
 
 if TYPE_CHECKING:
     from t2fast.choices import Choice, choose
@@ -65,6 +23,48 @@ if TYPE_CHECKING:
         compare_stages,
         outcomes,
         read_stages,
+    )
+    from t2fast.estimators import (
+        PassCurve,
+        best_of_k,
+        beta_pass_at_k,
+        estimate,
+        expected_samples_until_first_success,
+        g_pass_at_k,
+        majority_at_k,
+        pass_at_k,
+        pass_at_k_sequential,
+        pass_at_k_stderr,
+        pass_at_k_variance,
+        pass_hat_k,
+        scaled_beta_failure,
+        verified_at_k,
+        verified_from_counts,
+    )
+    from t2fast.fits import (
+        FitWarning,
+        fit_accuracy,
+        fit_chinchilla,
+        fit_counts,
+        fit_data_wall,
+        fit_direct,
+        fit_forecast,
+        fit_loss,
+    )
+    from t2fast.laws import DataWall, FitReport, ForecastLaw, Law, default_law, simulate_counts
+    from t2fast.plans import Plan, Workload, best_spending, cheapest_spending, frontier, plan, plan_many
+    from t2fast.readers import read_results
+    from t2fast.tables import (
+        Accuracies,
+        Counts,
+        Likelihoods,
+        Losses,
+        Prices,
+        read_accuracies,
+        read_counts,
+        read_likelihoods,
+        read_losses,
+        read_prices,
     )
     from t2fast.validation import Validation, validate
 
@@ -129,8 +129,11 @@ __all__ = [
     "verified_from_counts",
 ]
 
-_LATER = {
-    "choices": ("Choice", "choose"),
+_ROOMS: dict[str, tuple[str, ...]] = {
+    "choices": (
+        "Choice",
+        "choose",
+    ),
     "comparisons": (
         "Comparison",
         "compare",
@@ -141,16 +144,82 @@ _LATER = {
     ),
     "costs": (),
     "decode": (),
+    "estimators": (
+        "PassCurve",
+        "best_of_k",
+        "beta_pass_at_k",
+        "estimate",
+        "expected_samples_until_first_success",
+        "g_pass_at_k",
+        "majority_at_k",
+        "pass_at_k",
+        "pass_at_k_sequential",
+        "pass_at_k_stderr",
+        "pass_at_k_variance",
+        "pass_hat_k",
+        "scaled_beta_failure",
+        "verified_at_k",
+        "verified_from_counts",
+    ),
+    "fits": (
+        "FitWarning",
+        "fit_accuracy",
+        "fit_chinchilla",
+        "fit_counts",
+        "fit_data_wall",
+        "fit_direct",
+        "fit_forecast",
+        "fit_loss",
+    ),
+    "laws": (
+        "DataWall",
+        "FitReport",
+        "ForecastLaw",
+        "Law",
+        "default_law",
+        "simulate_counts",
+    ),
+    "plans": (
+        "Plan",
+        "Workload",
+        "best_spending",
+        "cheapest_spending",
+        "frontier",
+        "plan",
+        "plan_many",
+    ),
+    "readers": ("read_results",),
     "runs": (),
+    "tables": (
+        "Accuracies",
+        "Counts",
+        "Likelihoods",
+        "Losses",
+        "Prices",
+        "read_accuracies",
+        "read_counts",
+        "read_likelihoods",
+        "read_losses",
+        "read_prices",
+    ),
     "tasks": (),
-    "validation": ("Validation", "validate"),
+    "validation": (
+        "Validation",
+        "validate",
+    ),
 }
-"""Rooms that are imported at first use, and what of theirs stands here: `import t2fast` stays light."""
+"""Rooms, and what of theirs stands here: imported at first use, so that `import t2fast` costs little."""
 
 
 def __getattr__(name: str) -> object:
-    for room, names in _LATER.items():
+    for room, names in _ROOMS.items():
         if name == room or name in names:
             module = importlib.import_module(f"t2fast.{room}")
-            return module if name == room else getattr(module, name)
+            found: object = module if name == room else getattr(module, name)
+            globals()[name] = found
+            return found
     raise AttributeError(f"module 't2fast' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})
