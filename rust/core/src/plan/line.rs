@@ -239,7 +239,7 @@ fn balance((falling, alpha): (f64, f64), first: (f64, f64), second: (f64, f64)) 
 
 /// A root of f between two points (x, f(x)) of opposite sign, by inverse quadratic steps kept inside a shrinking
 /// bracket (Chandrupatla 1997).
-fn root(f: impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
+pub(super) fn root(f: impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
     let ((mut a, mut fa), (mut b, mut fb)) = (a, b);
     let mut t: f64 = 0.5;
     for _ in 0..100 {

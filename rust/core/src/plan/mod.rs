@@ -12,6 +12,7 @@ use line::{Line, Slopes};
 
 mod error;
 mod line;
+pub mod spending;
 pub mod surface;
 #[cfg(test)]
 mod tests;

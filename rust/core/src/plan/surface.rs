@@ -4,6 +4,8 @@
 //! polished, so that the best of them is found, not the nearest.
 
 use super::{Bound, Budget, Choice, Constraints, Error, Plan, Rule, Sizes, Span, affordable, largest_below};
+use crate::beta;
+use crate::laws::{Law, Link, theta};
 
 /// Points of a scan: over ten factors of e of N each step is a twelfth of the shortest length of a process.
 const SCAN: usize = 256;
@@ -25,6 +27,52 @@ pub trait Surface: Sync {
 
     /// The forecast there, to be reported.
     fn value(&self, spot: &Self::Spot, log_k: f64) -> f64;
+
+    /// The forecast of a height.
+    fn natural(&self, height: f64) -> f64;
+
+    /// The height of a forecast.
+    fn score(&self, value: f64) -> f64;
+}
+
+/// A law of a formula, with its parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Formula<'a> {
+    /// Which.
+    pub law: Law,
+    /// Its parameters.
+    pub params: &'a [f64],
+}
+
+impl Surface for Formula<'_> {
+    /// The law's loss, and of pass@k the Beta distribution.
+    type Spot = (f64, [f64; 2]);
+
+    fn spot(&self, log_n: f64, log_d: f64) -> Self::Spot {
+        let latent = self.law.latent(self.params, log_n, log_d).0;
+        let ab = if self.law.maximised() { Link::new(&theta(self.params), latent).ab } else { [0.0; 2] };
+        (latent, ab)
+    }
+
+    fn height(&self, &(latent, [a, b]): &Self::Spot, log_k: f64) -> f64 {
+        match self.law {
+            Law::Chinchilla => -latent,
+            Law::Loss => -latent - self.params[3] * (-self.params[6] * log_k).exp(),
+            _ => -beta::log_failure(a, b, log_k.exp()),
+        }
+    }
+
+    fn value(&self, spot: &Self::Spot, log_k: f64) -> f64 {
+        self.natural(self.height(spot, log_k))
+    }
+
+    fn natural(&self, height: f64) -> f64 {
+        if self.law.maximised() { -(-height).exp_m1() } else { -height }
+    }
+
+    fn score(&self, value: f64) -> f64 {
+        if self.law.maximised() { -(-value).ln_1p() } else { -value }
+    }
 }
 
 /// The best choice on a surface and Chinchilla's; budget `index` in what an error says.
@@ -314,6 +362,14 @@ mod tests {
 
         fn value(&self, spot: &(f64, f64), log_k: f64) -> f64 {
             self.height(spot, log_k)
+        }
+
+        fn natural(&self, height: f64) -> f64 {
+            height
+        }
+
+        fn score(&self, value: f64) -> f64 {
+            value
         }
     }
 
