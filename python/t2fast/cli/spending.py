@@ -178,7 +178,8 @@ def _ranges(arguments: argparse.Namespace, law: AnyLaw) -> dict[str, Any]:
 
 def _models(arguments: argparse.Namespace, held: tuple[float, float]) -> Any:
     """A range of N, or a list of sizes or architectures, those beyond what the law is believed for left
-    out."""
+    out.
+    """
     if arguments.sizes is None and arguments.architectures is None:
         return held
     if arguments.sizes is not None and arguments.architectures is not None:

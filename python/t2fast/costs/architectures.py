@@ -14,8 +14,14 @@ _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 
 def read_architectures(table: TableSource) -> list[Architecture]:
-    """Architectures from columns layers, width, hidden, vocab, heads and head_dim; kv_heads, gated and tied
-    where they differ from `Architecture`'s defaults.
+    """Transformers, one a row.
+
+    Args:
+        table: columns layers, width, hidden, vocab, heads and head_dim; kv_heads, gated and tied where they
+            differ from `Architecture`'s defaults.
+
+    Returns:
+        The architectures, in the table's order.
 
     Raises:
         ValueError: without one of these columns, for a value that is no positive whole number (or no yes or

@@ -58,7 +58,8 @@ class Workload:
 
     def prices(self, model: float | Architecture) -> Prices:
         """Cost of training on a token, of all queries' prompts, and of a sample of each: by N, 6, 2 P Q and
-        2 T Q FLOPs a parameter; for an architecture, layer by layer with attention."""
+        2 T Q FLOPs a parameter; for an architecture, layer by layer with attention.
+        """
         if isinstance(model, Architecture):
             train = float(model.train_flops(1.0, self.sequence))
             prompt = float(model.forward_flops(self.prompt_tokens))
@@ -246,7 +247,8 @@ def chinchilla_spending(
     level: float = 0.9,
 ) -> Spending | None:
     """The best N and k under the same budget with D = tokens_per_param N; None if the budget buys no such
-    model. Arguments as for `best_spending`."""
+    model. Arguments as for `best_spending`.
+    """
     models = _Models.of(n_params, workload)
     search = models.search(_D_RANGE, k, False, unique_tokens, "ratio", positive("budget", budget))
     return _chosen(law, replace(search, tokens_per_param=tokens_per_param), models, level)
