@@ -36,7 +36,7 @@ def fit_chinchilla(
     approach 3, δ = 1e-3), so that a few runs which went wrong do not decide the law; those far off are named
     in ``fit.notes``. ``"least_squares"`` minimises Σ (L̂ - L)² by variable projection. On Hoffmann's own 245
     runs, read off their figure 4, five outliers make it 1.2 tokens a parameter at 5.76e23 FLOPs by least
-    squares and 6.8 by Huber's loss; without those five both say about 20.
+    squares and 6.8 by Huber's loss; without those five it is 10 and 18.
     ``weights="isoflop"`` weights each point by the inverse variance of the losses in its group of equal
     training FLOPs. ``regularise``, for least squares, adds a prior on ln α and ln β, ln 0.35 ± 0.3, beside an
     error scale of 3 times the residuals' own. ``draws`` bootstrap draws resample the checkpoints.
