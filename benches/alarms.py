@@ -1,16 +1,15 @@
 """How often a fit to clean tables is warned about, law by law, and how often sampling is wrongly suspected.
 
-Run as `python -m benches alarms` (about a minute on two cores) or with `--quick`. Every table is drawn from the law that
-is fitted, on a grid of 25 checkpoints, so that each note about its residuals is a false alarm: losses with errors of
-0.2%, counts of 100 problems and 64 samples. Columns: share of tables with the note, for
+Run as `python -m benches alarms` (about a minute on two cores) or with `--quick`. Every table is drawn from
+the law that is fitted, on a grid of 25 checkpoints, so that each note about its residuals is a false alarm:
+losses with errors of 0.2%, counts of 100 problems and 64 samples. Columns: share of tables with the note, for
 
-- far: checkpoints far off the law; trend: a trend in k; backwards: worse than with fewer tokens; alone: a parameter
-  that rests on one checkpoint; lack: residuals of more than twice their sampling error;
+- far: checkpoints far off the law; trend: a trend in k; backwards: worse than with fewer tokens; alone: a
+parameter that rests on one checkpoint; lack: residuals of more than twice their sampling error;
 - mean lack of fit: mean over tables of its square, which is 1 where residuals are noise.
 
-Below it, the share of tables whose number of samples is said to go with the outcome (standard score above 3), first
-where n was chosen at random, then where sampling ended at a success.
-"""
+Below it, the share of tables whose number of samples is said to go with the outcome (standard score above 3),
+first where n was chosen at random, then where sampling ended at a success."""
 
 from __future__ import annotations
 

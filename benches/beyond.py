@@ -1,8 +1,8 @@
 """pass@k far beyond the samples drawn: error and coverage beside the usual ways to extrapolate.
 
-Run as `python -m benches beyond` (a minute on two idle cores) or with `--quick`. `--data DIR` names the folder
-with the published tables, by default `../shared/data` beside the repository; without it there are simulated
-counts alone.
+Run as `python -m benches beyond` (a minute on two idle cores) or with `--quick`. `--data DIR` names the
+folder with the published tables, by default `../shared/data` beside the repository; without it there are
+simulated counts alone.
 
 Published: of `pythia_gsm8k_counts.csv`, checkpoints with at least 30 problems of n >= k samples. 100 samples
 a problem are drawn from the counts without replacement; the truth is the unbiased pass@k of all n. Simulated:

@@ -1,8 +1,9 @@
 """Do 90% intervals cover 90%? Laws fitted to simulated tables whose truth is known, one line a setting.
 
-Run as `python -m benches calibration` (500 tables a setting, some 90 minutes on two idle cores), with `--quick` for
-a look at 10 tables, `--minutes M` for as many tables as M minutes give, and `--settings NAME,NAME` for some of them. Every table has 25 checkpoints (N from 1e8 to 1e10, D
-from 2e9 to 2e11), 64 problems and 128 samples each, unless the setting says otherwise:
+Run as `python -m benches calibration` (500 tables a setting, some 90 minutes on two idle cores), with
+`--quick` for a look at 10 tables, `--minutes M` for as many tables as M minutes give, and `--settings
+NAME,NAME` for some of them. Every table has 25 checkpoints (N from 1e8 to 1e10, D from 2e9 to 2e11), 64
+problems and 128 samples each, unless the setting says otherwise:
 
 - exact: the law that is fitted, a Beta link on A/N^alpha + B/D^beta;
 - scatter: each checkpoint's latent is off by N(0, 0.3²);
@@ -10,12 +11,12 @@ from 2e9 to 2e11), 64 problems and 128 samples each, unless the setting says oth
 - unequal: as scatter, n is 32, 128 or 512 at random;
 - wrong: as scatter, but probabilities are logit-normal and their mean bends in the latent.
 
-Tables of all settings take turns. Columns: tables; share of intervals that hold the truth, with its standard error (binomial, by tables): of the
-parameters alpha, beta, theta3 and theta4; of the mean pass@k inside the grid (k = 1 and 64) and far out (10
-times the largest N and D, k = 64); of the N that is best under the budgets which a plan of 1e9 parameters,
-2e10 tokens and 24 samples spends; and, where the law forecasts single checkpoints, of a new one inside. "-"
-where there is no such thing: under a wrong law there are no true parameters.
-"""
+Tables of all settings take turns. Columns: tables; share of intervals that hold the truth, with its standard
+error (binomial, by tables): of the parameters alpha, beta, theta3 and theta4; of the mean pass@k inside the
+grid (k = 1 and 64) and far out (10 times the largest N and D, k = 64); of the N that is best under the
+budgets which a plan of 1e9 parameters, 2e10 tokens and 24 samples spends; and, where the law forecasts single
+checkpoints, of a new one inside. "-" where there is no such thing: under a wrong law there are no true
+parameters."""
 
 from __future__ import annotations
 
@@ -185,7 +186,9 @@ def shares(found: list[Marks]) -> dict[str, tuple[float, float]]:
     return out
 
 
-def coverage(setting: str, law: str, *, tables: int, draws: int, problems: int = 64) -> dict[str, tuple[float, float]]:
+def coverage(
+    setting: str, law: str, *, tables: int, draws: int, problems: int = 64
+) -> dict[str, tuple[float, float]]:
     """As `shares`, of that many tables of one setting, in this process."""
     best = {setting: SETTINGS[setting].best()}
     return shares([one(best, draws, problems, (setting, law, seed)) for seed in range(tables)])
@@ -220,7 +223,9 @@ def main() -> None:
             jobs = [(*row, seed) for seed in range(first, min(first + 5, tables)) for row in rows]
             for (name, law, _), result in zip(jobs, pool.map(work, jobs), strict=True):
                 found[name, law].append(result)
-    print(f"| setting | law | tables | {' | '.join(COLUMNS)} |\n| --- | --- | --- | {' | '.join(['---'] * 5)} |")
+    print(
+        f"| setting | law | tables | {' | '.join(COLUMNS)} |\n| --- | --- | --- | {' | '.join(['---'] * 5)} |"
+    )
     for (name, law), results in found.items():
         held = shares(results) if results else {}
         cells = [f"{held[c][0]:.0%} ± {held[c][1]:.0%}" if c in held else "-" for c in COLUMNS]

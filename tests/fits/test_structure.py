@@ -40,7 +40,7 @@ def test_outliers_by_chance_are_rare():
 
 
 def test_a_noisy_checkpoint_is_no_outlier_and_a_precise_one_is():
-    """Relative residuals of 1% of all but two, one of 10%: far off only where sampling does not explain it."""
+    """Relative residuals of 1%, and one of 10% which sampling explains or not."""
     rng = np.random.default_rng(3)
     checkpoints = 30
     off = 0.01 * rng.standard_normal((checkpoints, 1))

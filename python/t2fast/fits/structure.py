@@ -15,8 +15,8 @@ from t2fast.text import counted
 Floats = NDArray[np.float64]
 
 _SPREADS = 4.0
-"""Robust standard deviations beyond which a checkpoint is an outlier: of 8 to 400 normal residuals the largest is
-beyond it in 1 to 2% of tables."""
+"""Robust standard deviations beyond which a checkpoint is an outlier: of 8 to 400 normal residuals the
+largest is beyond it in 1 to 2% of tables."""
 
 _FALSE_ALARM = 0.02
 """Share of tables with an outlier by chance, which more than some 300 checkpoints keep by a wider limit."""
@@ -75,9 +75,7 @@ def _slopes(name: str, params: Floats, free: Sequence[int], target: Target) -> F
     return np.asarray((values[::2] - values[1::2]).T / (2 * step), dtype=float)
 
 
-def structure(
-    name: str, params: Floats, free: Sequence[int], target: Target, residual: Floats
-) -> list[str]:
+def structure(name: str, params: Floats, free: Sequence[int], target: Target, residual: Floats) -> list[str]:
     """Notes on residuals that are no noise, naming checkpoints.
 
     Residuals are relative: (y - law)/law, averaged over the k of a checkpoint. Looked for are a trend in ln k
@@ -91,7 +89,11 @@ def structure(
     relative = np.divide(grid, law, out=np.full_like(grid, np.nan), where=law > 0)
     lower_is_better = name in ("chinchilla", "loss")
     notes = [*_trend(target, relative), *_backwards(target, lower_is_better)]
-    return [*notes, *_outliers(target, relative, len(free), lower_is_better), *_leverage(name, params, free, target)]
+    return [
+        *notes,
+        *_outliers(target, relative, len(free), lower_is_better),
+        *_leverage(name, params, free, target),
+    ]
 
 
 def _trend(target: Target, relative: Floats) -> Iterator[str]:
@@ -178,7 +180,8 @@ def _noise(target: Target, relative: Floats) -> Floats:
 
 
 def _deviations(off: Floats, noise: Floats, unknowns: int) -> Floats:
-    """Standard deviation of each residual: its noise, and a part alike for all by which the robust spread is 1."""
+    """Standard deviation of each residual: its noise, and a part alike for all by which the robust spread is
+    1."""
     low, high = 0.0, _spread(off, unknowns)
     for _ in range(40):
         middle = 0.5 * (low + high)
