@@ -180,7 +180,7 @@ def _noise(target: Target, relative: Floats) -> Floats:
 
 
 def _deviations(off: Floats, noise: Floats, unknowns: int) -> Floats:
-    """Standard deviation of each residual: its noise, and a part alike for all that makes the robust spread 1."""
+    """Standard deviation of each residual: its noise, and a common part that makes the robust spread 1."""
     low, high = 0.0, _spread(off, unknowns)
     for _ in range(40):
         middle = 0.5 * (low + high)
