@@ -1,5 +1,6 @@
 """Cost models, one a file: FLOPs of training and queries, tokens as sold, time and dollars on named
-hardware."""
+hardware.
+"""
 
 from t2fast.costs.flops import Architecture, query_flops, train_flops
 from t2fast.costs.hardware import ACCELERATORS, Accelerator, Machine, Served, accelerator

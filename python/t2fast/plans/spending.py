@@ -138,6 +138,9 @@ def best_spending(
         tokens_worth: what D tokens are worth, for text that is read more than once
             (`DataWall.effective_tokens`).
 
+    Returns:
+        The choice, what it costs and what the law predicts there.
+
     Raises:
         ValueError: if the budget cannot train the least model on the least tokens and serve one sample a
             query, saying what that costs.
@@ -215,12 +218,21 @@ def cheapest_spending(
     k: Range = (1.0, 1e6),
     tokens_worth: Callable[[Floats], Floats] | None = None,
 ) -> Spending:
-    """The N, D and k of least cost at which the law reaches a target. Arguments as for `best_spending`.
+    """The N, D and k of least cost at which the law reaches a target.
 
     For every N and k the tokens needed are found by bisection in ln D, the law improving with D.
 
     Args:
+        law: the law.
         target: pass@k, or a loss where the law predicts one.
+        workload: queries and prices.
+        n_params: least and most N; equal ends fix it.
+        n_tokens: least and most D.
+        k: least and most k.
+        tokens_worth: as for `best_spending`.
+
+    Returns:
+        The choice, what it costs and what the law predicts there.
 
     Raises:
         ValueError: if the law reaches the target nowhere in these ranges, with the best value that it
