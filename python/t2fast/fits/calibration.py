@@ -32,45 +32,50 @@ def widening(metric: Metric, chance: float, measured: Measurements, seed: int) -
     """The factor at distance 0; 0 for a table too small to learn it from.
 
     With n checkpoints held out at least once the quantile is at 0.9 (n + 1)/n, the finite-sample level of
-    split-conformal prediction. Every origin has the same weight, however many checkpoints it holds out.
+    split-conformal prediction. Every origin has the same weight, however many checkpoints it holds out. Of the
+    two directions the one that needs more decides: nobody says in which the law will be asked.
     """
     if len(measured.n_params) < _LEAST_CHECKPOINTS[metric]:
         return 0.0
-    scores, weights = [], []
+    n, d = measured.n_params, measured.n_tokens
+    found = [_needed(metric, chance, measured, _origins(values), seed) for values in (n * d, d / n)]
+    # To five decimals, so that a law read back from a file is the same.
+    return round(max(found), 5)
+
+
+def _needed(
+    metric: Metric, chance: float, measured: Measurements, origins: list[NDArray[np.bool_]], seed: int
+) -> float:
+    """The quantile of the scores in one direction; 0 where there are none."""
+    scores, weights = [np.empty(0)], [np.empty(0)]
     ever = np.zeros(len(measured.n_params), dtype=bool)
-    for seen in _origins(measured):
+    for seen in origins:
         found = _scores(metric, chance, measured, seen, seed)
-        if not found.size:
-            continue
-        scores.append(found)
-        weights.append(np.full(found.size, 1 / found.size))
-        ever |= ~seen
-    if not scores:
-        return 0.0
+        if found.size:
+            scores.append(found)
+            weights.append(np.full(found.size, 1 / found.size))
+            ever |= ~seen
     every, weight = np.concatenate(scores), np.concatenate(weights)
+    if not every.size:
+        return 0.0
     order = np.argsort(every)
     share = np.cumsum(weight[order]) / weight.sum()
     level = min(1.0, LEVEL * (1 + 1 / ever.sum()))
-    place = min(int(np.searchsorted(share, level - 1e-12)), len(every) - 1)
-    # To five decimals, so that a law read back from a file is the same.
-    return round(float(every[order][place]), 5)
+    return float(every[order][min(int(np.searchsorted(share, level - 1e-12)), len(every) - 1)])
 
 
-def _origins(measured: Measurements) -> list[NDArray[np.bool_]]:
-    """Which checkpoints are seen: below thresholds of N D, and of D/N, spread over those that leave enough."""
-    n, d = measured.n_params, measured.n_tokens
-    least = max(_LEAST_SEEN, _SEEN_SHARE * len(n))
-    ahead = max(_LEAST_AHEAD, _AHEAD_SHARE * len(n))
-    chosen = []
-    for values in (n * d, d / n):
-        ordered = np.sort(values)
-        thresholds = ordered[np.append(True, np.diff(ordered) > _SAME * ordered[1:])]
-        masks = [values < threshold * (1 - _SAME) for threshold in thresholds]
-        masks = [seen for seen in masks if seen.sum() >= least and (~seen).sum() >= ahead]
-        if masks:
-            places = np.linspace(0, len(masks) - 1, min(_ORIGINS, len(masks)))
-            chosen += [masks[i] for i in np.unique(np.round(places).astype(int))]
-    return chosen
+def _origins(values: Floats) -> list[NDArray[np.bool_]]:
+    """Which checkpoints are seen: those below thresholds, spread over all that leave enough on either side."""
+    least = max(_LEAST_SEEN, _SEEN_SHARE * len(values))
+    ahead = max(_LEAST_AHEAD, _AHEAD_SHARE * len(values))
+    ordered = np.sort(values)
+    thresholds = ordered[np.append(True, np.diff(ordered) > _SAME * ordered[1:])]
+    masks = [values < threshold * (1 - _SAME) for threshold in thresholds]
+    masks = [seen for seen in masks if seen.sum() >= least and (~seen).sum() >= ahead]
+    if not masks:
+        return []
+    places = np.linspace(0, len(masks) - 1, min(_ORIGINS, len(masks)))
+    return [masks[i] for i in np.unique(np.round(places).astype(int))]
 
 
 def _scores(
