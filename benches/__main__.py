@@ -2,7 +2,8 @@
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
 table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by name
-also decode. The exit status is that of the first benchmark that refused its own numbers.
+also decode, and validation, a table of its own that needs `--data FOLDER` and an hour. The exit status is that
+of the first benchmark that refused its own numbers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ QUICK = {
     "compare": [],
     "tables": ["--rows", "1e6", "--peer-rows", "1e6"],
     "decode": ["--quick"],
+    "validation": ["--splits", "2", "--draws", "40"],
 }
 DEFAULT = ["passk", "compare", "fits", "plan", "tables"]
 
@@ -46,16 +48,23 @@ def main() -> int:
         prog="python -m benches", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(QUICK))
+    parser.add_argument("--data", type=Path, help="folder of published measurements, for validation")
     parser.add_argument("--quick", action="store_true", help="smaller cases where a benchmark has them")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in QUICK]
     if unknown:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(QUICK)}")
+    if "validation" in arguments.names and arguments.data is None:
+        parser.error("validation needs --data FOLDER: see benches/validation.py for what lies there")
     print(_bench.HEADER, flush=True)
     notes: list[str] = []
     status = 0
     for name in arguments.names or DEFAULT:
-        said, ended = stream(name, QUICK[name] if arguments.quick else [])
+        options = QUICK[name] if arguments.quick else []
+        if name == "validation":
+            options = [str(arguments.data), *options]
+            print(flush=True)  # its columns are others
+        said, ended = stream(name, options)
         notes += [f"{name}: {line}" for line in said]
         if ended:
             notes.append(f"{name}: ended with status {ended}")

@@ -242,7 +242,8 @@ def test_widened_intervals_lie_as_much_further_out_as_their_distance_says(law):
         np.testing.assert_allclose(wide.draw_values(n, d, k), -np.expm1(-np.exp(expected)), rtol=1e-9)
     # What is not of a new checkpoint stays, and a factor below 1 changes nothing.
     for kind in ("parameters", "mean"):
-        np.testing.assert_array_equal(wide.draw_values(n, d, 8, kind=kind), bare.draw_values(n, d, 8, kind=kind))
+        same = [one.draw_values(n, d, 8, kind=kind) for one in (wide, bare)]
+        np.testing.assert_array_equal(*same)
     narrow = replace(law, widening=0.1)
     np.testing.assert_array_equal(narrow.draw_values(1e9, 1e11, 8), bare.draw_values(1e9, 1e11, 8))
     assert np.all(np.diff(wide.draw_values(3e10, 2e12, np.array([1.0, 4.0, 30.0, 1e3])), axis=1) >= 0)
@@ -263,7 +264,8 @@ def test_intervals_are_widened_where_forecasts_of_the_tables_own_rows_miss_them(
     assert 0 < honest.widening < 1 < bent.widening
     assert fit_forecast(read_losses(_runs(0.01, 0.0).head(15)), draws=40).widening == 0
     assert fit_forecast(read_losses(_runs(0.01, 0.0)), draws=0).widening == 0
-    assert "are widened" in str(bent) and "too few checkpoints" in str(replace(bent, widening=0.0))
+    assert "are widened" in str(bent)
+    assert "too few checkpoints" in str(replace(bent, widening=0.0))
 
 
 def test_widened_intervals_hold_most_of_what_is_beyond_them(shared_data):

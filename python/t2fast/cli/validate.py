@@ -99,6 +99,7 @@ def _keep(found: Validation, table: Table, arguments: argparse.Namespace) -> Non
     if fit is None:
         raise ValueError(f"{found.primary} is no law to keep: name one by --methods")
     # As many draws as `t2fast fit` takes: this law is fitted once.
-    law = fit(Measured.of(table, arguments.ks), Request(draws=200, seed=arguments.seed, regularise=arguments.regularise))
+    how = Request(draws=200, seed=arguments.seed, regularise=arguments.regularise)
+    law = fit(Measured.of(table, arguments.ks), how)
     found.keep(law).save(arguments.output)
     Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)

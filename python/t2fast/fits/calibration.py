@@ -1,10 +1,10 @@
-"""How much wider than its draws a forecast law's intervals must be, learnt from the table that it is fitted to.
+"""How much wider than its draws a forecast law's intervals must be, learnt from the table it is fitted to.
 
-Split-conformal from rolling origins: the law is fitted to the checkpoints below some training compute, or some
-number of tokens a parameter, and forecasts the others of the table. What it is off by, in half widths of its
-own 90% interval, is a score; the 90% quantile of the scores is what the interval has to be widened by (Lei et
-al. 2018, arXiv 1604.04173, with scores standardised by the model). Scores are divided by 1 + h/2, h the
-distance from the nearest checkpoint seen, and the widening grows with it.
+Split-conformal from rolling origins: the law is fitted to the checkpoints below some training compute, or
+some number of tokens a parameter, and forecasts the others of the table. What it is off by, in half widths of
+its own 90% interval, is a score; the 90% quantile of the scores is what the interval has to be widened by
+(Lei et al. 2018, arXiv 1604.04173, with scores standardised by the model). Scores are divided by 1 + h/2, h
+the distance from the nearest checkpoint seen, and the widening grows with it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ORIGINS = 5  # in each direction
 _LEAST_SEEN, _LEAST_AHEAD = 6, 2
 _SEEN_SHARE, _AHEAD_SHARE = 0.3, 0.1
 _SAME = 1e-6
-# Of pass@k weak checkpoints scatter far more than strong ones, and a handful of them would blow up all intervals.
+# Weak checkpoints' pass@k scatters far more than strong ones', and a few of them would blow up all intervals.
 _LEAST_CHECKPOINTS = {"pass@k": 40, "accuracy": 16, "loss": 16}
 
 
@@ -32,8 +32,8 @@ def widening(metric: Metric, chance: float, measured: Measurements, seed: int) -
     """The factor at distance 0; 0 for a table too small to learn it from.
 
     With n checkpoints held out at least once the quantile is at 0.9 (n + 1)/n, the finite-sample level of
-    split-conformal prediction. Every origin has the same weight, however many checkpoints it holds out. Of the
-    two directions the one that needs more decides: nobody says in which the law will be asked.
+    split-conformal prediction. Every origin has the same weight, however many checkpoints it holds out. Of
+    the two directions the one that needs more decides: nobody says in which the law will be asked.
     """
     if len(measured.n_params) < _LEAST_CHECKPOINTS[metric]:
         return 0.0
@@ -65,7 +65,7 @@ def _needed(
 
 
 def _origins(values: Floats) -> list[NDArray[np.bool_]]:
-    """Which checkpoints are seen: those below thresholds, spread over all that leave enough on either side."""
+    """Which checkpoints are seen: those below thresholds, spread over all that leave enough either side."""
     least = max(_LEAST_SEEN, _SEEN_SHARE * len(values))
     ahead = max(_LEAST_AHEAD, _AHEAD_SHARE * len(values))
     ordered = np.sort(values)

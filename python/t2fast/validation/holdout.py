@@ -45,8 +45,8 @@ def validate(
         level: coverage of the intervals.
         draws: draws of the first law behind its intervals; 0 for none.
         all_intervals: whether to ask the other laws for intervals, too, which takes several times as long.
-        regularise: whether to fit the paper's laws under the forecast law's priors, Chinchilla's then by least
-            squares; the forecast law has them anyway, and the direct law none.
+        regularise: whether to fit the paper's laws under the forecast law's priors, Chinchilla's then by
+            least squares; the forecast law has them anyway, and the direct law none.
         seed: of the draws and of random checkpoints.
         progress: whether to show a bar; by default where stderr is a terminal.
 

@@ -49,8 +49,10 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Request:
-    """How intervals are wanted: their level, and the draws of a law behind them (0: none); and whether the
-    paper's laws are fitted under the forecast law's priors."""
+    """How intervals are wanted: their level, and the draws of a law behind them (0: none).
+
+    `regularise` asks for the paper's laws under the forecast law's priors.
+    """
 
     level: float = 0.9
     draws: int = 0
