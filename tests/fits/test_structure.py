@@ -7,7 +7,7 @@ from grids import ACCURACY, COUNTS, GRID, LOSS, grid_of
 from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
 from t2fast.fits.bootstrap import Target
 from t2fast.fits.passtable import PassTable
-from t2fast.fits.structure import structure
+from t2fast.fits.structure import lack_of_fit, structure
 from t2fast.laws.law import Law
 from t2fast.laws.simulate import simulate_counts
 from t2fast.tables import read_losses
@@ -28,6 +28,21 @@ def test_lack_of_fit_is_one_on_average_where_the_law_is_true(fit, truth):
     assert abs(np.mean(found) - 1) < 3.5 * error, (np.mean(found), error)
     # One checkpoint and k counts as one thing: were it more, the mean would be far from 1 and surely so.
     assert error < 0.1
+
+
+@pytest.mark.parametrize("law", [ACCURACY, COUNTS])
+def test_lack_of_fit_is_one_where_few_problems_are_solved(law):
+    """Shares of 200 problems of which few are solved, held against the true share."""
+    rng = np.random.default_rng(0)
+    share = np.repeat(np.geomspace(0.01, 0.1, 25), 100)[:, None]
+    y = rng.binomial(200, share) / 200
+    errors = rng.binomial(200, y[None], (100, *y.shape)) / 200
+    errors -= errors.mean(axis=0)
+    place = np.ones(len(y))
+    target = Target(place, place, np.ones(1), y, errors.std(axis=0), errors)
+    found = lack_of_fit(law.name, np.array(list(law.params.values())), [], target, (y - share).ravel())
+    # One standard error of the mean of 2,500 squares of variance 2 is 0.028, and half that of its root.
+    assert found == pytest.approx(1, abs=0.045)
 
 
 def test_outliers_by_chance_are_rare():

@@ -34,13 +34,21 @@ def lack_of_fit(
     noise. What it would leave of noise alone is measured: the errors of y over resampled problems, less their
     projection on the law's slopes in its `free` parameters (by index), as least squares project. So the value
     is about 1 where the law is true, however many k there are. None where noise is unknown.
+
+    Both are compared in units of the binomial spread at the law, not of the noise measured at each point: a
+    weak checkpoint with few successes by chance seems to have little noise, too, and its residual over that
+    would be large although the law is true. The spread is at least half of that at y, lest a law that holds
+    what was seen to be impossible outweigh all else.
     """
     if target.noise is None or target.errors is None:
         return None
     keep = ~np.isnan(target.y)
-    noise = target.noise[keep]
-    usable = noise > 0
-    weight = _weights(name, target.y[keep], noise)
+    y, noise = target.y[keep], target.noise[keep]
+    seen = _binomial(name, y)
+    variance = np.maximum(_binomial(name, y - residual), seen / 4)
+    # Where all problems are solved or none is, there is no noise to see, and leaving them out would select.
+    usable = (variance > 0) & ((noise > 0) | (seen == 0))
+    weight = _weights(name, y, noise)
     slopes = _slopes(name, params, free, target) * weight[:, None]
     errors = (target.errors[:, keep] * weight).T
     if not usable.any() or not (np.isfinite(slopes).all() and np.isfinite(errors).all()):
@@ -49,9 +57,15 @@ def lack_of_fit(
     u, singular, _ = np.linalg.svd(slopes[:, scale > 0] / scale[scale > 0], full_matrices=False)
     u = u[:, singular > 1e-7 * singular.max(initial=0.0)]
     left = (errors - u @ (u.T @ errors)) / weight[:, None]
-    expected = float(np.mean((left[usable] / noise[usable, None]) ** 2))
-    found = float(np.mean((residual[usable] / noise[usable]) ** 2))
-    return float(np.sqrt(found / expected)) if expected > 1e-6 else None
+    draws = errors.shape[1]
+    expected = float(np.mean(left[usable] ** 2 / variance[usable, None])) * draws / (draws - 1)
+    found = float(np.mean(residual[usable] ** 2 / variance[usable]))
+    return float(np.sqrt(found / expected)) if expected > 1e-12 else None
+
+
+def _binomial(name: str, y: Floats) -> Floats:
+    """Variance of y, but for a factor, where it is or comes from a share of problems."""
+    return np.asarray(np.expm1(y) if name == "loss" else y * (1 - y))
 
 
 def _weights(name: str, y: Floats, noise: Floats) -> Floats:
