@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 from grids import ACCURACY, COUNTS, GRID, LOSS, grid_of, losses_of
+from scipy import optimize, special
 from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_loss
 from t2fast.fits.isoflop import isoflop_weights
 from t2fast.fits.passtable import PassTable
@@ -109,6 +110,35 @@ def test_chinchilla_is_robust_unless_asked_otherwise(chinchilla_245, chinchilla_
     for method in ("huber", "least_squares"):
         clean = fit_chinchilla(chinchilla_240, method=method, draws=0)
         assert 10 < tokens_per_param(clean) < 30, (method, tokens_per_param(clean))
+
+
+@pytest.mark.parametrize(("runs", "expected"), [("chinchilla_240", 17.9), ("chinchilla_245", 6.8)])
+def test_hubers_optimum_is_scipys(request, runs, expected):
+    """Tokens per parameter that are best at 5.76e23 FLOPs, without the five outliers and with them."""
+    table = request.getfixturevalue(runs)
+    log_n, log_d, log_y = np.log([table.n_params, table.n_tokens, table.loss])
+
+    def objective(x):
+        log_e, log_a, log_b, alpha, beta = x
+        terms = [np.full_like(log_y, log_e), log_a - alpha * log_n, log_b - beta * log_d]
+        return special.huber(1e-3, special.logsumexp(terms, axis=0) - log_y).sum() * 1e3
+
+    def tokens_per_param(a, b, alpha, beta, flops=5.76e23):
+        # Hoffmann et al. 2022, equation 4.
+        return flops / 6 / (alpha * a / (beta * b) * (flops / 6) ** beta) ** (2 / (alpha + beta))
+
+    starts = [(0.6, 6.0, 7.0, 0.35, 0.35), (0.6, 7.0, 6.0, 0.4, 0.3)]
+    options = {"maxiter": 20_000, "maxfev": 20_000, "xatol": 1e-9, "fatol": 1e-12, "adaptive": True}
+    ends = [optimize.minimize(objective, x, method="Nelder-Mead", options=options) for x in starts]
+    # Once more from where it ended, since a simplex shrinks early.
+    best = min(
+        (optimize.minimize(objective, e.x, method="Nelder-Mead", options=options) for e in ends),
+        key=lambda end: end.fun,
+    )
+    theirs = tokens_per_param(*np.exp(best.x[1:3]), *best.x[3:])
+    ours = tokens_per_param(*(fit_chinchilla(table, draws=0).params[p] for p in ("A", "B", "alpha", "beta")))
+    assert theirs == pytest.approx(expected, abs=0.05)
+    assert ours == pytest.approx(theirs, rel=1e-3)
 
 
 def test_all_checkpoints_of_a_wild_table_have_a_finite_likelihood(pythia):

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Table;
+use super::fit::freedom;
 use super::scatter::Scatter;
 use crate::fit::Cancel;
 use crate::gaussian_process::{self, LENGTHS, Place, Setting};
@@ -138,7 +139,7 @@ impl Field {
             (residual / unit, mean(&|k| table.variance[i * width + k]) / (unit * unit))
         };
         let (residuals, variance): (Vec<f64>, Vec<f64>) = (0..table.len()).map(standing).unzip();
-        let scale = (residuals.iter().map(|r| r * r).sum::<f64>() / table.len() as f64).sqrt().max(1e-3);
+        let scale = (residuals.iter().map(|r| r * r).sum::<f64>() / freedom(table.len())).sqrt().max(1e-3);
         gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)
     }
 

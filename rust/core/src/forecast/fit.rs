@@ -95,11 +95,13 @@ impl<'a, const P: usize, C: Curve<P>> Objective<'a, P, C> {
         model
     }
 
-    /// s² = Σ_i mean_k (r² − variance) / max(m − 4, 2): what sampling does not explain.
+    /// What sampling does not explain: s with Σ_i mean_k r²/(s² + variance) = max(m − 4, 2), or 0 where the sum is less
+    /// at 0 (Paule and Mandel 1982). A point that sampling leaves open has little say; in Σ r² − variance the noisiest
+    /// one decides, and every so often takes all scatter away.
     pub fn scale(&self, theta: &[f64; P]) -> f64 {
-        let mut sum = 0.0;
-        self.residuals(theta, |r, _, share, variance| sum += share * (r * r - variance));
-        (sum.max(0.0) / (self.table.len() as f64 - 4.0).max(2.0)).sqrt()
+        let mut points = Vec::with_capacity(self.z.len());
+        self.residuals(theta, |r, _, share, variance| points.push((share * r * r, variance)));
+        paule_mandel(&points, freedom(self.table.len()))
     }
 
     /// σ at a scale.
@@ -141,5 +143,53 @@ impl<'a, const P: usize, C: Curve<P>> Objective<'a, P, C> {
         let mut normals = Normals::new(0, number);
         let reach = if number == 0 { 0.0 } else { REACH };
         std::array::from_fn(|p| self.prior.mean[p] + reach * self.prior.spread[p] * normals.draw())
+    }
+}
+
+/// What m checkpoints leave free beside the law's form, of which the priors hold some.
+pub(super) fn freedom(m: usize) -> f64 {
+    (m as f64 - 4.0).max(2.0)
+}
+
+/// Root of the s² with Σ square/(s² + variance) = freedom.
+fn paule_mandel(points: &[(f64, f64)], freedom: f64) -> f64 {
+    let sum = |at: f64| points.iter().map(|(square, variance)| square / (at + variance)).sum::<f64>();
+    let mut high = points.iter().map(|point| point.0).sum::<f64>() / freedom;
+    if points.iter().all(|point| point.1 == 0.0) {
+        return high.sqrt();
+    }
+    if sum(0.0) <= freedom {
+        return 0.0;
+    }
+    let mut low = 0.0;
+    for _ in 0..50 {
+        let middle = 0.5 * (low + high);
+        if sum(middle) > freedom { low = middle } else { high = middle }
+    }
+    high.sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scatter_is_what_sampling_leaves() {
+        // Without sampling errors the mean square over what is free.
+        assert_eq!(paule_mandel(&[(3.0, 0.0), (5.0, 0.0)], 2.0), 2.0);
+        // 5/(1 + 4) + 8/(1 + 1) = 5.
+        assert!((paule_mandel(&[(5.0, 4.0), (8.0, 1.0)], 5.0) - 1.0).abs() < 1e-12);
+        // 1/4 + 1/2 is less than is free.
+        assert_eq!(paule_mandel(&[(1.0, 4.0), (1.0, 2.0)], 2.0), 0.0);
+    }
+
+    #[test]
+    fn one_noisy_point_does_not_take_the_scatter_away() {
+        // Twenty points of mean square 1, and one that is all sampling error.
+        let mut points = vec![(1.0, 0.1); 20];
+        points.push((1.0, 100.0));
+        // 20/(s² + 0.1) + 1/(s² + 100) = 17
+        let s2 = paule_mandel(&points, 17.0).powi(2);
+        assert!((20.0 / (s2 + 0.1) + 1.0 / (s2 + 100.0) - 17.0).abs() < 1e-9 && s2 > 1.0, "{s2}");
     }
 }
