@@ -8,8 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from scipy.special import betaln
-from t2fast._core import beta_parameters
+from scipy.special import betaln, expit
 
 BENCH = Path(__file__).resolve().parents[2] / "benches" / "calibration.py"
 
@@ -38,9 +37,10 @@ def test_truth_is_the_mean_over_problems(calibration: ModuleType, wrong: bool):
 
         expected = integrate.quad(integrand, m - 15, m + 15)[0]
     else:
-        a, b = beta_parameters(
-            "accuracy", np.array(list(calibration.TRUTH.values())), *np.array([[n], [d], [effect]])
-        )[0]
+        # The paper's link with its parameters as numbers: mean 1/(1 + e^latent), and a + b.
+        latent = 1500 / n**0.35 + 10_000 / d**0.37 + effect
+        mean, size = expit(-latent), np.exp(2 + 0.1 * latent)
+        a, b = mean * size, (1 - mean) * size
         expected = -np.expm1(betaln(a, b + k) - betaln(a, b))
     assert setting.mean(n, d, k, effect) == pytest.approx(expected, rel=2e-3)
 
