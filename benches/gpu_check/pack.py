@@ -20,6 +20,8 @@ from benches.gpu_check import bare
 
 CACHE = Path("/tmp/gpu_check_triton")
 """Triton writes absolute paths into its cache: it has to lie in the same place over there."""
+FOUND = (".json", ".cubin")
+"""What Triton reads of a cached kernel; the rest, which is larger, stays."""
 LIMIT = 64
 COMMAND = (
     "tar -xJf .gpu_check/triton.tar.xz -C /tmp 2>/dev/null; PYTHONPATH=. TRITON_CACHE_DIR={cache} "
@@ -49,7 +51,7 @@ def main() -> None:
         subprocess.run([args.ahead, "-m", "benches.gpu_check.ahead"], env=environment, check=True)
         with tarfile.open(bare.CARRIED / "triton.tar.xz", "w:xz") as tar:
             for path in sorted(CACHE.rglob("*")):
-                if path.suffix in (".json", ".cubin"):  # a hit needs no more
+                if path.suffix in FOUND:
                     tar.add(path, path.relative_to(CACHE.parent))
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=bare.ROOT, capture_output=True, check=True).stdout
     tracked = [bare.ROOT / os.fsdecode(name) for name in listed.split(b"\0") if name]
