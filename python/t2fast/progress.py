@@ -18,48 +18,54 @@ from rich.progress import (
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], label: str, total: int, shown: bool | None) -> Iterator[T]:
-    """Yields the items behind a progress bar; ``shown=None`` shows it where stderr is a terminal."""
-    console = Console(stderr=True)
-    visible = console.is_terminal if shown is None else shown
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not visible) as progress:
-        task = progress.add_task(label, total=total)
-        for item in items:
-            yield item
-            progress.advance(task)
+class Bar:
+    """A bar on stderr: what is worked on, how much is done, the rate as the caller says it, time left.
 
+    ``shown=None`` shows it where stderr is a terminal. What is done is ``counted`` where that means something
+    to the reader, a share otherwise.
+    """
 
-class Work:
-    """A bar of work done in parts of unequal size: share done, rate as the caller says it, time left."""
-
-    def __init__(self, total: int, done: int, shown: bool | None):
+    def __init__(
+        self, total: int, shown: bool | None, label: str = "", *, done: int = 0, counted: bool = False
+    ) -> None:
         console = Console(stderr=True)
-        visible = console.is_terminal if shown is None else shown
+        self.shown = console.is_terminal if shown is None else shown
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            TaskProgressColumn(),
+            MofNCompleteColumn() if counted else TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
         )
         # Parts may take minutes each: a rate over rich's usual 30 s would forget the one before.
         self._bar = Progress(
-            *columns, console=console, transient=True, disable=not visible, speed_estimate_period=600
+            *columns, console=console, transient=True, disable=not self.shown, speed_estimate_period=600
         )
-        self._task = self._bar.add_task("", total=total, completed=done, rate="")
+        self._task = self._bar.add_task(label, total=total, completed=done, rate="")
 
-    def __enter__(self) -> Work:
+    def __enter__(self) -> Bar:
         self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def at(self, label: str) -> None:
+    def label(self, label: str) -> None:
         """Say what is being worked on."""
         self._bar.update(self._task, description=label)
 
-    def done(self, part: int, rate: str) -> None:
-        """Count a part that is done."""
-        self._bar.update(self._task, advance=part, rate=rate)
+    def advance(self, done: int) -> None:
+        """Count what was done since the last call."""
+        self._bar.advance(self._task, done)
+
+    def rate(self, rate: str) -> None:
+        """Say how fast it goes."""
+        self._bar.update(self._task, rate=rate)
+
+
+def track(items: Iterable[T], label: str, total: int, shown: bool | None) -> Iterator[T]:
+    """Yields the items behind a bar that counts them."""
+    with Bar(total, shown, label, counted=True) as bar:
+        for item in items:
+            yield item
+            bar.advance(1)

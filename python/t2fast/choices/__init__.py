@@ -1,5 +1,6 @@
 """Choices among models that exist: which to call at what price, how often, and how to spend samples over
-queries."""
+queries.
+"""
 
 from t2fast.choices.allocation import allocate
 from t2fast.choices.choice import Choice, Option, Pick

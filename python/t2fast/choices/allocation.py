@@ -49,7 +49,8 @@ def allocate(p: npt.ArrayLike, total: int) -> Integers:
 
 def _levelled(p: Floats, total: int) -> Integers:
     """Nearly all of the samples at once: those that gain more than some level, found by bisection in its
-    ln."""
+    ln.
+    """
     some = (p > 0) & (p < 1)
     log_p, log_q = np.log(p[some]), np.log1p(-p[some])
 

@@ -1,5 +1,6 @@
 """What a choice among models is: an option with its chances, the frontier that it lies on, and the other
-ways."""
+ways.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class Option:
     @property
     def usd_per_solved(self) -> float:
         """US dollars a solved query, the samples of those that stay unsolved paid for; infinite if none
-        is."""
+        is.
+        """
         return self.usd_per_query / self.pass_at_k if self.pass_at_k > 0 else math.inf
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,7 +130,8 @@ class Choice:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: the choice's own `model`, `k`, `pass_at_k`, `usd_per_query`, `probability_best` and
         further keys; `measured`, `until_solved` and `cascade` with the same; `frontier`, a list of the
-        same."""
+        same.
+        """
         others = {
             name: None if pick is None else pick.to_dict()
             for name, pick in (

@@ -1,5 +1,6 @@
 """Which options reach a target not only on the problems that were measured but, with confidence, on new
-ones."""
+ones.
+"""
 
 from __future__ import annotations
 

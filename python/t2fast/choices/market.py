@@ -83,7 +83,8 @@ class Host:
         self, row: Mapping[str, float | None], prompt_tokens: float, output_tokens: float
     ) -> tuple[QueryPrice, tuple[float, float]]:
         """What a query costs, its prompt read once for all of its samples; and seconds to read and to
-        write."""
+        write.
+        """
         n_params = row["n_params"] or 0.0
         model = Served(row["active_params"] or n_params, n_params)
         context = prompt_tokens + output_tokens / 2

@@ -1,5 +1,6 @@
 """Ways to answer a query, laid out as arrays: samples drawn together, one by one until solved, or in a
-cascade."""
+cascade.
+"""
 
 from __future__ import annotations
 

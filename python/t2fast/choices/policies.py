@@ -21,8 +21,10 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class History:
-    """What has happened: for every query the samples that failed, and whether one succeeded. Shapes
-    (queries,)."""
+    """What has happened: for every query the samples that failed, and whether one succeeded.
+
+    Shapes (queries,).
+    """
 
     failures: Integers
     solved: npt.NDArray[np.bool_]

@@ -67,6 +67,9 @@ def replay(n: npt.ArrayLike, c: npt.ArrayLike, k: int, *, runs: int = 200, seed:
         runs: random orders.
         seed: of these.
 
+    Returns:
+        Shares solved either way, and the samples that uniform sampling takes to keep up.
+
     Raises:
         ValueError: if k is not between 1 and the least n.
     """
@@ -94,8 +97,10 @@ def replay(n: npt.ArrayLike, c: npt.ArrayLike, k: int, *, runs: int = 200, seed:
 
 
 def _in_turn(first: Integers, drawn: Integers, n: Integers, total: int) -> float:
-    """Queries solved when `total` samples go round those unsolved. `drawn` is what each takes if nothing ends
-    it."""
+    """Queries solved when `total` samples go round those unsolved.
+
+    `drawn` is what each takes if nothing ends it.
+    """
     low, high = 0, int(n.max())
     while low < high:  # the last whole round
         middle = (low + high + 1) // 2
@@ -115,9 +120,18 @@ def _in_turn(first: Integers, drawn: Integers, n: Integers, total: int) -> float
 def replay_policy(
     policy: Policy, n: npt.ArrayLike, c: npt.ArrayLike, *, seed: int = 0
 ) -> tuple[History, Integers]:
-    """One run of any policy on samples that were drawn, in a random order; the history at its end, and the
-    queries in the order it tried them. It ends, too, where a query has no sample left that the policy asks
-    for.
+    """One run of any policy on samples that were drawn, in a random order.
+
+    It ends, too, where a query has no sample left that the policy asks for.
+
+    Args:
+        policy: which query to draw for.
+        n: samples drawn, (queries,).
+        c: samples correct, (queries,).
+        seed: of the order.
+
+    Returns:
+        The history at the end, and the queries in the order in which the policy tried them.
 
     Raises:
         ValueError: if the policy asks for a query that is solved.

@@ -84,7 +84,8 @@ def beyond_target(options: Options, affordable: Options, request: Request) -> st
 
 def beyond_confidence(affordable: Options, met: Floats, request: Request) -> str:
     """That the problems measured reach the target, but leave open whether others would; `met` is the chance
-    of each option that they do."""
+    of each option that they do.
+    """
     target, passes = request.target or 0.0, affordable.pass_at_k
     surest = int(np.lexsort((affordable.usd_per_query, -met))[0])
     reaching = int(np.where(passes >= request.floor, affordable.usd_per_query, np.inf).argmin())

@@ -240,7 +240,8 @@ class _Search:
 
     def best_measured(self, options: Options) -> int:
         """Most pass@k within the budget, the cheapest of equals; without one, the least cost a solved
-        query."""
+        query.
+        """
         passes, usd = options.pass_at_k, options.usd_per_query
         if not self.request.limited:
             return int(np.lexsort((usd, _per_solved(usd, passes)))[0])
@@ -276,7 +277,8 @@ class _Search:
 
     def interval_level(self) -> float:
         """The level of an interval alone at which all of them hold at once: that of the largest deviation of
-        a mean, in standard errors, over the options and the draws of the population."""
+        a mean, in standard errors, over the options and the draws of the population.
+        """
         means = self.population.means(self.plain.passes)
         away = np.abs(means - self.plain.pass_at_k[:, None])
         error = np.sqrt(np.mean(away**2, axis=1))

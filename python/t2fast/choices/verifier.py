@@ -1,5 +1,6 @@
 """How many samples to draw where the check errs: more of them find more right answers, and more wrong ones
-pass."""
+pass.
+"""
 
 from __future__ import annotations
 
@@ -125,6 +126,9 @@ def verified_curve(
         harm: what a wrong answer costs, in right ones; no answer costs nothing.
         sample_cost: what a sample costs, in right answers.
         k_max: samples at most; the fewest of a problem in any case.
+
+    Returns:
+        Shares of right and wrong answers at every k up to the most, and the best k.
 
     Raises:
         ValueError: for a negative harm or cost, and for counts of sequential sampling.

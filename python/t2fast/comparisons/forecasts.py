@@ -1,5 +1,6 @@
 """How well a law forecasts checkpoints that it has not seen, beside the humblest baseline: the nearest one
-it has."""
+it has.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +29,18 @@ def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 6
     """Median over the unseen checkpoints of |forecast - measured| / measured pass@k, one row a method.
 
     Methods: the three laws that counts can fit, each fitted to ``seen`` alone, and ``nearest``, the measured
-    pass@k of the seen checkpoint at the least distance in (log N, log D). Columns: ``method``, ``all``
-    (median over checkpoints and k) and one for each k.
+    pass@k of the seen checkpoint at the least distance in (log N, log D).
+
+    Args:
+        seen: counts to fit, with N and D.
+        unseen: counts of other checkpoints, to be forecast.
+        ks: the k to fit and to judge by.
+
+    Returns:
+        Columns ``method``, ``all`` (median over checkpoints and k) and one for each k.
+
+    Raises:
+        ValueError: where an unseen checkpoint was never right at some k, or has no problem with k samples.
     """
     measured = PassTable.of(unseen, ks)
     truth = measured.mean()

@@ -152,6 +152,9 @@ def compare(
         draws: of the bootstrap.
         seed: of the draws.
 
+    Returns:
+        pass@k of each side and the differences from the first, with their bands, at every k.
+
     Raises:
         ValueError: for fewer than two sides or two common problems, for a side of several checkpoints, and
             for k beyond the samples of a problem.

@@ -44,8 +44,17 @@ def read_stages(
 ) -> dict[str, Table]:
     """The table of every stage in a source that tells stages apart, in the order in which they occur.
 
-    read: `read_counts` or `read_likelihoods`. columns, options: as for it. `ValueError` without a column
-    `stage`, and as it raises.
+    Args:
+        source: what `read` takes, with a column `stage`.
+        read: `read_counts` or `read_likelihoods`.
+        columns: canonical name -> the source's name, as for `read`.
+        options: further arguments of `read`.
+
+    Returns:
+        Stage -> its table.
+
+    Raises:
+        ValueError: without a column `stage`, for rows without a stage, and as `read` raises.
     """
     opened = open_source(source)
     names = v.find_columns(opened.name, opened.columns, (v.STAGE,), _only_stage(columns))
@@ -68,10 +77,19 @@ def compare_stages(
 ) -> StageComparison:
     """Fit a law to each stage by itself, and plan by each of them under the same budgets.
 
-    tables: stage -> its counts or likelihoods, as `read_stages` gives them. fit: any of `fit_accuracy`,
-    `fit_counts`, `fit_loss`. train_flops, inference_flops, level: as for `plan`. options: for `fit`.
+    Args:
+        tables: stage -> its counts or likelihoods, as `read_stages` gives them.
+        train_flops: C_train, FLOPs, as for `plan`.
+        inference_flops: C_inf, FLOPs per token served, as for `plan`.
+        fit: any of `fit_accuracy`, `fit_counts`, `fit_loss`.
+        level: of the plans' intervals.
+        options: further arguments of `fit`.
 
-    Errors: `ValueError` for fewer than two stages, and as the fits and plans raise, naming the stage.
+    Returns:
+        The law and the plan of each stage.
+
+    Raises:
+        ValueError: for fewer than two stages, and as the fits and plans raise, naming the stage.
     """
     if len(tables) < 2:
         raise ValueError(f"there is nothing to compare: {len(tables)} stage given, two are needed")

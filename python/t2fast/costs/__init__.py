@@ -1,6 +1,8 @@
 """Cost models, one a file: FLOPs of training and queries, tokens as sold, time and dollars on named
-hardware."""
+hardware.
+"""
 
+from t2fast.costs.architectures import read_architectures
 from t2fast.costs.flops import Architecture, query_flops, train_flops
 from t2fast.costs.hardware import ACCELERATORS, Accelerator, Machine, Served, accelerator
 from t2fast.costs.tokens import QueryPrice
@@ -14,5 +16,6 @@ __all__ = [
     "Served",
     "accelerator",
     "query_flops",
+    "read_architectures",
     "train_flops",
 ]

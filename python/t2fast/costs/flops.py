@@ -18,12 +18,30 @@ Number: TypeAlias = "float | Floats"
 
 
 def train_flops(n_params: Number, n_tokens: Number) -> Number:
-    """6 N D: two operations a weight and token forwards, four backwards."""
+    """6 N D: two operations a weight and token forwards, four backwards (Kaplan et al. 2020).
+
+    Args:
+        n_params: N.
+        n_tokens: D.
+
+    Returns:
+        FLOPs.
+    """
     return 6.0 * n_params * n_tokens
 
 
 def query_flops(n_params: Number, prompt_tokens: Number, output_tokens: Number, k: Number) -> Number:
-    """2 N (P + k T): a prompt of P tokens is read once, then k samples of T tokens are written."""
+    """2 N (P + k T): a prompt of P tokens is read once, then k samples of T tokens are written.
+
+    Args:
+        n_params: N.
+        prompt_tokens: P.
+        output_tokens: T, of one sample.
+        k: samples.
+
+    Returns:
+        FLOPs.
+    """
     return 2.0 * n_params * (prompt_tokens + k * output_tokens)
 
 
@@ -62,7 +80,8 @@ class Architecture:
 
     def n_params(self, *, embedding: bool = True, head: bool = True) -> int:
         """Weights of the blocks, and if asked for of the embedding and of the head (one matrix where
-        tied)."""
+        tied).
+        """
         matrices = embedding + head - (self.tied and embedding and head)
         return self.block_params + matrices * self.vocab * self.width
 

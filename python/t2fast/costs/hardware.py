@@ -57,8 +57,14 @@ ACCELERATORS: Mapping[str, Accelerator] = {
 
 
 def accelerator(name: str, table: TableSource | None = None) -> Accelerator:
-    """A chip by its name, in any case, from `table` (columns name, tflops, tb_per_s, gb) if given, then from
-    ours.
+    """A chip by its name, from `table` if given, then from ours.
+
+    Args:
+        name: in any case.
+        table: with columns name, tflops, tb_per_s, gb.
+
+    Returns:
+        The chip.
 
     Raises:
         ValueError: if no chip is called so; for a table without these columns.
@@ -162,7 +168,8 @@ class Machine:
     @staticmethod
     def read_weights(model: Served, rows: float) -> float:
         """Weights that a step reads: those active for one row; of a mixture ever more with more rows, which
-        pick experts of their own: 1 - (1 - share)^rows of all."""
+        pick experts of their own: 1 - (1 - share)^rows of all.
+        """
         share = model.active_params / model.n_params
         return float(model.n_params * (1 - (1 - share) ** rows))
 

@@ -1,5 +1,6 @@
 """What a query costs where tokens are sold, by the million, one price for what is read and one for what is
-written."""
+written.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ class QueryPrice:
 
     def together(self, k: npt.ArrayLike) -> Floats:
         """USD for k samples drawn together, all of them paid for: prompt·k + sample·k, or prompt +
-        sample·k."""
+        sample·k.
+        """
         k = np.asarray(k, dtype=float)
         return self.prompt * (1.0 if self.prompt_once else k) + self.sample * k
 

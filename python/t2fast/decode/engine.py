@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,11 +23,11 @@ from t2fast import _core
 from t2fast.decode import chat as chat_templates
 from t2fast.decode import text as texts
 from t2fast.decode.hub import resolve
-from t2fast.decode.progress import Progress
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.request import Backend, RawSamples, Request, Sampling, Settings
 from t2fast.decode.samples import Samples
 from t2fast.kernels.rng import hash64
+from t2fast.progress import Bar
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,14 +47,24 @@ def load(
 ) -> Engine:
     """Open a model for sampling and scoring.
 
-    ``model`` is a Hugging Face folder, a ``.gguf`` file, or a hub id (``org/model`` or
-    ``org/model/file.gguf``, with ``@revision`` if wanted), for which the package huggingface_hub must be
-    installed. ``device`` is ``cpu`` (the default) or ``cuda``: a GPU that torch sees, by CUDA or ROCm; both
-    draw the same samples wherever rounding does not decide. ``dtype`` is the arithmetic: ``auto`` takes
-    bfloat16 where the processor multiplies it natively; float32 gives the same bits on every CPU. ``kernel``
-    forces one of ``avx512_bf16``, ``avx512``, ``avx2``, ``portable``; it and ``threads`` are for the CPU.
-    ``cache="fp8"``, for a GPU, keeps the keys and values of samples (not of prompts) in 8 bits.
-    ``tokenizer`` is a ``tokenizer.json`` (or a folder with one) for models that come without.
+    Args:
+        model: a Hugging Face folder, a ``.gguf`` file, or a hub id (``org/model`` or ``org/model/file.gguf``,
+            with ``@revision`` if wanted), for which the package huggingface_hub must be installed.
+        device: ``cpu`` (the default) or ``cuda``, a GPU that torch sees, by CUDA or ROCm; both draw the same
+            samples wherever rounding does not decide.
+        dtype: the arithmetic: ``auto`` takes bfloat16 where the processor multiplies it natively; float32
+            gives the same bits on every CPU.
+        threads: of the CPU; None for all.
+        kernel: forces one of ``avx512_bf16``, ``avx512``, ``avx2``, ``portable`` on the CPU.
+        cache: ``fp8``, for a GPU, keeps the keys and values of samples (not of prompts) in 8 bits.
+        tokenizer: a ``tokenizer.json`` (or a folder with one) for models that come without.
+
+    Returns:
+        The engine.
+
+    Raises:
+        ValueError: for a model file that is damaged or of an unknown architecture, naming what is wrong with
+            it, and for options that the device does not have.
     """
     core: Backend
     if device == "cuda":
@@ -139,6 +150,8 @@ class Engine:
     ) -> Samples:
         """Draw ``k`` samples from each prompt.
 
+        Ctrl-C ends sampling: what is finished is returned with ``interrupted`` set, and a warning is given.
+
         Args:
             prompts: one prompt or several, each text, a list of tokens or, with ``chat``, text or a list of
                 messages; as a sequence, a sequence of ``(problem id, prompt)`` or a mapping from id to
@@ -157,9 +170,15 @@ class Engine:
             stream: called with each piece of text as it is drawn, on the CPU, for one sample of one prompt.
             first_sample: index of the first sample, to go on where an earlier run stopped.
             max_rows: most samples decoded at once (None: the engine's choice); changes memory and speed
-            alone. progress: a bar on stderr; None: where stderr is a terminal.
+                alone.
+            progress: a bar on stderr; None: where stderr is a terminal.
+            settings: fields of ``sampling``, one by one.
 
-        Ctrl-C ends sampling: what is finished is returned with ``interrupted`` set, and a warning is given.
+        Returns:
+            The samples, in the order of prompts and index.
+
+        Raises:
+            ValueError: for prompts, settings or combinations of them that make no sense, naming them.
         """
         sampling = replace(sampling or Sampling(), **settings)  # type: ignore[arg-type]
         found = problems(prompts)
@@ -189,18 +208,22 @@ class Engine:
             first_sample=first_sample,
             max_rows=max_rows,
         )
-        with Progress(sum(counts), enabled=progress) as bar:
+        started = time.perf_counter()
+        with Bar(sum(counts), progress, "samples", counted=True) as bar:
 
             def on_finish(problem: int, sample: int, drawn: list[int], reason: str) -> bool:
-                bar.finished(1)
+                bar.advance(1)
                 return stopper is not None and stopper.finished(problem, sample, drawn, reason)
+
+            def show_rate(tokens: int) -> None:
+                bar.rate(f"{tokens / max(time.perf_counter() - started, 1e-9):,.0f} tokens/s")
 
             flow = _Stream(render, stream) if stream is not None and render is not None else None
             raw = self.core.sample(
                 request,
                 on_finish=on_finish if stopper is not None or bar.shown else None,
                 on_token=flow,
-                progress=bar.tokens,
+                progress=show_rate,
             )
         table = _table(raw, found, render, stop)
         if flow is not None:
@@ -241,13 +264,23 @@ class Engine:
         chat: bool = False,
         now: datetime | None = None,
     ) -> pl.DataFrame:
-        """Log-likelihood of given answers.
+        """Log-likelihood of given answers. A prompt is read once for all its answers.
 
-        ``answers`` holds the answers of each prompt, in the prompts' order or by problem id; each is text
-        or tokens. A prompt is read once for all its answers. One row an answer: ``problem``, ``answer``
-        (its index), ``n_tokens``, ``logprob`` (natural log, summed over the answer's tokens),
-        ``probability`` (its exponential: the chance that one sample at temperature 1 begins with this
-        answer) and ``logprobs`` (each token's).
+        Args:
+            prompts: as for `sample`.
+            answers: the answers of each prompt, in the prompts' order or by problem id; each is text or
+                tokens.
+            chat: put prompts through the model's chat template.
+            now: the date that a chat template may ask for; None: the present.
+
+        Returns:
+            One row an answer: ``problem``, ``answer`` (its index), ``n_tokens``, ``logprob`` (natural log,
+                summed
+            over the answer's tokens), ``probability`` (its exponential: the chance that one sample at
+            temperature 1 begins with this answer) and ``logprobs`` (each token's).
+
+        Raises:
+            ValueError: for answers that are empty, or do not go with the prompts.
         """
         found = problems(prompts)
         listed = [answers[p.id] for p in found] if isinstance(answers, Mapping) else list(answers)

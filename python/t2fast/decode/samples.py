@@ -51,6 +51,13 @@ class Samples:
         without a success. `t2fast.estimators.sequential` and the counts law allow for it.
 
         Without ``verify``, every finished sample counts.
+
+        Returns:
+            Columns ``problem``, ``n_samples`` and ``n_correct``; with ``verify`` also ``until_successes`` and
+            ``max_samples``.
+
+        Raises:
+            ValueError: if nothing verified the samples.
         """
         if "correct" not in self.table.columns:
             raise ValueError(

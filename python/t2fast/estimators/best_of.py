@@ -24,6 +24,9 @@ def best_of_k(scores: npt.ArrayLike, correct: npt.ArrayLike, k: npt.ArrayLike) -
         correct: 0 or 1, (n,).
         k: samples, a number or an array of them.
 
+    Returns:
+        The chance at each k, of the shape of `k`.
+
     Raises:
         ValueError: for arrays of different length, scores that are not finite, correct other than 0 and 1.
     """

@@ -17,6 +17,17 @@ def beta_pass_at_k(a: ArrayLike, b: ArrayLike, k: ArrayLike) -> Floats | float:
 
     Relative error below 1e-12 for a, b in [1e-4, 1e6] and k in [0, 1e9].
 
+    Args:
+        a: first parameter, positive.
+        b: second parameter, positive.
+        k: samples, real and at least 0; the three broadcast.
+
+    Returns:
+        pass@k, of the broadcast shape, a float for scalars.
+
+    Raises:
+        ValueError: for arguments out of range, naming the bad ones.
+
     >>> beta_pass_at_k(0.5, 0.5, [1, 10])
     array([0.5       , 0.82380295])
     """
@@ -28,6 +39,18 @@ def scaled_beta_failure(a: ArrayLike, b: ArrayLike, scale: ArrayLike, k: ArrayLi
 
     scale in (0, 1] is the success probability of the easiest problems (Kazdan et al. 2025, arXiv 2510.05197);
     k >= 0 is real. Absolute error about 1e-15. Microseconds a value for a < 1, milliseconds for a > 1e4.
+
+    Args:
+        a: first parameter of X, positive.
+        b: second parameter of X, positive.
+        scale: the greatest success probability, in (0, 1].
+        k: samples, real and at least 0; all broadcast.
+
+    Returns:
+        The probability, of the broadcast shape, a float for scalars.
+
+    Raises:
+        ValueError: for arguments out of range, naming the bad ones.
     """
     top = real("scale", scale)
     refuse("scale", top, ~((top > 0) & (top <= 1)), "must lie in (0, 1]")
@@ -39,6 +62,17 @@ def expected_samples_until_first_success(a: ArrayLike, b: ArrayLike, k_max: Arra
 
     sum over j < k_max of the probability that j samples all fail, ((a+b+k-1) F_k - (a+b-1)) / (1-a) with
     F_k = 1 - pass@k and k = k_max, a whole number or infinity; infinite for k_max infinite and a <= 1.
+
+    Args:
+        a: first parameter, positive.
+        b: second parameter, positive.
+        k_max: the most samples, whole and at least 1 or infinite; the three broadcast.
+
+    Returns:
+        Expected samples, of the broadcast shape, a float for scalars.
+
+    Raises:
+        ValueError: for arguments out of range, naming the bad ones.
     """
     limit = real("k_max", k_max)
     finite = np.where(np.isposinf(limit), 1.0, limit)

@@ -66,9 +66,6 @@ def estimate(
 ) -> PassCurve:
     """Mean of `pass_at_k` over problems at each k, with an interval clustered by problem.
 
-    n, c: (problems,) samples drawn and correct, or one n for all. k: scalar or (K,). cluster: (problems,)
-    labels of rows that belong together, such as prompts of one problem; by default each row is a cluster.
-
     The interval treats clusters as drawn from a population, so it covers the spread between problems as well
     as the noise of sampling each. With G clusters of mean m it is Clopper and Pearson's for m of an effective
     number of trials m'(1 - m') / v, as survey statisticians do for proportions (Korn and Graubard 1998). v is
@@ -100,12 +97,27 @@ def estimate(
     `notes` say for each k what was done, and `problems` counts those that have k samples, or all where the
     law stands for them.
 
-    With `sequential` = (until, limit), each (problems,) or one number, sampling of a problem ended at its
-    until-th success or at limit samples. Estimates are then those of
-    `t2fast.estimators.sequential`, for k <= limit.
+    Args:
+        n: samples drawn, (problems,), or one number for all.
+        c: samples correct, (problems,).
+        k: samples asked about, a number or (K,).
+        level: confidence of the intervals, in (0, 1), each k for itself.
+        cluster: labels of rows that belong together, such as prompts of one problem, (problems,); by default
+            each row is a cluster.
+        missing: what becomes of problems with n < k, as above.
+        likelihood: whether the mean is read off the likelihood of the counts at every k.
+        draws: bootstrap samples behind the intervals of an extrapolation.
+        seed: of these draws.
+        sequential: (until, limit), each (problems,) or one number: sampling of a problem ended at its
+            until-th success or at limit samples. Estimates are then those of `t2fast.estimators.sequential`,
+            for k <= limit.
 
-    Raises ValueError for counts as in `pass_at_k`, for arrays of more than one dimension, and for a level
-    outside (0, 1).
+    Returns:
+        Mean, interval, number of problems and notes at each k.
+
+    Raises:
+        ValueError: for counts as in `pass_at_k`, for arrays of more than one dimension, and for a level
+            outside (0, 1).
     """
     ks = np.atleast_1d(whole("k", k))
     n, c = whole("n", n), whole("c", c)

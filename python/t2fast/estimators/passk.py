@@ -26,6 +26,18 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats | float:
 
     Chen et al. 2021 (arXiv 2107.03374), equation 1. Relative error below 1e-13 for n up to 1e6.
 
+    Args:
+        n: samples drawn of each problem, whole and at least 1.
+        c: samples correct, 0 <= c <= n.
+        k: samples asked about, whole and at least 1; the three broadcast.
+
+    Returns:
+        The probability, of the broadcast shape, a float for scalars; NaN where k > n, with a
+        ``RuntimeWarning``.
+
+    Raises:
+        ValueError: for counts out of range, naming the bad ones.
+
     >>> pass_at_k(200, [0, 3, 200], 10)
     array([0.        , 0.14364752, 1.        ])
     """
@@ -36,6 +48,18 @@ def pass_hat_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats | float:
     """Probability that all k samples are correct, pass^k: C(c, k) / C(n, k).
 
     Yao et al. 2024 (arXiv 2406.12045).
+
+    Args:
+        n: samples drawn of each problem, whole and at least 1.
+        c: samples correct, 0 <= c <= n.
+        k: samples asked about, whole and at least 1; the three broadcast.
+
+    Returns:
+        The probability, of the broadcast shape, a float for scalars; NaN where k > n, with a
+        ``RuntimeWarning``.
+
+    Raises:
+        ValueError: for counts out of range, naming the bad ones.
     """
     return _tail(n, c, k, np.copy)
 
@@ -45,6 +69,18 @@ def majority_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats | float:
 
     A tie (k even, k/2 correct) counts as a failure: the correct answer has no majority. Wrong answers are
     taken to agree with each other, so where they scatter a plurality vote does better than this.
+
+    Args:
+        n: samples drawn of each problem, whole and at least 1.
+        c: samples correct, 0 <= c <= n.
+        k: samples asked about, whole and at least 1; the three broadcast.
+
+    Returns:
+        The probability, of the broadcast shape, a float for scalars; NaN where k > n, with a
+        ``RuntimeWarning``.
+
+    Raises:
+        ValueError: for counts out of range, naming the bad ones.
     """
     return _tail(n, c, k, lambda k: k // 2 + 1)
 
@@ -54,6 +90,19 @@ def g_pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike, tau: ArrayLike) -> Flo
 
     Liu et al. 2024 (arXiv 2412.13147). At tau = 0 it is pass@k (at least one), at tau = 1 pass^k.
     tau k is rounded down to a whole number it exceeds by less than 1e-9, so that tau = 0.1, k = 30 means 3.
+
+    Args:
+        n: samples drawn of each problem, whole and at least 1.
+        c: samples correct, 0 <= c <= n.
+        k: samples asked about, whole and at least 1; the three broadcast.
+        tau: the share, in [0, 1]; broadcasts too.
+
+    Returns:
+        The probability, of the broadcast shape, a float for scalars; NaN where k > n, with a
+        ``RuntimeWarning``.
+
+    Raises:
+        ValueError: for counts or a share out of range, naming the bad ones.
     """
     share = real("tau", tau)
     refuse("tau", share, ~((share >= 0) & (share <= 1)), "must lie between 0 and 1")
@@ -68,6 +117,17 @@ def pass_at_k_variance(n: ArrayLike, p: ArrayLike, k: ArrayLike) -> Floats | flo
 
     With q = 1 - p: sum_j C(k,j) C(n-k,k-j) / C(n,k) q^(2k-j) - q^(2k), where j is the overlap of two
     k-subsets of the n samples, as for any U-statistic. p must be known; see `pass_at_k_stderr` for counts.
+
+    Args:
+        n: samples drawn, whole and at least 1.
+        p: success probability of one sample, in [0, 1].
+        k: samples asked about, whole and at least 1; the three broadcast.
+
+    Returns:
+        The variance, of the broadcast shape, a float for scalars; NaN where k > n, with a ``RuntimeWarning``.
+
+    Raises:
+        ValueError: for arguments out of range, naming the bad ones.
     """
     n, p, k = whole("n", n), real("p", p), whole("k", k)
     refuse("n", n, n < 1, "must be at least 1")
@@ -83,6 +143,18 @@ def pass_at_k_stderr(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats | float
 
     The half success keeps it above zero where all samples failed or all succeeded. It measures the noise of
     sampling one problem again, not the spread between problems, for which see `estimate`.
+
+    Args:
+        n: samples drawn of each problem, whole and at least 1.
+        c: samples correct, 0 <= c <= n.
+        k: samples asked about, whole and at least 1; the three broadcast.
+
+    Returns:
+        The standard error, of the broadcast shape, a float for scalars; NaN where k > n, with a
+        ``RuntimeWarning``.
+
+    Raises:
+        ValueError: for counts out of range, naming the bad ones.
     """
     n, c = whole("n", n), whole("c", c)
     check_counts(n, c)

@@ -26,10 +26,21 @@ def pass_at_k_sequential(
 
     For c = until it is 1 - C(n-1-k, c-1) / C(n-1, c-1), and 1 where k >= n; at k = 1 that is (until-1)/(n-1).
     For c < until (then n = limit) it is `pass_at_k`. With until = 1 it is whether the first success came
-    within k samples. Exists for k <= limit; NaN beyond. Arguments broadcast; the result is an array.
+    within k samples. Exists for k <= limit; NaN beyond.
 
-    Errors: `ValueError` as for `pass_at_k`; for c > until, n > limit, and for c < until with n < limit, which
-    no such sampling leaves behind.
+    Args:
+        n: samples drawn of each problem, whole and at least 1.
+        c: samples correct, 0 <= c <= n.
+        k: samples asked about, whole and at least 1.
+        until: the success at which sampling of a problem ended.
+        limit: the samples at which it ended in any case; all broadcast.
+
+    Returns:
+        pass@k, an array of the broadcast shape; NaN where k > limit.
+
+    Raises:
+        ValueError: as for `pass_at_k`; for c > until, n > limit, and for c < until with n < limit, which no
+            such sampling leaves behind.
     """
     names = ("n", "c", "k", "until", "limit")
     arrays = [whole(name, value) for name, value in zip(names, (n, c, k, until, limit), strict=True)]

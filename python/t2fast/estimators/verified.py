@@ -22,9 +22,19 @@ def verified_at_k(
     """Chances of a right and of a wrong answer within k samples, for a success probability p.
 
     (1 - (1 - a)^k) p t / a and (1 - (1 - a)^k) (1 - p) f / a, where a = p t + (1 - p) f is the chance that a
-    sample is accepted. Arguments broadcast; k may be infinite. Where nothing is ever accepted both are 0.
+    sample is accepted. Where nothing is ever accepted both are 0.
 
-    Raises ValueError for probabilities outside [0, 1] and for k below 0.
+    Args:
+        p: chance that a sample is right, in [0, 1].
+        k: samples at most, at least 0; may be infinite.
+        true_positive: t, chance that a right sample is accepted.
+        false_positive: f, chance that a wrong one is; all broadcast.
+
+    Returns:
+        Both chances, right first, each of the broadcast shape.
+
+    Raises:
+        ValueError: for probabilities outside [0, 1] and for k below 0.
     """
     p, k = real("p", p), real("k", k)
     t, f = real("true_positive", true_positive), real("false_positive", false_positive)

@@ -31,15 +31,40 @@ def fit_accuracy(
     seed: int = 0,
     progress: bool | None = None,
 ) -> Law:
-    """pass@k of p ~ Beta(μν, (1-μ)ν) with μ, ν functions of L̂(N, D) (Roberts et al. 2026, approach 2).
+    """pass@k of p ~ Beta(μν, (1-μ)ν), μ and ν functions of L̂(N, D) (Roberts et al. 2026, approach 2).
+
+    μ = θ2 / (1 + exp(θ1 (L̂ - θ0))), ν = exp(θ3 + θ4 L̂) and L̂ = E + A/N^α + B/D^β (arXiv 2604.01411).
 
     In two stages where losses are known (``losses``, joined on N and D, or the mean negative log-likelihood
     when ``table`` holds likelihoods): Chinchilla on the losses, with E at most 0.95 of the least loss as in
     the paper, then θ0 … θ4 by least squares on pass@k. In one stage for counts without losses: L̂ = A/N^α +
     B/D^β is a latent, fitted together with the link by least squares on pass@k (E = 0 and θ1 = 1 fix what
-    the data cannot). There ``regularise`` adds the forecast law's priors: ln A and ln B, at the mean of ln N
-    and ln D, 0 ± 1.5 and 1 ± 1.5; ln α and ln β ln 0.4 ± 0.5; θ0 -2 ± 3; the logit of θ2 1.5 ± 1.5 above that
-    of the best pass@1; θ3 3.5 ± 2; θ4 0 ± 0.4; beside an error scale of 1.5 times what the residuals show.
+    the data cannot).
+
+    What the intervals mean: the draws are refits, of both stages, to checkpoints and problems drawn with
+    replacement, and :meth:`Law.interval` covers what these leave open about the law's pass@k. How far one
+    checkpoint, measured anew, may lie from the law is not in them, nor is the form being wrong, which matters
+    most far from the data: see ``fit.lack_of_fit``.
+
+    Args:
+        table: counts, likelihoods, or pass@k by checkpoint and k, with N and D.
+        losses: of the same checkpoints, nats; None where there are none.
+        ks: the k to fit; by default the powers of two up to 128 that all problems have samples for.
+        weights: of the losses in stage 1: ``"isoflop"``, as in `fit_chinchilla`, or None for all alike.
+        regularise: for a latent loss, whether to add the forecast law's priors: ln A and ln B, at the mean of
+            ln N and ln D, 0 ± 1.5 and 1 ± 1.5; ln α and ln β ln 0.4 ± 0.5; θ0 -2 ± 3; the logit of θ2 1.5 ±
+            1.5 above that of the best pass@1; θ3 3.5 ± 2; θ4 0 ± 0.4; beside an error scale of 1.5 times what
+            the residuals show.
+        draws: refits, which start from the fit; 0 for none.
+        seed: of the draws. The same seed gives the same bits whatever the number of threads.
+        progress: whether to show a bar; by default where stderr is a terminal.
+
+    Returns:
+        The law. What must not be overlooked is in ``law.fit`` and raised as :class:`FitWarning`.
+
+    Raises:
+        ValueError: for fewer than five checkpoints, checkpoints without a loss, ``ks`` that the table
+            cannot give, ``weights`` without losses, and ``regularise`` with them.
     """
     observed = PassTable.of(table, ks)
     loss = None
@@ -77,14 +102,14 @@ def fit_accuracy(
         base = isoflop_weights(observed.n_params, observed.n_tokens, loss)
     ceiling = 0.95 * float(loss.min())
 
-    def stages(ys: Floats, checkpoint_w: Floats, ws: Floats, start: list[float] | None) -> list[Staged]:
+    def stages(ys: Floats, checkpoint_w: Floats, ws: Floats, start: list[float] | None) -> list[_Staged]:
         several = np.broadcast_to(loss, checkpoint_w.shape).copy()
         sizes = observed.n_params, observed.n_tokens
         first = _core.fit_power_sum(list(sizes), several, checkpoint_w * base, ceiling)
         params = np.array([outcome.params for outcome in first])
         each = _core.law_values("chinchilla", params, *sizes, np.ones(len(loss)))
         second = _core.fit_link(each, checkpoint, k, ys, ws, start)
-        return [Staged(*pair) for pair in zip(first, second, strict=True)]
+        return [_Staged(*pair) for pair in zip(first, second, strict=True)]
 
     staged = stages(y[None], np.ones((1, len(loss))), ones, None)[0]
     drawn_stages = draw_both(
@@ -102,7 +127,7 @@ def fit_accuracy(
 
 
 @dataclass(frozen=True)
-class Staged:
+class _Staged:
     """Two outcomes as one: the parameters of both, the objective of the second."""
 
     first: FitOutcome

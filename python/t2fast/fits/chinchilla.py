@@ -32,14 +32,35 @@ def fit_chinchilla(
 ) -> Law:
     """L = E + A/N^α + B/D^β (Hoffmann et al. 2022, arXiv 2203.15556, equation 2).
 
-    ``method="huber"``, the default, minimises Σ Huber_δ(log L̂ - log L) from Hoffmann's 4,500 starts (their
-    approach 3, δ = 1e-3), so that a few runs which went wrong do not decide the law; those far off are named
-    in ``fit.notes``. ``"least_squares"`` minimises Σ (L̂ - L)² by variable projection. On Hoffmann's own 245
-    runs, read off their figure 4, five outliers make it 1.2 tokens a parameter at 5.76e23 FLOPs by least
-    squares and 6.8 by Huber's loss; without those five both say about 20.
-    ``weights="isoflop"`` weights each point by the inverse variance of the losses in its group of equal
-    training FLOPs. ``regularise``, for least squares, adds a prior on ln α and ln β, ln 0.35 ± 0.3, beside an
-    error scale of 3 times the residuals' own. ``draws`` bootstrap draws resample the checkpoints.
+    ``method="huber"`` minimises Σ Huber_δ(log L̂ - log L) from Hoffmann's 4,500 starts (their approach 3), so
+    that a few runs which went wrong do not decide the law; those far off are named in ``fit.notes``.
+    ``"least_squares"`` minimises Σ (L̂ - L)² by variable projection. On Hoffmann's own 245 runs, read off
+    their figure 4, five outliers make it 1.2 tokens a parameter at 5.76e23 FLOPs by least squares and 6.8 by
+    Huber's loss; without those five both say about 20.
+
+    What the intervals mean: the draws are refits to checkpoints drawn with replacement, and
+    :meth:`Law.interval` covers what these checkpoints leave open about the law's loss at N and D. It does not
+    cover the scatter of a single new run about the law, nor the form itself being wrong, which matters most
+    far from the data.
+
+    Args:
+        losses: nats, with N and D, (checkpoints,).
+        method: ``"huber"`` or ``"least_squares"``.
+        delta: δ of Huber's loss, in log L; 1e-3 is Hoffmann's.
+        weights: ``"isoflop"`` weights each point by the inverse variance of the losses in its group of equal
+            training FLOPs; None weights all alike.
+        regularise: for least squares, whether to add a prior on ln α and ln β, ln 0.35 ± 0.3, beside an error
+            scale of 3 times the residuals' own.
+        draws: refits to resampled checkpoints; 0 for none.
+        seed: of the draws. The same seed gives the same bits whatever the number of threads.
+        progress: whether to show a bar; by default where stderr is a terminal.
+
+    Returns:
+        The law. What must not be overlooked is in ``law.fit`` and raised as :class:`FitWarning`.
+
+    Raises:
+        ValueError: for too few checkpoints, an unknown method or weights, and for ``regularise`` with Huber's
+            loss.
     """
     if method not in ("least_squares", "huber"):
         raise ValueError(f"method = {method!r} must be 'least_squares' or 'huber'")

@@ -23,6 +23,7 @@ class FitWarning(UserWarning):
 
 
 def enough(found: int, needed: int, what: str, law: str) -> None:
+    """`ValueError` where a table has less than a law needs."""
     if found < needed:
         raise ValueError(f"the {law} law needs at least {needed} {what}, and the table has {found}")
 
@@ -31,19 +32,32 @@ class Found(Protocol):
     """What `conclude` needs of an outcome; see `_core.FitOutcome`."""
 
     @property
-    def params(self) -> Floats: ...
+    def params(self) -> Floats:
+        """In the order of the law."""
+
     @property
-    def objective(self) -> float: ...
+    def objective(self) -> float:
+        """The least value found."""
+
     @property
-    def converged(self) -> bool: ...
+    def converged(self) -> bool:
+        """Whether the end point is a minimum as far as the search can tell."""
+
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> str:
+        """Why the search ended, in words."""
+
     @property
-    def evaluations(self) -> int: ...
+    def evaluations(self) -> int:
+        """Of the objective."""
+
     @property
-    def identified(self) -> list[bool]: ...
+    def identified(self) -> list[bool]:
+        """For each parameter, whether the data determine it."""
+
     @property
-    def on_bound(self) -> list[bool]: ...
+    def on_bound(self) -> list[bool]:
+        """For each parameter, whether it sits on a bound."""
 
 
 def conclude(

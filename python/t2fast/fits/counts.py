@@ -31,10 +31,28 @@ def fit_counts(
     """The accuracy law in one stage by maximum likelihood of the Beta-binomial on the counts (ours).
 
     Π B(c+a, n-c+b)/B(a, b) over problems, (a, b) from the link at L̂ = A/N^α + B/D^β + σu, u ~ N(0, 1)
-    shared by the problems of a checkpoint and integrated out (``effect=False`` drops it). Right where
-    estimates of pass@k are biased: n differs between problems, sampling stopped at a success, nothing was
-    solved. ``ks`` only chooses where residuals are reported. ``regularise`` adds the priors that
-    `fit_accuracy` describes.
+    shared by the problems of a checkpoint and integrated out. Right where estimates of pass@k are biased: n
+    differs between problems, sampling stopped at a success, nothing was solved.
+
+    What the intervals mean: the draws are refits to checkpoints and problems drawn with replacement, and
+    :meth:`Law.interval` covers what these leave open about the pass@k of a checkpoint without effect (u = 0).
+    A new checkpoint scatters about that by σ, which is a parameter of the law but not in its intervals; nor
+    is the form being wrong, which matters most far from the data: see ``fit.lack_of_fit``.
+
+    Args:
+        counts: with N and D; sequential sampling is allowed for.
+        effect: whether checkpoints have an effect of their own; without it, σ = 0.
+        regularise: whether to add the priors that `fit_accuracy` describes.
+        ks: where residuals are reported; the fit itself knows no k.
+        draws: refits, which start from the fit; 0 for none.
+        seed: of the draws. The same seed gives the same bits whatever the number of threads.
+        progress: whether to show a bar; by default where stderr is a terminal.
+
+    Returns:
+        The law. What must not be overlooked is in ``law.fit`` and raised as :class:`FitWarning`.
+
+    Raises:
+        ValueError: for fewer than five checkpoints, and for ``ks`` that the table cannot give.
     """
     observed = PassTable.of(counts, ks)
     enough(observed.checkpoints, 5, "checkpoints", "counts")

@@ -62,6 +62,9 @@ def fit_data_wall(
         starts: searches.
         seed: of their starts.
 
+    Returns:
+        The law, the objective and what it leaves.
+
     Raises:
         ValueError: for arrays of different length, values that are not positive, fewer than 8 runs.
     """

@@ -30,9 +30,24 @@ def fit_direct(
 
     By least squares on the left-hand side, linear and so without a search. The mean pass@k of every
     checkpoint has to lie between 0 and 1. The law says what more compute and more samples bring, not how to
-    split compute between N and D: it forecasts, and does not plan. Draws resample checkpoints and problems.
+    split compute between N and D: it forecasts, and does not plan.
 
-    Raises ``ValueError`` for fewer than five points, and where pass@k is 0 or 1, naming the checkpoints.
+    What the intervals mean: the draws are refits to checkpoints and problems drawn with replacement, and
+    :meth:`Law.interval` covers what these leave open about the law's pass@k. A new checkpoint's scatter about
+    the law is not in them; here that includes all that N and D do beyond their product.
+
+    Args:
+        table: counts, likelihoods, or pass@k by checkpoint and k, with N and D.
+        ks: the k to fit; by default the powers of two up to 128 that all problems have samples for.
+        draws: refits; 0 for none.
+        seed: of the draws. The same seed gives the same bits whatever the number of threads.
+        progress: whether to show a bar; by default where stderr is a terminal.
+
+    Returns:
+        The law. What must not be overlooked is in ``law.fit`` and raised as :class:`FitWarning`.
+
+    Raises:
+        ValueError: for fewer than five points, and where pass@k is 0 or 1, naming the checkpoints.
     """
     observed = PassTable.of(table, ks)
     target = Target.measured(observed, observed.means)

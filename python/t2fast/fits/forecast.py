@@ -40,6 +40,12 @@ def fit_forecast(
 ) -> ForecastLaw:
     """The forecast law of pass@k, of losses or of accuracies: see :mod:`t2fast.laws.forecast`.
 
+    What the intervals mean: :meth:`ForecastLaw.interval` is, unless asked otherwise, of *a new checkpoint*:
+    it holds the sampling error of the measurements, what they leave open about the law, and the scatter that
+    checkpoints were found to have about it. It takes for granted that what is forecast is more of the same,
+    one family trained one way and asked the same problems, and that the form holds as far out as it is asked;
+    :func:`t2fast.validate` says how often such intervals held on this table.
+
     Args:
         table: counts or likelihoods (pass@k), losses, or accuracies, of at least five checkpoints.
         ks: the k to fit for counts and likelihoods; by default the powers of two up to 128 for which at least

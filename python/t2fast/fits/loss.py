@@ -32,12 +32,34 @@ def fit_loss(
 ) -> Law:
     """-log pass@k = E + A/N^α + B/D^β + G/k^γ (Roberts et al. 2026, arXiv 2604.01411, approach 1).
 
-    ``aggregate="log_mean"`` fits -log of the mean pass@k over problems; ``"mean_log"`` the mean of -log
-    pass@k, the paper's choice for likelihoods, which is infinite and therefore an error where a problem was
-    never solved. ``method="projection"`` is variable projection, the same answer every time; ``"restarts"``
-    is the paper's recipe of many random starts (``restarts`` of them, by ``seed``), kept for comparison.
-    ``regularise`` adds a prior on ln α and ln β, ln 0.35 ± 0.3, beside an error scale of 3 times the
-    residuals' own. Draws resample checkpoints and problems, and start from the fit.
+    By least squares on the left-hand side, over checkpoints and k.
+
+    What the intervals mean: the draws are refits to checkpoints and problems drawn with replacement, and
+    :meth:`Law.interval` covers what these checkpoints and problems leave open about the law's value. Neither
+    the scatter of a new checkpoint about the law nor the form being wrong is in them (some such laws no
+    distribution of success probabilities makes true, see `simulate_counts`): see ``fit.lack_of_fit``.
+
+    Args:
+        table: counts, likelihoods, or pass@k by checkpoint and k, with N and D.
+        ks: the k to fit; by default the powers of two up to 128 that all problems have samples for.
+        aggregate: ``"log_mean"`` fits -log of the mean pass@k over problems; ``"mean_log"`` the mean of -log
+            pass@k, the paper's choice for likelihoods, which is infinite and therefore an error where a
+            problem was never solved.
+        method: ``"projection"`` is variable projection, the same answer every time; ``"restarts"`` is the
+            paper's recipe of many random starts, kept for comparison.
+        restarts: how many of these, drawn by ``seed``.
+        regularise: whether to add a prior on ln α and ln β, ln 0.35 ± 0.3, beside an error scale of 3 times
+            the residuals' own.
+        draws: refits, which start from the fit; 0 for none.
+        seed: of the draws. The same seed gives the same bits whatever the number of threads.
+        progress: whether to show a bar; by default where stderr is a terminal.
+
+    Returns:
+        The law. What must not be overlooked is in ``law.fit`` and raised as :class:`FitWarning`.
+
+    Raises:
+        ValueError: for too few points, an unknown aggregate or method, pass@k of 0, and for ``ks`` that the
+            table cannot give.
     """
     if method not in ("projection", "restarts"):
         raise ValueError(f"method = {method!r} must be 'projection' or 'restarts'")

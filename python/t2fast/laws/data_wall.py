@@ -78,7 +78,8 @@ class DataWall:
 
     def tokens_worth(self, effective_tokens: npt.ArrayLike, unique_tokens: npt.ArrayLike) -> Floats:
         """D that is worth so many unique tokens; infinite from U (1 + R_D*) on, where text, not compute,
-        binds."""
+        binds.
+        """
         d, u = _positive("effective_tokens", effective_tokens), _positive("unique_tokens", unique_tokens)
         with np.errstate(divide="ignore", invalid="ignore"):
             repeats = -self.r_d * np.log1p(-np.minimum((d - u) / (u * self.r_d), 1))

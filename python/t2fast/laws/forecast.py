@@ -248,8 +248,18 @@ class ForecastLaw:
     def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
         """pass@k, accuracy or loss forecast at N parameters, D tokens and k samples, broadcast over arrays.
 
-        pass@k never falls in k. Raises ``ValueError`` for coordinates that are not positive, and for k other
-        than 1 where there is no k.
+        pass@k never falls in k.
+
+        Args:
+            n_params: N, positive.
+            n_tokens: D, positive.
+            k: samples, real and positive; 1 where the law has no k.
+
+        Returns:
+            The value (a loss in nats), of the broadcast shape, a float for scalars.
+
+        Raises:
+            ValueError: for coordinates that are not positive, and for k other than 1 where there is no k.
         """
         shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)
         value = self.state.values(n, d, k_)[0].reshape(shape)
@@ -271,11 +281,20 @@ class ForecastLaw:
     ) -> tuple[Floats, Floats]:
         """Percentile interval over the draws, at confidence ``level``.
 
-        ``kind`` says of what: ``parameters``, of the laws' parameters, the process held; ``mean``, of the
-        mean of checkpoints of this size; ``checkpoint``, of one new checkpoint, which scatters about that
-        mean.
+        Args:
+            n_params: N, positive.
+            n_tokens: D, positive.
+            k: samples, as for `predict`.
+            level: confidence, in (0, 1).
+            kind: of what: ``parameters``, of the laws' parameters, the process held; ``mean``, of the mean of
+                checkpoints of this size; ``checkpoint``, of one new checkpoint, which scatters about that
+                mean.
 
-        Raises ``ValueError`` without draws, or with too few for the level.
+        Returns:
+            Lower and upper limit, each of the broadcast shape.
+
+        Raises:
+            ValueError: without draws, or with too few for the level.
         """
         self.check_draws(level)
         shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)

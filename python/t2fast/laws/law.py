@@ -155,7 +155,8 @@ class Law:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What everything made from this law has to repeat: what is wrong with its fit, and what a validation
-        found about its forecasts."""
+        found about its forecasts.
+        """
         return cautions(self.fit, self.validation)
 
     @property
@@ -166,8 +167,17 @@ class Law:
     def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
         """The law's value at N parameters, D tokens and k samples, broadcast over arrays.
 
-        A loss in nats for ``chinchilla`` and ``loss`` (of pass@k: exp(-value) is the pass@k it stands for),
-        pass@k for the others. Raises ``ValueError`` for coordinates that are not positive.
+        Args:
+            n_params: N, positive.
+            n_tokens: D, positive.
+            k: samples, real and positive; any where the law has none.
+
+        Returns:
+            A loss in nats for ``chinchilla`` and ``loss`` (of pass@k: exp(-value) is the pass@k it stands
+            for), pass@k for the others; of the broadcast shape, a float for scalars.
+
+        Raises:
+            ValueError: for coordinates that are not positive.
         """
         shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         value = _core.law_values(self.name, self.vector[None], n, d, k_)[0].reshape(shape)
@@ -180,6 +190,18 @@ class Law:
 
         It covers what the data leave open about the parameters, not the law's own misfit (see
         ``fit.lack_of_fit``).
+
+        Args:
+            n_params: N, positive.
+            n_tokens: D, positive.
+            k: samples, as for `predict`.
+            level: confidence, in (0, 1).
+
+        Returns:
+            Lower and upper limit, each of the broadcast shape.
+
+        Raises:
+            ValueError: without draws, and for coordinates or a level out of range.
         """
         if self.draws is None or len(self.draws) == 0:
             raise ValueError("this law has no bootstrap draws; fit it with draws=200")
@@ -251,7 +273,11 @@ class Law:
 
 
 def default_law() -> Law:
-    """The law that ships with t2fast: the accuracy law of Pythia's GSM8K counts (Schaeffer et al. 2025)."""
+    """The law that ships with t2fast: the accuracy law of Pythia's GSM8K counts (Schaeffer et al. 2025).
+
+    Returns:
+        The law, with its draws.
+    """
     text = resources.files("t2fast").joinpath("data/pythia_gsm8k.json").read_text(encoding="utf-8")
     return Law.from_dict(json.loads(text), "the embedded law")
 

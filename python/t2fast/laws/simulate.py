@@ -34,14 +34,27 @@ def simulate_counts(
     follows
 
     - accuracy and counts laws: Beta(μν, (1-μ)ν), for the counts law with one draw of its effect N(0, σ²) a
-    checkpoint;
+      checkpoint;
     - the loss law: exp(-L) is a share exp(-E - A/N^alpha - B/D^beta) of problems that can be solved at all,
-    and among those a mixture of probabilities whose pass@k is exp(-G/k^gamma) for every k up to samples, by
-    non-negative least squares, at most 1% off;
+      and among those a mixture of probabilities whose pass@k is exp(-G/k^gamma) for every k up to samples, by
+      non-negative least squares, at most 1% off;
     - chinchilla: p = exp(-L), the same for all problems.
 
-    Raises ``ValueError`` for sizes or counts that are not positive, for the direct law, and for a loss law
-    whose pass@k no distribution of success probabilities has.
+    Args:
+        law: of the paper, or the counts law.
+        n_params: N, (sizes,).
+        n_tokens: D, (lengths,).
+        problems: how many for each checkpoint.
+        samples: of each problem.
+        seed: of p and c.
+        task: its name in the table.
+
+    Returns:
+        The table, sizes x lengths x problems rows.
+
+    Raises:
+        ValueError: for sizes or counts that are not positive, for the direct law, and for a loss law whose
+            pass@k no distribution of success probabilities has.
     """
     for name, value in (("problems", problems), ("samples", samples)):
         if value < 1:

@@ -51,7 +51,25 @@ def frontier(
     of our pass@k to Chinchilla's, as a plan has it, null where that withholds it; and `per_doubling`, by how
     much pass@k grew for every doubling of the budget since the row before, null where there is none. If the
     law has bootstrap draws, the percentile interval of each number, planned anew for every draw, in columns
-    ending in `_low` and `_high`. Arguments as in `plan_many` and `plan`.
+    ending in `_low` and `_high`.
+
+    Args:
+        law: a fitted law.
+        train_flops: C_train, FLOPs, (budgets,) or a number.
+        inference_flops: C_inf, FLOPs per token served, (budgets,) or a number.
+        n_params: as in `plan`.
+        n_tokens: as in `plan`.
+        max_k: as in `plan`.
+        integer_k: as in `plan`.
+        extrapolate: as in `plan`.
+        chinchilla: as in `plan`.
+        level: coverage of the percentile intervals.
+
+    Returns:
+        One row a budget, the columns above.
+
+    Raises:
+        ValueError: as `plan`, naming the budget.
     """
     check_level(level)
     budgets = budget_pairs(law, train_flops, inference_flops)
@@ -80,7 +98,8 @@ def frontier(
 
 def knee(frame: pl.DataFrame) -> int:
     """How many rows of a frontier are worth their budget: up to the first whose pass@k grew by less than 1%
-    for a doubling."""
+    for a doubling.
+    """
     slow = (frame["per_doubling"] < LEAST_GAIN).fill_null(False).arg_true()
     return int(slow[0]) if len(slow) else len(frame)
 

@@ -42,7 +42,12 @@ def plan_many(
         draws: parameters (draws, parameters) in the law's order, such as `law.draws`; by default the law's
             own. Of a forecast law they are `law.draws`: the choice is then the best on average of
             checkpoints, and `predicted` what a new checkpoint would be there.
-        n_params, n_tokens, max_k, integer_k, extrapolate, chinchilla: as in `plan`.
+        n_params: as in `plan`.
+        n_tokens: as in `plan`.
+        max_k: as in `plan`.
+        integer_k: as in `plan`.
+        extrapolate: as in `plan`.
+        chinchilla: as in `plan`.
 
     Returns:
         Arrays of shape (budgets, draws), or (budgets,) without draws.

@@ -97,7 +97,8 @@ class Chinchilla(Choice):
     @property
     def clamped(self) -> bool:
         """Whether a constraint moved N, such as a model too large to draw even one sample; `bound` names
-        it."""
+        it.
+        """
         return self.bound is not None
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,8 +108,10 @@ class Chinchilla(Choice):
 
 @dataclass(frozen=True)
 class Profile:
-    """The law along the budget line: what every N would buy. Arrays of one length, N ascending; k is
-    infinite without an inference budget."""
+    """The law along the budget line: what every N would buy.
+
+    Arrays of one length, N ascending; k is infinite without an inference budget.
+    """
 
     n_params: Floats
     n_tokens: Floats
@@ -119,7 +122,8 @@ class Profile:
 @dataclass(frozen=True)
 class Constraints:
     """Ranges of N and D (open ends are 1 and infinity), sizes to choose from if any, the most samples a
-    problem, and whether k is whole."""
+    problem, and whether k is whole.
+    """
 
     n_params: tuple[float, float]
     sizes: tuple[float, ...] | None
@@ -167,7 +171,8 @@ class Plan(Choice):
     @property
     def pass_at_k(self) -> float | None:
         """The predicted pass@k, exp(-value) for the loss law (a geometric mean over problems); None for a
-        loss."""
+        loss.
+        """
         return self._pass_at_k(self)
 
     def _pass_at_k(self, choice: Choice) -> float | None:
@@ -224,7 +229,8 @@ class Plan(Choice):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: `n_params`, `n_tokens`, `k`, `tokens_per_param`, `predicted`, `chinchilla` with the
-        same inside, and further keys."""
+        same inside, and further keys.
+        """
         return {
             **super().to_dict(),
             "metric": self.metric,
@@ -243,7 +249,8 @@ class Plan(Choice):
     def profile(self, points: int = 200) -> Profile:
         """The isoFLOP profile behind the plan, evenly in ln N, from a thirtieth of the smaller to thirty
         times the larger of our N and Chinchilla's, as far as the constraints allow; or at every size that
-        was allowed."""
+        was allowed.
+        """
         if isinstance(points, bool) or not isinstance(points, int) or points < 2:
             raise ValueError(f"points is {points!r}: give a whole number, 2 or more")
         limits = self.constraints

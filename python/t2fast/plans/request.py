@@ -23,11 +23,13 @@ CHINCHILLA_RATIO = 20.0
 
 
 def check_level(level: float) -> None:
+    """`ValueError` for a level that is no coverage."""
     if not (isinstance(level, Real) and 0 < level < 1):
         raise ValueError(f"level is {level!r}: give a coverage between 0 and 1, such as 0.9")
 
 
 def positive(name: str, value: object) -> float:
+    """`value` as a float; `ValueError` unless it is a positive, finite number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise ValueError(f"{name} is {value!r}: give a positive number")
     number = float(value)
@@ -76,6 +78,7 @@ def _floats(name: str, values: npt.ArrayLike) -> Floats:
 
 
 def draw_rows(law: Law, draws: npt.ArrayLike) -> Floats:
+    """Draws as rows of a law's parameters, (draws, parameters); `ValueError` where they are none."""
     names = _core.law_parameters(law.name)
     rows = np.ascontiguousarray(_floats("draws", draws))
     if rows.ndim != 2 or rows.shape[1] != len(names) or len(rows) == 0:
@@ -86,6 +89,7 @@ def draw_rows(law: Law, draws: npt.ArrayLike) -> Floats:
 
 
 def comparison_rule(law: AnyLaw, chinchilla: Rule | None) -> Rule:
+    """The rule to compare with: as asked for, or what suits the law; `ValueError` for no such rule."""
     if chinchilla is None:
         return CHINCHILLA_RATIO if law.latent else "law"
     if isinstance(chinchilla, str):

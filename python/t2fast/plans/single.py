@@ -70,8 +70,10 @@ def plan(
     chinchilla: Rule | None = None,
     level: float = 0.9,
 ) -> Plan:
-    """The N, D and k that `law` predicts to be best under 6 N D <= train_flops and 2 N k <= inference_flops,
-    k >= 1.
+    """The best N, D and k by a law, under 6 N D <= train_flops, 2 N k <= inference_flops and k >= 1.
+
+    Roberts et al. 2026 (arXiv 2604.01411), for laws of pass@k; for Chinchilla's, which has no k, Hoffmann et
+    al. 2022.
 
     Args:
         law: a fitted law. More tokens and more samples count as better, so budgets are spent as far as
@@ -91,6 +93,9 @@ def plan(
             number of tokens per parameter. By default "law", but 20 where the law's loss is latent (an
             accuracy or counts law fitted without losses, E = 0): a latent loss is no training loss.
         level: coverage of the percentile intervals over the law's bootstrap draws.
+
+    Returns:
+        The plan, with Chinchilla's beside it and intervals over the draws; it prints itself.
 
     Raises:
         ValueError: on a budget, bound or parameter out of range, constraints or budgets that leave no N (it

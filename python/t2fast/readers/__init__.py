@@ -36,7 +36,8 @@ from t2fast.readers.documents import first_object, opened
 from t2fast.readers.measured import Measured
 from t2fast.tables import Counts, read_counts
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, LeftOut, in_order, with_sizes
+from t2fast.tables.models import with_sizes
+from t2fast.tables.reading import KEYS, LeftOut, in_order
 from t2fast.tables.sources import TableSource
 
 __all__ = ["TOOLS", "Answer", "Errors", "read_results"]
@@ -86,26 +87,39 @@ def read_results(
 ) -> Counts:
     """Read counts out of what an evaluation tool wrote, or out of any table.
 
-    source: a file that one of `TOOLS` wrote, a folder with results of one of them (below it, too), or a list
-        of such files; otherwise what `t2fast.read_counts` takes, which is asked at once where `columns` is
-        given.
-    models, task, stage, where, duplicates: as for `t2fast.read_counts`. Two runs of one model on one task are
-        duplicates: `"sum"` joins them, as samples of the same problems.
-    model: a name for the model, where the tool does not store it or another name is wanted.
-    scorer: inspect-ai's scorer; metric: the metric of lm-eval, HELM or lighteval, evalplus' `base` or `plus`,
-        a key of an inspect-ai score that is an object, or of a rollout; filter: lm-eval's filter.
-    answer: scores lm-eval's responses anew. A regular expression whose last match (its first group, if it has
-        one) must equal the target, spaces at the ends aside; or a function of a row and a response that
-        returns True or False.
-    correct_at: the score from which on a sample counts as correct; without it a score other than 0 and 1 is
-        an error.
-    errors: what a sample is that ended in an error: `"count"`, as its tool counts it, by its score if it has
-        one; `"drop"`, left out; `"fail"`, wrong.
-
     Samples that were not run or not scored are not in the counts: `left_out` says how many and why. `notes`
-    say which layout was seen, and how many samples ended in an error. Errors: `ValueError` for a file that is
-    damaged or not as its tool writes it, naming file, row and field; for a choice that is left open, naming
-    what there is; and for a choice that these results do not leave.
+    say which layout was seen, and how many samples ended in an error.
+
+    Args:
+        source: a file that one of `TOOLS` wrote, a folder with results of one of them (below it, too), or a
+            list of such files; otherwise what `t2fast.read_counts` takes, which is asked at once where
+            `columns` is given.
+        columns: as for `t2fast.read_counts`.
+        models: as for `t2fast.read_counts`.
+        task: as for `t2fast.read_counts`.
+        stage: as for `t2fast.read_counts`.
+        where: as for `t2fast.read_counts`.
+        duplicates: as for `t2fast.read_counts`. Two runs of one model on one task are duplicates: `"sum"`
+            joins them, as samples of the same problems.
+        model: a name for the model, where the tool does not store it or another name is wanted.
+        scorer: inspect-ai's scorer.
+        metric: the metric of lm-eval, HELM or lighteval, evalplus' `base` or `plus`, a key of an inspect-ai
+            score that is an object, or of a rollout.
+        filter: lm-eval's filter.
+        answer: scores lm-eval's responses anew. A regular expression whose last match (its first group, if it
+            has one) must equal the target, spaces at the ends aside; or a function of a row and a response
+            that returns True or False.
+        correct_at: the score from which on a sample counts as correct; without it a score other than 0 and 1
+            is an error.
+        errors: what a sample is that ended in an error: `"count"`, as its tool counts it, by its score if it
+            has one; `"drop"`, left out; `"fail"`, wrong.
+
+    Returns:
+        The counts, a row a problem of a checkpoint.
+
+    Raises:
+        ValueError: for a file that is damaged or not as its tool writes it, naming file, row and field; for a
+            choice that is left open, naming what there is; and for a choice that these results do not leave.
     """
     choices = Choices(task, model, scorer, metric, filter, answer, correct_at, errors)
     if errors not in ("count", "drop", "fail"):

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from t2fast import atomic
 from t2fast.decode import Engine, load
 from t2fast.decode.hub import resolve
-from t2fast.progress import Work
+from t2fast.progress import Bar
 from t2fast.runs.folder import Run, folder_name
 from t2fast.runs.manifest import (
     NAME,
@@ -37,9 +37,8 @@ from t2fast.runs.manifest import (
     tokens_of,
 )
 from t2fast.runs.shards import Lock
-from t2fast.tables.fields import MODEL, N_PARAMS, N_TOKENS, find_columns
-from t2fast.tables.reading import Reading
-from t2fast.tables.sources import TableSource, open_source
+from t2fast.tables.models import read_sizes
+from t2fast.tables.sources import TableSource
 from t2fast.tasks import Problem, Task
 
 __all__ = ["Run", "evaluate", "find_models", "model_name"]
@@ -116,22 +115,35 @@ def evaluate(
     Args:
         models: paths or hub ids as for `t2fast.decode.load`, named by their last part, or name -> path.
         tasks: see `t2fast.tasks.load_task`.
+        folder: where the run is kept; made if it is not there.
         k: samples a problem; None: none, `score` alone.
         score: log-likelihood of each problem's reference answers, read after its prompt.
         seed: of the sampling. Sample i of a problem is a function of (seed, problem id, i).
         until_successes: sequential sampling: a problem ends at its m-th verified success, or at k samples.
             Such counts are marked, since c/n is biased in them: see `t2fast.estimators.sequential`.
-        temperature, top_k, top_p, min_p: as for `Engine.sample`.
-        max_tokens, stop: in place of the tasks' own.
+        temperature: as for `Engine.sample`.
+        top_k: as for `Engine.sample`.
+        top_p: as for `Engine.sample`.
+        min_p: as for `Engine.sample`.
+        max_tokens: in place of the tasks' own.
+        stop: in place of the tasks' own.
         chat: put prompts through the model's chat template.
         stage: of these models' training: base, fine-tuned, sft, …; counts carry it.
         sizes: a table of `model` and `n_tokens` (D), for models whose `config.json` has no `n_tokens`. Its
             `n_params`, if there, stands in place of the N that is read from the model.
-        device, dtype, threads, kernel, tokenizer: as for `t2fast.decode.load`.
+        device: as for `t2fast.decode.load`.
+        dtype: as for `t2fast.decode.load`.
+        threads: as for `t2fast.decode.load`.
+        kernel: as for `t2fast.decode.load`.
+        tokenizer: as for `t2fast.decode.load`.
         progress: a bar on stderr; None: where stderr is a terminal.
 
-    Errors: `ValueError` if `folder` holds another run (it says what differs) or another process works in it.
-    After Ctrl-C, `KeyboardInterrupt`: finished blocks are kept.
+    Returns:
+        The run, all of it done.
+
+    Raises:
+        ValueError: if `folder` holds another run (it says what differs) or another process works in it.
+        KeyboardInterrupt: after Ctrl-C; finished blocks are kept.
     """
     if k is None and not score:
         raise ValueError("nothing to do: give k, to sample, or score=True")
@@ -156,12 +168,22 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     with Lock(folder):
         run = _begin(folder, manifest, tasks)
-        _work(run, {task.name: task for task in tasks}, opener, progress)
+        _finish(run, {task.name: task for task in tasks}, opener, progress)
     return run
 
 
 def find_models(path: str | Path) -> list[Path]:
-    """The model at `path`, or, where that is a folder of checkpoints, each of them, ordered by name."""
+    """The model at `path`, or, where that is a folder of checkpoints, each of them, ordered by name.
+
+    Args:
+        path: a model as for `t2fast.decode.load`, or a folder of such.
+
+    Returns:
+        Paths of models.
+
+    Raises:
+        ValueError: if there is no model.
+    """
     path = resolve(path)
     if path.is_file() or (path / "config.json").is_file():
         return [path]
@@ -197,17 +219,17 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
     return run
 
 
-def _work(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool | None) -> None:
+def _finish(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool | None) -> None:
     """Do every block that is missing, and join what is whole."""
     parts = run.parts()
     total = sum(part.size(block) for part in parts for block in range(len(part.blocks)))
     missing = [(part, part.shards.missing()) for part in parts]
     done = total - sum(part.size(block) for part, blocks in missing for block in blocks)
     started, samples, tokens = time.perf_counter(), 0, 0
-    with Work(total, done, progress) as bar:
+    with Bar(total, progress, done=done) as bar:
         for part, blocks in missing:
             task = tasks[part.task.name]
-            bar.at(f"{part.model.name} {task.name}" + (" scores" if part.kind == "likelihoods" else ""))
+            bar.label(f"{part.model.name} {task.name}" + (" scores" if part.kind == "likelihoods" else ""))
             for block in blocks:
                 engine = opener(part.model.name)
                 first, last, start, end = part.blocks[block]
@@ -220,9 +242,8 @@ def _work(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool |
                 samples += len(rows)
                 tokens += sum(row["length"] for row in rows)
                 seconds = time.perf_counter() - started
-                bar.done(
-                    part.size(block), f"{samples / seconds:,.0f} samples/s, {tokens / seconds:,.0f} tokens/s"
-                )
+                bar.advance(part.size(block))
+                bar.rate(f"{samples / seconds:,.0f} samples/s, {tokens / seconds:,.0f} tokens/s")
             part.shards.join()
     run.export()
 
@@ -359,7 +380,14 @@ def _paths(models: Models) -> dict[str, Path]:
 
 
 def model_name(model: str | Path) -> str:
-    """What a model is called unless the caller says otherwise: the last part of its path or hub id."""
+    """What a model is called unless the caller says otherwise: the last part of its path or hub id.
+
+    Args:
+        model: a path or hub id.
+
+    Returns:
+        The name.
+    """
     return re.sub(r"\.gguf$", "", Path(model).expanduser().resolve().name.partition("@")[0])
 
 
@@ -380,16 +408,8 @@ def _check_tasks(tasks: Sequence[Task], score: bool, until_successes: int | None
 def _sizes(table: TableSource | None, names: Sequence[str]) -> dict[str, dict[str, float]]:
     if table is None:
         return {}
-    opened = open_source(table, "the models table")
-    fields = (MODEL, N_PARAMS, N_TOKENS)
-    reading = Reading(opened, find_columns(opened.name, opened.columns, fields, {}), fields)
-    reading.require(["model", "n_tokens"])
-    frame = reading.without_duplicates(reading.rows(), keys=["model"]).drop("row")
-    sizes = {row.pop("model"): row for row in frame.to_dicts()}
-    missing = [name for name in names if name not in sizes]
-    if missing:
-        raise ValueError(f"{opened.name} has no model {missing[0]!r}; it has {', '.join(sizes)}")
-    return sizes
+    frame = read_sizes(table, names, "the run", required=["n_tokens"])
+    return {row.pop("model"): row for row in frame.to_dicts()}
 
 
 def _check_sizes(manifest: Manifest) -> None:

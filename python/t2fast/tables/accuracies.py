@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, of_source, with_sizes
+from t2fast.tables.models import of_source, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, Reading, in_order
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import HOW_SIZES, Floats, Table, described
 
@@ -49,8 +50,21 @@ def read_accuracies(
     """Read an accuracy per checkpoint.
 
     The source has `n_params`, `n_tokens` and `accuracy`, and may have `model`, `task` and `chance`, such as
-    0.25 for four choices; `chance` as an argument stands for a column, and without either nothing is guessed
-    right. A source of several tasks needs a choice by `task`. The rest is as for `read_losses`.
+    0.25 for four choices.
+
+    Args:
+        source: as for `read_counts`.
+        columns: as for `read_counts`.
+        models: as for `read_counts`.
+        task: as for `read_counts`; a source of several tasks needs a choice.
+        where: as for `read_counts`.
+        chance: what guessing gets right, in place of a column; without either, nothing.
+
+    Returns:
+        The accuracies, a row a measurement.
+
+    Raises:
+        ValueError: as for `read_counts`.
     """
     asked, columns = columns, of_source(columns)
     opened = open_source(source).wanted(where or {})

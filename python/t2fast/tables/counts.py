@@ -9,7 +9,8 @@ from typing import Literal
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order, of_source, with_sizes
+from t2fast.tables.models import of_source, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import KEY_FIELDS, Integers, Table, described
 
@@ -72,25 +73,32 @@ def read_counts(
 ) -> Counts:
     """Read counts, given as such or as one row a sample, from a file or a dataframe.
 
-    source: a path to .csv, .tsv, .jsonl, .ndjson (each also gzipped) or .parquet, a polars frame, any
-        object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), or a mapping of columns. Its columns
-        are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or false), one
-        row a sample, to be counted here, with memory in proportion to the counts and not to the samples;
-        and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `stage` and `task`. Anything else is
-        ignored and listed in `ignored_columns`. Counts may have `prompt_tokens`, `output_tokens`,
-        `wall_seconds` and `usd`, what all samples of the row used together. Counts of sequential sampling
-        also have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case.
-    columns: canonical name -> the source's name, for columns that go by another one; those of the models
-        table as models.model, models.n_params and models.n_tokens.
-    models: a second table, of `model` and what it has of `n_params` and `n_tokens` that the first one lacks.
-    task: keep this task alone, if the source tells tasks apart; otherwise the name of its only task.
-    stage: likewise of training (base, sft, …). A source with several stages needs a choice.
-    where: column of the source -> value: only the rows that have it, as the same text or the same number.
-    duplicates: what to do when two rows of counts are for one problem of one checkpoint: refuse them, or
-    add them up.
+    The source's columns are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or
+    false), one row a sample, to be counted here, with memory in proportion to the counts and not to the
+    samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `stage` and `task`. Anything
+    else is ignored and listed in `ignored_columns`. Counts may have `prompt_tokens`, `output_tokens`,
+    `wall_seconds` and `usd`, what all samples of the row used together. Counts of sequential sampling also
+    have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case.
 
-    Errors: one `ValueError` lists the rows that cannot be used, up to ten of them, by number, column and
-    value.
+    Args:
+        source: a path to .csv, .tsv, .jsonl, .ndjson (each also gzipped) or .parquet, a polars frame, any
+            object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), or a mapping of columns.
+        columns: canonical name -> the source's name, for columns that go by another one; those of the models
+            table as models.model, models.n_params and models.n_tokens.
+        models: a second table, of `model` and what it has of `n_params` and `n_tokens` that the first one
+            lacks.
+        task: keep this task alone, if the source tells tasks apart; otherwise the name of its only task.
+        stage: likewise of training (base, sft, …). A source with several stages needs a choice.
+        where: column of the source -> value: only the rows that have it, as the same text or the same number.
+        duplicates: what to do when two rows of counts are for one problem of one checkpoint: refuse them
+            (`"error"`), or add them up (`"sum"`).
+
+    Returns:
+        The counts, a row a problem of a checkpoint.
+
+    Raises:
+        ValueError: one error lists the rows that cannot be used, up to ten of them, by number, column and
+            value.
     """
     if duplicates not in ("error", "sum"):
         raise ValueError(f"duplicates is {duplicates!r}, not 'error' or 'sum'")
@@ -101,8 +109,9 @@ def read_counts(
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
     values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
     used = () if by_sample else tuple(name for name in USAGE if name in names)
-    reading = Reading(opened, names, (*KEY_FIELDS, *_COUNT_FIELDS))
-    reading.choose((*values, *used), "Or give one row a sample, with a column 'correct' of 0 and 1")
+    reading = Reading(opened, names, (*KEY_FIELDS, *_COUNT_FIELDS)).of(
+        (*values, *used), "Or give one row a sample, with a column 'correct' of 0 and 1"
+    )
     frame = with_sizes(reading.counted_samples() if by_sample else reading.rows(), opened.name, models, asked)
     table = described(Counts(frame), reading, task, stage)
     # In floating point, because a sum that overflows is the very thing to be found.

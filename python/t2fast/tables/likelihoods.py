@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, Reading, in_order, of_source, with_sizes
+from t2fast.tables.models import of_source, with_sizes
+from t2fast.tables.reading import KEYS, Reading, in_order
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import KEY_FIELDS, Floats, Table, described
 
@@ -47,9 +48,22 @@ def read_likelihoods(
     """Read the probability that one sample is correct, per checkpoint and problem.
 
     The source has `problem` and either `p`, in (0, 1], or `log_likelihood`, a natural logarithm of at most
-    0; and if it has them `model`, `n_params`, `n_tokens` and `task`. Where it holds both, `columns` says
-    which to take. The rest is as for `read_counts`; two rows for one problem of one checkpoint are always
-    an error.
+    0; and if it has them `model`, `n_params`, `n_tokens`, `stage` and `task`. Where it holds both, `columns`
+    says which to take.
+
+    Args:
+        source: as for `read_counts`.
+        columns: as for `read_counts`.
+        models: as for `read_counts`.
+        task: as for `read_counts`.
+        stage: as for `read_counts`.
+        where: as for `read_counts`.
+
+    Returns:
+        The likelihoods, a row a problem of a checkpoint.
+
+    Raises:
+        ValueError: as for `read_counts`; two rows for one problem of one checkpoint are always an error.
     """
     asked, columns = columns, of_source(columns)
     opened = open_source(source).wanted(where or {})
@@ -63,8 +77,7 @@ def read_likelihoods(
             f"choose by columns={{'log_likelihood': {names['log_likelihood']!r}}}"
         )
     value = chosen[0] if chosen else "log_likelihood"
-    reading = Reading(opened, names, fields)
-    reading.choose((value,), "Or give p, a probability in (0, 1]")
+    reading = Reading(opened, names, fields).of((value,), "Or give p, a probability in (0, 1]")
     table = described(
         Likelihoods(with_sizes(reading.rows(), opened.name, models, asked)), reading, task, stage
     )

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.reading import KEYS, SIZES, Reading, in_order, of_source, with_sizes
+from t2fast.tables.models import of_source, with_sizes
+from t2fast.tables.reading import KEYS, SIZES, Reading, in_order
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import HOW_SIZES, Floats, Table, described
 
@@ -46,11 +47,23 @@ def read_losses(
     task: str | None = None,
     where: Mapping[str, str] | None = None,
 ) -> Losses:
-    """Read a loss per checkpoint.
+    """Read a loss per checkpoint, in nats.
 
     The source has `n_params`, `n_tokens` and `loss`, and may have `weight`, `model`, `train_set` and
-    `task`. The rest is as for `read_counts`, but N and D must be there, in the source or through `models`,
-    and a checkpoint may have several rows.
+    `task`. N and D must be there, in the source or through `models`; a checkpoint may have several rows.
+
+    Args:
+        source: as for `read_counts`.
+        columns: as for `read_counts`.
+        models: as for `read_counts`.
+        task: as for `read_counts`.
+        where: as for `read_counts`.
+
+    Returns:
+        The losses, a row a measurement.
+
+    Raises:
+        ValueError: as for `read_counts`.
     """
     asked, columns = columns, of_source(columns)
     opened = open_source(source).wanted(where or {})

@@ -47,10 +47,18 @@ def read_prices(source: TableSource, *, columns: Mapping[str, str] | None = None
     """Read a table of models and their prices from a file or a dataframe, as `read_counts` reads counts.
 
     The source has `model` and any of the columns of `Prices`. An empty cell says that nothing is known, such
-    as the price of a model that is not sold by the token. `columns` maps canonical names to the source's own.
+    as the price of a model that is not sold by the token.
 
-    Errors: one `ValueError` lists the rows that cannot be used, by number, column and value; one names models
-    that are there twice.
+    Args:
+        source: as for `read_counts`.
+        columns: canonical name -> the source's name.
+
+    Returns:
+        The prices, a row a model.
+
+    Raises:
+        ValueError: one error lists the rows that cannot be used, by number, column and value; one names
+            models that are there twice.
     """
     opened = open_source(source, "the prices")
     names = v.find_columns(opened.name, opened.columns, _FIELDS, columns or {})

@@ -1,4 +1,4 @@
-"""The rows of a source as one checked frame: converted, counted up, no key twice, models' sizes joined."""
+"""The rows of a source as one checked frame: converted, counted up, no key twice."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.sources import Source, TableSource, open_source
+from t2fast.tables.sources import Source
 
 SIZES = ("n_params", "n_tokens")
 CHECKPOINT = ("model", *SIZES)
 KEYS = (*CHECKPOINT, "train_set", "stage", "task", "problem")
 USAGE = tuple(field.name for field in v.USAGE)
 _TEXT_KEYS = ("model", "train_set", "stage", "task", "problem")
-_MODELS = "models."
 # Partial counts to hold before they are merged into the total: some 50 bytes each.
 _PENDING_ROWS = 2_000_000
 
@@ -34,7 +33,7 @@ class Reading:
     `names` maps the fields that are there to the source's columns. Frames are returned in canonical types.
     """
 
-    def __init__(self, source: Source, names: dict[str, str], fields: Sequence[v.Field]) -> None:
+    def __init__(self, source: Source, names: Mapping[str, str], fields: Sequence[v.Field]) -> None:
         self.source = source
         self.names = names
         self.fields = [field for field in fields if field.name in names]
@@ -63,13 +62,12 @@ class Reading:
         if missing:
             raise v.missing_columns(self.source.name, self.source.columns, missing, how)
 
-    def choose(self, values: Sequence[str], how: str) -> None:
-        """Require a problem and `values`, and read nothing else but the other keys."""
+    def of(self, values: Sequence[str], how: str) -> Reading:
+        """A reading of a problem and `values`, which have to be there, and of the other keys alone."""
         self.require(["problem", *values], how)
-        self.fields = [field for field in self.fields if field.name in (*KEYS, *values)]
-        # In place, because the faults name columns by the same mapping.
-        for name in self.names.keys() - {field.name for field in self.fields}:
-            del self.names[name]
+        fields = [field for field in self.fields if field.name in (*KEYS, *values)]
+        kept = {field.name for field in fields}
+        return Reading(self.source, {name: own for name, own in self.names.items() if name in kept}, fields)
 
     def rows(self) -> pl.DataFrame:
         """Every row, with its number in `row`."""
@@ -135,55 +133,9 @@ class Reading:
         return frame.with_columns(pl.col(in_order(frame, _TEXT_KEYS)).cast(pl.String))
 
 
-def of_source(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Those of the caller's names for columns that are not for the models table; see `with_sizes`."""
-    return {key: own for key, own in (columns or {}).items() if not key.startswith(_MODELS)}
-
-
 def in_order(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
     """Those of `names` that `frame` has."""
     return [name for name in names if name in frame.columns]
-
-
-def with_sizes(
-    frame: pl.DataFrame, name: str, models: TableSource | None, columns: Mapping[str, str] | None = None
-) -> pl.DataFrame:
-    """`frame` of the source `name` with those of N and D that it lacks, as far as the models table has them.
-
-    The models table's columns go by other names where `columns` says so: `models.n_params` -> name.
-
-    Errors: `ValueError` if nothing is lacking, if a model is not in the models table, or is there twice.
-    """
-    if models is None:
-        return frame
-    lacking = [size for size in SIZES if size not in frame.columns]
-    if not lacking:
-        raise ValueError(
-            f"{name} has n_params and n_tokens of its own: leave models= out, or drop those columns"
-        )
-    if "model" not in frame.columns:
-        raise ValueError(
-            f"{name} has no column 'model' by which to look up {' and '.join(lacking)} in the models table"
-        )
-    opened = open_source(models, "the models table")
-    fields = [v.MODEL, *(field for field in (v.N_PARAMS, v.N_TOKENS) if field.name in lacking)]
-    named = {
-        key.removeprefix(_MODELS): own for key, own in (columns or {}).items() if key.startswith(_MODELS)
-    }
-    reading = Reading(opened, v.find_columns(opened.name, opened.columns, fields, named), fields)
-    reading.require(["model"])
-    if not any(size in reading.names for size in lacking):
-        reading.require(lacking)
-    sizes = reading.without_duplicates(reading.rows(), keys=["model"]).drop("row")
-    unknown = frame.join(sizes, on="model", how="anti")["model"].unique().sort().to_list()
-    if unknown:
-        hint = v.nearest(unknown[0], sizes["model"].to_list())
-        raise ValueError(
-            f"{opened.name} lacks {len(unknown)} of the models of {name}: "
-            + v.listed([v.shown(model) for model in unknown])
-            + (f". Is {unknown[0]!r} there as {hint!r}?" if hint else "")
-        )
-    return frame.join(sizes, on="model", how="left", maintain_order="left")
 
 
 def _added_up(counts: pl.DataFrame, keys: Sequence[str], maintain_order: bool = False) -> pl.DataFrame:

@@ -29,12 +29,12 @@ def reasoning_gym(
     config: Mapping[str, Any] | None = None,
     max_tokens: int = 32,
 ) -> Task:
-    """A data set of reasoning-gym as a task.
+    r"""A data set of reasoning-gym as a task.
 
     name, seed, config: as for `reasoning_gym.create_dataset`. No two problems ask the same: entries that
     repeat a question are passed over. An id is the data set's name and the entry's index. With `shots`, the
     first entries are not problems but solved examples, with which every prompt begins. A prompt is
-    `Question: …\\nAnswer:`; a sample ends with its line.
+    `Question: …\nAnswer:`; a sample ends with its line.
 
     Errors: `ValueError` for an unknown name or config, for a data set with too few different problems, and
     for one whose verifier accepts any text. `ImportError` without the package.

@@ -23,10 +23,19 @@ _FORMS = (
 def load_task(spec: str, *, problems: int | None = None, seed: int = 0, shots: int = 0) -> Task:
     """The task that `spec` names.
 
-    spec: `reasoning-gym/NAME[:KEY=VALUE,...]` (values are JSON, else text), `synthetic/KIND`, `LAYOUT:FILE`
-    with a layout of `published.LAYOUTS`, or `table:FILE:prompt=COLUMN,answer=COLUMN[,id=COLUMN][,rule=RULE]`.
-    problems: only the first so many. seed: of generated problems. shots: solved examples before each problem
-    of reasoning-gym.
+    Args:
+        spec: `reasoning-gym/NAME[:KEY=VALUE,...]` (values are JSON, else text), `synthetic/KIND`,
+            `LAYOUT:FILE` with a layout of `published.LAYOUTS`, or
+            `table:FILE:prompt=COLUMN,answer=COLUMN[,id=COLUMN] [,rule=RULE]`.
+        problems: only the first so many; None for all.
+        seed: of generated problems.
+        shots: solved examples before each problem of reasoning-gym.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: for a name that no task has, and for solved examples where there are none.
     """
     kind, _, rest = spec.partition(":")
     family, _, name = kind.partition("/")

@@ -47,6 +47,9 @@ def validate(
         seed: of the draws and of random checkpoints.
         progress: whether to show a bar; by default where stderr is a terminal.
 
+    Returns:
+        Forecasts and their errors, coverage and width, by method, with a verdict in words.
+
     Raises:
         ValueError: for unknown methods, or a table with too few checkpoints.
     """

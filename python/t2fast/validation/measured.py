@@ -44,7 +44,8 @@ class Measured:
     def of(cls, table: Table, ks: Sequence[float] | None = None) -> Measured:
         """The values of a table: pass@k at `ks`, by default at the powers of two that all problems have
         samples for, up to 128; or the mean loss or accuracy. `ValueError` for a table without N and D,
-        and for `ks` where there is no k."""
+        and for `ks` where there is no k.
+        """
         checkpoints = table.require_sizes().checkpoints
         if isinstance(table, Counts | Likelihoods):
             passing = PassTable.of(table, ks)

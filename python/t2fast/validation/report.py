@@ -167,7 +167,8 @@ class Validation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: the verdict, the rows of `methods` and `splits`, and under `held_out` the median error
-        over splits of every held-out checkpoint and k, a row a method."""
+        over splits of every held-out checkpoint and k, a row a method.
+        """
         keys = [name for name in ("model", "n_params", "n_tokens", "k") if name in self.points.columns]
         held_out = self.points.group_by("method", *keys, "measured", maintain_order=True).agg(
             pl.len().alias("splits"), pl.col("error").median()

@@ -47,6 +47,15 @@ def hold_out(measured: Measured, by: str = "compute", count: int = 20, seed: int
     (`seed`) into five groups, each held out once, and dealt again until there are `count` splits: that
     interpolates.
 
+    Args:
+        measured: one value a checkpoint and k.
+        by: "compute", "ratio", "size", "run" or "checkpoint".
+        count: splits at most.
+        seed: of random checkpoints.
+
+    Returns:
+        The splits, `count` at most.
+
     Raises:
         ValueError: for an unknown `by`, a `count` below 1, or a table too small to hold anything out.
     """

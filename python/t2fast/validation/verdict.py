@@ -20,7 +20,8 @@ Row = dict[str, Any]
 
 def better(row: Row) -> bool:
     """Whether a method, by its row of `Validation.methods`, beats the nearest checkpoint: on average, and in
-    at least half of the splits."""
+    at least half of the splits.
+    """
     known = row["method"] != NEAREST and row["mean"] is not None
     return known and row["mean"] < row["nearest"] and row["worse"] <= 0.5
 
@@ -88,7 +89,8 @@ def _nowhere(splits: pl.DataFrame, by: str) -> str:
 
 def _regions(splits: pl.DataFrame, by: str) -> Iterator[tuple[str, dict[str, Row], dict[str, Row]]]:
     """Every threshold in words, the methods that beat the nearest checkpoint from there on, best first, and
-    those that do in this very split; as far as three splits lie beyond it."""
+    those that do in this very split; as far as three splits lie beyond it.
+    """
     thresholds = splits["threshold"].drop_nulls().unique().sort().to_list()
     for threshold in thresholds[: max(0, len(thresholds) - _LEAST_SPLITS + 1)]:
         ahead = splits.filter(pl.col("threshold") >= threshold)

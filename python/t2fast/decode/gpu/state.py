@@ -99,7 +99,8 @@ class Window:
 
     def wait(self) -> NDArray[np.int32]:
         """int32 (rows, 2 + 3 · width): done, position, then tokens, raw and processed log-probabilities
-        as bits, from the position that was asked for."""
+        as bits, from the position that was asked for.
+        """
         while self.arrived is not None and not self.arrived.query():
             time.sleep(1e-4)  # unlike CUDA's own waiting, this lets Ctrl-C through
         values: NDArray[np.int32] = self.copied.numpy()

@@ -2,152 +2,29 @@
 //!
 //! c successes in n samples of a problem have probability ∝ B(c+a, n−c+b)/B(a, b), where (a, b) is the accuracy law's
 //! link at the checkpoint's latent loss A/N^α + B/D^β + σ u. The checkpoint effect u ~ N(0, 1) is shared by all its
-//! problems and integrated out, by a Gauss-Hermite rule centred and scaled at the mode of its posterior (Liu and Pierce
-//! 1994), which is the narrower the more problems there are; without the effect one badly fitting checkpoint with many
-//! samples would decide everything. The likelihood has the same shape whether n was fixed beforehand or sampling stopped
-//! at a success, so early stopping does not bias it.
+//! problems and integrated out (`effect`); without it one badly fitting checkpoint with many samples would decide
+//! everything. The likelihood has the same shape whether n was fixed beforehand or sampling stopped at a success, so
+//! early stopping does not bias it.
 
 use rayon::prelude::*;
 
 use crate::beta;
+use crate::fit::effect::{P, Place};
 use crate::fit::latent::{self, Checkpoints, LARGEST_CEILING, Prior, UNKNOWNS};
+use crate::fit::problems::{Count, Problems};
 use crate::fit::{Cancel, Outcome};
-use crate::laws::Link;
 use crate::levenberg::{self, Minimum, Model, Stop};
 use crate::linalg::{Matrix, identified};
-use crate::rising::rising;
 
-/// Counts of one problem at one checkpoint (or of several problems that are alike, by weight).
-#[derive(Clone, Copy, Debug)]
-pub struct Count {
-    /// Which checkpoint.
-    pub checkpoint: usize,
-    /// Samples drawn.
-    pub samples: f64,
-    /// Samples correct.
-    pub correct: f64,
-    /// How often this row counts.
-    pub w: f64,
-}
-
-/// Unknowns: the one-stage accuracy law's eight and ln σ.
-const P: usize = UNKNOWNS + 1;
+/// Bounds of ln σ.
 const LOG_SIGMA: (f64, f64) = (-7.0, 1.5);
-/// a and b are kept above this, so that a law has a likelihood, however small, where it rules out what was seen.
-const LEAST_AB: f64 = 1e-100;
-/// Roots x >= 0 of the Hermite polynomial H₁₅, and their weights times e^(x²) (Abramowitz and Stegun 25.4.46).
-const HERMITE: [(f64, f64); 8] = [
-    (0.0, 0.5641003087264176),
-    (0.5650695832555758, 0.567021153446604),
-    (1.1361155852109206, 0.5761933502834996),
-    (1.7199925751864888, 0.5930274497642095),
-    (2.3257324861738575, 0.6206626035270372),
-    (2.967166927905603, 0.6661660051090439),
-    (3.6699503734044527, 0.7486073660169063),
-    (4.499990707309392, 0.9483689708276052),
-];
-/// The same of H₇, for a posterior so narrow that it is nearly normal.
-const HERMITE_NARROW: [(f64, f64); 4] = [
-    (0.0, 0.8102646175568073),
-    (0.8162878828589647, 0.8286873032836393),
-    (1.6735516287674714, 0.8971846002251841),
-    (2.6519613568352334, 1.1013307296103223),
-];
-/// Standard deviation of the effect's posterior, beside 1 of its prior, below which it is narrow.
-const NARROW: f64 = 0.2;
-/// Most steps towards the mode of a checkpoint's effect.
-const MODE_STEPS: usize = 30;
 
 /// Counts within their checkpoints.
 pub struct Likelihood {
     checkpoints: Checkpoints,
-    groups: Vec<Group>,
+    problems: Vec<Problems>,
     weights: Vec<f64>,
     prior: Option<Prior>,
-}
-
-/// The problems of one checkpoint: merged by (n, c), and as what the likelihood sums over, each number with its weight.
-#[derive(Clone, Debug)]
-struct Group {
-    counts: Vec<Count>,
-    correct: Vec<(f64, f64)>,
-    failed: Vec<(f64, f64)>,
-    samples: Vec<(f64, f64)>,
-}
-
-/// Weights of equal numbers added up, ascending; without zeros, which add nothing to a sum over rising factorials.
-fn merged(values: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
-    let mut values: Vec<(f64, f64)> = values.filter(|&(m, _)| m > 0.0).collect();
-    values.sort_by(|x, y| x.0.total_cmp(&y.0));
-    values.dedup_by(|next, kept| {
-        let same = next.0 == kept.0;
-        kept.1 += if same { next.1 } else { 0.0 };
-        same
-    });
-    values
-}
-
-impl Group {
-    fn new(mut counts: Vec<Count>) -> Self {
-        counts.sort_by(|a, b| a.samples.total_cmp(&b.samples).then(a.correct.total_cmp(&b.correct)));
-        counts.dedup_by(|next, kept| {
-            let same = next.samples == kept.samples && next.correct == kept.correct;
-            kept.w += if same { next.w } else { 0.0 };
-            same
-        });
-        Self {
-            correct: merged(counts.iter().map(|c| (c.correct, c.w))),
-            failed: merged(counts.iter().map(|c| (c.samples - c.correct, c.w))),
-            samples: merged(counts.iter().map(|c| (c.samples, c.w))),
-            counts,
-        }
-    }
-
-    /// Σ w ln [B(c+a, n−c+b)/B(a, b)], its slopes in ln a and ln b, and a²∂²/∂a², b²∂²/∂b² and ab ∂²/∂a∂b of minus it.
-    fn beta_binomial(&self, [a, b]: [f64; 2]) -> (f64, [f64; 2], [f64; 3]) {
-        let (of_a, of_b) = (rising(a, &self.correct), rising(b, &self.failed));
-        let both = rising(a + b, &self.samples);
-        (
-            of_a.value + of_b.value - both.value,
-            [a * (of_a.slope - both.slope), b * (of_b.slope - both.slope)],
-            [a * a * (both.bend - of_a.bend), b * b * (both.bend - of_b.bend), a * b * both.bend],
-        )
-    }
-}
-
-/// Log-likelihood of one checkpoint at one value of its effect, differentiated in the eight unknowns and ln σ.
-struct Conditional {
-    log_p: f64,
-    score: [f64; P],
-    /// JᵀIJ: information on (ln a, ln b), carried to the unknowns.
-    information: [[f64; P]; P],
-}
-
-/// A checkpoint's latent loss without effect, with its derivatives in the first unknowns.
-struct Place {
-    common: [f64; UNKNOWNS],
-    latent: f64,
-    by: [f64; 4],
-    sigma: f64,
-}
-
-impl Place {
-    /// a and b at effect `u`, the link there, and derivatives of a and b in the unknowns but ln σ.
-    fn link(&self, u: f64) -> ([f64; 2], Link, [[f64; 2]; UNKNOWNS]) {
-        let (link, by) = Checkpoints::link(&self.common, self.latent + self.sigma * u, &self.by);
-        (link.ab.map(|v| v.max(LEAST_AB)), link, by)
-    }
-
-    /// a and b at effect `u`, and the derivatives of their logarithms in all unknowns.
-    fn sensitivities(&self, u: f64) -> ([f64; 2], [[f64; 2]; P]) {
-        let (ab, link, by_common) = self.link(u);
-        let mut by = [[0.0; 2]; P];
-        for p in 0..UNKNOWNS {
-            by[p] = [by_common[p][0] / ab[0], by_common[p][1] / ab[1]];
-        }
-        by[UNKNOWNS] = [0, 1].map(|i| link.latent[i] / ab[i] * self.sigma * u);
-        (ab, by)
-    }
 }
 
 fn sigma(x: &[f64; P], effect: bool) -> f64 {
@@ -157,104 +34,30 @@ fn sigma(x: &[f64; P], effect: bool) -> f64 {
 impl Likelihood {
     /// `n`, `d` and `weights` (of the whole checkpoint, as in a bootstrap draw) are per checkpoint.
     pub fn new(n: &[f64], d: &[f64], counts: &[Count], weights: &[f64]) -> Self {
-        let mut groups = vec![Vec::<Count>::new(); n.len()];
+        let mut problems = vec![Vec::<Count>::new(); n.len()];
         for count in counts.iter().filter(|c| c.w > 0.0) {
-            groups[count.checkpoint].push(*count);
+            problems[count.checkpoint].push(*count);
         }
-        let groups = groups.into_iter().map(Group::new).collect();
-        Self { checkpoints: Checkpoints::new(n, d), groups, weights: weights.to_vec(), prior: None }
+        let problems = problems.into_iter().map(Problems::new).collect();
+        Self { checkpoints: Checkpoints::new(n, d), problems, weights: weights.to_vec(), prior: None }
     }
 
     /// With the forecast law's priors on the law.
     pub fn regularised(self) -> Self {
-        let share = |group: &Group| {
-            let sum = |counts: &[(f64, f64)]| counts.iter().map(|(m, w)| m * w).sum::<f64>();
-            sum(&group.correct) / sum(&group.samples).max(1.0)
-        };
-        let top = self.groups.iter().map(share).fold(0.0, f64::max);
+        let top = self.problems.iter().map(Problems::share_correct).fold(0.0, f64::max);
         Self { prior: Some(Prior::new(top)), ..self }
     }
 
-    fn place(&self, x: &[f64; P], i: usize, effect: bool) -> Place {
+    fn place(&self, x: &[f64; P], i: usize, effect: bool) -> Place<'_> {
         let common = std::array::from_fn(|p| x[p]);
         let (latent, by) = self.checkpoints.latent(&common, i);
-        Place { common, latent, by, sigma: sigma(x, effect) }
-    }
-
-    fn conditional(&self, place: &Place, i: usize, u: f64) -> Conditional {
-        let (ab, by) = place.sensitivities(u);
-        let (log_p, slope, info) = self.groups[i].beta_binomial(ab);
-        let mut out = Conditional { log_p, score: [0.0; P], information: [[0.0; P]; P] };
-        for p in 0..P {
-            out.score[p] = slope[0] * by[p][0] + slope[1] * by[p][1];
-            let row = [info[0] * by[p][0] + info[2] * by[p][1], info[2] * by[p][0] + info[1] * by[p][1]];
-            for q in 0..=p {
-                out.information[p][q] = row[0] * by[q][0] + row[1] * by[q][1];
-            }
-        }
-        out
-    }
-
-    /// Mode of the effect's posterior, and the standard deviation that its curvature there stands for.
-    fn mode(&self, place: &Place, i: usize) -> (f64, f64) {
-        let at = |u: f64| {
-            let (ab, link, _) = place.link(u);
-            let (log_p, slope, info) = self.groups[i].beta_binomial(ab);
-            let by = [0, 1].map(|i| link.latent[i] / ab[i] * place.sigma);
-            let gain = slope[0] * by[0] + slope[1] * by[1] - u;
-            let bend = info[0] * by[0] * by[0] + info[1] * by[1] * by[1] + 2.0 * info[2] * by[0] * by[1];
-            (log_p - 0.5 * u * u, gain, 1.0 + bend.max(0.0))
-        };
-        let mut u = 0.0;
-        let mut here = at(u);
-        for _ in 0..MODE_STEPS {
-            let mut step = (here.1 / here.2).clamp(-3.0, 3.0);
-            // A thousandth of the posterior's width does not matter to the rule.
-            if step.abs() * here.2.sqrt() < 1e-3 {
-                break;
-            }
-            let mut there = at(u + step);
-            while there.0 < here.0 && step.abs() * here.2.sqrt() > 1e-3 {
-                step *= 0.25;
-                there = at(u + step);
-            }
-            if there.0 < here.0 {
-                break;
-            }
-            (u, here) = (u + step, there);
-        }
-        (u, here.2.sqrt().recip())
-    }
-
-    /// Minus the marginal log-likelihood of one checkpoint, and what it is like at each node of the effect: the node's
-    /// posterior probability, the effect, and the likelihood there.
-    fn nodes(&self, x: &[f64; P], i: usize, effect: bool) -> (f64, Vec<(f64, f64, Conditional)>) {
-        let place = self.place(x, i, effect);
-        if !effect {
-            let only = self.conditional(&place, i, 0.0);
-            return (-only.log_p, vec![(1.0, 0.0, only)]);
-        }
-        let (mode, deviation) = self.mode(&place, i);
-        let scale = std::f64::consts::SQRT_2 * deviation;
-        let rule: &[(f64, f64)] = if deviation < NARROW { &HERMITE_NARROW } else { &HERMITE };
-        let mirrored = rule.iter().flat_map(|&(x, w)| [(x, w), (-x, w)]).skip(1);
-        let mut nodes: Vec<(f64, f64, Conditional)> = mirrored
-            .map(|(x, w)| {
-                let u = mode + scale * x;
-                let node = self.conditional(&place, i, u);
-                (node.log_p - 0.5 * u * u + w.ln(), u, node)
-            })
-            .collect();
-        let top = nodes.iter().map(|n| n.0).fold(f64::NEG_INFINITY, f64::max);
-        let mass: f64 = nodes.iter().map(|n| (n.0 - top).exp()).sum();
-        nodes.iter_mut().for_each(|n| n.0 = (n.0 - top).exp() / mass);
-        (0.5 * std::f64::consts::TAU.ln() - top - (mass * scale).ln(), nodes)
+        Place { problems: &self.problems[i], common, latent, by, sigma: sigma(x, effect) }
     }
 
     /// Minus the marginal log-likelihood of one checkpoint, its gradient and information (Louis 1982: the mean
     /// information less the variance of the score).
     fn checkpoint(&self, x: &[f64; P], i: usize, effect: bool) -> Model<P> {
-        let (value, nodes) = self.nodes(x, i, effect);
+        let (value, nodes) = self.place(x, i, effect).nodes();
         let mut m = Model { value, ..Model::zero() };
         for (share, _, node) in &nodes {
             for p in 0..P {
@@ -274,10 +77,10 @@ impl Likelihood {
 
     /// Negative log-likelihood, gradient and information, summed in the order of the checkpoints whatever the threads.
     fn model(&self, x: &[f64; P], effect: bool) -> Model<P> {
-        let parts: Vec<Option<Model<P>>> = (0..self.groups.len())
+        let parts: Vec<Option<Model<P>>> = (0..self.problems.len())
             .into_par_iter()
             .map(|i| {
-                let idle = self.groups[i].counts.is_empty() || self.weights[i] == 0.0;
+                let idle = self.problems[i].counts.is_empty() || self.weights[i] == 0.0;
                 (!idle).then(|| self.checkpoint(x, i, effect))
             })
             .collect();
@@ -317,9 +120,9 @@ impl Likelihood {
         let mut problems = 0.0;
         for (i, &weight) in self.weights.iter().enumerate() {
             let place = self.place(x, i, effect);
-            for (share, u, _) in self.nodes(x, i, effect).1 {
+            for (share, u, _) in place.nodes().1 {
                 let ([a, b], by) = place.sensitivities(u);
-                for count in &self.groups[i].counts {
+                for count in &self.problems[i].counts {
                     problems += weight * share * count.w;
                     let (_, g) = beta::log_beta_binomial_gradient(count.correct, count.samples, a, b);
                     let score: [f64; P] = std::array::from_fn(|p| a * g[0] * by[p][0] + b * g[1] * by[p][1]);
@@ -505,7 +308,7 @@ mod tests {
             .map(|q| {
                 let u = h * f64::from(q);
                 let (ab, ..) = place.link(u);
-                likelihood.groups[i].beta_binomial(ab).0 - 0.5 * u * u
+                likelihood.problems[i].beta_binomial(ab).0 - 0.5 * u * u
             })
             .collect();
         let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -527,7 +330,8 @@ mod tests {
                     // A law that is off by one in the latent loss: the mode of the effect is far out.
                     x[4] += shift;
                     for i in [0, 24] {
-                        let (found, exact) = (likelihood.nodes(&x, i, true).0, fine(&likelihood, &x, i));
+                        let (found, exact) =
+                            (likelihood.place(&x, i, true).nodes().0, fine(&likelihood, &x, i));
                         assert!((found - exact).abs() < 1e-3, "{problems} {sigma} {shift} {found} {exact}");
                     }
                 }

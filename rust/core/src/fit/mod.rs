@@ -6,12 +6,14 @@ use crate::levenberg::Reason;
 
 pub mod counts;
 pub mod direct;
+mod effect;
 pub mod huber;
 pub mod joint;
 mod latent;
 pub mod link;
 pub mod points;
 pub mod power_sum;
+pub mod problems;
 pub mod restarts;
 
 /// Raised from outside to end a long fit early.
