@@ -10,12 +10,13 @@ import subprocess
 import sys
 
 import decode_models
+import hypothesis
 import numpy as np
 import pytest
 import reference_files
 import t2fast.decode
 from decode_models import ask
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from t2fast._core import DecodeEngine
 from t2fast.decode.request import Backend
@@ -284,7 +285,7 @@ def test_prompts_wait_for_room_and_too_long_ones_are_refused(model, monkeypatch)
         ask(core(path), [PROMPT + OTHERS[2][:16]], [1], 1, max_tokens=200)
 
 
-@settings(deadline=None)
+@hypothesis.settings(deadline=None)
 @given(st.lists(st.integers(1, 40), max_size=60), st.integers(40, 120), st.randoms(use_true_random=False))
 def test_the_pool_gives_each_stretch_once(lengths, size, random):
     pool, held = Pool(size), []
