@@ -20,8 +20,6 @@ from benches.gpu_check import bare
 
 CACHE = Path("/tmp/gpu_check_triton")
 """Triton writes absolute paths into its cache: it has to lie in the same place over there."""
-FOUND = (".json", ".cubin")
-"""What Triton reads of a cached kernel; the rest, which is larger, stays."""
 LIMIT = 64
 COMMAND = (
     "tar -xJf .gpu_check/triton.tar.xz -C /tmp 2>/dev/null; PYTHONPATH=. TRITON_CACHE_DIR={cache} "
@@ -50,9 +48,7 @@ def main() -> None:
         environment = {**os.environ, "TRITON_CACHE_DIR": str(CACHE), "PYTHONPATH": str(bare.ROOT)}
         subprocess.run([args.ahead, "-m", "benches.gpu_check.ahead"], env=environment, check=True)
         with tarfile.open(bare.CARRIED / "triton.tar.xz", "w:xz") as tar:
-            for path in sorted(CACHE.rglob("*")):
-                if path.suffix in FOUND:
-                    tar.add(path, path.relative_to(CACHE.parent))
+            tar.add(CACHE, CACHE.name)  # whole: Triton 3.9 takes a kernel without its sources for none
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=bare.ROOT, capture_output=True, check=True).stdout
     tracked = [bare.ROOT / os.fsdecode(name) for name in listed.split(b"\0") if name]
     carried = [path for path in bare.CARRIED.rglob("*") if path.is_file()]
