@@ -2,8 +2,8 @@
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
 table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by name
-also decode, and validation, a table of its own that needs `--data FOLDER` and an hour. The exit status is that
-of the first benchmark that refused its own numbers.
+also decode, and validation, a table of its own that needs `--data FOLDER` and an hour. The exit status is
+that of the first benchmark that refused its own numbers.
 """
 
 from __future__ import annotations
