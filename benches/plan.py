@@ -1,8 +1,11 @@
-"""10,000 plans in one call, beside SciPy's bounded scalar minimiser called once per plan.
+"""10,000 plans in one call, beside SciPy's bounded scalar minimiser called once per plan and beside NumPy.
 
 Run as `python benches/plan.py`. Both sides minimise the same law over ln N under the same budgets; the timed
 peer stops at 1e-8 in ln N, the best that a method without slopes can resolve. Refuses to time plans that
 disagree with a tight run of the peer, or that the peer beats.
+
+Against NumPy N is one of a list of sizes: every budget, draw and size is tried, by ours one by one, by NumPy
+in vectors that fit the cache. Refuses to time choices that differ.
 """
 
 from __future__ import annotations
@@ -116,6 +119,62 @@ def compare(
     )
 
 
+def loss_values(draws: Floats, train: float, inference: float, sizes: Floats) -> Floats:
+    """L(N, C_train/(6N), C_inf/(2N)), (draws, sizes); infinite where k < 1."""
+    e, a, b, g, alpha, beta, gamma = draws.T[..., None]
+    d, k = train / (6 * sizes), inference / (2 * sizes)
+    values = e + a * sizes**-alpha + b * d**-beta + g * k**-gamma
+    return np.where(k >= 1, values, np.inf)
+
+
+def accuracy_values(draws: Floats, train: float, inference: float, sizes: Floats) -> Floats:
+    """ln of the share unsolved at (N, C_train/(6N), C_inf/(2N)), (draws, sizes); infinite where k < 1."""
+    e, a, b, alpha, beta, t0, t1, t2, t3, t4 = draws.T[..., None]
+    d, k = train / (6 * sizes), inference / (2 * sizes)
+    latent = e + a * sizes**-alpha + b * d**-beta
+    mu, nu = t2 * expit(-t1 * (latent - t0)), np.exp(t3 + t4 * latent)
+    values = betaln(mu * nu, (1 - mu) * nu + k) - betaln(mu * nu, (1 - mu) * nu)
+    return np.where(k >= 1, values, np.inf)
+
+
+def compare_lists(
+    law: Law, values: Callable[[Floats, float, float, Floats], Floats], *, sizes: int, goal: str
+) -> None:
+    """Time one law choosing from a list of sizes beside NumPy, which tries a budget at a time."""
+    rng = np.random.default_rng(0)
+    draws = law.vector * np.exp(0.05 * rng.normal(size=(DRAWS, law.vector.size)))
+    train, inference = 10 ** rng.uniform(18, 25, BUDGETS), 10 ** rng.uniform(9, 13, BUDGETS)
+    listed = np.geomspace(1e7, 1e12, sizes)
+
+    def peer() -> Floats:
+        best = (
+            np.argmin(values(draws, *pair, listed), axis=1) for pair in zip(train, inference, strict=True)
+        )
+        return listed[np.array(list(best))]
+
+    run = partial(plan_many, law, train, inference, draws=draws, n_params=list(listed), extrapolate=math.inf)
+    ours, theirs = run().n_params, peer()
+    differ = ~np.isclose(ours, theirs, rtol=1e-12)
+    # Where two sizes are equally good to the last digits, rounding decides.
+    for i, j in np.argwhere(differ):
+        pair = values(draws[j][None], train[i], inference[i], np.array([ours[i, j], theirs[i, j]]))[0]
+        if abs(pair[0] - pair[1]) > 1e-12 * abs(pair[1]):
+            raise SystemExit(f"{law.name}: N = {ours[i, j]:g} here, {theirs[i, j]:g} there")
+    tried = PLANS * sizes
+    pair = _bench.alternate(run, peer, repeats=5, inner=3)
+    print(
+        _bench.row(
+            f"{law.name} law, {tried:.0e} sizes tried",
+            "NumPy vectors",
+            pair,
+            goal=goal,
+            agreement="the same sizes",
+            limit=f"{tried / pair.ours:.2g} a second, NumPy {tried / pair.peer:.2g}",
+        ),
+        flush=True,
+    )
+
+
 def exponentials(run: Callable[[], object], seconds: float) -> str:
     """A plan's time beside that of its exponentials and logarithms alone, with NumPy's vectors on one core,
     and the processor time of a plan over all cores, which other work on the machine does not stretch."""
@@ -144,6 +203,8 @@ def main() -> None:
         goal="",
         limit=lambda *_: "128 values of the law to find the basin, 10 slopes to finish",
     )
+    compare_lists(LOSS, loss_values, sizes=100, goal="50x, 1e6 a second")
+    compare_lists(ACCURACY, accuracy_values, sizes=20, goal="50x, 2e5 a second")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from t2fast import default_law
 from t2fast.cli.main import main
-from t2fast.costs.hardware import Machine, accelerator
+from t2fast.costs import Architecture, Machine, accelerator
 from t2fast.plans.spending import Workload, best_spending
 
 DOLLARS = ["plan", "--usd", "1000", "--gpu", "h100", "--usd-per-hour", "2.5", "--queries", "1e6"]
@@ -23,7 +24,7 @@ def test_dollars_buy_what_they_cost(capsys: pytest.CaptureFixture[str]) -> None:
     law = default_law()
     free = best_spending(law, 1000, work, n_params=(8e7, 2.4e10), n_tokens=(1e9, 6e11), k=(1, 256))
     assert found["predicted"] == pytest.approx(free.predicted, rel=1e-9)
-    low, high = found["interval"]
+    low, high = found["intervals"]["predicted_here"]
     assert low <= found["predicted"] <= high
     other = found["chinchilla"]
     assert other["tokens_per_param"] == pytest.approx(20)
@@ -75,3 +76,45 @@ def test_a_plan_without_a_budget_is_a_wrong_command_line(capsys: pytest.CaptureF
         main(["plan"])
     assert stopped.value.code == 2
     assert "what is there to spend" in capsys.readouterr().err
+
+
+def test_an_architecture_is_chosen_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "models.csv"
+    table.write_text(
+        "layers,width,hidden,vocab,heads,head_dim,tied\n"
+        "12,768,2048,50000,12,64,no\n"
+        "24,1024,2816,50000,16,64,no\n"
+        "24,2048,5632,50000,32,64,yes\n"
+        "4,64,256,512,4,16,\n"
+    )
+    assert main([*DOLLARS, "--architectures", str(table), "--json", "--integer-k"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n_params"] == pytest.approx(
+        Architecture(**{**found["architecture"], "kv_heads": None}).n_params()
+    )
+    assert found["k"] == round(found["k"])
+    assert found["cost"] <= 1000 * (1 + 1e-9)
+    assert main([*DOLLARS, "--architectures", str(table)]) == 0
+    assert "architecture: " in capsys.readouterr().out
+    sizes = ["--sizes", "1e8,3e8,1e9"]
+    assert main([*DOLLARS, *sizes, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_params"] in (1e8, 3e8, 1e9)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layers,width\n1,2\n", "has no column 'hidden'"),
+        ("layers,width,hidden,vocab,heads,head_dim\n12,0.5,1,1,1,1\n", "row 1: width is '0.5'"),
+        ("layers,width,hidden,vocab,heads,head_dim,tied\n1,1,1,1,1,1,maybe\n", "tied is 'maybe'"),
+        ("layers,width,hidden,vocab,heads,head_dim\n", "has no rows"),
+        ("layers,width,hidden,vocab,heads,head_dim\n2,8,8,8,2,4\n", "none of the sizes"),
+    ],
+)
+def test_an_architecture_that_is_none_is_refused(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "models.csv"
+    table.write_text(text)
+    assert main([*DOLLARS, "--architectures", str(table)]) == 1
+    assert message in capsys.readouterr().err

@@ -121,8 +121,8 @@ def test_arguments_are_refused_in_the_same_words(model, change):
     file, engine = ModelFile(path), DecodeEngine(path)
     sampling = {"max_tokens": 4, "stop_tokens": [2]}
     request = Request([[3, 4], [5]], [1, 2], [1, 2], Sampling(**sampling))
-    assert file.check_sample(request, 0) == request.prompts
-    assert file.check_sample(replace(request, prompts=[[], [5]]), 0) == [[file.config["bos"]], [5]]
+    assert file.sample_prompts(request, 0) == request.prompts
+    assert file.sample_prompts(replace(request, prompts=[[], [5]]), 0) == [[file.config["bos"]], [5]]
     own = {
         name: change[name] for name in ("prompts", "keys", "k", "first_sample", "max_rows") if name in change
     }
@@ -133,4 +133,4 @@ def test_arguments_are_refused_in_the_same_words(model, change):
     with pytest.raises(ValueError, match=r"\w") as of_engine:
         engine.sample(request)
     with pytest.raises(ValueError, match=re.escape(str(of_engine.value)) + "$"):
-        file.check_sample(request, len(table))
+        file.sample_prompts(request, len(table))

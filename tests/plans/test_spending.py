@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
+from t2fast import fit_forecast, read_counts
+from t2fast.costs import Architecture
 from t2fast.laws import Law
-from t2fast.laws.data_wall import DataWall
 from t2fast.plans.spending import Workload, best_spending, cheapest_spending
 
 TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
@@ -103,8 +104,7 @@ def test_what_is_held_fixed_stays_so() -> None:
     walled = best_spending(LOSS, 1e22, work, n_tokens=(1.0, 1e11))
     assert walled.n_tokens <= 1e11 * (1 + 1e-12)
     # Tokens beyond a wall of unique text are worth less: fewer are bought, and they bring less.
-    wall = DataWall()
-    short = best_spending(LOSS, 1e22, work, tokens_worth=lambda d: wall.effective_tokens(d, 2e10))
+    short = best_spending(LOSS, 1e22, work, unique_tokens=2e10)
     assert free.predicted < short.predicted
     assert short.n_tokens < free.n_tokens
 
@@ -128,3 +128,84 @@ def test_a_target_is_met_to_the_last_token() -> None:
     ends = math.log(1e6), math.log(1e18)
     needed = brentq(lambda x: float(ACCURACY.predict(1e9, math.exp(x), 8)) - 0.5, *ends)
     assert found.n_tokens == pytest.approx(math.exp(needed), rel=1e-8)
+
+
+def test_a_listed_size_is_the_best_of_the_list() -> None:
+    work = Workload(1e8, 500, 400)
+    sizes = [1e8, 4e8, 1.5e9, 6e9]
+    alone = [best_spending(ACCURACY, 1e22, work, n_params=(n, n)).predicted for n in sizes]
+    found = best_spending(ACCURACY, 1e22, work, n_params=sizes)
+    assert found.n_params == pytest.approx(sizes[int(np.argmax(alone))])
+    assert found.predicted == pytest.approx(max(alone), rel=1e-12)
+
+
+def test_an_architecture_pays_for_its_attention() -> None:
+    models = [Architecture(n, 64 * n, 256 * n, 32_000, n, 64) for n in (8, 12, 16, 24)]
+    work = Workload(1e6, 2000, 1000, sequence=4096)
+    found = best_spending(LOSS, 1e20, work, n_params=models)
+    chosen = found.architecture
+    assert chosen in models
+    assert found.n_params == pytest.approx(chosen.n_params(), rel=1e-12)
+    # Operations counted one by one: two a weight and four a position, head and dimension.
+    weights = chosen.block_params + chosen.vocab * chosen.width
+    pairs = 4 * chosen.layers * chosen.heads * chosen.head_dim
+    forward = [
+        2 * weights * t + pairs * sum(range(s + 1, s + t + 1))
+        for s, t in ((0, 4096), (0, 2000), (2000, 1000))
+    ]
+    assert found.training == pytest.approx(3 * forward[0] / 4096 * found.n_tokens)
+    assert found.serving == pytest.approx(1e6 * (forward[1] + found.k * forward[2]))
+    assert found.cost == pytest.approx(1e20)
+    flat = best_spending(LOSS, 1e20, work, n_params=[float(m.n_params()) for m in models])
+    assert found.predicted > flat.predicted  # a loss: attention is not free
+
+
+@pytest.mark.parametrize("law", [LOSS, ACCURACY])
+def test_a_whole_k_is_the_better_neighbour(law: Law) -> None:
+    work = Workload(3e8, 500, 400)
+    sign = 1 if law.metric == "pass@k" else -1
+    found = best_spending(law, 1e22, work, integer_k=True)
+    assert found.k == pytest.approx(round(found.k), rel=1e-12)
+    others = [best_spending(law, 1e22, work, k=(k, k)).predicted for k in range(1, 400)]
+    assert sign * found.predicted == pytest.approx(max(sign * value for value in others), rel=1e-12)
+    assert found.cost <= 1e22 * (1 + 1e-12)
+
+
+def test_intervals_are_those_of_every_draw_planned_anew() -> None:
+    rng = np.random.default_rng(0)
+    draws = LOSS.vector * np.exp(0.1 * rng.normal(size=(40, LOSS.vector.size)))
+    drawn = Law("loss", LOSS.params, draws=draws)
+    work = Workload(1e8, 500, 400)
+    names = ("E", "A", "B", "G", "alpha", "beta", "gamma")
+    plans = [best_spending(Law("loss", dict(zip(names, row, strict=True))), 1e22, work) for row in draws]
+    found = best_spending(drawn, 1e22, work, level=0.8)
+    for name in ("n_params", "n_tokens", "k", "predicted"):
+        expected = np.quantile([getattr(plan, name) for plan in plans], [0.1, 0.9])
+        assert found.intervals[name] == pytest.approx(tuple(expected), rel=1e-12)
+    here = drawn.interval(found.n_params, found.n_tokens, found.k, level=0.8)
+    assert found.intervals["predicted_here"] == pytest.approx(tuple(float(np.asarray(end)) for end in here))
+    assert found.reached == 1
+    target = float(np.quantile(draws[:, 0], 0.8))
+    cheapest = cheapest_spending(drawn, target, work)
+    # A loss below E is reached by no model of a draw.
+    assert cheapest.reached is not None
+    assert cheapest.reached <= np.mean(draws[:, 0] < target)
+
+
+def test_a_forecast_is_planned_as_well_as_by_a_dense_scan() -> None:
+    rng = np.random.default_rng(1)
+    n, d = (10 ** rng.uniform(lo, hi, 20) for lo, hi in ((7.5, 9.5), (9.5, 11.5)))
+    rows = {"n_params": np.repeat(n, 40), "n_tokens": np.repeat(d, 40), "problem": np.tile(np.arange(40), 20)}
+    p = ACCURACY.predict(n, d, 1.0)
+    hard = rng.beta(1.0, 3.0, 40)
+    chance = 1 - (1 - np.asarray(p)[:, None]) ** (hard / hard.mean())
+    counts = {**rows, "n_samples": np.full(800, 64), "n_correct": rng.binomial(64, chance).ravel()}
+    law = fit_forecast(read_counts(counts), draws=0)
+    work, ranges = Workload(1e7, 300, 200), ((3e7, 3e9), (3e9, 3e11), (1.0, 64.0))
+    found = best_spending(law, 1e21, work, n_params=ranges[0], n_tokens=ranges[1], k=ranges[2])
+    x, z = np.meshgrid(np.geomspace(*ranges[0], 300), np.geomspace(*ranges[2], 300), indexing="ij")
+    left = (1e21 - work.queries * 2 * x * (300 + 200 * z)) / (6 * x)
+    ok = left >= ranges[1][0]
+    values = law.predict(x[ok], np.minimum(left[ok], ranges[1][1]), z[ok])
+    assert found.predicted >= float(np.max(values)) - 1e-6
+    assert found.cost <= 1e21 * (1 + 1e-12)

@@ -17,10 +17,24 @@ from typing import Any
 from rich.console import Console
 
 from t2fast import _core
-from t2fast.cli import chat, choose, compare, evaluate, fit, passk, plan, sample, simulate, validate
+from t2fast.cli import (
+    bench_model,
+    chat,
+    choose,
+    compare,
+    evaluate,
+    fit,
+    passk,
+    plan,
+    sample,
+    simulate,
+    validate,
+)
 from t2fast.cli.wording import own_words
 from t2fast.fits import FitWarning
 from t2fast.text import clean
+
+_COMMANDS = (passk, compare, fit, validate, plan, choose, simulate, sample, chat, evaluate, bench_model)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,6 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"t2fast {_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (passk, compare, fit, validate, plan, choose, simulate, sample, chat, evaluate):
+    for module in _COMMANDS:
         module.add_parser(commands)
     return parser

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast.cli.options import show
+from t2fast.costs.architectures import read_architectures
+from t2fast.costs.flops import Architecture
 from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
@@ -46,6 +48,12 @@ def add_options(parser: Any) -> None:
         "--mbu", type=float, default=MBU, help="share of the bandwidth reached (default: %(default)g)"
     )
     group.add_argument("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")
+    group.add_argument(
+        "--architectures",
+        metavar="FILE",
+        help="choose among transformers, FLOPs counted layer by layer: layers, width, hidden, vocab, heads, "
+        "head_dim, kv_heads, gated, tied",
+    )
     group.add_argument(
         "--unique-tokens", type=float, metavar="U", help="text there is; more of it is read again"
     )
@@ -88,30 +96,47 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
             raise ValueError(f"--{name.replace('_', '-')} is {value!r}: it has to be positive and finite")
     workload = _workload(arguments)
     ranges = _ranges(arguments, law)
-    worth = _worth(arguments.unique_tokens)
+    models = _models(arguments, ranges["n_params"])
+    options = {
+        **ranges,
+        "n_params": models,
+        "integer_k": arguments.integer_k,
+        "unique_tokens": arguments.unique_tokens,
+        "level": arguments.level,
+    }
     if arguments.target is not None:
-        chosen = cheapest_spending(law, arguments.target, workload, **ranges, tokens_worth=worth)
+        chosen = cheapest_spending(law, arguments.target, workload, **options)
         budget, asked_for = chosen.cost, f"{law.metric} {arguments.target:g} at least cost"
     else:
         budget = arguments.usd if dollars else arguments.total_flops
         asked_for = f"{budget:,.0f} USD" if dollars else f"{budget:.3g} FLOPs"
-        chosen = best_spending(law, budget, workload, **ranges, tokens_worth=worth)
-    common = {"n_params": ranges["n_params"], "k": ranges["k"], "tokens_worth": worth}
-    chinchilla = chinchilla_spending(law, budget, workload, **common)
-    notes = [*_bounds(chosen, ranges), *_wall(arguments, law, chosen, budget, workload, ranges)]
+        chosen = best_spending(law, budget, workload, **options)
+    chinchilla = chinchilla_spending(
+        law,
+        budget,
+        workload,
+        n_params=ranges["n_params"],
+        k=ranges["k"],
+        unique_tokens=arguments.unique_tokens,
+        level=arguments.level,
+    )
+    notes = [*_bounds(chosen, ranges), *_wall(law, chosen, budget, workload, options)]
+    if chosen.reached is not None and chosen.reached < 1:
+        notes.append(
+            f"{1 - chosen.reached:.0%} of the law's draws reach the target nowhere in these ranges; the "
+            "intervals are of the others"
+        )
     notes += [f"the law: {caution}" for caution in law.cautions]
-    interval = _interval(law, chosen, worth)
     title = f"Best model for {asked_for}, {arguments.queries:.3g} queries of {workload.prompt_tokens:g} + "
     title += f"k x {workload.output_tokens:g} tokens" + (f" on {arguments.gpu}" if dollars else "")
     data = {
         **_row(chosen),
-        "interval": interval,
         "unit": "USD" if dollars else "FLOPs",
         "chinchilla": None if chinchilla is None else _row(chinchilla),
         "warnings": notes,
         "law": {"law": law.name, "source": law.source, "domain": law.domain},
     }
-    shown = _shown(title, chosen, chinchilla, interval, "USD" if dollars else "FLOPs", notes, law)
+    shown = _shown(title, chosen, chinchilla, arguments.level, "USD" if dollars else "FLOPs", notes, law)
     show(arguments, data, lambda: shown)
 
 
@@ -151,11 +176,24 @@ def _ranges(arguments: argparse.Namespace, law: AnyLaw) -> dict[str, Any]:
     return ranges
 
 
-def _worth(unique: float | None) -> Callable[[Any], Any] | None:
-    if unique is None:
-        return None
-    wall = DataWall()
-    return lambda d: wall.effective_tokens(d, unique)
+def _models(arguments: argparse.Namespace, held: tuple[float, float]) -> Any:
+    """A range of N, or a list of sizes or architectures, those beyond what the law is believed for left
+    out.
+    """
+    if arguments.sizes is None and arguments.architectures is None:
+        return held
+    if arguments.sizes is not None and arguments.architectures is not None:
+        raise ValueError("--sizes and --architectures exclude each other: give one")
+    listed = read_architectures(arguments.architectures) if arguments.architectures else arguments.sizes
+    sizes = [model if isinstance(model, float) else model.n_params() for model in listed]
+    kept = [model for model, n in zip(listed, sizes, strict=True) if held[0] <= n <= held[1]]
+    if not kept:
+        raise ValueError(
+            f"none of the sizes {', '.join(map(amount, sizes))} is within {amount(held[0])} to "
+            f"{amount(held[1])}, {arguments.extrapolate:g}x what the law was fitted on; allow more by "
+            "--extrapolate"
+        )
+    return kept
 
 
 def _bounds(chosen: Spending, ranges: dict[str, Any]) -> list[str]:
@@ -170,15 +208,10 @@ def _bounds(chosen: Spending, ranges: dict[str, Any]) -> list[str]:
 
 
 def _wall(
-    arguments: argparse.Namespace,
-    law: AnyLaw,
-    chosen: Spending,
-    budget: float,
-    workload: Workload,
-    ranges: dict[str, Any],
+    law: AnyLaw, chosen: Spending, budget: float, workload: Workload, options: dict[str, Any]
 ) -> list[str]:
     """Whether text or compute binds, and what another trillion tokens would bring."""
-    unique = arguments.unique_tokens
+    unique = options["unique_tokens"]
     if unique is None:
         return []
     epochs = chosen.n_tokens / unique
@@ -189,17 +222,9 @@ def _wall(
         f"text is short: read {epochs:.2g} times, {amount(chosen.n_tokens)} tokens are worth "
         f"{amount(effective)} unique ones (Muennighoff et al. 2023)"
     )
-    more = best_spending(law, budget, workload, **ranges, tokens_worth=_worth(unique + _TRILLION))
+    more = best_spending(law, budget, workload, **{**options, "unique_tokens": unique + _TRILLION})
     gain = f"{law.metric} {more.predicted:.4f} in place of {chosen.predicted:.4f}"
     return [f"{says}; another trillion would bring {gain}"]
-
-
-def _interval(law: AnyLaw, chosen: Spending, worth: Callable[[Any], Any] | None) -> list[float] | None:
-    if law.draws is None or len(law.draws) == 0:
-        return None
-    d = chosen.n_tokens if worth is None else float(worth(chosen.n_tokens))
-    low, high = law.interval(chosen.n_params, d, chosen.k)
-    return [float(np.asarray(low)), float(np.asarray(high))]
 
 
 def _row(plan: Spending) -> dict[str, Any]:
@@ -207,37 +232,66 @@ def _row(plan: Spending) -> dict[str, Any]:
     row = {name: getattr(plan, name) for name in names}
     if not math.isfinite(plan.gap):
         row["gap"] = None
-    return {**row, "tokens_per_param": plan.n_tokens / plan.n_params}
+    intervals = {name: list(interval) for name, interval in plan.intervals.items()}
+    architecture = None if plan.architecture is None else asdict(plan.architecture)
+    return {
+        **row,
+        "tokens_per_param": plan.tokens_per_param,
+        "intervals": intervals,
+        "reached": plan.reached,
+        "architecture": architecture,
+    }
 
 
 def _shown(
     title: str,
     chosen: Spending,
     chinchilla: Spending | None,
-    interval: list[float] | None,
+    level: float,
     unit: str,
     notes: list[str],
     law: AnyLaw,
 ) -> RenderableType:
     table = columns(
-        "", "plan", "90% interval" if interval else "", "Chinchilla (20 tokens/parameter)", left=("",)
+        "",
+        "plan",
+        f"{level:.0%} interval" if chosen.intervals else "",
+        "Chinchilla (20 tokens/parameter)",
+        left=("",),
     )
+
+    def money(value: float) -> str:
+        return f"{value:,.0f} {unit}" if unit == "USD" else f"{value:.3g} {unit}"
 
     def cost(plan: Spending, value: float) -> str:
-        shown = f"{value:,.0f} {unit}" if unit == "USD" else f"{value:.3g} {unit}"
-        return f"{shown} ({value / plan.cost:.0%})"
+        return f"{money(value)} ({value / plan.cost:.0%})"
 
-    rows: tuple[tuple[str, Callable[[Spending], str]], ...] = (
-        ("parameters N", lambda s: amount(s.n_params)),
-        ("training tokens D", lambda s: amount(s.n_tokens)),
-        ("samples per query k", lambda s: samples(s.k)),
-        ("tokens per parameter", lambda s: ratio(s.n_tokens / s.n_params)),
-        (f"predicted {law.metric}", lambda s: f"{s.predicted:.4f}"),
-        ("training", lambda s: cost(s, s.training)),
-        ("queries", lambda s: cost(s, s.serving)),
-    )
-    for label, text in rows:
-        span = f"{interval[0]:.4f} to {interval[1]:.4f}" if interval and label.startswith("predicted") else ""
-        table.add_row(label, text(chosen), span, "-" if chinchilla is None else text(chinchilla))
+    def chance(value: float) -> str:
+        return f"{value:.4f}"
+
+    def span(name: str, text: Callable[[float], str]) -> str:
+        ends = chosen.intervals.get(name)
+        return "" if ends is None else f"{text(ends[0])} to {text(ends[1])}"
+
+    rows: list[tuple[str, Callable[[Spending], str], str]] = [
+        ("parameters N", lambda s: amount(s.n_params), span("n_params", amount)),
+        ("training tokens D", lambda s: amount(s.n_tokens), span("n_tokens", amount)),
+        ("samples per query k", lambda s: samples(s.k), span("k", samples)),
+        ("tokens per parameter", lambda s: ratio(s.tokens_per_param), span("tokens_per_param", ratio)),
+        (f"predicted {law.metric}", lambda s: chance(s.predicted), span("predicted_here", chance)),
+        ("training", lambda s: cost(s, s.training), ""),
+        ("queries", lambda s: cost(s, s.serving), ""),
+        ("everything", lambda s: money(s.cost), span("cost", money) if chosen.reached else ""),
+    ]
+    for label, text, interval in rows:
+        table.add_row(label, text(chosen), interval, "-" if chinchilla is None else text(chinchilla))
+    lines = [] if chosen.architecture is None else [Text(_described(chosen.architecture))]
     source = [Text(f"law: {law.name}, {law.source}")] if law.source else []
-    return Group(Text(title), table, *(note(words) for words in notes), *source)
+    return Group(Text(title), table, *lines, *(note(words) for words in notes), *source)
+
+
+def _described(model: Architecture) -> str:
+    return (
+        f"architecture: {model.layers} layers of width {model.width}, {model.heads} heads of "
+        f"{model.head_dim}, feed-forward {model.hidden}, vocabulary {model.vocab:,}"
+    )

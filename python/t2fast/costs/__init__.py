@@ -2,6 +2,7 @@
 hardware.
 """
 
+from t2fast.costs.architectures import read_architectures
 from t2fast.costs.flops import Architecture, query_flops, train_flops
 from t2fast.costs.hardware import ACCELERATORS, Accelerator, Machine, Served, accelerator
 from t2fast.costs.tokens import QueryPrice
@@ -15,5 +16,6 @@ __all__ = [
     "Served",
     "accelerator",
     "query_flops",
+    "read_architectures",
     "train_flops",
 ]

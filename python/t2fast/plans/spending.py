@@ -2,40 +2,36 @@
 
 Costs have the form N (c D + Q (u + v k)): c for training a parameter on a token, u and v for a query's prompt
 and for a sample, each a parameter. In FLOPs c = 6, u = 2 P, v = 2 T (Sardana et al. 2024, arXiv 2401.00448,
-for k = 1); in dollars each is multiplied by its price a FLOP.
+for k = 1); in dollars each is multiplied by its price a FLOP. An architecture brings its own three.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from t2fast import _core
+from t2fast.costs.flops import Architecture
+from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.laws.data_wall import DataWall
+from t2fast.plans.planned import Interval
+from t2fast.plans.request import check_law, check_level, draw_rows, positive
+from t2fast.plans.search import drawn_values, tails
 from t2fast.text import amount, plain, ratio, samples
 from t2fast.text import columns as table_columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Range: TypeAlias = tuple[float, float]
+Sizes: TypeAlias = "Range | Sequence[float] | Sequence[Architecture]"
+Prices: TypeAlias = tuple[float, float, float]
 
-_POINTS = 33
-_ROUNDS = 40
-_SHRINK = 0.35
 _D_RANGE = (1.0, 1e20)
-
-
-class Predicts(Protocol):
-    """Any law: pass@k at (N, D, k), by its `metric`, or else something to be made small."""
-
-    @property
-    def metric(self) -> str:
-        """What it predicts."""
-
-    def predict(self, n_params: npt.ArrayLike, n_tokens: npt.ArrayLike, k: npt.ArrayLike) -> Any:
-        """Its value; arguments broadcast."""
+_INTERVALS = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted", "cost")
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,7 @@ class Workload:
         train_price: of one FLOP of training; 1 for plans in FLOPs.
         prompt_price: of one FLOP of reading prompts.
         sample_price: of one FLOP of writing samples.
+        sequence: tokens of a training sequence; the attention of an architecture depends on it.
     """
 
     queries: float
@@ -57,15 +54,79 @@ class Workload:
     train_price: float = 1.0
     prompt_price: float = 1.0
     sample_price: float = 1.0
+    sequence: int = 2048
 
-    def training(self, n: Floats | float, d: Floats | float) -> Floats | float:
-        """Cost of training."""
-        return 6.0 * self.train_price * n * d
+    def prices(self, model: float | Architecture) -> Prices:
+        """Cost of training on a token, of all queries' prompts, and of a sample of each: by N, 6, 2 P Q and
+        2 T Q FLOPs a parameter; for an architecture, layer by layer with attention.
+        """
+        if isinstance(model, Architecture):
+            train = float(model.train_flops(1.0, self.sequence))
+            prompt = float(model.forward_flops(self.prompt_tokens))
+            sample = float(model.forward_flops(self.output_tokens, self.prompt_tokens))
+        else:
+            train, prompt, sample = (
+                6.0 * model,
+                2.0 * model * self.prompt_tokens,
+                2.0 * model * self.output_tokens,
+            )
+        return (
+            self.train_price * train,
+            self.queries * self.prompt_price * prompt,
+            self.queries * self.sample_price * sample,
+        )
 
-    def serving(self, n: Floats | float, k: Floats | float) -> Floats | float:
-        """Cost of all queries."""
-        prompt = self.prompt_tokens * self.prompt_price
-        return 2.0 * self.queries * n * (prompt + k * self.output_tokens * self.sample_price)
+    def training(self, model: float | Architecture, d: float) -> float:
+        """Cost of training on D tokens."""
+        return self.prices(model)[0] * d
+
+    def serving(self, model: float | Architecture, k: float) -> float:
+        """Cost of all queries, k samples each."""
+        _, prompt, sample = self.prices(model)
+        return prompt + k * sample
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the core is asked for.
+
+    Attributes:
+        n_params: least and most N.
+        prices: of `Workload.prices`, a parameter.
+        sizes: (N, prices) to choose from, in place of a range.
+        n_tokens: least and most D.
+        k: least and most k.
+        whole_k: whether k has to be whole.
+        wall: unique tokens and R_D*.
+        goal: "budget", the best for it; "ratio", the same with D = tokens_per_param N; "target", the least
+            cost of a value.
+        amount: the budget or the value.
+        tokens_per_param: of the goal "ratio".
+    """
+
+    n_params: Range
+    prices: Prices
+    sizes: list[tuple[float, Prices]] | None
+    n_tokens: Range
+    k: Range
+    whole_k: bool
+    wall: tuple[float, float] | None
+    goal: Literal["budget", "ratio", "target"]
+    amount: float
+    tokens_per_param: float = math.nan
+
+    def __post_init__(self) -> None:
+        for name in ("n_params", "n_tokens", "k"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} from {low:g} to {high:g}: give a positive range, least end first")
+
+    def run(self, law: AnyLaw, which: Literal["point", "draws"]) -> Floats:
+        """(rows, 7): N, D, k, value, cost of training, cost of queries, gap; NaN where there is no choice."""
+        if isinstance(law, ForecastLaw):
+            return (law.state if which == "point" else law.cloud).spend(which, self)
+        rows = law.vector[None] if which == "point" or law.draws is None else draw_rows(law, law.draws)
+        return _core.spend_batch(law.name, rows, self)
 
 
 @dataclass(frozen=True)
@@ -80,8 +141,13 @@ class Spending:
         metric: what that is.
         training: cost of training.
         serving: cost of all queries.
-        gap: how much better, by the curvature there, the best could still be (Newton's decrement), in the
-            unit of what was optimised: the law's value, or ln cost; NaN in a corner of the ranges.
+        gap: how much better the best could still be by the curvature there, in the law's value, or in ln cost
+            where a target was asked for; NaN at a corner of the ranges, where there is no curvature.
+        intervals: of N, D, k, D/N, the value and the cost, percentiles over the law's draws, each planned
+            anew; "predicted_here" is of the value of this very plan.
+        reached: the share of draws in which there is a plan at all: below 1 where not every draw reaches a
+            target. None without draws.
+        architecture: which one was chosen, where there was a list.
     """
 
     n_params: float
@@ -92,11 +158,19 @@ class Spending:
     training: float
     serving: float
     gap: float
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    reached: float | None = None
+    architecture: Architecture | None = None
 
     @property
     def cost(self) -> float:
         """Of everything."""
         return self.training + self.serving
+
+    @property
+    def tokens_per_param(self) -> float:
+        """D/N."""
+        return self.n_tokens / self.n_params
 
     def __str__(self) -> str:
         table = table_columns("", "plan", left=("",))
@@ -104,7 +178,7 @@ class Spending:
             ("parameters N", amount(self.n_params)),
             ("training tokens D", amount(self.n_tokens)),
             ("samples per query k", samples(self.k)),
-            ("tokens per parameter", ratio(self.n_tokens / self.n_params)),
+            ("tokens per parameter", ratio(self.tokens_per_param)),
             (f"predicted {self.metric}", f"{self.predicted:.4f}"),
             ("training costs", f"{self.training:.4g} ({self.training / self.cost:.0%})"),
             ("queries cost", f"{self.serving:.4g}"),
@@ -114,243 +188,198 @@ class Spending:
 
 
 def best_spending(
-    law: Predicts,
+    law: AnyLaw,
     budget: float,
     workload: Workload,
     *,
-    n_params: Range = (1e6, 1e13),
+    n_params: Sizes = (1e6, 1e13),
     n_tokens: Range = _D_RANGE,
     k: Range = (1.0, 1e6),
-    tokens_worth: Callable[[Floats], Floats] | None = None,
+    integer_k: bool = False,
+    unique_tokens: float | None = None,
+    level: float = 0.9,
 ) -> Spending:
-    """The best N, D and k under one budget.
-
-    All of the budget is spent: what serving leaves trains, up to the most tokens. The search is a grid over
-    (ln N, ln k) that closes in on its best point, which needs no slopes and works for every law.
+    """The best N, D and k under one budget: what serving leaves trains, up to the most tokens.
 
     Args:
         law: the law.
         budget: in the unit of the workload's prices.
         workload: queries and prices.
-        n_params: least and most N; equal ends fix it.
-        n_tokens: least and most D.
+        n_params: a tuple (least, most), a list of sizes, or a list of architectures.
+        n_tokens: least and most D; equal ends fix it, here and for N and k.
         k: least and most k.
-        tokens_worth: what D tokens are worth, for text that is read more than once
-            (`DataWall.effective_tokens`).
+        integer_k: whether k has to be whole.
+        unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
+        level: coverage of the intervals over the law's draws.
 
     Returns:
         The choice, what it costs and what the law predicts there.
 
     Raises:
-        ValueError: if the budget cannot train the least model on the least tokens and serve one sample a
-            query, saying what that costs.
+        ValueError: if the budget cannot train the least model on the least tokens and serve it, saying what
+            that costs; for a law whose fit did not converge.
     """
-    _positive("budget", budget)
-    sign = _sign(law)
-
-    def tokens(n: Floats, k: Floats) -> Floats:
-        left = budget - workload.serving(n, k)
-        return np.asarray(np.minimum(left / (6.0 * workload.train_price * n), n_tokens[1]))
-
-    def objective(x: Floats) -> Floats:
-        n, k = np.exp(x[..., 0]), np.exp(x[..., 1])
-        d = tokens(n, k)
-        ok = d >= n_tokens[0]
-        worth = np.where(ok, d, 1.0)
-        worth = worth if tokens_worth is None else tokens_worth(worth)
-        return np.where(ok, sign * np.asarray(law.predict(n, worth, k)), -np.inf)
-
-    least = float(workload.training(n_params[0], n_tokens[0]) + workload.serving(n_params[0], k[0]))
+    positive("budget", budget)
+    models = _Models.of(n_params, workload)
+    least = models.least(n_tokens[0], k[0])
     if least > budget:
         raise ValueError(
-            f"budget: {budget:.4g} is too little for the least model ({amount(n_params[0])} parameters, "
+            f"budget: {budget:.4g} is too little for the least model ({amount(models.range[0])} parameters, "
             f"{amount(n_tokens[0])} tokens, k = {k[0]:g}), which costs {least:.4g}, "
             f"{least / budget:.3g} times that"
         )
-    x, gap = _maximise(objective, np.log([n_params, k]))
-    n, samples_ = float(np.exp(x[0])), float(np.exp(x[1]))
-    d = float(tokens(np.array(n), np.array(samples_)))
-    if d >= n_tokens[1] * (1 - 1e-6):
-        gap = math.nan  # a corner, where the curvature says nothing
-    return _spending(law, workload, n, d, samples_, gap, tokens_worth)
+    search = models.search(n_tokens, k, integer_k, unique_tokens, "budget", budget)
+    chosen = _chosen(law, search, models, level)
+    if chosen is None:
+        raise ValueError(f"the {law.name} law has no finite value under this budget: check its parameters")
+    return chosen
 
 
 def chinchilla_spending(
-    law: Predicts,
+    law: AnyLaw,
     budget: float,
     workload: Workload,
     *,
-    ratio: float = 20.0,
+    tokens_per_param: float = 20.0,
     n_params: Range = (1e6, 1e13),
     k: Range = (1.0, 1e6),
-    tokens_worth: Callable[[Floats], Floats] | None = None,
+    unique_tokens: float | None = None,
+    level: float = 0.9,
 ) -> Spending | None:
-    """The best N and k under the same budget with D = ratio N; None if the budget buys no such model."""
-    sign, cost_of_sample = _sign(law), workload.serving(1.0, 1.0) - workload.serving(1.0, 0.0)
-
-    def bought(n: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-        left = budget - workload.training(n, ratio * n) - workload.serving(n, 0.0)
-        k_ = np.asarray(left / (n * cost_of_sample))
-        return np.asarray(ratio * n), np.clip(k_, k[0], k[1]), k_ >= k[0]
-
-    def objective(x: Floats) -> Floats:
-        n = np.exp(x[..., 0])
-        d, k_, affordable = bought(n)
-        worth = d if tokens_worth is None else tokens_worth(d)
-        return np.where(affordable, sign * np.asarray(law.predict(n, worth, k_)), -np.inf)
-
-    try:
-        x, gap = _maximise(objective, np.log([n_params, (1.0, 1.0)]))
-    except _Nowhere:
-        return None
-    n = np.exp(x[0])
-    d, k_, _ = bought(n)
-    return _spending(law, workload, float(n), float(d), float(k_), gap, tokens_worth)
+    """The best N and k under the same budget with D = tokens_per_param N, arguments as for `best_spending`;
+    None if the budget buys no such model.
+    """
+    models = _Models.of(n_params, workload)
+    search = models.search(_D_RANGE, k, False, unique_tokens, "ratio", positive("budget", budget))
+    return _chosen(law, replace(search, tokens_per_param=tokens_per_param), models, level)
 
 
 def cheapest_spending(
-    law: Predicts,
+    law: AnyLaw,
     target: float,
     workload: Workload,
     *,
-    n_params: Range = (1e6, 1e13),
+    n_params: Sizes = (1e6, 1e13),
     n_tokens: Range = _D_RANGE,
     k: Range = (1.0, 1e6),
-    tokens_worth: Callable[[Floats], Floats] | None = None,
+    integer_k: bool = False,
+    unique_tokens: float | None = None,
+    level: float = 0.9,
 ) -> Spending:
     """The N, D and k of least cost at which the law reaches a target.
 
-    For every N and k the tokens needed are found by bisection in ln D, the law improving with D.
+    For every N and k the tokens are the fewest that reach it, the law improving with D.
 
     Args:
         law: the law.
         target: pass@k, or a loss where the law predicts one.
         workload: queries and prices.
-        n_params: least and most N; equal ends fix it.
-        n_tokens: least and most D.
+        n_params: a tuple (least, most), a list of sizes, or a list of architectures.
+        n_tokens: least and most D; equal ends fix it, here and for N and k.
         k: least and most k.
-        tokens_worth: as for `best_spending`.
+        integer_k: whether k has to be whole.
+        unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
+        level: coverage of the intervals over the law's draws.
 
     Returns:
-        The choice, what it costs and what the law predicts there.
+        The choice; its intervals are of the draws that reach the target, `reached` their share.
 
     Raises:
         ValueError: if the law reaches the target nowhere in these ranges, with the best value that it
-            reaches.
+            reaches; for a law whose fit did not converge.
     """
-    sign = _sign(law)
-
-    def value(n: Floats, d: Floats, k: Floats) -> Floats:
-        worth = d if tokens_worth is None else tokens_worth(d)
-        return np.asarray(sign * np.asarray(law.predict(n, worth, k)))
-
-    def tokens(n: Floats, k: Floats) -> Floats:
-        low, high = np.full(n.shape, math.log(n_tokens[0])), np.full(n.shape, math.log(n_tokens[1]))
-        reachable = value(n, np.exp(high), k) >= sign * target
-        for _ in range(64):
-            middle = (low + high) / 2
-            enough = value(n, np.exp(middle), k) >= sign * target
-            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-        return np.where(reachable, np.exp(high), np.inf)
-
-    def objective(x: Floats) -> Floats:
-        n, k = np.exp(x[..., 0]), np.exp(x[..., 1])
-        d = tokens(n, k)
-        with np.errstate(invalid="ignore"):
-            cost = np.asarray(workload.training(n, d) + workload.serving(n, k))
-        return np.asarray(-np.log(cost))
-
-    box = np.log([n_params, k])
-    try:
-        x, gap = _maximise(objective, box)
-    except _Nowhere:
-        grid = _grid(box)
-        values = value(np.exp(grid[..., 0]), np.full(grid.shape[:-1], n_tokens[1]), np.exp(grid[..., 1]))
-        best = float(sign * values.max())
+    if law.higher_is_better and not 0 < target < 1:
+        raise ValueError(f"target: {law.metric} {target!r} is not between 0 and 1")
+    models = _Models.of(n_params, workload)
+    search = models.search(n_tokens, k, integer_k, unique_tokens, "target", positive("target", target))
+    chosen = _chosen(law, search, models, level)
+    if chosen is None:
+        # Money no object: the best that these ranges hold.
+        rich = replace(search, goal="budget", amount=1e300, whole_k=False)
+        best = float(rich.run(law, "point")[0, 3])
         raise ValueError(
-            f"target: the law reaches {law.metric} {target:g} nowhere with N up to {amount(n_params[1])}, "
-            f"D up to {amount(n_tokens[1])} and k up to {k[1]:g}; its best there is {best:.4f}, "
-            f"{abs(best - target):.2g} short"
-        ) from None
-    n, samples_ = float(np.exp(x[0])), float(np.exp(x[1]))
-    d = float(tokens(np.array(n), np.array(samples_)))
-    return _spending(law, workload, n, d, samples_, gap, tokens_worth)
+            f"target: the law reaches {law.metric} {target:g} nowhere with N up to "
+            f"{amount(models.range[1])}, D up to {amount(n_tokens[1])} and k up to {k[1]:g}; its best there "
+            f"is {best:.4f}, {abs(best - target):.2g} short"
+        )
+    return chosen
 
 
-def _spending(
-    law: Predicts,
-    workload: Workload,
-    n: float,
-    d: float,
-    k: float,
-    gap: float,
-    tokens_worth: Callable[[Floats], Floats] | None,
-) -> Spending:
-    worth = d if tokens_worth is None else float(tokens_worth(np.array(d)))
-    predicted = float(np.asarray(law.predict(n, worth, k)))
-    return Spending(
-        n, d, k, predicted, law.metric, float(workload.training(n, d)), float(workload.serving(n, k)), gap
-    )
+@dataclass(frozen=True)
+class _Models:
+    """Which N may be chosen, at what prices."""
+
+    range: Range
+    prices: Prices
+    sizes: list[tuple[float, Prices]] | None
+    architectures: dict[float, Architecture]
+
+    @classmethod
+    def of(cls, n_params: Sizes, workload: Workload) -> _Models:
+        per_param = workload.prices(1.0)
+        if isinstance(n_params, tuple):
+            low, high = n_params
+            return cls((float(low), float(high)), per_param, None, {})
+        models: list[float | Architecture] = list(n_params)
+        if not models:
+            raise ValueError("n_params is an empty list: give at least one size or architecture")
+        architectures = {float(m.n_params()): m for m in models if isinstance(m, Architecture)}
+        sizes = [
+            (
+                float(m.n_params()) if isinstance(m, Architecture) else positive(f"n_params[{i}]", m),
+                workload.prices(m),
+            )
+            for i, m in enumerate(models)
+        ]
+        ns = [n for n, _ in sizes]
+        return cls((min(ns), max(ns)), per_param, sizes, architectures)
+
+    def least(self, tokens: float, k: float) -> float:
+        """What the least model costs on the fewest tokens with the fewest samples."""
+        n = self.range[0]
+        sizes = self.sizes or [(n, (self.prices[0] * n, self.prices[1] * n, self.prices[2] * n))]
+        return min(train * tokens + prompt + sample * k for _, (train, prompt, sample) in sizes)
+
+    def search(
+        self,
+        n_tokens: Range,
+        k: Range,
+        integer_k: bool,
+        unique_tokens: float | None,
+        goal: Literal["budget", "ratio", "target"],
+        sought: float,
+    ) -> Search:
+        wall = None if unique_tokens is None else (positive("unique_tokens", unique_tokens), DataWall().r_d)
+        return Search(self.range, self.prices, self.sizes, n_tokens, k, integer_k, wall, goal, sought)
 
 
-def _sign(law: Predicts) -> float:
-    return 1.0 if law.metric == "pass@k" else -1.0
+def _interval(values: Floats, level: float) -> Interval:
+    low, high = np.quantile(values, tails(level))
+    return float(low), float(high)
 
 
-class _Nowhere(Exception):
-    """No point of the grid is feasible."""
-
-
-def _grid(box: Floats) -> Floats:
-    """(points, points, 2); one point along an axis whose ends are equal."""
-    axes = [np.linspace(low, high, _POINTS if high > low else 1) for low, high in box]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-
-
-def _maximise(objective: Callable[[Floats], Floats], box: Floats) -> tuple[Floats, float]:
-    """The best point of a box and Newton's decrement there: a grid that shrinks about its best point.
-
-    A round keeps a third of each side, ten cells of the last grid: the best of a ridge that runs askew stays
-    inside.
-    """
-    here, best = box.copy(), -math.inf
-    x = box.mean(axis=1)
-    for _ in range(_ROUNDS):
-        grid = _grid(here)
-        values = objective(grid)
-        at = np.unravel_index(int(np.argmax(values)), values.shape)
-        if values[at] > best:
-            best, x = float(values[at]), grid[at]
-        if not math.isfinite(best):
-            raise _Nowhere
-        half = _SHRINK * (here[:, 1] - here[:, 0]) / 2
-        here = np.clip(np.stack([x - half, x + half], axis=1), box[:, :1], box[:, 1:])
-    return x, _decrement(objective, x, box)
-
-
-def _decrement(objective: Callable[[Floats], Floats], x: Floats, box: Floats) -> float:
-    """g H^-1 g / 2 over the coordinates that no bound holds, by differences; 0 where all are held."""
-    step = 1e-4
-    free = [i for i in range(len(x)) if box[i, 0] + step < x[i] < box[i, 1] - step]
-    if not free:
-        return 0.0
-    eye = np.eye(len(x))[free] * step
-    centre = objective(x)
-    g = np.array([(objective(x + e) - objective(x - e)) / (2 * step) for e in eye])
-    h = np.empty((len(free), len(free)))
-    for i, a in enumerate(eye):
-        for j, b in enumerate(eye):
-            if i == j:
-                h[i, j] = (objective(x + a) - 2 * centre + objective(x - a)) / step**2
-            else:
-                like = objective(x + a + b) + objective(x - a - b)
-                cross = like - objective(x + a - b) - objective(x - a + b)
-                h[i, j] = cross / (4 * step**2)
-    if not np.all(np.isfinite(h)) or np.any(np.linalg.eigvalsh(h) >= 0):
-        return math.nan
-    return float(-g @ np.linalg.solve(h, g) / 2)
-
-
-def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is {value!r}: it has to be positive and finite")
+def _chosen(law: AnyLaw, search: Search, models: _Models, level: float) -> Spending | None:
+    check_level(level)
+    check_law(law)
+    row = search.run(law, "point")[0]
+    if np.isnan(row[0]):
+        return None
+    n, d, k, predicted, training, serving, gap = row.tolist()
+    chosen = Spending(n, d, k, predicted, law.metric, training, serving, gap)
+    nearest = min(models.architectures, key=lambda size: abs(size - n), default=None)
+    if nearest is not None:
+        chosen = replace(chosen, architecture=models.architectures[nearest])
+    if law.draws is None or len(law.draws) == 0:
+        return chosen
+    unique_tokens = None if search.wall is None else search.wall[0]
+    drawn = search.run(law, "draws")
+    found = drawn[~np.isnan(drawn[:, 0])]
+    worth = d if unique_tokens is None else float(DataWall().effective_tokens(d, unique_tokens))
+    here = drawn_values(law, *(np.array([at]) for at in (n, worth, k)))[:, 0]
+    quantities = {"predicted_here": here}
+    if len(found):
+        n_, d_, k_, value, training_, serving_, _ = found.T
+        columns = (n_, d_, k_, d_ / n_, value, training_ + serving_)
+        quantities |= dict(zip(_INTERVALS, columns, strict=True))
+    intervals = {name: _interval(values, level) for name, values in quantities.items()}
+    return replace(chosen, intervals=intervals, reached=len(found) / len(drawn))

@@ -42,5 +42,5 @@ pub use engine::{Engine, Options, Precision};
 pub use kernels::Kernel;
 pub use request::{Drawn, Error, Finish, Observer, Request, Sample, Silent};
 pub use sampling::Sampling;
-pub use score::{check_logits, check_score};
+pub use score::{logits_tokens, score_prompts};
 pub use weights::Weights;

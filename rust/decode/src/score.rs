@@ -10,7 +10,7 @@ use crate::step::{Core, Row};
 ///
 /// # Errors
 /// What is wrong with the prompts or their answers, for a model of this configuration.
-pub fn check_score(
+pub fn score_prompts(
     config: &Config,
     prompts: &[Vec<u32>],
     answers: &[Vec<Vec<u32>>],
@@ -33,7 +33,7 @@ pub fn check_score(
 ///
 /// # Errors
 /// What is wrong with them, for a model of this configuration.
-pub fn check_logits(config: &Config, tokens: &[u32]) -> Result<Vec<u32>, Error> {
+pub fn logits_tokens(config: &Config, tokens: &[u32]) -> Result<Vec<u32>, Error> {
     if tokens.is_empty() {
         return invalid("tokens is empty: give at least one");
     }
@@ -47,7 +47,7 @@ pub(crate) fn score<A: Arith>(
     answers: &[Vec<Vec<u32>>],
     observer: &mut dyn Observer,
 ) -> Result<Vec<Vec<Vec<f32>>>, Error> {
-    let checked_prompts = check_score(&core.network.config, prompts, answers)?;
+    let checked_prompts = score_prompts(&core.network.config, prompts, answers)?;
     checked_prompts
         .iter()
         .zip(answers)
@@ -110,7 +110,7 @@ pub(crate) fn logits<A: Arith>(
     tokens: &[u32],
     observer: &mut dyn Observer,
 ) -> Result<Vec<f32>, Error> {
-    let tokens = check_logits(&core.network.config, tokens)?;
+    let tokens = logits_tokens(&core.network.config, tokens)?;
     let mut out = Vec::with_capacity(tokens.len() * core.network.config.vocab);
     prefill(core, &tokens, observer, |core, _, len| {
         let picked: Vec<usize> = (0..len).collect();

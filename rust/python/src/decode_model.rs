@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use t2fast_decode::model::{Activation, Layer, Linear, Model, Norm, NormKind, RopePairs};
 use t2fast_decode::tensor::{DType, Tensor};
-use t2fast_decode::{Error, check_logits, check_score, load};
+use t2fast_decode::{Error, load, logits_tokens, score_prompts};
 
 use crate::decode_files::{to_array, value_error};
 use crate::decode_request::{Asked, ModelDescription};
@@ -123,24 +123,24 @@ impl ModelFile {
 
     /// Checks a request for this model and a vocabulary of so many tokens; returns its prompts as the model reads
     /// them.
-    fn check_sample(&self, py: Python<'_>, request: Asked, vocabulary: usize) -> PyResult<Vec<Vec<u32>>> {
+    fn sample_prompts(&self, py: Python<'_>, request: Asked, vocabulary: usize) -> PyResult<Vec<Vec<u32>>> {
         let config = &self.model.config;
         py.detach(|| request.into_request(config).check(config, vocabulary)).map_err(invalid)
     }
 
     /// Checks the arguments of `DecodeEngine.score`; returns the prompts as the model reads them.
-    fn check_score(
+    fn score_prompts(
         &self,
         py: Python<'_>,
         prompts: Vec<Vec<u32>>,
         answers: Vec<Vec<Vec<u32>>>,
     ) -> PyResult<Vec<Vec<u32>>> {
-        py.detach(|| check_score(&self.model.config, &prompts, &answers)).map_err(invalid)
+        py.detach(|| score_prompts(&self.model.config, &prompts, &answers)).map_err(invalid)
     }
 
     /// Checks the argument of `DecodeEngine.logits`.
-    fn check_logits(&self, tokens: Vec<u32>) -> PyResult<Vec<u32>> {
-        check_logits(&self.model.config, &tokens).map_err(invalid)
+    fn logits_tokens(&self, tokens: Vec<u32>) -> PyResult<Vec<u32>> {
+        logits_tokens(&self.model.config, &tokens).map_err(invalid)
     }
 }
 

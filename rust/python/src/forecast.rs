@@ -13,11 +13,13 @@ use t2fast_core::forecast::noise::{Noise, WIDTH};
 use t2fast_core::forecast::state::{Kind, Refit, State};
 use t2fast_core::forecast::view::{View, Which};
 use t2fast_core::forecast::{self, Quantity, Table};
+use t2fast_core::plan::spending::best;
 use t2fast_core::plan::surface::plan;
 use t2fast_core::plan::{Constraints, Rule, Sizes};
 
 use crate::cancel::cancellable;
 use crate::plan::{Plans, budgets, collect};
+use crate::spending;
 
 /// Plans between two looks at pending signals: a fraction of a second at worst.
 const CHUNK: usize = 128;
@@ -255,24 +257,40 @@ impl ForecastState {
         whole_k: bool,
         tokens_per_param: Option<f64>,
     ) -> PyResult<Plans<'py>> {
-        let rows: Vec<Which> = match which {
-            "point" => vec![Which::Point],
-            "members" => vec![Which::Members],
-            "draws" => (0..self.0.draws()).map(Which::Draw).collect(),
-            other => {
-                return Err(PyValueError::new_err(format!("{other:?} is not 'point', 'members' or 'draws'")));
-            }
-        };
+        let rows = self.views(which)?;
         let budgets = budgets(&train, &inference)?;
         let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
         let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
         let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
         let one = |pair: usize| {
             let (index, row) = (pair / rows.len(), pair % rows.len());
-            let view = View { state: &self.0, which: rows[row] };
-            plan(&view, index, budgets[index], &constraints, rule)
+            plan(&rows[row], index, budgets[index], &constraints, rule)
         };
         collect(py, budgets.len() * rows.len(), CHUNK, |range| range.into_par_iter().map(one).collect())
+    }
+
+    /// Plans as `spend_batch` makes them, with each forecast of `which`.
+    fn spend<'py>(
+        &self,
+        py: Python<'py>,
+        which: &str,
+        search: spending::Search,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (rows, (constraints, goal)) = (self.views(which)?, search.parts()?);
+        spending::rows(py, rows.len(), |row| best(&rows[row], &constraints, goal))
+    }
+}
+
+impl ForecastState {
+    /// Forecasts to plan with: "point", "members" or "draws".
+    fn views(&self, which: &str) -> PyResult<Vec<View<'_>>> {
+        let view = |which| View { state: &self.0, which };
+        match which {
+            "point" => Ok(vec![view(Which::Point)]),
+            "members" => Ok(vec![view(Which::Members)]),
+            "draws" => Ok((0..self.0.draws()).map(|draw| view(Which::Draw(draw))).collect()),
+            other => Err(PyValueError::new_err(format!("{other:?} is not 'point', 'members' or 'draws'"))),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod fit;
 mod forecast;
 mod passk;
 mod plan;
+mod spending;
 
 /// Rust core of t2fast.
 #[pymodule]
@@ -49,6 +50,7 @@ mod _core {
     #[pymodule_export]
     use super::plan::{
         beta_parameters, budget_line, law_parameters, law_refusal, law_values, loss_mixture, plan_batch,
+        spend_batch,
     };
 
     #[pymodule_init]

@@ -8,7 +8,11 @@ use pyo3::prelude::{Bound as Handle, *};
 use rayon::prelude::*;
 use t2fast_core::laws::{Law, Link, range_of, theta};
 use t2fast_core::mixture;
+use t2fast_core::plan::spending::best;
+use t2fast_core::plan::surface::Formula;
 use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Error, Plan, Problem, Rule, Sizes, spend};
+
+use crate::spending;
 
 /// Best choices and Chinchilla's, (plans, 4) each, and the bounds of both, (plans, 2).
 pub(crate) type Plans<'py> = (Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>);
@@ -177,6 +181,24 @@ pub fn plan_batch<'py>(
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     let count = problem.len();
     collect(py, count, CHUNK, |range| problem.solve(range))
+}
+
+/// Plans under one budget, or of a target at least cost, of every parameter row: see [`spending::rows`].
+#[pyfunction]
+pub fn spend_batch<'py>(
+    py: Python<'py>,
+    name: &str,
+    params: PyReadonlyArray2<'py, f64>,
+    search: spending::Search,
+) -> PyResult<Table<'py>> {
+    let law = law_named(name)?;
+    check_width(law, &params)?;
+    let (width, rows) = (law.parameters().len(), params.as_array().nrows());
+    let params = params.as_slice().map_err(contiguous)?;
+    let (constraints, goal) = search.parts()?;
+    spending::rows(py, rows, |row| {
+        best(&Formula { law, params: &params[row * width..][..width] }, &constraints, goal)
+    })
 }
 
 pub(crate) fn budgets(

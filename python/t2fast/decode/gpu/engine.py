@@ -138,7 +138,7 @@ class GpuEngine:
 
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Logits after every token, (len(tokens), vocab)."""
-        tokens = self._file.check_logits(tokens)
+        tokens = self._file.logits_tokens(tokens)
         with self._use():
             found: NDArray[np.float32] = prefill.logits(self._weights, tokens, self._tiles, self._ops).numpy()
         return found
@@ -147,7 +147,7 @@ class GpuEngine:
         self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[NDArray[np.float32]]]:
         """Log-probability of each token of each prompt's answers, natural log, by the model's own logits."""
-        checked = self._file.check_score(prompts, answers)
+        checked = self._file.score_prompts(prompts, answers)
         with self._use():
             return [
                 [
@@ -175,7 +175,7 @@ class GpuEngine:
         rules, counts = request.sampling, list(request.k)
         stops = self.model.eos if rules.stop_tokens is None else list(rules.stop_tokens)
         table = self._token_bytes if rules.stop else ()
-        tokens = self._file.check_sample(request, len(table))
+        tokens = self._file.sample_prompts(request, len(table))
         job = Job(
             prompts=tokens,
             keys=list(request.keys),

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::curve::{Curve, Loss, Passing};
 use super::field::Field;
 use super::fit::Objective;
-use super::noise::Noise;
+use super::noise::{Noise, rounded};
 use super::scatter::Scatter;
 use super::{Quantity, Table, array};
 use crate::fit::Cancel;
@@ -118,11 +118,6 @@ fn perturbed(
         }
     }
     z
-}
-
-/// To five decimals, so that a draw read back from a file is the same.
-pub(super) fn rounded(x: f64) -> f64 {
-    (x * 1e5).round() / 1e5
 }
 
 #[cfg(test)]

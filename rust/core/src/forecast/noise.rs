@@ -1,9 +1,13 @@
 //! What sets checkpoints apart in a draw: a smooth function of N and D, and a part of each one's own.
 
-use super::draws::rounded;
 use crate::gaussian_process::Setting;
 use crate::random::Normals;
 use crate::random_field::RandomField;
+
+/// To five decimals, so that a draw read back from a file is the same.
+pub(super) fn rounded(x: f64) -> f64 {
+    (x * 1e5).round() / 1e5
+}
 
 /// Both parts, in units of the scatter of checkpoints; the function is drawn anew from its number.
 #[derive(Clone, Copy, Debug, PartialEq)]

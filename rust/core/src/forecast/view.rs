@@ -57,4 +57,13 @@ impl Surface for View<'_> {
     fn value(&self, spot: &Spot, log_k: f64) -> f64 {
         self.state.quantity().natural(self.z(spot, log_k, Kind::Checkpoint))
     }
+
+    fn natural(&self, height: f64) -> f64 {
+        let quantity = self.state.quantity();
+        quantity.natural(if quantity == Quantity::Loss { -height } else { height })
+    }
+
+    fn score(&self, value: f64) -> f64 {
+        if self.state.quantity() == Quantity::Loss { -value.ln() } else { (-(-value).ln_1p()).ln() }
+    }
 }

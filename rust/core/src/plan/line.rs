@@ -12,15 +12,15 @@ const SCAN: usize = 128;
 /// Accuracy in ln N.
 const TOLERANCE: f64 = 1e-12;
 
-/// Logarithms of a law's coefficients, taken once for all budgets: of αA, βB and γG, with the exponents.
+/// What the slopes of a law are made of, taken once for all budgets: ln αA, ln βB and ln γG, with the exponents.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Logs {
+pub(super) struct Slopes {
     falling: (f64, f64),
     tokens: (f64, f64),
     samples: (f64, f64),
 }
 
-impl Logs {
+impl Slopes {
     pub fn new(law: Law, params: &[f64]) -> Self {
         let (alpha, beta) = if law == Law::Loss { (params[4], params[5]) } else { (params[3], params[4]) };
         let samples = if law == Law::Loss { ((params[6] * params[3]).ln(), params[6]) } else { NONE };
@@ -42,7 +42,7 @@ fn rising((log, gamma): (f64, f64), log_budget: f64) -> (f64, f64) {
 pub(super) struct Line<'a> {
     pub law: Law,
     pub params: &'a [f64],
-    pub logs: &'a Logs,
+    pub slopes: &'a Slopes,
     /// ln(C_train/6).
     pub log_train: f64,
     /// ln(C_inf/2); not used where k is fixed or the law has none.
@@ -102,7 +102,7 @@ impl Line<'_> {
     /// Where the falling term of a sum of powers of N balances its rising ones, within [lo, hi]. Convex in ln N, so the
     /// optimum is in the rightmost stretch between corners from whose left end the sum still falls.
     fn power_sum_optimum(&self, lo: f64, hi: f64) -> f64 {
-        let Logs { falling, tokens, samples } = *self.logs;
+        let Slopes { falling, tokens, samples } = *self.slopes;
         let tokens = (self.corner(), rising(tokens, self.log_train));
         // Without a k that follows from N there is no such term, nor a budget to take the logarithm of.
         let samples = if self.fixed_k.is_none() && samples.0 > f64::NEG_INFINITY {
@@ -120,6 +120,14 @@ impl Line<'_> {
             return middle.clamp(lo, hi);
         }
         balance(falling, NONE, NONE).min(early.0).clamp(lo, hi)
+    }
+
+    /// What a plan makes small at ln N = x: [`Self::failure`] or the law's loss.
+    pub fn objective(&self, x: f64) -> f64 {
+        if self.law.maximised() {
+            return self.failure(x);
+        }
+        self.law.slope(self.params, x, self.log_tokens(x), self.log_samples(x)).value
     }
 
     /// ln of the failure probability, which orders choices as pass@k does and still does where that rounds to 1.
@@ -239,7 +247,7 @@ fn balance((falling, alpha): (f64, f64), first: (f64, f64), second: (f64, f64)) 
 
 /// A root of f between two points (x, f(x)) of opposite sign, by inverse quadratic steps kept inside a shrinking
 /// bracket (Chandrupatla 1997).
-fn root(f: impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
+pub(super) fn root(f: impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
     let ((mut a, mut fa), (mut b, mut fb)) = (a, b);
     let mut t: f64 = 0.5;
     for _ in 0..100 {

@@ -8,10 +8,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::laws::{Law, range_of};
-use line::{Line, Logs};
+use line::{Line, Slopes};
 
 mod error;
 mod line;
+pub mod spending;
 pub mod surface;
 #[cfg(test)]
 mod tests;
@@ -136,9 +137,9 @@ fn largest_below(guess: f64, fits: impl Fn(f64) -> bool) -> f64 {
     z
 }
 
-/// A budget with what follows from it alone: least and most N, and logarithms.
+/// The N that a budget can buy, from the least to the most, with its logarithms.
 #[derive(Clone, Copy, Debug)]
-struct Funds {
+struct Span {
     budget: Budget,
     least: f64,
     most: f64,
@@ -152,7 +153,7 @@ struct Funds {
     log_inference: f64,
 }
 
-impl Funds {
+impl Span {
     fn new(index: usize, budget: Budget, constraints: &Constraints) -> Result<Self, Error> {
         let (least, mut most) = match &constraints.sizes {
             Sizes::Range(least, most) => (*least, *most),
@@ -186,9 +187,11 @@ impl Funds {
 /// Budgets and parameter draws, each pair a plan to make.
 pub struct Problem<'a> {
     law: Law,
-    draws: Vec<(&'a [f64], Logs)>,
-    funds: Vec<Funds>,
+    draws: Vec<(&'a [f64], Slopes)>,
+    spans: Vec<Span>,
     constraints: &'a Constraints,
+    /// ln of the sizes listed, if they are.
+    log_sizes: Vec<f64>,
     log_most_tokens: f64,
     log_most_samples: f64,
     rule: Rule,
@@ -215,16 +218,21 @@ impl<'a> Problem<'a> {
                 }
             }
         }
-        let funds = budgets.iter().enumerate().map(|(i, &b)| Funds::new(i, b, constraints));
-        let funds = funds.collect::<Result<_, _>>()?;
-        let draws = draws.chunks_exact(names.len()).map(|params| (params, Logs::new(law, params))).collect();
+        let spans = budgets.iter().enumerate().map(|(i, &b)| Span::new(i, b, constraints));
+        let spans = spans.collect::<Result<_, _>>()?;
+        let draws =
+            draws.chunks_exact(names.len()).map(|params| (params, Slopes::new(law, params))).collect();
         let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
-        Ok(Self { law, draws, funds, constraints, log_most_tokens, log_most_samples, rule })
+        let log_sizes = match &constraints.sizes {
+            Sizes::List(sizes) => sizes.iter().map(|n| n.ln()).collect(),
+            Sizes::Range(..) => Vec::new(),
+        };
+        Ok(Self { law, draws, spans, constraints, log_sizes, log_most_tokens, log_most_samples, rule })
     }
 
     /// Number of plans: budgets times draws.
     pub fn len(&self) -> usize {
-        self.funds.len() * self.draws.len()
+        self.spans.len() * self.draws.len()
     }
 
     /// Whether there is nothing to plan.
@@ -245,19 +253,19 @@ impl<'a> Problem<'a> {
     }
 
     fn plan(&self, pair: usize) -> Plan {
-        let funds = &self.funds[pair / self.draws.len()];
-        let (params, logs) = &self.draws[pair % self.draws.len()];
+        let span = &self.spans[pair / self.draws.len()];
+        let (params, slopes) = &self.draws[pair % self.draws.len()];
         let line = Line {
             law: self.law,
             params,
-            logs,
-            log_train: funds.log_train,
-            log_inference: funds.log_inference,
+            slopes,
+            log_train: span.log_train,
+            log_inference: span.log_inference,
             log_most_tokens: self.log_most_tokens,
             log_most_samples: self.log_most_samples,
             fixed_k: None,
         };
-        let task = Task { line, funds, constraints: self.constraints };
+        let task = Task { line, span, constraints: self.constraints, log_sizes: &self.log_sizes };
         Plan { best: task.best(), chinchilla: task.chinchilla(self.rule) }
     }
 }
@@ -265,19 +273,24 @@ impl<'a> Problem<'a> {
 /// One plan to make.
 struct Task<'a> {
     line: Line<'a>,
-    funds: &'a Funds,
+    span: &'a Span,
     constraints: &'a Constraints,
+    log_sizes: &'a [f64],
 }
 
 impl Task<'_> {
     fn best(&self) -> Choice {
         match &self.constraints.sizes {
-            Sizes::List(sizes) => self.better(self.feasible(sizes).map(|n| self.choose(n, n.ln(), None))),
-            Sizes::Range(..) if self.constraints.whole_k && self.funds.budget.inference.is_finite() => {
-                self.whole()
+            Sizes::List(sizes) if self.whole_k() => {
+                self.better(self.feasible(sizes).map(|(n, x)| self.choose(n, x, None)))
             }
+            Sizes::List(sizes) => {
+                let (n, x) = self.least(sizes, |x| self.line.objective(x));
+                self.choose(n, x, None)
+            }
+            Sizes::Range(..) if self.whole_k() => self.whole(),
             Sizes::Range(..) => {
-                let x = self.line.optimum(self.funds.log_least, self.funds.log_most);
+                let x = self.line.optimum(self.span.log_least, self.span.log_most);
                 self.choose(self.size(x), x, None)
             }
         }
@@ -285,14 +298,14 @@ impl Task<'_> {
 
     /// N at ln N, exactly the most allowed where it ends there.
     fn size(&self, x: f64) -> f64 {
-        if x >= self.funds.log_most { self.funds.most } else { x.exp() }
+        if x >= self.span.log_most { self.span.most } else { x.exp() }
     }
 
     /// With whole k: the best real k at any N spends all of the inference budget, so between two neighbouring local
     /// optima of the line the value at the best N only falls and then rises in k. The best whole k is next to one of
     /// them; N is then free below C_inf/(2k).
     fn whole(&self) -> Choice {
-        let Funds { budget, least, most, log_least, log_most, .. } = *self.funds;
+        let Span { budget, least, most, log_least, log_most, .. } = *self.span;
         let mut candidates = Vec::with_capacity(4);
         self.line.optima(log_least, log_most, |x, _| {
             // A k that is whole but for rounding counts as above it, lest the budget fall an ulp short of it.
@@ -318,10 +331,10 @@ impl Task<'_> {
 
     fn chinchilla(&self, rule: Rule) -> Choice {
         let target = match rule {
-            Rule::Law => self.line.logs.chinchilla(self.line.log_train),
+            Rule::Law => self.line.slopes.chinchilla(self.line.log_train),
             Rule::TokensPerParam(ratio) => 0.5 * (self.line.log_train - ratio.ln()),
         };
-        let Funds { least, most, upper, log_least, log_most, .. } = *self.funds;
+        let Span { upper, log_least, log_most, .. } = *self.span;
         // Fewer parameters than the most tokens can feed would leave training budget unspent.
         let corner = self.line.corner().min(log_most);
         let (x, bound) = if target > log_most {
@@ -336,24 +349,39 @@ impl Task<'_> {
         let choice = match &self.constraints.sizes {
             Sizes::Range(..) => self.choose(self.size(x), x, None),
             Sizes::List(sizes) => {
-                let cost = |n: f64| match rule {
+                let (n, x) = match rule {
                     Rule::Law => {
-                        let log_d = self.line.log_tokens(n.ln());
-                        self.line.law.latent(self.line.params, n.ln(), log_d).0
+                        let loss = |x| self.line.law.latent(self.line.params, x, self.line.log_tokens(x)).0;
+                        self.least(sizes, loss)
                     }
-                    Rule::TokensPerParam(_) => (n.ln() - x).abs(),
+                    Rule::TokensPerParam(_) => self.least(sizes, |size| (size - x).abs()),
                 };
-                let nearest = self.feasible(sizes).min_by(|&a, &b| cost(a).total_cmp(&cost(b)));
-                let n = nearest.unwrap_or(least.min(most));
-                self.choose(n, n.ln(), None)
+                self.choose(n, x, None)
             }
         };
         Choice { bound, ..choice }
     }
 
-    fn feasible<'s>(&self, sizes: &'s [f64]) -> impl Iterator<Item = f64> + use<'s> {
-        let most = self.funds.most;
-        sizes.iter().copied().filter(move |&n| n <= most)
+    fn whole_k(&self) -> bool {
+        self.constraints.whole_k && self.span.budget.inference.is_finite()
+    }
+
+    /// The sizes that the budgets can pay for, with their logarithms.
+    fn feasible(&self, sizes: &[f64]) -> impl Iterator<Item = (f64, f64)> {
+        let most = self.span.most;
+        sizes.iter().zip(self.log_sizes).map(|(&n, &x)| (n, x)).filter(move |&(n, _)| n <= most)
+    }
+
+    /// Of those the one of least cost, the first of equals; the span leaves at least one.
+    fn least(&self, sizes: &[f64], cost: impl Fn(f64) -> f64) -> (f64, f64) {
+        let mut best = ((self.span.least, self.span.log_least), f64::INFINITY);
+        for (n, x) in self.feasible(sizes) {
+            let cost = cost(x);
+            if cost < best.1 {
+                best = ((n, x), cost);
+            }
+        }
+        best.0
     }
 
     /// The best of at least one choice, also where pass@k rounds to 1; the first of equals.
@@ -374,7 +402,7 @@ impl Task<'_> {
     /// N, whose logarithm is `x` but for rounding, and what the budgets then buy, with every constraint kept in
     /// floating point too.
     fn choose(&self, n: f64, x: f64, k: Option<f64>) -> Choice {
-        let Funds { budget, least, most, upper, .. } = *self.funds;
+        let Span { budget, least, most, upper, .. } = *self.span;
         let (most_tokens, most_samples) = (self.constraints.tokens.1, self.constraints.most_samples);
         let n = n.max(least).min(most);
         let (d, most_k) = spend(&budget, self.constraints, n);

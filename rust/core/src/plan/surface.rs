@@ -3,7 +3,9 @@
 //! Budgets are spent along the same line as in [`super::line`]; the line is scanned finely and every local optimum
 //! polished, so that the best of them is found, not the nearest.
 
-use super::{Bound, Budget, Choice, Constraints, Error, Funds, Plan, Rule, Sizes, affordable, largest_below};
+use super::{Bound, Budget, Choice, Constraints, Error, Plan, Rule, Sizes, Span, affordable, largest_below};
+use crate::beta;
+use crate::laws::{Law, Link, theta};
 
 /// Points of a scan: over ten factors of e of N each step is a twelfth of the shortest length of a process.
 const SCAN: usize = 256;
@@ -25,6 +27,52 @@ pub trait Surface: Sync {
 
     /// The forecast there, to be reported.
     fn value(&self, spot: &Self::Spot, log_k: f64) -> f64;
+
+    /// The forecast of a height.
+    fn natural(&self, height: f64) -> f64;
+
+    /// The height of a forecast.
+    fn score(&self, value: f64) -> f64;
+}
+
+/// A law of a formula, with its parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Formula<'a> {
+    /// Which.
+    pub law: Law,
+    /// Its parameters.
+    pub params: &'a [f64],
+}
+
+impl Surface for Formula<'_> {
+    /// The law's loss, and of pass@k the Beta distribution.
+    type Spot = (f64, [f64; 2]);
+
+    fn spot(&self, log_n: f64, log_d: f64) -> Self::Spot {
+        let latent = self.law.latent(self.params, log_n, log_d).0;
+        let ab = if self.law.maximised() { Link::new(&theta(self.params), latent).ab } else { [0.0; 2] };
+        (latent, ab)
+    }
+
+    fn height(&self, &(latent, [a, b]): &Self::Spot, log_k: f64) -> f64 {
+        match self.law {
+            Law::Chinchilla => -latent,
+            Law::Loss => -latent - self.params[3] * (-self.params[6] * log_k).exp(),
+            _ => -beta::log_failure(a, b, log_k.exp()),
+        }
+    }
+
+    fn value(&self, spot: &Self::Spot, log_k: f64) -> f64 {
+        self.natural(self.height(spot, log_k))
+    }
+
+    fn natural(&self, height: f64) -> f64 {
+        if self.law.maximised() { -(-height).exp_m1() } else { -height }
+    }
+
+    fn score(&self, value: f64) -> f64 {
+        if self.law.maximised() { -(-value).ln_1p() } else { -value }
+    }
 }
 
 /// The best choice on a surface and Chinchilla's; budget `index` in what an error says.
@@ -37,9 +85,9 @@ pub fn plan(
     constraints: &Constraints,
     rule: Rule,
 ) -> Result<Plan, Error> {
-    let funds = Funds::new(index, budget, constraints)?;
+    let span = Span::new(index, budget, constraints)?;
     let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
-    let task = Task { surface, funds, constraints, log_most_tokens, log_most_samples };
+    let task = Task { surface, span, constraints, log_most_tokens, log_most_samples };
     let plan = Plan { best: task.best(), chinchilla: task.chinchilla(rule) };
     let finite = plan.best.value.is_finite() && plan.chinchilla.value.is_finite();
     if finite { Ok(plan) } else { Err(Error::NotFinite { draw: 0 }) }
@@ -47,7 +95,7 @@ pub fn plan(
 
 struct Task<'a, S: Surface> {
     surface: &'a S,
-    funds: Funds,
+    span: Span,
     constraints: &'a Constraints,
     log_most_tokens: f64,
     log_most_samples: f64,
@@ -55,26 +103,26 @@ struct Task<'a, S: Surface> {
 
 impl<S: Surface> Task<'_, S> {
     fn spot(&self, x: f64) -> S::Spot {
-        self.surface.spot(x, (self.funds.log_train - x).min(self.log_most_tokens))
+        self.surface.spot(x, (self.span.log_train - x).min(self.log_most_tokens))
     }
 
     /// ln k where the inference budget is spent at ln N = x, as far as k may go.
     fn log_k(&self, x: f64) -> f64 {
-        if !self.funds.budget.inference.is_finite() {
+        if !self.span.budget.inference.is_finite() {
             return 0.0;
         }
-        (self.funds.log_inference - x).min(self.log_most_samples)
+        (self.span.log_inference - x).min(self.log_most_samples)
     }
 
     fn best(&self) -> Choice {
-        let Funds { least, most, log_least, log_most, .. } = self.funds;
+        let Span { least, most, log_least, log_most, .. } = self.span;
         let spent = |x: f64| self.surface.height(&self.spot(x), self.log_k(x));
         match &self.constraints.sizes {
             Sizes::List(sizes) => {
                 let feasible = sizes.iter().copied().filter(|&n| n <= most);
                 self.highest(feasible.map(|n| self.choose(n, None)), least.min(most))
             }
-            Sizes::Range(..) if self.constraints.whole_k && self.funds.budget.inference.is_finite() => {
+            Sizes::Range(..) if self.constraints.whole_k && self.span.budget.inference.is_finite() => {
                 let mut whole = Vec::new();
                 for (x, _) in self.optima(log_least, log_most, &spent) {
                     // A k that is whole but for rounding counts as above it.
@@ -96,7 +144,7 @@ impl<S: Surface> Task<'_, S> {
 
     /// The best N that can draw `k` samples.
     fn with_whole_k(&self, k: f64) -> Option<Choice> {
-        let Funds { budget, least, most, log_least, .. } = self.funds;
+        let Span { budget, least, most, log_least, .. } = self.span;
         let largest =
             largest_below(budget.inference / 2.0 / k, |n| 2.0 * n * k <= budget.inference).min(most);
         if largest < least {
@@ -109,7 +157,7 @@ impl<S: Surface> Task<'_, S> {
     }
 
     fn chinchilla(&self, rule: Rule) -> Choice {
-        let Funds { least, most, upper, log_least, log_most, log_train, .. } = self.funds;
+        let Span { least, most, upper, log_least, log_most, log_train, .. } = self.span;
         // Fewer parameters than the most tokens can feed would leave training budget unspent.
         let corner = (log_train - self.log_most_tokens).min(log_most);
         let height = |x: f64| self.surface.height(&self.spot(x), 0.0);
@@ -157,7 +205,7 @@ impl<S: Surface> Task<'_, S> {
 
     /// N and what the budgets then buy, with every constraint kept in floating point too.
     fn choose(&self, n: f64, k: Option<f64>) -> Choice {
-        let Funds { budget, least, most, upper, .. } = self.funds;
+        let Span { budget, least, most, upper, .. } = self.span;
         let (fewest, most_tokens) = self.constraints.tokens;
         let most_samples = self.constraints.most_samples;
         let n = n.max(least).min(most);
@@ -188,10 +236,10 @@ impl<S: Surface> Task<'_, S> {
 
     /// The local optima of a height along the line, on each side of where tokens, or samples, stop moving.
     fn optima(&self, lo: f64, hi: f64, height: &impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
-        let tokens = self.funds.log_train - self.log_most_tokens;
-        let samples = match self.funds.budget.inference {
+        let tokens = self.span.log_train - self.log_most_tokens;
+        let samples = match self.span.budget.inference {
             f64::INFINITY => f64::NEG_INFINITY,
-            _ => self.funds.log_inference - self.log_most_samples,
+            _ => self.span.log_inference - self.log_most_samples,
         };
         let mut ends = [lo, tokens.min(hi).max(lo), samples.min(hi).max(lo), hi];
         ends[1..3].sort_by(f64::total_cmp);
@@ -314,6 +362,14 @@ mod tests {
 
         fn value(&self, spot: &(f64, f64), log_k: f64) -> f64 {
             self.height(spot, log_k)
+        }
+
+        fn natural(&self, height: f64) -> f64 {
+            height
+        }
+
+        fn score(&self, value: f64) -> f64 {
+            value
         }
     }
 

@@ -50,11 +50,16 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
         head: Head::configured(config, "lm_head", true)?,
         layers: format!("{prefix}h."),
         pre_norms: [Some("ln_1"), Some("ln_2")],
+        post_norms: [None, None],
         qkv: Qkv::Stacked("attn.c_attn"),
+        qk_norm: None,
         o: "attn.c_proj",
         feed_forward: FeedForward::Plain("mlp.c_fc"),
         down: "mlp.c_proj",
-        ..layout()
+        attention_bias: Bias::Present,
+        o_bias: Bias::Present,
+        ffn_bias: Bias::Present,
+        norms: NormWeights::WeightAndBias,
     };
     finish(&turned, &format!("{prefix}wpe.weight"), &layout, model)
 }
@@ -72,7 +77,15 @@ pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, L
         norm_eps: super::epsilon(config, "attention.layer_norm_epsilon")?,
         ..ours(config.dimension("block_count")?, width, heads, head_dim)
     };
-    let layout = Layout { rows, head: Head::stored(weights), ..layout() };
+    let layout = Layout {
+        qkv: Qkv::Stacked("attn_qkv"),
+        feed_forward: FeedForward::Plain("ffn_up"),
+        attention_bias: Bias::Present,
+        o_bias: Bias::Present,
+        ffn_bias: Bias::Present,
+        norms: NormWeights::WeightAndBias,
+        ..Layout::of_gguf(rows, weights)
+    };
     finish(weights, "position_embd.weight", &layout, model)
 }
 
@@ -82,28 +95,6 @@ fn ours(layers: usize, width: usize, heads: usize, head_dim: usize) -> Config {
         activation: Activation::GeluTanh,
         rotary_dim: 0,
         ..base_config("gpt2", layers, width, heads, head_dim)
-    }
-}
-
-/// GGUF's names.
-fn layout() -> Layout {
-    Layout {
-        embedding: "token_embd".into(),
-        rows: 0,
-        final_norm: "output_norm".into(),
-        head: Head::Tied(None),
-        layers: "blk.".into(),
-        pre_norms: [Some("attn_norm"), Some("ffn_norm")],
-        post_norms: [None, None],
-        qkv: Qkv::Stacked("attn_qkv"),
-        qk_norm: None,
-        o: "attn_output",
-        feed_forward: FeedForward::Plain("ffn_up"),
-        down: "ffn_down",
-        attention_bias: Bias::Present,
-        o_bias: Bias::Present,
-        ffn_bias: Bias::Present,
-        norms: NormWeights::WeightAndBias,
     }
 }
 

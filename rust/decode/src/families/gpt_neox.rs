@@ -92,22 +92,10 @@ pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, L
         ..base_config("gptneox", config.dimension("block_count")?, width, heads, head_dim)
     };
     let layout = Layout {
-        embedding: "token_embd".into(),
-        rows,
-        final_norm: "output_norm".into(),
-        head: Head::stored(weights),
-        layers: "blk.".into(),
-        pre_norms: [Some("attn_norm"), Some("ffn_norm")],
-        post_norms: [None, None],
         qkv: Qkv::Stacked("attn_qkv"),
-        qk_norm: None,
-        o: "attn_output",
         feed_forward: FeedForward::Plain("ffn_up"),
-        down: "ffn_down",
-        attention_bias: Bias::IfStored,
-        o_bias: Bias::IfStored,
-        ffn_bias: Bias::IfStored,
         norms: NormWeights::WeightAndBias,
+        ..Layout::of_gguf(rows, weights)
     };
     let (dim, positions) = (model.rotary_dim, model.max_positions);
     build(weights, &layout, model, || super::gguf_rope(config, weights, dim, positions))

@@ -137,22 +137,8 @@ impl Parts {
             ..base_config(architecture, config.dimension("block_count")?, width, heads, head_dim)
         };
         let layout = Layout {
-            embedding: "token_embd".into(),
-            rows,
-            final_norm: "output_norm".into(),
-            head: Head::stored(weights),
-            layers: "blk.".into(),
-            pre_norms: [Some("attn_norm"), Some("ffn_norm")],
-            post_norms: [None, None],
-            qkv: Qkv::Separate(["attn_q", "attn_k", "attn_v"]),
             qk_norm: (architecture == "qwen3").then_some(("attn_q_norm", "attn_k_norm", head_dim)),
-            o: "attn_output",
-            feed_forward: FeedForward::Gated { gate: "ffn_gate", up: "ffn_up" },
-            down: "ffn_down",
-            attention_bias: Bias::IfStored,
-            o_bias: Bias::IfStored,
-            ffn_bias: Bias::IfStored,
-            norms: NormWeights::Weight,
+            ..Layout::of_gguf(rows, weights)
         };
         Ok(Parts { config: model, layout, rope: None, base: 10_000.0, notes: Vec::new() })
     }

@@ -99,7 +99,7 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
         Ok(Rope { dim: head_dim, base: 10_000.0, scaling: Scaling::None })
     })?;
     if config.flag("post_embed_norm")?.unwrap_or(false) {
-        let norm = super::read_norm(weights, &format!("{prefix}post_embed_norm"), width, norms)?;
+        let norm = super::build::read_norm(weights, &format!("{prefix}post_embed_norm"), width, norms)?;
         if !matches!(norms, NormWeights::Nothing) {
             model.n_params += (norm.weight.len() + norm.bias.as_ref().map_or(0, Vec::len)) as u64;
         }

@@ -1,0 +1,375 @@
+//! One budget for training and all queries together, and the least cost of a target: N, D and k at once.
+//!
+//! A model of size N costs c D for training, u for the prompts of all queries and v k for their samples. With c, u and
+//! v proportional to N that is N (6 p D + 2 Q (P p + T q k)), prices p and q a FLOP (Sardana et al. 2024, arXiv
+//! 2401.00448, for k = 1); an architecture brings its own.
+//!
+//! Two of the three are searched, ln N and ln k; the third follows: what is left of the budget trains, or the tokens
+//! are the fewest that reach the target. Slopes are of no use where it matters: a forecast has corners at every k that
+//! was measured, and any law has one where the text ends. So grids close in on every hill of a coarse one, and the two
+//! curves on which D stays at an end of its range are searched by themselves, since a grid strays from a sharp ridge
+//! that runs askew.
+
+use super::line::root;
+use super::surface::Surface;
+
+/// Points along each side of the first grid, and of those that close in.
+const COARSE: usize = 25;
+const FINE: usize = 5;
+/// Hills of the first grid that are climbed.
+const HILLS: usize = 3;
+/// Where grids stop, in ln N and ln k: the value is flat to the square of it.
+const TOLERANCE: f64 = 1e-7;
+/// Step of the curvature.
+const STEP: f64 = 1e-4;
+
+/// What a model costs: training a token, the prompts of all queries, a sample of each.
+pub type Prices = [f64; 3];
+
+/// Which N may be chosen.
+#[derive(Clone, Debug)]
+pub enum Sizes {
+    /// Anything in between, at prices a parameter.
+    Range(f64, f64, Prices),
+    /// One of these, each at its own prices.
+    List(Vec<(f64, Prices)>),
+}
+
+/// What is sought.
+#[derive(Clone, Copy, Debug)]
+pub enum Goal {
+    /// The best for a budget.
+    Budget(f64),
+    /// The best for a budget with so many tokens a parameter.
+    Ratio(f64, f64),
+    /// The least cost of a value.
+    Target(f64),
+}
+
+/// Text that is read more than once (Muennighoff et al. 2023, equation 5).
+#[derive(Clone, Copy, Debug)]
+pub struct Wall {
+    /// Unique tokens U.
+    pub unique: f64,
+    /// R_D*.
+    pub repeats: f64,
+}
+
+impl Wall {
+    /// ln of what e^log_d tokens are worth.
+    fn worth(&self, log_d: f64) -> f64 {
+        let times = (log_d - self.unique.ln()).exp();
+        if times <= 1.0 {
+            return log_d;
+        }
+        self.unique.ln() + (-self.repeats * (-(times - 1.0) / self.repeats).exp_m1()).ln_1p()
+    }
+}
+
+/// What a choice must respect.
+#[derive(Clone, Debug)]
+pub struct Constraints {
+    /// Parameters and what they cost.
+    pub sizes: Sizes,
+    /// Least and most tokens.
+    pub tokens: (f64, f64),
+    /// Least and most samples.
+    pub samples: (f64, f64),
+    /// Whether k has to be a whole number.
+    pub whole_k: bool,
+    /// Whether text ends.
+    pub wall: Option<Wall>,
+}
+
+/// N, D and k, and what they cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// N.
+    pub n: f64,
+    /// D.
+    pub d: f64,
+    /// k.
+    pub k: f64,
+    /// The forecast there.
+    pub value: f64,
+    /// Cost of training, and of all queries.
+    pub costs: (f64, f64),
+    /// How much better the best could still be by the curvature there, in the value or, where a target is sought, in
+    /// ln cost: half the Newton decrement. NaN at a corner, where there is no curvature.
+    pub gap: f64,
+}
+
+/// A point of the search: ln N, ln D, ln k and what is maximised.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    log_n: f64,
+    log_d: f64,
+    log_k: f64,
+    score: f64,
+}
+
+/// The best choice on a surface; `None` where nothing is affordable, or nowhere good enough.
+pub fn best(surface: &impl Surface, constraints: &Constraints, goal: Goal) -> Option<Choice> {
+    let search = |constraints: &Constraints| Search { surface, constraints, goal }.best();
+    let free = search(constraints)?;
+    if !constraints.whole_k {
+        return Some(free);
+    }
+    // The best is next to a whole k; one that is whole but for rounding counts as such.
+    let (least, most) = constraints.samples;
+    let floor = (free.k * (1.0 + 1e-9)).floor();
+    let whole = [floor, floor + 1.0].into_iter().filter(|k| (least..=most).contains(k));
+    let choices = whole.filter_map(|k| search(&Constraints { samples: (k, k), ..constraints.clone() }));
+    let score = |choice: &Choice| match goal {
+        Goal::Target(_) => -(choice.costs.0 + choice.costs.1),
+        _ => surface.score(choice.value),
+    };
+    choices.max_by(|a, b| score(a).total_cmp(&score(b)))
+}
+
+struct Search<'a, S: Surface> {
+    surface: &'a S,
+    constraints: &'a Constraints,
+    goal: Goal,
+}
+
+impl<S: Surface> Search<'_, S> {
+    fn best(&self) -> Option<Choice> {
+        let found = match &self.constraints.sizes {
+            &Sizes::Range(least, most, prices) => {
+                let prices = |log_n: f64| prices.map(|price| price * log_n.exp());
+                self.among([least.ln(), most.ln()], &prices).map(|found| (found, (least, most)))
+            }
+            Sizes::List(sizes) => {
+                let one =
+                    |&(n, prices): &(f64, Prices)| Some((self.among([n.ln(); 2], &|_| prices)?, (n, n)));
+                sizes.iter().filter_map(one).max_by(|a, b| a.0.0.score.total_cmp(&b.0.0.score))
+            }
+        };
+        let ((point, prices, gap), sizes) = found?;
+        // An end of a range exactly, not but for rounding.
+        let within = |log: f64, (least, most): (f64, f64)| log.exp().clamp(least, most);
+        let (n, k) = (within(point.log_n, sizes), within(point.log_k, self.constraints.samples));
+        let d = within(point.log_d, self.constraints.tokens);
+        let spot = self.spot(point.log_n, point.log_d);
+        let value = self.surface.value(&spot, point.log_k);
+        Some(Choice { n, d, k, value, costs: (prices[0] * d, prices[1] + prices[2] * k), gap })
+    }
+
+    fn spot(&self, log_n: f64, log_d: f64) -> S::Spot {
+        let worth = self.constraints.wall.map_or(log_d, |wall| wall.worth(log_d));
+        self.surface.spot(log_n, worth)
+    }
+
+    /// The best of a range of ln N, with its prices and gap.
+    fn among(&self, sizes: [f64; 2], prices: &impl Fn(f64) -> Prices) -> Option<(Point, Prices, f64)> {
+        let (least, most) = self.constraints.samples;
+        let samples = match self.goal {
+            Goal::Ratio(..) => [0.0; 2], // k follows from N
+            _ => [least.ln(), most.ln()],
+        };
+        let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
+        let mut found = climb([sizes, samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
+            .and_then(|x| Some((at(x)?, Some(x))));
+        if !matches!(self.goal, Goal::Ratio(..)) {
+            for tokens in [self.constraints.tokens.0, self.constraints.tokens.1] {
+                let along = |x: [f64; 2]| self.along(x[0], tokens.ln(), &prices(x[0]));
+                let score = |x: [f64; 2]| along(x).map_or(f64::NEG_INFINITY, |point| point.score);
+                if let Some(point) = climb([sizes, [0.0; 2]], score).and_then(along)
+                    && found.is_none_or(|(best, _)| point.score > best.score)
+                {
+                    found = Some((point, None));
+                }
+            }
+        }
+        let (point, inside) = found?;
+        let score = |x: [f64; 2]| at(x).map_or(f64::NEG_INFINITY, |point| point.score);
+        let end = |limit: f64| (point.log_d - limit.ln()).abs() < 1e-6;
+        let gap = match inside {
+            Some(x) if !end(self.constraints.tokens.0) && !end(self.constraints.tokens.1) => {
+                self.reported(point.score, decrement(&score, x, [sizes, samples]))
+            }
+            _ => f64::NAN,
+        };
+        Some((point, prices(point.log_n), gap))
+    }
+
+    /// A gap in the value, or in ln cost, from one in the score.
+    fn reported(&self, score: f64, gap: f64) -> f64 {
+        match self.goal {
+            Goal::Target(_) => gap,
+            _ => (self.surface.natural(score + gap) - self.surface.natural(score)).abs(),
+        }
+    }
+
+    /// What follows from ln N and ln k; `None` where it cannot be had.
+    fn point(&self, [log_n, log_k]: [f64; 2], &[train, prompt, sample]: &Prices) -> Option<Point> {
+        let (fewest, most) = self.constraints.tokens;
+        let (log_d, log_k) = match self.goal {
+            Goal::Budget(budget) => {
+                let d = enough((budget - prompt - sample * log_k.exp()) / train, fewest)?;
+                (d.clamp(fewest, most).ln(), log_k)
+            }
+            Goal::Ratio(budget, ratio) => {
+                let log_d = log_n + ratio.ln();
+                let (least, most) = self.constraints.samples;
+                let k = enough((budget - train * log_d.exp() - prompt) / sample, least)?;
+                (log_d, k.clamp(least, most).ln())
+            }
+            Goal::Target(target) => {
+                let goal = self.surface.score(target);
+                let short = |log_d: f64| self.surface.height(&self.spot(log_n, log_d), log_k) - goal;
+                (crossing(short, fewest.ln(), most.ln())?, log_k)
+            }
+        };
+        Some(self.scored(log_n, log_d, log_k, &[train, prompt, sample]))
+    }
+
+    /// The k that follows from ln N where D is held; `None` where there is none.
+    fn along(&self, log_n: f64, log_d: f64, prices: &Prices) -> Option<Point> {
+        let &[train, prompt, sample] = prices;
+        let (least, most) = self.constraints.samples;
+        let log_k = match self.goal {
+            Goal::Budget(budget) | Goal::Ratio(budget, _) => {
+                let k = enough((budget - prompt - train * log_d.exp()) / sample, least)?;
+                k.clamp(least, most).ln()
+            }
+            Goal::Target(target) => {
+                let (spot, goal) = (self.spot(log_n, log_d), self.surface.score(target));
+                crossing(|log_k| self.surface.height(&spot, log_k) - goal, least.ln(), most.ln())?
+            }
+        };
+        Some(self.scored(log_n, log_d, log_k, prices))
+    }
+
+    fn scored(&self, log_n: f64, log_d: f64, log_k: f64, &[train, prompt, sample]: &Prices) -> Point {
+        let score = match self.goal {
+            Goal::Target(_) => -(train * log_d.exp() + prompt + sample * log_k.exp()).ln(),
+            _ => self.surface.height(&self.spot(log_n, log_d), log_k),
+        };
+        Point { log_n, log_d, log_k, score: if score.is_nan() { f64::NEG_INFINITY } else { score } }
+    }
+}
+
+/// What is not below `least` but for rounding, which must not refuse what costs all of a budget.
+fn enough(value: f64, least: f64) -> Option<f64> {
+    (value >= least * (1.0 - 1e-12)).then_some(value)
+}
+
+/// The least x from which a rising f is not negative; `None` where it is so nowhere.
+fn crossing(f: impl Fn(f64) -> f64, lo: f64, hi: f64) -> Option<f64> {
+    let low = f(lo);
+    if low >= 0.0 {
+        return Some(lo);
+    }
+    let high = f(hi);
+    enough(high, 0.0)?;
+    if hi <= lo {
+        return Some(hi);
+    }
+    Some(root(f, (lo, low), (hi, high)))
+}
+
+/// The highest place of a box, by grids that close in on the hills of a coarse one; `None` where all is -infinity.
+fn climb(ends: [[f64; 2]; 2], score: impl Fn([f64; 2]) -> f64) -> Option<[f64; 2]> {
+    let sides = ends.map(|[lo, hi]| if hi > lo { COARSE } else { 1 });
+    let at = |i: usize, axis: usize| place(ends[axis], i, sides[axis]);
+    let heights: Vec<f64> = (0..sides[0] * sides[1])
+        .map(|cell| score([at(cell / sides[1], 0), at(cell % sides[1], 1)]))
+        .collect();
+    let height = |i: usize, j: usize| heights[i * sides[1] + j];
+    let mut hills: Vec<(f64, [f64; 2])> = Vec::new();
+    for i in 0..sides[0] {
+        for j in 0..sides[1] {
+            let here = height(i, j);
+            let around = (i.saturating_sub(1)..(i + 2).min(sides[0]))
+                .flat_map(|a| (j.saturating_sub(1)..(j + 2).min(sides[1])).map(move |b| (a, b)));
+            // The first of equals.
+            let top = around.into_iter().all(|(a, b)| {
+                let there = height(a, b);
+                here > there || (here == there && (a, b) >= (i, j))
+            });
+            if here > f64::NEG_INFINITY && top {
+                hills.push((here, [at(i, 0), at(j, 1)]));
+            }
+        }
+    }
+    hills.sort_by(|a, b| b.0.total_cmp(&a.0));
+    hills.truncate(HILLS);
+    let cells: [f64; 2] = std::array::from_fn(|axis| {
+        if sides[axis] > 1 { (ends[axis][1] - ends[axis][0]) / (COARSE - 1) as f64 } else { 0.0 }
+    });
+    let climbed = hills.into_iter().map(|(top, x)| close_in(top, x, cells, ends, &score));
+    climbed.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, x)| x)
+}
+
+/// Grids of two cells of the last a side about its best point. One whose best point is at its edge moves before it
+/// shrinks.
+fn close_in(
+    mut top: f64,
+    mut x: [f64; 2],
+    mut half: [f64; 2],
+    ends: [[f64; 2]; 2],
+    score: &impl Fn([f64; 2]) -> f64,
+) -> (f64, [f64; 2]) {
+    // Twice what shrinking takes: enough to walk along a ridge, too few to crawl along one.
+    for _ in 0..48 {
+        let sides = half.map(|half| if half > 0.0 { FINE } else { 1 });
+        let here: [[f64; 2]; 2] = std::array::from_fn(|axis| {
+            [(x[axis] - half[axis]).max(ends[axis][0]), (x[axis] + half[axis]).min(ends[axis][1])]
+        });
+        let mut at_edge = false;
+        for i in 0..sides[0] {
+            for j in 0..sides[1] {
+                let there = [place(here[0], i, sides[0]), place(here[1], j, sides[1])];
+                let height = score(there);
+                if height > top {
+                    (top, x) = (height, there);
+                    let edge = |i: usize, axis: usize| {
+                        sides[axis] > 1
+                            && (i == 0 && here[axis][0] > ends[axis][0]
+                                || i + 1 == sides[axis] && here[axis][1] < ends[axis][1])
+                    };
+                    at_edge = edge(i, 0) || edge(j, 1);
+                }
+            }
+        }
+        if !at_edge {
+            half = half.map(|half| half * 2.0 / (FINE - 1) as f64);
+            if half[0].max(half[1]) < TOLERANCE {
+                break;
+            }
+        }
+    }
+    (top, x)
+}
+
+/// Place i of so many evenly spaced ones between two ends, both among them.
+fn place([lo, hi]: [f64; 2], i: usize, places: usize) -> f64 {
+    if i + 1 == places { hi } else { lo + (hi - lo) * (i as f64 / (places - 1) as f64) }
+}
+
+/// gᵀH⁻¹g/2 over the coordinates that no end holds, by differences; 0 where all are held, NaN without a top.
+fn decrement(score: &impl Fn([f64; 2]) -> f64, x: [f64; 2], ends: [[f64; 2]; 2]) -> f64 {
+    let free = |axis: usize| ends[axis][0] + STEP < x[axis] && x[axis] < ends[axis][1] - STEP;
+    let at = |a: f64, b: f64| score([x[0] + a * STEP, x[1] + b * STEP]);
+    let centre = at(0.0, 0.0);
+    let slope = |a: f64, b: f64| (at(a, b) - at(-a, -b)) / (2.0 * STEP);
+    let bend = |a: f64, b: f64| (at(a, b) - 2.0 * centre + at(-a, -b)) / (STEP * STEP);
+    let alone = |g: f64, h: f64| if h < 0.0 { -g * g / (2.0 * h) } else { f64::NAN };
+    match (free(0), free(1)) {
+        (false, false) => 0.0,
+        (true, false) => alone(slope(1.0, 0.0), bend(1.0, 0.0)),
+        (false, true) => alone(slope(0.0, 1.0), bend(0.0, 1.0)),
+        (true, true) => {
+            let (g, h) = ([slope(1.0, 0.0), slope(0.0, 1.0)], [bend(1.0, 0.0), bend(0.0, 1.0)]);
+            let cross = (bend(1.0, 1.0) - bend(1.0, -1.0)) / 4.0;
+            let det = h[0] * h[1] - cross * cross;
+            if !(h[0] < 0.0 && det > 0.0) {
+                return f64::NAN;
+            }
+            let step = [(h[1] * g[0] - cross * g[1]) / det, (h[0] * g[1] - cross * g[0]) / det];
+            -(g[0] * step[0] + g[1] * step[1]) / 2.0
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Plans under one budget, or for a target at least cost, of every row of a law.
+
+use std::sync::atomic::Ordering;
+
+use numpy::{IntoPyArray, PyArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use rayon::prelude::*;
+use t2fast_core::plan::spending::{Choice, Constraints, Goal, Prices, Sizes, Wall};
+
+use crate::cancel::cancellable;
+use crate::plan::Table;
+
+/// `t2fast.plans.spending.Search`.
+#[derive(FromPyObject)]
+pub(crate) struct Search {
+    n_params: (f64, f64),
+    prices: Prices,
+    sizes: Option<Vec<(f64, Prices)>>,
+    n_tokens: (f64, f64),
+    k: (f64, f64),
+    whole_k: bool,
+    wall: Option<(f64, f64)>,
+    goal: String,
+    amount: f64,
+    tokens_per_param: f64,
+}
+
+impl Search {
+    pub(crate) fn parts(self) -> PyResult<(Constraints, Goal)> {
+        let goal = match self.goal.as_str() {
+            "budget" => Goal::Budget(self.amount),
+            "ratio" => Goal::Ratio(self.amount, self.tokens_per_param),
+            "target" => Goal::Target(self.amount),
+            other => {
+                let message = format!("goal {other:?} is not 'budget', 'ratio' or 'target'");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        let (least, most) = self.n_params;
+        let constraints = Constraints {
+            sizes: self.sizes.map_or(Sizes::Range(least, most, self.prices), Sizes::List),
+            tokens: self.n_tokens,
+            samples: self.k,
+            whole_k: self.whole_k,
+            wall: self.wall.map(|(unique, repeats)| Wall { unique, repeats }),
+        };
+        Ok((constraints, goal))
+    }
+}
+
+/// N, D, k, value, cost of training, cost of queries and gap of every row, in parallel: (rows, 7); NaN where there is
+/// no choice.
+pub(crate) fn rows<'py>(
+    py: Python<'py>,
+    count: usize,
+    one: impl Fn(usize) -> Option<Choice> + Sync + Send,
+) -> PyResult<Table<'py>> {
+    let found = cancellable(py, |cancel| {
+        let row = |i: usize| {
+            (!cancel.load(Ordering::Relaxed)).then(|| {
+                one(i).map_or([f64::NAN; 7], |choice| {
+                    let Choice { n, d, k, value, costs: (training, serving), gap } = choice;
+                    [n, d, k, value, training, serving, gap]
+                })
+            })
+        };
+        (0..count).into_par_iter().map(row).collect::<Option<Vec<_>>>()
+    })?;
+    found.into_flattened().into_pyarray(py).reshape([count, 7])
+}

@@ -1,0 +1,38 @@
+"""`t2fast bench-model` on a small model, and a plan priced by what it found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from t2fast.cli.main import main
+from t2fast.costs import accelerator
+
+Models = Callable[[str], tuple[Path, Any]]
+
+
+def test_a_machine_that_was_timed_can_be_planned_on(
+    model: Models, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, kept = str(model("llama-gqa-tied")[0]), str(tmp_path / "here.csv")
+    quick = ["--rows", "1,8", "--prompts", "16", "--steps", "4", "--repeats", "1"]
+    assert main(["bench-model", path, *quick, "-o", kept, "--name", "desk", "--gpu", "H100", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(step["what"], step["rows"]) for step in found["steps"]] == [
+        ("decode", 1),
+        ("decode", 8),
+        ("prompt", 16),
+    ]
+    chip = accelerator("desk", kept)
+    peak = accelerator("H100")
+    assert found["mfu"] == pytest.approx(chip.flops / peak.flops)
+    assert found["mbu"] == pytest.approx(chip.bandwidth / peak.bandwidth)
+    assert 0 < found["mfu"] < 1
+    assert chip.memory > 1e9
+    assert main(["bench-model", path, *quick]) == 0
+    assert "off by a factor of" in capsys.readouterr().out
+    assert main(["bench-model", path, "--steps", "0"]) == 1
+    assert "--steps is 0" in capsys.readouterr().err
