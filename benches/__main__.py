@@ -2,8 +2,9 @@
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
 table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by name
-also decode, and those with tables of their own: beyond, calibration and alarms, and validation, which needs
-`--data FOLDER` and an hour. The exit status is that of the first benchmark that refused its own numbers.
+also decode, and beyond, calibration, alarms and validation, which have tables of their own; validation needs
+`--data FOLDER` and most of an hour. The exit status is that of the first benchmark that refused its own
+numbers.
 """
 
 from __future__ import annotations
@@ -46,34 +47,26 @@ def stream(name: str, options: list[str]) -> tuple[list[str], int]:
     return [line for line in said if line], child.returncode
 
 
-def taken(name: str, data: Path | None) -> list[str]:
-    """What a benchmark takes of the folder of published measurements."""
-    if data is None or name not in ("beyond", "validation"):
-        return []
-    return ["--data", str(data)] if name == "beyond" else [str(data)]
-
-
 def main() -> int:
     """Run the benchmarks named; 0, or the first status that is not."""
     parser = argparse.ArgumentParser(
         prog="python -m benches", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(QUICK))
-    parser.add_argument(
-        "--data", type=Path, help="folder of published measurements, for beyond and validation"
-    )
+    parser.add_argument("--data", metavar="FOLDER", help="published measurements, for validation")
     parser.add_argument("--quick", action="store_true", help="smaller cases where a benchmark has them")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in QUICK]
     if unknown:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(QUICK)}")
-    if "validation" in arguments.names and arguments.data is None:
-        parser.error("validation needs --data FOLDER: see benches/validation.py for what lies there")
     names = arguments.names or DEFAULT
+    if "validation" in names and arguments.data is None:
+        parser.error("validation needs --data FOLDER: benches/validation.py says what lies there")
     notes: list[str] = []
     status = 0
     for name in filter(OWN_TABLES.__contains__, names):
-        options = [*taken(name, arguments.data), *(QUICK[name] if arguments.quick else [])]
+        options = [arguments.data] if name == "validation" else []
+        options += QUICK[name] if arguments.quick else []
         command = [sys.executable, str(FOLDER / f"{name}.py"), *options]
         status = status or subprocess.run(command, check=False).returncode
     names = [name for name in names if name not in OWN_TABLES]

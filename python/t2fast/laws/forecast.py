@@ -228,8 +228,8 @@ class ForecastLaw:
             return "intervals are as wide as these draws have them: too few checkpoints to hold them against"
         return (
             f"intervals of a new checkpoint are widened {self.widening:.2g} (1 + h/2) times where that is"
-            " above 1, h its distance in ln N and ln D from the nearest measured one: learnt from forecasts of"
-            " this table's own checkpoints"
+            " above 1, h its distance in ln N and ln D from the nearest measured one: learnt from forecasts"
+            " of this table's own checkpoints"
         )
 
     @property

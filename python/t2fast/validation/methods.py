@@ -131,7 +131,7 @@ def _as_measured(law: Law | ForecastLaw, values: Any) -> Floats:
     return np.asarray(np.exp(-values)) if law.metric == "-log pass@k" else values
 
 
-def _passing(fit: Callable[..., Law]) -> Fit:
+def _passing(fit: Callable[..., Law]) -> Callable[[Measured, Request], Law]:
     return lambda seen, how: fit(
         seen.table,
         ks=list(seen.ks),
