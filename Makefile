@@ -28,7 +28,7 @@ test-slow: .venv/.test ## The tests of a minute and more, packaging among them
 
 test-triton: .venv/.test ## The kernels' tests with the oldest Triton that is supported
 	$(PIP) --no-deps --upgrade --target .venv/triton 'triton==3.6.*'
-	PYTHONPATH=.venv/triton $(PYTEST) tests/kernels $(PYTEST_ARGS)
+	PYTHONPATH=.venv/triton $(PYTEST) tests/kernels tests/decode/test_decode_gpu.py $(PYTEST_ARGS)
 
 rust: ## Test the Rust crates, clippy with warnings denied, rustfmt
 	cargo fmt --all --check

@@ -2,8 +2,8 @@
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
 table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by name
-also decode. The exit status is that of the first benchmark that refused its own numbers.
-"""
+also decode, and beyond, calibration and alarms, which have tables of their own. The exit status is that of
+the first benchmark that refused its own numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ QUICK = {
     "compare": [],
     "tables": ["--rows", "1e6", "--peer-rows", "1e6"],
     "decode": ["--quick"],
+    "beyond": ["--quick"],
+    "calibration": ["--quick"],
+    "alarms": ["--quick"],
 }
+OWN_TABLES = ("beyond", "calibration", "alarms")
 DEFAULT = ["passk", "compare", "fits", "plan", "tables"]
 
 
@@ -51,10 +55,17 @@ def main() -> int:
     unknown = [name for name in arguments.names if name not in QUICK]
     if unknown:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(QUICK)}")
-    print(_bench.HEADER, flush=True)
+    names = arguments.names or DEFAULT
     notes: list[str] = []
     status = 0
-    for name in arguments.names or DEFAULT:
+    for name in filter(OWN_TABLES.__contains__, names):
+        command = [sys.executable, str(FOLDER / f"{name}.py"), *(QUICK[name] if arguments.quick else [])]
+        status = status or subprocess.run(command, check=False).returncode
+    names = [name for name in names if name not in OWN_TABLES]
+    if not names:
+        return status
+    print(_bench.HEADER, flush=True)
+    for name in names:
         said, ended = stream(name, QUICK[name] if arguments.quick else [])
         notes += [f"{name}: {line}" for line in said]
         if ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -68,11 +69,20 @@ def row(case: str, peer: str, pair: Pair, *, goal: str, agreement: str, limit: s
     return f"| {' | '.join(cells)} |"
 
 
+def share_error(share: float, of: int) -> float:
+    """Standard error of a share of independent things, binomial; never less than that of half a thing."""
+    return math.sqrt(max(share * (1 - share), 1 / of / 4) / of)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine() -> str:
     """Processor, cores this process may use, load before the run, Python."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = f", load {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
-    return f"{_processor()}, {cores} cores{load}, Python {platform.python_version()}"
+    return f"{_processor()}, {cores()} cores{load}, Python {platform.python_version()}"
 
 
 def _processor() -> str:

@@ -1,7 +1,8 @@
 """pass@k far beyond the samples drawn: error and coverage beside the usual ways to extrapolate.
 
-Run as `python benches/beyond.py` (some three minutes on two cores) or with `--quick`. `--data DIR` names the
-folder with the published tables, by default `../shared/data` beside the repository.
+Run as `python -m benches beyond` (a minute on two idle cores) or with `--quick`. `--data DIR` names the
+folder with the published tables, by default `../shared/data` beside the repository; without it there are
+simulated counts alone.
 
 Published: of `pythia_gsm8k_counts.csv`, checkpoints with at least 30 problems of n >= k samples. 100 samples
 a problem are drawn from the counts without replacement; the truth is the unbiased pass@k of all n. Simulated:
@@ -17,11 +18,18 @@ the best of six starts; and a straight line through ln(-ln pass@k) against ln k,
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+os.environ.setdefault("RAYON_NUM_THREADS", "1")  # one process a core instead
+
+import _bench
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -37,6 +45,8 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SAMPLES = 100
 STRONG = 5e-3
 METHODS = ("ours", "Beta", "Beta, free share", "log-log line")
+# A fork would inherit the locks of Rust's threads, and wait for them.
+SPAWN = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ def line(n: Integers, c: Integers, k: int) -> float:
     return float(np.exp(-np.exp(height + slope * np.log(k))))
 
 
-def answers(case: Case, draws: int, seed: int) -> tuple[list[float], bool, float]:
+def answers(draws: int, case: Case, seed: int) -> tuple[list[float], bool, float]:
     """Relative error of each of `METHODS`, whether the interval covers, and the ratio of its ends."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -151,18 +161,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of published tables")
-    parser.add_argument("--repeats", type=int, default=10, help="subsamples a checkpoint (default: 10)")
+    parser.add_argument("--repeats", type=int, default=4, help="subsamples a checkpoint (default: 4)")
     parser.add_argument("--draws", type=int, default=200, help="of each interval (default: 200)")
-    parser.add_argument("--quick", action="store_true", help="two subsamples a checkpoint")
+    parser.add_argument("--quick", action="store_true", help="one subsample a checkpoint")
     arguments = parser.parse_args()
-    repeats = 2 if arguments.quick else arguments.repeats
+    repeats = 1 if arguments.quick else arguments.repeats
     rng = np.random.default_rng(1)
     cases = list(simulated(10 * repeats, rng))
     if arguments.data.is_dir():
         cases = [*published(arguments.data, repeats, rng), *cases]
     groups: dict[tuple[str, int], list[tuple[list[float], bool, float]]] = {}
-    for seed, case in enumerate(cases):
-        found = answers(case, arguments.draws, seed)
+    with ProcessPoolExecutor(_bench.cores(), SPAWN) as pool:
+        every = list(pool.map(partial(answers, arguments.draws), cases, range(len(cases)), chunksize=8))
+    for case, found in zip(cases, every, strict=True):
         groups.setdefault((case.group, case.k), []).append(found)
         if case.group in ("GSM8K, strong", "GSM8K, weak"):
             groups.setdefault(("GSM8K, all", case.k), []).append(found)
@@ -172,7 +183,8 @@ def main() -> None:
         errors = np.median([errors for errors, _, _ in found], axis=0)
         shown = " | ".join("refused" if np.isnan(error) else f"{error:.1%}" for error in errors)
         known = not np.isnan(errors[0])
-        share = f"{np.mean([covers for _, covers, _ in found]):.0%}" if known else "-"
+        covered = float(np.mean([covers for _, covers, _ in found]))
+        share = f"{covered:.0%} ± {_bench.share_error(covered, len(found)):.0%}" if known else "-"
         width = f"{np.median([width for _, _, width in found]):.2f}x" if known else "-"
         print(f"| {group} | {k:,} | {len(found)} | {shown} | {share} | {width} |")
 

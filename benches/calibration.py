@@ -1,8 +1,9 @@
 """Do 90% intervals cover 90%? Laws fitted to simulated tables whose truth is known, one line a setting.
 
-Run as `python benches/calibration.py` (500 tables a setting, some hours on two cores), with `--tables 20` for
-a look, and `--settings NAME,NAME` for some of them. Every table has 25 checkpoints (N from 1e8 to 1e10, D
-from 2e9 to 2e11), 64 problems and 128 samples each, unless the setting says otherwise:
+Run as `python -m benches calibration` (500 tables a setting, some 90 minutes on two idle cores), with
+`--quick` for a look at 10 tables, `--minutes M` for as many tables as M minutes give, and `--settings
+NAME,NAME` for some of them. Every table has 25 checkpoints (N from 1e8 to 1e10, D from 2e9 to 2e11), 64
+problems and 128 samples each, unless the setting says otherwise:
 
 - exact: the law that is fitted, a Beta link on A/N^alpha + B/D^beta;
 - scatter: each checkpoint's latent is off by N(0, 0.3²);
@@ -10,17 +11,19 @@ from 2e9 to 2e11), 64 problems and 128 samples each, unless the setting says oth
 - unequal: as scatter, n is 32, 128 or 512 at random;
 - wrong: as scatter, but probabilities are logit-normal and their mean bends in the latent.
 
-Columns: share of intervals that hold the truth, with its standard error (binomial, by tables): of the
-parameters alpha, beta, theta3 and theta4; of the mean pass@k inside the grid (k = 1 and 64) and far out (10
-times the largest N and D, k = 64); of the N that is best under the budgets which a plan of 1e9 parameters,
-2e10 tokens and 24 samples spends; and, where the law forecasts single checkpoints, of a new one inside. "-"
-where there is no such thing: under a wrong law there are no true parameters.
-"""
+Tables of all settings take turns. Columns: tables; share of intervals that hold the truth, with its standard
+error (binomial, by tables): of the parameters alpha, beta, theta3 and theta4; of the mean pass@k inside the
+grid (k = 1 and 64) and far out (10 times the largest N and D, k = 64); of the N that is best under the
+budgets which a plan of 1e9 parameters, 2e10 tokens and 24 samples spends; and, where the law forecasts single
+checkpoints, of a new one inside. "-" where there is no such thing: under a wrong law there are no true
+parameters."""
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -34,13 +37,14 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 from t2fast import Counts, Law, fit_counts, fit_forecast, plan, read_counts
-from t2fast._core import beta_parameters
 from t2fast.laws import ForecastLaw
 
 Floats = NDArray[np.float64]
 Marks = dict[str, list[bool]]
 
 LEVEL = 0.9
+# A fork would inherit the locks of Rust's threads, and wait for them.
+SPAWN = multiprocessing.get_context("spawn")
 TRUTH = {
     "E": 0.0,
     "A": 1500.0,
@@ -78,8 +82,11 @@ class Setting:
         if self.wrong:
             latent = (self.latent(n, d) + effect)[:, None]
             return np.asarray(1 / (1 + np.exp(1.2 * np.abs(latent) ** 1.3 - 1.6 * stats.norm.ppf(rank))))
-        a, b = beta_parameters("accuracy", np.array(list(TRUTH.values())), n, d, effect).T
-        return np.asarray(stats.beta.ppf(rank, a[:, None], b[:, None]))
+        # theta1 = 1 makes the link a logistic function; written out, so that the truth is not the product's.
+        latent = self.latent(n, d) + effect
+        mean = TRUTH["theta2"] / (1 + np.exp(latent - TRUTH["theta0"]))
+        size = np.exp(TRUTH["theta3"] + TRUTH["theta4"] * latent)
+        return np.asarray(stats.beta.ppf(rank, (mean * size)[:, None], ((1 - mean) * size)[:, None]))
 
     def mean(self, n: float, d: float, k: float, effect: float = 0.0) -> float:
         """pass@k of the population of problems at a checkpoint."""
@@ -162,23 +169,29 @@ def marks(setting: Setting, law: str, best: float, draws: int, problems: int, se
     return out
 
 
-def coverage(
-    setting: Setting, law: str, *, tables: int, draws: int, problems: int = 64, processes: int = 1
-) -> dict[str, tuple[float, float]]:
+def one(best: dict[str, float], draws: int, problems: int, job: tuple[str, str, int]) -> Marks:
+    """The marks of setting, law and seed."""
+    setting, law, seed = job
+    return marks(SETTINGS[setting], law, best[setting], draws, problems, seed)
+
+
+def shares(found: list[Marks]) -> dict[str, tuple[float, float]]:
     """Share of intervals that hold the truth and its standard error over tables, by column."""
-    work = partial(marks, setting, law, setting.best(), draws, problems)
-    if processes == 1:
-        found = [work(seed) for seed in range(tables)]
-    else:
-        with ProcessPoolExecutor(processes) as pool:
-            found = list(pool.map(work, range(tables)))
     out = {}
     for column in found[0]:
-        shares = [np.mean(each[column]) for each in found if each[column]]
-        if shares:
-            mean = float(np.mean(shares))
-            out[column] = mean, float(np.sqrt(max(mean * (1 - mean), 1 / len(shares) / 4) / len(shares)))
+        held = [np.mean(each[column]) for each in found if each[column]]
+        if held:
+            mean = float(np.mean(held))
+            out[column] = mean, float(np.sqrt(max(mean * (1 - mean), 1 / len(held) / 4) / len(held)))
     return out
+
+
+def coverage(
+    setting: str, law: str, *, tables: int, draws: int, problems: int = 64
+) -> dict[str, tuple[float, float]]:
+    """As `shares`, of that many tables of one setting, in this process."""
+    best = {setting: SETTINGS[setting].best()}
+    return shares([one(best, draws, problems, (setting, law, seed)) for seed in range(tables)])
 
 
 COLUMNS = ("parameters", "inside", "far out", "N*", "new checkpoint")
@@ -190,22 +203,33 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tables", type=int, default=500, help="a setting (default: 500)")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="start no table after these")
     parser.add_argument("--draws", type=int, default=200, help="of each law (default: 200)")
     parser.add_argument("--settings", default=",".join(SETTINGS), help="some of them, by name")
     parser.add_argument("--laws", default=",".join(LAWS), help="some of them, by name")
+    parser.add_argument("--quick", action="store_true", help="10 tables a setting")
     arguments = parser.parse_args()
-    print(f"| setting | law | {' | '.join(COLUMNS)} |\n| --- | --- | {' | '.join(['---'] * 5)} |")
-    for name in arguments.settings.split(","):
-        for law in arguments.laws.split(","):
-            found = coverage(
-                SETTINGS[name],
-                law,
-                tables=arguments.tables,
-                draws=arguments.draws,
-                processes=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
-            )
-            cells = [f"{found[c][0]:.0%} ± {found[c][1]:.0%}" if c in found else "-" for c in COLUMNS]
-            print(f"| {name} | {law} | {' | '.join(cells)} |", flush=True)
+    tables = 10 if arguments.quick else arguments.tables
+    rows = [(name, law) for name in arguments.settings.split(",") for law in arguments.laws.split(",")]
+    best = {name: SETTINGS[name].best() for name, _ in rows}
+    found: dict[tuple[str, str], list[Marks]] = {row: [] for row in rows}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    end = time.monotonic() + 60 * arguments.minutes
+    work = partial(one, best, arguments.draws, 64)
+    with ProcessPoolExecutor(cores, SPAWN) as pool:
+        for first in range(0, tables, 5):
+            if time.monotonic() > end:
+                break
+            jobs = [(*row, seed) for seed in range(first, min(first + 5, tables)) for row in rows]
+            for (name, law, _), result in zip(jobs, pool.map(work, jobs), strict=True):
+                found[name, law].append(result)
+    print(
+        f"| setting | law | tables | {' | '.join(COLUMNS)} |\n| --- | --- | --- | {' | '.join(['---'] * 5)} |"
+    )
+    for (name, law), results in found.items():
+        held = shares(results) if results else {}
+        cells = [f"{held[c][0]:.0%} ± {held[c][1]:.0%}" if c in held else "-" for c in COLUMNS]
+        print(f"| {name} | {law} | {len(results)} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -169,5 +169,5 @@ def choose(
         logits, rows.key_low, rows.key_high, rows.sample, rows.position, temperature,
         out.token, out.raw, out.processed, float(top_k), top_p, min_p,
         VOCAB=vocab, TILE=min(triton.next_power_of_2(vocab), 1024), TOP_K=0 < top_k < vocab, TOP_P=top_p < 1,
-        num_warps=8, enable_fp_fusion=FUSION,
+        num_warps=16, enable_fp_fusion=FUSION,
     )  # fmt: skip

@@ -175,5 +175,6 @@ def logits(
         len(x), shape.eps,
         WIDTH=shape.width, VOCAB=shape.vocab, LAYER_NORM=shape.layer_norm, NORM_BIAS=norm.bias is not None,
         BIAS=linear.bias is not None,
-        ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs, num_warps=8, enable_fp_fusion=FUSION,
+        ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs,
+        num_warps=4 if linear.weight.dtype == torch.float32 else 8, enable_fp_fusion=FUSION,
     )  # fmt: skip

@@ -87,5 +87,6 @@ def hidden(
         len(x), shape.eps,
         WIDTH=shape.width, HIDDEN=shape.hidden, LAYER_NORM=shape.layer_norm, NORM_BIAS=norm.bias is not None,
         GATE_BIAS=gates.bias is not None, UP_BIAS=up.bias is not None, ACTIVATION=shape.activation,
-        ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs, enable_fp_fusion=FUSION,
+        ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs,
+        num_warps=8 if up.weight.dtype == torch.float32 else 4, enable_fp_fusion=FUSION,
     )  # fmt: skip

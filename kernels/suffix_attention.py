@@ -94,5 +94,5 @@ def suffix_attention(
         HEADS=shape.heads, KV_HEADS=shape.kv_heads, GROUP=shape.group,
         HEIGHT=max(triton.next_power_of_2(shape.group), 16), D=shape.head_dim, DIM=dim,
         KEYS=tiles.own_keys, SPLIT=tiles.split, SCALED=cache.k_scale is not None,
-        num_warps=4 if dim <= 128 else 8, enable_fp_fusion=FUSION,
+        num_warps=4 if dim <= 128 and q.dtype != torch.float32 else 8, enable_fp_fusion=FUSION,
     )  # fmt: skip

@@ -48,9 +48,7 @@ def main() -> None:
         environment = {**os.environ, "TRITON_CACHE_DIR": str(CACHE), "PYTHONPATH": str(bare.ROOT)}
         subprocess.run([args.ahead, "-m", "benches.gpu_check.ahead"], env=environment, check=True)
         with tarfile.open(bare.CARRIED / "triton.tar.xz", "w:xz") as tar:
-            for path in sorted(CACHE.rglob("*")):
-                if path.suffix in (".json", ".cubin"):  # a hit needs no more
-                    tar.add(path, path.relative_to(CACHE.parent))
+            tar.add(CACHE, CACHE.name)  # whole: Triton 3.9 takes a kernel without its sources for none
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=bare.ROOT, capture_output=True, check=True).stdout
     tracked = [bare.ROOT / os.fsdecode(name) for name in listed.split(b"\0") if name]
     carried = [path for path in bare.CARRIED.rglob("*") if path.is_file()]

@@ -58,7 +58,7 @@ def test_problems_keep_their_difficulty_where_they_are_shared(calibration: Modul
 
 @pytest.mark.parametrize("law", ["counts", "forecast"])
 def test_intervals_of_a_true_law_cover(calibration: ModuleType, law: str):
-    found = calibration.coverage(calibration.SETTINGS["exact"], law, tables=5, draws=40, problems=32)
+    found = calibration.coverage("exact", law, tables=5, draws=40, problems=32)
     assert set(found) >= {"inside", "far out", "N*"}
     # 90% meant: of ten intervals, two a table, five or fewer hold with a chance of two in a thousand.
     assert found["inside"][0] > 5.5 / 10

@@ -415,3 +415,19 @@ def test_sequential_counts_are_read_as_such() -> None:
     assert seller.drawn[:, 0].tolist() == [1, 2, 3, 3, 3, 3, 3, 3]
     assert seller.drawn[:, 1].tolist() == list(range(1, 9))
     assert len(together(market)) == len(until_solved(market)) == 8
+
+
+def test_a_check_is_estimated_from_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counts, prices, labels = (tmp_path / name for name in ("counts.csv", "prices.csv", "labels.csv"))
+    counts_of({"a": [(20, 1), (20, 8), (20, 0)] * 5}).frame.write_csv(counts)
+    prices_of({"a": (1, 1)}).frame.write_csv(prices)
+    labels.write_text("correct,accepted\n" + "1,1\n" * 18 + "1,0\n" * 2 + "0,1\n" * 3 + "0,0\n" * 17)
+    asked = ["choose", str(counts), "--prices", str(prices), "--prompt-tokens", "9", "--output-tokens", "9"]
+    assert main([*asked, "--labelled", str(labels), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["verifier"]
+    assert found["best_k_low"] <= found["best_k"] <= found["best_k_high"]
+    given = ["--true-positive", "0.9", "--false-positive", "0.15", "--json"]
+    assert main([*asked, *given]) == 0
+    assert json.loads(capsys.readouterr().out)["verifier"]["right"] == pytest.approx(found["right"])
+    assert main([*asked, "--labelled", str(labels), *given]) == 1
+    assert "--labelled estimates both rates" in capsys.readouterr().err

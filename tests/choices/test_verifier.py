@@ -105,3 +105,20 @@ def test_best_of_k_is_the_mean_over_subsets(samples: list[tuple[int, bool]]) -> 
         expected = float(sum(means, Fraction(0)) / len(means))
         assert best_of_k(scores, correct, k) == pytest.approx(expected, rel=1e-12)
     assert np.isnan(best_of_k(scores, correct, len(samples) + 1))
+
+
+def test_rates_come_from_labelled_samples() -> None:
+    rows = [(1, 1)] * 40 + [(1, 0)] * 10 + [(0, 1)] * 3 + [(0, 0)] * 47
+    table = pl.DataFrame(rows, schema=["correct", "accepted"], orient="row")
+    found = Verifier.from_labels(table, draws=50)
+    expected = Verifier.estimated(40, 50, 3, 50, draws=50)
+    assert (found.true_positive, found.false_positive) == (0.8, 0.06)
+    np.testing.assert_array_equal(found.draws, expected.draws)
+    truth = {"correct": [True, False], "accepted": ["true", "0"]}
+    assert Verifier.from_labels(truth).true_positive == 1
+    with pytest.raises(ValueError, match="row 2: accepted is 'perhaps'"):
+        Verifier.from_labels({"correct": ["1", "0"], "accepted": ["1", "perhaps"]})
+    with pytest.raises(ValueError, match="has no column 'accepted'"):
+        Verifier.from_labels({"correct": [1]})
+    with pytest.raises(ValueError, match="label at least one of each"):
+        Verifier.from_labels({"correct": [1], "accepted": [1]})

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import decode_models
+import hypothesis
 import numpy as np
 import pytest
 import reference_files
@@ -284,6 +285,7 @@ def test_prompts_wait_for_room_and_too_long_ones_are_refused(model, monkeypatch)
         ask(core(path), [PROMPT + OTHERS[2][:16]], [1], 1, max_tokens=200)
 
 
+@hypothesis.settings(deadline=None)
 @given(st.lists(st.integers(1, 40), max_size=60), st.integers(40, 120), st.randoms(use_true_random=False))
 def test_the_pool_gives_each_stretch_once(lengths, size, random):
     pool, held = Pool(size), []
@@ -339,6 +341,34 @@ def test_bfloat16_is_no_further_from_float32_than_transformers(model, name):
         exact = logprobs(peer)
         error = np.abs(found["logprobs"].reshape(12, 8) - exact).mean()
         assert 0 < error <= allowed * np.abs(logprobs(theirs) - exact).mean()
+
+
+REFUSED = {
+    "gemma2": ("windows that differ", "norms after blocks", "GeGLU", "scaled embeddings", "soft-capped"),
+    "gemma3": ("windows that differ", "rotations that differ", "norms after blocks", "GeGLU"),
+    "olmo2": ("blocks without a norm before them", "norms after blocks"),
+    "olmo3": ("windows that differ", "rotations that differ", "norms after blocks"),
+    "granite": ("scaled embeddings, residuals or logits", "another scale of attention"),
+    "gpt2": ("learned positions",),
+    "smollm3": ("rotations that differ",),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*limited to the 128 positions")
+@pytest.mark.parametrize("name", decode_models.MORE)
+def test_a_family_is_computed_or_refused_by_what_it_has(model, name):
+    """Never wrong tokens: what the kernels' description cannot say, the engine names."""
+    path, _ = model(name)
+    if name in REFUSED:
+        with pytest.raises(ValueError, match="device='cuda' does not compute") as refused:
+            core(path)
+        assert all(feature in str(refused.value) for feature in REFUSED[name])
+        assert "use device='cpu'" in str(refused.value)
+        return
+    ours, cpu = core(path), DecodeEngine(path, dtype="float32")
+    assert ours.logits(PROMPT) == pytest.approx(cpu.logits(PROMPT), abs=1e-3)
+    options = {"max_tokens": 6, "stop_tokens": []}
+    same(ask(ours, [PROMPT], [7], [5], **options), ask(cpu, [PROMPT], [7], [5], **options))
 
 
 def test_attributes_are_those_of_the_cpu_engine(model):

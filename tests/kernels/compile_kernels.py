@@ -59,9 +59,7 @@ def main(target: str, cases: list[str]) -> None:
     for case in cases or [f"{shape}/{dtype}" for shape in SHAPES for dtype in TYPES]:
         shape, dtype = case.split("/")
         seen = set()
-        for kernel, arguments, options in launches(
-            SHAPES[shape], TYPES[dtype], fp8=target in FP8 and dtype == "bfloat16"
-        ):
+        for kernel, arguments, options in launches(SHAPES[shape], TYPES[dtype], fp8=target in FP8):
             compiled = compile_for(TARGETS[target], kernel, arguments, options)
             if compiled.hash not in seen:
                 seen.add(compiled.hash)

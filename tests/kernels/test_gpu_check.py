@@ -14,11 +14,13 @@ for _name in ("transformers", "gguf", "tokenizers"):
     pytest.importorskip(_name, reason=f"the rehearsal makes models with the decode-test extra ({_name})")
 
 ROOT = Path(__file__).parents[2]
+PATHS = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
+"""Where another Triton may be, then the repository."""
 
 
 def check(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benches.gpu_check", "--rehearse", "--out", str(out), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": PATHS}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -33,3 +35,22 @@ def test_every_stage_goes_through_and_none_is_done_twice(tmp_path: Path) -> None
     again = check(tmp_path, "--stages", "tune")
     assert again.returncode == 0
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == len(lines)
+
+
+def test_kernels_compiled_ahead_are_found_again(tmp_path: Path) -> None:
+    """The second time Triton's cache has every launch under its name, and nothing is written."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment |= {"PYTHONPATH": PATHS, "TRITON_CACHE_DIR": str(tmp_path), "GPU_CHECK_REHEARSE": "1"}
+
+    def ahead() -> tuple[str, dict[Path, int]]:
+        command = [sys.executable, "-W", "ignore", "-m", "benches.gpu_check.ahead", "tiny"]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout.split(",")[0], {
+            path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()
+        }
+
+    said, made = ahead()
+    assert said == "12 kernels"
+    assert sum(path.suffix == ".cubin" for path in made) == 12
+    assert ahead() == (said, made)

@@ -23,9 +23,10 @@ TENSOR_CORES = {
     "sm_90": {"wgmma.mma_async", "mma.sync"},
     "sm_100": {"tcgen05.mma", "mma.sync"},
 }
-SPILLED = {"bfloat16": {"_choose": 8}, "float32": dict.fromkeys((*PRODUCTS, "_logits", "_choose"), 32)}
-"""Bytes a thread that a kernel may spill on NVIDIA's GPUs, as it does; the others none. In float32 three
-products of TF32 stand in for one, which takes more registers than the widest heads leave."""
+SPILLED = {"d256/float32": {"_prefix_attention": 16, "_prompt_attention": 40, "_suffix_attention": 80}}
+"""Bytes a thread that a kernel may spill on NVIDIA's GPUs: what Triton 3.6 or 3.9 leaves at most with the
+smallest tiles there are. Three products of TF32 stand in for one of float32 there, and a query of 256
+coordinates takes all registers. Nothing else spills."""
 HEADS = ("d32", "d64", "d64-row", "d80", "d128", "d256")
 QUICK = {
     ("sm_80", "d128/float32"), ("sm_80", "d256/bfloat16"),
@@ -57,7 +58,7 @@ def test_every_kernel_compiles_within_its_limits(target: str, case: str, tmp_pat
     assert {f["kernel"] for f in found} >= KERNELS
     assert any(f["kernel"] == "_norm_of_all_heads" for f in found) == case.startswith("d64-row")
     for f in found:
-        allowed = {} if target == "gfx942" else SPILLED[case.split("/")[1]]
+        allowed = {} if target == "gfx942" else SPILLED.get(case, {})
         assert f["spills"] <= allowed.get(f["kernel"], 0), f
         assert f["registers"] <= (512 if target == "gfx942" else 65536 // (32 * f["warps"])), f
         assert f["shared"] <= SHARED[target] * 1024, f

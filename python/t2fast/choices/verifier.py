@@ -15,9 +15,12 @@ from rich.text import Text
 from t2fast.estimators.passk import majority_at_k, pass_at_k
 from t2fast.estimators.verified import verified_from_counts
 from t2fast.tables.counts import Counts
+from t2fast.tables.sources import TableSource, open_source
 from t2fast.text import columns, plain
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+
+_LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,42 @@ class Verifier:
         t = rng.beta(accepted_right + 0.5, right - accepted_right + 0.5, draws)
         f = rng.beta(accepted_wrong + 0.5, wrong - accepted_wrong + 0.5, draws)
         return cls(accepted_right / right, accepted_wrong / wrong, np.column_stack([t, f]))
+
+    @classmethod
+    def from_labels(cls, table: TableSource, draws: int = 200, seed: int = 0) -> Verifier:
+        """From a table of samples labelled by hand, one a row.
+
+        Args:
+            table: columns correct, whether the sample is right, and accepted, whether the check took it for
+                right: 0 or 1, true or false.
+            draws: of the rates' posterior, see `estimated`.
+            seed: of these.
+
+        Returns:
+            The check, its rates uncertain by how many samples were labelled.
+
+        Raises:
+            ValueError: without these columns, for other values, naming the row, and without a right and a
+                wrong sample.
+        """
+        source = open_source(table, "the labelled samples")
+        for column in ("correct", "accepted"):
+            if column not in source.columns:
+                raise ValueError(f"{source.name} has no column {column!r}; it needs correct and accepted")
+        rows = source.frame.select("correct", "accepted").collect().iter_rows(named=True)
+        seen = np.zeros((2, 2), int)
+        for number, row in enumerate(rows, 1):
+            values = []
+            for column, value in row.items():
+                text = str(value).strip().lower()
+                if text not in _LABELS:
+                    raise ValueError(
+                        f"{source.name}, row {number}: {column} is {value!r}: give 0 or 1, true or false"
+                    )
+                values.append(_LABELS[text])
+            seen[values[0], values[1]] += 1
+        (_, false), (_, true) = seen.tolist()
+        return cls.estimated(true, int(seen[1].sum()), false, int(seen[0].sum()), draws, seed)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ def add_parser(commands: Any) -> None:
     check.add_argument("--true-positive", type=float, metavar="T", help="share of right samples accepted")
     check.add_argument("--false-positive", type=float, metavar="F", help="share of wrong samples accepted")
     check.add_argument(
+        "--labelled",
+        metavar="FILE",
+        help="estimate both rates from samples labelled by hand: columns correct and accepted",
+    )
+    check.add_argument(
         "--harm",
         type=float,
         default=1.0,
@@ -138,12 +143,19 @@ def _host(arguments: argparse.Namespace) -> Host | None:
 def _verified(arguments: argparse.Namespace, counts: Counts, model: str) -> VerifiedCurve | None:
     """The chosen model under a check that errs, if its rates are given."""
     t, f = arguments.true_positive, arguments.false_positive
+    mine = Counts(counts.frame.filter(pl.col("model") == model))
+    if arguments.labelled is not None:
+        if t is not None or f is not None:
+            raise ValueError(
+                "--labelled estimates both rates: leave out --true-positive and --false-positive"
+            )
+        check = Verifier.from_labels(arguments.labelled, seed=arguments.seed)
+        return verified_curve(mine, check, harm=arguments.harm)
     if t is None and f is None:
         return None
     if t is None or f is None:
         missing = "true" if t is None else "false"
         raise ValueError(f"--{missing}-positive is missing: a check that errs has both rates")
-    mine = Counts(counts.frame.filter(pl.col("model") == model))
     return verified_curve(mine, Verifier(t, f), harm=arguments.harm)
 
 

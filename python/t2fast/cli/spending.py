@@ -281,8 +281,11 @@ def _shown(
         (f"predicted {law.metric}", lambda s: chance(s.predicted), span("predicted_here", chance)),
         ("training", lambda s: cost(s, s.training), ""),
         ("queries", lambda s: cost(s, s.serving), ""),
-        ("everything", lambda s: money(s.cost), span("cost", money) if chosen.reached else ""),
     ]
+    low, high = chosen.intervals.get("cost", (chosen.cost, chosen.cost))
+    if high > low * (1 + 1e-6):
+        # A target: its cost is what is not known. A budget is spent.
+        rows.append(("everything", lambda s: money(s.cost), span("cost", money)))
     for label, text, interval in rows:
         table.add_row(label, text(chosen), interval, "-" if chinchilla is None else text(chinchilla))
     lines = [] if chosen.architecture is None else [Text(_described(chosen.architecture))]

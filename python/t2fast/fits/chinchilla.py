@@ -36,7 +36,7 @@ def fit_chinchilla(
     that a few runs which went wrong do not decide the law; those far off are named in ``fit.notes``.
     ``"least_squares"`` minimises Σ (L̂ - L)² by variable projection. On Hoffmann's own 245 runs, read off
     their figure 4, five outliers make it 1.2 tokens a parameter at 5.76e23 FLOPs by least squares and 6.8 by
-    Huber's loss; without those five both say about 20.
+    Huber's loss; without those five it is 10 and 18.
 
     What the intervals mean: the draws are refits to checkpoints drawn with replacement, and
     :meth:`Law.interval` covers what these checkpoints leave open about the law's loss at N and D. It does not

@@ -87,8 +87,9 @@ def conclude(
     relative = np.abs(residual[positive] / observed[positive])
     held = {"E", "theta1"} if latent else set()
     fitted = names[5:] if stages == 2 else names
-    free = [names.index(p) for p in fitted if p not in {*held, *on_bound, *unidentified, "sigma"}]
-    lack = lack_of_fit(name, found.params, free, target, residual)
+    free = [names.index(p) for p in fitted if p not in {*held, *on_bound, "sigma"}]
+    known = [p for p in free if names[p] not in unidentified]
+    lack = lack_of_fit(name, found.params, known, target, residual)
     notes = []
     if not found.converged:
         notes.append(f"the search did not converge: {found.reason}")
@@ -98,7 +99,7 @@ def conclude(
         notes.append(f"not identified by these data: {', '.join(unidentified)}")
     if lack is not None and lack > 2:
         notes.append(f"residuals are {lack:.1f} times their sampling error: no law of this form fits closely")
-    notes += structure(name, found.params, target, residual)
+    notes += structure(name, found.params, free, target, residual)
     stuck = 0 if drawn is None else sum(not outcome.converged for outcome in drawn)
     if drawn is not None and stuck:
         notes.append(f"{stuck} of {len(drawn)} bootstrap draws did not converge and are left out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,11 @@ from t2fast.text import counted
 Floats = NDArray[np.float64]
 
 _SPREADS = 4.0
-"""Robust standard deviations of the residuals beyond which a checkpoint is an outlier, among many of them."""
+"""Robust standard deviations beyond which a checkpoint is an outlier: of 8 to 400 normal residuals the
+largest is beyond it in 1 to 2% of tables."""
 
-_UNCERTAIN = 40.0
-"""That over the number of checkpoints is added: the fewer, the less certain the deviation itself."""
+_FALSE_ALARM = 0.02
+"""Share of tables with an outlier by chance, which more than some 300 checkpoints keep by a wider limit."""
 
 _NAMED = 10
 """At most so many checkpoints are named in one note."""
@@ -73,13 +75,13 @@ def _slopes(name: str, params: Floats, free: Sequence[int], target: Target) -> F
     return np.asarray((values[::2] - values[1::2]).T / (2 * step), dtype=float)
 
 
-def structure(name: str, params: Floats, target: Target, residual: Floats) -> list[str]:
+def structure(name: str, params: Floats, free: Sequence[int], target: Target, residual: Floats) -> list[str]:
     """Notes on residuals that are no noise, naming checkpoints.
 
     Residuals are relative: (y - law)/law, averaged over the k of a checkpoint. Looked for are a trend in ln k
     shared by the checkpoints, runs that get worse with more tokens, outliers beyond four robust standard
-    deviations (from the median or the 80% quantile of absolute deviations, whichever says more), and
-    checkpoints that decide a parameter by themselves (leverage above 0.9).
+    deviations (see `_outliers`), and checkpoints that decide some combination of the `free` parameters (by
+    index) by themselves (leverage above 0.9).
     """
     grid = np.full(target.y.shape, np.nan)
     grid[~np.isnan(target.y)] = residual
@@ -87,7 +89,11 @@ def structure(name: str, params: Floats, target: Target, residual: Floats) -> li
     relative = np.divide(grid, law, out=np.full_like(grid, np.nan), where=law > 0)
     lower_is_better = name in ("chinchilla", "loss")
     notes = [*_trend(target, relative), *_backwards(target, lower_is_better)]
-    return [*notes, *_outliers(target, relative, lower_is_better), *_leverage(name, params, target)]
+    return [
+        *notes,
+        *_outliers(target, relative, len(free), lower_is_better),
+        *_leverage(name, params, free, target),
+    ]
 
 
 def _trend(target: Target, relative: Floats) -> Iterator[str]:
@@ -127,18 +133,19 @@ def _backwards(target: Target, lower_is_better: bool) -> Iterator[str]:
         yield f"worse than with fewer tokens, which no law here can follow: {_listed(target, worse)}"
 
 
-def _outliers(target: Target, relative: Floats, lower_is_better: bool) -> Iterator[str]:
-    """Checkpoints far off the law, beside how far the others are."""
+def _outliers(target: Target, relative: Floats, unknowns: int, lower_is_better: bool) -> Iterator[str]:
+    """Checkpoints far off the law, beside how far their own noise and what all others are off let them be."""
     known = ~np.isnan(relative).all(axis=1)
     if known.sum() < 8:
         return
     mean = np.full(len(relative), np.nan)
     mean[known] = np.nanmean(relative[known], axis=1)
     off = np.abs(mean - np.nanmedian(mean))
-    # A robust fit passes right through some points, so the median alone may be far below the noise.
-    spread = max(1.4826 * float(np.nanmedian(off)), float(np.nanquantile(off, 0.8)) / 1.2816)
-    limit = (_SPREADS + _UNCERTAIN / known.sum()) * spread
-    far = np.flatnonzero(known & (off > limit) & (off > 1e-6))
+    deviation = np.zeros_like(off)
+    deviation[known] = _deviations(off[known], _noise(target, relative)[known], unknowns)
+    share = _FALSE_ALARM / (2 * int(known.sum()))
+    limit = max(_SPREADS, -NormalDist().inv_cdf(share))
+    far = np.flatnonzero(known & (off > limit * deviation) & (off > 1e-6))
     far = far[np.argsort(-off[far])]
     if far.size:
         collapsed = (mean[far] > 0) == lower_is_better
@@ -146,25 +153,63 @@ def _outliers(target: Target, relative: Floats, lower_is_better: bool) -> Iterat
         yield (
             f"{counted(far.size, 'checkpoint')} {'is' if far.size == 1 else 'are'} far {kind} than the law"
             f" ({off[far].min():.1%} or more, beside a"
-            f" typical {spread:.1%}), and a fit without them may say something else:"
+            f" typical {_spread(off[known], unknowns):.1%}), and a fit without them may say something else:"
             f" {_listed(target, far.tolist())}"
         )
 
 
-def _leverage(name: str, params: Floats, target: Target) -> Iterator[str]:
-    """Checkpoints without which some parameter would be open."""
-    _, _, _, checkpoint, _ = target.rows()
-    slopes = _slopes(name, params, np.flatnonzero(params != 0).tolist(), target).T
-    counts = np.bincount(checkpoint, minlength=len(target.n))
-    sums = np.array([np.bincount(checkpoint, s, minlength=len(target.n)) for s in slopes])
-    jacobian = (sums / np.maximum(counts, 1)).T
-    scale = np.linalg.norm(jacobian, axis=0)
-    jacobian = jacobian[:, scale > 0] / scale[scale > 0]
-    if not np.isfinite(jacobian).all() or not jacobian.size:
+def _spread(off: Floats, unknowns: int) -> float:
+    """Robust standard deviation of deviations from a median: from their own median or their 80% quantile.
+
+    A robust fit passes right through as many points as it has unknowns: these are left out (Maronna, Martin
+    and Yohai 2006, section 4.4), though never more than half.
+    """
+    left = np.sort(off)[min(unknowns, len(off) // 2) :]
+    return max(1.4826 * float(np.median(left)), float(np.quantile(left, 0.8)) / 1.2816)
+
+
+def _noise(target: Target, relative: Floats) -> Floats:
+    """Sampling error of each checkpoint's mean relative residual, (checkpoints,); 0 where it is unknown."""
+    if target.errors is None:
+        return np.zeros(len(relative))
+    law = target.y / (1 + relative)
+    errors = np.divide(target.errors, law, out=np.zeros_like(target.errors), where=law > 0)
+    known = ~np.isnan(relative)
+    mean = (errors * known).sum(axis=2) / np.maximum(known.sum(axis=1), 1)
+    return np.asarray(mean.std(axis=0))
+
+
+def _deviations(off: Floats, noise: Floats, unknowns: int) -> Floats:
+    """Standard deviation of each residual: its noise, and a common part that makes the robust spread 1."""
+    low, high = 0.0, _spread(off, unknowns)
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        total = np.hypot(noise, middle)
+        # Where there is neither noise nor a common part, nothing off the law is explained.
+        standard = np.divide(off, total, out=np.full_like(off, np.inf), where=total > 0)
+        wide = _spread(standard, unknowns) > 1
+        low, high = (middle, high) if wide else (low, middle)
+    return np.asarray(np.hypot(noise, high))
+
+
+def _leverage(name: str, params: Floats, free: Sequence[int], target: Target) -> Iterator[str]:
+    """Checkpoints without which some combination of parameters would be open.
+
+    That is where the largest eigenvalue of a checkpoint's block of the fit's hat matrix is near 1.
+    """
+    _, _, _, checkpoint, keep = target.rows()
+    weight = np.ones(len(checkpoint))
+    if target.noise is not None:
+        weight = _weights(name, target.y.ravel()[keep], target.noise.ravel()[keep])
+    slopes = _slopes(name, params, free, target) * weight[:, None]
+    scale = np.linalg.norm(slopes, axis=0)
+    slopes = slopes[:, scale > 0] / scale[scale > 0]
+    if not np.isfinite(slopes).all() or not slopes.size:
         return
-    u, singular, _ = np.linalg.svd(jacobian, full_matrices=False)
-    u = u[:, singular > 1e-6 * singular[0]]
-    alone = np.flatnonzero((u**2).sum(axis=1) > 0.9)
+    u, singular, _ = np.linalg.svd(slopes, full_matrices=False)
+    u = u[:, singular > 1e-7 * singular[0]]
+    largest = [np.linalg.norm(u[checkpoint == i], 2) ** 2 for i in range(len(target.n))]
+    alone = np.flatnonzero(np.array(largest) > 0.9)
     # With as many unknowns as checkpoints each of them decides one, and that says nothing.
     if alone.size and u.shape[1] < len(target.n) / 2:
         listed = _listed(target, alone.tolist())

@@ -246,8 +246,8 @@ def chinchilla_spending(
     unique_tokens: float | None = None,
     level: float = 0.9,
 ) -> Spending | None:
-    """The best N and k under the same budget with D = tokens_per_param N; None if the budget buys no such
-    model. Arguments as for `best_spending`.
+    """The best N and k under the same budget with D = tokens_per_param N, arguments as for `best_spending`;
+    None if the budget buys no such model.
     """
     models = _Models.of(n_params, workload)
     search = models.search(_D_RANGE, k, False, unique_tokens, "ratio", positive("budget", budget))
@@ -274,13 +274,15 @@ def cheapest_spending(
         law: the law.
         target: pass@k, or a loss where the law predicts one.
         workload: queries and prices.
-        n_params: least and most N; equal ends fix it.
-        n_tokens: least and most D.
+        n_params: a tuple (least, most), a list of sizes, or a list of architectures.
+        n_tokens: least and most D; equal ends fix it, here and for N and k.
         k: least and most k.
-        tokens_worth: as for `best_spending`.
+        integer_k: whether k has to be whole.
+        unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
+        level: coverage of the intervals over the law's draws.
 
     Returns:
-        The choice, what it costs and what the law predicts there.
+        The choice; its intervals are of the draws that reach the target, `reached` their share.
 
     Raises:
         ValueError: if the law reaches the target nowhere in these ranges, with the best value that it

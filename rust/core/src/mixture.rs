@@ -23,6 +23,9 @@ pub struct Mixture {
 const GRID: usize = 240;
 /// k that are fitted, at most.
 const KS: usize = 60;
+/// Slope of half the sum of squares below which a weight is left at zero. What that leaves of the half sum above its
+/// least is at most this times the sum of the best weights, which is 1.
+const FLAT: f64 = 1e-10;
 /// Weight of the sum of all weights being one, beside relative errors.
 const SUM: f64 = 1e3;
 
@@ -71,8 +74,7 @@ fn non_negative(a: &DMatrix<f64>, b: &DVector<f64>) -> DVector<f64> {
     };
     for _ in 0..3 * columns {
         let slope = a.tr_mul(&(b - a * &x));
-        let scale = 1e-10;
-        let next = (0..columns).filter(|j| !free.contains(j) && slope[*j] > scale);
+        let next = (0..columns).filter(|j| !free.contains(j) && slope[*j] > FLAT);
         let Some(next) = next.max_by(|&i, &j| slope[i].total_cmp(&slope[j])) else { break };
         free.push(next);
         let mut s = solve(&free);
@@ -126,7 +128,8 @@ mod tests {
         assert!(gentle.error < 2e-3, "{gentle:?}");
         assert!(gentle.weights.iter().sum::<f64>() <= 1.0 + 1e-9);
         let gentler = of_loss(0.5, 0.2, 4096);
-        assert!(gentler.error < 1e-5, "{gentler:?}");
+        // A mixture meets this law to rounding; what is left is the solver's.
+        assert!(gentler.error < (2.0 * FLAT).sqrt(), "{gentler:?}");
         assert!(of_loss(0.0, 0.5, 64).error < 1e-9);
         // pass@2 would be 4.5 times pass@1.
         assert!(of_loss(5.0, 1.0, 64).error > 0.5);

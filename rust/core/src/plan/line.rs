@@ -122,6 +122,14 @@ impl Line<'_> {
         balance(falling, NONE, NONE).min(early.0).clamp(lo, hi)
     }
 
+    /// What a plan makes small at ln N = x: [`Self::failure`] or the law's loss.
+    pub fn objective(&self, x: f64) -> f64 {
+        if self.law.maximised() {
+            return self.failure(x);
+        }
+        self.law.slope(self.params, x, self.log_tokens(x), self.log_samples(x)).value
+    }
+
     /// ln of the failure probability, which orders choices as pass@k does and still does where that rounds to 1.
     pub fn failure(&self, x: f64) -> f64 {
         let (latent, ..) = self.law.latent(self.params, x, self.log_tokens(x));

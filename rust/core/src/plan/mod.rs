@@ -222,6 +222,8 @@ pub struct Problem<'a> {
     draws: Vec<(&'a [f64], Slopes)>,
     spans: Vec<Span>,
     constraints: &'a Constraints,
+    /// ln of the sizes listed, if they are.
+    log_sizes: Vec<f64>,
     log_most_tokens: f64,
     log_most_samples: f64,
     rule: Rule,
@@ -253,7 +255,11 @@ impl<'a> Problem<'a> {
         let draws =
             draws.chunks_exact(names.len()).map(|params| (params, Slopes::new(law, params))).collect();
         let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
-        Ok(Self { law, draws, spans, constraints, log_most_tokens, log_most_samples, rule })
+        let log_sizes = match &constraints.sizes {
+            Sizes::List(sizes) => sizes.iter().map(|n| n.ln()).collect(),
+            Sizes::Range(..) => Vec::new(),
+        };
+        Ok(Self { law, draws, spans, constraints, log_sizes, log_most_tokens, log_most_samples, rule })
     }
 
     /// Number of plans: budgets times draws.
@@ -291,7 +297,7 @@ impl<'a> Problem<'a> {
             log_most_samples: self.log_most_samples,
             fixed_k: None,
         };
-        let task = Task { line, span, constraints: self.constraints };
+        let task = Task { line, span, constraints: self.constraints, log_sizes: &self.log_sizes };
         Plan { best: task.best(), chinchilla: task.chinchilla(self.rule) }
     }
 }
@@ -301,15 +307,20 @@ struct Task<'a> {
     line: Line<'a>,
     span: &'a Span,
     constraints: &'a Constraints,
+    log_sizes: &'a [f64],
 }
 
 impl Task<'_> {
     fn best(&self) -> Choice {
         match &self.constraints.sizes {
-            Sizes::List(sizes) => self.better(self.feasible(sizes).map(|n| self.choose(n, n.ln(), None))),
-            Sizes::Range(..) if self.constraints.whole_k && self.span.budget.inference.is_finite() => {
-                self.whole()
+            Sizes::List(sizes) if self.whole_k() => {
+                self.better(self.feasible(sizes).map(|(n, x)| self.choose(n, x, None)))
             }
+            Sizes::List(sizes) => {
+                let (n, x) = self.least(sizes, |x| self.line.objective(x));
+                self.choose(n, x, None)
+            }
+            Sizes::Range(..) if self.whole_k() => self.whole(),
             Sizes::Range(..) => {
                 let x = self.line.optimum(self.span.log_least, self.span.log_most);
                 self.choose(self.size(x), x, None)
@@ -355,29 +366,43 @@ impl Task<'_> {
             Rule::Law => self.line.slopes.chinchilla(self.line.log_train),
             Rule::TokensPerParam(ratio) => 0.5 * (self.line.log_train - ratio.ln()),
         };
-        let Span { least, most, .. } = *self.span;
         let (x, bound) = self.span.reach(target, self.line.corner());
         let choice = match &self.constraints.sizes {
             Sizes::Range(..) => self.choose(self.size(x), x, None),
             Sizes::List(sizes) => {
-                let cost = |n: f64| match rule {
+                let (n, x) = match rule {
                     Rule::Law => {
-                        let log_d = self.line.log_tokens(n.ln());
-                        self.line.law.latent(self.line.params, n.ln(), log_d).0
+                        let loss = |x| self.line.law.latent(self.line.params, x, self.line.log_tokens(x)).0;
+                        self.least(sizes, loss)
                     }
-                    Rule::TokensPerParam(_) => (n.ln() - x).abs(),
+                    Rule::TokensPerParam(_) => self.least(sizes, |size| (size - x).abs()),
                 };
-                let nearest = self.feasible(sizes).min_by(|&a, &b| cost(a).total_cmp(&cost(b)));
-                let n = nearest.unwrap_or(least.min(most));
-                self.choose(n, n.ln(), None)
+                self.choose(n, x, None)
             }
         };
         Choice { bound, ..choice }
     }
 
-    fn feasible<'s>(&self, sizes: &'s [f64]) -> impl Iterator<Item = f64> + use<'s> {
+    fn whole_k(&self) -> bool {
+        self.constraints.whole_k && self.span.budget.inference.is_finite()
+    }
+
+    /// The sizes that the budgets can pay for, with their logarithms.
+    fn feasible(&self, sizes: &[f64]) -> impl Iterator<Item = (f64, f64)> {
         let most = self.span.most;
-        sizes.iter().copied().filter(move |&n| n <= most)
+        sizes.iter().zip(self.log_sizes).map(|(&n, &x)| (n, x)).filter(move |&(n, _)| n <= most)
+    }
+
+    /// Of those the one of least cost, the first of equals; the span leaves at least one.
+    fn least(&self, sizes: &[f64], cost: impl Fn(f64) -> f64) -> (f64, f64) {
+        let mut best = ((self.span.least, self.span.log_least), f64::INFINITY);
+        for (n, x) in self.feasible(sizes) {
+            let cost = cost(x);
+            if cost < best.1 {
+                best = ((n, x), cost);
+            }
+        }
+        best.0
     }
 
     /// The best of at least one choice, also where pass@k rounds to 1; the first of equals.
