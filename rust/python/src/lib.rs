@@ -53,8 +53,9 @@ mod _core {
     #[pymodule_export]
     use super::plan::{
         beta_parameters, budget_line, law_parameters, law_refusal, law_values, loss_mixture, plan_batch,
-        spend_batch,
     };
+    #[pymodule_export]
+    use super::spending::spend_batch;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
