@@ -2,8 +2,10 @@
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
 table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by name
-also decode, and beyond, calibration and alarms, which have tables of their own. The exit status is that of
-the first benchmark that refused its own numbers."""
+also decode, and beyond, calibration, alarms and validation, which have tables of their own; validation needs
+`--data FOLDER` and most of an hour. The exit status is that of the first benchmark that refused its own
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ QUICK = {
     "beyond": ["--quick"],
     "calibration": ["--quick"],
     "alarms": ["--quick"],
+    "validation": ["--splits", "2", "--draws", "40"],
 }
-OWN_TABLES = ("beyond", "calibration", "alarms")
+OWN_TABLES = ("beyond", "calibration", "alarms", "validation")
 DEFAULT = ["passk", "compare", "fits", "plan", "tables"]
 
 
@@ -50,16 +53,21 @@ def main() -> int:
         prog="python -m benches", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(QUICK))
+    parser.add_argument("--data", metavar="FOLDER", help="published measurements, for validation")
     parser.add_argument("--quick", action="store_true", help="smaller cases where a benchmark has them")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in QUICK]
     if unknown:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(QUICK)}")
     names = arguments.names or DEFAULT
+    if "validation" in names and arguments.data is None:
+        parser.error("validation needs --data FOLDER: benches/validation.py says what lies there")
     notes: list[str] = []
     status = 0
     for name in filter(OWN_TABLES.__contains__, names):
-        command = [sys.executable, str(FOLDER / f"{name}.py"), *(QUICK[name] if arguments.quick else [])]
+        options = [arguments.data] if name == "validation" else []
+        options += QUICK[name] if arguments.quick else []
+        command = [sys.executable, str(FOLDER / f"{name}.py"), *options]
         status = status or subprocess.run(command, check=False).returncode
     names = [name for name in names if name not in OWN_TABLES]
     if not names:

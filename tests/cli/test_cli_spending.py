@@ -101,6 +101,16 @@ def test_an_architecture_is_chosen_from_a_file(tmp_path: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["n_params"] in (1e8, 3e8, 1e9)
 
 
+def test_a_query_is_held_to_what_it_may_cost_and_take(capsys: pytest.CaptureFixture[str]) -> None:
+    limited = [*DOLLARS, "--per-query", "2e-4", "--latency", "3"]
+    assert main([*limited, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["serving"] <= 1e6 * 2e-4 * (1 + 1e-9)
+    assert "held to cost a query at most 0.0002" in found["warnings"]
+    assert main(["plan", "--total-flops", "1e22", "--queries", "1e6", "--latency", "1"]) == 1
+    assert "--latency needs --gpu" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

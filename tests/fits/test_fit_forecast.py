@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -219,3 +220,63 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_threads(tmp_path):
         )
         seen.add(done.stdout)
     assert len(seen) == 1
+
+
+def test_widened_intervals_lie_as_much_further_out_as_their_distance_says(law):
+    wide = replace(law, widening=1.6)
+    bare = replace(law, widening=0.0)
+    n, d = np.array([1e9, 3e10]), np.array([3e11, 2e12])
+    ks = law.measured.ks
+    middle = float(ks[len(ks) // 2])
+    apart = np.hypot(
+        np.log(n)[:, None] - np.log(law.measured.n_params), np.log(d)[:, None] - np.log(law.measured.n_tokens)
+    )
+    factor = 1.6 * (1 + apart.min(axis=1) / 2)
+
+    def z(values):
+        return np.log(-np.log1p(-np.asarray(values)))
+
+    off = z(bare.draw_values(n, d, middle)) - z(bare.predict(n, d, middle))
+    for k in (1.0, 5.0, middle):
+        expected = z(bare.draw_values(n, d, k)) + (factor - 1) * off
+        np.testing.assert_allclose(wide.draw_values(n, d, k), -np.expm1(-np.exp(expected)), rtol=1e-9)
+    # What is not of a new checkpoint stays, and a factor below 1 changes nothing.
+    for kind in ("parameters", "mean"):
+        same = [one.draw_values(n, d, 8, kind=kind) for one in (wide, bare)]
+        np.testing.assert_array_equal(*same)
+    narrow = replace(law, widening=0.1)
+    np.testing.assert_array_equal(narrow.draw_values(1e9, 1e11, 8), bare.draw_values(1e9, 1e11, 8))
+    assert np.all(np.diff(wide.draw_values(3e10, 2e12, np.array([1.0, 4.0, 30.0, 1e3])), axis=1) >= 0)
+
+
+def _runs(noise: float, bend: float) -> pl.DataFrame:
+    """Losses of a grid, with a term that no law here has where `bend` is not 0."""
+    rng = np.random.default_rng(3)
+    n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e8, 1e10, 7), np.geomspace(1e9, 1e12, 9)))
+    loss = 1.7 + 400 / n**0.34 + 410 / d**0.28
+    loss *= np.exp(noise * rng.standard_normal(len(n)) + bend * (np.log(n * d) - 46) ** 2)
+    return pl.DataFrame({"n_params": n, "n_tokens": d, "loss": loss})
+
+
+def test_intervals_are_widened_where_forecasts_of_the_tables_own_rows_miss_them():
+    honest = fit_forecast(read_losses(_runs(0.01, 0.0)), draws=40)
+    bent = fit_forecast(read_losses(_runs(0.0001, 0.003)), draws=40)
+    assert 0 < honest.widening < 1 < bent.widening
+    assert fit_forecast(read_losses(_runs(0.01, 0.0).head(15)), draws=40).widening == 0
+    assert fit_forecast(read_losses(_runs(0.01, 0.0)), draws=0).widening == 0
+    assert "are widened" in str(bent)
+    assert "too few checkpoints" in str(replace(bent, widening=0.0))
+
+
+def test_widened_intervals_hold_most_of_what_is_beyond_them(shared_data):
+    runs = pl.read_csv(shared_data / "farseer_losses.csv").sort(N * D)
+    seen, ahead = runs.head(200), runs.slice(200, 100)
+    law = fit_forecast(read_losses(seen), draws=100)
+    at = ahead["n_params"].to_numpy(), ahead["n_tokens"].to_numpy()
+
+    def held(law):
+        low, high = law.interval(*at)
+        return np.mean((low <= ahead["loss"].to_numpy()) & (ahead["loss"].to_numpy() <= high))
+
+    assert held(replace(law, widening=0.0)) < 0.75
+    assert held(law) > 0.85

@@ -117,7 +117,8 @@ def test_all_checkpoints_of_a_wild_table_have_a_finite_likelihood(pythia):
     assert np.isfinite(law.fit.objective)
     assert np.isfinite(law.vector).all()
     json.dumps(law.to_dict(), allow_nan=False)
-    assert law.fit.converged == (not any("did not converge" in note for note in law.fit.notes))
+    assert law.fit.converged, law.fit.reason
+    assert not any("did not converge" in note for note in law.fit.notes)
 
 
 def test_nothing_is_planned_by_a_law_that_did_not_converge():

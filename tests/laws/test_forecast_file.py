@@ -47,6 +47,7 @@ def test_a_saved_law_is_the_same_law(law, tmp_path):
         (lambda d: d.update(chance=1.5), r"chance = 1.5 must lie in \[0, 1\)"),
         (lambda d: d.pop("members"), "not a complete law"),
         (lambda d: d.update(checkpoints=[]), "0 checkpoints"),
+        (lambda d: d.update(widening=-1), "widening = -1.0 must be finite"),
     ],
 )
 def test_a_file_that_is_no_forecast_law_is_refused(law, tmp_path, change, message):

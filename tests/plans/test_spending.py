@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 from t2fast import fit_forecast, read_counts
-from t2fast.costs import Architecture
+from t2fast.costs import Accelerator, Architecture, Machine
 from t2fast.laws import Law
-from t2fast.plans.spending import Workload, best_spending, cheapest_spending
+from t2fast.plans.spending import Limit, Workload, best_spending, cheapest_spending
 
 TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 LOSS = Law("loss", {**TERMS, "G": 2.0, "gamma": 0.5})
@@ -209,3 +209,48 @@ def test_a_forecast_is_planned_as_well_as_by_a_dense_scan() -> None:
     values = law.predict(x[ok], np.minimum(left[ok], ranges[1][1]), z[ok])
     assert found.predicted >= float(np.max(values)) - 1e-6
     assert found.cost <= 1e21 * (1 + 1e-12)
+
+
+CHIP = Machine(Accelerator("chip", 1e15, 1e12, 1e11), usd_per_hour=2.0)
+
+
+@given(
+    st.sampled_from([LOSS, ACCURACY]),
+    st.floats(21, 23).map(lambda x: 10**x),
+    st.floats(-2.5, 0.5).map(lambda x: 10**x),
+    st.floats(-2, 0.5).map(lambda x: 10**x),
+    st.booleans(),
+)
+@settings(max_examples=15, deadline=None)
+def test_limits_of_a_query_are_kept_and_used(
+    law: Law, budget: float, cost: float, seconds: float, walled: bool
+) -> None:
+    work, ranges = Workload(1e7, 500, 400), ((1e7, 1e11), (1.0, 1e3))
+    most_d = 3e11 if walled else 1e20
+    limits = [Limit.of_cost(work, 1e14 * cost), Limit.of_latency(CHIP, work, seconds * 10)]
+    found = best_spending(
+        law, budget, work, n_params=ranges[0], n_tokens=(1.0, most_d), k=ranges[1], limits=limits
+    )
+
+    def latency(n: np.ndarray, k: np.ndarray) -> np.ndarray:
+        prompt = 2 * n * 500 / (0.4 * 1e15)
+        return prompt + 400 * np.maximum(2 * n * k / (0.4 * 1e15), 2 * n / (0.6 * 1e12))
+
+    n, k = np.meshgrid(np.geomspace(*ranges[0], 400), np.geomspace(*ranges[1], 400), indexing="ij")
+    d = (budget - 1e7 * 2 * n * (500 + 400 * k)) / (6 * n)
+    ok = (d >= 1) & (2 * n * (500 + 400 * k) <= 1e14 * cost) & (latency(n, k) <= seconds * 10)
+    sign = 1 if law.metric == "pass@k" else -1
+    scan = np.max(sign * np.asarray(law.predict(n[ok], np.minimum(d[ok], most_d), k[ok])))
+    assert sign * found.predicted >= scan - 1e-9
+    here = np.array(found.n_params), np.array(found.k)
+    assert found.serving / 1e7 <= 1e14 * cost * (1 + 1e-9)
+    assert latency(*here) <= seconds * 10 * (1 + 1e-9)
+    assert found.cost <= budget * (1 + 1e-9)
+
+
+def test_a_limit_that_nothing_keeps_is_refused() -> None:
+    work = Workload(1e6, 500, 400)
+    with pytest.raises(ValueError, match=r"cost a query at most 1: the least model, 1M .* times that"):
+        best_spending(LOSS, 1e20, work, limits=[Limit.of_cost(work, 1.0)])
+    with pytest.raises(ValueError, match="latency at most"):
+        cheapest_spending(LOSS, 2.5, work, limits=[Limit.of_latency(CHIP, work, 1e-9)])

@@ -113,3 +113,11 @@ def test_several_rows_of_a_checkpoint_are_one_measurement():
     found = Measured.of(read_losses(frame))
     np.testing.assert_allclose(found.values[:, 0], [3.1, 2.5])
     assert len(found.only(np.array([True, False])).table) == 2
+
+
+@pytest.mark.parametrize("name", ["accuracy", "counts", "loss"])
+def test_a_regularised_law_is_fitted_under_priors(seen, places, name):
+    fitted = METHODS[name].fit(seen, Request(regularise=True))
+    assert "regularised" in fitted.fit.method
+    plain = METHODS[name].fit(seen, Request())
+    assert "regularised" not in plain.fit.method

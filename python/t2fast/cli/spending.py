@@ -17,7 +17,14 @@ from t2fast.costs.flops import Architecture
 from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
-from t2fast.plans.spending import Spending, Workload, best_spending, cheapest_spending, chinchilla_spending
+from t2fast.plans.spending import (
+    Limit,
+    Spending,
+    Workload,
+    best_spending,
+    cheapest_spending,
+    chinchilla_spending,
+)
 from t2fast.text import amount, columns, note, ratio, samples
 
 _TRILLION = 1e12
@@ -48,6 +55,10 @@ def add_options(parser: Any) -> None:
         "--mbu", type=float, default=MBU, help="share of the bandwidth reached (default: %(default)g)"
     )
     group.add_argument("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")
+    group.add_argument(
+        "--per-query", type=float, metavar="X", help="a query may cost, USD with --gpu, else FLOPs"
+    )
+    group.add_argument("--latency", type=float, metavar="S", help="seconds a query at most (needs --gpu)")
     group.add_argument(
         "--architectures",
         metavar="FILE",
@@ -90,6 +101,8 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
         "mbu",
         "usd_per_hour",
         "unique_tokens",
+        "per_query",
+        "latency",
     ):
         value = getattr(arguments, name)
         if value is not None and not (math.isfinite(value) and value > 0):
@@ -102,6 +115,7 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
         "n_params": models,
         "integer_k": arguments.integer_k,
         "unique_tokens": arguments.unique_tokens,
+        "limits": _limits(arguments, workload),
         "level": arguments.level,
     }
     if arguments.target is not None:
@@ -118,9 +132,11 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
         n_params=ranges["n_params"],
         k=ranges["k"],
         unique_tokens=arguments.unique_tokens,
+        limits=options["limits"],
         level=arguments.level,
     )
-    notes = [*_bounds(chosen, ranges), *_wall(law, chosen, budget, workload, options)]
+    notes = [*_bounds(chosen, ranges), *_binding(chosen, options["limits"])]
+    notes += [*_wall(law, chosen, budget, workload, options)]
     if chosen.reached is not None and chosen.reached < 1:
         notes.append(
             f"{1 - chosen.reached:.0%} of the law's draws reach the target nowhere in these ranges; the "
@@ -140,16 +156,34 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
     show(arguments, data, lambda: shown)
 
 
+def _machine(arguments: argparse.Namespace) -> Machine:
+    if arguments.usd_per_hour is None:
+        raise ValueError("--usd-per-hour is missing: what does one chip cost?")
+    chip = accelerator(arguments.gpu, arguments.accelerators)
+    return Machine(chip, usd_per_hour=arguments.usd_per_hour, mfu=arguments.mfu, mbu=arguments.mbu)
+
+
 def _workload(arguments: argparse.Namespace) -> Workload:
     sizes = arguments.queries, arguments.prompt_tokens, arguments.output_tokens
     if arguments.gpu is None:
         return Workload(*sizes)
-    if arguments.usd_per_hour is None:
-        raise ValueError("--usd-per-hour is missing: what does one chip cost?")
-    chip = accelerator(arguments.gpu, arguments.accelerators)
-    machine = Machine(chip, usd_per_hour=arguments.usd_per_hour, mfu=arguments.mfu, mbu=arguments.mbu)
-    read, written = machine.usd_per_flop(arguments.batch)
+    read, written = _machine(arguments).usd_per_flop(arguments.batch)
     return Workload(*sizes, train_price=read, prompt_price=read, sample_price=written)
+
+
+def _limits(arguments: argparse.Namespace, workload: Workload) -> list[Limit]:
+    limits = []
+    if arguments.per_query is not None:
+        limits.append(Limit.of_cost(workload, arguments.per_query))
+    if arguments.latency is not None:
+        if arguments.gpu is None:
+            raise ValueError("--latency needs --gpu, which says how long a step takes")
+        limits.append(Limit.of_latency(_machine(arguments), workload, arguments.latency))
+    return limits
+
+
+def _binding(chosen: Spending, limits: list[Limit]) -> list[str]:
+    return [f"held to {limit.name}" for limit in limits if limit.used(chosen.n_params, chosen.k) > 1 - 1e-6]
 
 
 def _ranges(arguments: argparse.Namespace, law: AnyLaw) -> dict[str, Any]:

@@ -55,6 +55,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--all-intervals", action="store_true", help="intervals of every law, not of the first alone: slower"
     )
+    parser.add_argument(
+        "--regularise", action="store_true", help="fit the paper's laws under the forecast law's priors"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of draws and random splits (default: 0)")
     parser.add_argument("--plot", metavar="FILE.png", help="draw the errors (needs t2fast[plot])")
     parser.add_argument(
@@ -79,6 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
         level=arguments.level,
         draws=arguments.draws,
         all_intervals=arguments.all_intervals,
+        regularise=arguments.regularise,
         seed=arguments.seed,
     )
     if arguments.output:
@@ -95,6 +99,7 @@ def _keep(found: Validation, table: Table, arguments: argparse.Namespace) -> Non
     if fit is None:
         raise ValueError(f"{found.primary} is no law to keep: name one by --methods")
     # As many draws as `t2fast fit` takes: this law is fitted once.
-    law = fit(Measured.of(table, arguments.ks), Request(draws=200, seed=arguments.seed))
+    how = Request(draws=200, seed=arguments.seed, regularise=arguments.regularise)
+    law = fit(Measured.of(table, arguments.ks), how)
     found.keep(law).save(arguments.output)
     Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)

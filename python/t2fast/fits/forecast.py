@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.estimators import pass_at_k_variance
+from t2fast.fits.calibration import widening
 from t2fast.fits.conclusion import FitWarning, enough
 from t2fast.fits.passtable import PassTable
 from t2fast.laws import FitReport
@@ -51,8 +52,9 @@ def fit_forecast(
         ks: the k to fit for counts and likelihoods; by default the powers of two up to 128 for which at least
             half of the checkpoints have enough samples of every problem.
         draws: refits for the intervals: to measurements perturbed by their sampling error and by the scatter
-            that checkpoints were found to have, under priors moved by half their spread. Likelihoods, which
-            have no sampling error, resample their problems instead.
+            that checkpoints were found to have, under priors that move. Likelihoods, which have no
+            sampling error, resample their problems instead. Intervals of a new checkpoint are then widened by
+            what `t2fast.fits.calibration` finds.
         seed: of the draws. The same seed gives the same bits whatever the number of threads.
         progress: whether to show a bar; by default where stderr is a terminal.
 
@@ -106,6 +108,7 @@ def fit_forecast(
         domain,
         f"fitted to {table.source}",
         _report(law, found, notes),
+        widening=widening(metric, chance, measured, seed) if draws else 0.0,
     )
 
 

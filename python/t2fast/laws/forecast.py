@@ -126,6 +126,9 @@ class ForecastLaw:
         source: where the measurements came from.
         fit: how it was fitted.
         validation: the figures of `t2fast.validate`, where they were kept.
+        widening: what intervals of a new checkpoint are widened by, learnt from forecasts of the table's own
+            checkpoints: at distance h from the nearest measured one, in ln N and ln D, by this times
+            (1 + h/2), and by no less than 1. 0 where the table was too small to learn it.
     """
 
     metric: Metric
@@ -138,6 +141,7 @@ class ForecastLaw:
     source: str = ""
     fit: FitReport | None = None
     validation: Validated | None = None
+    widening: float = 0.0
 
     name = "forecast"
 
@@ -158,6 +162,8 @@ class ForecastLaw:
             raise ValueError(f"chance = {self.chance} must lie in [0, 1), and be 0 for losses")
         if self.metric != "pass@k" and self.measured.ks.tolist() != [1.0]:
             raise ValueError(f"a forecast law of {self.metric} has k = 1 alone")
+        if not 0 <= self.widening < math.inf:
+            raise ValueError(f"widening = {self.widening} must be finite, and 0 or more")
         draws = self.draws
         if draws is not None:
             rows = len(draws)
@@ -203,6 +209,7 @@ class ForecastLaw:
             parts.append(
                 Text(f"{len(self.draws)} draws: refits to perturbed measurements under perturbed priors")
             )
+            parts.append(Text(self._widened()))
         seen = ", ".join(
             f"{symbol} {amount(self.domain[name][0])} to {amount(self.domain[name][1])}"
             for symbol, name in (("N", "n_params"), ("D", "n_tokens"), ("k", "k"))
@@ -215,6 +222,15 @@ class ForecastLaw:
         if self.validation is not None:
             parts.append(Text(self.validation.caution()))
         return Group(*parts)
+
+    def _widened(self) -> str:
+        if not self.widening:
+            return "intervals are as wide as these draws have them: too few checkpoints to hold them against"
+        return (
+            f"intervals of a new checkpoint are widened {self.widening:.2g} (1 + h/2) times where that is"
+            " above 1, h its distance in ln N and ln D from the nearest measured one: learnt from forecasts"
+            " of this table's own checkpoints"
+        )
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -354,6 +370,7 @@ class ForecastLaw:
             self.thetas,
             self.scales.tolist(),
             draws,
+            self.widening,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -371,6 +388,7 @@ class ForecastLaw:
             "domain": {name: list(pair) for name, pair in self.domain.items()},
             "source": self.source,
             "members": self.members,
+            "widening": self.widening,
             "k": seen.ks.tolist(),
             "checkpoints": _rows(np.column_stack([seen.n_params, seen.n_tokens, seen.z, seen.variance])),
         }
@@ -429,6 +447,7 @@ class ForecastLaw:
                 file.typed(data.get("source", ""), str, where, "source"),
                 None if data.get("fit") is None else FitReport.from_dict(data["fit"], where),
                 None if data.get("validation") is None else Validated.from_dict(data["validation"], where),
+                file.number(data.get("widening", 0.0), where, "widening"),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None

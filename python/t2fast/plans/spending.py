@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from t2fast import _core
 from t2fast.costs.flops import Architecture
+from t2fast.costs.hardware import Machine
 from t2fast.laws import AnyLaw, ForecastLaw
 from t2fast.laws.data_wall import DataWall
 from t2fast.plans.planned import Interval
@@ -87,6 +88,52 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A ceiling on N (prompt + max(sample k, floor)) for every query. Make one by its class methods.
+
+    Attributes:
+        name: what is limited, in words.
+        prompt: for the prompt, a parameter.
+        sample: for a sample, a parameter.
+        floor: at least for all samples, a parameter.
+        most: the ceiling.
+    """
+
+    name: str
+    prompt: float
+    sample: float
+    floor: float
+    most: float
+
+    @classmethod
+    def of_cost(cls, workload: Workload, most: float) -> Limit:
+        """A query costs so much at most, in the unit of the workload's prices: N (2 P + 2 T k), priced."""
+        _, prompt, sample = replace(workload, queries=1.0).prices(1.0)
+        return cls(f"cost a query at most {most:g}", prompt, sample, 0.0, positive("most", most))
+
+    @classmethod
+    def of_latency(
+        cls, machine: Machine, workload: Workload, seconds: float, weight_bytes: float = 2.0
+    ) -> Limit:
+        """A query takes so many seconds at most on a machine that is free, its samples drawn together: 2 P N
+        operations, then T steps of 2 k N operations or of reading the weights, whichever is longer. Caches
+        are left out.
+        """
+        t = workload.output_tokens
+        return cls(
+            f"latency at most {seconds:g} s",
+            2 * workload.prompt_tokens / machine.flops,
+            2 * t / machine.flops,
+            t * weight_bytes / machine.bandwidth,
+            positive("seconds", seconds),
+        )
+
+    def used(self, n_params: float, k: float) -> float:
+        """The share of the ceiling that a choice takes."""
+        return n_params * (self.prompt + max(self.sample * k, self.floor)) / self.most
+
+
+@dataclass(frozen=True)
 class Search:
     """What the core is asked for.
 
@@ -98,6 +145,7 @@ class Search:
         k: least and most k.
         whole_k: whether k has to be whole.
         wall: unique tokens and R_D*.
+        limits: (prompt, sample, floor, most) of every `Limit`.
         goal: "budget", the best for it; "ratio", the same with D = tokens_per_param N; "target", the least
             cost of a value.
         amount: the budget or the value.
@@ -111,6 +159,7 @@ class Search:
     k: Range
     whole_k: bool
     wall: tuple[float, float] | None
+    limits: list[tuple[float, float, float, float]]
     goal: Literal["budget", "ratio", "target"]
     amount: float
     tokens_per_param: float = math.nan
@@ -197,6 +246,7 @@ def best_spending(
     k: Range = (1.0, 1e6),
     integer_k: bool = False,
     unique_tokens: float | None = None,
+    limits: Sequence[Limit] = (),
     level: float = 0.9,
 ) -> Spending:
     """The best N, D and k under one budget: what serving leaves trains, up to the most tokens.
@@ -210,6 +260,7 @@ def best_spending(
         k: least and most k.
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
+        limits: on what a query may cost, or how long it may take.
         level: coverage of the intervals over the law's draws.
 
     Returns:
@@ -228,7 +279,7 @@ def best_spending(
             f"{amount(n_tokens[0])} tokens, k = {k[0]:g}), which costs {least:.4g}, "
             f"{least / budget:.3g} times that"
         )
-    search = models.search(n_tokens, k, integer_k, unique_tokens, "budget", budget)
+    search = models.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget)
     chosen = _chosen(law, search, models, level)
     if chosen is None:
         raise ValueError(f"the {law.name} law has no finite value under this budget: check its parameters")
@@ -244,13 +295,14 @@ def chinchilla_spending(
     n_params: Range = (1e6, 1e13),
     k: Range = (1.0, 1e6),
     unique_tokens: float | None = None,
+    limits: Sequence[Limit] = (),
     level: float = 0.9,
 ) -> Spending | None:
     """The best N and k under the same budget with D = tokens_per_param N, arguments as for `best_spending`;
     None if the budget buys no such model.
     """
     models = _Models.of(n_params, workload)
-    search = models.search(_D_RANGE, k, False, unique_tokens, "ratio", positive("budget", budget))
+    search = models.search(_D_RANGE, k, False, unique_tokens, limits, "ratio", positive("budget", budget))
     return _chosen(law, replace(search, tokens_per_param=tokens_per_param), models, level)
 
 
@@ -264,6 +316,7 @@ def cheapest_spending(
     k: Range = (1.0, 1e6),
     integer_k: bool = False,
     unique_tokens: float | None = None,
+    limits: Sequence[Limit] = (),
     level: float = 0.9,
 ) -> Spending:
     """The N, D and k of least cost at which the law reaches a target.
@@ -279,6 +332,7 @@ def cheapest_spending(
         k: least and most k.
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
+        limits: on what a query may cost, or how long it may take.
         level: coverage of the intervals over the law's draws.
 
     Returns:
@@ -291,7 +345,9 @@ def cheapest_spending(
     if law.higher_is_better and not 0 < target < 1:
         raise ValueError(f"target: {law.metric} {target!r} is not between 0 and 1")
     models = _Models.of(n_params, workload)
-    search = models.search(n_tokens, k, integer_k, unique_tokens, "target", positive("target", target))
+    search = models.search(
+        n_tokens, k, integer_k, unique_tokens, limits, "target", positive("target", target)
+    )
     chosen = _chosen(law, search, models, level)
     if chosen is None:
         # Money no object: the best that these ranges hold.
@@ -346,11 +402,21 @@ class _Models:
         k: Range,
         integer_k: bool,
         unique_tokens: float | None,
+        limits: Sequence[Limit],
         goal: Literal["budget", "ratio", "target"],
         sought: float,
     ) -> Search:
         wall = None if unique_tokens is None else (positive("unique_tokens", unique_tokens), DataWall().r_d)
-        return Search(self.range, self.prices, self.sizes, n_tokens, k, integer_k, wall, goal, sought)
+        for limit in limits:
+            if limit.used(self.range[0], k[0]) > 1:
+                raise ValueError(
+                    f"{limit.name}: the least model, {amount(self.range[0])} parameters, takes "
+                    f"{limit.used(self.range[0], k[0]):.3g} times that with k = {k[0]:g}"
+                )
+        ceilings = [(limit.prompt, limit.sample, limit.floor, limit.most) for limit in limits]
+        return Search(
+            self.range, self.prices, self.sizes, n_tokens, k, integer_k, wall, ceilings, goal, sought
+        )
 
 
 def _interval(values: Floats, level: float) -> Interval:

@@ -26,6 +26,7 @@ def validate(
     level: float = 0.9,
     draws: int = 100,
     all_intervals: bool = False,
+    regularise: bool = False,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Validation:
@@ -44,6 +45,8 @@ def validate(
         level: coverage of the intervals.
         draws: draws of the first law behind its intervals; 0 for none.
         all_intervals: whether to ask the other laws for intervals, too, which takes several times as long.
+        regularise: whether to fit the paper's laws under the forecast law's priors, Chinchilla's then by
+            least squares; the forecast law has them anyway, and the direct law none.
         seed: of the draws and of random checkpoints.
         progress: whether to show a bar; by default where stderr is a terminal.
 
@@ -68,7 +71,7 @@ def validate(
     for split, name in track(work, "forecasts", len(work), progress):
         seen, ahead = measured.only(split.seen), measured.only(~split.seen)
         refusal = None
-        how = Request(level, draws if all_intervals or name == first else 0, seed)
+        how = Request(level, draws if all_intervals or name == first else 0, seed, regularise)
         try:
             forecast = METHODS[name].forecast(seen, Places(ahead.n_params, ahead.n_tokens, ahead.ks), how)
         except ValueError as error:
@@ -86,7 +89,11 @@ def validate(
         points=forecasts,
         splits=by_split,
         methods=scores.by_method(by_split, forecasts, level),
-        notes=(*table.notes, *_notes(forecasts)),
+        notes=(
+            *table.notes,
+            *_notes(forecasts),
+            *(["the paper's laws were fitted under the forecast law's priors"] if regularise else []),
+        ),
     )
 
 

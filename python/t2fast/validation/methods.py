@@ -49,11 +49,15 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Request:
-    """How intervals are wanted: their level, and the draws of a law behind them (0: none)."""
+    """How intervals are wanted: their level, and the draws of a law behind them (0: none).
+
+    `regularise` asks for the paper's laws under the forecast law's priors.
+    """
 
     level: float = 0.9
     draws: int = 0
     seed: int = 0
+    regularise: bool = False
 
 
 Fit = Callable[[Measured, Request], Law | ForecastLaw]
@@ -127,8 +131,19 @@ def _as_measured(law: Law | ForecastLaw, values: Any) -> Floats:
     return np.asarray(np.exp(-values)) if law.metric == "-log pass@k" else values
 
 
-def _passing(fit: Callable[..., Law]) -> Fit:
-    return lambda seen, how: fit(seen.table, ks=list(seen.ks), draws=how.draws, seed=how.seed, progress=False)
+def _passing(fit: Callable[..., Law]) -> Callable[[Measured, Request], Law]:
+    return lambda seen, how: fit(
+        seen.table,
+        ks=list(seen.ks),
+        regularise=how.regularise,
+        draws=how.draws,
+        seed=how.seed,
+        progress=False,
+    )
+
+
+def _fit_direct(seen: Measured, how: Request) -> Law:
+    return fit_direct(seen.table, ks=list(seen.ks), draws=how.draws, seed=how.seed, progress=False)  # type: ignore[arg-type]
 
 
 def _fit_forecast(seen: Measured, how: Request) -> ForecastLaw:
@@ -139,11 +154,19 @@ def _fit_forecast(seen: Measured, how: Request) -> ForecastLaw:
 def _fit_counts(seen: Measured, how: Request) -> Law:
     if not isinstance(seen.table, Counts):
         raise ValueError("the counts law needs counts, and the table has likelihoods")
-    return fit_counts(seen.table, ks=list(seen.ks), draws=how.draws, seed=how.seed, progress=False)
+    return _passing(fit_counts)(seen, how)
 
 
 def _fit_chinchilla(seen: Measured, how: Request) -> Law:
-    return fit_chinchilla(seen.table, draws=how.draws, seed=how.seed, progress=False)  # type: ignore[arg-type]
+    method = "least_squares" if how.regularise else "huber"  # priors are for least squares alone
+    return fit_chinchilla(
+        seen.table,  # type: ignore[arg-type]
+        method=method,
+        regularise=how.regularise,
+        draws=how.draws,
+        seed=how.seed,
+        progress=False,
+    )
 
 
 METHODS: dict[str, Method] = {
@@ -151,7 +174,7 @@ METHODS: dict[str, Method] = {
     "accuracy": _law(_passing(fit_accuracy), "pass@k"),
     "counts": _law(_fit_counts, "pass@k"),
     "loss": _law(_passing(fit_loss), "pass@k"),
-    "direct": _law(_passing(fit_direct), "pass@k"),
+    "direct": _law(_fit_direct, "pass@k"),
     "chinchilla": _law(_fit_chinchilla, "loss"),
     "log-linear": Method(ALL, log_linear),
     NEAREST: Method(ALL, nearest_checkpoint),

@@ -165,7 +165,7 @@ pub struct ForecastState(State);
 #[pymethods]
 impl ForecastState {
     #[new]
-    #[pyo3(signature = (metric, chance, places, ks, z, variance, thetas, scales, draws=None))]
+    #[pyo3(signature = (metric, chance, places, ks, z, variance, thetas, scales, draws=None, widening=0.0))]
     fn new(
         py: Python<'_>,
         metric: &str,
@@ -177,6 +177,7 @@ impl ForecastState {
         thetas: Rows<'_>,
         scales: Vec<f64>,
         draws: Option<(Rows<'_>, Rows<'_>, Rows<'_>)>,
+        widening: f64,
     ) -> PyResult<Self> {
         let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
         let thetas = members_of(table.quantity, &thetas, &scales)?;
@@ -201,7 +202,7 @@ impl ForecastState {
                 .map(|((thetas, z), row)| Refit { thetas, z, noise: Noise::from_row(row) })
                 .collect();
         }
-        Ok(Self(cancellable(py, |cancel| State::new(table, &thetas, &scales, &refits, cancel))?))
+        Ok(Self(cancellable(py, |cancel| State::new(table, &thetas, &scales, &refits, widening, cancel))?))
     }
 
     /// Values at points (N, D, k), and the part of z that is the process.

@@ -6,7 +6,7 @@ use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use t2fast_core::plan::spending::{Choice, Constraints, Goal, Prices, Sizes, Wall, best};
+use t2fast_core::plan::spending::{Choice, Constraints, Goal, Limit, Prices, Sizes, Wall, best};
 use t2fast_core::plan::surface::Formula;
 
 use crate::cancel::cancellable;
@@ -22,6 +22,7 @@ pub(crate) struct Search {
     k: (f64, f64),
     whole_k: bool,
     wall: Option<(f64, f64)>,
+    limits: Vec<[f64; 4]>,
     goal: String,
     amount: f64,
     tokens_per_param: f64,
@@ -45,6 +46,11 @@ impl Search {
             samples: self.k,
             whole_k: self.whole_k,
             wall: self.wall.map(|(unique, repeats)| Wall { unique, repeats }),
+            limits: self
+                .limits
+                .into_iter()
+                .map(|[prompt, sample, floor, most]| Limit { prompt, sample, floor, most })
+                .collect(),
         };
         Ok((constraints, goal))
     }

@@ -163,7 +163,7 @@ impl Likelihood {
     /// Maximises the likelihood from the best of the given laws (eleven parameters E … θ4, σ); with `effect` the
     /// checkpoint effect is then fitted too. `None` when cancelled.
     pub fn fit(&self, starts: &[Vec<f64>], effect: bool, cancel: &Cancel) -> Option<Outcome> {
-        let stop = Stop { evaluations: 1000, decrease: 1e-13 };
+        let stop = Stop { evaluations: 10_000, decrease: 1e-13 };
         let ends: Vec<Minimum<P>> = starts
             .iter()
             .map(|law| self.search(self.unknowns(law), false, stop, cancel))

@@ -12,8 +12,11 @@ use crate::fit::Cancel;
 use crate::levenberg::Stop;
 use crate::random::Normals;
 
-/// How far the centres of the priors move, in spreads.
-const JITTER: f64 = 0.5;
+/// How far the centres of the priors move, in spreads: fully where there is one measurement a checkpoint, so that refits
+/// spread as the parameters' posterior does; by half where pass@k at several k holds the parameters.
+fn jitter(quantity: Quantity) -> f64 {
+    if quantity == Quantity::Passing { 0.5 } else { 1.0 }
+}
 
 /// One refit.
 #[derive(Clone, Debug)]
@@ -48,8 +51,7 @@ impl Job<'_> {
     ///
     /// Each checkpoint's z moves by its scatter times a number that has a smooth part, a function of N and D drawn from
     /// the process of the residuals, and a part of its own; the same at all k, since what sets a checkpoint apart does
-    /// so at every k. Sampling errors are added, and centres of the priors move by half a spread, alike for all
-    /// members. With the smooth part added back to what the refit forecasts, its spread is that of the process given
+    /// so at every k. Sampling errors are added, and centres of the priors move, alike for all members. With the smooth part added back to what the refit forecasts, its spread is that of the process given
     /// the data (Matheron's rule).
     pub fn draw(&self, first: u64, count: usize, cancel: &Cancel) -> Option<Vec<Draw>> {
         match self.table.quantity {
@@ -78,7 +80,7 @@ impl Job<'_> {
             let z = perturbed(base, table, &scatter, &noise, &mut normals);
             let mut believed = prior;
             for (mean, spread) in believed.mean.iter_mut().zip(prior.spread) {
-                *mean += JITTER * spread * normals.draw();
+                *mean += jitter(table.quantity) * spread * normals.draw();
             }
             let mut thetas = Vec::with_capacity(self.thetas.len());
             let mut converged = true;

@@ -145,7 +145,10 @@ impl Field {
     /// A place with everything about it that does not depend on parameters or k.
     pub fn spot(&self, log_n: f64, log_d: f64) -> Spot {
         let place = [log_n, log_d];
-        Spot { place, at: self.centred(place), kernels: gaussian_process::kernels(&self.table.places, place) }
+        let places = &self.table.places;
+        let apart = |p: &Place| (p[0] - log_n).hypot(p[1] - log_d);
+        let distance = places.iter().map(apart).fold(f64::INFINITY, f64::min);
+        Spot { place, distance, at: self.centred(place), kernels: gaussian_process::kernels(places, place) }
     }
 
     /// z at a spot and k, and the part of it that is the process.
@@ -191,6 +194,8 @@ impl Field {
 #[derive(Clone, Debug)]
 pub struct Spot {
     pub(super) place: Place,
+    /// From the nearest checkpoint.
+    pub(super) distance: f64,
     at: Place,
     kernels: Vec<f64>,
 }

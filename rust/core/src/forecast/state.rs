@@ -9,6 +9,10 @@ use super::{Quantity, Table};
 use crate::fit::Cancel;
 use crate::random_field::RandomField;
 
+/// How much faster forecasts go wrong away from the measured checkpoints than refits say, for each unit of ln N or ln D
+/// from the nearest of them.
+const GROWTH: f64 = 0.5;
+
 /// What a forecast of a draw includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -38,15 +42,19 @@ pub struct State {
     scatter: Scatter,
     point: Forecast,
     draws: Vec<(Forecast, Noise, RandomField)>,
+    widening: f64,
 }
 
 impl State {
-    /// From parameters and error scales of the members and refits; `None` when cancelled.
+    /// From parameters and error scales of the members and refits; `None` when cancelled. `widening` is the factor by
+    /// which a new checkpoint's draws lie further from the forecast than refits alone have them, at no distance from
+    /// the measured checkpoints.
     pub fn new(
         table: Table,
         thetas: &[f64],
         scales: &[f64],
         refits: &[Refit],
+        widening: f64,
         cancel: &Cancel,
     ) -> Option<Self> {
         let scatter = Scatter::new(&table, scales);
@@ -57,7 +65,7 @@ impl State {
         let drawn = forecasts.split_off(1).into_iter().zip(refits);
         let draws = drawn.map(|(forecast, refit)| (forecast, refit.noise, refit.noise.field())).collect();
         let point = forecasts.pop()?;
-        Some(Self { field, scatter, point, draws })
+        Some(Self { field, scatter, point, draws, widening })
     }
 
     /// What is forecast.
@@ -80,18 +88,38 @@ impl State {
         self.field.z(&self.point, spot, log_k)
     }
 
-    /// z of one draw at a spot.
-    pub fn drawn(&self, draw: usize, kind: Kind, spot: &Spot, log_k: f64) -> f64 {
+    /// By how much more than once a new checkpoint's draws are to lie off the forecast at a spot.
+    fn stretch(&self, spot: &Spot) -> f64 {
+        (self.widening * (1.0 + GROWTH * spot.distance) - 1.0).max(0.0)
+    }
+
+    /// z forecast at the middle k, about which draws of a new checkpoint are widened.
+    pub fn centre(&self, spot: &Spot) -> f64 {
+        if self.stretch(spot) > 0.0 { self.z(spot, self.log_middle()).0 } else { 0.0 }
+    }
+
+    fn log_middle(&self) -> f64 {
+        self.field.table().ks[self.scatter.k()].ln()
+    }
+
+    /// z of one draw at a spot, given its [`Self::centre`]. A widening moves all k alike, lest pass@k fall in k.
+    pub fn drawn(&self, draw: usize, kind: Kind, spot: &Spot, log_k: f64, centre: f64) -> f64 {
         let (forecast, noise, field) = &self.draws[draw];
         if kind == Kind::Parameters {
             let law = self.field.law(&forecast.thetas, spot, log_k);
             return law + self.field.z(&self.point, spot, log_k).1;
         }
         let z = self.field.z(forecast, spot, log_k).0;
-        let middle = self.field.table().ks[self.scatter.k()].ln();
+        let middle = self.log_middle();
         let unit = self.scatter.at(self.field.law(&forecast.thetas, spot, middle));
         let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
-        z + unit * (field.at(spot.place) + own)
+        let apart = unit * (field.at(spot.place) + own);
+        let stretch = if kind == Kind::Checkpoint { self.stretch(spot) } else { 0.0 };
+        if stretch == 0.0 {
+            return z + apart;
+        }
+        let there = if log_k == middle { z } else { self.field.z(forecast, spot, middle).0 };
+        z + apart + stretch * (there + apart - centre)
     }
 
     /// Values at points (N, D, k), and the share of z that is the process.
@@ -106,9 +134,10 @@ impl State {
     /// Values of every draw at points (N, D, k): (draws, points).
     pub fn draw_values(&self, kind: Kind, n: &[f64], d: &[f64], k: &[f64]) -> Vec<f64> {
         let spots: Vec<Spot> = (0..n.len()).map(|i| self.spot(n[i].ln(), d[i].ln())).collect();
+        let centres: Vec<f64> = spots.par_iter().map(|spot| self.centre(spot)).collect();
         let at = |index: usize| {
             let (draw, i) = (index / n.len(), index % n.len());
-            self.quantity().natural(self.drawn(draw, kind, &spots[i], k[i].ln()))
+            self.quantity().natural(self.drawn(draw, kind, &spots[i], k[i].ln(), centres[i]))
         };
         (0..self.draws.len() * n.len()).into_par_iter().with_min_len(64).map(at).collect()
     }

@@ -34,7 +34,10 @@ impl View<'_> {
                 let (z, process) = self.state.z(spot, log_k);
                 z - process
             }
-            Which::Draw(draw) => self.state.drawn(draw, kind, spot, log_k),
+            Which::Draw(draw) => {
+                let centre = if kind == Kind::Checkpoint { self.state.centre(spot) } else { 0.0 };
+                self.state.drawn(draw, kind, spot, log_k, centre)
+            }
         }
     }
 }

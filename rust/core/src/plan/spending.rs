@@ -6,9 +6,9 @@
 //!
 //! Two of the three are searched, ln N and ln k; the third follows: what is left of the budget trains, or the tokens
 //! are the fewest that reach the target. Slopes are of no use where it matters: a forecast has corners at every k that
-//! was measured, and any law has one where the text ends. So grids close in on every hill of a coarse one, and the two
-//! curves on which D stays at an end of its range are searched by themselves, since a grid strays from a sharp ridge
-//! that runs askew.
+//! was measured, and any law has one where the text ends. So grids close in on every hill of a coarse one, and the
+//! curves on which D stays at an end of its range, or a query at its limit, are searched by themselves, since a grid
+//! strays from a sharp ridge that runs askew.
 
 use super::line::root;
 use super::surface::Surface;
@@ -64,6 +64,32 @@ impl Wall {
     }
 }
 
+/// A ceiling on N (prompt + max(sample k, floor)): what a query costs, or how long it takes by the roofline, where
+/// `floor` is the time of moving the weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// For the prompt, a parameter.
+    pub prompt: f64,
+    /// For a sample, a parameter.
+    pub sample: f64,
+    /// At least for all samples, a parameter.
+    pub floor: f64,
+    /// The most.
+    pub most: f64,
+}
+
+impl Limit {
+    fn most_params(&self, k: f64) -> f64 {
+        self.most / (self.prompt + (self.sample * k).max(self.floor))
+    }
+
+    /// Below 1 where even one sample is too much.
+    fn most_samples(&self, n: f64) -> f64 {
+        let left = self.most / n - self.prompt;
+        if left >= self.floor * (1.0 - 1e-12) { left / self.sample } else { 0.0 }
+    }
+}
+
 /// What a choice must respect.
 #[derive(Clone, Debug)]
 pub struct Constraints {
@@ -77,6 +103,8 @@ pub struct Constraints {
     pub whole_k: bool,
     /// Whether text ends.
     pub wall: Option<Wall>,
+    /// What a query may cost, or how long it may take.
+    pub limits: Vec<Limit>,
 }
 
 /// N, D and k, and what they cost.
@@ -159,9 +187,22 @@ impl<S: Surface> Search<'_, S> {
         self.surface.spot(log_n, worth)
     }
 
+    /// The most samples of a size, limits kept.
+    fn most_samples(&self, log_n: f64) -> f64 {
+        let limits = self.constraints.limits.iter().map(|limit| limit.most_samples(log_n.exp()));
+        limits.fold(self.constraints.samples.1, f64::min)
+    }
+
     /// The best of a range of ln N, with its prices and gap.
-    fn among(&self, sizes: [f64; 2], prices: &impl Fn(f64) -> Prices) -> Option<(Point, Prices, f64)> {
+    fn among(&self, mut sizes: [f64; 2], prices: &impl Fn(f64) -> Prices) -> Option<(Point, Prices, f64)> {
         let (least, most) = self.constraints.samples;
+        for limit in &self.constraints.limits {
+            sizes[1] = sizes[1].min(limit.most_params(least).ln());
+        }
+        if sizes[1] < sizes[0] - 1e-12 {
+            return None;
+        }
+        sizes[1] = sizes[1].max(sizes[0]);
         let samples = match self.goal {
             Goal::Ratio(..) => [0.0; 2], // k follows from N
             _ => [least.ln(), most.ln()],
@@ -169,15 +210,20 @@ impl<S: Surface> Search<'_, S> {
         let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
         let mut found = climb([sizes, samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
             .and_then(|x| Some((at(x)?, Some(x))));
+        let mut also = |along: &dyn Fn(f64) -> Option<Point>| {
+            let score = |x: [f64; 2]| along(x[0]).map_or(f64::NEG_INFINITY, |point| point.score);
+            if let Some(point) = climb([sizes, [0.0; 2]], score).and_then(|x| along(x[0]))
+                && found.is_none_or(|(best, _)| point.score > best.score)
+            {
+                found = Some((point, None));
+            }
+        };
         if !matches!(self.goal, Goal::Ratio(..)) {
             for tokens in [self.constraints.tokens.0, self.constraints.tokens.1] {
-                let along = |x: [f64; 2]| self.along(x[0], tokens.ln(), &prices(x[0]));
-                let score = |x: [f64; 2]| along(x).map_or(f64::NEG_INFINITY, |point| point.score);
-                if let Some(point) = climb([sizes, [0.0; 2]], score).and_then(along)
-                    && found.is_none_or(|(best, _)| point.score > best.score)
-                {
-                    found = Some((point, None));
-                }
+                also(&|x| self.along(x, tokens.ln(), &prices(x)));
+            }
+            if !self.constraints.limits.is_empty() {
+                also(&|x| at([x, self.most_samples(x).max(least).ln()]));
             }
         }
         let (point, inside) = found?;
@@ -203,6 +249,10 @@ impl<S: Surface> Search<'_, S> {
     /// What follows from ln N and ln k; `None` where it cannot be had.
     fn point(&self, [log_n, log_k]: [f64; 2], &[train, prompt, sample]: &Prices) -> Option<Point> {
         let (fewest, most) = self.constraints.tokens;
+        let allowed = enough(self.most_samples(log_n), self.constraints.samples.0)?;
+        if !matches!(self.goal, Goal::Ratio(..)) {
+            enough(allowed, log_k.exp())?;
+        }
         let (log_d, log_k) = match self.goal {
             Goal::Budget(budget) => {
                 let d = enough((budget - prompt - sample * log_k.exp()) / train, fewest)?;
@@ -210,9 +260,9 @@ impl<S: Surface> Search<'_, S> {
             }
             Goal::Ratio(budget, ratio) => {
                 let log_d = log_n + ratio.ln();
-                let (least, most) = self.constraints.samples;
+                let least = self.constraints.samples.0;
                 let k = enough((budget - train * log_d.exp() - prompt) / sample, least)?;
-                (log_d, k.clamp(least, most).ln())
+                (log_d, k.clamp(least, allowed.max(least)).ln())
             }
             Goal::Target(target) => {
                 let goal = self.surface.score(target);
@@ -226,7 +276,8 @@ impl<S: Surface> Search<'_, S> {
     /// The k that follows from ln N where D is held; `None` where there is none.
     fn along(&self, log_n: f64, log_d: f64, prices: &Prices) -> Option<Point> {
         let &[train, prompt, sample] = prices;
-        let (least, most) = self.constraints.samples;
+        let least = self.constraints.samples.0;
+        let most = enough(self.most_samples(log_n), least)?.max(least);
         let log_k = match self.goal {
             Goal::Budget(budget) | Goal::Ratio(budget, _) => {
                 let k = enough((budget - prompt - train * log_d.exp()) / sample, least)?;

@@ -120,6 +120,25 @@ fn laws() -> impl Strategy<Value = (Law, Vec<f64>)> {
     prop_oneof![loss, accuracy]
 }
 
+#[test]
+fn a_law_far_below_rounding_keeps_its_optimum() {
+    // With 60 digits, nu at its limit of 1e12: pass@k = mu nu (digamma(nu + k) - digamma(nu)) along the budget line is
+    // largest here. Every one of these values is the difference of 1 and of 1 - 1e-246.
+    let params = [0.0, 1102.71, 5461.36, 0.7167, 0.1116, 0.5, 3.2287, 0.3, 0.0, 0.8913];
+    let budget = Budget { train: f64::exp(38.869), inference: f64::exp(27.383) };
+    let most = f64::exp(57.379);
+    let best =
+        one(Law::Accuracy, &params, budget, &Constraints { tokens: (1.0, most), ..FREE }).unwrap().best;
+    let value = 1.117_681_038_303_331_8e-246;
+    assert!((best.value - value).abs() <= rounding(value), "{best:?}");
+    close(best.n, 197.971_064_165_449_14, 1e-7);
+    // A place that a scan came by, 3e-4 worse.
+    let (n, scanned) = (197.273_454_127_993_75, 1.117_349_050_830_184_8e-246);
+    let found =
+        Law::Accuracy.value(&params, n, most.min(budget.train / (6.0 * n)), budget.inference / (2.0 * n));
+    assert!((found - scanned).abs() <= rounding(scanned), "{found}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
