@@ -12,122 +12,99 @@ training tokens D and samples per problem k; estimated from counts, fitted, and 
 import importlib
 from typing import TYPE_CHECKING
 
-from t2fast._core import __version__
+from t2fast._core import __version__ as __version__
 
-if TYPE_CHECKING:
-    from t2fast.choices import Choice, choose
+if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
+    from t2fast import (
+        choices as choices,
+        comparisons as comparisons,
+        costs as costs,
+        decode as decode,
+        estimators as estimators,
+        fits as fits,
+        laws as laws,
+        plans as plans,
+        readers as readers,
+        runs as runs,
+        tables as tables,
+        tasks as tasks,
+        validation as validation,
+    )
+    from t2fast.choices import (
+        Choice as Choice,
+        choose as choose,
+    )
     from t2fast.comparisons import (
-        Comparison,
-        compare,
-        compare_forecasts,
-        compare_stages,
-        outcomes,
-        read_stages,
+        Comparison as Comparison,
+        compare as compare,
+        compare_forecasts as compare_forecasts,
+        compare_stages as compare_stages,
+        outcomes as outcomes,
+        read_stages as read_stages,
     )
     from t2fast.estimators import (
-        PassCurve,
-        best_of_k,
-        beta_pass_at_k,
-        estimate,
-        expected_samples_until_first_success,
-        g_pass_at_k,
-        majority_at_k,
-        pass_at_k,
-        pass_at_k_sequential,
-        pass_at_k_stderr,
-        pass_at_k_variance,
-        pass_hat_k,
-        scaled_beta_failure,
-        verified_at_k,
-        verified_from_counts,
+        PassCurve as PassCurve,
+        best_of_k as best_of_k,
+        beta_pass_at_k as beta_pass_at_k,
+        estimate as estimate,
+        expected_samples_until_first_success as expected_samples_until_first_success,
+        g_pass_at_k as g_pass_at_k,
+        majority_at_k as majority_at_k,
+        pass_at_k as pass_at_k,
+        pass_at_k_sequential as pass_at_k_sequential,
+        pass_at_k_stderr as pass_at_k_stderr,
+        pass_at_k_variance as pass_at_k_variance,
+        pass_hat_k as pass_hat_k,
+        scaled_beta_failure as scaled_beta_failure,
+        verified_at_k as verified_at_k,
+        verified_from_counts as verified_from_counts,
     )
     from t2fast.fits import (
-        FitWarning,
-        fit_accuracy,
-        fit_chinchilla,
-        fit_counts,
-        fit_data_wall,
-        fit_direct,
-        fit_forecast,
-        fit_loss,
+        FitWarning as FitWarning,
+        fit_accuracy as fit_accuracy,
+        fit_chinchilla as fit_chinchilla,
+        fit_counts as fit_counts,
+        fit_data_wall as fit_data_wall,
+        fit_direct as fit_direct,
+        fit_forecast as fit_forecast,
+        fit_loss as fit_loss,
     )
-    from t2fast.laws import DataWall, FitReport, ForecastLaw, Law, default_law, simulate_counts
-    from t2fast.plans import Plan, Workload, best_spending, cheapest_spending, frontier, plan, plan_many
-    from t2fast.readers import read_results
+    from t2fast.laws import (
+        DataWall as DataWall,
+        FitReport as FitReport,
+        ForecastLaw as ForecastLaw,
+        Law as Law,
+        default_law as default_law,
+        simulate_counts as simulate_counts,
+    )
+    from t2fast.plans import (
+        Plan as Plan,
+        Workload as Workload,
+        best_spending as best_spending,
+        cheapest_spending as cheapest_spending,
+        frontier as frontier,
+        plan as plan,
+        plan_many as plan_many,
+    )
+    from t2fast.readers import (
+        read_results as read_results,
+    )
     from t2fast.tables import (
-        Accuracies,
-        Counts,
-        Likelihoods,
-        Losses,
-        Prices,
-        read_accuracies,
-        read_counts,
-        read_likelihoods,
-        read_losses,
-        read_prices,
+        Accuracies as Accuracies,
+        Counts as Counts,
+        Likelihoods as Likelihoods,
+        Losses as Losses,
+        Prices as Prices,
+        read_accuracies as read_accuracies,
+        read_counts as read_counts,
+        read_likelihoods as read_likelihoods,
+        read_losses as read_losses,
+        read_prices as read_prices,
     )
-    from t2fast.validation import Validation, validate
-
-__all__ = [
-    "Accuracies",
-    "Choice",
-    "Comparison",
-    "Counts",
-    "DataWall",
-    "FitReport",
-    "FitWarning",
-    "ForecastLaw",
-    "Law",
-    "Likelihoods",
-    "Losses",
-    "PassCurve",
-    "Plan",
-    "Prices",
-    "Validation",
-    "Workload",
-    "__version__",
-    "best_of_k",
-    "best_spending",
-    "beta_pass_at_k",
-    "cheapest_spending",
-    "choose",
-    "compare",
-    "compare_forecasts",
-    "compare_stages",
-    "default_law",
-    "estimate",
-    "expected_samples_until_first_success",
-    "fit_accuracy",
-    "fit_chinchilla",
-    "fit_counts",
-    "fit_data_wall",
-    "fit_direct",
-    "fit_forecast",
-    "fit_loss",
-    "frontier",
-    "g_pass_at_k",
-    "majority_at_k",
-    "outcomes",
-    "pass_at_k",
-    "pass_at_k_sequential",
-    "pass_at_k_stderr",
-    "pass_at_k_variance",
-    "pass_hat_k",
-    "plan",
-    "plan_many",
-    "read_accuracies",
-    "read_counts",
-    "read_likelihoods",
-    "read_losses",
-    "read_prices",
-    "read_results",
-    "read_stages",
-    "scaled_beta_failure",
-    "simulate_counts",
-    "validate",
-    "verified_at_k",
-    "verified_from_counts",
-]
+    from t2fast.validation import (
+        Validation as Validation,
+        validate as validate,
+    )
 
 _ROOMS: dict[str, tuple[str, ...]] = {
     "choices": (
@@ -210,15 +187,19 @@ _ROOMS: dict[str, tuple[str, ...]] = {
 }
 """Rooms, and what of theirs stands here: imported at first use, so that `import t2fast` costs little."""
 
+__all__ = [name for names in (("__version__",), *_ROOMS.values()) for name in names]
 
-def __getattr__(name: str) -> object:
-    for room, names in _ROOMS.items():
-        if name == room or name in names:
-            module = importlib.import_module(f"t2fast.{room}")
-            found: object = module if name == room else getattr(module, name)
-            globals()[name] = found
-            return found
-    raise AttributeError(f"module 't2fast' has no attribute {name!r}")
+
+if not TYPE_CHECKING:  # a checker would believe it of any name
+
+    def __getattr__(name: str) -> object:
+        for room, names in _ROOMS.items():
+            if name == room or name in names:
+                module = importlib.import_module(f"t2fast.{room}")
+                found: object = module if name == room else getattr(module, name)
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module 't2fast' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

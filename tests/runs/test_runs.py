@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,31 @@ def test_cut_off_at_any_system_call_a_run_ends_the_same(
                 left = random.Random(seed + 100).randint(1, 20)
     evaluate([model], [sums], tmp_path, k=40, score=True, **OPTIONS)
     assert contents(tmp_path) == contents(whole.folder)
+
+
+def test_a_run_continued_after_midnight_asks_what_it_asked(sums: Task, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "dated")
+    (model / "tokenizer_config.json").write_text(
+        json.dumps({"chat_template": "{{ strftime_now('%d%m%Y') }}{{ messages[0]['content'] }}"})
+    )
+    begun = evaluate([model], [sums.first(3)], tmp_path / "run", k=4, chat=True, score=True, **OPTIONS)
+    before = contents(begun.folder)
+    # As if begun on another day and killed before its first block.
+    manifest = begun.folder / "manifest.json"
+    text = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**text, "created": "2001-02-03T23:59:59.000000+00:00"}))
+    for path in begun.folder.iterdir():
+        if path != manifest and path.name != "lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    continued = evaluate([model], [sums.first(3)], tmp_path / "run", k=4, chat=True, score=True, **OPTIONS)
+    assert Run.open(continued.folder).manifest.date == datetime(2001, 2, 3, 23, 59, 59, tzinfo=timezone.utc)
+    assert contents(continued.folder) != before
+    engine = load(model, dtype="float32")
+    prompts = {problem.id: f"03022001{problem.prompt}" for problem in sums.first(3).problems}
+    drawn = engine.sample(prompts, k=4, temperature=0.7, max_tokens=4, stop="\n", progress=False).table
+    assert [row["text"] for row in continued.samples()] == drawn["text"].to_list()
+    scored = engine.score(prompts, {problem.id: list(problem.answers) for problem in sums.first(3).problems})
+    np.testing.assert_array_equal(continued.likelihoods().log_likelihood, scored["logprob"].to_numpy())
 
 
 def kill_repeatedly(model: Path, task: str, folder: Path, kills: int) -> int:

@@ -18,31 +18,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from counts_table import GOOD, ORDER, good, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from t2fast.tables import LeftOut, read_counts, sources
-
-GOOD: dict[str, list[Any]] = {
-    "model": ["a", "a", "b"],
-    "n_params": [1e6, 1e6, 2e6],
-    "n_tokens": [1e9, 1e9, 2e9],
-    "task": ["t", "t", "t"],
-    "problem": ["x", "y", "x"],
-    "n_samples": [8, 8, 16],
-    "n_correct": [0, 8, 3],
-}
-ORDER = list(GOOD)
-
-
-def good(**changes: list[Any]) -> dict[str, list[Any]]:
-    return {**GOOD, **changes}
-
-
-def refused(source: Any, read: Any = read_counts, **options: Any) -> str:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - each caller looks into the message
-        read(source, **options)
-    return str(caught.value)
 
 
 def write_with_csv(table: dict[str, list[Any]], path: str) -> None:

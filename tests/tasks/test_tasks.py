@@ -69,27 +69,40 @@ def test_lambada(tmp_path: Path, write: Write) -> None:
 
 
 @FILES
-def test_arc_easy_nested_and_flat(tmp_path: Path, write: Write) -> None:
-    nested = {"id": "X_1", "question": {"stem": "Which melts?", "choices": LISTED}, "answerKey": "D"}
-    flat = {"id": "X_2", "question": "Which shines?", "choices": SCHOOL, "answerKey": "C"}
-    for name, row, prompt, answer in (
-        ("nested", nested, "Question: Which melts?\nAnswer:", " ice"),
-        ("flat", flat, "Question: Which shines?\nAnswer:", " gold"),
-    ):
-        problem = load_task(f"arc-easy:{write(tmp_path / name, [row])}").problems[0]
-        assert problem == Problem(row["id"], prompt, (answer,))
-
-
-@FILES
-def test_openbookqa_nested_and_flat(tmp_path: Path, write: Write) -> None:
-    nested = {"id": "7-980", "question": {"stem": "The sun is", "choices": LISTED}, "answerKey": "A"}
-    flat = {"id": "7-981", "question_stem": "The sea is", "choices": SCHOOL, "answerKey": "B"}
-    for name, row, prompt, answer in (
-        ("n", nested, "The sun is", " rust"),
-        ("f", flat, "The sea is", " salt"),
-    ):
-        problem = load_task(f"openbookqa:{write(tmp_path / name, [row])}").problems[0]
-        assert problem == Problem(row["id"], prompt, (answer,))
+@pytest.mark.parametrize(
+    ("task", "row", "prompt", "answer"),
+    [
+        (
+            "arc-easy",
+            {"id": "X_1", "question": {"stem": "Which melts?", "choices": LISTED}, "answerKey": "D"},
+            "Question: Which melts?\nAnswer:",
+            " ice",
+        ),
+        (
+            "arc-easy",
+            {"id": "X_2", "question": "Which shines?", "choices": SCHOOL, "answerKey": "C"},
+            "Question: Which shines?\nAnswer:",
+            " gold",
+        ),
+        (
+            "openbookqa",
+            {"id": "7-980", "question": {"stem": "The sun is", "choices": LISTED}, "answerKey": "A"},
+            "The sun is",
+            " rust",
+        ),
+        (
+            "openbookqa",
+            {"id": "7-981", "question_stem": "The sea is", "choices": SCHOOL, "answerKey": "B"},
+            "The sea is",
+            " salt",
+        ),
+    ],
+)
+def test_choices_nested_and_flat(
+    tmp_path: Path, write: Write, task: str, row: dict[str, Any], prompt: str, answer: str
+) -> None:
+    problem = load_task(f"{task}:{write(tmp_path / 'rows', [row])}").problems[0]
+    assert problem == Problem(row["id"], prompt, (answer,))
 
 
 @FILES

@@ -7,6 +7,7 @@ itself is wrong, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
@@ -17,34 +18,35 @@ from typing import Any
 from rich.console import Console
 
 from t2fast import _core
-from t2fast.cli import (
-    bench_model,
-    chat,
-    choose,
-    compare,
-    evaluate,
-    fit,
-    passk,
-    plan,
-    sample,
-    simulate,
-    validate,
-)
 from t2fast.cli.wording import own_words
-from t2fast.fits import FitWarning
 from t2fast.text import clean
 
-_COMMANDS = (passk, compare, fit, validate, plan, choose, simulate, sample, chat, evaluate, bench_model)
+_COMMANDS = (
+    "passk",
+    "compare",
+    "fit",
+    "validate",
+    "plan",
+    "choose",
+    "simulate",
+    "sample",
+    "chat",
+    "evaluate",
+    "bench-model",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     _prepare_streams()
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    # A command loads its own rooms alone; help, and a line without a command, need them all.
+    arguments = _parser(argv[:1] if argv and argv[0] in _COMMANDS else _COMMANDS).parse_args(argv)
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        from t2fast.fits import FitWarning
+
         # A fit's or an estimate's own notes are printed with its result.
         if not issubclass(category, FitWarning | RuntimeWarning):
             stderr.print(f"warning: {clean(own_words(str(message)))}", style="yellow", markup=False)
@@ -78,7 +80,7 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="t2fast",
         description="How big a model, how many tokens, how many samples: Train-to-Test scaling laws.",
@@ -86,6 +88,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"t2fast {_core.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in _COMMANDS:
-        module.add_parser(commands)
+    for name in names:
+        importlib.import_module(f"t2fast.cli.{name.replace('-', '_')}").add_parser(commands)
     return parser

@@ -309,7 +309,16 @@ class Engine:
     def _chat_template(self) -> chat_templates.ChatTemplate:
         return chat_templates.template(self.path)
 
-    def _chat_text(self, messages: Any, now: datetime | None) -> str:
+    def chat_text(self, messages: Any, now: datetime | None = None) -> str:
+        """A chat as the model's template writes it, up to where the answer begins.
+
+        Args:
+            messages: text, or a list of messages with role and content.
+            now: the date that a template may ask for; None: the present.
+
+        Returns:
+            The text.
+        """
         return self._chat_template.render(messages, now)
 
     def _encode(self, problem: Problem, chat: bool, now: datetime | None) -> list[int]:
@@ -321,7 +330,7 @@ class Engine:
                 )
             return self._checked(problem, prompt)
         if chat:
-            tokens = self.tokenizer.encode(self._chat_text(prompt, now), special=False)
+            tokens = self.tokenizer.encode(self.chat_text(prompt, now), special=False)
         elif isinstance(prompt, str):
             tokens = self.tokenizer.encode(prompt)
         else:
@@ -351,7 +360,7 @@ class Engine:
                 tokens = self.tokenizer.encode(answer, special=False)
             elif chat:
                 tokens = self.tokenizer.encode_answer(
-                    self._chat_text(problem.prompt, now), prompt, answer, special=False
+                    self.chat_text(problem.prompt, now), prompt, answer, special=False
                 )
             else:
                 tokens = self.tokenizer.encode_answer(problem.prompt, prompt, answer)

@@ -11,13 +11,15 @@ count less.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from t2fast.arguments import real, refuse
+from t2fast import _core
+from t2fast.arguments import fill, real, refuse
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -52,38 +54,33 @@ class DataWall:
     def effective_tokens(self, n_tokens: npt.ArrayLike, unique_tokens: npt.ArrayLike) -> Floats:
         """D', what D tokens are worth, U of them unique; D where D <= U. Never more than U (1 + R_D*)."""
         d, u = _positive("n_tokens", n_tokens), _positive("unique_tokens", unique_tokens)
-        u = np.minimum(u, d)
-        return np.asarray(u - u * self.r_d * np.expm1(-(d / u - 1) / self.r_d))
+        return np.asarray(fill(_core.data_wall_effective, d, u, np.asarray(self.r_d)))
 
     def best_params(self, n_tokens: npt.ArrayLike) -> Floats:
         """U_N, the parameters for which so many tokens, read once, are Chinchilla-optimal under the law."""
-        d = _positive("n_tokens", n_tokens)
-        ratio = (self.alpha * self.A / (self.beta * self.B)) ** (1 / (self.alpha + self.beta))
-        return np.asarray(ratio * (ratio * d) ** (self.beta / self.alpha))
+        return np.asarray(
+            fill(partial(_core.data_wall_best_params, astuple(self)), _positive("n_tokens", n_tokens))
+        )
 
     def effective_params(self, n_params: npt.ArrayLike, unique_tokens: npt.ArrayLike) -> Floats:
         """N', what N parameters are worth on U unique tokens; N where N <= U_N."""
         n = _positive("n_params", n_params)
-        enough = np.minimum(self.best_params(unique_tokens), n)
-        return np.asarray(enough - enough * self.r_n * np.expm1(-(n / enough - 1) / self.r_n))
+        enough = self.best_params(unique_tokens)
+        return np.asarray(fill(_core.data_wall_effective, n, enough, np.asarray(self.r_n)))
 
     def loss(
         self, n_params: npt.ArrayLike, n_tokens: npt.ArrayLike, unique_tokens: npt.ArrayLike
     ) -> Floats | float:
         """The law's value for N parameters and D tokens, U of them unique, in nats; arguments broadcast."""
         d, u = _positive("n_tokens", n_tokens), _positive("unique_tokens", unique_tokens)
-        n = self.effective_params(n_params, np.minimum(u, d))
-        value = self.E + self.A / n**self.alpha + self.B / self.effective_tokens(d, u) ** self.beta
-        return value if np.ndim(value) else float(value)
+        return fill(partial(_core.data_wall_loss, astuple(self)), _positive("n_params", n_params), d, u)
 
     def tokens_worth(self, effective_tokens: npt.ArrayLike, unique_tokens: npt.ArrayLike) -> Floats:
         """D that is worth so many unique tokens; infinite from U (1 + R_D*) on, where text, not compute,
         binds.
         """
         d, u = _positive("effective_tokens", effective_tokens), _positive("unique_tokens", unique_tokens)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            repeats = -self.r_d * np.log1p(-np.minimum((d - u) / (u * self.r_d), 1))
-        return np.asarray(np.where(d <= u, d, u * (1 + repeats)))
+        return np.asarray(fill(_core.data_wall_amount, d, u, np.asarray(self.r_d)))
 
 
 def _positive(name: str, value: npt.ArrayLike) -> Floats:

@@ -53,17 +53,7 @@ def forecast_plans(
 ) -> PlanArrays:
     """Plans with a forecast law: itself, its members without the process, or each draw."""
     state = law.cloud if which == "draws" else law.state
-    found = state.plan(
-        which,
-        budgets[0],
-        budgets[1],
-        constraints.n_params,
-        None if constraints.sizes is None else list(constraints.sizes),
-        constraints.n_tokens,
-        constraints.most_samples,
-        constraints.integer_k,
-        None if rule == "law" else rule,
-    )
+    found = state.plan(which, *_asked(budgets, constraints, rule))
     return _arrays(found, budgets.shape[1], rule, squeeze)
 
 
@@ -76,9 +66,17 @@ def solve(
             f"the fit of this {law.name} law did not converge ({law.fit.reason}), so there is nothing to plan"
             " by: fit another law, or other checkpoints"
         )
-    found = _core.plan_batch(
-        law.name,
-        rows,
+    found = _core.plan_batch(law.name, rows, *_asked(budgets, constraints, rule))
+    return _arrays(found, budgets.shape[1], rule, squeeze)
+
+
+def _asked(
+    budgets: Floats, constraints: Constraints, rule: Rule
+) -> tuple[
+    Floats, Floats, tuple[float, float], list[float] | None, tuple[float, float], float, bool, float | None
+]:
+    """Budgets, constraints and Chinchilla's rule, as the core takes them."""
+    return (
         budgets[0],
         budgets[1],
         constraints.n_params,
@@ -88,7 +86,6 @@ def solve(
         constraints.integer_k,
         None if rule == "law" else rule,
     )
-    return _arrays(found, budgets.shape[1], rule, squeeze)
 
 
 def _arrays(

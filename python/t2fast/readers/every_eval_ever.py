@@ -6,7 +6,6 @@ may have token_usage, performance and error.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +41,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
                 runs.setdefault((model, task), Problems()).add(problem, 1, int(correct), _used(row))
     for (model, task), problems in runs.items():
         tally.add(problems, model=model, task=task)
-    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+    return tally.measured(paths)
 
 
 def _verdict(row: Mapping[str, Any], choices: Choices, tally: Tally, where: str) -> bool | None:

@@ -8,7 +8,6 @@ the results name.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +56,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
         tally.add(_counts(log, choices, tally), task=task, model=model)
     if others:
         tally.leave_out(f"task other than {choices.task!r} ({others} logs)", 0)
-    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+    return tally.measured(paths)
 
 
 def _log(path: str) -> _Log:

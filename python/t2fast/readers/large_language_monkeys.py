@@ -40,7 +40,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
             tally.leave_out("problem without samples")
         problems.add(os.path.splitext(os.path.basename(path))[0], len(verdicts), sum(verdicts))
     tally.add(problems)
-    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+    return tally.measured(paths)
 
 
 def _verdicts(path: str) -> list[bool]:

@@ -44,13 +44,8 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     """Counts of every document by one metric."""
     choices.refuse_others(paths[0], NAME, ("metric", "correct_at"))
     tally = Tally()
-    for path in paths:
-        run = _run(path)
-        if choices.task not in (None, run.get("task")) and len(paths) > 1:
-            tally.leave_out(f"task other than {choices.task!r} (files)")
-            continue
-        tally.add(_counts(path, choices, tally), **run)
-    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+    tally.add_files(paths, choices.task, _run, lambda path: _counts(path, choices, tally))
+    return tally.measured(paths)
 
 
 def _run(path: str) -> dict[str, str]:

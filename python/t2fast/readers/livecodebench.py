@@ -42,7 +42,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
             ]
             problems.add(str(question), len(grades), sum(grades))
         tally.add(problems, **_run(path))
-    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+    return tally.measured(paths)
 
 
 def _run(path: str) -> dict[str, str]:

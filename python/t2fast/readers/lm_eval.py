@@ -72,7 +72,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
         tally.add(_counts(path, choices, tally, _filters(results, task)), task=task, **_run(results))
     if others:
         tally.leave_out(f"task other than {choices.task!r} ({others} files)", 0)
-    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+    return tally.measured(paths)
 
 
 Results = tuple[str, dict[str, Any]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -95,12 +96,28 @@ class Tally:
         self.note("samples that ended in an error, counted as they were scored", 1)
         return "scored"
 
-    def measured(self, name: str) -> Measured:
-        """The counts as a source called `name`.
+    def add_files(
+        self,
+        paths: Sequence[str],
+        task: str | None,
+        run: Callable[[str], Mapping[str, str]],
+        counts: Callable[[str], Problems],
+    ) -> None:
+        """A run a file: what `run` says of it, and `counts`. Of several, other tasks stay out."""
+        for path in paths:
+            said = run(path)
+            if task not in (None, said.get("task")) and len(paths) > 1:
+                self.leave_out(f"task other than {task!r} (files)")
+            else:
+                self.add(counts(path), **said)
+
+    def measured(self, paths: Sequence[str]) -> Measured:
+        """The counts as a source called by its path, or by the folder that several have in common.
 
         n_params, and what samples used, are columns if every row says them. Errors: `ValueError` if no
         sample is left, or if some runs name their model and others do not.
         """
+        name = paths[0] if len(paths) == 1 else os.path.commonpath(paths)
         reasons = tuple(LeftOut(rows, reason) for reason, rows in self._left_out.items())
         if not self._rows:
             what = "; ".join(f"{part.rows} x {part.reason}" if part.rows else part.reason for part in reasons)

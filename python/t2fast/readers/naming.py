@@ -30,4 +30,4 @@ def measured_by_file(
         tally.add(counts(path, tally), **run)
     if named:
         tally.note("models are called as their files are, since these do not name them")
-    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+    return tally.measured(paths)

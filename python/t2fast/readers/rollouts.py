@@ -54,7 +54,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
                 **({"model": said["model"]} if "model" in said else {}),
                 **({"task": task} if task else {}),
             )
-    return tally.measured(paths[0] if len(paths) == 1 else os.path.commonpath(paths))
+    return tally.measured(paths)
 
 
 def _reward_key(row: Mapping[str, Any]) -> str | None:

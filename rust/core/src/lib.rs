@@ -7,6 +7,7 @@ pub mod beyond;
 pub mod cholesky;
 pub mod choose;
 pub mod compare;
+pub mod data_wall;
 pub mod fit;
 pub mod forecast;
 pub mod gaussian_process;

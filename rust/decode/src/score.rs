@@ -23,7 +23,8 @@ pub fn score_prompts(
         for (j, answer) in answers.iter().enumerate() {
             check_tokens(config, &format!("answer {j} of prompt {i}"), answer)?;
         }
-        let longest = answers.iter().map(Vec::len).max().unwrap_or(0);
+        // An answer's last token is scored, but never read.
+        let longest = answers.iter().map(|answer| answer.len().saturating_sub(1)).max().unwrap_or(0);
         checked_prompts.push(checked(config, &format!("prompt {i}"), prompt, longest)?);
     }
     Ok(checked_prompts)

@@ -6,6 +6,7 @@ mod beyond;
 mod cancel;
 mod choose;
 mod compare;
+mod data_wall;
 mod decode;
 mod decode_files;
 mod decode_model;
@@ -27,6 +28,8 @@ mod _core {
     use super::choose::resampled_means;
     #[pymodule_export]
     use super::compare::{probability_best, simultaneous_band};
+    #[pymodule_export]
+    use super::data_wall::{data_wall_amount, data_wall_best_params, data_wall_effective, data_wall_loss};
     #[pymodule_export]
     use super::decode::DecodeEngine;
     #[pymodule_export]
@@ -50,8 +53,9 @@ mod _core {
     #[pymodule_export]
     use super::plan::{
         beta_parameters, budget_line, law_parameters, law_refusal, law_values, loss_mixture, plan_batch,
-        spend_batch,
     };
+    #[pymodule_export]
+    use super::spending::spend_batch;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -8,7 +8,7 @@ use t2fast_core::beyond::logit_normal;
 use t2fast_core::{beta, incomplete_beta, passk};
 
 /// Cells between two looks at pending signals: a fraction of a second at worst.
-const CHUNK: usize = 1 << 20;
+pub(crate) const CHUNK: usize = 1 << 20;
 
 /// As [`CHUNK`], for tails summed over some 64·√k terms.
 fn chunk(k: &[u64], m: &[u64]) -> usize {
@@ -90,7 +90,7 @@ pub fn tail_cells<'py>(
 }
 
 /// Fill out with function over arrays of its length, `chunk` cells between two looks at pending signals.
-fn fill<'py, const N: usize>(
+pub(crate) fn fill<'py, const N: usize>(
     py: Python<'py>,
     arguments: [PyReadonlyArray1<'py, f64>; N],
     mut out: PyReadwriteArray1<'py, f64>,

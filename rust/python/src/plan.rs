@@ -8,11 +8,7 @@ use pyo3::prelude::{Bound as Handle, *};
 use rayon::prelude::*;
 use t2fast_core::laws::{Law, Link, range_of, theta};
 use t2fast_core::mixture;
-use t2fast_core::plan::spending::best;
-use t2fast_core::plan::surface::Formula;
 use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Error, Plan, Problem, Rule, Sizes, spend};
-
-use crate::spending;
 
 /// Best choices and Chinchilla's, (plans, 4) each, and the bounds of both, (plans, 2).
 pub(crate) type Plans<'py> = (Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>);
@@ -20,7 +16,7 @@ pub(crate) type Plans<'py> = (Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>)
 /// Plans of a formula between two looks at pending signals: a fraction of a second at worst.
 const CHUNK: usize = 4096;
 
-fn law_named(name: &str) -> PyResult<Law> {
+pub(crate) fn law_named(name: &str) -> PyResult<Law> {
     Law::named(name).ok_or_else(|| {
         PyValueError::new_err(format!(
             "no law is called {name:?}: use chinchilla, loss, accuracy, counts or direct"
@@ -28,11 +24,11 @@ fn law_named(name: &str) -> PyResult<Law> {
     })
 }
 
-fn contiguous<E>(_: E) -> PyErr {
+pub(crate) fn contiguous<E>(_: E) -> PyErr {
     PyValueError::new_err("arrays must be contiguous float64")
 }
 
-fn check_width(law: Law, params: &PyReadonlyArray2<'_, f64>) -> PyResult<()> {
+pub(crate) fn check_width(law: Law, params: &PyReadonlyArray2<'_, f64>) -> PyResult<()> {
     let (width, names) = (params.as_array().ncols(), law.parameters());
     if width == names.len() {
         return Ok(());
@@ -181,24 +177,6 @@ pub fn plan_batch<'py>(
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     let count = problem.len();
     collect(py, count, CHUNK, |range| problem.solve(range))
-}
-
-/// Plans under one budget, or of a target at least cost, of every parameter row: see [`spending::rows`].
-#[pyfunction]
-pub fn spend_batch<'py>(
-    py: Python<'py>,
-    name: &str,
-    params: PyReadonlyArray2<'py, f64>,
-    search: spending::Search,
-) -> PyResult<Table<'py>> {
-    let law = law_named(name)?;
-    check_width(law, &params)?;
-    let (width, rows) = (law.parameters().len(), params.as_array().nrows());
-    let params = params.as_slice().map_err(contiguous)?;
-    let (constraints, goal) = search.parts()?;
-    spending::rows(py, rows, |row| {
-        best(&Formula { law, params: &params[row * width..][..width] }, &constraints, goal)
-    })
 }
 
 pub(crate) fn budgets(

@@ -2,14 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use numpy::{IntoPyArray, PyArrayMethods};
+use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use t2fast_core::plan::spending::{Choice, Constraints, Goal, Limit, Prices, Sizes, Wall};
+use t2fast_core::plan::spending::{Choice, Constraints, Goal, Limit, Prices, Sizes, Wall, best};
+use t2fast_core::plan::surface::Formula;
 
 use crate::cancel::cancellable;
-use crate::plan::Table;
+use crate::plan::{Table, check_width, contiguous, law_named};
 
 /// `t2fast.plans.spending.Search`.
 #[derive(FromPyObject)]
@@ -74,4 +75,20 @@ pub(crate) fn rows<'py>(
         (0..count).into_par_iter().map(row).collect::<Option<Vec<_>>>()
     })?;
     found.into_flattened().into_pyarray(py).reshape([count, 7])
+}
+
+/// Plans under one budget, or of a target at least cost, of every parameter row: see [`rows`].
+#[pyfunction]
+pub fn spend_batch<'py>(
+    py: Python<'py>,
+    name: &str,
+    params: PyReadonlyArray2<'py, f64>,
+    search: Search,
+) -> PyResult<Table<'py>> {
+    let law = law_named(name)?;
+    check_width(law, &params)?;
+    let (width, count) = (law.parameters().len(), params.as_array().nrows());
+    let params = params.as_slice().map_err(contiguous)?;
+    let (constraints, goal) = search.parts()?;
+    rows(py, count, |row| best(&Formula { law, params: &params[row * width..][..width] }, &constraints, goal))
 }

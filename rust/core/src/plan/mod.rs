@@ -182,6 +182,38 @@ impl Span {
             log_inference: (budget.inference / 2.0).ln(),
         })
     }
+
+    /// The ln N within the span that is nearest to what a rule asks for, and what keeps it from that; below `corner`,
+    /// ln of the N that uses up the most tokens, training budget would be left unspent.
+    fn reach(&self, target: f64, corner: f64) -> (f64, Bound) {
+        let corner = corner.min(self.log_most);
+        if target > self.log_most {
+            (self.log_most, self.upper)
+        } else if target < corner.max(self.log_least) {
+            // Whichever of the two reaches further is the one in the way.
+            let bound = if corner > self.log_least { Bound::MostTokens } else { Bound::LeastParams };
+            (corner.max(self.log_least), bound)
+        } else {
+            (target, Bound::None)
+        }
+    }
+
+    /// The limit that a choice of N, D and k sits on.
+    fn bound(&self, constraints: &Constraints, n: f64, d: f64, k: f64) -> Bound {
+        let listed = matches!(constraints.sizes, Sizes::List(_));
+        if !listed && n == self.most {
+            self.upper
+        } else if d >= constraints.tokens.1 * (1.0 - 1e-12) {
+            // At the corner of the line D is the most tokens but for rounding.
+            Bound::MostTokens
+        } else if !listed && n == self.least {
+            Bound::LeastParams
+        } else if k.is_finite() && k >= constraints.most_samples * (1.0 - 1e-12) {
+            Bound::MostSamples
+        } else {
+            Bound::None
+        }
+    }
 }
 
 /// Budgets and parameter draws, each pair a plan to make.
@@ -334,18 +366,7 @@ impl Task<'_> {
             Rule::Law => self.line.slopes.chinchilla(self.line.log_train),
             Rule::TokensPerParam(ratio) => 0.5 * (self.line.log_train - ratio.ln()),
         };
-        let Span { upper, log_least, log_most, .. } = *self.span;
-        // Fewer parameters than the most tokens can feed would leave training budget unspent.
-        let corner = self.line.corner().min(log_most);
-        let (x, bound) = if target > log_most {
-            (log_most, upper)
-        } else if target < corner.max(log_least) {
-            // Whichever of the two reaches further is the one in the way.
-            let bound = if corner > log_least { Bound::MostTokens } else { Bound::LeastParams };
-            (corner.max(log_least), bound)
-        } else {
-            (target, Bound::None)
-        };
+        let (x, bound) = self.span.reach(target, self.line.corner());
         let choice = match &self.constraints.sizes {
             Sizes::Range(..) => self.choose(self.size(x), x, None),
             Sizes::List(sizes) => {
@@ -402,25 +423,12 @@ impl Task<'_> {
     /// N, whose logarithm is `x` but for rounding, and what the budgets then buy, with every constraint kept in
     /// floating point too.
     fn choose(&self, n: f64, x: f64, k: Option<f64>) -> Choice {
-        let Span { budget, least, most, upper, .. } = *self.span;
-        let (most_tokens, most_samples) = (self.constraints.tokens.1, self.constraints.most_samples);
+        let Span { budget, least, most, .. } = *self.span;
         let n = n.max(least).min(most);
         let (d, most_k) = spend(&budget, self.constraints, n);
         let spent = k.is_none() && !self.constraints.whole_k;
         let k = k.unwrap_or(most_k);
-        let listed = matches!(self.constraints.sizes, Sizes::List(_));
-        let bound = if !listed && n == most {
-            upper
-        } else if d >= most_tokens * (1.0 - 1e-12) {
-            // At the corner of the line D is the most tokens but for rounding.
-            Bound::MostTokens
-        } else if !listed && n == least {
-            Bound::LeastParams
-        } else if k.is_finite() && k >= most_samples * (1.0 - 1e-12) {
-            Bound::MostSamples
-        } else {
-            Bound::None
-        };
+        let bound = self.span.bound(self.constraints, n, d, k);
         let law = self.line.law;
         let value = if law.maximised() {
             law.value(self.line.params, n, d, k)

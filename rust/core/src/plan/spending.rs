@@ -12,6 +12,7 @@
 
 use super::line::root;
 use super::surface::Surface;
+use crate::data_wall::gained;
 
 /// Points along each side of the first grid, and of those that close in.
 const COARSE: usize = 25;
@@ -58,11 +59,8 @@ pub struct Wall {
 impl Wall {
     /// ln of what e^log_d tokens are worth.
     fn worth(&self, log_d: f64) -> f64 {
-        let times = (log_d - self.unique.ln()).exp();
-        if times <= 1.0 {
-            return log_d;
-        }
-        self.unique.ln() + (-self.repeats * (-(times - 1.0) / self.repeats).exp_m1()).ln_1p()
+        let log_unique = self.unique.ln();
+        log_d.min(log_unique) + gained((log_d - log_unique).exp(), self.repeats).ln_1p()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Budgets are spent along the same line as in [`super::line`]; the line is scanned finely and every local optimum
 //! polished, so that the best of them is found, not the nearest.
 
-use super::{Bound, Budget, Choice, Constraints, Error, Plan, Rule, Sizes, Span, affordable, largest_below};
+use super::{Budget, Choice, Constraints, Error, Plan, Rule, Sizes, Span, largest_below, spend};
 use crate::beta;
 use crate::laws::{Law, Link, theta};
 
@@ -157,25 +157,17 @@ impl<S: Surface> Task<'_, S> {
     }
 
     fn chinchilla(&self, rule: Rule) -> Choice {
-        let Span { least, most, upper, log_least, log_most, log_train, .. } = self.span;
-        // Fewer parameters than the most tokens can feed would leave training budget unspent.
-        let corner = (log_train - self.log_most_tokens).min(log_most);
+        let Span { least, most, log_least, log_most, log_train, .. } = self.span;
+        let corner = log_train - self.log_most_tokens;
         let height = |x: f64| self.surface.height(&self.spot(x), 0.0);
         let target = match rule {
             Rule::TokensPerParam(ratio) => 0.5 * (log_train - ratio.ln()),
             Rule::Law => {
-                Self::top(&self.optima(corner.max(log_least), log_most, &height)).unwrap_or(log_most)
+                let low = corner.min(log_most).max(log_least);
+                Self::top(&self.optima(low, log_most, &height)).unwrap_or(log_most)
             }
         };
-        let (x, bound) = if target > log_most {
-            (log_most, upper)
-        } else if target < corner.max(log_least) {
-            // Whichever of the two reaches further is the one in the way.
-            let bound = if corner > log_least { Bound::MostTokens } else { Bound::LeastParams };
-            (corner.max(log_least), bound)
-        } else {
-            (target, Bound::None)
-        };
+        let (x, bound) = self.span.reach(target, corner);
         let choice = match &self.constraints.sizes {
             Sizes::Range(..) => self.choose(if x >= log_most { most } else { x.exp() }, None),
             Sizes::List(sizes) => {
@@ -205,31 +197,11 @@ impl<S: Surface> Task<'_, S> {
 
     /// N and what the budgets then buy, with every constraint kept in floating point too.
     fn choose(&self, n: f64, k: Option<f64>) -> Choice {
-        let Span { budget, least, most, upper, .. } = self.span;
-        let (fewest, most_tokens) = self.constraints.tokens;
-        let most_samples = self.constraints.most_samples;
+        let Span { budget, least, most, .. } = self.span;
         let n = n.max(least).min(most);
-        let d = affordable(budget.train, 6.0 * n).max(fewest).min(most_tokens);
-        let k = k.unwrap_or_else(|| match budget.inference {
-            f64::INFINITY => f64::INFINITY,
-            flops if self.constraints.whole_k => {
-                largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).min(most_samples).floor()
-            }
-            flops => affordable(flops, 2.0 * n).min(most_samples),
-        });
-        let listed = matches!(self.constraints.sizes, Sizes::List(_));
-        let bound = if !listed && n == most {
-            upper
-        } else if d >= most_tokens * (1.0 - 1e-12) {
-            // At the corner of the line D is the most tokens but for rounding.
-            Bound::MostTokens
-        } else if !listed && n == least {
-            Bound::LeastParams
-        } else if k.is_finite() && k >= most_samples * (1.0 - 1e-12) {
-            Bound::MostSamples
-        } else {
-            Bound::None
-        };
+        let (d, most_k) = spend(&budget, self.constraints, n);
+        let k = k.unwrap_or(most_k);
+        let bound = self.span.bound(self.constraints, n, d, k);
         let log_k = if k.is_finite() { k.ln() } else { 0.0 };
         Choice { n, d, k, value: self.surface.value(&self.surface.spot(n.ln(), d.ln()), log_k), bound }
     }

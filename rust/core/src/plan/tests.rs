@@ -91,8 +91,13 @@ fn chinchillas_limit_is_the_one_in_the_way() {
     let plan = |least: f64, most_tokens: f64| {
         let constraints =
             Constraints { sizes: Sizes::Range(least, 1e12), tokens: (1.0, most_tokens), ..FREE };
-        let problem = Problem::new(Law::Loss, &LOSS, &budget, &constraints, Rule::TokensPerParam(20.0));
-        problem.unwrap().solve(0..1).unwrap()[0].chinchilla
+        let rule = Rule::TokensPerParam(20.0);
+        let problem = Problem::new(Law::Loss, &LOSS, &budget, &constraints, rule);
+        let found = problem.unwrap().solve(0..1).unwrap()[0].chinchilla;
+        let formula = surface::Formula { law: Law::Loss, params: &LOSS };
+        let scanned = surface::plan(&formula, 0, budget[0], &constraints, rule).unwrap().chinchilla;
+        assert_eq!((found.n, found.bound), (scanned.n, scanned.bound));
+        found
     };
     let both = plan(1e9, 8e9);
     assert_eq!((both.n, both.bound), (1e9, Bound::LeastParams));

@@ -1,0 +1,168 @@
+"""The engine as lm-eval's model beside lm-eval's own for transformers: a small model, tasks made here."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+lm_eval = pytest.importorskip("lm_eval", reason="lm-eval is not installed (t2fast[readers-test])")
+
+WORDS = ("the", "cat", "sat", "on", "a", "mat", "and", "saw", "red", "dogs", "run", "1", "2", "hills", "far")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of random weights with a tokenizer trained on WORDS."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    out = tmp_path_factory.mktemp("model")
+    rng = random.Random(0)
+    lines = [" ".join(rng.choices(WORDS, k=12)) for _ in range(200)]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=["<s>", "</s>"])
+    tokenizer.train_from_iterator(lines, trainer)
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
+    fast.save_pretrained(out)
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(fast),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=96,
+        bos_token_id=0,
+        eos_token_id=1,
+    )
+    model = transformers.LlamaForCausalLM(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Wide enough that greedy choices are no matter of rounding.
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    model.save_pretrained(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> Any:
+    from t2fast.harnesses.lm_eval import T2Fast
+
+    return T2Fast(str(folder), dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def peer(folder: Path) -> Any:
+    from lm_eval.models.huggingface import HFLM
+
+    return HFLM(str(folder), dtype="float32", device="cpu", batch_size=4)
+
+
+def requests(kind: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
+    from lm_eval.api.instance import Instance
+
+    return [Instance(kind, {}, pair, i) for i, pair in enumerate(arguments)]
+
+
+def texts(count: int, words: int) -> list[str]:
+    rng = random.Random(count)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(1, words))) for _ in range(count)]
+
+
+def test_scores_are_those_of_transformers(ours: Any, peer: Any) -> None:
+    contexts = [*texts(30, 30), "", "the cat "]
+    pairs = [(context, " " + answer) for context in contexts for answer in texts(4, 3)]
+    # What transformers would say itself, where its text is one that a tokenizer would cut the same.
+    short = {"until": [], "max_gen_toks": 1}
+    some = [context for context in contexts if context]
+    asked = requests("generate_until", [(context, short) for context in some])
+    said = peer.generate_until(asked, disable_tqdm=True)
+    pairs += [(context, text) for context, text in zip(some, said, strict=True) if text.strip()]
+    found = ours.loglikelihood(requests("loglikelihood", pairs))
+    expected = peer.loglikelihood(requests("loglikelihood", pairs), disable_tqdm=True)
+    assert [value for value, _ in found] == pytest.approx([value for value, _ in expected], abs=2e-4)
+    assert [flag for _, flag in found] == [flag for _, flag in expected]
+    assert any(flag for _, flag in found)
+
+
+def test_long_texts_are_scored_in_the_same_windows(ours: Any, peer: Any) -> None:
+    long = [(" ".join(texts(20, 30)),), *((text,) for text in texts(3, 20))]
+    found = ours.loglikelihood_rolling(requests("loglikelihood_rolling", long))
+    expected = peer.loglikelihood_rolling(requests("loglikelihood_rolling", long), disable_tqdm=True)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_greedy_text_is_the_same_up_to_its_stop(ours: Any, peer: Any) -> None:
+    settings = {"until": [" the", "\n"], "max_gen_toks": 24, "do_sample": False}
+    asked = [(text, settings) for text in [*texts(10, 40), " ".join(texts(9, 40))]]
+    found = ours.generate_until(requests("generate_until", asked))
+    assert found == peer.generate_until(requests("generate_until", asked), disable_tqdm=True)
+    assert len(set(found)) > 1
+
+
+def test_repeats_are_samples_of_one_prompt(ours: Any) -> None:
+    settings = {"until": [], "max_gen_toks": 8, "do_sample": True, "temperature": 1.0}
+    asked = requests("generate_until", [("the cat", settings)] * 6 + [("a mat", settings)] * 6)
+    found = ours.generate_until(asked)
+    assert len(set(found)) > 2
+    assert found == ours.generate_until(asked)
+    with pytest.raises(ValueError, match="generation_kwargs num_beams"):
+        ours.generate_until(requests("generate_until", [("a", {**settings, "num_beams": 4})]))
+
+
+TASK = """
+task: made_{name}
+dataset_path: json
+dataset_kwargs: {{data_files: {data}}}
+test_split: train
+doc_to_text: "{{{{text}}}}"
+{rest}
+"""
+CHOICE = """output_type: multiple_choice
+doc_to_choice: choices
+doc_to_target: answer
+metric_list: [{metric: acc}]"""
+TEXT = """output_type: generate_until
+doc_to_target: "{{choices[0]}}"
+generation_kwargs: {until: [' a'], max_gen_toks: 6}
+metric_list: [{metric: exact_match}]"""
+
+
+@pytest.mark.slow
+def test_the_command_runs_tasks_as_with_transformers(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    rows = [{"text": text, "choices": texts(3, 2), "answer": i % 3} for i, text in enumerate(texts(8, 20))]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    for name, rest in (("choice", CHOICE), ("text", TEXT)):
+        (tmp_path / f"{name}.yaml").write_text(TASK.format(name=name, data=data, rest=rest))
+    asked = ["--tasks", "made_choice,made_text", "--include_path", str(tmp_path), "--device", "cpu"]
+    found = []
+    for model in ("t2fast", "hf"):
+        out = tmp_path / model
+        options = ["--model", model, "--model_args", f"pretrained={folder},dtype=float32"]
+        kept = ["--output_path", str(out), "--log_samples"]
+        command = [sys.executable, "-m", "t2fast.harnesses.lm_eval", *asked, *options, *kept]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (results,) = out.glob("**/results_*.json")
+        samples = {file.name.split("_2")[0]: file.read_text() for file in out.glob("**/samples_*.jsonl")}
+        found.append((json.loads(results.read_text())["results"], samples))
+    for task in ("made_choice", "made_text"):
+        metrics = [name for name in found[0][0][task] if name.startswith(("acc", "exact_match"))]
+        scores = [[results[task][name] for name in metrics] for results, _ in found]
+        assert metrics
+        assert scores[0] == scores[1]
+    said = [[json.loads(line)["resps"] for line in s["samples_made_text"].splitlines()] for _, s in found]
+    assert said[0] == said[1]

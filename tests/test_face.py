@@ -1,0 +1,40 @@
+"""The public face: what loads at first use is what type checkers see."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import t2fast
+
+
+def test_what_loads_at_first_use_is_what_type_checkers_see() -> None:
+    tree = ast.parse(Path(t2fast.__file__).read_text(encoding="utf-8"))
+    checked = next(node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(checked.test) == "TYPE_CHECKING"
+    seen = {}
+    for node in checked.body:
+        assert isinstance(node, ast.ImportFrom)
+        assert node.module is not None
+        seen[node.module] = tuple(alias.name for alias in node.names)
+        assert all(alias.asname == alias.name for alias in node.names)  # otherwise not public under strict
+    assert seen.pop("t2fast") == tuple(t2fast._ROOMS)
+    assert seen == {f"t2fast.{room}": names for room, names in t2fast._ROOMS.items() if names}
+
+
+def test_every_name_is_its_rooms() -> None:
+    for room, names in t2fast._ROOMS.items():
+        module = importlib.import_module(f"t2fast.{room}")
+        assert getattr(t2fast, room) is module
+        assert set(names) <= set(module.__all__)
+        assert all(getattr(t2fast, name) is getattr(module, name) for name in names)
+    assert set(t2fast.__all__) <= set(dir(t2fast))
+
+
+def test_the_face_loads_no_room_until_it_is_used() -> None:
+    code = "import sys, t2fast; print(*(name for name in sys.modules if name.startswith('t2fast.')))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert loaded.split() == ["t2fast._core"]
