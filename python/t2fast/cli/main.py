@@ -39,6 +39,14 @@ _COMMANDS = (passk, compare, fit, validate, plan, choose, simulate, sample, chat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
     _prepare_streams()
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -62,9 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             words = clean(own_words(str(error)))
             stderr.print(f"t2fast {arguments.command}: {words}", style="red", markup=False)
             return 1
-        except KeyboardInterrupt:
-            stderr.print("interrupted")
-            return 130
     return code or 0
 
 
