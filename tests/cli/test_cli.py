@@ -177,9 +177,12 @@ def test_a_reader_that_leaves_early_is_no_error():
 def test_ctrl_c_is_exit_code_130(tmp_path):
     path = tmp_path / "counts.csv"
     main(["simulate", "--problems", "200", "-o", str(path)])
-    command = [sys.executable, "-m", "t2fast", "fit", str(path), "--law", "counts", "--draws", "20000"]
+    # Before the imports are over Ctrl-C is Python's own business, and they can take seconds.
+    script = "import sys; from t2fast.cli.main import main; print('ready', flush=True); sys.exit(main())"
+    command = [sys.executable, "-c", script, "fit", str(path), "--law", "counts", "--draws", "20000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(4)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(1.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=10)

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from scipy import stats
 from scipy.spatial import KDTree
+from t2fast.fits import fit_counts
 from t2fast.laws import Law, simulate_counts
 from t2fast.tables import read_accuracies, read_counts, read_likelihoods, read_losses
 from t2fast.validation.measured import Measured
@@ -121,3 +122,12 @@ def test_a_regularised_law_is_fitted_under_priors(seen, places, name):
     assert "regularised" in fitted.fit.method
     plain = METHODS[name].fit(seen, Request())
     assert "regularised" not in plain.fit.method
+
+
+def test_the_counts_law_starts_from_the_accuracy_law_of_the_same_split(seen, places):
+    alone = METHODS["counts"].forecast(seen, places, Request())
+    how = Request()
+    METHODS["accuracy"].forecast(seen, places, how)
+    np.testing.assert_array_equal(METHODS["counts"].forecast(seen, places, how).values, alone.values)
+    with pytest.raises(ValueError, match="start must be an accuracy law"):
+        fit_counts(seen.table, start=METHODS["loss"].fit(seen, how))

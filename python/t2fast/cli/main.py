@@ -38,6 +38,14 @@ _COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
     _prepare_streams()
     argv = sys.argv[1:] if argv is None else argv
     # A command loads its own rooms alone; help, and a line without a command, need them all.
@@ -64,9 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             words = clean(own_words(str(error)))
             stderr.print(f"t2fast {arguments.command}: {words}", style="red", markup=False)
             return 1
-        except KeyboardInterrupt:
-            stderr.print("interrupted")
-            return 130
     return code or 0
 
 

@@ -23,6 +23,7 @@ def fit_counts(
     *,
     effect: bool = True,
     regularise: bool = False,
+    start: Law | None = None,
     ks: Sequence[float] | None = None,
     draws: int = 200,
     seed: int = 0,
@@ -43,6 +44,8 @@ def fit_counts(
         counts: with N and D; sequential sampling is allowed for.
         effect: whether checkpoints have an effect of their own; without it, σ = 0.
         regularise: whether to add the priors that `fit_accuracy` describes.
+        start: where the search begins: what `fit_accuracy` finds for the same counts and ``ks``, in one stage
+            and not regularised. By default that law is fitted here first, which takes as long as the rest.
         ks: where residuals are reported; the fit itself knows no k.
         draws: refits, which start from the fit; 0 for none.
         seed: of the draws. The same seed gives the same bits whatever the number of threads.
@@ -52,22 +55,23 @@ def fit_counts(
         The law. What must not be overlooked is in ``law.fit`` and raised as :class:`FitWarning`.
 
     Raises:
-        ValueError: for fewer than five checkpoints, and for ``ks`` that the table cannot give.
+        ValueError: for fewer than five checkpoints, ``ks`` that the table cannot give, and a ``start`` that
+            is no accuracy law of one stage.
     """
+    if start is not None and not (start.name == "accuracy" and start.latent):
+        raise ValueError("start must be an accuracy law fitted to counts alone, in one stage")
     observed = PassTable.of(counts, ks)
     enough(observed.checkpoints, 5, "checkpoints", "counts")
     target = Target.measured(observed, observed.means)
-    _, _, k, checkpoint, keep = target.rows()
-    first = _core.fit_joint(
-        observed.n_params,
-        observed.n_tokens,
-        checkpoint,
-        k,
-        target.y.ravel()[None, keep],
-        np.ones((1, int(keep.sum()))),
-    )[0]
+    if start is None:
+        _, _, k, checkpoint, keep = target.rows()
+        arrays = (observed.n_params, observed.n_tokens, checkpoint, k)
+        y = target.y.ravel()[None, keep]
+        first = _core.fit_joint(*arrays, y, np.ones_like(y))[0].params
+    else:
+        first = np.array(list(start.params.values()))
     # The same mean with problems more alike or more different: the likelihood sees more of their spread.
-    starts = np.array([np.append(first.params, 0.0)] * 3)
+    starts = np.array([np.append(first, 0.0)] * 3)
     starts[1:, 8] += [-1.5, 1.5]
     order = np.argsort(counts.checkpoint_index, kind="stable")
     samples, correct = counts.n[order].astype(float), counts.c[order].astype(float)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from t2fast.laws import AnyLaw
 from t2fast.laws.forecast import draws_needed
 from t2fast.progress import track
 from t2fast.validation import scores
@@ -68,10 +69,12 @@ def validate(
     first = next((name for name in names if METHODS[name].fit is not None), None)
     points, rows = [], []
     work = [(split, name) for split in held_out for name in names]
+    fitted: dict[str, dict[str, AnyLaw]] = {split.name: {} for split in held_out}
     for split, name in track(work, "forecasts", len(work), progress):
         seen, ahead = measured.only(split.seen), measured.only(~split.seen)
         refusal = None
-        how = Request(level, draws if all_intervals or name == first else 0, seed, regularise)
+        drawn = draws if all_intervals or name == first else 0
+        how = Request(level, drawn, seed, regularise, fitted[split.name])
         try:
             forecast = METHODS[name].forecast(seen, Places(ahead.n_params, ahead.n_tokens, ahead.ks), how)
         except ValueError as error:

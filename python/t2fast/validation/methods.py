@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from t2fast.fits import (
     fit_forecast,
     fit_loss,
 )
-from t2fast.laws import ForecastLaw, Law
+from t2fast.laws import AnyLaw, ForecastLaw, Law
 from t2fast.tables import Counts
 from t2fast.validation.measured import Floats, Measured
 
@@ -51,13 +52,15 @@ class Forecast:
 class Request:
     """How intervals are wanted: their level, and the draws of a law behind them (0: none).
 
-    `regularise` asks for the paper's laws under the forecast law's priors.
+    `regularise` asks for the paper's laws under the forecast law's priors. `fitted` holds, by name, the laws
+    that were fitted to the same table in the same way already: another fit may start from them.
     """
 
     level: float = 0.9
     draws: int = 0
     seed: int = 0
     regularise: bool = False
+    fitted: dict[str, AnyLaw] = field(default_factory=dict)
 
 
 Fit = Callable[[Measured, Request], Law | ForecastLaw]
@@ -111,6 +114,7 @@ def _law(fit: Fit, *quantities: str) -> Method:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # a validation is where misfit shows
             law = fit(seen, how)
+        how.fitted[law.name] = law
         if law.fit is not None and not law.fit.converged:
             raise ValueError(f"the search did not converge: {law.fit.reason}")
         at = (places.n_params[:, None], places.n_tokens[:, None], places.ks[None, :])
@@ -154,7 +158,9 @@ def _fit_forecast(seen: Measured, how: Request) -> ForecastLaw:
 def _fit_counts(seen: Measured, how: Request) -> Law:
     if not isinstance(seen.table, Counts):
         raise ValueError("the counts law needs counts, and the table has likelihoods")
-    return _passing(fit_counts)(seen, how)
+    # The search starts from the accuracy law without priors, which has perhaps been fitted just now.
+    accuracy = None if how.regularise else how.fitted.get("accuracy")
+    return _passing(partial(fit_counts, start=accuracy))(seen, how)
 
 
 def _fit_chinchilla(seen: Measured, how: Request) -> Law:

@@ -68,7 +68,9 @@ def by_method(splits: pl.DataFrame, points: pl.DataFrame, level: float) -> pl.Da
     )
     frame = frame.with_columns(pl.when(pl.col("width").is_finite()).then("width").alias("width"))
     for k in points["k"].unique().sort():
-        at = points.filter(pl.col("k") == k).group_by("split", "method").agg(pl.col("error").median())
-        mean = at.group_by("method").agg(pl.col("error").mean().alias(f"k={k:g}"))
+        at = points.filter(pl.col("k") == k)
+        # In order: a sum's last digit depends on it.
+        at = at.group_by("split", "method", maintain_order=True).agg(pl.col("error").median())
+        mean = at.group_by("method", maintain_order=True).agg(pl.col("error").mean().alias(f"k={k:g}"))
         frame = frame.join(mean, on="method", how="left", maintain_order="left")
     return frame

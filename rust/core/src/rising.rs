@@ -56,8 +56,10 @@ fn gamma(y: f64) -> Rising {
         y += 1.0;
     }
     let (rest, log) = (stirling(y), y.ln());
+    // Most y are large already, and a logarithm costs as much as all the rest.
+    let moved = if product == 1.0 { 0.0 } else { f64::ln(product) };
     Rising {
-        value: (y - 0.5) * log - y + rest.value - f64::ln(product),
+        value: (y - 0.5) * log - y + rest.value - moved,
         slope: log + rest.slope - slope,
         bend: rest.bend + bend,
     }

@@ -42,6 +42,9 @@ pub(super) struct Conditional {
     pub(super) information: [[f64; P]; P],
 }
 
+/// What [`Problems::beta_binomial`] returns.
+type BetaBinomial = (f64, [f64; 2], [f64; 3]);
+
 /// A checkpoint's problems and its latent loss without effect, with that loss's derivatives in the first unknowns.
 pub(super) struct Place<'a> {
     pub(super) problems: &'a Problems,
@@ -71,8 +74,12 @@ impl Place<'_> {
     }
 
     fn conditional(&self, u: f64) -> Conditional {
-        let (ab, by) = self.sensitivities(u);
-        let (log_p, slope, info) = self.problems.beta_binomial(ab);
+        self.conditional_on(u, self.problems.beta_binomial(self.link(u).0))
+    }
+
+    /// As [`Self::conditional`], the likelihood of (a, b) at `u` being known.
+    fn conditional_on(&self, u: f64, (log_p, slope, info): BetaBinomial) -> Conditional {
+        let by = self.sensitivities(u).1;
         let mut out = Conditional { log_p, score: [0.0; P], information: [[0.0; P]; P] };
         for p in 0..P {
             out.score[p] = slope[0] * by[p][0] + slope[1] * by[p][1];
@@ -84,15 +91,17 @@ impl Place<'_> {
         out
     }
 
-    /// Mode of the effect's posterior, and the standard deviation that its curvature there stands for.
-    fn mode(&self) -> (f64, f64) {
+    /// Mode of the effect's posterior, the standard deviation that its curvature there stands for, and the likelihood
+    /// there.
+    fn mode(&self) -> (f64, f64, BetaBinomial) {
         let at = |u: f64| {
             let (ab, link, _) = self.link(u);
-            let (log_p, slope, info) = self.problems.beta_binomial(ab);
+            let likelihood = self.problems.beta_binomial(ab);
+            let (log_p, slope, info) = likelihood;
             let by = [0, 1].map(|i| link.latent[i] / ab[i] * self.sigma);
             let gain = slope[0] * by[0] + slope[1] * by[1] - u;
             let bend = info[0] * by[0] * by[0] + info[1] * by[1] * by[1] + 2.0 * info[2] * by[0] * by[1];
-            (log_p - 0.5 * u * u, gain, 1.0 + bend.max(0.0))
+            (log_p - 0.5 * u * u, gain, 1.0 + bend.max(0.0), likelihood)
         };
         let mut u = 0.0;
         let mut here = at(u);
@@ -112,7 +121,7 @@ impl Place<'_> {
             }
             (u, here) = (u + step, there);
         }
-        (u, here.2.sqrt().recip())
+        (u, here.2.sqrt().recip(), here.3)
     }
 
     /// Minus the marginal log-likelihood of one checkpoint, and what it is like at each node of the effect: the node's
@@ -122,14 +131,15 @@ impl Place<'_> {
             let only = self.conditional(0.0);
             return (-only.log_p, vec![(1.0, 0.0, only)]);
         }
-        let (mode, deviation) = self.mode();
+        let (mode, deviation, there) = self.mode();
         let scale = std::f64::consts::SQRT_2 * deviation;
         let rule: &[(f64, f64)] = if deviation < NARROW { &HERMITE_NARROW } else { &HERMITE };
         let mirrored = rule.iter().flat_map(|&(x, w)| [(x, w), (-x, w)]).skip(1);
         let mut nodes: Vec<(f64, f64, Conditional)> = mirrored
             .map(|(x, w)| {
                 let u = mode + scale * x;
-                let node = self.conditional(u);
+                // The node in the middle is the mode itself.
+                let node = if x == 0.0 { self.conditional_on(u, there) } else { self.conditional(u) };
                 (node.log_p - 0.5 * u * u + w.ln(), u, node)
             })
             .collect();
