@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -61,6 +62,17 @@ class Bar:
     def rate(self, rate: str) -> None:
         """Say how fast it goes."""
         self._bar.update(self._task, rate=rate)
+
+
+@contextmanager
+def working(label: str) -> Iterator[None]:
+    """A line with a spinner, where stderr is a terminal, while what cannot say how far it is works."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(label):
+        yield
 
 
 def track(items: Iterable[T], label: str, total: int, shown: bool | None) -> Iterator[T]:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 _CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+_LONG = 1e12  # from here on digits are no longer counted by eye
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -137,12 +138,14 @@ def samples(value: float | None) -> str:
     """A number of samples k: whole where it is, three digits otherwise."""
     if value is None:
         return "-"
+    if value >= _LONG:
+        return f"{value:.3g}"
     return f"{value:,.0f}" if value == round(value) or value >= 1000 else f"{value:.3g}"
 
 
 def ratio(value: float) -> str:
     """A ratio such as tokens per parameter: whole from 10 on, two digits below."""
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+    return f"{value:,.0f}" if 10 <= value < _LONG else f"{value:.3g}" if value >= _LONG else f"{value:.2g}"
 
 
 def percent(value: float) -> str:

@@ -431,3 +431,29 @@ def test_a_check_is_estimated_from_labels(tmp_path: Path, capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out)["verifier"]["right"] == pytest.approx(found["right"])
     assert main([*asked, "--labelled", str(labels), *given]) == 1
     assert "--labelled estimates both rates" in capsys.readouterr().err
+
+
+def test_one_model_has_no_cascade_and_says_so() -> None:
+    counts, prices = counts_of({"a": [(8, 4)] * 5}), prices_of({"a": (1, 1)})
+    shown = str(t2fast.choose(counts, prices, usd_per_query=1, **TOKENS))
+    assert "none meets the request and beats one model alone" in shown
+
+
+def test_served_models_are_priced_on_a_users_own_chip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "counts.csv").write_text("model,problem,n_samples,n_correct\na,1,8,4\na,2,8,3\n")
+    (tmp_path / "prices.csv").write_text(
+        "model,n_params,usd_per_million_prompt_tokens,usd_per_million_output_tokens\na,1e9,,\n"
+    )
+    (tmp_path / "chips.csv").write_text("name,tflops,tb_per_s,gb\nhere,1,0.1,16\n")
+    line = ["choose", str(tmp_path / "counts.csv"), "--prices", str(tmp_path / "prices.csv"), "--json"]
+    line += ["--prompt-tokens", "500", "--output-tokens", "400", "--gpu", "here", "--usd-per-hour", "1"]
+    line += ["--accelerators", str(tmp_path / "chips.csv"), "--batch", "1e4", "--mfu"]
+    costs = []
+    for mfu in ("0.25", "0.5"):
+        assert main([*line, mfu, "--mbu", "1"]) == 0
+        costs.append(json.loads(capsys.readouterr().out)["usd_per_query"])
+    assert costs[0] == pytest.approx(2 * costs[1])
+    # 2 N operations a token of the prompt and of a sample, at half of 1e12 a second.
+    assert costs[1] == pytest.approx(2e9 * 900 / 0.5e12 / 3600)

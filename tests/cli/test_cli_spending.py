@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
-from t2fast import default_law
+from t2fast import _core, default_law
 from t2fast.cli.main import main
 from t2fast.costs import Architecture, Machine, accelerator
+from t2fast.laws import Law
 from t2fast.plans.spending import Workload, best_spending
 
 DOLLARS = ["plan", "--usd", "1000", "--gpu", "h100", "--usd-per-hour", "2.5", "--queries", "1e6"]
+BUDGETS = ["plan", "--train-flops", "1e20", "--inference-flops", "1e10"]
+LOSS = Law("loss", {"E": 0.2, "A": 60.0, "B": 90.0, "G": 1.5, "alpha": 0.3, "beta": 0.26, "gamma": 0.5})
 
 
 def test_dollars_buy_what_they_cost(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,6 +66,20 @@ def test_short_text_says_what_more_would_bring(capsys: pytest.CaptureFixture[str
         ([*DOLLARS, "--min-params", "1e12"], "n_params from 1e+12 to 2.4e+10"),
         (["plan", "--usd", "1e-3", *DOLLARS[3:]], "times that"),
         (["plan", "--target", "0.9999", *DOLLARS[3:]], "nowhere with N up to 24B"),
+        ([*DOLLARS, "--frontier"], "--frontier is of plans under two budgets"),
+        ([*DOLLARS, "--profile"], "--profile is of plans under two budgets"),
+        ([*DOLLARS, "--chinchilla", "law"], "give tokens per parameter here"),
+        ([*DOLLARS, "--extrapolate", "0.5"], "--extrapolate is 0.5"),
+        ([*DOLLARS, "--extrapolate", "nan"], "--extrapolate is nan"),
+        ([*DOLLARS, "--max-params", "0"], "--max-params is 0.0"),
+        ([*DOLLARS, "--max-k", "0.5"], "a query gets at least one sample"),
+        ([*DOLLARS, "--min-tokens", "1e11", "--max-tokens", "1e10"], "is above --max-tokens"),
+        ([*BUDGETS, "--queries", "5"], "--queries goes with one budget"),
+        ([*BUDGETS, "--latency", "1"], "--latency goes with one budget"),
+        ([*BUDGETS, "--unique-tokens", "1e9"], "--unique-tokens goes with one budget"),
+        (["plan", "--train-flops", "-5", *BUDGETS[3:], "--frontier"], "has to be positive and finite"),
+        (["plan", "--train-flops", "nan", *BUDGETS[3:], "--frontier"], "has to be positive and finite"),
+        (["plan", "--train-flops", "1e25", *BUDGETS[3:], "--frontier"], "--frontier ends at 1e+25 FLOPs"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -69,6 +87,55 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_chinchillas_ratio_is_the_one_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DOLLARS, "--chinchilla", "100"]) == 0
+    assert "Chinchilla (100 tokens/parameter)" in capsys.readouterr().out
+    assert main([*DOLLARS, "--chinchilla", "100", "--json"]) == 0
+    other = json.loads(capsys.readouterr().out)["chinchilla"]
+    assert other["tokens_per_param"] == pytest.approx(100)
+
+
+def test_what_stays_unspent_and_uncompared_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--usd", "1e12", *DOLLARS[3:]]) == 0
+    out = capsys.readouterr().out
+    assert "100.0% of the budget unspent" in out
+    assert "held to N = 24B," in out
+    assert main(["plan", "--total-flops", "1e20", "--queries", "1e6", "--min-params", "1e9"]) == 0
+    assert "buys no model with 20 tokens a parameter and N from 1B" in capsys.readouterr().out
+
+
+def test_a_loss_law_is_asked_for_pass_at_k_and_says_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    LOSS.save(tmp_path / "law.json")
+    line = ["plan", "--law", str(tmp_path / "law.json"), "--target", "0.5", "--queries", "1e4"]
+    assert main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["predicted"] == pytest.approx(math.log(2), rel=1e-6)
+    assert main(line) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Best model for pass@k 0.5 at least cost" in out
+    assert "that is pass@k" in out
+    assert "0.5000" in out
+    assert main([*line[:4], "1.5", *line[5:]]) == 1
+    assert "pass@k 1.5 is not between 0 and 1" in capsys.readouterr().err
+
+
+def test_a_law_without_a_split_of_compute_is_refused() -> None:
+    direct = Law("direct", dict.fromkeys(_core.law_parameters("direct"), 0.1))
+    with pytest.raises(ValueError, match="knows training compute alone"):
+        best_spending(direct, 1e20, Workload(1e6, 500, 500))
+
+
+def test_long_plans_show_that_they_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert main([*DOLLARS, "--json"]) == 0
+    seen = capsys.readouterr()
+    assert "planning" in seen.err
+    json.loads(seen.out)
 
 
 def test_a_plan_without_a_budget_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:

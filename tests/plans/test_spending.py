@@ -14,6 +14,7 @@ from t2fast import fit_forecast, read_counts
 from t2fast.costs import Accelerator, Architecture, Machine
 from t2fast.laws import Law
 from t2fast.plans.spending import Limit, Workload, best_spending, cheapest_spending
+from t2fast.tables import Counts
 
 TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 LOSS = Law("loss", {**TERMS, "G": 2.0, "gamma": 0.5})
@@ -209,6 +210,19 @@ def test_a_forecast_is_planned_as_well_as_by_a_dense_scan() -> None:
     values = law.predict(x[ok], np.minimum(left[ok], ranges[1][1]), z[ok])
     assert found.predicted >= float(np.max(values)) - 1e-6
     assert found.cost <= 1e21 * (1 + 1e-12)
+
+
+def test_a_target_is_reached_where_more_tokens_would_lose_it_again(pythia: Counts) -> None:
+    law = fit_forecast(pythia.filter(min_params=1.6e8, min_tokens=2e9), draws=0)
+    work, ranges = (
+        Workload(2054, 226, 4.8),
+        {"n_params": (8e7, 2.4e10), "n_tokens": (1e9, 6e11), "k": (1, 256)},
+    )
+    here = law.predict(np.full(100, 3.6e8), np.geomspace(1e9, 6e11, 100), np.full(100, 256.0))
+    assert here[-1] < 0.9 * here.max()
+    best = best_spending(law, 1.389e20, work, **ranges)
+    assert here[-1] < best.predicted
+    assert cheapest_spending(law, best.predicted, work, **ranges).cost <= best.cost * (1 + 1e-6)
 
 
 CHIP = Machine(Accelerator("chip", 1e15, 1e12, 1e11), usd_per_hour=2.0)

@@ -16,6 +16,10 @@ from t2fast.text import columns, note, plain, samples
 _ROWS = 12
 
 
+_CASCADE = "cascade, each until solved"
+_NONE = {_CASCADE: "none meets the request and beats one model alone"}
+
+
 @dataclass(frozen=True)
 class Option:
     """One way to answer a query.
@@ -155,13 +159,13 @@ class Choice:
         picks = (
             ("k samples at once", self.together),
             ("one by one until solved", self.until_solved),
-            ("cascade, each until solved", self.cascade),
+            (_CASCADE, self.cascade),
         )
         table = columns("", "model", "k", "pass@k", "USD/query", "USD/solved", left=("", "model"))
         remarks = []
         for label, pick in picks:
             if pick is None:
-                remarks.append(f"{label}: nothing meets the request")
+                remarks.append(f"{label}: {_NONE.get(label, 'nothing meets the request')}")
                 continue
             option = pick.option
             for i, (model, k) in enumerate(option.stages):

@@ -15,7 +15,8 @@ from t2fast.choices.market import Host
 from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
 from t2fast.cli.options import command, mapping, show
-from t2fast.costs.hardware import Machine, accelerator
+from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
+from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
 from t2fast.tables.counts import joined_counts
 
@@ -88,6 +89,13 @@ def add_parser(commands: Any) -> None:
     served.add_argument(
         "--batch", type=float, default=64, metavar="B", help="samples in flight (default: 64)"
     )
+    served.add_argument(
+        "--mfu", type=float, default=MFU, help="share of the arithmetic reached (default: %(default)g)"
+    )
+    served.add_argument(
+        "--mbu", type=float, default=MBU, help="share of the bandwidth reached (default: %(default)g)"
+    )
+    served.add_argument("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")
     parser.add_argument("--only", type=_names, metavar="MODEL,...", help="choose among these alone")
     parser.add_argument("--max-k", type=int, metavar="K", help="no more samples than this")
     parser.add_argument("--columns", type=mapping, metavar="NAME=COLUMN,...", help="names that columns go by")
@@ -104,22 +112,24 @@ def run(arguments: argparse.Namespace) -> None:
         for file in arguments.files
     ]
     counts = joined_counts(tables)
-    chosen = choose(
-        counts,
-        read_prices(arguments.prices),
-        prompt_tokens=arguments.prompt_tokens,
-        output_tokens=arguments.output_tokens,
-        target=arguments.target,
-        usd_per_query=arguments.budget,
-        seconds=arguments.latency,
-        confidence=arguments.confidence,
-        new_problems=arguments.new_problems,
-        prompt_once=arguments.prompt_once,
-        models=arguments.only,
-        k_max=arguments.max_k,
-        host=_host(arguments),
-        seed=arguments.seed,
-    )
+    prices, host = read_prices(arguments.prices), _host(arguments)
+    with working("choosing, problems resampled"):
+        chosen = choose(
+            counts,
+            prices,
+            prompt_tokens=arguments.prompt_tokens,
+            output_tokens=arguments.output_tokens,
+            target=arguments.target,
+            usd_per_query=arguments.budget,
+            seconds=arguments.latency,
+            confidence=arguments.confidence,
+            new_problems=arguments.new_problems,
+            prompt_once=arguments.prompt_once,
+            models=arguments.only,
+            k_max=arguments.max_k,
+            host=host,
+            seed=arguments.seed,
+        )
     if arguments.plot:
         from t2fast.cli.plotting import plot_choice, save
 
@@ -133,11 +143,13 @@ def _host(arguments: argparse.Namespace) -> Host | None:
     """The hardware, if any is given."""
     if arguments.gpu is None:
         return None
-    for name in ("usd_per_hour", "batch"):
+    for name in ("usd_per_hour", "batch", "mfu", "mbu"):
         value = getattr(arguments, name)
         if value is None or not (math.isfinite(value) and value > 0):
             raise ValueError(f"--{name.replace('_', '-')} is {value!r}: --gpu needs a positive number there")
-    return Host(Machine(accelerator(arguments.gpu), usd_per_hour=arguments.usd_per_hour), arguments.batch)
+    chip = accelerator(arguments.gpu, arguments.accelerators)
+    rates = {"usd_per_hour": arguments.usd_per_hour, "mfu": arguments.mfu, "mbu": arguments.mbu}
+    return Host(Machine(chip, **rates), arguments.batch)
 
 
 def _verified(arguments: argparse.Namespace, counts: Counts, model: str) -> VerifiedCurve | None:

@@ -16,6 +16,7 @@ from t2fast.laws import Law, default_law
 from t2fast.plans import Plan, frontier, plan
 from t2fast.plans.frontiers import frontier_table, knee
 from t2fast.plans.limits import EXTRAPOLATE
+from t2fast.plans.request import positive
 from t2fast.text import amount, columns, note, ratio, samples
 
 LARGEST_BUDGET = 1e25
@@ -78,6 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     if spending.asked(arguments):
         spending.run(arguments, law)
         return
+    spending.refuse(arguments)
     if arguments.train_flops is None:
         arguments.refuse(
             "what is there to spend? Give --train-flops and --inference-flops, or --usd or --total-flops "
@@ -95,10 +97,13 @@ def run(arguments: argparse.Namespace) -> None:
         "level": arguments.level,
     }
     if arguments.frontier:
+        positive("train_flops", arguments.train_flops)
         decades = max(1, math.ceil(math.log10(LARGEST_BUDGET / arguments.train_flops)))
-        budgets = np.geomspace(
-            arguments.train_flops, max(LARGEST_BUDGET, arguments.train_flops), 2 * decades + 1
-        )
+        if arguments.train_flops >= LARGEST_BUDGET:
+            raise ValueError(
+                f"--frontier ends at {LARGEST_BUDGET:g} FLOPs: give --train-flops below that, where it begins"
+            )
+        budgets = np.geomspace(arguments.train_flops, LARGEST_BUDGET, 2 * decades + 1)
         frame = frontier(law, budgets, arguments.inference_flops, **options)
         if arguments.plot:
             from t2fast.cli.plotting import plot_frontier

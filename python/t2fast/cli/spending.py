@@ -17,6 +17,7 @@ from t2fast.costs.flops import Architecture
 from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
+from t2fast.plans.request import CHINCHILLA_RATIO, positive
 from t2fast.plans.spending import (
     Limit,
     Spending,
@@ -25,9 +26,21 @@ from t2fast.plans.spending import (
     cheapest_spending,
     chinchilla_spending,
 )
+from t2fast.progress import working
 from t2fast.text import amount, columns, note, ratio, samples
 
 _TRILLION = 1e12
+_OWN = (
+    "queries",
+    "gpu",
+    "usd_per_hour",
+    "accelerators",
+    "per_query",
+    "latency",
+    "architectures",
+    "unique_tokens",
+)
+"""Options that mean something under one budget alone."""
 
 
 def add_options(parser: Any) -> None:
@@ -75,6 +88,55 @@ def asked(arguments: argparse.Namespace) -> bool:
     return any(value is not None for value in (arguments.usd, arguments.total_flops, arguments.target))
 
 
+def refuse(arguments: argparse.Namespace) -> None:
+    """`ValueError` where two budgets are given with what only one budget heeds."""
+    for name in _OWN:
+        if getattr(arguments, name) is not None:
+            raise ValueError(
+                f"--{name.replace('_', '-')} goes with one budget for training and all queries: give --usd, "
+                "--total-flops or --target in place of --train-flops and --inference-flops, or leave it out"
+            )
+
+
+def _check_ranges(arguments: argparse.Namespace) -> None:
+    """`ValueError` for an option that one budget does not heed, or a number out of range."""
+    for name in ("frontier", "profile", "plot"):
+        if getattr(arguments, name):
+            raise ValueError(
+                f"--{name} is of plans under two budgets, --train-flops and --inference-flops: leave it out"
+            )
+    if arguments.chinchilla == "law":
+        raise ValueError("--chinchilla law is of plans under two budgets: give tokens per parameter here")
+    for name in (
+        "queries",
+        "prompt_tokens",
+        "output_tokens",
+        "batch",
+        "mfu",
+        "mbu",
+        "usd_per_hour",
+        "unique_tokens",
+        "per_query",
+        "latency",
+    ):
+        value = getattr(arguments, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"--{name.replace('_', '-')} is {value!r}: it has to be positive and finite")
+    for name in ("min_params", "max_params", "min_tokens", "max_tokens", "chinchilla"):
+        if getattr(arguments, name) is not None:
+            positive(f"--{name.replace('_', '-')}", getattr(arguments, name))
+    if not arguments.extrapolate >= 1:
+        raise ValueError(
+            f"--extrapolate is {arguments.extrapolate!r}: a factor beyond the data is at least 1"
+        )
+    if arguments.max_k is not None and not arguments.max_k >= 1:
+        raise ValueError(f"--max-k is {arguments.max_k!r}: a query gets at least one sample")
+    for what in ("params", "tokens"):
+        low, high = getattr(arguments, f"min_{what}"), getattr(arguments, f"max_{what}")
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"--min-{what} {low:g} is above --max-{what} {high:g}")
+
+
 def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
     """Plan under one budget, or for a target, and print it."""
     given = [name for name in ("usd", "total_flops", "target") if getattr(arguments, name) is not None]
@@ -92,21 +154,7 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
         raise ValueError("--usd needs --gpu and --usd-per-hour, which say what a FLOP costs")
     if arguments.total_flops is not None and dollars:
         raise ValueError("--total-flops needs no --gpu: give --usd for a budget in dollars")
-    for name in (
-        "queries",
-        "prompt_tokens",
-        "output_tokens",
-        "batch",
-        "mfu",
-        "mbu",
-        "usd_per_hour",
-        "unique_tokens",
-        "per_query",
-        "latency",
-    ):
-        value = getattr(arguments, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ValueError(f"--{name.replace('_', '-')} is {value!r}: it has to be positive and finite")
+    _check_ranges(arguments)
     workload = _workload(arguments)
     ranges = _ranges(arguments, law)
     models = _models(arguments, ranges["n_params"])
@@ -118,25 +166,30 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
         "limits": _limits(arguments, workload),
         "level": arguments.level,
     }
-    if arguments.target is not None:
-        chosen = cheapest_spending(law, arguments.target, workload, **options)
-        budget, asked_for = chosen.cost, f"{law.metric} {arguments.target:g} at least cost"
-    else:
-        budget = arguments.usd if dollars else arguments.total_flops
-        asked_for = f"{budget:,.0f} USD" if dollars else f"{budget:.3g} FLOPs"
-        chosen = best_spending(law, budget, workload, **options)
-    chinchilla = chinchilla_spending(
-        law,
-        budget,
-        workload,
-        n_params=ranges["n_params"],
-        k=ranges["k"],
-        unique_tokens=arguments.unique_tokens,
-        limits=options["limits"],
-        level=arguments.level,
-    )
-    notes = [*_bounds(chosen, ranges), *_binding(chosen, options["limits"])]
-    notes += [*_wall(law, chosen, budget, workload, options)]
+    with working("planning, for the law and each of its draws"):
+        chosen, budget, asked_for = _sought(arguments, law, workload, options)
+        rule = CHINCHILLA_RATIO if arguments.chinchilla is None else arguments.chinchilla
+        chinchilla = chinchilla_spending(
+            law,
+            budget,
+            workload,
+            tokens_per_param=rule,
+            n_params=ranges["n_params"],
+            k=ranges["k"],
+            unique_tokens=arguments.unique_tokens,
+            limits=options["limits"],
+            level=arguments.level,
+        )
+        notes = [*_bounds(chosen, ranges), *_binding(chosen, options["limits"])]
+        notes += [*_wall(law, chosen, budget, workload, options)]
+    if chinchilla is None:
+        low, high = ranges["n_params"]
+        notes.append(
+            f"this budget buys no model with {rule:g} tokens a parameter and N from {amount(low)} to "
+            f"{amount(high)}: nothing to compare with"
+        )
+    if arguments.target is None and chosen.cost < budget * (1 - 1e-6):
+        notes.append(f"these limits leave {1 - chosen.cost / budget:.1%} of the budget unspent")
     if chosen.reached is not None and chosen.reached < 1:
         notes.append(
             f"{1 - chosen.reached:.0%} of the law's draws reach the target nowhere in these ranges; the "
@@ -152,8 +205,26 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
         "warnings": notes,
         "law": {"law": law.name, "source": law.source, "domain": law.domain},
     }
-    shown = _shown(title, chosen, chinchilla, arguments.level, "USD" if dollars else "FLOPs", notes, law)
+    unit = "USD" if dollars else "FLOPs"
+    shown = _shown(title, chosen, chinchilla, rule, arguments.level, unit, notes, law)
     show(arguments, data, lambda: shown)
+
+
+def _sought(
+    arguments: argparse.Namespace, law: AnyLaw, workload: Workload, options: dict[str, Any]
+) -> tuple[Spending, float, str]:
+    """The plan, what it may cost, and what was asked for in words."""
+    if arguments.target is None:
+        budget = arguments.total_flops if arguments.usd is None else arguments.usd
+        asked_for = f"{budget:.3g} FLOPs" if arguments.usd is None else f"{budget:,.0f} USD"
+        return best_spending(law, budget, workload, **options), budget, asked_for
+    # A law of -log pass@k is asked for pass@k all the same.
+    logged = law.metric == "-log pass@k"
+    if logged and not 0 < arguments.target < 1:
+        raise ValueError(f"target: pass@k {arguments.target!r} is not between 0 and 1")
+    target = -math.log(arguments.target) if logged else arguments.target
+    chosen = cheapest_spending(law, target, workload, **options)
+    return chosen, chosen.cost, f"{'pass@k' if logged else law.metric} {arguments.target:g} at least cost"
 
 
 def _machine(arguments: argparse.Namespace) -> Machine:
@@ -237,7 +308,8 @@ def _bounds(chosen: Spending, ranges: dict[str, Any]) -> list[str]:
         end = "most" if value >= high * (1 - 1e-6) else "least" if value <= low * (1 + 1e-6) else ""
         # One sample at least is no limit of the law's.
         if end and high > low and (name, end) != ("k", "least"):
-            notes.append(f"held to {symbol} = {value:.3g}, the {end} allowed or that the law is believed for")
+            shown = samples(value) if name == "k" else amount(value)
+            notes.append(f"held to {symbol} = {shown}, the {end} allowed or that the law is believed for")
     return notes
 
 
@@ -281,6 +353,7 @@ def _shown(
     title: str,
     chosen: Spending,
     chinchilla: Spending | None,
+    rule: float,
     level: float,
     unit: str,
     notes: list[str],
@@ -290,7 +363,7 @@ def _shown(
         "",
         "plan",
         f"{level:.0%} interval" if chosen.intervals else "",
-        "Chinchilla (20 tokens/parameter)",
+        f"Chinchilla ({rule:g} tokens/parameter)",
         left=("",),
     )
 
@@ -307,12 +380,18 @@ def _shown(
         ends = chosen.intervals.get(name)
         return "" if ends is None else f"{text(ends[0])} to {text(ends[1])}"
 
+    passes: list[tuple[str, Callable[[Spending], str], str]] = []
+    if law.metric == "-log pass@k":
+        ends = chosen.intervals.get("predicted_here")
+        spanned = "" if ends is None else f"{math.exp(-ends[1]):.4f} to {math.exp(-ends[0]):.4f}"
+        passes.append(("that is pass@k", lambda s: chance(math.exp(-s.predicted)), spanned))
     rows: list[tuple[str, Callable[[Spending], str], str]] = [
         ("parameters N", lambda s: amount(s.n_params), span("n_params", amount)),
         ("training tokens D", lambda s: amount(s.n_tokens), span("n_tokens", amount)),
         ("samples per query k", lambda s: samples(s.k), span("k", samples)),
         ("tokens per parameter", lambda s: ratio(s.tokens_per_param), span("tokens_per_param", ratio)),
         (f"predicted {law.metric}", lambda s: chance(s.predicted), span("predicted_here", chance)),
+        *passes,
         ("training", lambda s: cost(s, s.training), ""),
         ("queries", lambda s: cost(s, s.serving), ""),
     ]

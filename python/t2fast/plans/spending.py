@@ -427,6 +427,11 @@ def _interval(values: Floats, level: float) -> Interval:
 def _chosen(law: AnyLaw, search: Search, models: _Models, level: float) -> Spending | None:
     check_level(level)
     check_law(law)
+    if law.name == "direct":
+        raise ValueError(
+            "the direct law knows training compute alone, not how it is split between parameters and tokens, "
+            "so the smallest model would always be best: plan with another law"
+        )
     row = search.run(law, "point")[0]
     if np.isnan(row[0]):
         return None

@@ -19,6 +19,8 @@ const COARSE: usize = 25;
 const FINE: usize = 5;
 /// Hills of the first grid that are climbed.
 const HILLS: usize = 3;
+/// Parts of the range of ln D in each of which tokens are looked for that reach a target.
+const STRETCHES: usize = 12;
 /// Where grids stop, in ln N and ln k: the value is flat to the square of it.
 const TOLERANCE: f64 = 1e-7;
 /// Step of the curvature.
@@ -267,7 +269,7 @@ impl<S: Surface> Search<'_, S> {
             Goal::Target(target) => {
                 let goal = self.surface.score(target);
                 let short = |log_d: f64| self.surface.height(&self.spot(log_n, log_d), log_k) - goal;
-                (crossing(short, fewest.ln(), most.ln())?, log_k)
+                (first_crossing(short, fewest.ln(), most.ln())?, log_k)
             }
         };
         Some(self.scored(log_n, log_d, log_k, &[train, prompt, sample]))
@@ -317,6 +319,27 @@ fn crossing(f: impl Fn(f64) -> f64, lo: f64, hi: f64) -> Option<f64> {
         return Some(hi);
     }
     Some(root(f, (lo, low), (hi, high)))
+}
+
+/// The least x from which f, which may fall again, is not negative, as far as `STRETCHES` show; `None` where it is so
+/// nowhere: a forecast may lose what it gained with fewer tokens.
+fn first_crossing(f: impl Fn(f64) -> f64, lo: f64, hi: f64) -> Option<f64> {
+    if hi <= lo {
+        return crossing(f, lo, hi);
+    }
+    let (mut x, mut below) = (lo, f(lo));
+    if below >= 0.0 {
+        return Some(lo);
+    }
+    for i in 1..=STRETCHES {
+        let next = place([lo, hi], i, STRETCHES + 1);
+        let there = f(next);
+        if there >= 0.0 {
+            return Some(root(f, (x, below), (next, there)));
+        }
+        (x, below) = (next, there);
+    }
+    enough(below, 0.0).map(|_| hi)
 }
 
 /// The highest place of a box, by grids that close in on the hills of a coarse one; `None` where all is -infinity.

@@ -1,0 +1,14 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+from t2fast.text import ratio, samples
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(2.72e289, "2.72e+289"), (1e12, "1e+12"), (999_999.0, "999,999"), (12.0, "12")]
+)
+def test_digits_are_written_out_while_they_can_be_counted(value: float, shown: str) -> None:
+    assert samples(value) == shown
+    assert ratio(value) == shown
