@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -22,29 +22,32 @@ from typing import Any
 from benches.gpu_check import bare
 
 CAPABILITY = 90
+SLOW = ("choose", "draw", "prefix_attention", "suffix_attention", "prompt_attention")
+"""Operations that need not be computed for others to go on, and take long in plain PyTorch."""
 
 
 def parts() -> list[str]:
-    """What can be compiled side by side."""
-    listed = bare.CARRIED / "models.json"
-    cases = json.loads(listed.read_text()) if listed.exists() else []
+    """What can be compiled side by side: the timed models, and each small one."""
     if bare.REHEARSED:
         return ["tiny"]
+    listed = bare.CARRIED / "models.json"
+    cases = json.loads(listed.read_text()) if listed.exists() else []
     return ["37M", "135M", "901M", *dict.fromkeys(f"models:{case['path']}" for case in cases)]
 
 
-def compile_missing(results: Any) -> None:
+def compile_missing(results: Any, wanted: Sequence[str] = ()) -> None:
     """What the carried cache lacks, on all cores."""
 
-    def one(part: str) -> tuple[str, float, list[str]]:
+    def one(part: str) -> tuple[str, float, Any]:
         began = time.time()
         command = [sys.executable, "-m", "benches.gpu_check.ahead", part]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return part, round(time.time() - began, 1), (done.stdout + done.stderr).strip().splitlines()[-1:]
+        return part, round(time.time() - began, 1), done
 
     with ThreadPoolExecutor(max((os.cpu_count() or 1) - 2, 1)) as pool:
-        for part, took, said in pool.map(one, parts()):
-            results.add("compile", part, seconds=took, said=said)
+        for part, took, done in pool.map(one, wanted or parts()):
+            said = (done.stdout + done.stderr).strip().splitlines()[-1:]
+            results.add("compile", part, ok=done.returncode == 0, seconds=took, said=said)
 
 
 class OnPaper:
@@ -89,60 +92,60 @@ def compile_only() -> set[str]:
     return hashes
 
 
-def operations() -> Any:
-    """The operations of a step, compiled but computed in PyTorch; what is slow there is left out."""
+def operations(compiled: Sequence[str] | None = None) -> Any:
+    """All operations of a step, compiled and computed in PyTorch, or some of them, compiled alone."""
     from t2fast.kernels import torch_ops, triton_ops
-
-    slow = ("choose", "draw", "prefix_attention", "suffix_attention", "prompt_attention")
 
     def both(name: str) -> Callable[..., None]:
         def run(*arguments: Any, **options: Any) -> None:
-            getattr(triton_ops, name)(*arguments, **options)
-            if name not in slow:
+            if compiled is None or name in compiled:
+                getattr(triton_ops, name)(*arguments, **options)
+            if compiled is None and name not in SLOW:
                 getattr(torch_ops, name)(*arguments, **options)
 
         return run
 
-    return SimpleNamespace(
-        CAPTURED=False, **{name: both(name) for name in triton_ops.__all__ if name.islower()}
-    )
+    names = [name for name in triton_ops.__all__ if name.islower()]
+    return SimpleNamespace(CAPTURED=False, **{name: both(name) for name in names})
 
 
-def main(wanted: list[str]) -> None:
-    """Compile some parts, or all."""
-    os.environ.pop("TRITON_INTERPRET", None)
-    bare.prepare()
+def of_steps(name: str) -> None:
+    """Timed steps, with each kind of filter; one layer has every kernel."""
     import torch
+    from t2fast.kernels.step import Filters
 
     from benches.gpu_check.work import NEW, PROMPT, random_weights, sampling, shapes
 
-    kernels, ops, cpu = compile_only(), operations(), torch.device("cpu")
-    torch.set_num_threads(1)
-    began = time.time()
-    for part in wanted or parts():
-        kind, _, name = part.rpartition(":")
-        with torch.inference_mode():
-            if kind == "models":
-                of_models(name, ops)
-                continue
-            # One layer has every kernel; the compiler does not know how many there are.
-            weights = random_weights(replace(shapes()[name], layers=1), where=cpu)
-            for filters in of_steps():
-                batch, state = sampling(weights, 64, NEW, ops=ops, prompt=PROMPT, filters=filters)
-                batch._admit()
-                state._run()
-    print(f"{len(kernels)} kernels, {time.time() - began:.0f} s")
+    weights = random_weights(replace(shapes()[name], layers=1), where=torch.device("cpu"))
+    every = [Filters(top_k=50, top_p=0.95), Filters(), Filters(top_k=50), Filters(top_p=0.95)]
+    for filters in every[: 1 if bare.REHEARSED else None]:
+        batch, state = sampling(weights, 64, NEW, ops=operations(), prompt=PROMPT, filters=filters)
+        batch._admit()
+        state._run()
 
 
-def of_steps() -> list[Any]:
-    """Filters of the timed steps; each is its own kernel."""
-    from t2fast.kernels.step import Filters
+def of_tuning(operation: str, part: int) -> None:
+    """A share of what `tune` tries for one operation."""
+    import torch
+    from t2fast.kernels.step import Filters, Space, step
 
-    both = Filters(top_k=50, top_p=0.95)
-    return [both] if bare.REHEARSED else [Filters(), Filters(top_k=50), Filters(top_p=0.95), both]
+    from benches.gpu_check import tune
+    from benches.gpu_check.work import random_weights, sampling, shapes
+
+    s = shapes()["135M"]
+    weights, ops = random_weights(replace(s, layers=1), where=torch.device("cpu")), operations([operation])
+    batch, state = sampling(weights, 64, 8, ops=ops, prompt=20)
+    batch._admit()
+    for tiles, options in tune.choices(s, operation)[part :: tune.SHARES]:
+        space = Space(weights, tiles, 64, state.splits, Filters())
+        other = tune.changed(ops, operation, tiles, options)
+        try:
+            step(weights, state.state, space, state.tiles, Filters(), other)
+        except Exception as error:  # `tune` tries it again and leaves it out
+            print(operation, tiles, options, repr(error)[:120])
 
 
-def of_models(name: str, ops: Any) -> None:
+def of_models(name: str) -> None:
     """What `models` launches."""
     import torch
     from t2fast.decode.gpu.engine import GpuEngine
@@ -153,15 +156,35 @@ def of_models(name: str, ops: Any) -> None:
     for case in json.loads((bare.CARRIED / "models.json").read_text()):
         if case["path"] != name:
             continue
-        for options in (
-            {"dtype": "float32"},
-            {"dtype": "bfloat16"},
-            *([{"dtype": "bfloat16", "cache": "fp8"}] if case["fp8"] else []),
-        ):
-            core = GpuEngine(bare.CARRIED / "models" / name, device=torch.device("cpu"), ops=ops, **options)
+        kinds = [{"dtype": "float32"}, {"dtype": "bfloat16"}]
+        kinds += [{"dtype": "bfloat16", "cache": "fp8"}] if case["fp8"] else []
+        for options in kinds:
+            core = GpuEngine(
+                bare.CARRIED / "models" / name, device=torch.device("cpu"), ops=operations(), **options
+            )
             rules = Sampling(**{**SETTINGS, **case["extra"], "max_tokens": 3, "stop_tokens": ()})
             core.sample(Request(case["prompts"], KEYS, K, rules))
             core.score(case["prompts"][:1], [[case["prompts"][0][:9]]])
+
+
+def main(wanted: list[str]) -> None:
+    """Compile some parts, or all."""
+    os.environ.pop("TRITON_INTERPRET", None)
+    bare.prepare()
+    import torch
+
+    kernels, began = compile_only(), time.time()
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        for part in wanted or parts():
+            match part.split(":"):
+                case ["models", name]:
+                    of_models(name)
+                case ["tune", operation, share]:
+                    of_tuning(operation, int(share))
+                case _:
+                    of_steps(part)
+    print(f"{len(kernels)} kernels, {time.time() - began:.0f} s")
 
 
 if __name__ == "__main__":
