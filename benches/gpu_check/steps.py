@@ -54,7 +54,7 @@ def row(weights: Weights, model: str, k: int, gpu: Gpu, first: list[np.ndarray])
     least, limits = max(roofline(costs, gpu)), {cost.kernel: cost.seconds(gpu) * 1e6 for cost in costs}
     walls = []
     for _ in range(4):  # the first compiles and captures
-        batch, state = sampling(weights, k, NEW)
+        batch, state = sampling(weights, k)
         sync()
         began = time.perf_counter()
         out: Any = batch.run()

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+import triton
 from t2fast.kernels import triton_ops
 from t2fast.kernels.model import Shape, Tiles, Weights
 from t2fast.kernels.step import Filters, Space, step
 from triton.runtime.jit import JITFunction
 
-from benches.gpu_check.ahead import compile_missing
 from benches.gpu_check.bare import REHEARSED
-from benches.gpu_check.results import Results, seconds, sync
-from benches.gpu_check.work import KS, NEW, OPS, random_weights, sampling, shapes
+from benches.gpu_check.results import Results, seconds
+from benches.gpu_check.work import KS, OPS, random_weights, sampling, shapes
 
 KERNELS = {"qkv": "_qkv", "project": "_project", "hidden": "_hidden", "draw": "_draw_tile"}
 """The kernel with the product of each operation."""
-SHARES = 4
-"""Into how many parts the choices of an operation are cut, to be compiled side by side."""
 
 
 def tune(results: Results) -> None:
     """The best choices of every product and k, for the model in the middle."""
     name, s = list(shapes().items())[len(shapes()) // 2]
-    if not REHEARSED:
-        compile_missing(results, [f"tune:{operation}:{i}" for operation in KERNELS for i in range(SHARES)])
     with torch.inference_mode():
         weights = random_weights(s)
         for k in KS:
@@ -74,28 +71,34 @@ def changed(ops: Any, operation: str, tiles: Tiles, options: dict[str, int]) -> 
 
 def best(weights: Weights, k: int, operation: str) -> dict[str, Any]:
     """Microseconds of the same step over and over, and whether its bits are today's."""
-    batch, state = sampling(weights, k, NEW, prompt=20)
+    batch, state = sampling(weights, k, prompt=20)
     batch._admit()
     rows = state.state.rows.table
     before, usual, found = rows.clone(), None, []
-    for tiles, options in choices(weights.shape, operation):
+    tried = choices(weights.shape, operation)
+
+    def take(tiles: Tiles, options: dict[str, Any]) -> Space:
         space = Space(weights, tiles, k, state.splits, Filters())
-        ops = changed(OPS, operation, tiles, options)
+        state._run = lambda: again(space, changed(OPS, operation, tiles, options))
+        state._run()
+        return space
 
-        def work(space: Space = space, ops: Any = ops) -> None:
-            rows.copy_(before)
-            step(weights, state.state, space, state.tiles, Filters(), ops)
+    def again(space: Space, ops: Any) -> None:
+        rows.copy_(before)
+        step(weights, state.state, space, state.tiles, Filters(), ops)
 
+    take(*tried[0])
+    with ThreadPoolExecutor() as pool, triton.AsyncCompileMode(pool, ignore_errors=True):
+        for tiles, options in tried:
+            take(tiles, {**options, "warmup": True})  # ends where the kernel is compiled
+    for tiles, options in tried:
         sizes = {"columns": tiles.columns, "vocabulary": tiles.vocabulary, **options}
         shown = " ".join(f"{name} {size}" for name, size in sizes.items())
         try:
-            work()
-            sync()
-            drawn = space.draw
-            bits = torch.cat([space.x.flatten(), drawn.token.float(), drawn.raw, drawn.processed])
+            space = take(tiles, options)
+            bits = torch.cat([space.x.flatten(), *(t.float() for t in vars(space.draw).values())])
             usual = bits if usual is None else usual
-            state._run = work
-            replay = state._captured(state._side).replay if state._side else work
+            replay = state._captured(state._side).replay if state._side else state._run
             found.append((round(seconds(replay, 5) * 1e6, 1), shown, torch.equal(bits, usual)))
         except Exception as error:  # a tile that does not fit is no choice
             print(operation, shown, repr(error)[:120])

@@ -54,7 +54,7 @@ def random_weights(s: Shape, where: torch.device | None = None) -> Weights:
 def sampling(
     weights: Weights,
     k: int,
-    new: int,
+    new: int = NEW,
     ops: Operations = OPS,
     prompt: int = PROMPT,
     filters: Filters | None = None,
