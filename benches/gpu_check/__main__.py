@@ -74,22 +74,13 @@ def run(stages: list[str], out: Path, budget: float, rehearse: bool) -> int:
 
 
 def summary(lines: dict[tuple[str, str], dict[str, Any]]) -> int:
-    """The results in words; how many are not well."""
+    """A line for each result; how many are not well."""
     wrong = 0
     for (name, case), line in lines.items():
         well = line.get("ok", True) and "error" not in line
         wrong += not well
-        if name == "bench" and well:
-            print(
-                f"bench {case}: step {line['graph_us']:.0f} µs, {line['of_roofline']:.1%} of the roofline's "
-                f"{line['roofline_us']:.0f}; kernels {line['busy_us']:.0f}, gaps {line['gaps_us']:.0f}; "
-                f"without graphs {line['eager_us']:.0f}; {line['tokens_per_second']:,.0f} tokens/s in all"
-            )
-            kernels = line["kernels"].items()
-            print(" ", "  ".join(f"{kernel} {n}x {us:.0f}/{least:.0f}" for kernel, (n, us, least) in kernels))
-            continue
-        rest = {k: v for k, v in line.items() if k not in ("stage", "case")}
-        print("" if well else "NOT WELL", name, case, "ok" if well and "ok" in line else rest)
+        rest = {k: v for k, v in line.items() if k not in ("stage", "case", "ok")}
+        print("ok" if well else "NOT WELL", name, case, rest if name != "models" or not well else "")
     print(f"{len(lines)} results, {wrong} of them not well")
     return wrong
 
@@ -106,14 +97,7 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=440, help="seconds in all")
     parser.add_argument("--rehearse", action="store_true", help="on a CPU, in small")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
-    parser.add_argument("--small", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.small:
-        bare.prepare()
-        from benches.gpu_check import safety
-
-        safety.small()
-        return 0
     if args.out is None:
         parser.error("--out is missing: a folder for results")
     args.out.mkdir(parents=True, exist_ok=True)

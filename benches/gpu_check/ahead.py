@@ -4,14 +4,13 @@ Steps are taken with launches that end where the kernel is compiled, with the sp
 launch: Triton itself looks it up in its cache, so what is found here will be found there. Where there is no
 GPU, for one of compute capability 9.0.
 
-    TRITON_CACHE_DIR=DIR python -m benches.gpu_check.ahead [PART ...]
+    TRITON_CACHE_DIR=DIR python -m benches.gpu_check.ahead
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -143,5 +142,5 @@ def of_model(name: str) -> None:
 if __name__ == "__main__":
     os.environ.pop("TRITON_INTERPRET", None)
     bare.prepare()
-    done = compiled(sys.argv[1:] or parts())
+    done = compiled(parts())
     print(f"{done['kernels']} kernels, {done['seconds']:.0f} s")

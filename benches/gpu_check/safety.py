@@ -100,10 +100,10 @@ def sanitized(kind: str) -> dict[str, Any]:
     """`small` under one tool; every tensor is an allocation of its own."""
     tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
-    command = [tool, "--tool", kind, "--print-limit", "5", sys.executable, "-m", "benches.gpu_check"]
-    done = subprocess.run(
-        [*command, "--small"], env=environment, capture_output=True, text=True, check=False, timeout=110
-    )
+    program = "from benches.gpu_check import bare\nbare.prepare()\n"
+    program += "from benches.gpu_check import safety\nsafety.small()"
+    command = [tool, "--tool", kind, "--print-limit", "5", sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
     end = (done.stdout + done.stderr)[-400:]
     return {"ok": bool(re.search(r"ERROR SUMMARY: 0 errors|\b0 hazards", end)), "end": end}
 

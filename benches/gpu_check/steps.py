@@ -66,13 +66,15 @@ def row(weights: Weights, model: str, k: int, gpu: Gpu, first: list[np.ndarray])
     times, profile = step_times(weights, k, own)
     busy, wall = sum(us for _, us in profile.values()), sorted(walls[1:])[1]
     kernels = {name: [n, round(us, 1), round(limits.get(name, 0.0), 1)] for name, (n, us) in profile.items()}
-    return {
-        "gpu": gpu.name, "roofline_us": least * 1e6, "of_roofline": least * 1e6 / times["graph_us"],
-        "tokens_per_second": k * NEW / wall, "of_roofline_whole": least * NEW / wall, "cold_s": walls[0],
-        # In the rehearsal torch multiplies, whose sums depend on the number of rows.
-        "ok": REHEARSED or all((a == b).all() for a, b in zip(drawn, first, strict=True)),
-        "busy_us": busy, "gaps_us": times["graph_us"] - busy, **times, "kernels": kernels,
+    # In the rehearsal torch multiplies, whose sums depend on the number of rows.
+    ok = REHEARSED or all((a == b).all() for a, b in zip(drawn, first, strict=True))
+    line = {
+        "roofline_us": least * 1e6, "of_roofline": least * 1e6 / times["graph_us"],
+        "of_roofline_whole": least * NEW / wall, "tokens_per_second": k * NEW / wall, "cold_s": walls[0],
+        "busy_us": busy, "gaps_us": times["graph_us"] - busy, **times,
     }  # fmt: skip
+    rounded = {name: float(f"{value:.4g}") for name, value in line.items()}
+    return {"ok": ok, "gpu": gpu.name, **rounded, "kernels": kernels}
 
 
 def step_times(weights: Weights, k: int, own: int) -> tuple[dict[str, float], dict[str, tuple[int, float]]]:
