@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+TRITON_TESTS ?= tests/kernels tests/decode/test_decode_gpu.py
 BENCH_ARGS ?=
 
 BIN := .venv/bin
@@ -28,7 +29,7 @@ test-slow: .venv/.test ## The tests of a minute and more, packaging among them
 
 test-triton: .venv/.test ## The kernels' tests with the oldest Triton that is supported
 	$(PIP) --no-deps --upgrade --target .venv/triton 'triton==3.6.*'
-	PYTHONPATH=.venv/triton $(PYTEST) tests/kernels tests/decode/test_decode_gpu.py $(PYTEST_ARGS)
+	PYTHONPATH=.venv/triton $(PYTEST) $(TRITON_TESTS) $(PYTEST_ARGS)
 
 rust: ## Test the Rust crates, clippy with warnings denied, rustfmt
 	cargo fmt --all --check

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,13 +22,13 @@ STAGES = {
     "models": ("models", "models", 100),
     "bench": ("steps", "bench", 200),
     "capture": ("safety", "capture", 30),
-    "tests": ("device_tests", "kernel_tests", 140),
+    "tests": ("safety", "kernel_tests", 140),
     "tune": ("tune", "tune", 160),
     "sanitize": ("safety", "sanitize", 240),
 }
 """Module, function, and the most seconds of each, in order."""
-ON_A_GPU_ALONE = ("compile", "bits", "tests")
-"""What a rehearsal leaves out: the suite compiles and tests, and bits on a CPU are those of its BLAS."""
+ON_A_GPU_ALONE = ("compile", "bits")
+"""What a rehearsal leaves out: the suite compiles, and bits on a CPU are those of its BLAS."""
 
 
 def stage(name: str, out: Path) -> None:
@@ -36,14 +37,17 @@ def stage(name: str, out: Path) -> None:
     bare.prepare()
     from benches.gpu_check.results import Results
 
+    if bare.REHEARSED:
+        import torch
+
+        torch.set_num_threads(1)  # tests run side by side
     module, function, _ = STAGES[name]
     getattr(importlib.import_module(f"benches.gpu_check.{module}"), function)(Results(out))
 
 
 def run(stages: list[str], out: Path, budget: float, rehearse: bool) -> int:
     """Stages one after the other until the time is up; 0 if all ended well."""
-    end, worst = time.time() + budget, 0
-    log = out / "log.txt"
+    end, worst, log = time.time() + budget, 0, out / "log.txt"
     for name in stages:
         if rehearse and name in ON_A_GPU_ALONE:
             continue
@@ -56,10 +60,12 @@ def run(stages: list[str], out: Path, budget: float, rehearse: bool) -> int:
             to.write(f"\n==== {name}\n")
             to.flush()
             command = [sys.executable, "-u", "-m", "benches.gpu_check", "--out", str(out), "--stage", name]
+            process = subprocess.Popen(command, stdout=to, stderr=to, start_new_session=True)
             try:
-                code = subprocess.run(command, stdout=to, stderr=to, timeout=left, check=False).returncode
+                code = process.wait(left)
             except subprocess.TimeoutExpired:
-                code = 124
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started itself
+                code = process.wait()
         worst = max(worst, abs(code))
         print(f"{name}: {time.time() - began:.0f} s, exit {code}", flush=True)
         if code:
@@ -68,28 +74,13 @@ def run(stages: list[str], out: Path, budget: float, rehearse: bool) -> int:
 
 
 def summary(lines: dict[tuple[str, str], dict[str, Any]]) -> int:
-    """The results in words; how many are not well."""
+    """A line for each result; how many are not well."""
     wrong = 0
     for (name, case), line in lines.items():
-        rest = {
-            k: round(v, 3) if isinstance(v, float) else v
-            for k, v in line.items()
-            if k not in ("stage", "case")
-        }
         well = line.get("ok", True) and "error" not in line
         wrong += not well
-        if name == "bench" and well:
-            print(
-                f"bench {case}: step {line['graph_us']:.0f} µs, {line['of_roofline']:.1%} of the roofline's "
-                f"{line['roofline_us']:.0f}; kernels {line['busy_us']:.0f}, gaps {line['gaps_us']:.0f}; "
-                f"without graphs {line['eager_us']:.0f}; {line['tokens_per_second']:,.0f} tokens/s in all"
-            )
-            print(
-                "  "
-                + "  ".join(f"{k} {n}x {us:.0f}/{least:.0f}" for k, (n, us, least) in line["kernels"].items())
-            )
-        else:
-            print("" if well else "NOT WELL", name, case, rest if not well or "ok" not in line else "ok")
+        rest = {k: v for k, v in line.items() if k not in ("stage", "case", "ok")}
+        print("ok" if well else "NOT WELL", name, case, rest if name != "models" or not well else "")
     print(f"{len(lines)} results, {wrong} of them not well")
     return wrong
 
@@ -106,14 +97,7 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=440, help="seconds in all")
     parser.add_argument("--rehearse", action="store_true", help="on a CPU, in small")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
-    parser.add_argument("--small", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.small:
-        bare.prepare()
-        from benches.gpu_check import safety
-
-        safety.small()
-        return 0
     if args.out is None:
         parser.error("--out is missing: a folder for results")
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,19 +1,18 @@
 """Kernels compiled before the GPU is there, and those that are missing once it is.
 
-Kernels are compiled where they would be launched, for a GPU of compute capability 9.0, with the
-specialisations of the real launch; plain PyTorch computes in their stead, so that everything goes on.
+Steps are taken with launches that end where the kernel is compiled, with the specialisations of the real
+launch: Triton itself looks it up in its cache, so what is found here will be found there. Where there is no
+GPU, for one of compute capability 9.0.
 
-    TRITON_CACHE_DIR=DIR python -m benches.gpu_check.ahead [PART ...]
+    TRITON_CACHE_DIR=DIR python -m benches.gpu_check.ahead
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -22,29 +21,23 @@ from typing import Any
 from benches.gpu_check import bare
 
 CAPABILITY = 90
+COMPUTED = ("advance", "compact")
+"""Operations that are also computed, in PyTorch, so that samples come to an end."""
 
 
 def parts() -> list[str]:
-    """What can be compiled side by side."""
-    listed = bare.CARRIED / "models.json"
-    cases = json.loads(listed.read_text()) if listed.exists() else []
+    """The timed models, and each small one."""
     if bare.REHEARSED:
         return ["tiny"]
+    listed = bare.CARRIED / "models.json"
+    cases = json.loads(listed.read_text()) if listed.exists() else []
     return ["37M", "135M", "901M", *dict.fromkeys(f"models:{case['path']}" for case in cases)]
 
 
 def compile_missing(results: Any) -> None:
-    """What the carried cache lacks, on all cores."""
-
-    def one(part: str) -> tuple[str, float, list[str]]:
-        began = time.time()
-        command = [sys.executable, "-m", "benches.gpu_check.ahead", part]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return part, round(time.time() - began, 1), (done.stdout + done.stderr).strip().splitlines()[-1:]
-
-    with ThreadPoolExecutor(max((os.cpu_count() or 1) - 2, 1)) as pool:
-        for part, took, said in pool.map(one, parts()):
-            results.add("compile", part, seconds=took, said=said)
+    """What the carried cache lacks."""
+    for part in parts():
+        results.take("compile", part, lambda part=part: compiled([part]))
 
 
 class OnPaper:
@@ -65,85 +58,68 @@ class OnPaper:
         return 0
 
 
-def compile_only() -> set[str]:
-    """Let launches end where the kernel is compiled; the hashes of those kernels.
-
-    Triton itself looks each launch up in its cache, so what is found here will be found by the real launch.
-    """
+def compiled(wanted: Sequence[str]) -> dict[str, Any]:
+    """Compile what these parts launch, on all cores; how many kernels, and how long it took."""
     import torch
+    import triton
     from triton.runtime.driver import driver
     from triton.runtime.jit import JITFunction
 
-    there = torch.cuda.is_available()
+    there, began = torch.cuda.is_available(), time.time()
     if not there:
         driver.set_active(OnPaper())
-    launch, hashes = JITFunction.run, set[str]()
+    launch, found = JITFunction.run, list[Any]()
 
     def run(self: Any, *arguments: Any, grid: Any, warmup: bool, **options: Any) -> None:
-        kernel = launch(self, *arguments, grid=grid, warmup=True, **options)
-        if there and kernel.hash not in hashes:
-            kernel._init_handles()  # which builds the launcher, a piece of C
-        hashes.add(kernel.hash)
+        found.append(launch(self, *arguments, grid=grid, warmup=True, **options))
 
     JITFunction.run = run
-    return hashes
+    try:
+        with torch.inference_mode(), ThreadPoolExecutor() as pool, triton.AsyncCompileMode(pool):
+            for part in wanted:
+                kind, _, name = part.rpartition(":")
+                (of_model if kind else of_steps)(name)
+    finally:
+        JITFunction.run = launch
+    ready = (kernel.result() if hasattr(kernel, "result") else kernel for kernel in found)
+    kernels = {kernel.hash: kernel for kernel in ready}
+    for kernel in kernels.values() if there else ():
+        kernel._init_handles()  # which builds the launcher, a piece of C
+    return {"kernels": len(kernels), "seconds": round(time.time() - began, 1)}
 
 
 def operations() -> Any:
-    """The operations of a step, compiled but computed in PyTorch; what is slow there is left out."""
+    """The operations of a step."""
     from t2fast.kernels import torch_ops, triton_ops
 
-    slow = ("choose", "draw", "prefix_attention", "suffix_attention", "prompt_attention")
-
-    def both(name: str) -> Callable[..., None]:
+    def one(name: str) -> Callable[..., None]:
         def run(*arguments: Any, **options: Any) -> None:
             getattr(triton_ops, name)(*arguments, **options)
-            if name not in slow:
+            if name in COMPUTED:
                 getattr(torch_ops, name)(*arguments, **options)
 
         return run
 
-    return SimpleNamespace(
-        CAPTURED=False, **{name: both(name) for name in triton_ops.__all__ if name.islower()}
-    )
+    names = [name for name in triton_ops.__all__ if name.islower()]
+    return SimpleNamespace(CAPTURED=False, **{name: one(name) for name in names})
 
 
-def main(wanted: list[str]) -> None:
-    """Compile some parts, or all."""
-    os.environ.pop("TRITON_INTERPRET", None)
-    bare.prepare()
+def of_steps(name: str) -> None:
+    """A timed model's steps with each kind of filter; one layer has every kernel."""
     import torch
 
-    from benches.gpu_check.work import NEW, PROMPT, random_weights, sampling, shapes
+    from benches.gpu_check.steps import FILTERS
+    from benches.gpu_check.work import random_weights, sampling, shapes
 
-    kernels, ops, cpu = compile_only(), operations(), torch.device("cpu")
-    torch.set_num_threads(1)
-    began = time.time()
-    for part in wanted or parts():
-        kind, _, name = part.rpartition(":")
-        with torch.inference_mode():
-            if kind == "models":
-                of_models(name, ops)
-                continue
-            # One layer has every kernel; the compiler does not know how many there are.
-            weights = random_weights(replace(shapes()[name], layers=1), where=cpu)
-            for filters in of_steps():
-                batch, state = sampling(weights, 64, NEW, ops=ops, prompt=PROMPT, filters=filters)
-                batch._admit()
-                state._run()
-    print(f"{len(kernels)} kernels, {time.time() - began:.0f} s")
+    weights = random_weights(replace(shapes()[name], layers=1), where=torch.device("cpu"))
+    for filters in list(FILTERS.values())[-1 if bare.REHEARSED else 0 :]:
+        batch, state = sampling(weights, 64, ops=operations(), filters=filters)
+        batch._admit()
+        state._run()
 
 
-def of_steps() -> list[Any]:
-    """Filters of the timed steps; each is its own kernel."""
-    from t2fast.kernels.step import Filters
-
-    both = Filters(top_k=50, top_p=0.95)
-    return [both] if bare.REHEARSED else [Filters(), Filters(top_k=50), Filters(top_p=0.95), both]
-
-
-def of_models(name: str, ops: Any) -> None:
-    """What `models` launches."""
+def of_model(name: str) -> None:
+    """What `models` launches for one of its folders."""
     import torch
     from t2fast.decode.gpu.engine import GpuEngine
     from t2fast.decode.request import Request, Sampling
@@ -153,16 +129,18 @@ def of_models(name: str, ops: Any) -> None:
     for case in json.loads((bare.CARRIED / "models.json").read_text()):
         if case["path"] != name:
             continue
-        for options in (
-            {"dtype": "float32"},
-            {"dtype": "bfloat16"},
-            *([{"dtype": "bfloat16", "cache": "fp8"}] if case["fp8"] else []),
-        ):
-            core = GpuEngine(bare.CARRIED / "models" / name, device=torch.device("cpu"), ops=ops, **options)
+        kinds = [{"dtype": "float32"}, {"dtype": "bfloat16"}]
+        for options in [*kinds, {"dtype": "bfloat16", "cache": "fp8"}][: 3 if case["fp8"] else 2]:
+            core = GpuEngine(
+                bare.CARRIED / "models" / name, device=torch.device("cpu"), ops=operations(), **options
+            )
             rules = Sampling(**{**SETTINGS, **case["extra"], "max_tokens": 3, "stop_tokens": ()})
             core.sample(Request(case["prompts"], KEYS, K, rules))
             core.score(case["prompts"][:1], [[case["prompts"][0][:9]]])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    os.environ.pop("TRITON_INTERPRET", None)
+    bare.prepare()
+    done = compiled(parts())
+    print(f"{done['kernels']} kernels, {done['seconds']:.0f} s")

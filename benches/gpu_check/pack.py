@@ -45,6 +45,7 @@ def main() -> None:
 
     models.make()
     if args.ahead:
+        shutil.rmtree(CACHE, ignore_errors=True)
         environment = {**os.environ, "TRITON_CACHE_DIR": str(CACHE), "PYTHONPATH": str(bare.ROOT)}
         subprocess.run([args.ahead, "-m", "benches.gpu_check.ahead"], env=environment, check=True)
         with tarfile.open(bare.CARRIED / "triton.tar.xz", "w:xz") as tar:

@@ -1,8 +1,9 @@
-"""What must not go wrong: captures beside other threads, memory, and races."""
+"""What must not go wrong: the kernels' own tests, captures beside other threads, memory, and races."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,25 @@ from t2fast.kernels.model import Shape
 from t2fast.kernels.step import Filters
 
 from benches.gpu_check.bare import REHEARSED
-from benches.gpu_check.results import Results, sync
+from benches.gpu_check.results import Results, device, sync
 from benches.gpu_check.work import random_weights, sampling
 
 SHAPES = (
     Shape(2, 72, 3, 1, 24, 100, 131, 1e-5),
     Shape(2, 96, 6, 6, 16, 256, 150, 1e-5, layer_norm=True, head_norm="row"),
 )
+
+
+def kernel_tests(results: Results) -> None:
+    """The repository's tests of the kernels with `on_gpu`; in the rehearsal two of them."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "benches.gpu_check.on_gpu", "--tb=short"]
+    command += ["--confcutdir=tests/kernels", "-p", "no:cacheprovider", "tests/kernels/test_kernels.py"]
+    command += ["-k", "moves_its_row_on or turns_by_nothing"] if REHEARSED else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stdout[-6000:])
+    failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", done.stdout, re.M)
+    said = (done.stdout + done.stderr[-300:]).strip().splitlines()[-1:]
+    results.add("tests", "kernels", ok=done.returncode == 0, failed=failed[:20], said=said)
 
 
 def capture(results: Results) -> None:
@@ -31,6 +44,7 @@ def capture(results: Results) -> None:
         results.take("capture", "an error inside", an_error_inside)
 
 
+@torch.inference_mode()
 def beside_a_thread() -> dict[str, Any]:
     """Many captures while another thread keeps the allocator and the device busy."""
     stop, errors = threading.Event(), []
@@ -38,8 +52,7 @@ def beside_a_thread() -> dict[str, Any]:
     def disturb() -> None:
         try:
             while not stop.is_set():
-                where = "cpu" if REHEARSED else "cuda"
-                torch.empty(int(torch.randint(1, 1 << 22, ())), device=where).sum().item()
+                torch.empty(int(torch.randint(1, 1 << 22, ())), device=device()).sum().item()
                 if not REHEARSED:
                     torch.cuda.empty_cache()
         except Exception as error:
@@ -48,10 +61,9 @@ def beside_a_thread() -> dict[str, Any]:
     other = threading.Thread(target=disturb)
     other.start()
     try:
-        with torch.inference_mode():
-            weights = random_weights(SHAPES[0])
-            for k in (1, 17, 65):
-                sampling(weights, k, 5, prompt=9)[0].run()
+        weights = random_weights(SHAPES[0])
+        for k in (1, 17, 65):
+            sampling(weights, k, 5, prompt=9)[0].run()
         sync()
     finally:
         stop.set()
@@ -59,22 +71,20 @@ def beside_a_thread() -> dict[str, Any]:
     return {"ok": not errors, "errors": errors}
 
 
+@torch.inference_mode()
 def an_error_inside() -> dict[str, Any]:
     """The thread is back on its stream, and the next call draws."""
-    with torch.inference_mode():
-        weights, before = random_weights(SHAPES[0]), torch.cuda.current_stream()
-        batch, state = sampling(weights, 5, 9, prompt=9)
-        batch._admit()
+    weights, before = random_weights(SHAPES[0]), torch.cuda.current_stream()
+    batch, state = sampling(weights, 5, 9, prompt=9)
+    batch._admit()
+    state._step()
+    state._run, said = (lambda: torch.empty(1 << 50, device="cuda")), "nothing"
+    try:
         state._step()
-        run, state._run = state._run, lambda: torch.empty(1 << 50, device="cuda")
-        said = "nothing"
-        try:
-            state._step()
-        except Exception as error:
-            said = repr(error)[:80]
-        same = torch.cuda.current_stream() == before
-        state._run = run
-        again = sampling(weights, 5, 9, prompt=9)[0].run()
+    except Exception as error:
+        said = repr(error)[:80]
+    same = torch.cuda.current_stream() == before
+    again = sampling(weights, 5, 9, prompt=9)[0].run()
     return {"ok": same and said != "nothing" and len(again["tokens"]) == 45, "said": said}
 
 
@@ -82,38 +92,29 @@ def sanitize(results: Results) -> None:
     """compute-sanitizer's memcheck and racecheck over a few steps of small models."""
     if REHEARSED:
         results.take("sanitize", "small", small)
-        return
-    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
-    for kind in ("memcheck", "racecheck"):
-        results.take("sanitize", kind, lambda kind=kind: sanitized(tool, kind))
+    for kind in () if REHEARSED else ("memcheck", "racecheck"):
+        results.take("sanitize", kind, lambda kind=kind: sanitized(kind))
 
 
-def sanitized(tool: str, kind: str) -> dict[str, Any]:
+def sanitized(kind: str) -> dict[str, Any]:
     """`small` under one tool; every tensor is an allocation of its own."""
+    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
-    command = [
-        tool,
-        "--tool",
-        kind,
-        "--print-limit",
-        "5",
-        sys.executable,
-        "-m",
-        "benches.gpu_check",
-        "--small",
-    ]
+    program = "from benches.gpu_check import bare\nbare.prepare()\n"
+    program += "from benches.gpu_check import safety\nsafety.small()"
+    command = [tool, "--tool", kind, "--print-limit", "5", sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
     end = (done.stdout + done.stderr)[-400:]
-    return {"ok": "ERROR SUMMARY: 0 errors" in end or "(0 hazards" in end or " 0 hazards" in end, "end": end}
+    return {"ok": bool(re.search(r"ERROR SUMMARY: 0 errors|\b0 hazards", end)), "end": end}
 
 
+@torch.inference_mode()
 def small() -> dict[str, Any]:
     """A few steps, launch by launch: empty rows, odd sizes, filters."""
     DeviceState._step = DeviceState._run
-    with torch.inference_mode():
-        for s in SHAPES:
-            weights = random_weights(s)
-            for filters in (Filters(), Filters(top_k=20, top_p=0.9)):
-                sampling(weights, 19, 5, prompt=20 if REHEARSED else 300, filters=filters)[0].run()
+    for s in SHAPES:
+        weights = random_weights(s)
+        for filters in (Filters(), Filters(top_k=20, top_p=0.9)):
+            sampling(weights, 19, 5, prompt=20 if REHEARSED else 300, filters=filters)[0].run()
     sync()
     return {"ok": True}

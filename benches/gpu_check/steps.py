@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from t2fast.decode.gpu import prefill
-from t2fast.kernels import torch_ops
+from t2fast.decode.gpu.batch import Batch
 from t2fast.kernels.model import Tiles, Weights
-from t2fast.kernels.step import Filters, choose, forward
+from t2fast.kernels.step import Filters, choose
 
 from benches._roofline import GPUS, Gpu, roofline, step_costs
 from benches.gpu_check.bare import REHEARSED
-from benches.gpu_check.results import Results, device, seconds, sync
+from benches.gpu_check.results import Results, seconds, sync
 from benches.gpu_check.work import KS, NEW, OPS, PROMPT, random_weights, sampling, shapes, sizes_of
 
 KERNELS = {
@@ -22,88 +22,84 @@ KERNELS = {
     "_suffix_attention": "suffix", "_hidden": "hidden", "_draw_tile": "head", "_draw_row": "head row",
     "_advance": "advance",
 }  # fmt: skip
+FILTERS = {
+    "plain": Filters(), "top_k": Filters(top_k=50), "top_p": Filters(top_p=0.95),
+    "both": Filters(top_k=50, top_p=0.95),
+}  # fmt: skip
 
 
+@torch.inference_mode()
 def bench(results: Results) -> None:
-    """Every model and k, then what else a step may need."""
+    """Every model and k, then filters and prompts."""
     name = "" if REHEARSED else torch.cuda.get_device_name()
     gpu = next((gpu for gpu in GPUS if gpu.device == name), GPUS[0])
     for model, s in shapes().items():
         of_model(results, model, random_weights(s), gpu)
 
 
-@torch.inference_mode()
 def of_model(results: Results, model: str, weights: Weights, gpu: Gpu) -> None:
     """Everything about one model."""
     first: list[np.ndarray] = []
     for k in KS:
         results.take("bench", f"{model} k={k}", lambda k=k: row(weights, model, k, gpu, first))
-    extras(results, model, weights)
+    for k in KS:
+        results.take("extras", f"{model} filters k={k}", lambda k=k: choosing(weights, k))
+    for n in (9,) if REHEARSED else (17, 512, 1900):
+        results.take("extras", f"{model} prompt of {n}", lambda n=n: reading(weights, n))
 
 
 def row(weights: Weights, model: str, k: int, gpu: Gpu, first: list[np.ndarray]) -> dict[str, Any]:
     """One line: whole calls, then a step in the middle of a sample."""
-    own = 3 * NEW // 4
-    costs = step_costs(
-        sizes_of(model, weights.shape), k, PROMPT, own, Tiles.of(weights.shape, weights.embedding.dtype)
-    )
-    least = max(roofline(costs, gpu))
-    walls = []
-    for _ in range(4):  # the first compiles and captures
-        batch, state = sampling(weights, k, NEW)
+    own, tiles = 3 * NEW // 4, Tiles.of(weights.shape, weights.embedding.dtype)
+    costs = step_costs(sizes_of(model, weights.shape), k, PROMPT, own, tiles)
+    least, limits = max(roofline(costs, gpu)), {cost.kernel: cost.seconds(gpu) * 1e6 for cost in costs}
+    walls, (batch, state) = [], sampling(weights, k)
+    for _ in range(4):  # the first compiles and captures; the others find that done, as an engine's calls do
         sync()
         began = time.perf_counter()
         out: Any = batch.run()
         sync()
         walls.append(time.perf_counter() - began)
-        del batch, state  # the next one asks how much memory is free
+        state.begin(1.0, NEW, [])
+        batch = Batch(batch.job, state, batch.poll)
+    del batch, state  # the next one asks how much memory is free
     drawn = [out[key][:NEW].view(np.uint32) for key in ("tokens", "logprobs", "processed_logprobs")]
     first[:] = first or [values.copy() for values in drawn]
-    line = step_times(weights, k, own)
-    profile = line.pop("profile")
-    limits = {cost.kernel: cost.seconds(gpu) * 1e6 for cost in costs}
-    busy = sum(us for _, us in profile.values())
-    wall = sorted(walls[1:])[1]
-    return {
-        "gpu": gpu.name, "roofline_us": least * 1e6, "of_roofline": least * 1e6 / line["graph_us"],
-        "tokens_per_second": k * NEW / wall, "of_roofline_whole": least * NEW / wall, "cold_s": walls[0],
-        # In the rehearsal torch multiplies, whose sums depend on the number of rows.
-        "ok": REHEARSED or all((a == b).all() for a, b in zip(drawn, first, strict=True)),
-        "busy_us": busy, "gaps_us": line["graph_us"] - busy, **line,
-        "kernels": {
-            kernel: [calls, round(us, 1), round(limits.get(kernel, 0.0), 1)]
-            for kernel, (calls, us) in profile.items()
-        },
+    times, profile = step_times(weights, k, own)
+    busy, wall = sum(us for _, us in profile.values()), sorted(walls[1:])[1]
+    kernels = {name: [n, round(us, 1), round(limits.get(name, 0.0), 1)] for name, (n, us) in profile.items()}
+    # In the rehearsal torch multiplies, whose sums depend on the number of rows.
+    ok = REHEARSED or all((a == b).all() for a, b in zip(drawn, first, strict=True))
+    line = {
+        "roofline_us": least * 1e6, "of_roofline": least * 1e6 / times["graph_us"],
+        "of_roofline_whole": least * NEW / wall, "tokens_per_second": k * NEW / wall, "cold_s": walls[0],
+        "busy_us": busy, "gaps_us": times["graph_us"] - busy, **times,
     }  # fmt: skip
+    rounded = {name: float(f"{value:.4g}") for name, value in line.items()}
+    return {"ok": ok, "gpu": gpu.name, **rounded, "kernels": kernels}
 
 
-def step_times(weights: Weights, k: int, own: int) -> dict[str, Any]:
-    """One step at `own` tokens, with graphs and without, and its kernels by the profiler."""
+def step_times(weights: Weights, k: int, own: int) -> tuple[dict[str, float], dict[str, tuple[int, float]]]:
+    """One step at `own` tokens, with graphs and without; its kernels' calls and µs by the profiler."""
     batch, state = sampling(weights, k, NEW + 64)
     batch._admit()
     if len(state.state.rows) != k:
         raise ValueError(f"memory holds {len(state.state.rows)} of {k} rows")
     state._step()
-    sync()
-    began = time.perf_counter()
-    state._step()  # captures
-    sync()
-    capture = time.perf_counter() - began
+    capture = seconds(state._step, 1, 1)
     for _ in range(max(own - 18, 0)):  # thirty steps follow, in the mean at `own` tokens
         state._step()
-    graph = seconds(state._step, 2 if REHEARSED else 10, 3)
+    graph = seconds(state._step)
     eager = seconds(state._run, 3, 1)
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[float]] = {}
     rounds, projections = 3, 0
     for name, us in [] if REHEARSED else profiled(state._step, rounds):
         kernel = KERNELS.get(name, name[:30])
         if name == "_project":
-            kernel = "down" if projections % 2 else "o"
-            projections += 1
-        calls, total = found.get(kernel, [0, 0.0])
-        found[kernel] = [calls + 1, total + us]
-    profile = {name: (n // rounds, us / rounds) for name, (n, us) in found.items()}
-    return {"graph_us": graph * 1e6, "eager_us": eager * 1e6, "capture_s": capture, "profile": profile}
+            kernel, projections = "down" if projections % 2 else "o", projections + 1
+        found.setdefault(kernel, []).append(us)
+    profile = {name: (len(times) // rounds, sum(times) / rounds) for name, times in found.items()}
+    return {"graph_us": graph * 1e6, "eager_us": eager * 1e6, "capture_s": capture}, profile
 
 
 def profiled(call: Any, rounds: int) -> list[tuple[str, float]]:
@@ -117,32 +113,17 @@ def profiled(call: Any, rounds: int) -> list[tuple[str, float]]:
     return [(name, span.end - span.start) for name, span in spans]
 
 
-def extras(results: Results, model: str, weights: Weights) -> None:
-    """Filters beside the plain head, prompts of several lengths, and kernels beside plain PyTorch."""
-    for k in KS:
-        results.take("extras", f"{model} filters k={k}", lambda k=k: filters(weights, k))
-    for n in (9,) if REHEARSED else (17, 512, 1900):
-        results.take("extras", f"{model} prompt of {n}", lambda n=n: reading(weights, n))
-    results.take("extras", f"{model} against plain PyTorch", lambda: against_torch(weights))
-
-
-def filters(weights: Weights, k: int) -> dict[str, float]:
-    """Microseconds of drawing a token for k rows."""
+def choosing(weights: Weights, k: int) -> dict[str, float]:
+    """Microseconds of drawing a token for k rows, by filter."""
     times = {}
-    for name, own in {
-        "plain": Filters(), "top_k": Filters(top_k=50), "top_p": Filters(top_p=0.95),
-        "both": Filters(top_k=50, top_p=0.95),
-    }.items():  # fmt: skip
-        batch, state = sampling(weights, k, 64, prompt=20, filters=own)
+    for name, filters in FILTERS.items():
+        batch, state = sampling(weights, k, 64, prompt=20, filters=filters)
         batch._admit()
         space = state._spaces[len(state.state.rows)]
         space.x.normal_()
-
-        def call(state: Any = state, space: Any = space, own: Filters = own) -> None:
-            choose(weights, state.state, space, state.tiles, own, OPS)
-
-        call()
-        times[name + "_us"] = seconds(call, 3, 3) * 1e6
+        arguments = weights, state.state, space, state.tiles, filters, OPS
+        choose(*arguments)
+        times[name + "_us"] = seconds(lambda a=arguments: choose(*a), 3) * 1e6
     return times
 
 
@@ -156,19 +137,3 @@ def reading(weights: Weights, n: int) -> dict[str, float]:
 
     call(8)
     return {"ms": seconds(lambda: call(1), 3) * 1e3, "eight_ms": seconds(lambda: call(8), 3) * 1e3}
-
-
-def against_torch(weights: Weights) -> dict[str, Any]:
-    """Residual streams of two steps, ours and plain PyTorch's, from the same state."""
-    gaps = []
-    batch, state = sampling(weights, 6, 8, prompt=3 * PROMPT // 5)
-    batch._admit()
-    space = state._spaces[len(state.state.rows)]
-    for _ in range(2):
-        forward(weights, state.state, space, state.tiles, torch_ops)
-        expected = space.x.clone()
-        forward(weights, state.state, space, state.tiles, OPS)
-        gaps.append(float((space.x - expected).norm() / expected.norm()))
-        choose(weights, state.state, space, state.tiles, Filters(), OPS)
-    assert device().type == space.x.device.type
-    return {"ok": max(gaps) < 0.05, "relative": gaps}

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import math
+import sys
 
 import numpy as np
 import torch
 from t2fast.decode.gpu.batch import Batch, Job
 from t2fast.decode.gpu.state import DeviceState, Sizes
 from t2fast.kernels import torch_ops, triton_ops
-from t2fast.kernels.model import Layer, Linear, Norm, Shape, Tiles, Weights
+from t2fast.kernels.model import Shape, Tiles, Weights
 from t2fast.kernels.ops import Operations
 from t2fast.kernels.step import Filters
 
 from benches._roofline import Model
-from benches.gpu_check.bare import REHEARSED
+from benches.gpu_check.bare import REHEARSED, ROOT
 from benches.gpu_check.results import device
+
+sys.path.insert(0, str(ROOT / "tests" / "kernels"))
+import kernel_cases as cases
 
 KS = (1, 5) if REHEARSED else (1, 64, 1024)
 PROMPT, NEW = (20, 8) if REHEARSED else (512, 128)
@@ -38,44 +41,20 @@ def sizes_of(name: str, s: Shape) -> Model:
     return Model(name, s.layers, s.width, s.heads, s.kv_heads, s.head_dim, s.hidden, s.vocab)
 
 
-def random_weights(
-    s: Shape, dtype: torch.dtype = torch.bfloat16, where: torch.device | None = None
-) -> Weights:
-    """A model of the shape, made where it is used."""
-    where = where or device()
-    generator = torch.Generator(where).manual_seed(0)
-
-    def matrix(rows: int, columns: int) -> torch.Tensor:
-        values = torch.randn(rows, columns, generator=generator, device=where)
-        return (values * columns**-0.5).to(dtype)
-
-    def norm(n: int) -> Norm:
-        return Norm(1 + 0.1 * torch.randn(n, generator=generator, device=where))
-
-    def layer() -> Layer:
-        heads = {None: 0, "head": 2, "row": s.heads + s.kv_heads}[s.head_norm]
-        return Layer(
-            norm(s.width),
-            Linear(matrix((s.heads + 2 * s.kv_heads) * s.head_dim, s.width)),
-            norm(heads * s.head_dim) if heads else None,
-            Linear(matrix(s.width, s.heads * s.head_dim)),
-            norm(s.width),
-            Linear(matrix(s.hidden, s.width)) if s.activation == "swiglu" else None,
-            Linear(matrix(s.hidden, s.width)),
-            Linear(matrix(s.width, s.hidden)),
-        )
-
-    angle = torch.arange(2048)[:, None] * 10000.0 ** (-torch.arange(0, s.head_dim, 2) / s.head_dim)
-    rotation = torch.stack([angle.cos(), angle.sin()]).float().to(where)
-    table = matrix(s.vocab, s.width) * math.sqrt(s.width)
-    layers = [layer() for _ in range(s.layers)]
-    return Weights(s, table, layers, norm(s.width), Linear(matrix(s.vocab, s.width)), rotation)
+def random_weights(s: Shape, where: torch.device | None = None) -> Weights:
+    """A model of the shape in bfloat16, made where it is used, as the kernels' tests make theirs."""
+    dtype = torch.bfloat16
+    with torch.device(where or device()):
+        layers = [cases.layer(s, dtype, seed=100 * i) for i in range(s.layers)]
+        table = cases.normal(s.vocab, s.width, seed=1, dtype=dtype)
+        head = cases.linear(s.vocab, s.width, 2, dtype)
+        return Weights(s, table, layers, cases.norm(s.width, 4), head, cases.rotation(s, 2048))
 
 
 def sampling(
     weights: Weights,
     k: int,
-    new: int,
+    new: int = NEW,
     ops: Operations = OPS,
     prompt: int = PROMPT,
     filters: Filters | None = None,

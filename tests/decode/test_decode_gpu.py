@@ -221,7 +221,10 @@ def test_an_error_in_a_callback_reaches_the_caller(model):
     assert ask(ours, [PROMPT], [1], 3, max_tokens=2)["finish_reason"] == ["length"] * 3
 
 
-def test_interrupt_returns_what_is_finished(model):
+def test_interrupt_returns_what_is_finished(model, request):
+    # A shell's background jobs are started with the signal ignored, and Python leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     path, _ = model("llama3-rope")
     at = []
 

@@ -26,8 +26,9 @@ def shape(**changes: Any) -> Shape:
 
 
 def normal(*size: int, seed: int, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> torch.Tensor:
-    """Normal numbers of the given type."""
-    return (torch.randn(*size, generator=torch.Generator().manual_seed(seed)) * scale).to(dtype)
+    """Normal numbers of the given type, on the default device."""
+    generator = torch.Generator(torch.get_default_device()).manual_seed(seed)
+    return (torch.randn(*size, generator=generator) * scale).to(dtype)
 
 
 def norm(n: int, seed: int, bias: bool = False) -> Norm:

@@ -28,7 +28,7 @@ def test_every_stage_goes_through_and_none_is_done_twice(tmp_path: Path) -> None
     done = check(tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
-    stages = {"machine", "models", "bench", "extras", "capture", "tune", "sanitize"}
+    stages = {"machine", "models", "bench", "extras", "capture", "tests", "tune", "sanitize"}
     assert {line["stage"] for line in lines} == stages
     assert not [line for line in lines if "error" in line or line.get("ok") is False]
     assert done.stdout.splitlines()[-1] == f"{len(lines)} results, 0 of them not well"
@@ -43,7 +43,7 @@ def test_kernels_compiled_ahead_are_found_again(tmp_path: Path) -> None:
     environment |= {"PYTHONPATH": PATHS, "TRITON_CACHE_DIR": str(tmp_path), "GPU_CHECK_REHEARSE": "1"}
 
     def ahead() -> tuple[str, dict[Path, int]]:
-        command = [sys.executable, "-W", "ignore", "-m", "benches.gpu_check.ahead", "tiny"]
+        command = [sys.executable, "-W", "ignore", "-m", "benches.gpu_check.ahead"]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout.split(",")[0], {
