@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from t2fast.kernels import primitives
 from t2fast.kernels.batch import Cache, Prompts, Rows
 from t2fast.kernels.model import Linear, Norm, Shape, Tiles
 from t2fast.kernels.primitives import (
@@ -205,6 +206,10 @@ def qkv(
     half = max(triton.next_power_of_2(shape.head_dim // 2), 16)
     grid = (triton.cdiv(len(rows), tiles.rows), shape.heads + 2 * shape.kv_heads)
     by_row = shape.head_norm == "row"
+    single = linear.weight.dtype == torch.float32
+    # Sums of long heads need the registers of more threads, and so do three products in place of one. AMD has
+    # a product of float32, and twice the threads a warp.
+    few = primitives.PRECISION.value == "ieee" if single else half <= 64
     scaled = cache.k_scale is not None
     where = (rotation, rows.slot, rows.prompt, rows.position, prompts.length)
     outputs = (q, cache.k, cache.v, or_placeholder(cache.k_scale, q), or_placeholder(cache.v_scale, q))
@@ -218,7 +223,7 @@ def qkv(
         "SCALED": scaled,
         "ROWS": tiles.rows,
         "INPUTS": tiles.inputs,
-        "num_warps": 4 if half <= 64 and linear.weight.dtype != torch.float32 else 8,
+        "num_warps": 4 if few else 8,
         "enable_fp_fusion": FUSION,
     }
     own = head_norm or Norm(x)
