@@ -159,8 +159,9 @@ def _fit_counts(seen: Measured, how: Request) -> Law:
     if not isinstance(seen.table, Counts):
         raise ValueError("the counts law needs counts, and the table has likelihoods")
     # The search starts from the accuracy law without priors, which has perhaps been fitted just now.
-    accuracy = None if how.regularise else how.fitted.get("accuracy")
-    return _passing(partial(fit_counts, start=accuracy))(seen, how)
+    accuracy = how.fitted.get("accuracy")
+    start = accuracy if isinstance(accuracy, Law) and not how.regularise else None
+    return _passing(partial(fit_counts, start=start))(seen, how)
 
 
 def _fit_chinchilla(seen: Measured, how: Request) -> Law:
