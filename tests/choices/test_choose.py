@@ -453,7 +453,8 @@ def test_served_models_are_priced_on_a_users_own_chip(
     costs = []
     for mfu in ("0.25", "0.5"):
         assert main([*line, mfu, "--mbu", "1"]) == 0
-        costs.append(json.loads(capsys.readouterr().out)["usd_per_query"])
+        found = json.loads(capsys.readouterr().out)
+        costs.append(found["usd_per_query"])
     assert costs[0] == pytest.approx(2 * costs[1])
-    # 2 N operations a token of the prompt and of a sample, at half of 1e12 a second.
-    assert costs[1] == pytest.approx(2e9 * 900 / 0.5e12 / 3600)
+    # 2 N operations a token of the prompt, read once, and of the samples, at half of 1e12 a second.
+    assert costs[1] == pytest.approx(2e9 * (500 + 400 * found["k"]) / 0.5e12 / 3600)
