@@ -107,9 +107,9 @@ def test_chinchilla_is_robust_unless_asked_otherwise(chinchilla_245, chinchilla_
     # Hoffmann et al. trained 70B parameters on 1.4T tokens with these FLOPs: 20.
     assert tokens_per_param(squares) < 2
     assert tokens_per_param(law) > 5
-    for method in ("huber", "least_squares"):
+    for method, least in (("huber", 15), ("least_squares", 10)):
         clean = fit_chinchilla(chinchilla_240, method=method, draws=0)
-        assert 10 < tokens_per_param(clean) < 30, (method, tokens_per_param(clean))
+        assert least < tokens_per_param(clean) < 25, (method, tokens_per_param(clean))
 
 
 @pytest.mark.parametrize(("runs", "expected"), [("chinchilla_240", 17.9), ("chinchilla_245", 6.8)])
