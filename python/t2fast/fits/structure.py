@@ -105,7 +105,7 @@ def structure(name: str, params: Floats, free: Sequence[int], target: Target, re
     notes = [*_trend(target, relative), *_backwards(target, lower_is_better)]
     return [
         *notes,
-        *_outliers(target, relative, len(free), lower_is_better),
+        *_outliers(target, law, relative, len(free), lower_is_better),
         *_leverage(name, params, free, target),
     ]
 
@@ -147,7 +147,9 @@ def _backwards(target: Target, lower_is_better: bool) -> Iterator[str]:
         yield f"worse than with fewer tokens, which no law here can follow: {_listed(target, worse)}"
 
 
-def _outliers(target: Target, relative: Floats, unknowns: int, lower_is_better: bool) -> Iterator[str]:
+def _outliers(
+    target: Target, law: Floats, relative: Floats, unknowns: int, lower_is_better: bool
+) -> Iterator[str]:
     """Checkpoints far off the law, beside how far their own noise and what all others are off let them be."""
     known = ~np.isnan(relative).all(axis=1)
     if known.sum() < 8:
@@ -156,7 +158,7 @@ def _outliers(target: Target, relative: Floats, unknowns: int, lower_is_better: 
     mean[known] = np.nanmean(relative[known], axis=1)
     off = np.abs(mean - np.nanmedian(mean))
     deviation = np.zeros_like(off)
-    deviation[known] = _deviations(off[known], _noise(target, relative)[known], unknowns)
+    deviation[known] = _deviations(off[known], _noise(target, law)[known], unknowns)
     share = _FALSE_ALARM / (2 * int(known.sum()))
     limit = max(_SPREADS, -NormalDist().inv_cdf(share))
     far = np.flatnonzero(known & (off > limit * deviation) & (off > 1e-6))
@@ -182,13 +184,12 @@ def _spread(off: Floats, unknowns: int) -> float:
     return max(1.4826 * float(np.median(left)), float(np.quantile(left, 0.8)) / 1.2816)
 
 
-def _noise(target: Target, relative: Floats) -> Floats:
+def _noise(target: Target, law: Floats) -> Floats:
     """Sampling error of each checkpoint's mean relative residual, (checkpoints,); 0 where it is unknown."""
     if target.errors is None:
-        return np.zeros(len(relative))
-    law = target.y / (1 + relative)
+        return np.zeros(len(law))
     errors = np.divide(target.errors, law, out=np.zeros_like(target.errors), where=law > 0)
-    known = ~np.isnan(relative)
+    known = law > 0
     mean = (errors * known).sum(axis=2) / np.maximum(known.sum(axis=1), 1)
     return np.asarray(mean.std(axis=0))
 
