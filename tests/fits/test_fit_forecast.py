@@ -52,12 +52,15 @@ def test_forecasts_are_those_of_the_prototype(strong, split):
 
 @pytest.mark.parametrize("split", ["ND < 3e+20", "D/N < 20"])
 def test_new_checkpoints_fall_into_their_interval(strong, split):
-    law = fit_forecast(_split(strong, SPLITS[split]), draws=200)
     held = fit_forecast(_split(strong, ~SPLITS[split]), draws=0).measured
-    low, high = law.interval(held.n_params[:, None], held.n_tokens[:, None], held.ks)
     measured = -np.expm1(-np.exp(held.z))
-    assert ((low <= measured) & (measured <= high)).mean() >= 0.85
-    assert np.median(high / low) < 4
+    widths = []
+    for seed in range(3):  # the width of one law's 200 draws is off by some 5%
+        law = fit_forecast(_split(strong, SPLITS[split]), draws=200, seed=seed)
+        low, high = law.interval(held.n_params[:, None], held.n_tokens[:, None], held.ks)
+        assert ((low <= measured) & (measured <= high)).mean() >= 0.85
+        widths.append(np.median(high / low))
+    assert np.mean(widths) < 4
 
 
 def test_kinds_of_interval_widen(law):
@@ -269,7 +272,7 @@ def test_intervals_are_widened_where_forecasts_of_the_tables_own_rows_miss_them(
 
 
 def test_widened_intervals_hold_most_of_what_is_beyond_them(shared_data):
-    runs = pl.read_csv(shared_data / "farseer_losses.csv").sort(N * D)
+    runs = pl.read_csv(shared_data / "farseer_losses.csv").sort(N, D)
     seen, ahead = runs.head(200), runs.slice(200, 100)
     law = fit_forecast(read_losses(seen), draws=100)
     at = ahead["n_params"].to_numpy(), ahead["n_tokens"].to_numpy()
