@@ -1,6 +1,6 @@
 """Do 90% intervals cover 90%? Laws fitted to simulated tables whose truth is known, one line a setting.
 
-Run as `python -m benches calibration` (500 tables a setting, some 90 minutes on two idle cores), with
+Run as `python -m benches calibration` (500 tables a setting, some hours on two idle cores), with
 `--quick` for a look at 10 tables, `--minutes M` for as many tables as M minutes give, and `--settings
 NAME,NAME` for some of them. Every table has 25 checkpoints (N from 1e8 to 1e10, D from 2e9 to 2e11), 64
 problems and 128 samples each, unless the setting says otherwise:
@@ -19,7 +19,8 @@ error (binomial, by tables):
   k = 64). Each law is held to what it says: the counts law's intervals are of problems without end, the
   forecast law's of the problems in the table;
 - of the N that is best under the budgets which a plan of 1e9 parameters, 2e10 tokens and 24 samples spends,
-  within the k that the plan may choose (twice the largest fitted);
+  within the k that the plan may choose (twice the largest fitted); of the forecast law in every fifth table,
+  because its plans take longer than all else;
 - where the law forecasts single checkpoints, of a new one inside, asked the same problems, and of the same
   checkpoint asked others: without end, and as hard."""
 
@@ -32,6 +33,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -65,6 +67,7 @@ TRUTH = {
 }
 PARAMETERS = ("alpha", "beta", "theta3", "theta4")
 SIZES, TOKENS = np.geomspace(1e8, 1e10, 5), np.geomspace(2e9, 2e11, 5)
+PLANNED = 5
 Place = tuple[float, float, float]
 INSIDE: list[Place] = [(1e9, 2e10, 1.0), (1e9, 2e10, 64.0)]
 FAR: list[Place] = [(1e11, 2e12, 64.0)]
@@ -173,13 +176,14 @@ def marks(name: str, law: str, draws: int, problems: int, seed: int) -> Marks:
         for column, places in (("inside", INSIDE), ("far out", FAR)):
             truths = [setting.mean(*place, common=asked) for place in places]
             out[column] = _held(fitted, places, truths, **kind)
-        try:
-            low, high = plan(fitted, TRAIN, INFERENCE, level=LEVEL).intervals["n_params"]
-            best = best_size(name, 2 * fitted.domain["k"][1])
-            # The truth is known to a step of its grid, 2%.
-            out["N*"] = [bool(low / 1.02 <= best <= high * 1.02)]
-        except ValueError:
-            out["N*"] = []  # an unconverged law makes no plan
+        out["N*"] = []
+        if isinstance(fitted, Law) or seed % PLANNED == 0:
+            # An unconverged law makes no plan.
+            with suppress(ValueError):
+                low, high = plan(fitted, TRAIN, INFERENCE, level=LEVEL).intervals["n_params"]
+                best = best_size(name, 2 * fitted.domain["k"][1])
+                # The truth is known to a step of its grid, 2%.
+                out["N*"] = [bool(low / 1.02 <= best <= high * 1.02)]
         if isinstance(fitted, ForecastLaw):
             effect = float(setting.scatter * rng.standard_normal())
             rank = setting.rank(common, rng.standard_normal(problems))

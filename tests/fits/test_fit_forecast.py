@@ -271,6 +271,18 @@ def test_intervals_are_widened_where_forecasts_of_the_tables_own_rows_miss_them(
     assert "too few checkpoints" in str(replace(bent, widening=0.0))
 
 
+def test_a_checkpoint_that_collapsed_is_named():
+    counts = simulate_counts(ACCURACY, *GRID, problems=60, samples=128, seed=0)
+    n, d = float(GRID[0][-2]), float(GRID[1][-2])
+    there = (n == N) & (d == D)
+    collapsed = pl.when(there).then(pl.col("n_correct") // 10).otherwise("n_correct").alias("n_correct")
+    with pytest.warns(FitWarning, match="far worse than the law"):
+        law = fit_forecast(read_counts(counts.frame.with_columns(collapsed)), draws=0)
+    name = f"N = {n:.3g}, D = {d:.3g}"
+    assert any("with fewer tokens" in note and name in note for note in law.fit.notes)
+    assert any("far worse" in note and name in note for note in law.fit.notes)
+
+
 def test_widened_intervals_hold_most_of_what_is_beyond_them(shared_data):
     runs = pl.read_csv(shared_data / "farseer_losses.csv").sort(N, D)
     seen, ahead = runs.head(200), runs.slice(200, 100)

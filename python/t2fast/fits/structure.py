@@ -92,22 +92,26 @@ def _slopes(name: str, params: Floats, free: Sequence[int], target: Target) -> F
 def structure(name: str, params: Floats, free: Sequence[int], target: Target, residual: Floats) -> list[str]:
     """Notes on residuals that are no noise, naming checkpoints.
 
-    Residuals are relative: (y - law)/law, averaged over the k of a checkpoint. Looked for are a trend in ln k
-    shared by the checkpoints, runs that get worse with more tokens, outliers beyond four robust standard
-    deviations (see `_outliers`), and checkpoints that decide some combination of the `free` parameters (by
+    What `patterns` looks for, and checkpoints that decide some combination of the `free` parameters (by
     index) by themselves (leverage above 0.9).
+    """
+    notes = patterns(target, residual, len(free), lower_is_better=name in ("chinchilla", "loss"))
+    return [*notes, *_leverage(name, params, free, target)]
+
+
+def patterns(target: Target, residual: Floats, unknowns: int, *, lower_is_better: bool) -> list[str]:
+    """Notes on residuals of a law with so many unknowns that are no noise, naming checkpoints.
+
+    Residuals are taken relative, (y - law)/law, averaged over the k of a checkpoint. Looked for are a trend
+    in ln k shared by the checkpoints, runs that get worse with more tokens, and outliers beyond four robust
+    standard deviations (see `_outliers`).
     """
     grid = np.full(target.y.shape, np.nan)
     grid[~np.isnan(target.y)] = residual
     law = np.abs(target.y - grid)
     relative = np.divide(grid, law, out=np.full_like(grid, np.nan), where=law > 0)
-    lower_is_better = name in ("chinchilla", "loss")
     notes = [*_trend(target, relative), *_backwards(target, lower_is_better)]
-    return [
-        *notes,
-        *_outliers(target, law, relative, len(free), lower_is_better),
-        *_leverage(name, params, free, target),
-    ]
+    return [*notes, *_outliers(target, law, relative, unknowns, lower_is_better)]
 
 
 def _trend(target: Target, relative: Floats) -> Iterator[str]:
