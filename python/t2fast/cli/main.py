@@ -28,6 +28,7 @@ _COMMANDS = (
     "validate",
     "plan",
     "choose",
+    "report",
     "simulate",
     "sample",
     "chat",

@@ -31,10 +31,11 @@ def command(
     return parser
 
 
-def add_table(command: Any) -> None:
-    """Add the table that a command reads, and what chooses among its rows."""
+def add_table(command: Any, several: bool = False) -> None:
+    """Add the table that a command reads, or several of them, and what chooses among their rows."""
+    files: dict[str, Any] = {"dest": "files", "nargs": "+"} if several else {"dest": "file"}
     command.add_argument(
-        "file",
+        **files,
         metavar="FILE",
         help=".csv, .tsv, .parquet or .jsonl, or results of another tool",
     )

@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 
 from t2fast import _core
 from t2fast.arguments import Floats, Integers, refuse, whole
+from t2fast.charts import Drawn, Figure, differences
 from t2fast.estimators import pass_at_k, pass_at_k_sequential
 from t2fast.tables import Counts
 from t2fast.text import columns, note, plain
@@ -23,7 +24,7 @@ _KS = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Drawn):
     """Several sides on the same problems; arrays of means run along k, then along the sides."""
 
     names: tuple[str, ...]
@@ -93,6 +94,11 @@ class Comparison:
             "losses": losses,
             "notes": list(self.notes),
         }
+
+    def figure(self) -> Figure:
+        """Differences from the first side over k, with their bands."""
+        others = self.frame.filter(pl.col("name") != self.names[0])
+        return differences(others, self.names[0], self.level)
 
     def __rich__(self) -> RenderableType:
         """Powers of two, the last k, and in words where the sign is settled."""

@@ -28,8 +28,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.charts import Drawn, Figure
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
+from t2fast.laws.held import against_measured
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, note, plain
@@ -112,7 +114,7 @@ class ForecastDraws:
 
 
 @dataclass(frozen=True)
-class ForecastLaw:
+class ForecastLaw(Drawn):
     """A fitted forecast law.
 
     Attributes:
@@ -372,6 +374,10 @@ class ForecastLaw:
             draws,
             self.widening,
         )
+
+    def figure(self, level: float = 0.9) -> Figure:
+        """The law against what it was fitted to, as :func:`t2fast.laws.held.against_measured`."""
+        return against_measured(self, level)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the residuals, as plain JSON types.

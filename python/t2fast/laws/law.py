@@ -30,9 +30,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.charts import Drawn, Figure
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.forecast import ForecastLaw
+from t2fast.laws.held import against_measured
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, note, plain
@@ -52,7 +54,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Law:
+class Law(Drawn):
     """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
@@ -211,6 +213,10 @@ class Law:
         values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low.reshape(shape), high.reshape(shape)
+
+    def figure(self, level: float = 0.9) -> Figure:
+        """The law against what it was fitted to, as :func:`t2fast.laws.held.against_measured`."""
+        return against_measured(self, level)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the residuals, as plain JSON types."""
