@@ -189,7 +189,7 @@ def test_validations_and_choices_have_their_sections(counts: t2fast.Counts) -> N
     assert any(found.verdict[1:] in words for words in parts.texts["p"])
     assert any(chosen.request in words for words in parts.texts["p"])
     names = {a["download"] for a in parts.all("a") if "download" in a}
-    assert names == {"errors.csv", "market.csv"}
+    assert names == {"errors.csv", "forecasts.csv", "market.csv"}
     assert found.report().sections[0].title == "How good its forecasts are"
 
 

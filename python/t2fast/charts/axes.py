@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from t2fast.charts.library import DASHES, ROUND, SERIES, SIZE, altair
+from t2fast.charts.library import DASHES, ROUND, SERIES, SHORT, SIZE, altair
 
 METRICS = {
     "loss": "loss (nats)",
@@ -44,10 +44,9 @@ def shades(name: str, values: pl.Series) -> Any:
     alt = altair()
     found = values.drop_nulls().unique().sort()
     shown = found.gather_every(max(1, -(-len(found) // 8))).to_list()
-    label = {"n_params": SIZE, "n_tokens": SIZE, "train_flops": "format(datum.value, '.2~e')"}.get(
-        name, "datum.value"
-    )
-    legend = alt.Legend(type="symbol", values=shown, labelExpr=label, columns=4, symbolOpacity=1)
+    of_size = name in ("n_params", "n_tokens")
+    label = SHORT if of_size else "format(datum.value, '.2~e')" if name == "train_flops" else "datum.value"
+    legend = alt.Legend(type="symbol", values=shown, labelExpr=label, symbolOpacity=1)
     # The middle of the scheme, which shows on white and on black.
     scheme = alt.SchemeParams("viridis", extent=[0.35, 0.8])
     scale = alt.Scale(type="log", scheme=scheme, reverse=True)
@@ -60,13 +59,18 @@ def series(column: str, names: list[str], title: str | None = None) -> tuple[Any
     count = len(names)
     colours = (list(SERIES) * (1 + count // len(SERIES)))[:count]
     dashes = (list(DASHES) * (1 + count // len(DASHES)))[:count]
-    legend = alt.Legend(symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=2)
+    legend = strokes()
     return (
         alt.Color(f"{column}:N", scale=alt.Scale(domain=names, range=colours), title=title, legend=legend),
         alt.StrokeDash(
             f"{column}:N", scale=alt.Scale(domain=names, range=dashes), title=title, legend=legend
         ),
     )
+
+
+def strokes() -> Any:
+    """A legend of lines, opaque whatever else is drawn in their colours."""
+    return altair().Legend(symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=2)
 
 
 def x(name: str) -> Any:

@@ -31,7 +31,7 @@ def difficulties(frame: pl.DataFrame) -> Figure:
     names = frame["checkpoint"].unique(maintain_order=True).to_list()
     values = data(frame, ["checkpoint", "solved", "problems", "share"])
     x = alt.X("solved:N", sort=classes, title="share of samples right")
-    x = x.axis(labelAngle=-40)
+    x = x.axis(labelAngle=-40, labelOverlap=False)
     tooltip = [
         alt.Tooltip("checkpoint:N"),
         alt.Tooltip("solved:N"),
@@ -50,11 +50,9 @@ def difficulties(frame: pl.DataFrame) -> Figure:
     else:
         # One hue, so that it reads on white paper and on black.
         scale = alt.Scale(type="sqrt", range=[0, 1], domainMin=0)
-        legend = alt.Legend(
-            format="%", symbolType="square", symbolFillColor=BLUE, symbolStrokeWidth=0, columns=6
-        )
+        legend = alt.Legend(format="%", symbolType="square", symbolFillColor=BLUE, symbolStrokeWidth=0)
         shade = alt.Opacity("share:Q", title="share of problems", scale=scale, legend=legend)
-        y = alt.Y("checkpoint:N", sort=names, title=None, axis=alt.Axis(labelLimit=150))
+        y = alt.Y("checkpoint:N", sort=names, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=False))
         chart = alt.Chart(values, width=WIDTH, height=_ROW * len(names))
         panels = (chart.mark_rect(color=BLUE).encode(x=x, y=y, opacity=shade, tooltip=tooltip),)
     never = frame.filter(pl.col("solved") == classes[0])["share"]

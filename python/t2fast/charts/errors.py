@@ -52,8 +52,10 @@ def errors(splits: pl.DataFrame, by: str, nearest: str) -> Figure:
         .encode(
             x=x,
             y=alt.Y("percent:Q", **axes.value("median relative error, %", *axes.ends(shown, "percent"))),
-            color=alt.Color("method:N", scale=_scale(alt, names, colours), title=None),
-            strokeDash=alt.StrokeDash("method:N", scale=_scale(alt, names, dashes), title=None),
+            color=alt.Color("method:N", scale=_scale(alt, names, colours), title=None, legend=axes.strokes()),
+            strokeDash=alt.StrokeDash(
+                "method:N", scale=_scale(alt, names, dashes), title=None, legend=axes.strokes()
+            ),
             tooltip=[
                 alt.Tooltip("method:N"),
                 alt.Tooltip("split:N"),

@@ -35,12 +35,21 @@ LOOKS: dict[str, Any] = {
         "labelSeparation": 8,
         "labelOverlap": "greedy",
     },
-    "legend": {"orient": "bottom", "columns": 3, "labelLimit": 300, "titleFontWeight": "normal"},
+    "legend": {
+        "orient": "bottom",
+        "columns": 4,
+        "labelLimit": 300,
+        "titleFontWeight": "normal",
+        "layout": {"bottom": {"direction": "vertical", "anchor": "start"}},
+    },
 }
 """Vega-Lite's `config`."""
 
 SIZE = "replace(format(datum.value, '~s'), 'G', 'B')"
 """A label of parameters or tokens: 160M, 1.2B."""
+
+SHORT = SIZE.replace("~s", ".3~s")
+"""The same with three digits."""
 
 ROUND = "indexof('125', substring(format(datum.value, 'e'), 0, 1)) < 0 ? '' : "
 """Before a label of a logarithmic axis: none but those of 1, 2 and 5, which have room."""

@@ -35,9 +35,12 @@ def market(frontier: pl.DataFrame, picks: pl.DataFrame, title: str, level: float
         scale=_dollars(alt, frontier, picks),
         axis=alt.Axis(format="~g"),
     )
-    y = alt.Y("pass_at_k:Q", title=_SOLVED)
+    scale = alt.Scale(zero=False)
+    y = alt.Y("pass_at_k:Q", title=_SOLVED, scale=scale)
     base = alt.Chart(data(frontier, columns), width=WIDTH, height=HEIGHT).encode(x=x)
-    band = base.mark_area(opacity=0.2, color=GREY).encode(y=alt.Y("low:Q", title=_SOLVED), y2="high:Q")
+    band = base.mark_area(opacity=0.2, color=GREY).encode(
+        y=alt.Y("low:Q", title=_SOLVED, scale=scale), y2="high:Q"
+    )
     tooltip = _tooltip(alt)
     colour, dash = axes.series("model", models)
     line = base.mark_line(point={"size": 25}).encode(

@@ -11,6 +11,9 @@ from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import BLUE, GREY, HEIGHT, VERMILION, WIDTH, altair
 from t2fast.text import amount, counted
 
+_FAR = 5.0
+"""Times below the best of a curve at which it leaves the picture."""
+
 
 def profile(curve: pl.DataFrame, marks: pl.DataFrame, metric: str, title: str) -> Figure:
     """The predicted value over N along one budget line, with choices marked.
@@ -76,15 +79,14 @@ def profiles(frame: pl.DataFrame, metric: str, title: str) -> Figure:
     """
     alt = altair()
     columns = ["train_flops", "n_params", "n_tokens", "k", "predicted"]
-    ends = axes.ends(frame, "predicted")
-    y = alt.Y("predicted:Q", **axes.value(axes.METRICS[metric], *ends))
+    best = frame.filter("best")
+    y = alt.Y("predicted:Q", **axes.value(axes.METRICS[metric], *_worth_seeing(frame, best, metric)))
     colour = axes.shades("train_flops", frame["train_flops"])
     curves = frame.filter(~pl.col("best"))
     base = alt.Chart(data(curves, columns), width=WIDTH, height=HEIGHT + 40)
-    lines = base.mark_line().encode(
+    lines = base.mark_line(clip=True).encode(
         x=axes.x("n_params"), y=y, color=colour, detail="train_flops:Q", tooltip=_tooltip()
     )
-    best = frame.filter("best")
     stars = alt.Chart(data(best, columns)).encode(x=axes.x("n_params"), y=y, tooltip=_tooltip())
     path = stars.mark_line(color=VERMILION, strokeDash=[4, 3]).encode(order="train_flops:Q")
     points = stars.mark_point(filled=True, size=70, color=VERMILION, opacity=1)
@@ -99,6 +101,20 @@ def profiles(frame: pl.DataFrame, metric: str, title: str) -> Figure:
         (lines + path + points,),
         "A curve a training budget; dots: the best size for it.",
     )
+
+
+def _worth_seeing(
+    frame: pl.DataFrame, best: pl.DataFrame, metric: str
+) -> tuple[float, float, tuple[float, float]]:
+    """The ends of the values, and those of the axis: far from the best, it does not matter how far."""
+    least, most = axes.ends(frame, "predicted")
+    worst = axes.ends(best, "predicted")
+    low, high = least, most
+    if metric in ("pass@k", "accuracy"):
+        low = max(least, worst[0] / _FAR)
+    else:
+        high = min(most, worst[1] * (1 + (worst[1] / worst[0] - 1) + 0.2))
+    return low, high, (low * 0.95, high * 1.05)
 
 
 def _tooltip() -> list[Any]:

@@ -11,8 +11,12 @@ from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import BLUE, GREY, HEIGHT, VERMILION, WIDTH, altair
 from t2fast.text import counted, percent
 
+_TITLE = "The law against what was measured"
 
-def fit(frame: pl.DataFrame, metric: str, level: float | None = None) -> Figure:
+
+def fit(
+    frame: pl.DataFrame, metric: str, level: float | None = None, name: str = "fit", title: str = _TITLE
+) -> Figure:
     """Predicted over measured values, with the diagonal on which they agree.
 
     Args:
@@ -20,20 +24,22 @@ def fit(frame: pl.DataFrame, metric: str, level: float | None = None) -> Figure:
             law has draws, `low` and `high`.
         metric: what was measured, as `Law.metric`.
         level: confidence of the intervals, if there are any.
+        name: of the figure's files.
+        title: what it shows.
 
     Returns:
         The figure.
     """
     alt = altair()
     shown = frame.filter((pl.col("observed") > 0) & (pl.col("predicted") > 0))
-    name = axes.METRICS[metric]
+    unit = axes.METRICS[metric]
     banded = level is not None and {"low", "high"} <= set(frame.columns)
     ends = axes.ends(shown, "observed", "predicted")
     domain = (ends[0] / 1.15, ends[1] * 1.15)
     columns = ["n_params", "n_tokens", "k", "observed", "predicted", *(["low", "high"] if banded else [])]
     base = alt.Chart(data(shown, columns), width=WIDTH, height=HEIGHT + 40)
-    y = axes.value(f"{name}, by the law", *ends, domain)
-    x = alt.X("observed:Q", **(y | {"title": f"{name}, measured"}))
+    y = axes.value(f"{unit}, by the law", *ends, domain)
+    x = alt.X("observed:Q", **(y | {"title": f"{unit}, measured"}))
     diagonal = (
         alt.Chart(alt.InlineData(values=[{"at": domain[0]}, {"at": domain[1]}]))
         .mark_line(color=GREY, strokeDash=[4, 3])
@@ -61,9 +67,9 @@ def fit(frame: pl.DataFrame, metric: str, level: float | None = None) -> Figure:
     if left:
         caption += f" {counted(left, 'point')} without a positive value left out."
     return Figure(
-        "fit",
-        "The law against what was measured",
-        f"Values of the law over {counted(shown.height, 'measured value')} of {name}: the median relative "
+        name,
+        title,
+        f"Values of the law over {counted(shown.height, 'measured value')} of {unit}: the median relative "
         f"difference is {median}.",
         frame,
         (chart,),

@@ -18,7 +18,7 @@
       axis: { ...looks.axis, labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line },
       legend: {
         ...looks.legend, labelColor: ink, titleColor: ink,
-        columns: width < 480 ? 1 : looks.legend.columns, gradientLength: Math.min(200, width / 2),
+        columns: width < 480 ? 2 : looks.legend.columns, labelLimit: width < 480 ? 0.35 * width : looks.legend.labelLimit,
       },
     };
   }

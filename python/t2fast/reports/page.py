@@ -172,7 +172,8 @@ def _figure(figure: Figure, specs: dict[str, Any]) -> str:
     caption = f"<p>{_text(figure.caption)}</p>" if figure.caption else ""
     return (
         f'<figure aria-label="{escape(clean(figure.title))}"><h3>{_text(figure.title)}</h3>'
-        f'<div class="panels">{"".join(parts)}</div><figcaption><p>{_text(figure.says)}</p>{caption}'
+        f'<div class="panels{" many" if len(parts) > 3 else ""}">{"".join(parts)}</div>'
+        f"<figcaption><p>{_text(figure.says)}</p>{caption}"
         f'<p class="data"><a download="{escape(figure.name)}.csv" href="data:text/csv;charset=utf-8,{csv}">'
         f"Download the data (CSV)</a></p><details><summary>Data as a table{more}</summary>{table}</details>"
         "</figcaption></figure>\n"
