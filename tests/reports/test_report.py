@@ -19,6 +19,9 @@ import pytest
 import t2fast
 from t2fast.cli.main import main
 from t2fast.reports.fitted import points_of
+from t2fast.reports.page import Grid
+from t2fast.reports.provenance import provenance
+from t2fast.runs.manifest import Manifest, ModelEntry, Sampling, TaskEntry
 
 HOSTILE = "</td><script>alert(1)</script>&amp;'\"\x1b[2J"
 
@@ -226,3 +229,39 @@ def test_the_command_names_its_files_and_hashes(tmp_path: Path, capsys: Any, cou
     assert main(["report", str(table), "--train-flops", "1e20", "-o", str(page)]) == 1
     assert "a plan needs a law: give --law too" in capsys.readouterr().err
     assert re.search(r"<title>counts.csv</title>", html)
+
+
+def test_the_command_validates_chooses_and_knows_runs(
+    tmp_path: Path, capsys: Any, counts: t2fast.Counts
+) -> None:
+    table, prices, page = tmp_path / "counts.csv", tmp_path / "prices.csv", tmp_path / "page.html"
+    counts.write(table)
+    models = counts.frame["model"].unique(maintain_order=True)
+    cost = pl.Series(range(1, len(models) + 1), dtype=pl.Float64)
+    pl.DataFrame(
+        {"model": models, "usd_per_million_prompt_tokens": cost, "usd_per_million_output_tokens": 3 * cost}
+    ).write_csv(prices)
+    tokens = ["--prompt-tokens", "100", "--output-tokens", "50"]
+    line = ["report", str(table), "--prices", str(prices), *tokens, "--validate", "1", "-o", str(page)]
+    assert main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sections"] == [
+        "What was measured",
+        "How good its forecasts are",
+        "What to buy",
+        "Where it comes from",
+    ]
+    manifest = Manifest(
+        (ModelEntry("tiny", "ab12", 1e6, None, "base", "float32", "avx2"),),
+        (TaskEntry("sums", "cd34", 3, "exact", (), 8, True),),
+        Sampling(k=4, seed=11),
+        score=False,
+        chat=False,
+    )
+    folder = tmp_path / "run"
+    folder.mkdir()
+    manifest.save(folder)
+    section = provenance(None, [folder], [])
+    shown = [
+        cell for block in section.blocks if isinstance(block, Grid) for row in block.rows for cell in row
+    ]
+    assert {"11", "ab12, float32", "cd34"} <= set(shown)

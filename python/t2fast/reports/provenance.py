@@ -12,6 +12,7 @@ from importlib import metadata
 from t2fast._core import __version__
 from t2fast.reports.page import Block, Grid, Prose, Section
 from t2fast.runs import Run
+from t2fast.runs.manifest import NAME
 
 _LIBRARIES = ("numpy", "polars", "altair", "vl-convert-python")
 
@@ -23,10 +24,11 @@ def provenance(
     blocks: list[Block] = []
     if command:
         blocks.append(Prose(f"Made by: {shlex.join(command)}"))
-    rows = [row for file in files for row in _hashed(file)]
+    folders = [os.fspath(file) for file in files if os.path.isfile(os.path.join(file, NAME))]
+    rows = [row for file in files for row in _hashed(os.path.join(file, NAME) if file in folders else file)]
     if rows:
         blocks.append(Grid(["file", "SHA-256"], rows, 2, "What it was made of"))
-    for run in runs:
+    for run in (*runs, *map(Run.open, folders)):
         blocks.append(Grid(["of the run", str(run.folder)], _run(run), 2, "How the samples were drawn"))
     versions = [["t2fast", __version__], ["Python", platform.python_version()]]
     versions += [[name, metadata.version(name)] for name in _LIBRARIES]
