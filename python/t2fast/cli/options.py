@@ -16,7 +16,7 @@ from t2fast.text import plain, with_unit
 
 
 def command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], says: str, example: str
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], says: str, example: str
 ) -> Any:
     """A command's parser: its one-line description, examples, `--json` and the function that runs it."""
     parser = commands.add_parser(

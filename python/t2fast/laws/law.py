@@ -37,7 +37,7 @@ from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.held import against_measured
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated, cautions
-from t2fast.text import amount, columns, note, plain
+from t2fast.text import amount, columns, nearest, note, plain
 
 _FORMULA = {
     "chinchilla": "L = E + A/N^alpha + B/D^beta",
@@ -74,7 +74,11 @@ class Law(Drawn):
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
-            raise ValueError(f"law {self.name!r} is unknown; there are {', '.join(NAMES)}")
+            hint = nearest(self.name, NAMES)
+            raise ValueError(
+                f"law {self.name!r} is unknown; there are {', '.join(NAMES)}"
+                + (f" (did you mean {hint!r}?)" if hint else "")
+            )
         expected = _core.law_parameters(self.name)
         missing = [p for p in expected if p not in self.params]
         extra = [p for p in self.params if p not in expected]
