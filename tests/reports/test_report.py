@@ -221,7 +221,7 @@ def test_the_command_names_its_files_and_hashes(tmp_path: Path, capsys: Any, cou
     shown = capsys.readouterr()
     data = json.loads(shown.out)
     assert data["bytes"] == page.stat().st_size
-    assert "report of" in shown.err
+    assert "report kept in" in shown.err
     html = page.read_text(encoding="utf-8")
     for file in (table, law):
         assert hashlib.sha256(file.read_bytes()).hexdigest() in html

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import Any
 
@@ -98,7 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
             }
         )
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
-    stderr.print(f"report of {len(html) / 1e6:.1f} MB in {os.path.abspath(arguments.output)}", markup=False)
+    stderr.print(f"report kept in {arguments.output}", markup=False)
 
 
 def _tables(arguments: argparse.Namespace) -> list[Any]:

@@ -15,7 +15,7 @@ from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.reports.page import Block, Grid, Prose, Section
 from t2fast.text import amount, ratio, samples
 
-BUDGETS = 9
+BUDGETS = 7
 """Training budgets of a frontier."""
 
 CURVES = 6
