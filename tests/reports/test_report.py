@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 import t2fast
+from t2fast.charts import Figure
 from t2fast.cli.main import main
 from t2fast.reports.fitted import points_of
 from t2fast.reports.page import Grid
@@ -202,7 +203,15 @@ def test_losses_need_no_k(tmp_path: Path) -> None:
     law = t2fast.fit_chinchilla(losses, draws=0)
     parts = Parts(t2fast.report(losses, law).html())
     assert "Read from the table: 20 measurements of loss, 20 checkpoints." in parts.texts["p"]
-    assert "isoflop.csv" in {a.get("download") for a in parts.all("a")}
+    assert {"values.csv", "isoflop.csv"} <= {a.get("download") for a in parts.all("a")}
+
+
+def test_likelihoods_become_curves() -> None:
+    p = [0.5, 0.25, 1.0]
+    table = t2fast.read_likelihoods({"problem": ["a", "b", "c"], "p": p})
+    (figure, *_) = [block for block in table.report().sections[0].blocks if isinstance(block, Figure)]
+    curve = dict(figure.frame.select("k", "pass_at_k").iter_rows())
+    assert curve == pytest.approx({k: np.mean([1 - (1 - q) ** k for q in p]) for k in 2 ** np.arange(8)})
 
 
 def test_nothing_and_what_is_no_result_are_refused() -> None:

@@ -13,6 +13,7 @@ from t2fast.charts.frontiers import frontier
 from t2fast.charts.market import market
 from t2fast.charts.profiles import profile, profiles
 from t2fast.charts.residuals import fit, residuals
+from t2fast.charts.values import values
 
 __all__ = [
     "Drawn",
@@ -28,4 +29,5 @@ __all__ = [
     "profile",
     "profiles",
     "residuals",
+    "values",
 ]

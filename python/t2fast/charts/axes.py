@@ -58,7 +58,8 @@ def series(column: str, names: list[str], title: str | None = None) -> tuple[Any
     alt = altair()
     count = len(names)
     colours = (list(SERIES) * (1 + count // len(SERIES)))[:count]
-    dashes = (list(DASHES) * (1 + count // len(DASHES)))[:count]
+    # The colours of more than six repeat, each time with other dashes.
+    dashes = [DASHES[(i if count <= len(SERIES) else i // len(SERIES)) % len(DASHES)] for i in range(count)]
     legend = strokes()
     return (
         alt.Color(f"{column}:N", scale=alt.Scale(domain=names, range=colours), title=title, legend=legend),

@@ -6,7 +6,7 @@ import polars as pl
 
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data
-from t2fast.charts.library import GREY, HEIGHT, SERIES, WIDTH, altair
+from t2fast.charts.library import HEIGHT, SERIES, WIDTH, altair
 from t2fast.text import amount, counted
 
 FEW = len(SERIES)
@@ -22,8 +22,8 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
         level: confidence of the intervals.
 
     Returns:
-        The figure. Up to six curves have colours and bands of their own; more are coloured by N, and the band
-        of one is shown when it is picked from a list.
+        The figure. Up to six curves have colours and bands of their own; more are coloured by N if that
+        is known, and the band of one is shown when it is picked from a list.
     """
     alt = altair()
     known = frame.filter(pl.col("pass_at_k").is_finite())
@@ -45,8 +45,8 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
     ]
     few = len(names) <= FEW
     colour, dash = axes.series("checkpoint", names)
-    if not few:
-        colour = axes.shades("n_params", frame["n_params"]) if sized else alt.value(GREY)
+    if not few and sized:
+        colour = axes.shades("n_params", frame["n_params"])
     base = base.encode(detail="checkpoint:N", color=colour)
     band = base.mark_area(clip=True).encode(y=alt.Y("low:Q", **y), y2="high:Q")
     line = base.mark_line(point={"size": 25}, clip=True).encode(y=alt.Y("pass_at_k:Q", **y), tooltip=tooltip)
@@ -57,6 +57,7 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
         listed = alt.binding_select(options=[None, *there], labels=["all", *there], name="checkpoint ")
         pick = alt.selection_point(name="pick", fields=["checkpoint"], bind=listed)
         shown = alt.condition(pick, alt.value(0.25), alt.value(0.0), empty=False)
+        line = line if sized else line.encode(strokeDash=dash)
         faded = alt.condition(pick, alt.value(1.0), alt.value(0.12))
         chart = band.encode(opacity=shown) + line.encode(opacity=faded).properties(name="lines").add_params(
             pick

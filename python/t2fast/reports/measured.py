@@ -10,8 +10,10 @@ import polars as pl
 
 from t2fast import charts
 from t2fast.arguments import Integers
+from t2fast.charts.axes import METRICS
 from t2fast.charts.curves import label
 from t2fast.estimators import estimate
+from t2fast.estimators.curve import clustered_interval
 from t2fast.reports.page import Block, Grid, Prose, Section
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.text import amount, counted
@@ -33,13 +35,16 @@ def measured(table: Counts | Likelihoods | Losses | Accuracies) -> Section:
     blocks: list[Block] = [Prose(_totals(table))]
     if isinstance(table, Counts):
         curves = pass_frame(table)
-        blocks += [
-            _counts(table, curves),
-            charts.pass_curves(curves, LEVEL),
-            charts.difficulties(classes(table)),
-        ]
+        blocks.append(_counts(table, curves))
     else:
         blocks.append(_values(table))
+    if isinstance(table, Counts | Likelihoods):
+        curves = curves if isinstance(table, Counts) else _likely_frame(table)
+        blocks += [charts.pass_curves(curves, LEVEL), charts.difficulties(classes(table))]
+    elif table.has_sizes:
+        value = table.checkpoints.columns[-1]
+        title = METRICS["loss"] if isinstance(table, Losses) else value
+        blocks.append(charts.values(table.checkpoints, value, title))
     return Section("What was measured", blocks)
 
 
@@ -57,9 +62,7 @@ def pass_frame(
         sequential = Counts(part).sequential
         asked = ks or _powers(n if sequential is None else sequential[1])
         curve = estimate(n, c, asked, level=level, sequential=sequential, **how)
-        size: dict[str, float] = {
-            key: part[key][0] for key in ("n_params", "n_tokens") if key in part.columns
-        }
+        size = _sizes(part)
         for i, k in enumerate(curve.k):
             rows.append(
                 {
@@ -75,11 +78,31 @@ def pass_frame(
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def classes(counts: Counts) -> pl.DataFrame:
+def _likely_frame(table: Likelihoods) -> pl.DataFrame:
+    """The same of likelihoods: 1 - (1-p)^k of every problem, and its mean."""
+    ks = 2 ** np.arange(8)
+    rows = []
+    for name, part in _checkpoints(table):
+        with np.errstate(divide="ignore"):
+            passed = -np.expm1(ks * np.log1p(-np.exp(part["log_likelihood"].to_numpy()))[:, None])
+        size = _sizes(part)
+        for k, values in zip(ks.tolist(), passed.T, strict=True):
+            mean, low, high, _ = clustered_interval(values, np.arange(len(values)), LEVEL)
+            ends: dict[str, Any] = {"pass_at_k": mean, "low": low, "high": high, "problems": len(values)}
+            rows.append({"checkpoint": name, **size, "k": k, **ends})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def classes(table: Counts | Likelihoods) -> pl.DataFrame:
     """Problems of every checkpoint by the share of samples that are right, for `charts.difficulties`."""
     frames = []
-    for name, part in _checkpoints(counts):
-        share = part["n_correct"].to_numpy() / part["n_samples"].to_numpy()
+    right = (
+        pl.col("log_likelihood").exp()
+        if isinstance(table, Likelihoods)
+        else pl.col("n_correct") / pl.col("n_samples")
+    )
+    for name, part in _checkpoints(table):
+        share = part.select(right.alias("share"))["share"].to_numpy()
         found = 1 + np.searchsorted(_EDGES, share, side="left")
         found[share == 0], found[share == 1] = 0, len(_CLASSES) - 1
         problems = np.bincount(found, minlength=len(_CLASSES))
@@ -110,11 +133,11 @@ def warnings(table: Counts | Likelihoods | Losses | Accuracies) -> Iterator[str]
             yield "nothing was solved"
 
 
-def _checkpoints(counts: Counts) -> Iterator[tuple[str, pl.DataFrame]]:
+def _checkpoints(table: Counts | Likelihoods) -> Iterator[tuple[str, pl.DataFrame]]:
     """Every checkpoint, smallest first, with a name of its own; of several tasks, stages or training sets,
     each by itself.
     """
-    frame = counts.frame
+    frame = table.frame
     keys = [key for key in _KEYS if key in frame.columns]
     several = [key for key in ("train_set", "stage", "task") if key in keys and frame[key].n_unique() > 1]
     parts = frame.partition_by(keys, maintain_order=True) if keys else [frame]
@@ -131,6 +154,11 @@ def _checkpoints(counts: Counts) -> Iterator[tuple[str, pl.DataFrame]]:
         # A model measured after several numbers of tokens.
         once = names.count(name) == 1 or first.get("n_tokens") is None
         yield name if once else f"{name}, D = {amount(first['n_tokens'])}", part
+
+
+def _sizes(part: pl.DataFrame) -> dict[str, float]:
+    """N and D of a checkpoint, as far as they are known."""
+    return {key: part[key][0] for key in ("n_params", "n_tokens") if key in part.columns}
 
 
 def _powers(most: Integers) -> list[int]:
