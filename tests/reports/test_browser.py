@@ -31,8 +31,10 @@ def browser() -> Iterator[Any]:
         pytest.skip("needs a Chromium: install Debian's chromium, or name one by CHROMIUM")
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which drives the browser")
     with sync_api.sync_playwright() as playwright:
-        # Its sandbox does not work as root, and the page is our own.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        # Its sandbox does not work as root, and the page is our own; containers have little shared memory.
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield browser
         browser.close()
 
