@@ -13,6 +13,7 @@ import pytest
 import t2fast
 from t2fast import charts
 from t2fast.cli.main import main
+from t2fast.reports.page import Prose
 
 PARAMS = {"E": 1.69, "A": 406.4, "B": 410.7, "G": 2, "alpha": 0.34, "beta": 0.28, "gamma": 0.5}
 LAW = t2fast.Law("loss", PARAMS)
@@ -80,6 +81,16 @@ def test_a_comparison_is_drawn_with_its_band() -> None:
     _, rows_drawn = drawn(found.plot())
     assert [row["difference"] for row in rows_drawn] == found.difference[:, 1].tolist()
     assert [row["high"] for row in rows_drawn] == found.high[:, 1].tolist()
+    section = found.report().sections[0]
+    assert section.title == "How they compare"
+    assert Prose(f"{found.words(1)}.") in section.blocks
+
+
+def test_a_curve_is_drawn_as_it_was_estimated() -> None:
+    curve = t2fast.estimate([8, 8, 8], [0, 3, 8], [1, 2, 4, 8])
+    (rows,) = drawn(curve.plot())
+    for name, values in (("k", curve.k), ("pass_at_k", curve.mean), ("low", curve.low), ("high", curve.high)):
+        assert [row[name] for row in rows] == values.tolist()
 
 
 def test_files_of_every_kind(tmp_path: Path, capsys: Any) -> None:

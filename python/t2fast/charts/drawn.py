@@ -28,7 +28,7 @@ class Reported:
         return made
 
 
-class Drawn(Reported):
+class Drawn:
     """What has a figure."""
 
     def figure(self) -> Figure:

@@ -12,7 +12,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from t2fast.charts import Drawn, Figure, market
+from t2fast.charts import Drawn, Figure, Reported, market
 from t2fast.text import columns, note, plain, samples
 
 _ROWS = 12
@@ -103,7 +103,7 @@ class Pick:
 
 
 @dataclass(frozen=True)
-class Choice(Drawn):
+class Choice(Drawn, Reported):
     """The best model and number of samples among those that exist.
 
     Attributes:

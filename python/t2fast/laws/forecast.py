@@ -28,7 +28,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
-from t2fast.charts import Drawn, Figure
+from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.held import against_measured
@@ -114,7 +114,7 @@ class ForecastDraws:
 
 
 @dataclass(frozen=True)
-class ForecastLaw(Drawn):
+class ForecastLaw(Drawn, Reported):
     """A fitted forecast law.
 
     Attributes:

@@ -30,7 +30,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
-from t2fast.charts import Drawn, Figure
+from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.forecast import ForecastLaw
@@ -54,7 +54,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Law(Drawn):
+class Law(Drawn, Reported):
     """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
-from t2fast.charts import Drawn, Figure, profile
+from t2fast.charts import Drawn, Figure, Reported, profile
 from t2fast.laws import AnyLaw
 from t2fast.text import amount, columns, note, plain, ratio, samples
 
@@ -135,7 +135,7 @@ class Constraints:
 
 
 @dataclass(frozen=True)
-class Plan(Choice, Drawn):
+class Plan(Choice, Drawn, Reported):
     """The best choice under a law and two budgets, beside Chinchilla's.
 
     Attributes:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, get_args
 
 from t2fast import atomic
 from t2fast.choices import Choice
+from t2fast.comparisons import Comparison
 from t2fast.laws import AnyLaw, ForecastLaw, Law
 from t2fast.plans import Plan
 from t2fast.reports.bought import bought
+from t2fast.reports.compared import compared
 from t2fast.reports.fitted import Table, fitted
 from t2fast.reports.judged import judged
 from t2fast.reports.measured import measured
@@ -23,9 +25,7 @@ from t2fast.runs import Run
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.validation import Validation
 
-Part: TypeAlias = Table | AnyLaw | Plan | Choice | Validation | Run
-
-Kind = TypeVar("Kind")
+Part: TypeAlias = Table | AnyLaw | Plan | Choice | Validation | Comparison | Run
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ def report(
     command: Sequence[str] | None = None,
     files: Sequence[str | os.PathLike[str]] = (),
 ) -> Report:
-    """A report of whatever there is: tables, laws, plans, validations, choices and runs.
+    """A report of whatever there is: tables, laws, plans, validations, comparisons, choices and runs.
 
     A law is held against the table if one is given whose quantity it predicts, and its profiles and frontiers
     are drawn over the training budgets that its data reach, at the inference budget of the plan, or else of
     the middle of its N and k. The same parts make the same page, byte for byte.
 
     Args:
-        parts: counts, likelihoods, losses, accuracies, laws, plans, validations, choices and runs.
+        parts: tables of any kind, laws, plans, validations, comparisons, choices and runs.
         title: of the page; by default what it was made of.
         level: confidence of the intervals of what is drawn from a law.
         command: that the page says it was made by.
@@ -81,13 +81,10 @@ def report(
         ValueError: without any part.
     """
     for part in parts:
-        if not isinstance(
-            part,
-            Counts | Likelihoods | Losses | Accuracies | Law | ForecastLaw | Plan | Choice | Validation | Run,
-        ):
+        if not isinstance(part, get_args(Part)):
             raise TypeError(
-                f"a report is made of tables, laws, plans, validations, choices and runs, not of a "
-                f"{type(part).__name__}"
+                "a report is made of tables, laws, plans, validations, comparisons, choices and runs, "
+                f"not of a {type(part).__name__}"
             )
     if not parts:
         raise ValueError(
@@ -120,6 +117,9 @@ def report(
     for validation in validations:
         said += validation.notes if validation.forecastable else [validation.verdict, *validation.notes]
         sections.append(judged(validation))
+    for comparison in _of(parts, Comparison):
+        said += comparison.notes
+        sections.append(compared(comparison))
     for choice in choices:
         said += choice.notes
         sections.append(bought(choice))

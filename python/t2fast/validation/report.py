@@ -10,7 +10,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from t2fast.charts import Drawn, Figure, errors
+from t2fast.charts import Drawn, Figure, Reported, errors
 from t2fast.laws import ForecastLaw, Law, Validated
 from t2fast.text import columns, note, percent, plain
 from t2fast.validation import verdict
@@ -20,7 +20,7 @@ AnyLaw = TypeVar("AnyLaw", bound=Law | ForecastLaw)
 
 
 @dataclass(frozen=True, eq=False)
-class Validation(Drawn):
+class Validation(Drawn, Reported):
     """How well laws and baselines forecast the part of a table that they had not seen.
 
     An error is |forecast - measured| / measured. A split's error is the median over its held-out checkpoints
