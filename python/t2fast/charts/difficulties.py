@@ -13,7 +13,8 @@ from t2fast.text import counted, percent
 FEW = 3
 """Checkpoints up to which each has bars of its own."""
 
-_ROW = 15
+_ROW, _TALL = 15, 1200
+"""Height of a checkpoint's row, and of all of them at most."""
 
 
 def difficulties(frame: pl.DataFrame) -> Figure:
@@ -52,8 +53,9 @@ def difficulties(frame: pl.DataFrame) -> Figure:
         scale = alt.Scale(type="sqrt", range=[0, 1], domainMin=0)
         legend = alt.Legend(format="%", symbolType="square", symbolFillColor=BLUE, symbolStrokeWidth=0)
         shade = alt.Opacity("share:Q", title="share of problems", scale=scale, legend=legend)
-        y = alt.Y("checkpoint:N", sort=names, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=False))
-        chart = alt.Chart(values, width=WIDTH, height=_ROW * len(names))
+        crowded = _ROW * len(names) > _TALL
+        y = alt.Y("checkpoint:N", sort=names, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=crowded))
+        chart = alt.Chart(values, width=WIDTH, height=min(_ROW * len(names), _TALL))
         panels = (chart.mark_rect(color=BLUE).encode(x=x, y=y, opacity=shade, tooltip=tooltip),)
     never = frame.filter(pl.col("solved") == classes[0])["share"]
     least, most = (percent(float(v or 0)) for v in (never.min(), never.max()))  # type: ignore[arg-type]

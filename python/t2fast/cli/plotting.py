@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Console
+
 from t2fast import atomic
 from t2fast.charts import Figure
 from t2fast.charts.figure import SUFFIXES
@@ -24,16 +26,17 @@ def add_plot(parser: Any, says: str) -> None:
 
 
 def save(figure: Figure, path: str, warnings: Sequence[str] = ()) -> None:
-    """Write the figure, on a page of its own where the name says so."""
-    if not path.lower().endswith(PAGE):
-        figure.save(path)
-        return
-    from t2fast.reports.page import Section, page  # with all rooms, which take a while to import
-    from t2fast.reports.provenance import provenance
+    """Write the figure, on a page of its own where the name says so, and say where it is."""
+    if path.lower().endswith(PAGE):
+        from t2fast.reports.page import Section, page  # with all rooms, which take a while to import
+        from t2fast.reports.provenance import provenance
 
-    where = provenance(["t2fast", *sys.argv[1:]], [], [])
-    html = page(figure.title, warnings, [Section("Figure", [figure]), where])
-    atomic.write(path, [html.encode("utf-8")])
+        where = provenance(["t2fast", *sys.argv[1:]], [], [])
+        html = page(figure.title, warnings, [Section("Figure", [figure]), where])
+        atomic.write(path, [html.encode("utf-8")])
+    else:
+        figure.save(path)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"figure kept in {path}", markup=False)
 
 
 def _file(path: str) -> str:
