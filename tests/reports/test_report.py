@@ -20,7 +20,7 @@ import t2fast
 from t2fast.charts import Figure
 from t2fast.cli.main import main
 from t2fast.reports.fitted import points_of
-from t2fast.reports.page import Grid
+from t2fast.reports.page import Grid, Prose
 from t2fast.reports.provenance import provenance
 from t2fast.runs.manifest import Manifest, ModelEntry, Sampling, TaskEntry
 
@@ -175,6 +175,17 @@ def test_a_law_is_held_against_the_table_where_it_knows_no_measurements(counts: 
     assert points_of(law, losses) is None
     with pytest.raises(ValueError, match="does not know the measurements that it was fitted to"):
         law.plot()
+
+
+def test_what_cannot_be_drawn_is_said_and_every_plan_is_there(counts: t2fast.Counts) -> None:
+    twice = pl.concat([counts.frame, counts.frame.with_columns(task=pl.lit("another"))])
+    law = t2fast.default_law()
+    plans = [t2fast.plan(law, flops, 2e9) for flops in (2e19, 4e19)]
+    found = t2fast.report(t2fast.read_counts(twice), *plans)
+    said = [block.text for section in found.sections for block in section.blocks if isinstance(block, Prose)]
+    assert any("There is no picture of the fit: " in words and "2 tasks" in words for words in said)
+    assert [section.title for section in found.sections].count("The plan beside Chinchilla's") == 2
+    assert all(words in found.warnings for plan in plans for words in plan.warnings)
 
 
 def test_validations_and_choices_have_their_sections(counts: t2fast.Counts) -> None:

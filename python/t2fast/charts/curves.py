@@ -36,7 +36,8 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
     drawn = drawn.filter(pl.col("pass_at_k") > 0) if log else drawn
     columns = ["checkpoint", "k", "pass_at_k", "low", "high", *(["n_params"] if sized else [])]
     base = alt.Chart(data(drawn, columns), width=WIDTH, height=HEIGHT).encode(x=axes.x("k"))
-    domain = (floor, min(1.0, most * 1.5)) if log else (0.0, min(1.0, float(known["high"].max() or 1.0)))  # type: ignore[arg-type]
+    top = most * 1.5 if log else axes.ends(known, "high")[1]
+    domain = (floor, min(1.0, top))
     y = axes.value("pass@k", least, most, domain)
     tooltip = [
         alt.Tooltip("checkpoint:N"),
@@ -75,22 +76,15 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
 
 
 def _says(known: pl.DataFrame, names: list[str]) -> str:
-    """The ends of the lowest and of the highest curve."""
+    """The highest and the lowest curve, at the largest k that all have."""
     if not known.height:
         return "No pass@k could be estimated."
-    last = known.group_by("checkpoint", maintain_order=True).agg(
-        pl.col("k").min().alias("first"), pl.col("k").max().alias("last"),
-        pl.col("pass_at_k").sort_by("k").first().alias("start"),
-        pl.col("pass_at_k").sort_by("k").last().alias("end"),
-    ).sort("end")  # fmt: skip
-    words = [
-        f"{row['checkpoint']} from {row['start']:.3g} at k = {row['first']} to {row['end']:.3g} "
-        f"at k = {row['last']}"
-        for row in (last[-1:].to_dicts() + last[:-1][:1].to_dicts())
-    ]
-    highest = f"Highest: {words[0]}." if len(words) > 1 else f"{words[0]}."
-    lowest = f" Lowest: {words[1]}." if len(words) > 1 else ""
-    return f"pass@k of {counted(len(names), 'checkpoint')} over the number of samples. {highest}{lowest}"
+    common = known.group_by("checkpoint").agg(pl.col("k").max()).select(pl.min("k")).item()
+    there = known.filter(pl.col("k") == common).sort("pass_at_k", descending=True, maintain_order=True)
+    rows = there.rows(named=True)
+    ends = [f"{row['pass_at_k']:.3g} of {row['checkpoint']}" for row in rows[:1] + rows[1:][-1:]]
+    values = f" At k = {common} it is {' down to '.join(ends)}." if ends else ""
+    return f"pass@k of {counted(len(names), 'checkpoint')} over the number of samples.{values}"
 
 
 def label(model: str | None, n_params: float | None, n_tokens: float | None) -> str:

@@ -111,7 +111,7 @@ def report(
         mine = [found for found in plans if found.law is law]
         budgets, refusal = _budgets(law, mine[0] if mine else None)
         said += [refusal] if refusal else []
-        sections += planned(law, budgets, mine[0] if mine else None, level)
+        sections += planned(law, budgets, mine, level)
         for found in mine:
             said += found.warnings
     for validation in validations:
@@ -151,9 +151,8 @@ def _budgets(law: AnyLaw, asked: Plan | None) -> tuple[Budgets | None, str]:
         return None, f"no plans from this law: {error}"
     if found is None:
         return None, "the law does not say what it was fitted on: no profiles and frontiers"
-    return found, "" if len(
-        found.train_flops
-    ) > 1 else "no training budget that the law's data reach leaves a choice"
+    few = len(found.train_flops) < 2
+    return found, "no training budget that the law's data reach leaves a choice" if few else ""
 
 
 def _sources(

@@ -24,10 +24,14 @@ def fitted(law: AnyLaw, table: Table | None, level: float) -> Section:
     """The section about a law, held against what it was fitted to, or else against `table`."""
     blocks: list[Block] = [_parameters(law, level), *(Prose(words) for words in _facts(law))]
     points = None if law.fit is None else law.fit.residuals
+    why = "it needs the table that the law was fitted to"
     if points is None and table is not None:
-        points = points_of(law, table)
+        try:
+            points = points_of(law, table)
+        except ValueError as error:  # such as several tasks
+            why = str(error)
     if points is None or not points.height:
-        blocks.append(Prose("A picture of the fit needs the table that it was fitted to."))
+        blocks.append(Prose(f"There is no picture of the fit: {why}."))
     else:
         blocks += [against_measured(law, level, points), charts.residuals(points, law.metric)]
     return Section("The law", blocks)

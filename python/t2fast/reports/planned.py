@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,12 +55,11 @@ def budgets_of(law: AnyLaw, asked: Plan | None) -> Budgets | None:
     return Budgets(tuple(b for b in every if _possible(law, b, inference)), inference, words)
 
 
-def planned(law: AnyLaw, budgets: Budgets | None, asked: Plan | None, level: float) -> Iterator[Section]:
+def planned(law: AnyLaw, budgets: Budgets | None, plans: Sequence[Plan], level: float) -> Iterator[Section]:
     """The sections about what the law advises."""
     if budgets is not None and len(budgets.train_flops) > 1:
         yield _advice(law, budgets, level)
-    if asked is not None:
-        yield _plan(asked)
+    yield from map(_plan, plans)
 
 
 def _possible(law: AnyLaw, train: float, inference: float | None) -> bool:
