@@ -127,3 +127,19 @@ def test_a_frontier_ends_where_a_doubling_brings_less_than_a_hundredth():
     rate = (pass_at_k[1:] / pass_at_k[:-1]) ** (1 / np.diff(np.log2(budgets))) - 1
     np.testing.assert_allclose(frame["per_doubling"].to_numpy()[1:], rate, rtol=1e-9, atol=1e-12)
     assert knee(frame) == 1 + int(np.argmax(rate < 0.01))
+
+
+def test_draws_that_end_on_another_bound_are_named_with_it():
+    law = default_law()
+    found = plan(law, 2.56e19, 2e9)
+    assert found.bound is None
+    each = [
+        plan(replace(law, params=dict(zip(law.params, row, strict=True)), draws=None), 2.56e19, 2e9)
+        for row in law.draws
+    ]
+    share = sum(one.bound == "the n_params minimum" for one in each) / len(each)
+    assert {one.bound for one in each} == {None, "the n_params minimum"}
+    assert (
+        f"of the law's draws {share:.1%} end on the n_params minimum: the intervals are cut there"
+        in found.warnings
+    )

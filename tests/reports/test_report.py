@@ -19,10 +19,11 @@ import pytest
 import t2fast
 from t2fast.charts import Figure
 from t2fast.cli.main import main
+from t2fast.decode.request import Sampling
 from t2fast.reports.fitted import points_of
 from t2fast.reports.page import Grid, Prose
 from t2fast.reports.provenance import provenance
-from t2fast.runs.manifest import Manifest, ModelEntry, Sampling, TaskEntry
+from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
 
 HOSTILE = "</td><script>alert(1)</script>&amp;'\"\x1b[2J"
 
@@ -272,8 +273,9 @@ def test_the_command_validates_chooses_and_knows_runs(
     ]
     manifest = Manifest(
         (ModelEntry("tiny", "ab12", 1e6, None, "base", "float32", "avx2"),),
-        (TaskEntry("sums", "cd34", 3, "exact", (), 8, True),),
-        Sampling(k=4, seed=11),
+        (TaskEntry("sums", "cd34", 3, "exact", Sampling(seed=11), True),),
+        k=4,
+        until_successes=None,
         score=False,
         chat=False,
     )
@@ -284,4 +286,4 @@ def test_the_command_validates_chooses_and_knows_runs(
     shown = [
         cell for block in section.blocks if isinstance(block, Grid) for row in block.rows for cell in row
     ]
-    assert {"11", "ab12, float32", "cd34"} <= set(shown)
+    assert {"4", "ab12, float32", "cd34, seed 11, temperature 1"} <= set(shown)

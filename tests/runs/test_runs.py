@@ -222,8 +222,8 @@ def test_another_run_in_the_folder_is_refused_by_what_differs(
 
     before = contents(whole.folder)
     assert "sampling, seed: 0 there, 1 now" in refused([model], [sums], seed=1)
-    assert "sampling, k: 40 there, 41 now" in refused([model], [sums], k=41)
-    assert "task sums, max_tokens: 4 there, 5 now" in refused([model], [sums], max_tokens=5)
+    assert "k: 40 there, 41 now" in refused([model], [sums], k=41)
+    assert "task sums, sampling, max_tokens: 4 there, 5 now" in refused([model], [sums], max_tokens=5)
     assert "stage: 'base' there, 'sft' now" in refused([model], [sums], stage="sft")
     changed = replace(sums, problems=(replace(sums.problems[0], answers=(" 3",)), *sums.problems[1:]))
     assert "task sums, fingerprint" in refused([model], [changed])
@@ -243,7 +243,7 @@ def test_what_is_no_run_is_left_alone(model: Path, sums: Task, tmp_path: Path) -
         Run.open(tmp_path)
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "manifest.json").write_text('{"format": 1, "models": 3}')
+    (broken / "manifest.json").write_text('{"format": 2, "models": 3}')
     with pytest.raises(ValueError, match="is no manifest of a run"):
         evaluate([model], [sums], broken, k=1, **OPTIONS)
 
@@ -277,7 +277,7 @@ def test_sequential_sampling_is_a_prefix_of_the_plain(
     until, limit = counts.sequential
     assert (until == wanted).all()
     assert (limit == 40).all()
-    assert "sampling, until_successes" in Run.open(tmp_path).manifest.differences(whole.manifest)[0]
+    assert "until_successes: " in Run.open(tmp_path).manifest.differences(whole.manifest)[0]
     read = t2fast.read_counts(tmp_path / "counts.csv")
     assert read.frame.equals(counts.frame)
 
@@ -339,8 +339,12 @@ def test_a_page_of_a_run_says_how_it_was_drawn(whole: Run) -> None:
     what, where = whole.report().sections
     assert what.title == "What was measured"
     cells = {cell for block in where.blocks if isinstance(block, Grid) for row in block.rows for cell in row}
-    assert whole.manifest.sampling is not None
-    assert {str(whole.manifest.sampling.seed), whole.manifest.tasks[0].fingerprint} <= cells
+    for task in whole.manifest.tasks:
+        assert task.sampling is not None
+        assert (
+            f"{task.fingerprint}, seed {task.sampling.seed}, temperature {task.sampling.temperature:g}"
+            in cells
+        )
 
 
 def test_pass_at_k_of_a_run_s_folder(whole: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,7 +133,7 @@ def _of(parts: Sequence[Any], kind: Any) -> list[Any]:
 
 
 def _counts(run: Run) -> Counts | Likelihoods:
-    if run.manifest.sampling is None:
+    if run.manifest.k is None:
         return run.likelihoods(partial=True)
     return run.counts(partial=True)
 

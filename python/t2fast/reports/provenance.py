@@ -55,10 +55,12 @@ def _hashed(path: str | os.PathLike[str]) -> Iterator[list[str]]:
 def _run(run: Run) -> list[list[str]]:
     manifest = run.manifest
     rows = [["made by t2fast", manifest.version], ["begun", manifest.created]]
-    if manifest.sampling is not None:
-        sampling = manifest.sampling
-        rows += [["seed", str(sampling.seed)], ["samples a problem", str(sampling.k)]]
-        rows.append(["temperature", f"{sampling.temperature:g}"])
+    if manifest.k is not None:
+        rows.append(["samples a problem", f"{manifest.k:,}"])
     rows += [[f"model {model.name}", f"{model.hash}, {model.dtype}"] for model in manifest.models]
-    rows += [[f"task {task.name}", task.fingerprint] for task in manifest.tasks]
+    for task in manifest.tasks:
+        how = ""
+        if task.sampling is not None:
+            how = f", seed {task.sampling.seed}, temperature {task.sampling.temperature:g}"
+        rows.append([f"task {task.name}", f"{task.fingerprint}{how}"])
     return rows
