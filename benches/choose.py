@@ -9,8 +9,8 @@ itself.
 the same whole, so that a lucky one leaves an unlucky one; two draws of a population know nothing of each
 other, which is what a confidence speaks of.
 
-`--best` holds the chances of being the best against how often what is chosen on as many problems as there are,
-drawn with replacement, is the best on all of them.
+`--best` holds the chances of being the best against how often what is chosen on as many problems as there
+are, drawn with replacement, is the best on all of them.
 """
 
 from __future__ import annotations
