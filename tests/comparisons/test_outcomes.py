@@ -56,7 +56,7 @@ def test_on_pythia(pythia: t2fast.Counts) -> None:
 
 
 def test_the_papers_table_from_counts_that_have_its_values() -> None:
-    # The paper's own counts are not published. These have its pass@k: right at every sample where training alone
+    # The paper's counts are not published. These have its pass@k: right at every sample where training alone
     # chooses the model, at one of k where it is overtrained.
     if not ORACLES.exists():
         pytest.skip(f"needs table 1 of the paper in {ORACLES}")
