@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import polars as pl
@@ -115,6 +116,12 @@ def note(words: str) -> Text:
 def counted(number: int, noun: str) -> str:
     """A number and what there is so many of: 1 checkpoint, 2 checkpoints."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that most resembles `name`, if any does."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return close[0] if close else None
 
 
 def amount(value: float | None) -> str:

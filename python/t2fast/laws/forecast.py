@@ -31,9 +31,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.ends import ends
+from t2fast.laws.held import against_measured
 from t2fast.laws.measurements import NOISE, ForecastDraws, Measurements, Metric
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated, cautions
@@ -47,7 +49,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
-class ForecastLaw:
+class ForecastLaw(Drawn, Reported):
     """A fitted forecast law.
 
     Attributes:
@@ -284,6 +286,10 @@ class ForecastLaw:
     def _state(self, draws: tuple[Floats, Floats, Floats] | None) -> _core.ForecastState:
         table = self.measured.table(self.metric, self.chance)
         return _core.ForecastState(table, self.thetas, self.scales, draws, self.widening)
+
+    def figure(self, level: float = 0.9) -> Figure:
+        """The law against what it was fitted to, as :func:`t2fast.laws.held.against_measured`."""
+        return against_measured(self, level)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the residuals, as plain JSON types.

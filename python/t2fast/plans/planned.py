@@ -9,10 +9,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.charts import Drawn, Figure, Reported, profile
 from t2fast.laws import AnyLaw
 from t2fast.text import amount, chance, columns, note, plain, ratio, samples
 
@@ -133,7 +135,7 @@ class Constraints:
 
 
 @dataclass(frozen=True)
-class Plan(Choice):
+class Plan(Choice, Drawn, Reported):
     """The best choice under a law and two budgets, beside Chinchilla's.
 
     Attributes:
@@ -241,6 +243,21 @@ class Plan(Choice):
             "level": self.level,
             "warnings": list(self.warnings),
         }
+
+    def figure(self) -> Figure:
+        """What every model size would buy along the budget line, the plan and Chinchilla's choice marked."""
+        curve = self.profile(400)
+        names = ("n_params", "n_tokens", "k", "predicted")
+        marks = [
+            {"choice": name, **{key: getattr(choice, key) for key in names}}
+            for name, choice in (("plan", self), ("Chinchilla", self.chinchilla))
+        ]
+        title = f"Training {self.train_flops:.3g} FLOPs"
+        if self.inference_flops is not None:
+            title += f", inference {self.inference_flops:.3g} FLOPs per token"
+        frame = pl.DataFrame({name: getattr(curve, name) for name in names})
+        schema = {"choice": pl.String, **dict.fromkeys(names, pl.Float64)}
+        return profile(frame, pl.DataFrame(marks, schema), self.metric, title)
 
     def profile(self, points: int = 200) -> Profile:
         """The isoFLOP profile behind the plan, evenly in ln N, from a thirtieth of the smaller to thirty
