@@ -155,6 +155,13 @@ def ratio(value: float) -> str:
     return f"{value:,.0f}" if 10 <= value < _LONG else f"{value:.3g}" if value >= _LONG else f"{value:.2g}"
 
 
+def chance(value: float) -> str:
+    """A pass@k or another value of a law with four decimals; a small one with the digits that say something,
+    0.000032 and not 0.0000.
+    """
+    return f"{value:.2g}" if 0 < abs(value) < 9.5e-4 else f"{value:.4f}"
+
+
 def percent(value: float) -> str:
     """A share or a relative error with two digits that say something: 14%, 1.8%, 0.35%, 240%."""
     return f"{100 * value:.0f}%" if 100 * value >= 9.95 else f"{100 * value:.2g}%"

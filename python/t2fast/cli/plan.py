@@ -16,10 +16,10 @@ from t2fast.cli.options import command, finite, numbers, show
 from t2fast.cli.plotting import add_plot, save
 from t2fast.laws import Law, default_law
 from t2fast.plans import Plan, frontier, plan
-from t2fast.plans.frontiers import frontier_table, knee
+from t2fast.plans.frontiers import ending, frontier_table, knee
 from t2fast.plans.limits import EXTRAPOLATE
 from t2fast.plans.request import positive
-from t2fast.text import amount, columns, note, ratio, samples
+from t2fast.text import amount, chance, columns, note, ratio, samples
 
 LARGEST_BUDGET = 1e25
 """Where a frontier ends, FLOPs."""
@@ -108,10 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.plot:
             save(charts.frontier(frame, law.domain), arguments.plot, law.cautions)
         worth = frame.head(knee(frame))
-        ended = None
-        if len(worth) < len(frame):
-            at = worth["train_flops"][-1] if len(worth) else arguments.train_flops
-            ended = f"from {at:.2g} FLOPs on, doubling the training budget brings less than 1% more pass@k"
+        ended = ending(frame)
         rows = {"source": law.source, "domain": law.domain, "frontier": worth.to_dicts(), "ended": ended}
         shown = frontier_table(worth, law)
         show(arguments, rows, lambda: shown if ended is None else Group(shown, note(ended)))
@@ -139,7 +136,7 @@ def _with_profile(chosen: Plan, profile: list[dict[str, Any]] | None) -> Rendera
     table = columns("N", "D", "k", "D/N", f"predicted {chosen.metric}")
     for row in profile:
         n, d = row["n_params"], row["n_tokens"]
-        table.add_row(amount(n), amount(d), samples(row["k"]), ratio(d / n), f"{row['predicted']:.4f}")
+        table.add_row(amount(n), amount(d), samples(row["k"]), ratio(d / n), chance(row["predicted"]))
     return Group(chosen, Text(), table)
 
 

@@ -114,4 +114,7 @@ def _backwards(law: AnyLaw, point: PlanArrays) -> Iterator[str]:
     sign = -1 if law.higher_is_better else 1
     for resource, with_less in zip(("tokens", "samples"), less, strict=True):
         if sign * (with_less - value) < -1e-9 * abs(value):
-            yield f"the law gets worse with more {resource} here, yet the plan spends all of its budgets"
+            yield (
+                f"the law gets worse with more {resource} here, yet the plan takes all that budgets and "
+                "limits allow"
+            )
