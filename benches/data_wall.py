@@ -29,7 +29,8 @@ def main(path: str) -> None:
         return np.abs(law.loss(n[out], d[out], u[out]) / loss[out] - 1)
 
     print(
-        f"{len(n)} runs\n| held out | runs | refitted, median error | published constants |\n| --- | --- | --- | --- |"
+        f"{len(n)} runs\n| held out | runs | refitted, median error | published constants |\n"
+        "| --- | --- | --- | --- |"
     )
     for name, parts in ((f"{FOLDS} folds", folds), ("more than 4 epochs", [d > 4 * u])):
         laws = [fit_data_wall(n[~out], d[~out], u[~out], loss[~out]).law for out in parts]
