@@ -141,3 +141,19 @@ def test_a_frontier_says_which_limit_ends_it_and_what_its_least_budget_must_be()
         frontier(LOSS, [1e21, 1e14], 1e11)
     with pytest.raises(ValueError, match=r"1e\+14 training FLOPs buy no model that this law can speak of"):
         plan_many(LOSS, [1e21, 1e14], 1e11)
+
+
+def test_draws_that_end_on_another_bound_are_named_with_it():
+    law = default_law()
+    found = plan(law, 2.56e19, 2e9)
+    assert found.bound is None
+    each = [
+        plan(replace(law, params=dict(zip(law.params, row, strict=True)), draws=None), 2.56e19, 2e9)
+        for row in law.draws
+    ]
+    share = sum(one.bound == "the n_params minimum" for one in each) / len(each)
+    assert {one.bound for one in each} == {None, "the n_params minimum"}
+    assert (
+        f"of the law's draws {share:.1%} end on the n_params minimum: the intervals are cut there"
+        in found.warnings
+    )

@@ -221,8 +221,8 @@ def test_another_run_in_the_folder_is_refused_by_what_differs(
 
     before = contents(whole.folder)
     assert "sampling, seed: 0 there, 1 now" in refused([model], [sums], seed=1)
-    assert "sampling, k: 40 there, 41 now" in refused([model], [sums], k=41)
-    assert "task sums, max_tokens: 4 there, 5 now" in refused([model], [sums], max_tokens=5)
+    assert "k: 40 there, 41 now" in refused([model], [sums], k=41)
+    assert "task sums, sampling, max_tokens: 4 there, 5 now" in refused([model], [sums], max_tokens=5)
     assert "stage: 'base' there, 'sft' now" in refused([model], [sums], stage="sft")
     changed = replace(sums, problems=(replace(sums.problems[0], answers=(" 3",)), *sums.problems[1:]))
     assert "task sums, fingerprint" in refused([model], [changed])
@@ -242,7 +242,7 @@ def test_what_is_no_run_is_left_alone(model: Path, sums: Task, tmp_path: Path) -
         Run.open(tmp_path)
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "manifest.json").write_text('{"format": 1, "models": 3}')
+    (broken / "manifest.json").write_text('{"format": 2, "models": 3}')
     with pytest.raises(ValueError, match="is no manifest of a run"):
         evaluate([model], [sums], broken, k=1, **OPTIONS)
 
@@ -276,7 +276,7 @@ def test_sequential_sampling_is_a_prefix_of_the_plain(
     until, limit = counts.sequential
     assert (until == wanted).all()
     assert (limit == 40).all()
-    assert "sampling, until_successes" in Run.open(tmp_path).manifest.differences(whole.manifest)[0]
+    assert "until_successes: " in Run.open(tmp_path).manifest.differences(whole.manifest)[0]
     read = t2fast.read_counts(tmp_path / "counts.csv")
     assert read.frame.equals(counts.frame)
 

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2fast import _core
-from t2fast.laws.forecast import ForecastDraws, ForecastLaw, Measurements, Metric
+from t2fast.laws.ends import ends
+from t2fast.laws.forecast import ForecastLaw
+from t2fast.laws.measurements import ForecastDraws, Measurements, Metric
 
 Floats = NDArray[np.float64]
 
@@ -90,17 +92,19 @@ def _scores(
         np.ascontiguousarray(measured.z[seen][:, ks]),
         np.ascontiguousarray(measured.variance[seen][:, ks]),
     )
-    arrays = (metric, chance, known.places, known.ks, known.z, known.variance)
-    found = _core.fit_forecast(*arrays)
-    drawn = _core.draw_forecast(*arrays, found["thetas"], found["scales"], None, seed, 0, _DRAWS)
-    draws = ForecastDraws(drawn["thetas"], drawn["z"], drawn["noise"])
-    law = ForecastLaw(metric, known, found["thetas"], np.array(found["scales"]), chance, draws)
+    table = known.table(metric, chance)
+    members = _core.fit_forecast(table)
+    thetas, scales = np.array([m.theta for m in members]), np.array([m.scale for m in members])
+    drawn = _core.draw_forecast(table, thetas, scales, None, seed, 0, _DRAWS)
+    law = ForecastLaw(
+        metric, known, thetas, scales, chance, ForecastDraws(drawn.thetas, drawn.z, drawn.noise)
+    )
     z = measured.z[~seen][:, ks]
     n, d = measured.n_params[~seen], measured.n_tokens[~seen]
     values = law.draw_values(n[:, None], d[:, None], known.ks[None, :])
     # Accuracies are above chance or below, and a pass@k of 1 has no finite logarithm.
     values = np.log(values) if metric == "loss" else np.log(-np.log1p(-np.clip(values, 1e-300, 1 - 1e-15)))
-    low, middle, high = np.quantile(values, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], axis=0)
+    middle, (low, high) = np.median(values, axis=0), ends(values, LEVEL)
     half = np.where(z > middle, high - middle, middle - low)
     apart = np.log(n)[:, None] - np.log(known.n_params), np.log(d)[:, None] - np.log(known.n_tokens)
     distance = np.hypot(*apart).min(axis=1)[:, None]

@@ -32,6 +32,7 @@ from rich.text import Text
 from t2fast import _core
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
+from t2fast.laws.ends import ends
 from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated, cautions
@@ -102,7 +103,7 @@ class Law:
         for i, (name, value) in enumerate(self.params.items()):
             interval = ""
             if self.draws is not None and len(self.draws):
-                low, high = np.quantile(self.draws[:, i], [0.5 - level / 2, 0.5 + level / 2])
+                low, high = ends(self.draws[:, i], level)
                 interval = f"{low:.4g} to {high:.4g}" if low != high else "held"
             remark = []
             if fit is not None and name in fit.on_bound:
@@ -209,7 +210,7 @@ class Law:
             raise ValueError(f"level = {level} must lie between 0 and 1")
         shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
-        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = ends(values, level)
         return low.reshape(shape), high.reshape(shape)
 
     def to_dict(self) -> dict[str, Any]:

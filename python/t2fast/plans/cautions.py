@@ -81,9 +81,15 @@ def _bounds(
     if bound is not None and not binding:
         yield f"the plan sits on {bound}"
     if cloud is not None:
-        share = float(np.mean(cloud.bound != point.bound))
-        if share > 0.05:
-            yield f"{share:.0%} of the law's draws end on another bound: the intervals are cut there"
+        codes, counts = np.unique(cloud.bound[cloud.bound != point.bound], return_counts=True)
+        if counts.sum() > 0.05 * cloud.bound.size:
+            ends = {BOUNDS[code]: count / cloud.bound.size for code, count in zip(codes, counts, strict=True)}
+            free = ends.pop(None, 0.0)
+            where = [f"{share:.1%} end on {end}" for end, share in ends.items()]
+            if where:
+                yield f"of the law's draws {', '.join(where)}: the intervals are cut there"
+            if free > 0.05:
+                yield f"{free:.0%} of the law's draws end on no bound"
 
 
 def _unspent(point: PlanArrays, budgets: Floats, constraints: Constraints) -> Iterator[str]:

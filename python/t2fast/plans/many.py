@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy.typing as npt
 
 from t2fast.laws import AnyLaw, ForecastLaw
-from t2fast.laws.forecast import ForecastDraws
+from t2fast.laws.measurements import ForecastDraws
 from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import PlanArrays, Rule
 from t2fast.plans.request import (
