@@ -20,8 +20,10 @@ import argparse
 import numpy as np
 import polars as pl
 from t2fast import choose, read_counts, read_prices
+from t2fast.choices.confidence import cheapest_that_reaches
 from t2fast.choices.market import Market, market_of
 from t2fast.choices.options import Options, together, until_solved
+from t2fast.choices.resampling import new_problems
 from t2fast.tables import Counts, Prices
 
 TARGETS = (0.8, 0.85, 0.9)
@@ -110,6 +112,35 @@ def splits(
             )
 
 
+def at_once(
+    counts: Counts, prices: Prices, confidence: float, new: float | None, number: int, resampled: bool
+) -> None:
+    """As `splits`, of k samples at once alone: a tenth of the time."""
+    problems = counts.frame["problem"].unique().sort().to_list()
+    rng = np.random.default_rng(0)
+    found: dict[float, list[tuple[bool, float]]] = {target: [] for target in TARGETS}
+    for split in range(number):
+        mine, others = (drawn(counts, half) for half in halves_of(problems, rng, resampled))
+        market, judges = (market_of(half, prices, PROMPT, OUTPUT) for half in (mine, others))
+        options, truth = together(market), together(judges)
+        means = new_problems(market.problems, new or market.problems, 2000, split).means(options.passes)
+        for target in TARGETS:
+            share = (means >= target * (1 - 1e-12)).mean(axis=1)
+            pick = cheapest_that_reaches(
+                share, options.usd_per_query, options.family, confidence, means.__getitem__
+            )
+            if pick is not None:
+                passes, usd = judged(options.stages[pick], judges, stop=False)
+                found[target].append((passes >= target, usd / hindsight(truth, target)))
+    for target, rows in found.items():
+        met, middle = sum(ok for ok, _ in rows), np.nanmedian([ratio for _, ratio in rows] or [np.nan])
+        print(
+            f"| {target:g} | {confidence:g} | at once | {len(rows)} | {number - len(rows)} | {met} "
+            f"| {(len(rows) - met) / number:.1%} | {middle:.3g} |",
+            flush=True,
+        )
+
+
 def chances(counts: Counts, prices: Prices, number: int) -> None:
     """Print, for every request, the mean chance that the choice is the best, and how often it is."""
     problems = counts.frame["problem"].unique().sort().to_list()
@@ -156,6 +187,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--confidence", type=float, nargs="+", default=[0.95, 0.8, 0.5])
     parser.add_argument("--new-problems", type=float)
+    parser.add_argument("--at-once", action="store_true", help="k samples at once alone")
     parser.add_argument("--resampled", action="store_true", help="draw both halves with replacement")
     parser.add_argument(
         "--best", action="store_true", help="hold the chances of being the best against the truth"
@@ -168,7 +200,8 @@ def main() -> None:
     print("| target | confidence | sampling | chosen | refused | met | chosen and missed | cost/hindsight |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for confidence in arguments.confidence:
-        splits(counts, prices, confidence, arguments.new_problems, arguments.splits, arguments.resampled)
+        judge = at_once if arguments.at_once else splits
+        judge(counts, prices, confidence, arguments.new_problems, arguments.splits, arguments.resampled)
 
 
 if __name__ == "__main__":

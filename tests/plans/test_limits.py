@@ -129,6 +129,20 @@ def test_a_frontier_ends_where_a_doubling_brings_less_than_a_hundredth():
     assert knee(frame) == 1 + int(np.argmax(rate < 0.01))
 
 
+def test_a_frontier_says_which_limit_ends_it_and_what_its_least_budget_must_be():
+    frame = frontier(LOSS, np.geomspace(1e21, 1e25, 9), 1e11)
+    last = knee(frame)
+    assert frame["bound"][last] == "the n_tokens maximum"
+    assert ending(frame).endswith(": tokens stop at 600B, the n_tokens maximum")
+    assert ending(frame.head(last)) is None
+    falling = frame.with_columns(bound=None, per_doubling=-0.01)
+    assert ending(falling).endswith("the law gets worse with more tokens there")
+    with pytest.raises(ValueError, match=r"1e\+14 training FLOPs buy no model that this law can speak of"):
+        frontier(LOSS, [1e21, 1e14], 1e11)
+    with pytest.raises(ValueError, match=r"1e\+14 training FLOPs buy no model that this law can speak of"):
+        plan_many(LOSS, [1e21, 1e14], 1e11)
+
+
 def test_draws_that_end_on_another_bound_are_named_with_it():
     law = default_law()
     found = plan(law, 2.56e19, 2e9)
@@ -143,17 +157,3 @@ def test_draws_that_end_on_another_bound_are_named_with_it():
         f"of the law's draws {share:.1%} end on the n_params minimum: the intervals are cut there"
         in found.warnings
     )
-
-
-def test_a_frontier_says_which_limit_ends_it_and_what_its_least_budget_must_be():
-    frame = frontier(LOSS, np.geomspace(1e21, 1e25, 9), 1e11)
-    last = knee(frame)
-    assert frame["bound"][last] == "the n_tokens maximum"
-    assert ending(frame).endswith(": tokens stop at 600B, the n_tokens maximum")
-    assert ending(frame.head(last)) is None
-    falling = frame.with_columns(bound=None, per_doubling=-0.01)
-    assert ending(falling).endswith("the law gets worse with more tokens there")
-    with pytest.raises(ValueError, match=r"1e\+14 training FLOPs buy no model that this law can speak of"):
-        frontier(LOSS, [1e21, 1e14], 1e11)
-    with pytest.raises(ValueError, match=r"1e\+14 training FLOPs buy no model that this law can speak of"):
-        plan_many(LOSS, [1e21, 1e14], 1e11)

@@ -14,7 +14,7 @@ use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Error, Plan, Problem
 pub(crate) type Plans<'py> = (Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>);
 
 /// Plans of a formula between two looks at pending signals: a fraction of a second at worst.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 16_384;
 
 pub(crate) fn law_named(name: &str) -> PyResult<Law> {
     Law::named(name).ok_or_else(|| {

@@ -96,7 +96,8 @@ fn chinchillas_limit_is_the_one_in_the_way() {
         let found = problem.unwrap().solve(0..1).unwrap()[0].chinchilla;
         let formula = surface::Formula { law: Law::Loss, params: &LOSS };
         let scanned = surface::plan(&formula, 0, budget[0], &constraints, rule).unwrap().chinchilla;
-        assert_eq!((found.n, found.bound), (scanned.n, scanned.bound));
+        close(found.n, scanned.n, 1e-14);
+        assert_eq!(found.bound, scanned.bound);
         found
     };
     let both = plan(1e9, 8e9);
@@ -277,4 +278,23 @@ fn money_is_left_where_more_tokens_do_harm() {
     }
     let poor = spending::best(&Peak, &free(), spending::Goal::Budget(1e19)).unwrap();
     close(poor.costs.0 + poor.costs.1, 1e19, 1e-9);
+}
+
+#[test]
+fn a_plan_does_not_depend_on_its_neighbours() {
+    let mut params = Vec::new();
+    for i in 0..21 {
+        let wobble = 1.0 + 0.01 * f64::from(i);
+        params.extend(LOSS.map(|value| value * wobble));
+    }
+    // Missing terms among others.
+    params[3 * 7 + 3] = 0.0;
+    params[5 * 7 + 1] = 0.0;
+    let budgets = [1e18, 1e21, 1e24].map(|train| Budget { train, inference: train / 1e9 });
+    let constraints = Constraints { tokens: (1.0, 1e13), most_samples: 1e4, ..FREE };
+    let problem = Problem::new(Law::Loss, &params, &budgets, &constraints, Rule::Law).unwrap();
+    let all = problem.solve(0..63).unwrap();
+    for range in [0..1, 5..6, 17..20, 40..63] {
+        assert_eq!(problem.solve(range.clone()).unwrap(), all[range]);
+    }
 }
