@@ -22,7 +22,7 @@ import _bench  # noqa: F401  (one thread of BLAS; read before NumPy is)
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from t2fast import Law, fit_accuracy, fit_chinchilla, fit_counts, fit_loss, read_losses
+from t2fast import Law, fit_accuracy, fit_chinchilla, fit_counts, fit_forecast, fit_loss, read_losses
 from t2fast.estimators.extrapolation import SUSPICIOUS, samples_follow_outcome
 from t2fast.laws import FitReport
 from t2fast.laws.simulate import simulate_counts
@@ -43,6 +43,8 @@ LAWS = {
         ),
         fit_loss,
     ),
+    # Its members are fitted to what they can follow closely, though not drawn from.
+    "forecast": (Law("accuracy", LINK), fit_forecast),
 }
 NOTES = {
     "far": " far ",

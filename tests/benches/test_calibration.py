@@ -47,11 +47,11 @@ def test_truth_is_the_mean_over_problems(calibration: ModuleType, wrong: bool):
 
 def test_problems_keep_their_difficulty_where_they_are_shared(calibration: ModuleType):
     rng = np.random.default_rng(0)
-    table = calibration.Setting(shared=0.7).table(rng, 200)
+    table = calibration.Setting(shared=0.7).table(rng, rng.standard_normal(200))
     rates = (table.c / table.n).reshape(25, 200)
     correlation = np.corrcoef(stats.rankdata(rates[-1]), stats.rankdata(rates[-2]))[0, 1]
     assert 0.5 < correlation < 0.85
-    own = calibration.Setting().table(rng, 200)
+    own = calibration.Setting().table(rng, rng.standard_normal(200))
     rates = (own.c / own.n).reshape(25, 200)
     assert abs(np.corrcoef(stats.rankdata(rates[-1]), stats.rankdata(rates[-2]))[0, 1]) < 0.25
 

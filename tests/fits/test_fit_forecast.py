@@ -52,12 +52,15 @@ def test_forecasts_are_those_of_the_prototype(strong, split):
 
 @pytest.mark.parametrize("split", ["ND < 3e+20", "D/N < 20"])
 def test_new_checkpoints_fall_into_their_interval(strong, split):
-    law = fit_forecast(_split(strong, SPLITS[split]), draws=200)
     held = fit_forecast(_split(strong, ~SPLITS[split]), draws=0).measured
-    low, high = law.interval(held.n_params[:, None], held.n_tokens[:, None], held.ks)
     measured = -np.expm1(-np.exp(held.z))
-    assert ((low <= measured) & (measured <= high)).mean() >= 0.85
-    assert np.median(high / low) < 4
+    widths = []
+    for seed in range(3):  # the width of one law's 200 draws is off by some 5%
+        law = fit_forecast(_split(strong, SPLITS[split]), draws=200, seed=seed)
+        low, high = law.interval(held.n_params[:, None], held.n_tokens[:, None], held.ks)
+        assert ((low <= measured) & (measured <= high)).mean() >= 0.85
+        widths.append(np.median(high / low))
+    assert np.mean(widths) < 4
 
 
 def test_kinds_of_interval_widen(law):
@@ -268,8 +271,20 @@ def test_intervals_are_widened_where_forecasts_of_the_tables_own_rows_miss_them(
     assert "too few checkpoints" in str(replace(bent, widening=0.0))
 
 
+def test_a_checkpoint_that_collapsed_is_named():
+    counts = simulate_counts(ACCURACY, *GRID, problems=60, samples=128, seed=0)
+    n, d = float(GRID[0][-2]), float(GRID[1][-2])
+    there = (n == N) & (d == D)
+    collapsed = pl.when(there).then(pl.col("n_correct") // 10).otherwise("n_correct").alias("n_correct")
+    with pytest.warns(FitWarning, match="far worse than the law"):
+        law = fit_forecast(read_counts(counts.frame.with_columns(collapsed)), draws=0)
+    name = f"N = {n:.3g}, D = {d:.3g}"
+    assert any("with fewer tokens" in note and name in note for note in law.fit.notes)
+    assert any("far worse" in note and name in note for note in law.fit.notes)
+
+
 def test_widened_intervals_hold_most_of_what_is_beyond_them(shared_data):
-    runs = pl.read_csv(shared_data / "farseer_losses.csv").sort(N * D)
+    runs = pl.read_csv(shared_data / "farseer_losses.csv").sort(N, D)
     seen, ahead = runs.head(200), runs.slice(200, 100)
     law = fit_forecast(read_losses(seen), draws=100)
     at = ahead["n_params"].to_numpy(), ahead["n_tokens"].to_numpy()

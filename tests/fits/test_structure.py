@@ -10,7 +10,7 @@ from t2fast.fits.passtable import PassTable
 from t2fast.fits.structure import lack_of_fit, structure
 from t2fast.laws.law import Law
 from t2fast.laws.simulate import simulate_counts
-from t2fast.tables import read_losses
+from t2fast.tables import read_counts, read_losses
 
 pytestmark = pytest.mark.filterwarnings("ignore::t2fast.fits.FitWarning")
 
@@ -43,6 +43,15 @@ def test_lack_of_fit_is_one_where_few_problems_are_solved(law):
     found = lack_of_fit(law.name, np.array(list(law.params.values())), [], target, (y - share).ravel())
     # One standard error of the mean of 2,500 squares of variance 2 is 0.028, and half that of its root.
     assert found == pytest.approx(1, abs=0.045)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("fit", [fit_accuracy, fit_counts])
+def test_a_checkpoint_that_solves_nothing_divides_by_nothing(fit):
+    counts = simulate_counts(ACCURACY, *(a[::2] for a in GRID), problems=50, samples=64, seed=0)
+    first = pl.col("n_params") * pl.col("n_tokens") == (pl.col("n_params") * pl.col("n_tokens")).min()
+    unsolved = pl.when(first).then(0).otherwise("n_correct").alias("n_correct")
+    assert fit(read_counts(counts.frame.with_columns(unsolved)), draws=0).fit.converged
 
 
 def test_outliers_by_chance_are_rare():

@@ -24,6 +24,7 @@ import t2fast
 from t2fast.cli.main import main
 from t2fast.decode import load
 from t2fast.readers import read_results
+from t2fast.reports.page import Grid
 from t2fast.runs import evaluate, find_models
 from t2fast.runs.export import write_human_eval, write_lm_eval
 from t2fast.runs.folder import Run
@@ -332,6 +333,14 @@ def test_an_incomplete_run_says_so_and_gives_what_it_has(
     with pytest.raises(ValueError, match="1 blocks are missing"):
         run.counts()
     assert len(run.counts(partial=True)) == 60 - 12
+
+
+def test_a_page_of_a_run_says_how_it_was_drawn(whole: Run) -> None:
+    what, where = whole.report().sections
+    assert what.title == "What was measured"
+    cells = {cell for block in where.blocks if isinstance(block, Grid) for row in block.rows for cell in row}
+    assert whole.manifest.sampling is not None
+    assert {str(whole.manifest.sampling.seed), whole.manifest.tasks[0].fingerprint} <= cells
 
 
 def test_pass_at_k_of_a_run_s_folder(whole: Run, capsys: pytest.CaptureFixture[str]) -> None:

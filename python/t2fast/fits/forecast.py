@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.estimators import pass_at_k_variance
+from t2fast.fits.bootstrap import Target
 from t2fast.fits.calibration import widening
 from t2fast.fits.conclusion import FitWarning, enough
 from t2fast.fits.passtable import PassTable
+from t2fast.fits.structure import patterns
 from t2fast.laws import FitReport
 from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.measurements import ForecastDraws, Measurements, Metric
@@ -93,6 +95,7 @@ def fit_forecast(
         law = replace(law, draws=drawn, widening=widening(metric, chance, measured, seed))
         if stuck:
             notes.append(f"{stuck} of {draws} draws did not converge")
+    notes += _patterns(table, law)
     for words in notes:
         warnings.warn(f"forecast law: {words}", FitWarning, stacklevel=2)
     return replace(law, fit=_report(law, members, notes))
@@ -121,6 +124,28 @@ def _report(law: ForecastLaw, members: list[_core.ForecastMember], notes: list[s
         notes=tuple(notes),
         residuals=pl.DataFrame({**columns, "residual": observed - predicted}),
     )
+
+
+def _patterns(table: Forecastable, law: ForecastLaw) -> list[str]:
+    """Notes on what the members leave that is no noise; the process would follow most of it."""
+    seen = law.measured
+    at = seen.n_params[:, None], seen.n_tokens[:, None], seen.ks[None, :]
+    predicted, process = np.asarray(law.predict(*at)), np.exp(-np.asarray(law.correction(*at)))
+    if law.metric == "loss":
+        y, alone = np.exp(seen.z), predicted * process
+    else:
+        y, alone = -np.expm1(-np.exp(seen.z)), -np.expm1(np.log1p(-predicted) * process)
+    noise = errors = None
+    if isinstance(table, Counts | Likelihoods):
+        observed = PassTable.of(table, seen.ks.tolist())
+        keep = _complete(observed).any(axis=1)
+        resampled = Target.measured(observed, observed.means)
+        if resampled.noise is not None and resampled.errors is not None:
+            noise, errors = resampled.noise[keep], resampled.errors[:, keep]
+    target = Target(seen.n_params, seen.n_tokens, seen.ks, y, noise, errors)
+    unknowns = law.thetas.shape[1]
+    residual = (y - alone)[~np.isnan(y)]
+    return patterns(target, residual, unknowns, lower_is_better=law.metric == "loss")
 
 
 def _draw(
@@ -177,10 +202,7 @@ def _measure(
 def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple[Measurements, list[str]]:
     observed = PassTable.of(table, _default_ks(table) if ks is None else sorted(set(ks)))
     mean = observed.mean()
-    problems = observed.problems_behind()
-    every = np.bincount(observed.checkpoint, minlength=observed.checkpoints)[:, None]
-    # The mean over the problems that happen to have enough samples is another quantity.
-    known = problems == every
+    known = _complete(observed)
     if not known.any(axis=0).all():
         listed = ", ".join(f"{k:g}" for k in observed.ks[~known.any(axis=0)])
         raise ValueError(f"no checkpoint has k = {listed} samples of every problem: leave that k out")
@@ -211,6 +233,12 @@ def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple
         observed.n_params[keep], observed.n_tokens[keep], observed.ks, z[keep], variance[keep]
     )
     return measured, notes
+
+
+def _complete(observed: PassTable) -> NDArray[np.bool_]:
+    """Where every problem has k samples, (checkpoints, K): a mean over those that do is another quantity."""
+    every = np.bincount(observed.checkpoint, minlength=observed.checkpoints)[:, None]
+    return np.asarray(observed.problems_behind() == every)
 
 
 def _default_ks(table: Counts | Likelihoods) -> list[int]:

@@ -92,22 +92,26 @@ def _slopes(name: str, params: Floats, free: Sequence[int], target: Target) -> F
 def structure(name: str, params: Floats, free: Sequence[int], target: Target, residual: Floats) -> list[str]:
     """Notes on residuals that are no noise, naming checkpoints.
 
-    Residuals are relative: (y - law)/law, averaged over the k of a checkpoint. Looked for are a trend in ln k
-    shared by the checkpoints, runs that get worse with more tokens, outliers beyond four robust standard
-    deviations (see `_outliers`), and checkpoints that decide some combination of the `free` parameters (by
+    What `patterns` looks for, and checkpoints that decide some combination of the `free` parameters (by
     index) by themselves (leverage above 0.9).
+    """
+    notes = patterns(target, residual, len(free), lower_is_better=name in ("chinchilla", "loss"))
+    return [*notes, *_leverage(name, params, free, target)]
+
+
+def patterns(target: Target, residual: Floats, unknowns: int, *, lower_is_better: bool) -> list[str]:
+    """Notes on residuals of a law with so many unknowns that are no noise, naming checkpoints.
+
+    Residuals are taken relative, (y - law)/law, averaged over the k of a checkpoint. Looked for are a trend
+    in ln k shared by the checkpoints, runs that get worse with more tokens, and outliers beyond four robust
+    standard deviations (see `_outliers`).
     """
     grid = np.full(target.y.shape, np.nan)
     grid[~np.isnan(target.y)] = residual
     law = np.abs(target.y - grid)
     relative = np.divide(grid, law, out=np.full_like(grid, np.nan), where=law > 0)
-    lower_is_better = name in ("chinchilla", "loss")
     notes = [*_trend(target, relative), *_backwards(target, lower_is_better)]
-    return [
-        *notes,
-        *_outliers(target, relative, len(free), lower_is_better),
-        *_leverage(name, params, free, target),
-    ]
+    return [*notes, *_outliers(target, law, relative, unknowns, lower_is_better)]
 
 
 def _trend(target: Target, relative: Floats) -> Iterator[str]:
@@ -147,7 +151,9 @@ def _backwards(target: Target, lower_is_better: bool) -> Iterator[str]:
         yield f"worse than with fewer tokens, which no law here can follow: {_listed(target, worse)}"
 
 
-def _outliers(target: Target, relative: Floats, unknowns: int, lower_is_better: bool) -> Iterator[str]:
+def _outliers(
+    target: Target, law: Floats, relative: Floats, unknowns: int, lower_is_better: bool
+) -> Iterator[str]:
     """Checkpoints far off the law, beside how far their own noise and what all others are off let them be."""
     known = ~np.isnan(relative).all(axis=1)
     if known.sum() < 8:
@@ -156,7 +162,7 @@ def _outliers(target: Target, relative: Floats, unknowns: int, lower_is_better: 
     mean[known] = np.nanmean(relative[known], axis=1)
     off = np.abs(mean - np.nanmedian(mean))
     deviation = np.zeros_like(off)
-    deviation[known] = _deviations(off[known], _noise(target, relative)[known], unknowns)
+    deviation[known] = _deviations(off[known], _noise(target, law)[known], unknowns)
     share = _FALSE_ALARM / (2 * int(known.sum()))
     limit = max(_SPREADS, -NormalDist().inv_cdf(share))
     far = np.flatnonzero(known & (off > limit * deviation) & (off > 1e-6))
@@ -182,13 +188,12 @@ def _spread(off: Floats, unknowns: int) -> float:
     return max(1.4826 * float(np.median(left)), float(np.quantile(left, 0.8)) / 1.2816)
 
 
-def _noise(target: Target, relative: Floats) -> Floats:
+def _noise(target: Target, law: Floats) -> Floats:
     """Sampling error of each checkpoint's mean relative residual, (checkpoints,); 0 where it is unknown."""
     if target.errors is None:
-        return np.zeros(len(relative))
-    law = target.y / (1 + relative)
+        return np.zeros(len(law))
     errors = np.divide(target.errors, law, out=np.zeros_like(target.errors), where=law > 0)
-    known = ~np.isnan(relative)
+    known = law > 0
     mean = (errors * known).sum(axis=2) / np.maximum(known.sum(axis=1), 1)
     return np.asarray(mean.std(axis=0))
 

@@ -8,6 +8,9 @@ A latent u = exp(a - n e^A) + exp(b - d e^B) in centred n = ln N and d = ln D, i
   less weak checkpoints count.
 - of losses: L = e^e + u, in z = ln L; one member.
 
+Of losses and accuracies, where there is one number a checkpoint, A gives way to A + c d, c near 0: published
+losses fall with N the slower or faster the more tokens there were (Li et al. 2025, arXiv 2506.10972).
+
 z(N, D, k) is the mean over members of their own value and of a Gaussian process (Matern 3/2 over ln N and ln
 D) on what they leave at each measured k. Between those k the process is linear in ln k, beyond them held; far
 from the data it fades. Ours; priors and kernel as the source of `t2fast._core` has them.
@@ -28,8 +31,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
+from t2fast.laws.ends import ends
+from t2fast.laws.held import against_measured
 from t2fast.laws.measurements import NOISE, ForecastDraws, Measurements, Metric
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated, cautions
@@ -43,7 +49,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
-class ForecastLaw:
+class ForecastLaw(Drawn, Reported):
     """A fitted forecast law.
 
     Attributes:
@@ -233,7 +239,7 @@ class ForecastLaw:
         """
         self.check_draws(level)
         shape, n, d, k_ = self._coordinates(n_params, n_tokens, k)
-        low, high = np.quantile(self._drawn(n, d, k_, kind), [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = ends(self._drawn(n, d, k_, kind), level)
         return low.reshape(shape), high.reshape(shape)
 
     def draw_values(
@@ -280,6 +286,10 @@ class ForecastLaw:
     def _state(self, draws: tuple[Floats, Floats, Floats] | None) -> _core.ForecastState:
         table = self.measured.table(self.metric, self.chance)
         return _core.ForecastState(table, self.thetas, self.scales, draws, self.widening)
+
+    def figure(self, level: float = 0.9) -> Figure:
+        """The law against what it was fitted to, as :func:`t2fast.laws.held.against_measured`."""
+        return against_measured(self, level)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the residuals, as plain JSON types.

@@ -30,12 +30,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
+from t2fast.laws.ends import ends
 from t2fast.laws.forecast import ForecastLaw
+from t2fast.laws.held import against_measured
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated, cautions
-from t2fast.text import amount, columns, note, plain
+from t2fast.text import amount, columns, nearest, note, plain
 
 _FORMULA = {
     "chinchilla": "L = E + A/N^alpha + B/D^beta",
@@ -52,7 +55,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Law:
+class Law(Drawn, Reported):
     """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
@@ -72,7 +75,11 @@ class Law:
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
-            raise ValueError(f"law {self.name!r} is unknown; there are {', '.join(NAMES)}")
+            hint = nearest(self.name, NAMES)
+            raise ValueError(
+                f"law {self.name!r} is unknown; there are {', '.join(NAMES)}"
+                + (f" (did you mean {hint!r}?)" if hint else "")
+            )
         expected = _core.law_parameters(self.name)
         missing = [p for p in expected if p not in self.params]
         extra = [p for p in self.params if p not in expected]
@@ -102,7 +109,7 @@ class Law:
         for i, (name, value) in enumerate(self.params.items()):
             interval = ""
             if self.draws is not None and len(self.draws):
-                low, high = np.quantile(self.draws[:, i], [0.5 - level / 2, 0.5 + level / 2])
+                low, high = ends(self.draws[:, i], level)
                 interval = f"{low:.4g} to {high:.4g}" if low != high else "held"
             remark = []
             if fit is not None and name in fit.on_bound:
@@ -209,8 +216,12 @@ class Law:
             raise ValueError(f"level = {level} must lie between 0 and 1")
         shape, n, d, k_ = coordinates(n_params, n_tokens, k)
         values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
-        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = ends(values, level)
         return low.reshape(shape), high.reshape(shape)
+
+    def figure(self, level: float = 0.9) -> Figure:
+        """The law against what it was fitted to, as :func:`t2fast.laws.held.against_measured`."""
+        return against_measured(self, level)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the residuals, as plain JSON types."""

@@ -82,9 +82,15 @@ def _bounds(
     if bound is not None and not binding:
         yield f"the plan sits on {bound}"
     if cloud is not None:
-        share = float(np.mean(cloud.bound != point.bound))
-        if share > 0.05:
-            yield f"{share:.0%} of the law's draws end on another bound: the intervals are cut there"
+        codes, counts = np.unique(cloud.bound[cloud.bound != point.bound], return_counts=True)
+        if counts.sum() > 0.05 * cloud.bound.size:
+            ends = {BOUNDS[code]: count / cloud.bound.size for code, count in zip(codes, counts, strict=True)}
+            free = ends.pop(None, 0.0)
+            where = [f"{share:.1%} end on {end}" for end, share in ends.items()]
+            if where:
+                yield f"of the law's draws {', '.join(where)}: the intervals are cut there"
+            if free > 0.05:
+                yield f"{free:.0%} of the law's draws end on no bound"
 
 
 def _unspent(point: PlanArrays, budgets: Floats, constraints: Constraints) -> Iterator[str]:
@@ -111,4 +117,7 @@ def _backwards(law: AnyLaw, point: PlanArrays) -> Iterator[str]:
     sign = -1 if law.higher_is_better else 1
     for resource, with_less in zip(("tokens", "samples"), less, strict=True):
         if sign * (with_less - value) < -1e-9 * abs(value):
-            yield f"the law gets worse with more {resource} here, yet the plan spends all of its budgets"
+            yield (
+                f"the law gets worse with more {resource} here, yet the plan takes all that budgets and "
+                "limits allow"
+            )

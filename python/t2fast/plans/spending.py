@@ -24,7 +24,7 @@ from t2fast.laws.data_wall import DataWall
 from t2fast.plans.planned import Interval
 from t2fast.plans.request import check_law, check_level, draw_rows, positive
 from t2fast.plans.search import drawn_values, tails
-from t2fast.text import amount, plain, ratio, samples
+from t2fast.text import amount, chance, plain, ratio, samples
 from t2fast.text import columns as table_columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -147,7 +147,7 @@ class Search:
         wall: unique tokens and R_D*.
         limits: (prompt, sample, floor, most) of every `Limit`.
         goal: "budget", the best for it; "ratio", the same with D = tokens_per_param N; "target", the least
-            cost of a value.
+            cost of a value; "highest", the best whatever it costs.
         amount: the budget or the value.
         tokens_per_param: of the goal "ratio".
     """
@@ -160,7 +160,7 @@ class Search:
     whole_k: bool
     wall: tuple[float, float] | None
     limits: list[tuple[float, float, float, float]]
-    goal: Literal["budget", "ratio", "target"]
+    goal: Literal["budget", "ratio", "target", "highest"]
     amount: float
     tokens_per_param: float = math.nan
 
@@ -197,6 +197,8 @@ class Spending:
         reached: the share of draws in which there is a plan at all: below 1 where not every draw reaches a
             target. None without draws.
         architecture: which one was chosen, where there was a list.
+        drawn: what `intervals` are of, a row a draw: N, D, k, value, cost of training, cost of queries, gap;
+            NaN where a draw has no plan.
     """
 
     n_params: float
@@ -210,6 +212,7 @@ class Spending:
     intervals: dict[str, Interval] = field(default_factory=dict)
     reached: float | None = None
     architecture: Architecture | None = None
+    drawn: Floats | None = field(default=None, repr=False, compare=False)
 
     @property
     def cost(self) -> float:
@@ -228,7 +231,7 @@ class Spending:
             ("training tokens D", amount(self.n_tokens)),
             ("samples per query k", samples(self.k)),
             ("tokens per parameter", ratio(self.tokens_per_param)),
-            (f"predicted {self.metric}", f"{self.predicted:.4f}"),
+            (f"predicted {self.metric}", chance(self.predicted)),
             ("training costs", f"{self.training:.4g} ({self.training / self.cost:.0%})"),
             ("queries cost", f"{self.serving:.4g}"),
         ):
@@ -247,9 +250,10 @@ def best_spending(
     integer_k: bool = False,
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
-    level: float = 0.9,
+    level: float | None = 0.9,
 ) -> Spending:
-    """The best N, D and k under one budget: what serving leaves trains, up to the most tokens.
+    """The best N, D and k under one budget: what serving leaves trains, up to the most tokens, or up to where
+    the law gets worse with more of them.
 
     Args:
         law: the law.
@@ -261,7 +265,7 @@ def best_spending(
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
         limits: on what a query may cost, or how long it may take.
-        level: coverage of the intervals over the law's draws.
+        level: coverage of the intervals over the law's draws; None for none.
 
     Returns:
         The choice, what it costs and what the law predicts there.
@@ -296,7 +300,7 @@ def chinchilla_spending(
     k: Range = (1.0, 1e6),
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
-    level: float = 0.9,
+    level: float | None = 0.9,
 ) -> Spending | None:
     """The best N and k under the same budget with D = tokens_per_param N, arguments as for `best_spending`;
     None if the budget buys no such model.
@@ -317,7 +321,7 @@ def cheapest_spending(
     integer_k: bool = False,
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
-    level: float = 0.9,
+    level: float | None = 0.9,
 ) -> Spending:
     """The N, D and k of least cost at which the law reaches a target.
 
@@ -333,7 +337,7 @@ def cheapest_spending(
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
         limits: on what a query may cost, or how long it may take.
-        level: coverage of the intervals over the law's draws.
+        level: coverage of the intervals over the law's draws; None for none.
 
     Returns:
         The choice; its intervals are of the draws that reach the target, `reached` their share.
@@ -350,13 +354,13 @@ def cheapest_spending(
     )
     chosen = _chosen(law, search, models, level)
     if chosen is None:
-        # Money no object: the best that these ranges hold.
-        rich = replace(search, goal="budget", amount=1e300, whole_k=False)
-        best = float(rich.run(law, "point")[0, 3])
+        n, d, k_, best = replace(search, goal="highest").run(law, "point")[0, :4].tolist()
+        kept = "".join(f", {limit.name}" for limit in limits)
         raise ValueError(
             f"target: the law reaches {law.metric} {target:g} nowhere with N up to "
-            f"{amount(models.range[1])}, D up to {amount(n_tokens[1])} and k up to {k[1]:g}; its best there "
-            f"is {best:.4f}, {abs(best - target):.2g} short"
+            f"{amount(models.range[1])}, D up to {amount(n_tokens[1])} and k up to {k[1]:g}{kept}; its best "
+            f"there is {chance(best)}, {abs(best - target):.2g} short, at N = {amount(n)}, D = {amount(d)} "
+            f"and k = {samples(k_)}"
         )
     return chosen
 
@@ -424,8 +428,9 @@ def _interval(values: Floats, level: float) -> Interval:
     return float(low), float(high)
 
 
-def _chosen(law: AnyLaw, search: Search, models: _Models, level: float) -> Spending | None:
-    check_level(level)
+def _chosen(law: AnyLaw, search: Search, models: _Models, level: float | None) -> Spending | None:
+    if level is not None:
+        check_level(level)
     check_law(law)
     if law.name == "direct":
         raise ValueError(
@@ -440,7 +445,7 @@ def _chosen(law: AnyLaw, search: Search, models: _Models, level: float) -> Spend
     nearest = min(models.architectures, key=lambda size: abs(size - n), default=None)
     if nearest is not None:
         chosen = replace(chosen, architecture=models.architectures[nearest])
-    if law.draws is None or len(law.draws) == 0:
+    if level is None or law.draws is None or len(law.draws) == 0:
         return chosen
     unique_tokens = None if search.wall is None else search.wall[0]
     drawn = search.run(law, "draws")
@@ -453,4 +458,4 @@ def _chosen(law: AnyLaw, search: Search, models: _Models, level: float) -> Spend
         columns = (n_, d_, k_, d_ / n_, value, training_ + serving_)
         quantities |= dict(zip(_INTERVALS, columns, strict=True))
     intervals = {name: _interval(values, level) for name, values in quantities.items()}
-    return replace(chosen, intervals=intervals, reached=len(found) / len(drawn))
+    return replace(chosen, intervals=intervals, reached=len(found) / len(drawn), drawn=drawn)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 from t2fast import atomic
+from t2fast.charts import Reported
 from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
 from t2fast.runs.shards import Shards
 from t2fast.tables import Counts, Likelihoods, read_counts, read_likelihoods
@@ -52,7 +53,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Reported):
     """A run on disk, whole or not. Open one with `Run.open(folder)`."""
 
     folder: Path

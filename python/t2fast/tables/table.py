@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from t2fast import atomic
+from t2fast.charts import Reported
 from t2fast.compute import train_flops
 from t2fast.tables import fields as v
 from t2fast.tables.reading import CHECKPOINT, SIZES, LeftOut, Reading
@@ -26,7 +27,7 @@ T = TypeVar("T", bound="Table")
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Table(Reported):
     """A checked table. `frame` holds it, `source` says where it came from.
 
     `ignored_columns` are those of the source that were not used; `left_out` is what a choice of the caller

@@ -34,6 +34,13 @@ impl Normals {
         let (radius, angle) = (self.uniform(), self.uniform());
         (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
     }
+
+    /// A number of Student's distribution: normal, over a spread that is known from `freedom` such numbers alone.
+    pub fn student(&mut self, freedom: usize) -> f64 {
+        let normal = self.draw();
+        let squares: f64 = (0..freedom).map(|_| self.draw().powi(2)).sum();
+        normal * (freedom as f64 / squares).sqrt()
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +57,22 @@ mod tests {
         let unit = 4.0 / f64::from(count).sqrt();
         assert!(moment(1).abs() < unit && (moment(2) - 1.0).abs() < unit * 2f64.sqrt());
         assert!(moment(3).abs() < unit * 15f64.sqrt() && (moment(4) - 3.0).abs() < unit * 96f64.sqrt());
+    }
+
+    #[test]
+    fn students_numbers_have_its_quantiles() {
+        // scipy.stats.t(5).ppf([0.75, 0.95, 0.99])
+        let limits = [0.726_686_843_8, 2.015_048_372_7, 3.364_929_998_9];
+        let count = 40_000;
+        let mut stream = Normals::new(1, 2);
+        let draws: Vec<f64> = (0..count).map(|_| stream.student(5)).collect();
+        for (limit, share) in limits.into_iter().zip([0.75, 0.95, 0.99f64]) {
+            let below = draws.iter().filter(|&&x| x < limit).count() as f64 / f64::from(count);
+            assert!(
+                (below - share).abs() < 4.0 * (share * (1.0 - share) / f64::from(count)).sqrt(),
+                "{below}"
+            );
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Sums over counts of what Beta-binomial likelihoods are made of: Σ w ln Γ(x+m)/Γ(x) and its first two derivatives in x.
 //!
-//! A likelihood is evaluated at one x and hundreds of m, thousands of times, so what belongs to x is computed once, and m
-//! that occur together carry a weight. Errors are relative to the sum, not to what is left where three such sums cancel:
-//! a few units of 1e-16 times n ln n, far below any difference in likelihood that matters.
+//! A likelihood is evaluated at one x and hundreds of m, thousands of times. Γ(x+m)/Γ(x) is a product over the steps from
+//! each m to the next larger one, so that steps are what is summed over, weighted by all m beyond: short ones are
+//! multiplied out, long ones are differences of Stirling's series. Errors are relative to the sum, not to what is left
+//! where three such sums cancel: a few units of 1e-16 times n ln n, far below any difference in likelihood that matters.
 
 /// Where Stirling's series, cut after seven terms, has a relative remainder below 1e-15.
 const ASYMPTOTIC: f64 = 12.0;
@@ -55,40 +56,123 @@ fn gamma(y: f64) -> Rising {
         bend += u * u;
         y += 1.0;
     }
-    let (rest, log) = (stirling(y), y.ln());
-    // Most y are large already, and a logarithm costs as much as all the rest.
-    let moved = if product == 1.0 { 0.0 } else { f64::ln(product) };
-    Rising {
-        value: (y - 0.5) * log - y + rest.value - moved,
-        slope: log + rest.slope - slope,
-        bend: rest.bend + bend,
+    let to = whole(y, stirling(y));
+    Rising { value: to.value - f64::ln(product), slope: to.slope - slope, bend: to.bend + bend }
+}
+
+/// Whole steps from one m to the next that are multiplied out rather than bridged by two series.
+const FEW: f64 = 12.0;
+/// Largest x at which they are: a product of so many factors does not overflow.
+const FACTOR: f64 = 1e20;
+
+/// The next larger m of a sum.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    from: f64,
+    gap: f64,
+    /// Weight of all m from here on: each of their terms has the factors between `from` and `from + gap`.
+    weight: f64,
+}
+
+/// Numbers m > 0 with weights w, to sum over.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    steps: Vec<Step>,
+}
+
+impl Counts {
+    /// Equal numbers are added up; those of 0 add nothing to any sum.
+    pub fn new(values: impl Iterator<Item = (f64, f64)>) -> Self {
+        let mut values: Vec<(f64, f64)> = values.filter(|&(m, _)| m > 0.0).collect();
+        values.sort_by(|x, y| x.0.total_cmp(&y.0));
+        let mut left: f64 = values.iter().map(|v| v.1).sum();
+        let (mut steps, mut from) = (Vec::<Step>::with_capacity(values.len()), 0.0);
+        for (m, w) in values {
+            if m > from {
+                steps.push(Step { from, gap: m - from, weight: left });
+                from = m;
+            }
+            left -= w;
+        }
+        Self { steps }
+    }
+
+    /// Σ w m.
+    pub fn total(&self) -> f64 {
+        self.steps.iter().map(|step| step.weight * step.gap).sum()
+    }
+
+    /// The sums at x > 0.
+    pub fn rising(&self, x: f64) -> Rising {
+        let mut sum = Rising::default();
+        // The series at the last m that needed one: most often where the next one begins.
+        let mut last: Option<(f64, Rising)> = None;
+        for step in &self.steps {
+            let y = x + step.from;
+            let Rising { value, slope, bend } = if step.gap <= FEW && step.gap.fract() == 0.0 && y < FACTOR {
+                product(y, step.gap as usize)
+            } else {
+                let from = match last {
+                    Some((at, known)) if at == step.from => known,
+                    _ => series(y),
+                };
+                let to = series(y + step.gap);
+                last = Some((step.from + step.gap, to));
+                between(y, from, step.gap, to)
+            };
+            sum.value += step.weight * value;
+            sum.slope += step.weight * slope;
+            sum.bend += step.weight * bend;
+        }
+        sum
     }
 }
 
-/// The sums at x > 0 over (m, w) with m >= 0.
-pub fn rising(x: f64, counts: &[(f64, f64)]) -> Rising {
-    let mut sum = Rising::default();
-    let mut add = |w: f64, value: f64, slope: f64, bend: f64| {
-        sum.value += w * value;
-        sum.slope += w * slope;
-        sum.bend += w * bend;
-    };
-    if x < ASYMPTOTIC {
-        let from = gamma(x);
-        for &(m, w) in counts {
-            let to = gamma(x + m);
-            add(w, to.value - from.value, to.slope - from.slope, to.bend - from.bend);
-        }
-    } else {
-        // Logarithms of a quotient instead of a difference of logarithms: x may be far above m.
-        let from = stirling(x);
-        for &(m, w) in counts {
-            let (to, log) = (stirling(x + m), (m / x).ln_1p());
-            let value = (x - 0.5) * log + m * (x + m).ln() - m + to.value - from.value;
-            add(w, value, log + to.slope - from.slope, to.bend - from.bend);
-        }
+/// Of one m that is a small whole number: y (y + 1) … (y + m − 1).
+#[inline]
+fn product(y: f64, m: usize) -> Rising {
+    let (mut product, mut slope, mut bend) = (1.0, 0.0, 0.0);
+    for i in 0..m {
+        let factor = y + i as f64;
+        let u = 1.0 / factor;
+        product *= factor;
+        slope += u;
+        bend -= u * u;
     }
-    sum
+    Rising { value: f64::ln(product), slope, bend }
+}
+
+/// [`gamma`] below [`ASYMPTOTIC`], [`stirling`] from there on.
+#[inline]
+fn series(y: f64) -> Rising {
+    if y < ASYMPTOTIC { gamma(y) } else { stirling(y) }
+}
+
+/// Of one m, from the series at y and y + m.
+#[inline]
+fn between(y: f64, from: Rising, m: f64, to: Rising) -> Rising {
+    if y < ASYMPTOTIC {
+        let to = if y + m < ASYMPTOTIC { to } else { whole(y + m, to) };
+        return Rising {
+            value: to.value - from.value,
+            slope: to.slope - from.slope,
+            bend: to.bend - from.bend,
+        };
+    }
+    // Logarithms of a quotient instead of a difference of logarithms: y may be far above m.
+    let log = (m / y).ln_1p();
+    Rising {
+        value: (y - 0.5) * log + m * (y + m).ln() - m + to.value - from.value,
+        slope: log + to.slope - from.slope,
+        bend: to.bend - from.bend,
+    }
+}
+
+/// [`gamma`] from [`stirling`].
+#[inline]
+fn whole(y: f64, rest: Rising) -> Rising {
+    let log = y.ln();
+    Rising { value: (y - 0.5) * log - y + rest.value, slope: log + rest.slope, bend: rest.bend }
 }
 
 #[cfg(test)]
@@ -104,13 +188,41 @@ mod tests {
                 let value: f64 = factors.clone().map(f64::ln).sum();
                 let slope: f64 = factors.clone().map(|f| 1.0 / f).sum();
                 let bend: f64 = -factors.map(|f| 1.0 / (f * f)).sum::<f64>();
-                let sum = rising(x, &[(f64::from(m), 1.5)]);
+                let sum = Counts::new(std::iter::once((f64::from(m), 1.5))).rising(x);
                 let close = |found: f64, expected: f64, scale: f64| {
                     assert!((found - 1.5 * expected).abs() <= 1e-13 * scale, "{x} {m} {sum:?} {expected}");
                 };
                 close(sum.value, value, value.abs().max(x.ln().abs()).max(10.0));
                 close(sum.slope, slope, slope.abs().max(1.0 / x));
                 close(sum.bend, bend, bend.abs().max(1.0 / x));
+            }
+        }
+    }
+
+    #[test]
+    fn sums_over_many_are_sums_of_factors() {
+        let numbers = [3.0, 0.0, 1.0, 128.0, 127.0, 3.0, 40.0, 41.0, 55.0, 2000.0, 2008.0, 3000.0];
+        let each: Vec<(f64, f64)> = numbers.into_iter().zip((1..).map(|w| 0.5 * f64::from(w))).collect();
+        let counts = Counts::new(each.iter().copied());
+        let total: f64 = each.iter().map(|(m, w)| m * w).sum();
+        assert!((counts.total() / total - 1.0).abs() < 1e-14);
+        for x in [1e-100, 1e-3, 0.7, 8.0, 30.0, 1e5, 1e19, 1e21] {
+            let (mut value, mut slope, mut bend) = (0.0, 0.0, 0.0);
+            // From the smallest terms on, or rounding eats them.
+            for i in (0..3000).rev() {
+                let (i, factor) = (f64::from(i), x + f64::from(i));
+                let weight: f64 = each.iter().filter(|(m, _)| *m > i).map(|(_, w)| w).sum();
+                value += weight * factor.ln();
+                slope += weight / factor;
+                bend -= weight / (factor * factor);
+            }
+            let sum = counts.rising(x);
+            for (found, expected) in [(sum.value, value), (sum.slope, slope), (sum.bend, bend)] {
+                // Far above all m, differences of ψ and ψ' are lost in them.
+                assert!(
+                    (found - expected).abs() <= 1e-12 * expected.abs().max(1.0 / x),
+                    "{x} {found} {expected}"
+                );
             }
         }
     }

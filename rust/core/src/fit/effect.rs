@@ -30,7 +30,7 @@ const HERMITE_NARROW: [(f64, f64); 4] = [
     (2.6519613568352334, 1.1013307296103223),
 ];
 /// Standard deviation of the effect's posterior, beside 1 of its prior, below which it is narrow.
-const NARROW: f64 = 0.2;
+const NARROW: f64 = 0.4;
 /// Most steps towards the mode of a checkpoint's effect.
 const MODE_STEPS: usize = 30;
 

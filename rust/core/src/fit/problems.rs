@@ -1,6 +1,6 @@
 //! The problems of one checkpoint, and the Beta-binomial likelihood of their counts.
 
-use crate::rising::rising;
+use crate::rising::Counts;
 
 /// Counts of one problem at one checkpoint (or of several problems that are alike, by weight).
 #[derive(Clone, Copy, Debug)]
@@ -19,21 +19,9 @@ pub struct Count {
 #[derive(Clone, Debug)]
 pub(super) struct Problems {
     pub(super) counts: Vec<Count>,
-    correct: Vec<(f64, f64)>,
-    failed: Vec<(f64, f64)>,
-    samples: Vec<(f64, f64)>,
-}
-
-/// Weights of equal numbers added up, ascending; without zeros, which add nothing to a sum over rising factorials.
-fn merged(values: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
-    let mut values: Vec<(f64, f64)> = values.filter(|&(m, _)| m > 0.0).collect();
-    values.sort_by(|x, y| x.0.total_cmp(&y.0));
-    values.dedup_by(|next, kept| {
-        let same = next.0 == kept.0;
-        kept.1 += if same { next.1 } else { 0.0 };
-        same
-    });
-    values
+    correct: Counts,
+    failed: Counts,
+    samples: Counts,
 }
 
 impl Problems {
@@ -45,17 +33,17 @@ impl Problems {
             same
         });
         Self {
-            correct: merged(counts.iter().map(|c| (c.correct, c.w))),
-            failed: merged(counts.iter().map(|c| (c.samples - c.correct, c.w))),
-            samples: merged(counts.iter().map(|c| (c.samples, c.w))),
+            correct: Counts::new(counts.iter().map(|c| (c.correct, c.w))),
+            failed: Counts::new(counts.iter().map(|c| (c.samples - c.correct, c.w))),
+            samples: Counts::new(counts.iter().map(|c| (c.samples, c.w))),
             counts,
         }
     }
 
     /// Σ w ln [B(c+a, n−c+b)/B(a, b)], its slopes in ln a and ln b, and a²∂²/∂a², b²∂²/∂b² and ab ∂²/∂a∂b of minus it.
     pub(super) fn beta_binomial(&self, [a, b]: [f64; 2]) -> (f64, [f64; 2], [f64; 3]) {
-        let (of_a, of_b) = (rising(a, &self.correct), rising(b, &self.failed));
-        let both = rising(a + b, &self.samples);
+        let (of_a, of_b) = (self.correct.rising(a), self.failed.rising(b));
+        let both = self.samples.rising(a + b);
         (
             of_a.value + of_b.value - both.value,
             [a * (of_a.slope - both.slope), b * (of_b.slope - both.slope)],
@@ -64,7 +52,6 @@ impl Problems {
     }
     /// Share of all samples that were correct.
     pub(super) fn share_correct(&self) -> f64 {
-        let sum = |counts: &[(f64, f64)]| counts.iter().map(|(m, w)| m * w).sum::<f64>();
-        sum(&self.correct) / sum(&self.samples).max(1.0)
+        self.correct.total() / self.samples.total().max(1.0)
     }
 }

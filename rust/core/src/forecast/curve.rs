@@ -19,8 +19,9 @@ pub trait Curve<const P: usize>: Sync {
     /// z at one k, and its slope in ln k.
     fn value(&self, theta: &[f64; P], at: [f64; 2], k: f64) -> (f64, f64);
 
-    /// What is believed before the data, given the largest measurement (pass@1, or the least loss).
-    fn prior(&self, best: f64) -> Prior<P>;
+    /// What is believed before the data, given the best measurement (the largest pass@1, or the least loss) and the
+    /// middle one.
+    fn prior(&self, best: f64, middle: f64) -> Prior<P>;
 }
 
 /// exp(a − x e^A) with its derivatives in a and A; held where it would overflow or vanish.
@@ -115,7 +116,7 @@ impl Curve<8> for Passing {
         (hazard.ln(), -by_k * k / hazard)
     }
 
-    fn prior(&self, best: f64) -> Prior<8> {
+    fn prior(&self, best: f64, _middle: f64) -> Prior<8> {
         let above_chance = 1.0 - (1.0 - best) * self.guessing.exp();
         let top = above_chance.clamp(1e-5, 0.9);
         let exponent = f64::ln(0.4);
@@ -152,15 +153,67 @@ impl Curve<5> for Loss {
         (loss.ln(), 0.0)
     }
 
-    fn prior(&self, best: f64) -> Prior<5> {
+    fn prior(&self, best: f64, middle: f64) -> Prior<5> {
         let exponent = f64::ln(0.35);
-        let loss = best.ln();
+        let floor = best.ln() - 0.4;
+        // What the middle loss has above the floor comes as likely from N as from D.
+        let half = (0.5 * (middle - floor.exp())).ln();
+        Prior { mean: [floor, half, half, exponent, exponent], spread: [0.5, 1.0, 1.0, 0.3, 0.3] }
+    }
+}
+
+/// A law whose exponent of N moves with ln D: A + c d in place of A, and c behind the law's own parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossed<C>(pub C);
+
+/// Prior spread of c: over a table whose D reach from e^−3 to e^3 times their mean, the exponent moves by 15%.
+const CROSS: f64 = 0.05;
+
+impl<C> Crossed<C> {
+    /// The law's own parameters at a centred ln D.
+    fn inner<const P: usize, const Q: usize>(theta: &[f64; Q], d: f64, exponent: usize) -> [f64; P] {
+        std::array::from_fn(|p| if p == exponent { theta[p] + theta[P] * d } else { theta[p] })
+    }
+
+    /// Its gradient with that in c.
+    fn outer<const P: usize, const Q: usize>(gradient: &[f64; P], d: f64, exponent: usize) -> [f64; Q] {
+        std::array::from_fn(|p| if p == P { gradient[exponent] * d } else { gradient[p] })
+    }
+
+    fn believed<const P: usize, const Q: usize>(inner: Prior<P>) -> Prior<Q> {
         Prior {
-            mean: [loss - 0.4, loss - 1.5, loss - 1.5, exponent, exponent],
-            spread: [0.5, 1.5, 1.5, 0.3, 0.3],
+            mean: std::array::from_fn(|p| if p == P { 0.0 } else { inner.mean[p] }),
+            spread: std::array::from_fn(|p| if p == P { CROSS } else { inner.spread[p] }),
         }
     }
 }
+
+macro_rules! crossed {
+    ($law:ty, $own:literal, $all:literal, $exponent:literal) => {
+        impl Curve<$all> for Crossed<$law> {
+            fn visit(
+                &self,
+                theta: &[f64; $all],
+                at: [f64; 2],
+                ks: &[f64],
+                mut visit: impl FnMut(usize, f64, &[f64; $all]),
+            ) {
+                let inner: [f64; $own] = Self::inner(theta, at[1], $exponent);
+                self.0.visit(&inner, at, ks, |j, z, by| visit(j, z, &Self::outer(by, at[1], $exponent)));
+            }
+
+            fn value(&self, theta: &[f64; $all], at: [f64; 2], k: f64) -> (f64, f64) {
+                self.0.value(&Self::inner::<$own, $all>(theta, at[1], $exponent), at, k)
+            }
+
+            fn prior(&self, best: f64, middle: f64) -> Prior<$all> {
+                Self::believed(self.0.prior(best, middle))
+            }
+        }
+    };
+}
+crossed!(Passing, 8, 9, 2);
+crossed!(Loss, 5, 6, 3);
 
 #[cfg(test)]
 mod tests {
@@ -188,23 +241,26 @@ mod tests {
     proptest! {
         #[test]
         fn derivatives_agree_with_differences(
-            step in proptest::array::uniform8(-2.0f64..2.0), n in -4.0f64..4.0, d in -5.0f64..5.0, top in 0.01f64..0.8,
+            step in proptest::array::uniform9(-2.0f64..2.0), n in -4.0f64..4.0, d in -5.0f64..5.0, top in 0.01f64..0.8,
             chance in 0.0f64..0.5,
         ) {
             let curve = Passing { guessing: -(-chance).ln_1p() };
-            let prior = curve.prior(chance + (1.0 - chance) * top);
+            let prior = curve.prior(chance + (1.0 - chance) * top, 0.0);
             let theta = std::array::from_fn(|p| prior.mean[p] + 0.5 * prior.spread[p] * step[p]);
             check(&curve, theta, [n, d], &[1.0, 3.5, 128.0, 1e4]);
-            let prior = Loss.prior(2.0);
+            let prior = Crossed(curve).prior(chance + (1.0 - chance) * top, 0.0);
             let theta = std::array::from_fn(|p| prior.mean[p] + 0.5 * prior.spread[p] * step[p]);
-            check(&Loss, theta, [n, d], &[1.0]);
+            check(&Crossed(curve), theta, [n, d], &[1.0]);
+            let prior = Crossed(Loss).prior(2.0, 2.5);
+            let theta = std::array::from_fn(|p| prior.mean[p] + 0.5 * prior.spread[p] * step[p]);
+            check(&Crossed(Loss), theta, [n, d], &[1.0]);
         }
     }
 
     #[test]
     fn far_away_there_is_still_a_value() {
         let curve = Passing { guessing: 0.0 };
-        let theta = curve.prior(0.3).mean;
+        let theta = curve.prior(0.3, 0.0).mean;
         for at in [[-200.0, 0.0], [0.0, -200.0], [200.0, 200.0], [-30.0, -30.0]] {
             for k in [1.0, 1e6] {
                 let (z, slope) = curve.value(&theta, at, k);

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::curve::{Curve, Loss, Passing};
+use super::curve::{Crossed, Curve, Loss, Passing};
 use super::field::Field;
-use super::fit::Objective;
+use super::fit::{Objective, freedom};
 use super::noise::{Noise, rounded};
 use super::scatter::Scatter;
 use super::{Quantity, Table, array};
@@ -56,8 +56,10 @@ impl Job<'_> {
     pub fn draw(&self, first: u64, count: usize, cancel: &Cancel) -> Option<Vec<Draw>> {
         match self.table.quantity {
             Quantity::Passing => self.draw_all(&Passing { guessing: 0.0 }, first, count, cancel),
-            Quantity::Accuracy { guessing } => self.draw_all(&Passing { guessing }, first, count, cancel),
-            Quantity::Loss => self.draw_all(&Loss, first, count, cancel),
+            Quantity::Accuracy { guessing } => {
+                self.draw_all(&Crossed(Passing { guessing }), first, count, cancel)
+            }
+            Quantity::Loss => self.draw_all(&Crossed(Loss), first, count, cancel),
         }
     }
 
@@ -69,14 +71,14 @@ impl Job<'_> {
         cancel: &Cancel,
     ) -> Option<Vec<Draw>> {
         let table = self.table;
-        let prior = curve.prior(table.best());
+        let prior = curve.prior(table.best(), table.middle());
         let scatter = Scatter::new(table, self.scales);
         let settings = Field::new(table.clone()).settings(self.thetas, &scatter, cancel)?;
         let one = |index: usize| {
             let mut normals = Normals::new(self.seed, first + index as u64);
             let size = table.z.len();
             let base = self.bases.map_or(&table.z[..], |bases| &bases[index * size..][..size]);
-            let noise = Noise::draw(&settings, &mut normals);
+            let noise = Noise::draw(&settings, freedom(table.len()), &mut normals);
             let z = perturbed(base, table, &scatter, &noise, &mut normals);
             let mut believed = prior;
             for (mean, spread) in believed.mean.iter_mut().zip(prior.spread) {

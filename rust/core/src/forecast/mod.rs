@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::fit::Cancel;
 use crate::gaussian_process::Place;
-use curve::{Curve, Loss, Passing};
+use curve::{Crossed, Curve, Loss, Passing};
 use fit::{Objective, Recipe};
 
 pub mod curve;
@@ -49,10 +49,9 @@ impl Quantity {
     /// Parameters of a member.
     pub fn parameters(self) -> &'static [&'static str] {
         match self {
-            Self::Passing | Self::Accuracy { .. } => {
-                &["a", "b", "ln_alpha", "ln_beta", "t0", "t2", "t3", "t4"]
-            }
-            Self::Loss => &["e", "a", "b", "ln_alpha", "ln_beta"],
+            Self::Passing => &["a", "b", "ln_alpha", "ln_beta", "t0", "t2", "t3", "t4"],
+            Self::Accuracy { .. } => &["a", "b", "ln_alpha", "ln_beta", "t0", "t2", "t3", "t4", "cross"],
+            Self::Loss => &["e", "a", "b", "ln_alpha", "ln_beta", "cross"],
         }
     }
 
@@ -75,8 +74,8 @@ impl Quantity {
     fn value(self, theta: &[f64], at: Place, k: f64) -> (f64, f64) {
         match self {
             Self::Passing => Passing { guessing: 0.0 }.value(&array(theta), at, k),
-            Self::Accuracy { guessing } => Passing { guessing }.value(&array(theta), at, k),
-            Self::Loss => Loss.value(&array(theta), at, k),
+            Self::Accuracy { guessing } => Crossed(Passing { guessing }).value(&array(theta), at, k),
+            Self::Loss => Crossed(Loss).value(&array(theta), at, k),
         }
     }
 }
@@ -147,6 +146,13 @@ impl Table {
             }
         }
     }
+
+    /// The median measurement at the least k.
+    fn middle(&self) -> f64 {
+        let mut z = self.measured(&self.z, 0).1;
+        z.sort_by(f64::total_cmp);
+        self.quantity.natural(0.5 * (z[(z.len() - 1) / 2] + z[z.len() / 2]))
+    }
 }
 
 /// A fitted member.
@@ -170,13 +176,13 @@ pub struct Member {
 pub fn fit(table: &Table, cancel: &Cancel) -> Option<Vec<Member>> {
     match table.quantity {
         Quantity::Passing => fit_members(&Passing { guessing: 0.0 }, table, cancel),
-        Quantity::Accuracy { guessing } => fit_members(&Passing { guessing }, table, cancel),
-        Quantity::Loss => fit_members(&Loss, table, cancel),
+        Quantity::Accuracy { guessing } => fit_members(&Crossed(Passing { guessing }), table, cancel),
+        Quantity::Loss => fit_members(&Crossed(Loss), table, cancel),
     }
 }
 
 fn fit_members<const P: usize>(curve: &impl Curve<P>, table: &Table, cancel: &Cancel) -> Option<Vec<Member>> {
-    let prior = curve.prior(table.best());
+    let prior = curve.prior(table.best(), table.middle());
     let member = |&power: &f64| {
         let objective = Objective::new(curve, table, &table.z, table.quantity.recipe(power), prior);
         let found = objective.fit(cancel)?;

@@ -20,7 +20,8 @@ pub struct Noise {
     pub stream: f64,
     /// Standard deviation of a checkpoint's own part.
     pub nugget: f64,
-    /// That part of a new checkpoint, in standard deviations.
+    /// That part of a new checkpoint, in standard deviations: a number of Student's distribution, since the scatter was
+    /// found from few checkpoints.
     pub own: f64,
 }
 
@@ -28,8 +29,8 @@ pub struct Noise {
 pub const WIDTH: usize = 5;
 
 impl Noise {
-    /// A setting by its probability, and all else at random.
-    pub(super) fn draw(settings: &[(Setting, f64)], normals: &mut Normals) -> Self {
+    /// A setting by its probability, and all else at random; `freedom` is that of the scatter.
+    pub(super) fn draw(settings: &[(Setting, f64)], freedom: f64, normals: &mut Normals) -> Self {
         let mut left = normals.uniform();
         let mut chosen = settings[0].0;
         for &(setting, share) in settings {
@@ -44,7 +45,7 @@ impl Noise {
             length: chosen.length,
             stream: (normals.uniform() * 4_294_967_296.0).floor(),
             nugget: rounded(chosen.nugget),
-            own: rounded(normals.draw()),
+            own: rounded(normals.student(freedom as usize)),
         }
     }
 

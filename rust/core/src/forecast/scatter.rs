@@ -38,9 +38,9 @@ impl Scatter {
         self.middle
     }
 
-    /// At a forecast z of that k; at the top where there is none.
+    /// At a forecast z of that k, as in the transform beyond the best checkpoint, too; at the top where there is none.
     pub fn at(&self, z: f64) -> f64 {
-        let below = (z - self.top).min(0.0);
+        let below = if z.is_nan() { 0.0 } else { z - self.top };
         (self.scale * (-self.power * below).exp()).min(self.limit)
     }
 }

@@ -206,3 +206,75 @@ proptest! {
         }
     }
 }
+
+/// A forecast that is best at one N and D, and better with every sample.
+struct Peak;
+
+const TOP: (f64, f64) = (20.3, 24.7);
+
+impl surface::Surface for Peak {
+    type Spot = (f64, f64);
+
+    fn spot(&self, log_n: f64, log_d: f64) -> (f64, f64) {
+        (log_n, log_d)
+    }
+
+    fn height(&self, &(n, d): &(f64, f64), log_k: f64) -> f64 {
+        0.1 * log_k - (n - TOP.0).powi(2) - (d - TOP.1).powi(2)
+    }
+
+    fn value(&self, spot: &(f64, f64), log_k: f64) -> f64 {
+        self.height(spot, log_k)
+    }
+
+    fn natural(&self, height: f64) -> f64 {
+        height
+    }
+
+    fn score(&self, value: f64) -> f64 {
+        value
+    }
+}
+
+fn free() -> spending::Constraints {
+    spending::Constraints {
+        sizes: spending::Sizes::Range(1e7, 1e11, [6.0, 1e3, 1e3]),
+        tokens: (1e9, 1e13),
+        samples: (1.0, 64.0),
+        whole_k: false,
+        wall: None,
+        limits: vec![],
+    }
+}
+
+#[test]
+fn a_target_as_high_as_the_peak_is_reached_at_the_peak() {
+    let highest = 0.1 * 64f64.ln();
+    let (n, d) = (TOP.0.exp(), TOP.1.exp());
+    let there = 6.0 * n * d + 1e3 * n * 65.0;
+    let at = |target: f64| {
+        spending::best(&Peak, &free(), spending::Goal::Target(target)).map(|c| c.costs.0 + c.costs.1)
+    };
+    close(at(highest).unwrap(), there, 1e-4);
+    // A little below it, less is enough: by a = sqrt(short) in ln N and ln D together, each sqrt(2) less.
+    for short in [1e-6f64, 1e-4, 1e-2] {
+        let along = (-(2.0 * short).sqrt()).exp(); // of what training costs, the most that can be saved
+        let cost = at(highest - short).unwrap();
+        assert!(cost < there, "{short} {cost} {there}");
+        close(cost / there, along, short.max(1e-5));
+    }
+    assert!(at(highest + 1e-6).is_none());
+}
+
+#[test]
+fn money_is_left_where_more_tokens_do_harm() {
+    for budget in [1e22, 1e26] {
+        let found = spending::best(&Peak, &free(), spending::Goal::Budget(budget)).unwrap();
+        close(found.n.ln(), TOP.0, 1e-4);
+        close(found.d.ln(), TOP.1, 1e-4);
+        close(found.k, 64.0, 1e-12);
+        assert!(found.costs.0 + found.costs.1 < budget);
+    }
+    let poor = spending::best(&Peak, &free(), spending::Goal::Budget(1e19)).unwrap();
+    close(poor.costs.0 + poor.costs.1, 1e19, 1e-9);
+}
