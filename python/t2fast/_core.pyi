@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2fast.decode.request import OnFinish, OnToken, RawSamples, Request
+from t2fast.plans.planned import Constraints
 from t2fast.plans.spending import Search
 
 __version__: str
@@ -187,11 +188,7 @@ class ForecastState:
         which: str,
         train: _Floats,
         inference: _Floats,
-        params_range: tuple[float, float],
-        sizes: list[float] | None,
-        tokens_range: tuple[float, float],
-        most_samples: float,
-        whole_k: bool,
+        constraints: Constraints,
         tokens_per_param: float | None,
     ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
     def spend(self, which: str, search: Search) -> _Floats: ...
@@ -200,25 +197,14 @@ def law_parameters(name: str) -> list[str]: ...
 def law_refusal(name: str, params: list[float]) -> str | None: ...
 def beta_parameters(name: str, params: _Floats, n: _Floats, d: _Floats, effect: _Floats) -> _Floats: ...
 def loss_mixture(g: float, gamma: float, samples: int) -> tuple[_Floats, _Floats, float, float]: ...
-def budget_line(
-    train: float,
-    inference: float,
-    n: _Floats,
-    tokens_range: tuple[float, float],
-    most_samples: float,
-    whole_k: bool,
-) -> _Floats: ...
+def budget_line(train: float, inference: float, n: _Floats, constraints: Constraints) -> _Floats: ...
 def law_values(name: str, params: _Floats, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
 def plan_batch(
     name: str,
     params: _Floats,
     train: _Floats,
     inference: _Floats,
-    params_range: tuple[float, float],
-    sizes: list[float] | None,
-    tokens_range: tuple[float, float],
-    most_samples: float,
-    whole_k: bool,
+    constraints: Constraints,
     tokens_per_param: float | None,
 ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 def spend_batch(name: str, params: _Floats, search: Search) -> _Floats: ...

@@ -7,6 +7,7 @@ import polars as pl
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import HEIGHT, WIDTH, altair
+from t2fast.compute import train_flops
 from t2fast.text import counted
 
 
@@ -22,7 +23,7 @@ def values(frame: pl.DataFrame, value: str, title: str) -> Figure:
         The figure.
     """
     alt = altair()
-    flops = (6 * pl.col("n_params") * pl.col("n_tokens")).alias("train_flops")
+    flops = train_flops(pl.col("n_params"), pl.col("n_tokens")).alias("train_flops")
     shown = frame.with_columns(flops).filter(pl.col(value).is_finite())
     named = ["model"] if "model" in frame.columns else []
     columns = [*named, "n_params", "n_tokens", "train_flops", value]

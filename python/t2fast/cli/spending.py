@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import show
 from t2fast.costs.architectures import read_architectures
 from t2fast.costs.flops import Architecture
-from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
 from t2fast.laws import AnyLaw
 from t2fast.plans.compared import Compared, compared
 from t2fast.plans.lifting import binding, left_unspent, wall
@@ -61,16 +61,7 @@ def add_options(parser: Any) -> None:
     group.add_argument(
         "--output-tokens", type=float, default=500, metavar="T", help="of a sample (default: 500)"
     )
-    group.add_argument("--gpu", metavar="NAME", help="H100, A100, TPU v5e, …")
-    group.add_argument("--usd-per-hour", type=float, metavar="USD", help="of one such chip")
-    group.add_argument("--batch", type=float, default=64, metavar="B", help="samples in flight (default: 64)")
-    group.add_argument(
-        "--mfu", type=float, default=MFU, help="share of the arithmetic reached (default: %(default)g)"
-    )
-    group.add_argument(
-        "--mbu", type=float, default=MBU, help="share of the bandwidth reached (default: %(default)g)"
-    )
-    group.add_argument("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")
+    add_hardware(group)
     group.add_argument(
         "--per-query", type=float, metavar="X", help="a query may cost, USD with --gpu, else FLOPs"
     )
@@ -259,18 +250,11 @@ def _sought(
     return chosen, chosen.cost, f"{'pass@k' if logged else law.metric} {arguments.target:g} at least cost"
 
 
-def _machine(arguments: argparse.Namespace) -> Machine:
-    if arguments.usd_per_hour is None:
-        raise ValueError("--usd-per-hour is missing: what does one chip cost?")
-    chip = accelerator(arguments.gpu, arguments.accelerators)
-    return Machine(chip, usd_per_hour=arguments.usd_per_hour, mfu=arguments.mfu, mbu=arguments.mbu)
-
-
 def _workload(arguments: argparse.Namespace) -> Workload:
     sizes = arguments.queries, arguments.prompt_tokens, arguments.output_tokens
     if arguments.gpu is None:
         return Workload(*sizes)
-    read, written = _machine(arguments).usd_per_flop(arguments.batch)
+    read, written = machine(arguments).usd_per_flop(arguments.batch)
     return Workload(*sizes, train_price=read, prompt_price=read, sample_price=written)
 
 
@@ -281,7 +265,7 @@ def _limits(arguments: argparse.Namespace, workload: Workload) -> list[Limit]:
     if arguments.latency is not None:
         if arguments.gpu is None:
             raise ValueError("--latency needs --gpu, which says how long a step takes")
-        limits.append(Limit.of_latency(_machine(arguments), workload, arguments.latency))
+        limits.append(Limit.of_latency(machine(arguments), workload, arguments.latency))
     return limits
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from t2fast import compute
 from t2fast.estimators.curve import estimate
 from t2fast.tables.counts import Counts
 
@@ -60,10 +61,10 @@ def outcomes(
     if not within >= 1:
         raise ValueError(f"within is {within!r}: give a factor of at least 1")
     frame = counts.require_sizes().frame
-    cost = 6.0 * pl.col("n_params") * pl.col("n_tokens")
+    cost = compute.train_flops(pl.col("n_params"), pl.col("n_tokens"))
     near = frame.filter((cost <= 1.01 * train_flops) & (cost >= train_flops / within / 1.01))
     if not near.height:
-        costs = 6.0 * counts.n_params * counts.n_tokens
+        costs = compute.train_flops(counts.n_params, counts.n_tokens)
         nearest = costs[np.abs(np.log(costs / train_flops)).argmin()]
         raise ValueError(
             f"no checkpoint costs between {train_flops / within:.3g} and {train_flops:.3g} FLOPs; the "
@@ -84,7 +85,7 @@ def _row(
     keys = [name for name in ("model", "n_params", "n_tokens") if name in frame.columns]
     for group in frame.partition_by(keys, maintain_order=True):
         n, d = group["n_params"][0], group["n_tokens"][0]
-        k = math.floor(inference_flops / (2 * n) * (1 + 1e-12))
+        k = math.floor(inference_flops / compute.sample_flops(n, 1.0) * (1 + 1e-12))
         if not 1 <= k <= group["n_samples"].min():
             left_out += 1
             continue

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from t2fast.compute import sample_flops, train_flops
 from t2fast.laws import AnyLaw
 from t2fast.plans.planned import Constraints, Floats
 from t2fast.text import amount
@@ -111,7 +112,7 @@ def check_reach(law: AnyLaw, budgets: Floats, held: Constraints, limits: Limits)
     by_data = {axis for axis, end in limits.ends if end == "least"}
     if not by_data:
         return
-    training, sampling = 6 * least_n * least_d, 2 * least_n
+    training, sampling = train_flops(least_n, least_d), sample_flops(least_n, 1.0)
     short_of = training / budgets[0] > 1
     if "n_params" in by_data:
         short_of |= sampling / budgets[1] > 1

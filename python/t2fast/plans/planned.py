@@ -15,6 +15,7 @@ from rich.text import Text
 
 from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported, profile
+from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.laws import AnyLaw
 from t2fast.text import amount, chance, columns, note, plain, ratio, samples
 
@@ -64,12 +65,12 @@ class Choice:
     @property
     def train_flops_used(self) -> float:
         """6 N D."""
-        return 6 * self.n_params * self.n_tokens
+        return float(train_flops(self.n_params, self.n_tokens))
 
     @property
     def inference_flops_used(self) -> float | None:
         """2 N k, FLOPs per token served."""
-        return None if self.k is None else 2 * self.n_params * self.k
+        return None if self.k is None else float(sample_flops(self.n_params, self.k))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -267,8 +268,8 @@ class Plan(Choice, Drawn, Reported):
         if isinstance(points, bool) or not isinstance(points, int) or points < 2:
             raise ValueError(f"points is {points!r}: give a whole number, 2 or more")
         limits = self.constraints
-        half = math.inf if self.inference_flops is None else self.inference_flops / 2
-        ceiling = min(half, self.train_flops / (6 * limits.n_tokens[0]))
+        inference = math.inf if self.inference_flops is None else self.inference_flops
+        ceiling = largest_params(self.train_flops, inference, limits.n_tokens[0])
         if limits.sizes is not None:
             n = np.unique(limits.sizes)
             n = n[n <= ceiling]
@@ -276,14 +277,7 @@ class Plan(Choice, Drawn, Reported):
             small, large = sorted([self.n_params, self.chinchilla.n_params])
             low, high = max(limits.n_params[0], small / 30), min(limits.n_params[1], large * 30, ceiling)
             n = np.geomspace(low, high, points).clip(low, high)
-        d, k = _core.budget_line(
-            self.train_flops,
-            2 * half,
-            np.ascontiguousarray(n),
-            limits.n_tokens,
-            limits.most_samples,
-            limits.integer_k,
-        ).T.copy()
+        d, k = _core.budget_line(self.train_flops, inference, np.ascontiguousarray(n), limits).T.copy()
         return Profile(n, d, k, law_values(self.law, n, d, k))
 
 

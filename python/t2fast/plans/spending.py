@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2fast import _core
+from t2fast.compute import sample_flops, train_flops
 from t2fast.costs.flops import Architecture
 from t2fast.costs.hardware import Machine
 from t2fast.laws import AnyLaw, ForecastLaw
@@ -66,10 +67,9 @@ class Workload:
             prompt = float(model.forward_flops(self.prompt_tokens))
             sample = float(model.forward_flops(self.output_tokens, self.prompt_tokens))
         else:
-            train, prompt, sample = (
-                6.0 * model,
-                2.0 * model * self.prompt_tokens,
-                2.0 * model * self.output_tokens,
+            train = train_flops(model, 1.0)
+            prompt, sample = (
+                sample_flops(model, tokens) for tokens in (self.prompt_tokens, self.output_tokens)
             )
         return (
             self.train_price * train,

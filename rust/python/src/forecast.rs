@@ -14,10 +14,9 @@ use t2fast_core::forecast::view::{View, Which};
 use t2fast_core::forecast::{self, Member, Quantity, Table};
 use t2fast_core::plan::spending::best;
 use t2fast_core::plan::surface::plan;
-use t2fast_core::plan::{Constraints, Rule, Sizes};
 
 use crate::cancel::cancellable;
-use crate::plan::{Plans, budgets, collect};
+use crate::plan::{Limits, Plans, budgets, collect, rule_of};
 use crate::spending;
 
 /// Plans between two looks at pending signals: a fraction of a second at worst.
@@ -277,18 +276,11 @@ impl ForecastState {
         which: &str,
         train: Column<'py>,
         inference: Column<'py>,
-        params_range: (f64, f64),
-        sizes: Option<Vec<f64>>,
-        tokens_range: (f64, f64),
-        most_samples: f64,
-        whole_k: bool,
+        constraints: Limits,
         tokens_per_param: Option<f64>,
     ) -> PyResult<Plans<'py>> {
-        let rows = self.views(which)?;
-        let budgets = budgets(&train, &inference)?;
-        let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
-        let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
-        let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
+        let (rows, budgets) = (self.views(which)?, budgets(&train, &inference)?);
+        let (constraints, rule) = (constraints.into(), rule_of(tokens_per_param));
         let one = |pair: usize| {
             let (index, row) = (pair / rows.len(), pair % rows.len());
             plan(&rows[row], index, budgets[index], &constraints, rule)
