@@ -239,7 +239,7 @@ def _sought(
     """The plan, what it may cost, and what was asked for in words."""
     if arguments.target is None:
         budget = arguments.total_flops if arguments.usd is None else arguments.usd
-        asked_for = f"{budget:.3g} FLOPs" if arguments.usd is None else f"{budget:,.0f} USD"
+        asked_for = _money(budget, "FLOPs" if arguments.usd is None else "USD")
         return best_spending(law, budget, workload, **options), budget, asked_for
     # A law of -log pass@k is asked for pass@k all the same.
     logged = law.metric == "-log pass@k"
@@ -394,7 +394,7 @@ def _shown(
 def _money(value: float, unit: str) -> str:
     if unit != "USD":
         return f"{value:.3g} {unit}"
-    return f"{value:,.0f} USD" if value >= 100 else f"{value:.3g} USD"
+    return f"{value:,.0f} USD" if 100 <= value < 1e12 else f"{value:.3g} USD"
 
 
 def _value(plan: Spending) -> str:

@@ -21,6 +21,7 @@ from t2fast.costs.flops import Architecture
 from t2fast.costs.hardware import Machine
 from t2fast.laws import AnyLaw, ForecastLaw
 from t2fast.laws.data_wall import DataWall
+from t2fast.laws.ends import ends
 from t2fast.plans.planned import Interval
 from t2fast.plans.request import check_law, check_level, draw_rows, positive
 from t2fast.plans.search import drawn_values, tails
@@ -452,10 +453,12 @@ def _chosen(law: AnyLaw, search: Search, models: _Models, level: float | None) -
     found = drawn[~np.isnan(drawn[:, 0])]
     worth = d if unique_tokens is None else float(DataWall().effective_tokens(d, unique_tokens))
     here = drawn_values(law, *(np.array([at]) for at in (n, worth, k)))[:, 0]
-    quantities = {"predicted_here": here}
+    quantities: dict[str, Floats] = {}
     if len(found):
         n_, d_, k_, value, training_, serving_, _ = found.T
         columns = (n_, d_, k_, d_ / n_, value, training_ + serving_)
         quantities |= dict(zip(_INTERVALS, columns, strict=True))
     intervals = {name: _interval(values, level) for name, values in quantities.items()}
+    low, high = ends(here, level)
+    intervals["predicted_here"] = (float(low), float(high))
     return replace(chosen, intervals=intervals, reached=len(found) / len(drawn), drawn=drawn)
