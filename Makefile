@@ -13,7 +13,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find -L python/* rust/* -name __pycache__ -prune -o -name '*.so' -prune -o -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-triton rust lint bench wheel clean all
+.PHONY: help setup test test-slow test-triton rust lint docs bench wheel clean all
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: .venv/.dev ## Ruff (rules and format), mypy and which room may import whic
 	$(BIN)/mypy
 	PYTHONPATH=python $(BIN)/lint-imports
 
+docs: .venv/.docs ## The documentation site, into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 bench: .venv/.bench ## Time every part against its peer, in one run (BENCH_ARGS goes to benches)
 	$(BIN)/python -m benches $(BENCH_ARGS)
 
@@ -49,10 +52,10 @@ wheel: $(BIN)/python ## Build the wheel into dist
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean: ## Remove all that the other targets made
-	rm -rf .venv target dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv target dist site .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-all: lint rust test test-slow ## All that must be green before a merge
+all: lint rust test test-slow docs ## All that must be green before a merge
 
 # venv needs ensurepip, which some distributions leave out; virtualenv carries its own pip.
 $(BIN)/python:
@@ -67,6 +70,10 @@ $(BIN)/python:
 # The package is installed by now, so its extras only add what is missing.
 .venv/.dev: .venv/.test
 	$(PIP) 't2fast[dev]'
+	@touch $@
+
+.venv/.docs: .venv/.test
+	$(PIP) 't2fast[docs]'
 	@touch $@
 
 .venv/.bench: .venv/.test

@@ -17,7 +17,6 @@ import torch
 import transformers
 from _roofline import Model
 from t2fast import _core
-from t2fast.decode.engine import Engine
 from t2fast.decode.gpu.engine import GpuEngine
 from t2fast.decode.request import Request, Sampling
 from t2fast.kernels import torch_ops, triton_ops
@@ -153,23 +152,20 @@ class T2fast:
     """Our kernels."""
 
     def __init__(self, folder: Path, device: torch.device):
-        core: Any = GpuEngine(folder, dtype="bfloat16", device=device)
-        self.engine = Engine(core, name="t2fast", path=folder, tokenizer_path=folder)
+        self.core = GpuEngine(folder, dtype="bfloat16", device=device)
 
     def sample(self, prompt: list[int], k: int, new_tokens: int) -> int:
         """Draw, and count the tokens."""
-        table = self.engine.sample(
-            [prompt], k=k, max_tokens=new_tokens, stop_tokens=[], max_rows=k, progress=False
-        ).table
-        return int(table["tokens"].list.len().sum())
+        rules = Sampling(max_tokens=new_tokens, stop_tokens=())
+        return len(self.core.sample(Request([prompt], [KEY], [k], rules, max_rows=k))["tokens"])
 
     def likelihoods(self, tokens: list[int]) -> np.ndarray:
         """Log-probability of each token after the first."""
-        return np.asarray(self.engine.core.score([tokens[:1]], [[tokens[1:]]])[0][0])
+        return np.asarray(self.core.score([tokens[:1]], [[tokens[1:]]])[0][0])
 
 
 class Transformers:
-    """`generate` with its own cache, which holds the prompt once for every sample."""
+    """`generate`, on a cache that has read the prompt once for all samples; each has its own copy of it."""
 
     def __init__(self, folder: Path, device: torch.device):
         self.device = device
@@ -179,18 +175,27 @@ class Transformers:
     @torch.inference_mode()
     def sample(self, prompt: list[int], k: int, new_tokens: int) -> int:
         """Draw, and count the tokens."""
+        given = torch.tensor([prompt], device=self.device)
+        cache = self.cache(given, k)
         out = self.model.generate(
-            torch.tensor([prompt], device=self.device),
+            given.repeat(k, 1),
+            **cache,
             do_sample=True,
             temperature=1.0,
             top_k=0,
             top_p=1.0,
-            num_return_sequences=k,
             max_new_tokens=new_tokens,
             eos_token_id=None,
             pad_token_id=2,
         ).cpu()
         return out.shape[0] * (out.shape[1] - len(prompt))
+
+    def cache(self, given: torch.Tensor, k: int) -> dict[str, Any]:
+        """What was read of the prompt, all but its last token, once for each sample."""
+        read = transformers.DynamicCache(config=self.model.config)
+        self.model(given[:, :-1], past_key_values=read, logits_to_keep=1)
+        read.batch_repeat_interleave(k)
+        return {"past_key_values": read}
 
     @torch.inference_mode()
     def likelihoods(self, tokens: list[int]) -> np.ndarray:
@@ -198,6 +203,17 @@ class Transformers:
         given = torch.tensor([tokens], device=self.device)
         logits = self.model(given).logits[0, :-1].float()
         return logits.log_softmax(1).gather(1, given[0, 1:, None])[:, 0].cpu().numpy()
+
+
+class Compiled(Transformers):
+    """`generate` with a cache of fixed size, for which transformers compiles steps and captures them.
+
+    Such a cache cannot be filled once and copied: the prompt is read for every sample.
+    """
+
+    def cache(self, given: torch.Tensor, k: int) -> dict[str, Any]:
+        """The kind that is asked for."""
+        return {"cache_implementation": "static"}
 
 
 class Vllm:
@@ -245,6 +261,8 @@ def make_sides(
     sides: dict[str, Any] = {"t2fast": T2fast(folder, device)}
     if "transformers" in names:
         sides["transformers"] = Transformers(folder, device)
+    if "compiled" in names:
+        sides["compiled"] = Compiled(folder, device)
     if "vllm" in names and device.type == "cuda" and importlib.util.find_spec("vllm"):
         sides["vllm"] = Vllm(folder, len(tokens) + new_tokens, max(ks))
     return sides
@@ -264,13 +282,15 @@ def alternate(
 ) -> dict[str, dict[int, float] | None]:
     """Median seconds of each side and length; sides take turns, after one round that is not measured.
 
-    None: the GPU's memory does not hold that side's k samples.
+    Peers draw the longest alone. None: the GPU's memory does not hold that side's k samples.
     """
-    times: dict[str, dict[int, list[float]]] = {name: {n: [] for n in lengths} for name in sides}
+    times: dict[str, dict[int, list[float]]] = {
+        name: {n: [] for n in (lengths if name == "t2fast" else [max(lengths)])} for name in sides
+    }
     full: set[str] = set()
     for measured in range(-1, rounds):
         for name, side in sides.items():
-            for n in lengths:
+            for n in times[name]:
                 if name in full:
                     continue
                 start = time.perf_counter()

@@ -8,17 +8,19 @@ multiplication and an addition are two FLOPs):
 
     kernel       weights            caches          activations, in and out          FLOPs
     embed        -                  -               R w (b + 4)                      -
-    L x qkv      (h + 2g) d w b     R 2gd b         R (4w + h d b)                   2 R (h + 2g) d w
+    norms        -                  -               R w (4 + b)                      -
+    L x qkv      (h + 2g) d w b     R 2gd b         R (w b + h d b)                  2 R (h + 2g) d w
     L x prefix   -                  2gd P b         R h d (b + 4S)                   4 R h d P
     L x suffix   -                  R 2gd t b       R h d (2b + 4S)                  4 R h d t
     L x o        h d w b            -               R (h d b + 8w)                   2 R h d w
-    L x hidden   2 f w b            -               R (4w + f b)                     4 R f w
+    L x hidden   2 f w b            -               R (w b + f b)                    4 R f w
     L x down     f w b              -               R (f b + 8w)                     2 R f w
-    head         V w b              -               R (4w + 40 ⌈V / tile⌉)           2 R V w
+    head         V w b              -               R (w b + 40 ⌈V / tile⌉)          2 R V w
 
-and 4w for each norm's weights. So the weights are moved once a step, whatever R is: row tiles read them
-again, but from L2 (below). The prompt's cache is moved once, not once a row. Logits are never written: the
-head leaves five numbers of 4 bytes for each row and tile of the vocabulary, written once and read once.
+There are 2L + 1 norms, each with 4w bytes of weights. So the weights are moved once a step, whatever R is:
+row tiles read them again, but from L2 (below). The prompt's cache is moved once, not once a row. Logits are
+never written: the head leaves five numbers of 4 bytes for each row and tile of the vocabulary, written once
+and read once.
 FLOPs sum to 2 R (matrix parameters) + 4 R L h d (P + t). Left out as too small to matter: row tables, the
 rotation's cosines and sines, log-sum-exps of partial results, and `advance`.
 
@@ -31,8 +33,8 @@ From these, with bandwidth B and peak F of the GPU:
 
 Tokens a second are R over either time. Weights of a small model may fit in L2 as a whole; then a step can
 be faster than this roofline. Where tile sizes are known (torch is installed), `from L2` is what the
-programs ask for: a row tile reads the whole matrix, a column tile all inputs (before a
-LayerNorm twice more, for its statistics), and each tile of rows the prompt's cache.
+programs ask for: a row tile reads the whole matrix, a column tile all inputs, and each tile of rows the
+prompt's cache.
 Noise is not in the FLOPs: it is integer and scalar work for each row and vocabulary entry, off the tensor
 cores.
 """
@@ -160,21 +162,22 @@ def step_costs(
     partial = 4 * inner * (math.ceil(prompt / tiles.split) if tiles else 1)
     left = 8 * NUMBERS_OF_A_TILE * math.ceil(m.vocab / tiles.vocabulary) if tiles else 0
 
-    def cost(kernel: str, matrix: int, norm: int, caches: int, row: int, attention: int = 0) -> Cost:
-        calls = 1 if kernel in ("embed", "head") else m.layers
+    def cost(kernel: str, matrix: int, caches: int, row: int, attention: int = 0) -> Cost:
+        calls = {"embed": 1, "head": 1, "norm": 2 * m.layers + 1}.get(kernel, m.layers)
         flops = 2 * r * matrix + attention
-        parts = (b * matrix + 4 * norm, caches, r * row, flops)
+        parts = (4 * w if kernel == "norm" else b * matrix, caches, r * row, flops)
         return Cost(kernel, calls, *(calls * part for part in parts))
 
     return [
-        cost("embed", 0, 0, 0, w * (b + 4)),
-        cost("qkv", outer * w, w, r * entry, 4 * w + b * inner),
-        cost("prefix", 0, 0, pool, b * inner + partial, 4 * r * inner * prompt),
-        cost("suffix", 0, 0, r * entry * own, 2 * b * inner + partial, 4 * r * inner * own),
-        cost("o", w * inner, 0, 0, b * inner + 8 * w),
-        cost("hidden", 2 * f * w, w, 0, 4 * w + b * f),
-        cost("down", f * w, 0, 0, b * f + 8 * w),
-        cost("head", m.vocab * w, w, 0, 4 * w + left),
+        cost("embed", 0, 0, w * (b + 4)),
+        cost("norm", 0, 0, w * (4 + b)),
+        cost("qkv", outer * w, r * entry, b * w + b * inner),
+        cost("prefix", 0, pool, b * inner + partial, 4 * r * inner * prompt),
+        cost("suffix", 0, r * entry * own, 2 * b * inner + partial, 4 * r * inner * own),
+        cost("o", w * inner, 0, b * inner + 8 * w),
+        cost("hidden", 2 * f * w, 0, b * w + b * f),
+        cost("down", f * w, 0, b * f + 8 * w),
+        cost("head", m.vocab * w, 0, b * w + left),
     ]
 
 
@@ -199,7 +202,6 @@ def tile_reads(m: Model, rows: int, prompt: int, tiles: Any, b: int = 2) -> dict
     """What the tiles of the kernels with matrices, and of prefix attention, ask for, mostly from L2."""
     inner, heads = m.heads * m.head_dim, m.heads + 2 * m.kv_heads
     tall = math.ceil(rows / tiles.rows)
-    normed = 4 * m.width  # float32; an RMSNorm's factor is found in the pass of the product
 
     def product(calls: int, columns: int, matrix: int, row: int) -> Reads:
         return Reads(tall * columns, calls * tall * b * matrix, calls * columns * rows * row)
@@ -208,14 +210,14 @@ def tile_reads(m: Model, rows: int, prompt: int, tiles: Any, b: int = 2) -> dict
     pool = 2 * m.kv_heads * b * m.head_dim * prompt
     across = math.ceil(m.width / tiles.columns)
     return {
-        "qkv": product(m.layers, heads, heads * m.head_dim * m.width, normed),
+        "qkv": product(m.layers, math.ceil(heads / tiles.heads), heads * m.head_dim * m.width, b * m.width),
         "prefix": Reads(
             blocks * m.kv_heads * splits, m.layers * blocks * pool, m.layers * splits * rows * b * inner
         ),
         "o": product(m.layers, across, m.width * inner, b * inner),
-        "hidden": product(m.layers, math.ceil(m.hidden / tiles.columns), 2 * m.hidden * m.width, normed),
+        "hidden": product(m.layers, math.ceil(m.hidden / tiles.columns), 2 * m.hidden * m.width, b * m.width),
         "down": product(m.layers, across, m.hidden * m.width, b * m.hidden),
-        "head": product(1, math.ceil(m.vocab / tiles.vocabulary), m.vocab * m.width, normed),
+        "head": product(1, math.ceil(m.vocab / tiles.vocabulary), m.vocab * m.width, b * m.width),
     }
 
 

@@ -121,7 +121,7 @@ def print_timing(row: dict[str, Any]) -> None:
     line += f"  | step {row['step_seconds'] * 1e6:,.0f} µs"
     if row["of_roofline"] is not None:
         line += f", {row['of_roofline']:.1%} of the roofline"
-    for name in ("transformers", "vllm"):
+    for name in ("transformers", "compiled", "vllm"):
         if rates.get(name):
             line += f"  x {name} {rates['t2fast'] / rates[name]:.2f}"
     print(line, flush=True)
@@ -137,7 +137,10 @@ def main() -> None:
     parser.add_argument("--new-tokens", type=int, default=NEW_TOKENS, help="of each sample")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--sides", nargs="+", default=["transformers", "vllm"], help="beside ours, if installed"
+        "--sides",
+        nargs="+",
+        default=["transformers", "vllm"],
+        help="beside ours, if installed; compiled: transformers' static cache",
     )
     parser.add_argument(
         "--gpu", choices=[gpu.name for gpu in GPUS], help="of the roofline; else the one here"

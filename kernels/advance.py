@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 from t2fast.kernels.batch import Draw, Rows
-from t2fast.kernels.primitives import FUSION, VARYING
+from t2fast.kernels.primitives import LAUNCH, VARYING
 
 
 @triton.jit(do_not_specialize=VARYING)
@@ -45,5 +45,5 @@ def advance(
     _advance[(triton.cdiv(len(rows), 128),)](
         rows.token, rows.slot, rows.position, rows.done, draw.token, draw.raw, draw.processed,
         limit, stop_tokens, tokens, raw, processed,
-        len(rows), len(stop_tokens), tokens.shape[1], ROWS=128, enable_fp_fusion=FUSION,
+        len(rows), len(stop_tokens), tokens.shape[1], ROWS=128, **LAUNCH,
     )  # fmt: skip

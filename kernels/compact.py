@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 from t2fast.kernels.batch import Rows
-from t2fast.kernels.primitives import FUSION, VARYING
+from t2fast.kernels.primitives import LAUNCH, VARYING
 
 
 @triton.jit(do_not_specialize=VARYING)
@@ -33,5 +33,5 @@ def compact(rows: Rows, new: Rows, source: torch.Tensor, out: Rows) -> None:
     """As `Operations.compact`."""
     _compact[(triton.cdiv(len(out), 128),)](
         rows.table, new.table, source, out.table, len(rows), len(new), len(out),
-        FIELDS=len(Rows.FIELDS), SLOT=Rows.FIELDS.index("slot"), TILE=128, enable_fp_fusion=FUSION,
+        FIELDS=len(Rows.FIELDS), SLOT=Rows.FIELDS.index("slot"), TILE=128, **LAUNCH,
     )  # fmt: skip

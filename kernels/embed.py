@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 from t2fast.kernels.batch import Rows
-from t2fast.kernels.primitives import FUSION, VARYING
+from t2fast.kernels.primitives import LAUNCH, VARYING
 
 
 @triton.jit(do_not_specialize=VARYING)
@@ -22,4 +22,4 @@ def _embed(token, table, x, WIDTH: tl.constexpr, COLUMNS: tl.constexpr):
 
 def embed(rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
     """As `Operations.embed`."""
-    _embed[(len(rows),)](rows.token, table, x, WIDTH=x.shape[1], COLUMNS=1024, enable_fp_fusion=FUSION)
+    _embed[(len(rows),)](rows.token, table, x, WIDTH=x.shape[1], COLUMNS=1024, **LAUNCH)

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from t2fast.kernels.batch import Draw, Rows
 from t2fast.kernels.philox import gumbel
-from t2fast.kernels.primitives import FUSION, VARYING, no_nan
+from t2fast.kernels.primitives import LAUNCH, VARYING, no_nan
 
 
 @triton.jit
@@ -169,5 +169,5 @@ def choose(
         logits, rows.key_low, rows.key_high, rows.sample, rows.position, temperature,
         out.token, out.raw, out.processed, float(top_k), top_p, min_p,
         VOCAB=vocab, TILE=min(triton.next_power_of_2(vocab), 1024), TOP_K=0 < top_k < vocab, TOP_P=top_p < 1,
-        num_warps=16, enable_fp_fusion=FUSION,
+        num_warps=16, **LAUNCH,
     )  # fmt: skip

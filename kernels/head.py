@@ -1,4 +1,4 @@
-"""Output head: final norm, logits, temperature and Gumbel-max, tile by tile, without writing the logits."""
+"""Output head: logits, temperature and Gumbel-max, tile by tile, without writing the logits."""
 
 from __future__ import annotations
 
@@ -6,40 +6,32 @@ import torch
 import triton
 import triton.language as tl
 from t2fast.kernels.batch import Draw, Rows
-from t2fast.kernels.model import Linear, Norm, Shape, Tiles
+from t2fast.kernels.model import Linear, Shape, Tiles
 from t2fast.kernels.philox import gumbel
 from t2fast.kernels.primitives import (
-    FUSION,
+    LAUNCH,
     VARYING,
-    after_norm,
-    before_norm,
     dot,
+    input_tile,
     no_nan,
-    normed,
     or_placeholder,
+    pipeline,
     weight_tile,
 )
 
 
 @triton.jit
 def _tile_of_logits(
-    x, norm_weight, norm_bias, weight, bias, row, here, token, eps,
-    WIDTH: tl.constexpr, VOCAB: tl.constexpr, LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr,
-    BIAS: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr,
+    x, weight, bias, row, here, token,
+    WIDTH: tl.constexpr, VOCAB: tl.constexpr, BIAS: tl.constexpr,
+    ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
     """Logits (ROWS, TILE) of a row tile; −∞ beyond the vocabulary."""
     inside = token < VOCAB
-    mean, scale = before_norm(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
     logit = tl.zeros((ROWS, TILE), tl.float32)
-    square = tl.zeros(row.shape, tl.float32)
     for start in range(0, WIDTH, INPUTS):
-        inputs, squares = normed(
-            x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS
-        )
-        inputs = inputs.to(weight.dtype.element_ty)
-        square += squares
+        inputs = input_tile(x, row, here, start, WIDTH, INPUTS)
         logit = dot(inputs, weight_tile(weight, token, inside, start, WIDTH, INPUTS), logit)
-    logit *= after_norm(square, eps, WIDTH, LAYER_NORM)[:, None]
     if BIAS:
         logit += tl.load(bias + token, inside, 0.0)[None, :]
     return tl.where(inside[None, :], logit, float("-inf"))
@@ -54,19 +46,15 @@ def log_sum_exp(x, axis: tl.constexpr):
 
 @triton.jit(do_not_specialize=VARYING)
 def _draw_tile(
-    x, norm_weight, norm_bias, weight, bias, key_low, key_high, sample, position, temperature,
-    parts, tokens, n_rows, eps,
-    WIDTH: tl.constexpr, VOCAB: tl.constexpr, LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr,
-    BIAS: tl.constexpr, GREEDY: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr,
+    x, weight, bias, key_low, key_high, sample, position, temperature, parts, tokens, n_rows,
+    WIDTH: tl.constexpr, VOCAB: tl.constexpr, BIAS: tl.constexpr, GREEDY: tl.constexpr,
+    ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     here = row < n_rows
     tile = tl.program_id(1)
     token = tile * TILE + tl.arange(0, TILE)
-    logit = _tile_of_logits(
-        x, norm_weight, norm_bias, weight, bias, row, here, token, eps,
-        WIDTH, VOCAB, LAYER_NORM, NORM_BIAS, BIAS, ROWS, TILE, INPUTS,
-    )  # fmt: skip
+    logit = _tile_of_logits(x, weight, bias, row, here, token, WIDTH, VOCAB, BIAS, ROWS, TILE, INPUTS)
     to = tile * n_rows + row
     part = tl.num_programs(1) * n_rows
     tl.store(parts + 2 * part + to, log_sum_exp(logit, 1), here)
@@ -122,7 +110,6 @@ def _joined(lse):
 
 def draw(
     x: torch.Tensor,
-    norm: Norm,
     linear: Linear,
     rows: Rows,
     temperature: torch.Tensor,
@@ -137,44 +124,37 @@ def draw(
     count, n_tiles = len(rows), triton.cdiv(shape.vocab, tiles.vocabulary)
     tokens = parts[4].view(torch.int32)
     _draw_tile[(triton.cdiv(count, tiles.rows), n_tiles)](
-        x, norm.weight, or_placeholder(norm.bias, x), linear.weight, or_placeholder(linear.bias, x),
-        rows.key_low, rows.key_high, rows.sample, rows.position, temperature, parts, tokens, count, shape.eps,
-        WIDTH=shape.width, VOCAB=shape.vocab, LAYER_NORM=shape.layer_norm, NORM_BIAS=norm.bias is not None,
-        BIAS=linear.bias is not None, GREEDY=greedy,
-        ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs, num_warps=8, enable_fp_fusion=FUSION,
+        x, linear.weight, or_placeholder(linear.bias, x),
+        rows.key_low, rows.key_high, rows.sample, rows.position, temperature, parts, tokens, count,
+        WIDTH=shape.width, VOCAB=shape.vocab, BIAS=linear.bias is not None, GREEDY=greedy,
+        ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs, num_warps=8,
+        **LAUNCH, **pipeline(linear.weight),
     )  # fmt: skip
     _draw_row[(count,)](
         parts, tokens, temperature, out.token, out.raw, out.processed, count, n_tiles,
-        TILES=triton.next_power_of_2(n_tiles), GREEDY=greedy, enable_fp_fusion=FUSION,
+        TILES=triton.next_power_of_2(n_tiles), GREEDY=greedy, **LAUNCH,
     )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=VARYING)
 def _logits(
-    x, norm_weight, norm_bias, weight, bias, out, n_rows, eps,
-    WIDTH: tl.constexpr, VOCAB: tl.constexpr, LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr,
-    BIAS: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr,
+    x, weight, bias, out, n_rows,
+    WIDTH: tl.constexpr, VOCAB: tl.constexpr, BIAS: tl.constexpr,
+    ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     here = row < n_rows
     token = tl.program_id(1) * TILE + tl.arange(0, TILE)
-    logit = _tile_of_logits(
-        x, norm_weight, norm_bias, weight, bias, row, here, token, eps,
-        WIDTH, VOCAB, LAYER_NORM, NORM_BIAS, BIAS, ROWS, TILE, INPUTS,
-    )  # fmt: skip
+    logit = _tile_of_logits(x, weight, bias, row, here, token, WIDTH, VOCAB, BIAS, ROWS, TILE, INPUTS)
     at = out + row.to(tl.int64)[:, None] * VOCAB + token[None, :]
     tl.store(at, logit, here[:, None] & (token < VOCAB)[None, :])
 
 
-def logits(
-    x: torch.Tensor, norm: Norm, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles
-) -> None:
+def logits(x: torch.Tensor, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles) -> None:
     """As `Operations.logits`."""
     _logits[(triton.cdiv(len(x), tiles.rows), triton.cdiv(shape.vocab, tiles.vocabulary))](
-        x, norm.weight, or_placeholder(norm.bias, x), linear.weight, or_placeholder(linear.bias, x), out,
-        len(x), shape.eps,
-        WIDTH=shape.width, VOCAB=shape.vocab, LAYER_NORM=shape.layer_norm, NORM_BIAS=norm.bias is not None,
-        BIAS=linear.bias is not None,
+        x, linear.weight, or_placeholder(linear.bias, x), out, len(x),
+        WIDTH=shape.width, VOCAB=shape.vocab, BIAS=linear.bias is not None,
         ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs,
-        num_warps=4 if linear.weight.dtype == torch.float32 else 8, enable_fp_fusion=FUSION,
+        num_warps=4 if linear.weight.dtype == torch.float32 else 8, **LAUNCH,
     )  # fmt: skip

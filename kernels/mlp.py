@@ -1,21 +1,12 @@
-"""First half of the feed-forward block: norm, up projection, activation, gated or plain."""
+"""First half of the feed-forward block: up projection and activation, gated or plain."""
 
 from __future__ import annotations
 
 import torch
 import triton
 import triton.language as tl
-from t2fast.kernels.model import Linear, Norm, Shape, Tiles
-from t2fast.kernels.primitives import (
-    FUSION,
-    VARYING,
-    after_norm,
-    before_norm,
-    dot,
-    normed,
-    or_placeholder,
-    weight_tile,
-)
+from t2fast.kernels.model import Linear, Shape, Tiles
+from t2fast.kernels.primitives import LAUNCH, VARYING, dot, input_tile, or_placeholder, pipeline, weight_tile
 
 
 @triton.jit
@@ -31,8 +22,8 @@ def _gelu_tanh(x):
 
 @triton.jit(do_not_specialize=VARYING)
 def _hidden(
-    x, norm_weight, norm_bias, gate, gate_bias, up, up_bias, out, n_rows, eps,
-    WIDTH: tl.constexpr, HIDDEN: tl.constexpr, LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr,
+    x, gate, gate_bias, up, up_bias, out, n_rows,
+    WIDTH: tl.constexpr, HIDDEN: tl.constexpr,
     GATE_BIAS: tl.constexpr, UP_BIAS: tl.constexpr, ACTIVATION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
@@ -40,22 +31,13 @@ def _hidden(
     here = row < n_rows
     output = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     inside = output < HIDDEN
-    mean, scale = before_norm(x, row, here, eps, WIDTH, INPUTS, LAYER_NORM)
     value = tl.zeros((ROWS, COLUMNS), tl.float32)
     gated = tl.zeros((ROWS, COLUMNS), tl.float32)
-    square = tl.zeros(row.shape, tl.float32)
     for start in range(0, WIDTH, INPUTS):
-        inputs, squares = normed(
-            x, norm_weight, norm_bias, row, here, start, mean, scale, WIDTH, INPUTS, NORM_BIAS
-        )
-        inputs = inputs.to(up.dtype.element_ty)
-        square += squares
+        inputs = input_tile(x, row, here, start, WIDTH, INPUTS)
         value = dot(inputs, weight_tile(up, output, inside, start, WIDTH, INPUTS), value)
         if ACTIVATION == "swiglu":
             gated = dot(inputs, weight_tile(gate, output, inside, start, WIDTH, INPUTS), gated)
-    factor = after_norm(square, eps, WIDTH, LAYER_NORM)[:, None]
-    value *= factor
-    gated *= factor
     if UP_BIAS:
         value += tl.load(up_bias + output, inside, 0.0)[None, :]
     if ACTIVATION == "swiglu":
@@ -72,7 +54,6 @@ def _hidden(
 
 def hidden(
     x: torch.Tensor,
-    norm: Norm,
     gate: Linear | None,
     up: Linear,
     out: torch.Tensor,
@@ -82,11 +63,9 @@ def hidden(
     """As `Operations.hidden`."""
     gates = gate or up
     _hidden[(triton.cdiv(len(x), tiles.rows), triton.cdiv(shape.hidden, tiles.columns))](
-        x, norm.weight, or_placeholder(norm.bias, x),
-        gates.weight, or_placeholder(gates.bias, x), up.weight, or_placeholder(up.bias, x), out,
-        len(x), shape.eps,
-        WIDTH=shape.width, HIDDEN=shape.hidden, LAYER_NORM=shape.layer_norm, NORM_BIAS=norm.bias is not None,
+        x, gates.weight, or_placeholder(gates.bias, x), up.weight, or_placeholder(up.bias, x), out, len(x),
+        WIDTH=shape.width, HIDDEN=shape.hidden,
         GATE_BIAS=gates.bias is not None, UP_BIAS=up.bias is not None, ACTIVATION=shape.activation,
         ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs,
-        num_warps=8 if up.weight.dtype == torch.float32 else 4, enable_fp_fusion=FUSION,
+        num_warps=8 if up.weight.dtype == torch.float32 else 4, **LAUNCH, **pipeline(up.weight),
     )  # fmt: skip

@@ -54,8 +54,10 @@ class Tiles:
     """Rows of a matrix product: one instruction group of Hopper's tensor cores."""
     columns: int = 32
     """Outputs of a projection or feed-forward tile."""
-    vocabulary: int = 128
+    vocabulary: int = 64
     """Vocabulary entries of a tile of the output head."""
+    heads: int = 1
+    """Heads of a tile of the projection of queries, keys and values."""
     inputs: int = 64
     """Inputs taken at a time."""
     queries: int = 64
@@ -76,9 +78,10 @@ class Tiles:
         """
         if dtype == torch.float32:
             short = shape.head_dim <= 64
-            return cls(32, 32, 64, 32, 32 if short else 16, 32 if short else 16, 16)
-        keys = 64 if shape.head_dim <= 128 else 32
-        return cls(columns=32 if shape.width < 1024 else 64, keys=keys)
+            return cls(32, 32, 64, 1, 32, 32 if short else 16, 32 if short else 16, 16)
+        columns = 32 if shape.width < 1024 else 64
+        heads = max(2 * columns // max(shape.head_dim, 32), 1)
+        return cls(columns=columns, heads=heads, keys=64 if shape.head_dim <= 128 else 32)
 
     def prefix_rows(self, shape: Shape) -> int:
         """Rows of a tile of queries."""

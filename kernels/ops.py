@@ -1,7 +1,8 @@
 """The operations of a step and of reading a prompt: what each takes, and what it leaves.
 
 `triton_ops` has them as kernels, `torch_ops` in plain PyTorch; both modules are `Operations`. Results go to
-tensors that are given. Vectors over rows are int32; x, the residual stream, is float32 (R, width) everywhere.
+tensors that are given. Vectors over rows are int32; the residual stream is float32 (R, width). Products take
+their inputs x (R, n), the stream's norm among them, in the weights' type.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ class Operations(Protocol):
     def embed(self, rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
         """x = table[token], table (vocabulary, width)."""
 
+    def norm(self, x: torch.Tensor, norm: Norm, out: torch.Tensor, shape: Shape) -> None:
+        """out = norm(x), (R, width) in the weights' type: RMSNorm, or LayerNorm where the model has that."""
+
     def qkv(
         self,
         x: torch.Tensor,
-        norm: Norm,
         linear: Linear,
         head_norm: Norm | None,
         rotation: torch.Tensor,
@@ -39,7 +42,7 @@ class Operations(Protocol):
     ) -> None:
         """Queries of every row, and its key and value at the end of its own cache.
 
-        (q, k, v) = W norm(x) + b; heads of q and k are normalised where the model says so and turned by RoPE
+        (q, k, v) = W x + b; heads of q and k are normalised where the model says so and turned by RoPE
         to position ``prompt length + position − 1``. Written: q (R, heads, head_dim) and, for rows that have
         a slot, entry ``[slot, kv_head, position − 1]`` of their cache. raw: float32
         (R, (heads + 2 kv_heads) · head_dim), room for products that wait for a norm of all heads.
@@ -102,24 +105,22 @@ class Operations(Protocol):
         """
 
     def project(self, x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tiles) -> None:
-        """residual += W x + b, in place: x (R, n) in the weights' type, W (m, n), residual float32 (R, m)."""
+        """residual += W x + b, in place: W (m, n), residual float32 (R, m)."""
 
     def hidden(
         self,
         x: torch.Tensor,
-        norm: Norm,
         gate: Linear | None,
         up: Linear,
         out: torch.Tensor,
         shape: Shape,
         tiles: Tiles,
     ) -> None:
-        """SiLU(G y + g) · (U y + u) or GELU(U y + u), with y = norm(x): out (R, hidden)."""
+        """SiLU(G x + g) · (U x + u) or GELU(U x + u): out (R, hidden)."""
 
     def draw(
         self,
         x: torch.Tensor,
-        norm: Norm,
         linear: Linear,
         rows: Rows,
         temperature: torch.Tensor,
@@ -130,7 +131,7 @@ class Operations(Protocol):
         *,
         greedy: bool = False,
     ) -> None:
-        """Draw a token for each row from softmax(z / T), z = W norm(x) + b over the first `vocab` outputs.
+        """Draw a token for each row from softmax(z / T), z = W x + b over the first `vocab` outputs.
 
         token = argmax(z / T + g), with Gumbel noise g of (key, sample, position, token); `greedy`: argmax z.
         Equal scores go to the lower id. ``raw`` = z_token − log Σ exp(z); ``processed`` = z_token / T −
@@ -139,10 +140,8 @@ class Operations(Protocol):
         logits is never drawn, and makes the log-probabilities NaN.
         """
 
-    def logits(
-        self, x: torch.Tensor, norm: Norm, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles
-    ) -> None:
-        """W norm(x) + b over the first `vocab` outputs, for filters: out float32 (R, vocab)."""
+    def logits(self, x: torch.Tensor, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles) -> None:
+        """W x + b over the first `vocab` outputs, for filters: out float32 (R, vocab)."""
 
     def choose(
         self,

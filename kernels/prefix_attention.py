@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from t2fast.kernels.batch import Blocks, Cache, Prompts, Rows
 from t2fast.kernels.model import Shape, Tiles
-from t2fast.kernels.primitives import EVERYTHING, FUSION, VARYING, dot
+from t2fast.kernels.primitives import EVERYTHING, LAUNCH, VARYING, dot
 
 
 @triton.jit(do_not_specialize=VARYING)
@@ -82,5 +82,5 @@ def prefix_attention(
         len(rows), cache.k.shape[1], 1 / math.sqrt(shape.head_dim), shape.window or EVERYTHING,
         HEADS=shape.heads, KV_HEADS=shape.kv_heads, GROUP=shape.group, D=shape.head_dim, DIM=dim,
         QUERIES=tiles.query_tile(shape), KEYS=tiles.keys, SPLIT=tiles.split,
-        num_warps=4 if dim <= 64 and q.dtype != torch.float32 else 8, enable_fp_fusion=FUSION,
+        num_warps=4 if dim <= 64 and q.dtype != torch.float32 else 8, **LAUNCH,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 from t2fast.kernels.model import Linear, Tiles
-from t2fast.kernels.primitives import FUSION, VARYING, dot, or_placeholder, weight_tile
+from t2fast.kernels.primitives import LAUNCH, VARYING, dot, input_tile, or_placeholder, pipeline, weight_tile
 
 
 @triton.jit(do_not_specialize=VARYING)
@@ -15,19 +15,17 @@ def _project(
     WIDTH: tl.constexpr, OUT: tl.constexpr, BIAS: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
-    row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     here = row < n_rows
     output = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     inside = output < OUT
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
     for start in range(0, WIDTH, INPUTS):
-        column = start + tl.arange(0, INPUTS)
-        known = here[:, None] & (column < WIDTH)[None, :]
-        inputs = tl.load(x + row[:, None] * WIDTH + column[None, :], known, 0.0)
+        inputs = input_tile(x, row, here, start, WIDTH, INPUTS)
         total = dot(inputs, weight_tile(weight, output, inside, start, WIDTH, INPUTS), total)
     if BIAS:
         total += tl.load(bias + output, inside, 0.0)[None, :]
-    at = residual + row[:, None] * OUT + output[None, :]
+    at = residual + row.to(tl.int64)[:, None] * OUT + output[None, :]
     known = here[:, None] & inside[None, :]
     tl.store(at, tl.load(at, known, 0.0) + total, known)
 
@@ -38,5 +36,6 @@ def project(x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tile
     _project[(triton.cdiv(len(x), tiles.rows), triton.cdiv(out, tiles.columns))](
         x, linear.weight, or_placeholder(linear.bias, x), residual, len(x),
         WIDTH=width, OUT=out, BIAS=linear.bias is not None,
-        ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs, enable_fp_fusion=FUSION,
+        ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs, **LAUNCH,
+        **pipeline(linear.weight),
     )  # fmt: skip

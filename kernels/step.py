@@ -62,6 +62,7 @@ class Space:
     def __init__(self, weights: Weights, tiles: Tiles, rows: int, splits: int, filters: Filters | None):
         s, device, dtype = weights.shape, weights.embedding.device, weights.embedding.dtype
         self.x = torch.empty(rows, s.width, device=device)
+        self.normed = torch.empty(rows, s.width, device=device, dtype=dtype)
         self.q = torch.empty(rows, s.heads, s.head_dim, device=device, dtype=dtype)
         outputs = (s.heads + 2 * s.kv_heads) * s.head_dim if s.head_norm == "row" else 0
         self.products = torch.empty(rows, outputs, device=device)
@@ -129,19 +130,20 @@ def project_in(
     ops: Operations,
 ) -> None:
     """A layer up to attention."""
-    norm, linear, turn = layer.attn_norm, layer.qkv, weights.rotation
+    ops.norm(space.x, layer.attn_norm, space.normed, weights.shape)
     ops.qkv(
-        space.x, norm, linear, layer.head_norm, turn, rows, prompts, space.q, cache, space.products,
-        weights.shape, tiles,
+        space.normed, layer.qkv, layer.head_norm, weights.rotation, rows, prompts, space.q, cache,
+        space.products, weights.shape, tiles,
     )  # fmt: skip
 
 
 def project_out(weights: Weights, layer: Layer, space: Space, tiles: Tiles, ops: Operations) -> None:
     """A layer from attention on."""
-    x, shape, hidden = space.x, weights.shape, space.hidden
+    x, normed, shape, hidden = space.x, space.normed, weights.shape, space.hidden
     if not shape.parallel:
         ops.project(space.attended, layer.o, x, tiles)
-    ops.hidden(x, layer.ffn_norm, layer.gate, layer.up, hidden, shape, tiles)
+    ops.norm(x, layer.ffn_norm, normed, shape)
+    ops.hidden(normed, layer.gate, layer.up, hidden, shape, tiles)
     if shape.parallel:
         ops.project(space.attended, layer.o, x, tiles)
     ops.project(hidden, layer.down, x, tiles)
@@ -151,15 +153,17 @@ def choose(
     weights: Weights, state: State, space: Space, tiles: Tiles, filters: Filters, ops: Operations
 ) -> None:
     """Draw a token for each row from ``space.x`` and record it."""
-    x, rows, draw, shape = space.x, state.rows, space.draw, weights.shape
-    final = (weights.norm, weights.head)
+    x, rows, draw, shape = space.normed, state.rows, space.draw, weights.shape
+    ops.norm(space.x, weights.norm, x, shape)
     if not filters.any:
-        ops.draw(x, *final, rows, state.temperature, draw, space.parts, shape, tiles, greedy=filters.greedy)
+        ops.draw(
+            x, weights.head, rows, state.temperature, draw, space.parts, shape, tiles, greedy=filters.greedy
+        )
     for first in range(0, len(rows) if filters.any else 0, FILTER_ROWS):
         part = slice(first, min(first + FILTER_ROWS, len(rows)))
         some = Rows(rows.table[:, part])
         logits = space.logits[: len(some)]
-        ops.logits(x[part], *final, logits, shape, tiles)
+        ops.logits(x[part], weights.head, logits, shape, tiles)
         drawn = Draw(draw.token[part], draw.raw[part], draw.processed[part])
         ops.choose(logits, some, state.temperature, filters.top_k, filters.top_p, filters.min_p, drawn)
     results = (state.tokens, state.raw, state.processed)

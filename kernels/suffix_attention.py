@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from t2fast.kernels.batch import Cache, Prompts, Rows
 from t2fast.kernels.model import Shape, Tiles
-from t2fast.kernels.primitives import EVERYTHING, FUSION, VARYING, dot, or_placeholder
+from t2fast.kernels.primitives import EVERYTHING, LAUNCH, VARYING, dot, on_amd, or_placeholder
 
 
 @triton.jit(do_not_specialize=VARYING)
@@ -87,6 +87,8 @@ def suffix_attention(
 ) -> None:
     """As `Operations.suffix_attention`."""
     dim = max(triton.next_power_of_2(shape.head_dim), 16)
+    # Few threads a program: it mostly waits for its keys and values, and more of them fit on a processor.
+    warps = 8 if dim > 128 or q.dtype == torch.float32 else 4 if on_amd() else max(dim // 64, 1)
     _suffix_attention[(len(rows), shape.kv_heads)](
         q, cache.k, cache.v, or_placeholder(cache.k_scale, q), or_placeholder(cache.v_scale, q),
         rows.slot, rows.prompt, rows.position, prompts.length, prefix_out, prefix_lse, out,
@@ -94,5 +96,5 @@ def suffix_attention(
         HEADS=shape.heads, KV_HEADS=shape.kv_heads, GROUP=shape.group,
         HEIGHT=max(triton.next_power_of_2(shape.group), 16), D=shape.head_dim, DIM=dim,
         KEYS=tiles.own_keys, SPLIT=tiles.split, SCALED=cache.k_scale is not None,
-        num_warps=4 if dim <= 128 and q.dtype != torch.float32 else 8, enable_fp_fusion=FUSION,
+        num_warps=warps, **LAUNCH,
     )  # fmt: skip

@@ -22,9 +22,13 @@ def embed(rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
     x.copy_(table[rows.token.long()])
 
 
+def norm(x: torch.Tensor, norm: Norm, out: torch.Tensor, shape: Shape) -> None:
+    """As `Operations.norm`."""
+    out.copy_(_norm(x, norm, shape))
+
+
 def qkv(
     x: torch.Tensor,
-    norm: Norm,
     linear: Linear,
     head_norm: Norm | None,
     rotation: torch.Tensor,
@@ -38,7 +42,7 @@ def qkv(
 ) -> None:
     """As `Operations.qkv`."""
     d = shape.head_dim
-    out = _linear(_norm(x, norm, shape), linear.weight, linear.bias)
+    out = _linear(x, linear.weight, linear.bias)
     parts = out.split([shape.heads * d, shape.kv_heads * d, shape.kv_heads * d], dim=1)
     query, key, value = (part.unflatten(1, (-1, d)) for part in parts)
     if head_norm is not None:
@@ -150,7 +154,6 @@ def project(x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tile
 
 def hidden(
     x: torch.Tensor,
-    norm: Norm,
     gate: Linear | None,
     up: Linear,
     out: torch.Tensor,
@@ -158,10 +161,9 @@ def hidden(
     tiles: Tiles,
 ) -> None:
     """As `Operations.hidden`."""
-    y = _norm(x, norm, shape)
-    value = _linear(y, up.weight, up.bias)
+    value = _linear(x, up.weight, up.bias)
     if gate is not None:
-        value = F.silu(_linear(y, gate.weight, gate.bias)) * value
+        value = F.silu(_linear(x, gate.weight, gate.bias)) * value
     else:
         value = F.gelu(value, approximate="tanh" if shape.activation == "gelu_tanh" else "none")
     out.copy_(value)
@@ -169,7 +171,6 @@ def hidden(
 
 def draw(
     x: torch.Tensor,
-    norm: Norm,
     linear: Linear,
     rows: Rows,
     temperature: torch.Tensor,
@@ -182,7 +183,7 @@ def draw(
 ) -> None:
     """As `Operations.draw`."""
     z = torch.empty(len(rows), shape.vocab, device=x.device)
-    logits(x, norm, linear, z, shape, tiles)
+    logits(x, linear, z, shape, tiles)
     scaled = score = z
     if not greedy:
         scaled = z / temperature
@@ -195,12 +196,10 @@ def draw(
     out.processed.copy_(0 if greedy else scaled.double().log_softmax(1).gather(1, token)[:, 0])
 
 
-def logits(
-    x: torch.Tensor, norm: Norm, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles
-) -> None:
+def logits(x: torch.Tensor, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles) -> None:
     """As `Operations.logits`."""
     bias = None if linear.bias is None else linear.bias[: shape.vocab]
-    out.copy_(_linear(_norm(x, norm, shape), linear.weight[: shape.vocab], bias))
+    out.copy_(_linear(x, linear.weight[: shape.vocab], bias))
 
 
 def choose(
@@ -279,8 +278,8 @@ def _norm(x: torch.Tensor, norm: Norm, shape: Shape) -> torch.Tensor:
 
 
 def _linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """W x + b of inputs rounded to the weight's type, summed in float32."""
-    return F.linear(x.to(weight.dtype).float(), weight.float(), bias)
+    """W x + b, summed in float32."""
+    return F.linear(x.float(), weight.float(), bias)
 
 
 def _norm_heads(

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(t2fast.__file__).parent
 MODULE_ATTRIBUTES = {"__all__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__"}
 CORE_DEPENDENCIES = {"numpy", "polars", "rich"}
-HEAVY_MODULES = {"matplotlib", "pandas", "scipy", "torch", "transformers"}
+HEAVY_MODULES = {"altair", "pandas", "scipy", "torch", "transformers", "vl_convert"}
 
 
 def parameters(arguments: ast.arguments) -> str:

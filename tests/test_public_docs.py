@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 ROOMS = [
+    "charts",
     "choices",
     "comparisons",
     "costs",
@@ -18,6 +19,7 @@ ROOMS = [
     "laws",
     "plans",
     "readers",
+    "reports",
     "runs",
     "tables",
     "tasks",

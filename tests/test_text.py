@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from t2fast.text import ratio, samples
+from t2fast.text import chance, ratio, samples
 
 
 @pytest.mark.parametrize(
@@ -12,3 +12,11 @@ from t2fast.text import ratio, samples
 def test_digits_are_written_out_while_they_can_be_counted(value: float, shown: str) -> None:
     assert samples(value) == shown
     assert ratio(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.46942, "0.4694"), (0.001, "0.0010"), (3.21e-5, "3.2e-05"), (0.00052, "0.00052"), (0.0, "0.0000")],
+)
+def test_a_small_pass_at_k_keeps_its_digits(value: float, shown: str) -> None:
+    assert chance(value) == shown

@@ -21,14 +21,16 @@ STAGES = {
     "bits": ("machine", "bits", 60),
     "models": ("models", "models", 100),
     "bench": ("steps", "bench", 200),
+    "tune": ("tune", "tune", 160),
+    "peers": ("peers", "peers", 200),
     "capture": ("safety", "capture", 30),
     "tests": ("safety", "kernel_tests", 140),
-    "tune": ("tune", "tune", 160),
     "sanitize": ("safety", "sanitize", 240),
 }
 """Module, function, and the most seconds of each, in order."""
-ON_A_GPU_ALONE = ("compile", "bits")
-"""What a rehearsal leaves out: the suite compiles, and bits on a CPU are those of its BLAS."""
+ON_A_GPU_ALONE = ("compile", "bits", "peers")
+"""What a rehearsal leaves out: the suite compiles, bits on a CPU are those of its BLAS, and `gpu_decode`
+rehearses by itself."""
 
 
 def stage(name: str, out: Path) -> None:

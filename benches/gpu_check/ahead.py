@@ -26,12 +26,21 @@ COMPUTED = ("advance", "compact")
 
 
 def parts() -> list[str]:
-    """The timed models, and each small one."""
+    """What is timed, tuned and set beside peers, and each small model."""
     if bare.REHEARSED:
-        return ["tiny"]
+        return ["steps:tiny"]
     listed = bare.CARRIED / "models.json"
     cases = json.loads(listed.read_text()) if listed.exists() else []
-    return ["37M", "135M", "901M", *dict.fromkeys(f"models:{case['path']}" for case in cases)]
+    timed = [
+        "steps:37M",
+        "steps:135M",
+        "steps:901M",
+        "tune:135M",
+        "tune:901M",
+        "peers:SmolLM2-135M",
+        "safety:",
+    ]
+    return [*timed, *dict.fromkeys(f"models:{case['path']}" for case in cases)]
 
 
 def compile_missing(results: Any) -> None:
@@ -77,14 +86,19 @@ def compiled(wanted: Sequence[str]) -> dict[str, Any]:
     try:
         with torch.inference_mode(), ThreadPoolExecutor() as pool, triton.AsyncCompileMode(pool):
             for part in wanted:
-                kind, _, name = part.rpartition(":")
-                (of_model if kind else of_steps)(name)
+                kind, _, name = part.partition(":")
+                KINDS[kind](name)
     finally:
         JITFunction.run = launch
     ready = (kernel.result() if hasattr(kernel, "result") else kernel for kernel in found)
     kernels = {kernel.hash: kernel for kernel in ready}
-    for kernel in kernels.values() if there else ():
-        kernel._init_handles()  # which builds the launcher, a piece of C
+    if there:  # a launcher is a piece of C, and its compiler takes its time
+        with ThreadPoolExecutor() as pool:
+            list(
+                pool.map(
+                    lambda kernel: driver.active.launcher_cls(kernel.src, kernel.metadata), kernels.values()
+                )
+            )
     return {"kernels": len(kernels), "seconds": round(time.time() - began, 1)}
 
 
@@ -118,6 +132,43 @@ def of_steps(name: str) -> None:
         state._run()
 
 
+def of_safety(_name: str) -> None:
+    """The small shapes of captures and of compute-sanitizer."""
+    import torch
+
+    from benches.gpu_check.safety import FILTERS, SHAPES
+    from benches.gpu_check.work import random_weights, sampling
+
+    for s in SHAPES:
+        weights = random_weights(s, where=torch.device("cpu"))
+        for filters in FILTERS:
+            sampling(weights, 19, 5, prompt=20, ops=operations(), filters=filters)[0].run()
+
+
+def of_tuning(name: str) -> None:
+    """A step with each of the choices that `tune` tries."""
+    import torch
+    from t2fast.kernels.step import Filters, Space, step
+
+    from benches.gpu_check.tune import KERNELS, changed, choices
+    from benches.gpu_check.work import random_weights, sampling, shapes
+
+    weights, ops = random_weights(replace(shapes()[name], layers=1), where=torch.device("cpu")), operations()
+    batch, state = sampling(weights, 64, ops=ops, prompt=20)
+    batch._admit()
+    for operation in KERNELS:
+        for tiles, options in choices(weights.shape, operation):
+            space = Space(weights, tiles, 64, state.splits, Filters())
+            step(weights, state.state, space, state.tiles, Filters(), changed(ops, operation, tiles, options))
+
+
+def of_peers(_name: str) -> None:
+    """Gate and timings beside transformers."""
+    from benches.gpu_check.peers import compiled_for
+
+    compiled_for(operations())
+
+
 def of_model(name: str) -> None:
     """What `models` launches for one of its folders."""
     import torch
@@ -137,6 +188,11 @@ def of_model(name: str) -> None:
             rules = Sampling(**{**SETTINGS, **case["extra"], "max_tokens": 3, "stop_tokens": ()})
             core.sample(Request(case["prompts"], KEYS, K, rules))
             core.score(case["prompts"][:1], [[case["prompts"][0][:9]]])
+
+
+KINDS: dict[str, Callable[[str], None]] = {
+    "steps": of_steps, "tune": of_tuning, "safety": of_safety, "peers": of_peers, "models": of_model,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -37,6 +37,12 @@ def main() -> None:
     library = next(bare.package().glob("_core*.so"), None)
     if library is None:
         raise SystemExit("t2fast is not installed here: run make test, or install the wheel, first")
+    if (
+        b"libpython3" in library.read_bytes()
+    ):  # as cargo links it by itself; a wheel's core runs in any Python
+        raise SystemExit(
+            f"{library.name} is for this Python alone: install the wheel (make wheel) and pack again"
+        )
     shutil.rmtree(bare.CARRIED, ignore_errors=True)
     (bare.CARRIED / "core").mkdir(parents=True)
     shutil.copy(library, bare.CARRIED / "core")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -23,13 +24,17 @@ SHAPES = (
     Shape(2, 72, 3, 1, 24, 100, 131, 1e-5),
     Shape(2, 96, 6, 6, 16, 256, 150, 1e-5, layer_norm=True, head_norm="row"),
 )
+FILTERS = (Filters(), Filters(top_k=20, top_p=0.9))
 
 
 def kernel_tests(results: Results) -> None:
     """The repository's tests of the kernels with `on_gpu`; in the rehearsal two of them."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "benches.gpu_check.on_gpu", "--tb=short"]
     command += ["--confcutdir=tests/kernels", "-p", "no:cacheprovider", "tests/kernels/test_kernels.py"]
-    command += ["-k", "moves_its_row_on or turns_by_nothing"] if REHEARSED else []
+    if REHEARSED:
+        command += ["-k", "moves_its_row_on or turns_by_nothing"]
+    elif importlib.util.find_spec("xdist"):  # most of the time goes into compiling
+        command += ["-n", str(min(os.cpu_count() or 1, 12))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stdout[-6000:])
     failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", done.stdout, re.M)
@@ -114,7 +119,7 @@ def small() -> dict[str, Any]:
     DeviceState._step = DeviceState._run
     for s in SHAPES:
         weights = random_weights(s)
-        for filters in (Filters(), Filters(top_k=20, top_p=0.9)):
+        for filters in FILTERS:
             sampling(weights, 19, 5, prompt=20 if REHEARSED else 300, filters=filters)[0].run()
     sync()
     return {"ok": True}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Any
 
-import numpy as np
 import torch
 from t2fast.decode.gpu import prefill
 from t2fast.decode.gpu.batch import Batch
@@ -18,9 +18,9 @@ from benches.gpu_check.results import Results, seconds, sync
 from benches.gpu_check.work import KS, NEW, OPS, PROMPT, random_weights, sampling, shapes, sizes_of
 
 KERNELS = {
-    "_embed": "embed", "_qkv": "qkv", "_norm_of_all_heads": "row norm", "_prefix_attention": "prefix",
-    "_suffix_attention": "suffix", "_hidden": "hidden", "_draw_tile": "head", "_draw_row": "head row",
-    "_advance": "advance",
+    "_embed": "embed", "_norm": "norm", "_qkv": "qkv", "_norm_of_all_heads": "row norm",
+    "_prefix_attention": "prefix", "_suffix_attention": "suffix", "_hidden": "hidden",
+    "_draw_tile": "head", "_draw_row": "head row", "_advance": "advance",
 }  # fmt: skip
 FILTERS = {
     "plain": Filters(), "top_k": Filters(top_k=50), "top_p": Filters(top_p=0.95),
@@ -39,16 +39,16 @@ def bench(results: Results) -> None:
 
 def of_model(results: Results, model: str, weights: Weights, gpu: Gpu) -> None:
     """Everything about one model."""
-    first: list[np.ndarray] = []
+    bits: set[str] = set()
     for k in KS:
-        results.take("bench", f"{model} k={k}", lambda k=k: row(weights, model, k, gpu, first))
+        results.take("bench", f"{model} k={k}", lambda k=k: row(weights, model, k, gpu, bits))
     for k in KS:
         results.take("extras", f"{model} filters k={k}", lambda k=k: choosing(weights, k))
     for n in (9,) if REHEARSED else (17, 512, 1900):
         results.take("extras", f"{model} prompt of {n}", lambda n=n: reading(weights, n))
 
 
-def row(weights: Weights, model: str, k: int, gpu: Gpu, first: list[np.ndarray]) -> dict[str, Any]:
+def row(weights: Weights, model: str, k: int, gpu: Gpu, bits: set[str]) -> dict[str, Any]:
     """One line: whole calls, then a step in the middle of a sample."""
     own, tiles = 3 * NEW // 4, Tiles.of(weights.shape, weights.embedding.dtype)
     costs = step_costs(sizes_of(model, weights.shape), k, PROMPT, own, tiles)
@@ -63,20 +63,20 @@ def row(weights: Weights, model: str, k: int, gpu: Gpu, first: list[np.ndarray])
         state.begin(1.0, NEW, [])
         batch = Batch(batch.job, state, batch.poll)
     del batch, state  # the next one asks how much memory is free
-    drawn = [out[key][:NEW].view(np.uint32) for key in ("tokens", "logprobs", "processed_logprobs")]
-    first[:] = first or [values.copy() for values in drawn]
+    drawn = b"".join(out[key][:NEW].tobytes() for key in ("tokens", "logprobs", "processed_logprobs"))
+    bits.add(hashlib.sha256(drawn).hexdigest()[:16])
     times, profile = step_times(weights, k, own)
     busy, wall = sum(us for _, us in profile.values()), sorted(walls[1:])[1]
     kernels = {name: [n, round(us, 1), round(limits.get(name, 0.0), 1)] for name, (n, us) in profile.items()}
     # In the rehearsal torch multiplies, whose sums depend on the number of rows.
-    ok = REHEARSED or all((a == b).all() for a, b in zip(drawn, first, strict=True))
+    ok = REHEARSED or len(bits) == 1
     line = {
         "roofline_us": least * 1e6, "of_roofline": least * 1e6 / times["graph_us"],
         "of_roofline_whole": least * NEW / wall, "tokens_per_second": k * NEW / wall, "cold_s": walls[0],
         "busy_us": busy, "gaps_us": times["graph_us"] - busy, **times,
     }  # fmt: skip
     rounded = {name: float(f"{value:.4g}") for name, value in line.items()}
-    return {"ok": ok, "gpu": gpu.name, **rounded, "kernels": kernels}
+    return {"ok": ok, "gpu": gpu.name, **rounded, "bits": min(bits), "kernels": kernels}
 
 
 def step_times(weights: Weights, k: int, own: int) -> tuple[dict[str, float], dict[str, tuple[int, float]]]:

@@ -16,6 +16,7 @@ from t2fast._core import __version__ as __version__
 
 if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
     from t2fast import (
+        charts as charts,
         choices as choices,
         comparisons as comparisons,
         costs as costs,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         laws as laws,
         plans as plans,
         readers as readers,
+        reports as reports,
         runs as runs,
         tables as tables,
         tasks as tasks,
@@ -89,6 +91,10 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
     from t2fast.readers import (
         read_results as read_results,
     )
+    from t2fast.reports import (
+        Report as Report,
+        report as report,
+    )
     from t2fast.tables import (
         Accuracies as Accuracies,
         Counts as Counts,
@@ -107,6 +113,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
     )
 
 _ROOMS: dict[str, tuple[str, ...]] = {
+    "charts": (),
     "choices": (
         "Choice",
         "choose",
@@ -166,6 +173,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "plan_many",
     ),
     "readers": ("read_results",),
+    "reports": ("Report", "report"),
     "runs": (),
     "tables": (
         "Accuracies",

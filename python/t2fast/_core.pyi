@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2fast.decode.request import OnFinish, OnToken, RawSamples, Request
+from t2fast.plans.planned import Constraints
 from t2fast.plans.spending import Search
 
 __version__: str
@@ -111,35 +112,72 @@ def weighted_means(
     weights: _Floats,
 ) -> _Floats: ...
 def forecast_members(metric: str) -> tuple[list[str], list[float]]: ...
-def fit_forecast(
-    metric: str, chance: float, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
-) -> dict[str, Any]: ...
+
+class ForecastTable:
+    """Measurements ``z`` (checkpoints, K) with their variance, at ``places`` (checkpoints, 2), ln N and ln D.
+
+    NaN where nothing was measured; ``metric`` is ``pass@k``, ``accuracy`` or ``loss``.
+    """
+
+    def __init__(
+        self, metric: str, chance: float, places: _Floats, ks: _Floats, z: _Floats, variance: _Floats
+    ) -> None: ...
+
+class ForecastMember:
+    """What the search of one member found: see `FitOutcome`.
+
+    ``power`` is the exponent l of its transform, in units of which ``scale`` is the root mean square residual
+    of a checkpoint.
+    """
+
+    @property
+    def power(self) -> float: ...
+    @property
+    def theta(self) -> _Floats: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def objective(self) -> float: ...
+    @property
+    def converged(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def evaluations(self) -> int: ...
+
+class ForecastRefits:
+    """Refits to perturbed measurements, one a row.
+
+    ``thetas`` (refits, members * parameters), the measurements ``z`` (refits, checkpoints * K), ``noise``
+    (refits, 5), and for each whether all searches ``converged``.
+    """
+
+    @property
+    def thetas(self) -> _Floats: ...
+    @property
+    def z(self) -> _Floats: ...
+    @property
+    def noise(self) -> _Floats: ...
+    @property
+    def converged(self) -> list[bool]: ...
+
+def fit_forecast(table: ForecastTable) -> list[ForecastMember]: ...
 def draw_forecast(
-    metric: str,
-    chance: float,
-    places: _Floats,
-    ks: _Floats,
-    z: _Floats,
-    variance: _Floats,
+    table: ForecastTable,
     thetas: _Floats,
-    scales: list[float],
+    scales: _Floats,
     bases: _Floats | None,
     seed: int,
     first: int,
     count: int,
-) -> dict[str, Any]: ...
+) -> ForecastRefits: ...
 
 class ForecastState:
     def __init__(
         self,
-        metric: str,
-        chance: float,
-        places: _Floats,
-        ks: _Floats,
-        z: _Floats,
-        variance: _Floats,
+        table: ForecastTable,
         thetas: _Floats,
-        scales: list[float],
+        scales: _Floats,
         draws: tuple[_Floats, _Floats, _Floats] | None = None,
         widening: float = 0.0,
     ) -> None: ...
@@ -150,11 +188,7 @@ class ForecastState:
         which: str,
         train: _Floats,
         inference: _Floats,
-        params_range: tuple[float, float],
-        sizes: list[float] | None,
-        tokens_range: tuple[float, float],
-        most_samples: float,
-        whole_k: bool,
+        constraints: Constraints,
         tokens_per_param: float | None,
     ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
     def spend(self, which: str, search: Search) -> _Floats: ...
@@ -163,25 +197,14 @@ def law_parameters(name: str) -> list[str]: ...
 def law_refusal(name: str, params: list[float]) -> str | None: ...
 def beta_parameters(name: str, params: _Floats, n: _Floats, d: _Floats, effect: _Floats) -> _Floats: ...
 def loss_mixture(g: float, gamma: float, samples: int) -> tuple[_Floats, _Floats, float, float]: ...
-def budget_line(
-    train: float,
-    inference: float,
-    n: _Floats,
-    tokens_range: tuple[float, float],
-    most_samples: float,
-    whole_k: bool,
-) -> _Floats: ...
+def budget_line(train: float, inference: float, n: _Floats, constraints: Constraints) -> _Floats: ...
 def law_values(name: str, params: _Floats, n: _Floats, d: _Floats, k: _Floats) -> _Floats: ...
 def plan_batch(
     name: str,
     params: _Floats,
     train: _Floats,
     inference: _Floats,
-    params_range: tuple[float, float],
-    sizes: list[float] | None,
-    tokens_range: tuple[float, float],
-    most_samples: float,
-    whole_k: bool,
+    constraints: Constraints,
     tokens_per_param: float | None,
 ) -> tuple[_Floats, _Floats, NDArray[np.uint8]]: ...
 def spend_batch(name: str, params: _Floats, search: Search) -> _Floats: ...

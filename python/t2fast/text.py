@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import polars as pl
@@ -117,6 +118,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that most resembles `name`, if any does."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
 def amount(value: float | None) -> str:
     """A size or number of tokens, such as 51.9M."""
     if value is None or not math.isfinite(value):
@@ -146,6 +153,13 @@ def samples(value: float | None) -> str:
 def ratio(value: float) -> str:
     """A ratio such as tokens per parameter: whole from 10 on, two digits below."""
     return f"{value:,.0f}" if 10 <= value < _LONG else f"{value:.3g}" if value >= _LONG else f"{value:.2g}"
+
+
+def chance(value: float) -> str:
+    """A pass@k or another value of a law with four decimals; a small one with the digits that say something,
+    0.000032 and not 0.0000.
+    """
+    return f"{value:.2g}" if 0 < abs(value) < 9.5e-4 else f"{value:.4f}"
 
 
 def percent(value: float) -> str:

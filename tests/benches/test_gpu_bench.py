@@ -108,7 +108,7 @@ def test_roofline_is_below_the_kernels(bench: ModuleType) -> None:
 def test_every_program_reads_its_tile(bench: ModuleType) -> None:
     """Sums over the programs of a launch, one by one."""
     m, rows, prompt = bench.TINY, 70, 30
-    tiles = SimpleNamespace(rows=16, columns=32, vocabulary=64, split=16, prefix_rows=lambda _: 8)
+    tiles = SimpleNamespace(rows=16, columns=32, vocabulary=64, split=16, heads=2, prefix_rows=lambda _: 8)
     reads = bench.tile_reads(m, rows, prompt, tiles)
 
     def launch(outputs: int, tile: int, row_bytes: int, inputs: int) -> tuple[int, int, int]:
@@ -123,8 +123,8 @@ def test_every_program_reads_its_tile(bench: ModuleType) -> None:
     expected = {
         "o": launch(72, 32, 72 * 2, 72),
         "down": launch(72, 32, 96 * 2, 96),
-        "head": launch(131, 64, 72 * 4, 72),
-        "qkv": launch(8 * 18, 18, 72 * 4, 72),
+        "head": launch(131, 64, 72 * 2, 72),
+        "qkv": launch(8 * 18, 2 * 18, 72 * 2, 72),
     }
     for kernel, (programs, matrix, of_rows) in expected.items():
         calls = 1 if kernel == "head" else m.layers

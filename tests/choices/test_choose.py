@@ -18,7 +18,7 @@ import t2fast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
-from t2fast.choices.confidence import cheapest_that_reach
+from t2fast.choices.confidence import cheapest_that_reaches, sure_level
 from t2fast.choices.market import Host, market_of, sample_numbers
 from t2fast.choices.options import cascades, together, until_solved
 from t2fast.choices.resampling import new_problems, population
@@ -126,20 +126,39 @@ def test_weights_are_alike_for_every_option_and_number_of_threads() -> None:
     np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-12)
 
 
-def test_the_sure_are_sure_together() -> None:
+def test_as_sure_of_each_as_keeps_all_sure() -> None:
     rng = np.random.default_rng(0)
-    # Twenty models of one option each, that reach the target with 0.951 to 0.999, independently.
-    share = np.linspace(0.951, 0.999, 20)
-    met = rng.random((20, 20_000)) < share[:, None]
-    usd = np.arange(20.0)
-    picked = cheapest_that_reach(met, usd, np.arange(20), 0.95)
-    assert met[picked].all(axis=0).mean() >= 0.95
-    assert picked.size < 20
-    assert picked.tolist() == sorted(picked.tolist())
-    alone = cheapest_that_reach(met, usd, np.zeros(20, int), 0.95)
-    assert alone.size == 1
-    assert met[alone[0]].mean() >= 0.95
-    assert cheapest_that_reach(met[:, :100] & False, usd, np.arange(20), 0.95).size == 0
+    # Of independent models each has to be as sure as Sidak says, of equal ones no surer than one alone.
+    means = rng.random((20, 50_000))
+    assert sure_level(means, 0.95) == pytest.approx(0.95 ** (1 / 20), abs=3e-4)
+    assert sure_level(np.repeat(means[:1], 20, axis=0), 0.95) == pytest.approx(0.95, abs=1e-4)
+    assert sure_level(np.ones((20, 100)), 0.95) == 0.95
+
+
+def test_the_luckiest_of_many_models_misses_no_more_often_than_is_allowed() -> None:
+    # Twenty models that solve nine in ten of all problems: half of the time they miss 0.9 on 60 new ones.
+    rng, missed, alone = np.random.default_rng(0), 0, 0
+    usd, none = np.arange(20.0), np.zeros(20, int)
+    for seed in range(200):
+        passes = (rng.random((20, 60)) < 0.9).astype(float)
+        means = new_problems(60, 60, 500, seed).means(passes)
+        again = rng.binomial(60, 0.9, 20) / 60 >= 0.9
+        share = (means >= 0.9).mean(axis=1)
+        for family, count in ((np.arange(20), 1), (none, 0)):
+            found = cheapest_that_reaches(share, usd, family, 0.95, lambda places, of=means: of[places])
+            wrong = found is not None and not again[found]
+            missed, alone = missed + wrong * count, alone + wrong * (1 - count)
+    assert missed <= 0.05 * 200
+    # As if no others had been looked at: luck.
+    assert alone >= 0.1 * 200
+
+
+def test_what_hardly_any_draw_lets_reach_the_target_is_no_rival() -> None:
+    share, usd = np.array([0.96, 0.01]), np.array([1.0, 2.0])
+    means = np.random.default_rng(0).random((2, 1000))
+    found = cheapest_that_reaches(share, usd, np.arange(2), 0.95, lambda places: means[places])
+    assert found == 0
+    assert cheapest_that_reaches(share - 0.95, usd, np.arange(2), 0.95, lambda places: means[places]) is None
 
 
 SOLVES = {"cheap": [(50, 5)] * 40, "dear": [(50, 45)] * 40}

@@ -4,7 +4,9 @@ k."""
 from __future__ import annotations
 
 import itertools
+import json
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,6 +17,8 @@ from hypothesis import strategies as st
 from t2fast.choices.verifier import Verifier, verified_curve
 from t2fast.estimators.best_of import best_of_k
 from t2fast.estimators.verified import verified_at_k, verified_from_counts
+
+ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles.json"
 
 rates = st.sampled_from([Fraction(0), Fraction(1, 10), Fraction(1, 2), Fraction(9, 10), Fraction(1)])
 
@@ -28,6 +32,17 @@ def test_the_closed_form_is_its_sum(p: Fraction, t: Fraction, f: Fraction, k: in
     found = verified_at_k(float(p), k, float(t), float(f))
     assert found[0] == pytest.approx(float(right), rel=1e-13)
     assert found[1] == pytest.approx(float(wrong), rel=1e-13)
+
+
+def test_the_published_closed_form() -> None:
+    # P(correct within k) = (1-(1-a)^k) p t / a, a = p t + (1-p) f, by exact fractions.
+    p, t, f, k = Fraction(3, 20), Fraction(9, 10), Fraction(1, 10), 8
+    a = p * t + (1 - p) * f
+    exact = (1 - (1 - a) ** k) * p * t / a
+    assert verified_at_k(0.15, 8, 0.9, 0.1)[0] == pytest.approx(float(exact), rel=1e-14)
+    if ORACLES.exists():
+        written = json.loads(ORACLES.read_text(encoding="utf-8"))["imperfect_verifier"]["formula"]
+        assert written.startswith("P(correct within k) = (1-(1-a)^k) p t / a with a = p t + (1-p) f")
 
 
 def test_forever_is_precision() -> None:

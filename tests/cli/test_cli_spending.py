@@ -6,12 +6,14 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
-from t2fast import _core, default_law
+from t2fast import _core, default_law, fit_forecast
 from t2fast.cli.main import main
 from t2fast.costs import Architecture, Machine, accelerator
 from t2fast.laws import Law
-from t2fast.plans.spending import Workload, best_spending
+from t2fast.plans.spending import Workload, best_spending, chinchilla_spending
+from t2fast.tables import Counts
 
 DOLLARS = ["plan", "--usd", "1000", "--gpu", "h100", "--usd-per-hour", "2.5", "--queries", "1e6"]
 BUDGETS = ["plan", "--train-flops", "1e20", "--inference-flops", "1e10"]
@@ -173,7 +175,7 @@ def test_a_query_is_held_to_what_it_may_cost_and_take(capsys: pytest.CaptureFixt
     assert main([*limited, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["serving"] <= 1e6 * 2e-4 * (1 + 1e-9)
-    assert "held to cost a query at most 0.0002" in found["warnings"]
+    assert any(words.startswith("held to cost a query at most 0.0002;") for words in found["warnings"])
     assert main(["plan", "--total-flops", "1e22", "--queries", "1e6", "--latency", "1"]) == 1
     assert "--latency needs --gpu" in capsys.readouterr().err
 
@@ -195,3 +197,79 @@ def test_an_architecture_that_is_none_is_refused(
     table.write_text(text)
     assert main([*DOLLARS, "--architectures", str(table)]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_ratio_is_of_both_planned_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DOLLARS, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ratio"] == pytest.approx(found["predicted"] / found["chinchilla"]["predicted"])
+    read, written = Machine(accelerator("H100"), usd_per_hour=2.5).usd_per_flop(64)
+    work = Workload(1e6, 500, 500, train_price=read, prompt_price=read, sample_price=written)
+    law = default_law()
+    assert law.draws is not None
+    ranges = {"n_params": (8e7, 2.4e10), "k": (1, 256)}
+    drawn = []
+    for row in law.draws[:40]:
+        one = Law(law.name, dict(zip(law.params, row, strict=True)), draws=None)
+        ours = best_spending(one, 1000, work, n_tokens=(1e9, 6e11), **ranges).predicted
+        theirs = chinchilla_spending(one, 1000, work, **ranges)
+        assert theirs is not None
+        drawn.append(ours / theirs.predicted)
+    low, high = found["ratio_interval"]
+    assert low < found["ratio"] < high
+    assert np.mean((np.array(drawn) >= low) & (np.array(drawn) <= high)) == pytest.approx(0.9, abs=0.12)
+    assert main(DOLLARS) == 0
+    assert (
+        f"predicted pass@k {found['ratio']:.2f} times Chinchilla's (90% interval " in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--extrapolate", "10", "--usd", "1e7"], "outside the law's data"),
+        (["--max-params", "2e8"], "Chinchilla's choice is cut by the n_params maximum"),
+    ],
+)
+def test_no_ratio_where_none_can_be_believed(
+    capsys: pytest.CaptureFixture[str], more: list[str], reason: str
+) -> None:
+    assert main([*DOLLARS, *more, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ratio"] is None
+    assert reason in found["no_ratio"]
+
+
+def test_what_lifting_a_limit_would_bring_is_what_it_brings(capsys: pytest.CaptureFixture[str]) -> None:
+    rich = [*DOLLARS, "--usd", "100000", "--json"]
+    assert main(rich) == 0
+    found = json.loads(capsys.readouterr().out)
+    said = [words for words in found["warnings"] if words.startswith("held to ")]
+    assert [words[8] for words in said] == ["D", "k"]
+    assert "where this law stops being believed, 2x beyond the most it was fitted on (128)" in said[1]
+    assert main([*DOLLARS, "--usd", "100000", "--max-k", "64", "--json"]) == 0
+    narrow = json.loads(capsys.readouterr().out)
+    (held,) = (words for words in narrow["warnings"] if words.startswith("held to k = 64, the most allowed"))
+    assert main([*DOLLARS, "--usd", "100000", "--max-k", "128", "--json"]) == 0
+    wider = json.loads(capsys.readouterr().out)["predicted"]
+    assert f"would bring pass@k {wider:.4f} in place of pass@k {narrow['predicted']:.4f}" in held
+
+
+def test_a_target_beyond_a_law_that_falls_names_the_best_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, pythia: Counts
+) -> None:
+    law = fit_forecast(pythia.filter(min_params=1.6e8, min_tokens=2e9), draws=0)
+    law.save(tmp_path / "law.json")
+    asked = [*DOLLARS[3:], "--law", str(tmp_path / "law.json"), "--max-params", "1.6e8"]
+    assert main(["plan", "--target", "0.9", *asked]) == 1
+    error = capsys.readouterr().err
+    best = float(error.split("its best there is ")[1].split(",")[0])
+    d = np.geomspace(1e9, 6e11, 400)
+    dense = max(
+        np.max(law.predict(np.full(400, n), d, np.full(400, 256.0))) for n in np.geomspace(8e7, 1.6e8, 30)
+    )
+    assert best == pytest.approx(float(dense), abs=1e-3)
+    assert main(["plan", "--usd", "100000", *asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["predicted"] == pytest.approx(best, abs=1e-4)
+    assert any("tokens here: 99." in words and "left unspent" in words for words in found["warnings"])

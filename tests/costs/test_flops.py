@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from t2fast.costs.flops import Architecture, query_flops, train_flops
+from t2fast.compute import train_flops
+from t2fast.costs.flops import Architecture, query_flops
 
 SMALL = Architecture(layers=3, width=8, hidden=20, vocab=50, heads=4, head_dim=2, kv_heads=2, gated=True)
 

@@ -4,6 +4,7 @@ runs."""
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,12 @@ ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles.json"
 def test_published_losses() -> None:
     if not ORACLES.exists():
         pytest.skip(f"needs the published values in {ORACLES}")
-    for row in json.loads(ORACLES.read_text(encoding="utf-8"))["data_constrained"]["loss"]:
+    published = json.loads(ORACLES.read_text(encoding="utf-8"))["data_constrained"]
+    law = DataWall()
+    constants = [math.log(law.A), math.log(law.B), math.log(law.E), law.alpha, law.beta, law.r_d, law.r_n]
+    names = ("a", "b", "e", "alpha", "beta", "R_D", "R_N")
+    assert constants == pytest.approx([published[name] for name in names], rel=1e-12)
+    for row in published["loss"]:
         value = DataWall().loss(row["n_params"], row["n_tokens"], row["unique_tokens"])
         assert value == pytest.approx(row["value"], rel=1e-13)
 

@@ -16,7 +16,6 @@ from kernel_cases import (
     compare,
     layer,
     linear,
-    norm,
     normal,
     parts,
     poisoned,
@@ -70,16 +69,17 @@ def check_layer(s: Shape, count: int, dtype: torch.dtype, tiles: Tiles, **sizes:
     """Each operation of a layer on inputs of its own, outputs poisoned."""
     empty = (count // 2,) if count > 1 else ()
     own, b = layer(s, dtype, bias=True), batch(count, s, tiles, dtype=dtype, empty=empty, **sizes)
-    x = normal(count, s.width, seed=1)
+    x, normed = normal(count, s.width, seed=1), poisoned(count, s.width, dtype=dtype)
+    compare(triton_ops.norm, torch_ops.norm, lambda a: [a[2]], (x, own.attn_norm, normed, s))
+    torch_ops.norm(x, own.attn_norm, normed, s)
     q = poisoned(count, s.heads, s.head_dim, dtype=dtype)
     turn = rotation(s, 100)
     compare(
         triton_ops.qkv,
         torch_ops.qkv,
-        lambda a: [a[7], a[8].k, a[8].v],
+        lambda a: [a[6], a[7].k, a[7].v],
         (
-            x,
-            own.attn_norm,
+            normed,
             own.qkv,
             own.head_norm,
             turn,
@@ -133,8 +133,8 @@ def check_layer(s: Shape, count: int, dtype: torch.dtype, tiles: Tiles, **sizes:
     compare(
         triton_ops.hidden,
         torch_ops.hidden,
-        lambda a: [a[4]],
-        (x, own.ffn_norm, own.gate, own.up, hidden, s, tiles),
+        lambda a: [a[3]],
+        (normed, own.gate, own.up, hidden, s, tiles),
     )
     table = linear(s.vocab, s.width, 9, dtype).weight
     compare(triton_ops.embed, torch_ops.embed, lambda a: [a[2]], (b.rows, table, poisoned(count, s.width)))
@@ -161,7 +161,7 @@ def test_a_row_without_a_sample_turns_by_nothing() -> None:
     b.rows.position[1] = 0
     table = torch.cat([torch.full((1, 100, s.head_dim // 2), float("nan")), rotation(s, 100)])
     q, room = poisoned(3, s.heads, s.head_dim), products(3, s)
-    weights = (own.attn_norm, own.qkv, own.head_norm, table[1:])
+    weights = (own.qkv, own.head_norm, table[1:])
     arguments = (normal(3, s.width, seed=1), *weights, b.rows, b.prompts, q, b.own, room, s, TILES)
     triton_ops.qkv(*arguments)
     assert q.isfinite().all()
@@ -171,8 +171,7 @@ def test_a_row_without_a_sample_turns_by_nothing() -> None:
 def test_a_nan_is_not_drawn(greedy: bool) -> None:
     """Nor padding of the last tile in its place; the log-probabilities say that something is wrong."""
     s = shape(vocab=131)
-    b, final = batch(3, s, TILES), norm(s.width, 5)
-    x = normal(3, s.width, seed=3)
+    b, x = batch(3, s, TILES), normal(3, s.width, seed=3)
     weights = linear(s.vocab, s.width, 4, torch.float32, bias=True)
     assert weights.bias is not None
     for bad in (slice(0, 130), slice(128, 131), slice(0, 131)):
@@ -180,10 +179,10 @@ def test_a_nan_is_not_drawn(greedy: bool) -> None:
         weights.bias[bad] = float("nan")
         out = Draw.empty(3, "cpu")
         room = parts(3, s, TILES)
-        triton_ops.draw(x, final, weights, b.rows, torch.ones(1), out, room, s, TILES, greedy=greedy)
+        triton_ops.draw(x, weights, b.rows, torch.ones(1), out, room, s, TILES, greedy=greedy)
         check_no_nan_was_drawn(out, bad)
         logits = poisoned(3, s.vocab)
-        triton_ops.logits(x, final, weights, logits, s, TILES)
+        triton_ops.logits(x, weights, logits, s, TILES)
         triton_ops.choose(logits, b.rows, torch.ones(1), 20, 0.9, 0.0, out)
         check_no_nan_was_drawn(out, bad)
 
@@ -200,12 +199,12 @@ def test_an_fp8_cache(name: str) -> None:
     s = SHAPES[name]
     own, b = layer(s, torch.float32), batch(21, s, TILES, fp8=True, empty=(4,))
     x, room = normal(21, s.width, seed=1), products(21, s)
-    weights = (own.attn_norm, own.qkv, own.head_norm, rotation(s, 100))
+    weights = (own.qkv, own.head_norm, rotation(s, 100))
     q = poisoned(21, s.heads, s.head_dim)
     compare(
         triton_ops.qkv,
         torch_ops.qkv,
-        lambda a: [a[7], a[8].k_scale, a[8].v_scale],
+        lambda a: [a[6], a[7].k_scale, a[7].v_scale],
         (x, *weights, b.rows, b.prompts, q, b.own, room, s, TILES),
     )
     # A stored value is off by at most half a step of its three mantissa bits.
@@ -244,10 +243,10 @@ def test_the_head_draws_the_oracles_tokens(count: int, greedy: bool) -> None:
         assert weights.bias is not None
         weights.bias[s.vocab :] = 1e4
         b = batch(count, s, TILES)
-        x, final = normal(count, s.width, seed=3), norm(s.width, 5, s.layer_norm)
+        x = normal(count, s.width, seed=3)
         temperature = torch.tensor([0.7])
         out = Draw(torch.full((count,), -7, dtype=torch.int32), poisoned(count), poisoned(count))
-        arguments = (x, final, weights, b.rows, temperature, out, parts(count, s, TILES), s, TILES)
+        arguments = (x, weights, b.rows, temperature, out, parts(count, s, TILES), s, TILES)
 
         def both(operation: Any, a: Any) -> None:
             operation(*a, greedy=greedy)
@@ -255,11 +254,11 @@ def test_the_head_draws_the_oracles_tokens(count: int, greedy: bool) -> None:
         compare(
             lambda *a: both(triton_ops.draw, a),
             lambda *a: both(torch_ops.draw, a),
-            lambda a: [a[5].token, a[5].raw, a[5].processed],
+            lambda a: [a[4].token, a[4].raw, a[4].processed],
             arguments,
         )
-        logits = (x, final, weights, poisoned(count, s.vocab), s, TILES)
-        compare(triton_ops.logits, torch_ops.logits, lambda a: [a[3]], logits)
+        logits = (x, weights, poisoned(count, s.vocab), s, TILES)
+        compare(triton_ops.logits, torch_ops.logits, lambda a: [a[2]], logits)
 
 
 @pytest.mark.parametrize("dtype", TYPES[1:])
@@ -267,12 +266,12 @@ def test_the_head_in_half_precision(dtype: torch.dtype) -> None:
     """A rounding may change who wins; the winner is still within that rounding of the best."""
     s = shape(vocab=300)
     weights, b = linear(s.vocab, s.width, 4, dtype), batch(40, s, TILES)
-    x, final = normal(40, s.width, seed=3), norm(s.width, 5)
+    x = normal(40, s.width, seed=3, dtype=dtype)
     z, noise = poisoned(40, s.vocab), poisoned(40, s.vocab)
-    torch_ops.logits(x, final, weights, z, s, TILES)
+    torch_ops.logits(x, weights, z, s, TILES)
     torch_ops.gumbel(b.rows.key_low, b.rows.key_high, b.rows.sample, b.rows.position, noise)
     out = Draw.empty(40, "cpu")
-    triton_ops.draw(x, final, weights, b.rows, torch.tensor([1.3]), out, parts(40, s, TILES), s, TILES)
+    triton_ops.draw(x, weights, b.rows, torch.tensor([1.3]), out, parts(40, s, TILES), s, TILES)
     token = out.token.long()[:, None]
     tolerance = cases.TOLERANCE[dtype]
     score = z / 1.3 + noise
@@ -286,10 +285,10 @@ def test_the_head_in_half_precision(dtype: torch.dtype) -> None:
 def test_draws_follow_the_softmax() -> None:
     """Chi-square of 3,000 draws against the exact probabilities."""
     s, count, rounds = shape(vocab=15, width=16), 500, 6
-    weights, final = linear(s.vocab, s.width, 4, torch.float32), norm(s.width, 5)
+    weights = linear(s.vocab, s.width, 4, torch.float32)
     x = normal(1, s.width, seed=3).expand(count, -1).contiguous()
     z = poisoned(count, s.vocab)
-    torch_ops.logits(x, final, weights, z, s, TILES)
+    torch_ops.logits(x, weights, z, s, TILES)
     p = (z[0].double() / 0.8).softmax(0).numpy()
     drawn = np.zeros(s.vocab)
     rows, out, room = Rows.empty(count, "cpu"), Draw.empty(count, "cpu"), parts(count, s, SMALL)
@@ -297,7 +296,7 @@ def test_draws_follow_the_softmax() -> None:
     rows.sample.copy_(torch.arange(count))
     for position in range(rounds):
         rows.position.fill_(position)
-        triton_ops.draw(x, final, weights, rows, torch.tensor([0.8]), out, room, s, SMALL)
+        triton_ops.draw(x, weights, rows, torch.tensor([0.8]), out, room, s, SMALL)
         drawn += np.bincount(out.token.numpy(), minlength=s.vocab)
     assert stats.chisquare(drawn, p * count * rounds).pvalue > 1e-4
 
@@ -413,9 +412,10 @@ def test_a_row_depends_on_nothing_but_itself(s: Shape, monkeypatch: pytest.Monke
         cache, n = Cache(b.own.k.clone(), b.own.v.clone()), len(order)
         stream = x[order].clone()
         q = poisoned(n, s.heads, s.head_dim)
+        normed = poisoned(n, s.width)
+        triton_ops.norm(stream, own.attn_norm, normed, s)
         triton_ops.qkv(
-            stream,
-            own.attn_norm,
+            normed,
             own.qkv,
             own.head_norm,
             rotation(s, 100),
@@ -432,12 +432,12 @@ def test_a_row_depends_on_nothing_but_itself(s: Shape, monkeypatch: pytest.Monke
         attended, hidden = poisoned(n, s.heads * s.head_dim), poisoned(n, s.hidden)
         triton_ops.suffix_attention(q, cache, rows, b.prompts, out, lse, attended, s, TILES)
         triton_ops.project(attended, own.o, stream, TILES)
-        triton_ops.hidden(stream, own.ffn_norm, own.gate, own.up, hidden, s, TILES)
+        triton_ops.norm(stream, own.ffn_norm, normed, s)
+        triton_ops.hidden(normed, own.gate, own.up, hidden, s, TILES)
         triton_ops.project(hidden, own.down, stream, TILES)
         drawn = Draw.empty(n, "cpu")
-        triton_ops.draw(
-            stream, own.attn_norm, weights, rows, torch.tensor([1.0]), drawn, parts(n, s, TILES), s, TILES
-        )
+        triton_ops.norm(stream, own.attn_norm, normed, s)
+        triton_ops.draw(normed, weights, rows, torch.tensor([1.0]), drawn, parts(n, s, TILES), s, TILES)
         return [stream, *(getattr(drawn, field.name) for field in dataclasses.fields(drawn))]
 
     whole = run(list(range(count)))

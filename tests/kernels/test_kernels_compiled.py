@@ -15,7 +15,9 @@ PROGRAM = Path(__file__).with_name("compile_kernels.py")
 PRODUCTS = {
     "_qkv", "_prefix_attention", "_suffix_attention", "_prompt_attention", "_project", "_hidden",
 }  # fmt: skip
-KERNELS = PRODUCTS | {"_draw_tile", "_logits", "_embed", "_draw_row", "_choose", "_advance", "_compact"}
+KERNELS = PRODUCTS | {
+    "_norm", "_draw_tile", "_logits", "_embed", "_draw_row", "_choose", "_advance", "_compact",
+}  # fmt: skip
 SHARED = {"sm_80": 163, "sm_90": 227, "sm_100": 227, "gfx942": 64}
 """KiB of shared memory that a program may have, from the vendors' tuning guides."""
 TENSOR_CORES = {

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast.laws import FitReport, Law, default_law
-from t2fast.plans import frontier, plan
-from t2fast.plans.frontiers import knee
+from t2fast.plans import frontier, plan, plan_many
+from t2fast.plans.frontiers import ending, knee
 
 DOMAIN = {"n_params": (1e8, 1e10), "n_tokens": (1e9, 3e11), "k": (1.0, 128.0)}
 LOSS = Law(
@@ -127,6 +127,20 @@ def test_a_frontier_ends_where_a_doubling_brings_less_than_a_hundredth():
     rate = (pass_at_k[1:] / pass_at_k[:-1]) ** (1 / np.diff(np.log2(budgets))) - 1
     np.testing.assert_allclose(frame["per_doubling"].to_numpy()[1:], rate, rtol=1e-9, atol=1e-12)
     assert knee(frame) == 1 + int(np.argmax(rate < 0.01))
+
+
+def test_a_frontier_says_which_limit_ends_it_and_what_its_least_budget_must_be():
+    frame = frontier(LOSS, np.geomspace(1e21, 1e25, 9), 1e11)
+    last = knee(frame)
+    assert frame["bound"][last] == "the n_tokens maximum"
+    assert ending(frame).endswith(": tokens stop at 600B, the n_tokens maximum")
+    assert ending(frame.head(last)) is None
+    falling = frame.with_columns(bound=None, per_doubling=-0.01)
+    assert ending(falling).endswith("the law gets worse with more tokens there")
+    with pytest.raises(ValueError, match=r"1e\+14 training FLOPs buy no model that this law can speak of"):
+        frontier(LOSS, [1e21, 1e14], 1e11)
+    with pytest.raises(ValueError, match=r"1e\+14 training FLOPs buy no model that this law can speak of"):
+        plan_many(LOSS, [1e21, 1e14], 1e11)
 
 
 def test_draws_that_end_on_another_bound_are_named_with_it():

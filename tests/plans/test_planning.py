@@ -366,6 +366,7 @@ def test_many_plans_are_the_plans_one_by_one():
 def test_thread_count_changes_no_bit():
     code = (
         "import sys, numpy as np; from t2fast import _core\n"
+        "from t2fast.plans.planned import Constraints\n"
         "rng = np.random.default_rng(1)\n"
         "train, inference = 10 ** rng.uniform(18, 25, 40), 10 ** rng.uniform(9, 12, 40)\n"
         "points = {'loss': [1.69, 406.4, 410.7, 2, 0.34, 0.28, 0.5],"
@@ -373,8 +374,8 @@ def test_thread_count_changes_no_bit():
         "for name, point in points.items():\n"
         "    rows = np.array(point) * np.exp(0.01 * rng.normal(size=(50, len(point))))\n"
         "    for whole in (False, True):\n"
-        "        arrays = _core.plan_batch(name, rows, train, inference, (1, np.inf), None, (1, np.inf),"
-        " np.inf, whole, None)\n"
+        "        limits = Constraints((1, np.inf), None, (1, np.inf), np.inf, whole)\n"
+        "        arrays = _core.plan_batch(name, rows, train, inference, limits, None)\n"
         "        sys.stdout.write(''.join(a.tobytes().hex() for a in arrays))\n"
     )
     path = str(Path(t2fast.__file__).parents[1])

@@ -24,6 +24,7 @@ import t2fast
 from t2fast.cli.main import main
 from t2fast.decode import load
 from t2fast.readers import read_results
+from t2fast.reports.page import Grid
 from t2fast.runs import evaluate, find_models
 from t2fast.runs.export import write_human_eval, write_lm_eval
 from t2fast.runs.folder import Run
@@ -221,8 +222,8 @@ def test_another_run_in_the_folder_is_refused_by_what_differs(
 
     before = contents(whole.folder)
     assert "sampling, seed: 0 there, 1 now" in refused([model], [sums], seed=1)
-    assert "sampling, k: 40 there, 41 now" in refused([model], [sums], k=41)
-    assert "task sums, max_tokens: 4 there, 5 now" in refused([model], [sums], max_tokens=5)
+    assert "k: 40 there, 41 now" in refused([model], [sums], k=41)
+    assert "task sums, sampling, max_tokens: 4 there, 5 now" in refused([model], [sums], max_tokens=5)
     assert "stage: 'base' there, 'sft' now" in refused([model], [sums], stage="sft")
     changed = replace(sums, problems=(replace(sums.problems[0], answers=(" 3",)), *sums.problems[1:]))
     assert "task sums, fingerprint" in refused([model], [changed])
@@ -242,7 +243,7 @@ def test_what_is_no_run_is_left_alone(model: Path, sums: Task, tmp_path: Path) -
         Run.open(tmp_path)
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "manifest.json").write_text('{"format": 1, "models": 3}')
+    (broken / "manifest.json").write_text('{"format": 2, "models": 3}')
     with pytest.raises(ValueError, match="is no manifest of a run"):
         evaluate([model], [sums], broken, k=1, **OPTIONS)
 
@@ -276,7 +277,7 @@ def test_sequential_sampling_is_a_prefix_of_the_plain(
     until, limit = counts.sequential
     assert (until == wanted).all()
     assert (limit == 40).all()
-    assert "sampling, until_successes" in Run.open(tmp_path).manifest.differences(whole.manifest)[0]
+    assert "until_successes: " in Run.open(tmp_path).manifest.differences(whole.manifest)[0]
     read = t2fast.read_counts(tmp_path / "counts.csv")
     assert read.frame.equals(counts.frame)
 
@@ -332,6 +333,18 @@ def test_an_incomplete_run_says_so_and_gives_what_it_has(
     with pytest.raises(ValueError, match="1 blocks are missing"):
         run.counts()
     assert len(run.counts(partial=True)) == 60 - 12
+
+
+def test_a_page_of_a_run_says_how_it_was_drawn(whole: Run) -> None:
+    what, where = whole.report().sections
+    assert what.title == "What was measured"
+    cells = {cell for block in where.blocks if isinstance(block, Grid) for row in block.rows for cell in row}
+    for task in whole.manifest.tasks:
+        assert task.sampling is not None
+        assert (
+            f"{task.fingerprint}, seed {task.sampling.seed}, temperature {task.sampling.temperature:g}"
+            in cells
+        )
 
 
 def test_pass_at_k_of_a_run_s_folder(whole: Run, capsys: pytest.CaptureFixture[str]) -> None:

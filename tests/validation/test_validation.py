@@ -4,7 +4,6 @@ import json
 import warnings
 from math import comb
 
-import matplotlib as mpl
 import numpy as np
 import polars as pl
 import pytest
@@ -13,8 +12,6 @@ from t2fast import Law, fit_accuracy, fit_forecast, read_accuracies, read_counts
 from t2fast.laws import simulate_counts
 from t2fast.text import percent
 from t2fast.validation import verdict
-
-mpl.use("Agg")
 
 PARAMS = {"E": 0.0, "A": 120.0, "B": 300.0, "alpha": 0.27, "beta": 0.24}
 PARAMS |= {"theta0": -1.0, "theta1": 1.0, "theta2": 0.8, "theta3": 1.0, "theta4": -0.2}
@@ -180,13 +177,13 @@ def test_losses_are_forecast_by_chinchilla_too():
 
 
 def test_the_plot_shows_every_split_of_every_method(found):
-    ax = found.plot()
-    lines = {line.get_label(): line for line in ax.get_lines()}
-    for name, line in lines.items():
+    (drawn,) = found.plot().to_dict()["datasets"].values()
+    assert {row["method"] for row in drawn} == {"forecast", "accuracy", "log-linear", "nearest"}
+    for name in {row["method"] for row in drawn}:
         rows = found.splits.filter(pl.col("method") == name)
-        np.testing.assert_array_equal(line.get_xdata(), rows["threshold"].to_numpy())
-        np.testing.assert_allclose(line.get_ydata(), 100 * rows["error"].to_numpy())
-    assert set(lines) == {"forecast", "accuracy", "log-linear", "nearest"}
+        mine = [row for row in drawn if row["method"] == name]
+        assert [row["threshold"] for row in mine] == rows["threshold"].to_list()
+        np.testing.assert_allclose([row["percent"] for row in mine], 100 * rows["error"].to_numpy())
 
 
 def test_impossible_requests_are_refused(counts):

@@ -8,9 +8,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast.charts import Drawn, Figure, Reported, market
 from t2fast.text import columns, note, plain, samples
 
 _ROWS = 12
@@ -101,7 +103,7 @@ class Pick:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Drawn, Reported):
     """The best model and number of samples among those that exist.
 
     Attributes:
@@ -154,16 +156,37 @@ class Choice:
             "notes": list(self.notes),
         }
 
-    def __rich__(self) -> RenderableType:
-        """The choice, the other ways to sample, and the frontier."""
-        picks = (
+    def picks(self) -> tuple[tuple[str, Pick | None], ...]:
+        """The best of every way to sample, and what that is called."""
+        return (
             ("k samples at once", self.together),
             ("one by one until solved", self.until_solved),
             (_CASCADE, self.cascade),
         )
+
+    def figure(self) -> Figure:
+        """The frontier of models that exist: what they solve for what they cost."""
+        names = ("model", "k", "usd_per_query", "pass_at_k", "low", "high")
+        kinds = (pl.String, pl.Int64, pl.Float64, pl.Float64, pl.Float64, pl.Float64)
+        schema = dict(zip(names, kinds, strict=True))
+        frontier = [[getattr(option, name) for name in names] for option in self.frontier]
+        picks = [
+            [label, *(getattr(pick.option, name) for name in names)]
+            for label, pick in self.picks()
+            if pick is not None
+        ]
+        return market(
+            pl.DataFrame(frontier, schema, orient="row"),
+            pl.DataFrame(picks, {"pick": pl.String, **schema}, orient="row"),
+            f"Best buy for {self.request}",
+            self.level,
+        )
+
+    def __rich__(self) -> RenderableType:
+        """The choice, the other ways to sample, and the frontier."""
         table = columns("", "model", "k", "pass@k", "USD/query", "USD/solved", left=("", "model"))
         remarks = []
-        for label, pick in picks:
+        for label, pick in self.picks():
             if pick is None:
                 remarks.append(f"{label}: {_NONE.get(label, 'nothing meets the request')}")
                 continue

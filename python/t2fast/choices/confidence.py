@@ -1,9 +1,8 @@
-"""Which options reach a target not only on the problems that were measured but, with confidence, on new
-ones.
-"""
+"""How sure an option has to be of reaching a target, where several models were looked at."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -11,38 +10,63 @@ import numpy.typing as npt
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
-Bools: TypeAlias = npt.NDArray[np.bool_]
+
+_HOPELESS = 0.05
+"""Chance of reaching the target below which a model is none of those that luck might have chosen."""
 
 
-def cheapest_that_reach(met: Bools, usd: Floats, family: Integers, confidence: float) -> Integers:
-    """The cheapest option of every family that is sure enough to reach the target, all of them jointly.
+def cheapest_that_reaches(
+    share: Floats,
+    usd: Floats,
+    family: Integers,
+    confidence: float,
+    means: Callable[[Integers], Floats],
+) -> int | None:
+    """The cheapest option that is sure enough to reach the target, however many models were looked at.
 
     Whoever picks the cheapest of several models that seem to reach a target picks among other things the
-    luckiest. So the chance that is asked of each is raised until, with `confidence`, all those picked reach
-    the target together. Among options of one family no such care is needed: more samples only help.
+    luckiest. So an option has to be surer than the confidence that is asked for: as sure as keeps the chance
+    of being wrong about any model below what is left of it, whichever of them truly fall short (the
+    smallest of their p-values, in draws that all share: Westfall and Young 1993, Resampling-Based Multiple
+    Testing, 2.4). Among options of one family no such care is needed: more samples only help.
 
     Args:
-        met: whether each option reaches the target in each draw, (options, draws).
+        share: the chance of each option to reach the target, (options,).
         usd: what each costs, (options,).
         family: which options differ by numbers of samples alone, (options,).
-        confidence: of all of the picked together, in (0, 1).
+        confidence: that what is chosen reaches the target, in (0, 1).
+        means: of some options, by index, pass@k of new problems in every draw, (indices, draws).
 
     Returns:
-        Indices of the options picked, cheapest first; empty if none is sure enough.
+        The index of the option; None if none is sure enough.
     """
-    share = met.mean(axis=1)
-    order = np.lexsort((np.arange(len(usd)), usd))
-    levels = np.unique(share[share >= confidence])
+    rivals = [i for members in _families(family) if (i := _nearest(share, usd, members)) is not None]
+    if not rivals:
+        return None
+    sure = np.flatnonzero(share >= sure_level(means(np.array(rivals)), confidence))
+    return int(sure[np.lexsort((sure, usd[sure]))[0]]) if sure.size else None
 
-    def picked(level: float) -> Integers:
-        sure = order[share[order] >= level]
-        return np.asarray(sure[np.sort(np.unique(family[sure], return_index=True)[1])])
 
-    low, high = 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        if met[picked(levels[middle])].all(axis=0).mean() >= confidence:
-            high = middle
-        else:
-            low = middle + 1
-    return picked(levels[low]) if low < len(levels) else np.empty(0, np.int64)
+def sure_level(means: Floats, confidence: float) -> float:
+    """The chance to ask of each of several models so that all claims hold at once with a confidence.
+
+    Args:
+        means: of every model, in every draw, (models, draws).
+        confidence: in (0, 1).
+    """
+    ranks = [np.searchsorted(np.sort(row), row, side="right") for row in means]
+    least = np.min(ranks, axis=0) / means.shape[1]
+    return max(confidence, 1 - float(np.quantile(least, 1 - confidence, method="lower")))
+
+
+def _families(family: Integers) -> list[Integers]:
+    order = np.argsort(family, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(family[order])) + 1) if order.size else []
+
+
+def _nearest(share: Floats, usd: Floats, members: Integers) -> int | None:
+    """The option of a family whose truth is as likely above the target as below: where luck decides."""
+    if share[members].max() < _HOPELESS:
+        return None
+    likely = members[share[members] >= 0.5]
+    return int(likely[usd[likely].argmin()] if likely.size else members[share[members].argmax()])

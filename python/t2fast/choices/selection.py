@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from t2fast.choices.choice import Choice, Option, Pick
-from t2fast.choices.confidence import cheapest_that_reach
+from t2fast.choices.confidence import cheapest_that_reaches
 from t2fast.choices.market import Host, Market, market_of
 from t2fast.choices.options import Options, cascades, together, until_solved
 from t2fast.choices.request import Request, beyond_budget, beyond_confidence, beyond_target
-from t2fast.choices.resampling import Weights, new_problems, population
+from t2fast.choices.resampling import Weights, measured_again, new_problems, population
 from t2fast.estimators.curve import clustered_interval
 from t2fast.tables.counts import Counts
 from t2fast.tables.prices import Prices
@@ -52,9 +52,10 @@ def choose(
     the limits given; without any of both, the one of least cost a solved query. pass@k takes for granted that
     a right sample is recognised.
 
-    A target is reached if `new_problems` more problems of the same kind would reach it with `confidence`, at
-    once for every model that is compared: the cheapest of several that seem to reach it is too often the
-    luckiest. By default as many new problems as were measured, so that the claim can be checked by measuring
+    A target is reached if `new_problems` more problems of the same kind would reach it with `confidence`, for
+    every model at once that may seem to: the cheapest of several that do is too often the luckiest. So each
+    is asked to be surer than that; a choice that misses is made with a chance of at most 1 - confidence. By
+    default as many new problems as were measured, so that the claim can be checked by measuring
     again; infinity asks for the mean of the population.
 
     Args:
@@ -135,6 +136,7 @@ class _Search:
     def __init__(self, market: Market, request: Request, level: float, draws: int, seed: int) -> None:
         self.market, self.request, self.level = market, request, level
         self.population: Weights = population(market.problems, draws, seed)
+        self.again: Weights = measured_again(self.population, seed)
         self.new: Weights = new_problems(market.problems, request.new, draws, seed)
         self.plain = together(market)
         self.width = self.interval_level()
@@ -186,34 +188,38 @@ class _Search:
             return None
         met = None
         if request.target is not None:
-            met = self.reach(options)
-            found = cheapest_that_reach(met, options.usd_per_query, options.family, request.confidence)
-            if not found.size:
+            share = self.reach(options)
+            found = cheapest_that_reaches(
+                share,
+                options.usd_per_query,
+                options.family,
+                request.confidence,
+                lambda places: self.new.means(options.passes[places]),
+            )
+            if found is None:
                 return None
-            best = int(found[0])
+            best, met = found, float(share[found])
         else:
             best = self.best_measured(options)
         chosen, family = self.chances(options, best)
-        return Pick(
-            self.option(options, best, chosen), family, None if met is None else float(met[best].mean())
-        )
+        return Pick(self.option(options, best, chosen), family, met)
 
-    def reach(self, options: Options) -> Bools:
-        """Whether new problems meet the target, (options, draws)."""
+    def reach(self, options: Options) -> Floats:
+        """The chance that new problems meet the target, (options,)."""
         parts = range(0, len(options), _BLOCK)
         means = (self.new.means(options.passes[i : i + _BLOCK]) for i in parts)
-        return np.vstack([mean >= self.request.floor for mean in means])
+        return np.concatenate([(mean >= self.request.floor).mean(axis=1) for mean in means])
 
     def chances(self, options: Options, best: int) -> tuple[float, float]:
-        """The chance that an option is the best in the population, and that one of its family is."""
+        """The chance that an option is the best again on new problems, and that one of its family is."""
         request = self.request
         order = np.argsort(options.usd_per_query, kind="stable")
         options = options.where_at(order)
-        winners = np.full(self.population.draws, -1)
-        top = np.full(self.population.draws, -np.inf)
+        winners = np.full(self.again.draws, -1)
+        top = np.full(self.again.draws, -np.inf)
         for start in range(0, len(options), _BLOCK):
             part = options.where_at(np.arange(start, min(start + _BLOCK, len(options))))
-            passes, usd = self.population.means(part.passes), part.costs(self.population)
+            passes, usd = self.again.means(part.passes), part.costs(self.again)
             if request.target is not None:
                 score = np.where(passes >= request.floor, -usd, -np.inf)
             else:
@@ -235,7 +241,7 @@ class _Search:
         reaches = (options.pass_at_k >= request.floor) & (options.usd_per_query <= request.budget)
         i = int(np.where(reaches, options.usd_per_query, np.inf).argmin())
         chosen, family = self.chances(options, i)
-        met = float(self.reach(options.where_at(np.array([i]))).mean())
+        met = float(self.reach(options.where_at(np.array([i])))[0])
         return Pick(self.option(options, i, chosen), family, met)
 
     def best_measured(self, options: Options) -> int:
@@ -268,7 +274,7 @@ class _Search:
         options = self.plain.where_at(order)
         best = np.maximum.accumulate(options.pass_at_k)
         rises = np.append(True, options.pass_at_k[1:] > best[:-1])
-        means = self.population.means(options.passes)
+        means = self.again.means(options.passes)
         before = np.maximum.accumulate(means, axis=0)
         better = np.vstack([np.ones((1, means.shape[1]), bool), means[1:] > before[:-1]])
         # A draw's first of equals wins; what no draw can tell apart from a cheaper option is not best.
@@ -297,7 +303,7 @@ class _Search:
             return beyond_budget(options, request.budget)
         if affordable.pass_at_k.max() < request.floor:
             return beyond_target(options, affordable, request)
-        return beyond_confidence(affordable, self.reach(affordable).mean(axis=1), request)
+        return beyond_confidence(affordable, self.reach(affordable), request)
 
 
 def _per_solved(usd: Floats, passes: Floats) -> Floats:

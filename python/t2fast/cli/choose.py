@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import Any
 
 import polars as pl
@@ -14,8 +13,9 @@ from t2fast.choices import choose
 from t2fast.choices.market import Host
 from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
+from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import command, mapping, show
-from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
+from t2fast.cli.plotting import add_plot, save
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
 from t2fast.tables.counts import joined_counts
@@ -84,24 +84,13 @@ def add_parser(commands: Any) -> None:
         "served on hardware, they cost what the roofline says; --prices needs their n_params, and "
         "active_params of mixtures.",
     )
-    served.add_argument("--gpu", metavar="NAME", help="H100, A100, TPU v5e, …")
-    served.add_argument("--usd-per-hour", type=float, metavar="USD", help="of one such chip")
-    served.add_argument(
-        "--batch", type=float, default=64, metavar="B", help="samples in flight (default: 64)"
-    )
-    served.add_argument(
-        "--mfu", type=float, default=MFU, help="share of the arithmetic reached (default: %(default)g)"
-    )
-    served.add_argument(
-        "--mbu", type=float, default=MBU, help="share of the bandwidth reached (default: %(default)g)"
-    )
-    served.add_argument("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")
+    add_hardware(served)
     parser.add_argument("--only", type=_names, metavar="MODEL,...", help="choose among these alone")
     parser.add_argument("--max-k", type=int, metavar="K", help="no more samples than this")
     parser.add_argument("--columns", type=mapping, metavar="NAME=COLUMN,...", help="names that columns go by")
     parser.add_argument("--task", help="this task alone")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the frontier (needs t2fast[plot])")
+    add_plot(parser, "the frontier")
     results.add_options(parser)
 
 
@@ -131,9 +120,7 @@ def run(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
         )
     if arguments.plot:
-        from t2fast.cli.plotting import plot_choice, save
-
-        save(plot_choice(chosen), arguments.plot)
+        save(chosen.figure(), arguments.plot, chosen.notes)
     curve = _verified(arguments, counts, chosen.together.option.model)
     data = {**chosen.to_dict(), **({} if curve is None else {"verifier": curve.to_dict()})}
     show(arguments, data, lambda: chosen if curve is None else Group(chosen, Text(), curve))
@@ -143,13 +130,7 @@ def _host(arguments: argparse.Namespace) -> Host | None:
     """The hardware, if any is given."""
     if arguments.gpu is None:
         return None
-    for name in ("usd_per_hour", "batch", "mfu", "mbu"):
-        value = getattr(arguments, name)
-        if value is None or not (math.isfinite(value) and value > 0):
-            raise ValueError(f"--{name.replace('_', '-')} is {value!r}: --gpu needs a positive number there")
-    chip = accelerator(arguments.gpu, arguments.accelerators)
-    rates = {"usd_per_hour": arguments.usd_per_hour, "mfu": arguments.mfu, "mbu": arguments.mbu}
-    return Host(Machine(chip, **rates), arguments.batch)
+    return Host(machine(arguments), arguments.batch)
 
 
 def _verified(arguments: argparse.Namespace, counts: Counts, model: str) -> VerifiedCurve | None:

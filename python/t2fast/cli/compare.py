@@ -10,6 +10,7 @@ import polars as pl
 
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, filtered, integers, reading, show
+from t2fast.cli.plotting import add_plot, save
 from t2fast.comparisons import compare
 from t2fast.tables import Counts
 
@@ -36,7 +37,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--level", type=float, default=0.95, help="confidence of the band (default: 0.95)")
     parser.add_argument("--draws", type=int, default=4000, help="bootstrap draws (default: 4000)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
-    parser.add_argument("--plot", metavar="FILE", help="draw the differences (needs t2fast[plot])")
+    add_plot(parser, "the differences")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -50,10 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
             sides[label] = part
     found = compare(sides, arguments.k, level=arguments.level, draws=arguments.draws, seed=arguments.seed)
     if arguments.plot:
-        # matplotlib is an extra.
-        from t2fast.cli.plotting import plot_comparison, save
-
-        save(plot_comparison(found), arguments.plot)
+        save(found.figure(), arguments.plot, found.notes)
     show(arguments, found.to_dict(), lambda: found)
 
 

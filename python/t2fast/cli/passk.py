@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from t2fast.charts import pass_curves
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, filtered, finite, integers, left_out, reading, show
+from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.rendering import pass_table
 from t2fast.estimators import estimate
 from t2fast.tables import Counts
@@ -40,6 +42,7 @@ def add_parser(commands: Any) -> None:
         help="where problems have fewer than k samples: NaN with bounds on the mean over all, the mean over "
         "the others alone, or fitted spreads of difficulty (default: bounds)",
     )
+    add_plot(parser, "the curves")
     parser.add_argument(
         "--likelihood",
         action="store_true",
@@ -79,5 +82,14 @@ def run(arguments: argparse.Namespace) -> None:
                     "note": curve.notes[i],
                 }
             )
+    if arguments.plot:
+        from t2fast.reports.measured import (
+            pass_frame,
+            warnings,
+        )  # with all rooms, which take a while to import
+
+        how = {"missing": arguments.missing, "likelihood": arguments.likelihood}
+        frame = pass_frame(counts, arguments.k, arguments.level, **how)
+        save(pass_curves(frame, arguments.level), arguments.plot, list(warnings(counts)))
     data = {"source": counts.source, "level": arguments.level, "rows": rows, **left_out(counts)}
     show(arguments, data, lambda: pass_table(rows, arguments.level))

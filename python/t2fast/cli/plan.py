@@ -10,14 +10,16 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast import charts
 from t2fast.cli import spending
 from t2fast.cli.options import command, finite, numbers, show
+from t2fast.cli.plotting import add_plot, save
 from t2fast.laws import Law, default_law
 from t2fast.plans import Plan, frontier, plan
-from t2fast.plans.frontiers import frontier_table, knee
+from t2fast.plans.frontiers import ending, frontier_table, knee
 from t2fast.plans.limits import EXTRAPOLATE
 from t2fast.plans.request import positive
-from t2fast.text import amount, columns, note, ratio, samples
+from t2fast.text import amount, chance, columns, note, ratio, samples
 
 LARGEST_BUDGET = 1e25
 """Where a frontier ends, FLOPs."""
@@ -67,9 +69,7 @@ def add_parser(commands: Any) -> None:
     shown.add_argument(
         "--profile", action="store_true", help="what other sizes would give for the same budgets"
     )
-    parser.add_argument(
-        "--plot", metavar="FILE.png", help="draw the profile or frontier (needs t2fast[plot])"
-    )
+    add_plot(parser, "the profile or frontier")
     spending.add_options(parser)
 
 
@@ -106,23 +106,16 @@ def run(arguments: argparse.Namespace) -> None:
         budgets = np.geomspace(arguments.train_flops, LARGEST_BUDGET, 2 * decades + 1)
         frame = frontier(law, budgets, arguments.inference_flops, **options)
         if arguments.plot:
-            from t2fast.cli.plotting import plot_frontier
-
-            _save(plot_frontier(frame), arguments.plot)
+            save(charts.frontier(frame, law.domain), arguments.plot, law.cautions)
         worth = frame.head(knee(frame))
-        ended = None
-        if len(worth) < len(frame):
-            at = worth["train_flops"][-1] if len(worth) else arguments.train_flops
-            ended = f"from {at:.2g} FLOPs on, doubling the training budget brings less than 1% more pass@k"
+        ended = ending(frame)
         rows = {"source": law.source, "domain": law.domain, "frontier": worth.to_dicts(), "ended": ended}
         shown = frontier_table(worth, law)
         show(arguments, rows, lambda: shown if ended is None else Group(shown, note(ended)))
         return
     chosen = plan(law, arguments.train_flops, arguments.inference_flops, **options)
     if arguments.plot:
-        from t2fast.cli.plotting import plot_profile
-
-        _save(plot_profile(chosen), arguments.plot)
+        save(chosen.figure(), arguments.plot, chosen.warnings)
     data: dict[str, Any] = {
         **chosen.to_dict(),
         "law": {"law": law.name, "source": law.source, "domain": law.domain},
@@ -143,12 +136,8 @@ def _with_profile(chosen: Plan, profile: list[dict[str, Any]] | None) -> Rendera
     table = columns("N", "D", "k", "D/N", f"predicted {chosen.metric}")
     for row in profile:
         n, d = row["n_params"], row["n_tokens"]
-        table.add_row(amount(n), amount(d), samples(row["k"]), ratio(d / n), f"{row['predicted']:.4f}")
+        table.add_row(amount(n), amount(d), samples(row["k"]), ratio(d / n), chance(row["predicted"]))
     return Group(chosen, Text(), table)
-
-
-def _save(axes: Any, path: str) -> None:
-    axes.figure.savefig(path, dpi=160, bbox_inches="tight")
 
 
 def _rule(text: str) -> float | str:

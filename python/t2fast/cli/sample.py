@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from t2fast.cli.sampling import add_engine, add_sampling, engine, settings
 from t2fast.decode.engine import Engine, load
 from t2fast.decode.prompts import Problem, problems
 from t2fast.decode.samples import Samples
@@ -46,26 +47,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     source.add_argument("--prompts-file", type=Path, metavar="JSONL", help="many prompts; - reads stdin")
     parser.add_argument("-k", type=int, default=64, help="samples for each prompt (default: %(default)s)")
     parser.add_argument("--first-sample", type=int, default=0, metavar="I", help="go on from sample I")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--max-tokens", type=int, default=64, help="longest sample (default: %(default)s)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="0: greedy (default: %(default)s)")
-    parser.add_argument("--top-k", type=int, default=0, help="keep the TOP_K likeliest tokens (default: all)")
-    parser.add_argument(
-        "--top-p", type=float, default=1.0, help="then the fewest of mass TOP_P (default: all)"
-    )
-    parser.add_argument(
-        "--min-p", type=float, default=0.0, help="then those of MIN_P times the best (default: all)"
-    )
-    parser.add_argument(
-        "--stop", action="append", default=[], metavar="TEXT", help="end a sample here; repeatable"
-    )
-    parser.add_argument("--chat", action="store_true", help="use the model's chat template")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, help="of the CPU (default: the processor's cores)")
-    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto", help="arithmetic")
-    parser.add_argument("--kernel", help="of the CPU: force avx512_bf16, avx512, avx2 or portable")
+    add_sampling(parser, 64)
+    add_engine(parser)
     parser.add_argument("--cache", choices=["fp8"], help="on a GPU: keys and values of samples in 8 bits")
-    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json for a model that has none")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object a line, ordered by problem and sample"
     )
@@ -76,21 +60,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit status (130 after Ctrl-C)."""
     found = problems({0: args.prompt}) if args.prompts_file is None else _read(args.prompts_file)
-    engine = load(
-        args.model,
-        device=args.device,
-        dtype=args.dtype,
-        threads=args.threads,
-        kernel=args.kernel,
-        cache=args.cache,
-        tokenizer=args.tokenizer,
-    )
+    model = load(args.model, cache=args.cache, **engine(args))
     started, samples, tokens = time.perf_counter(), 0, 0
     status = 0
     alone = args.k == 1 and len(found) == 1 and args.device == "cpu" and isinstance(found[0].prompt, str)
     streams = alone and not args.json and sys.stdout.isatty()
     for batch in _batches(found, args.k, _BATCH[args.device]):
-        drawn = _sample(engine, batch, args, _show if streams else None)
+        drawn = _sample(model, batch, args, _show if streams else None)
         if streams:
             print()
         for row in drawn.table.iter_rows(named=True):
@@ -107,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - started
     rate = tokens / max(seconds, 1e-9)
     print(
-        f"{samples:,} samples, {tokens:,} tokens in {seconds:.1f} s ({rate:,.0f}/s); {engine}",
+        f"{samples:,} samples, {tokens:,} tokens in {seconds:.1f} s ({rate:,.0f}/s); {model}",
         file=sys.stderr,
     )
     return status
@@ -118,22 +94,16 @@ def _show(text: str) -> None:
 
 
 def _sample(
-    engine: Engine, batch: list[Problem], args: argparse.Namespace, stream: Callable[[str], None] | None
+    model: Engine, batch: list[Problem], args: argparse.Namespace, stream: Callable[[str], None] | None
 ) -> Samples:
-    return engine.sample(
+    return model.sample(
         {problem.id: problem.prompt for problem in batch},
         k=args.k,
         first_sample=args.first_sample,
-        seed=args.seed,
-        temperature=args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        min_p=args.min_p,
-        max_tokens=args.max_tokens,
-        stop=args.stop,
         chat=args.chat,
         stream=stream,
         progress=False if stream is not None else None,
+        **settings(args),
     )
 
 

@@ -6,17 +6,21 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import show
 from t2fast.costs.architectures import read_architectures
 from t2fast.costs.flops import Architecture
-from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
 from t2fast.laws import AnyLaw
-from t2fast.laws.data_wall import DataWall
+from t2fast.plans.compared import Compared, compared
+from t2fast.plans.lifting import binding, left_unspent, wall
+from t2fast.plans.limits import Limits
+from t2fast.plans.planned import ratio_words
 from t2fast.plans.request import CHINCHILLA_RATIO, positive
 from t2fast.plans.spending import (
     Limit,
@@ -27,9 +31,8 @@ from t2fast.plans.spending import (
     chinchilla_spending,
 )
 from t2fast.progress import working
-from t2fast.text import amount, columns, note, ratio, samples
+from t2fast.text import amount, chance, columns, note, ratio, samples
 
-_TRILLION = 1e12
 _OWN = (
     "queries",
     "gpu",
@@ -58,16 +61,7 @@ def add_options(parser: Any) -> None:
     group.add_argument(
         "--output-tokens", type=float, default=500, metavar="T", help="of a sample (default: 500)"
     )
-    group.add_argument("--gpu", metavar="NAME", help="H100, A100, TPU v5e, …")
-    group.add_argument("--usd-per-hour", type=float, metavar="USD", help="of one such chip")
-    group.add_argument("--batch", type=float, default=64, metavar="B", help="samples in flight (default: 64)")
-    group.add_argument(
-        "--mfu", type=float, default=MFU, help="share of the arithmetic reached (default: %(default)g)"
-    )
-    group.add_argument(
-        "--mbu", type=float, default=MBU, help="share of the bandwidth reached (default: %(default)g)"
-    )
-    group.add_argument("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")
+    add_hardware(group)
     group.add_argument(
         "--per-query", type=float, metavar="X", help="a query may cost, USD with --gpu, else FLOPs"
     )
@@ -150,13 +144,14 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
     if arguments.queries is None:
         raise ValueError("--queries is missing: how many will be answered decides what is left for training")
     dollars = arguments.gpu is not None
+    unit = "USD" if dollars else "FLOPs"
     if arguments.usd is not None and not dollars:
         raise ValueError("--usd needs --gpu and --usd-per-hour, which say what a FLOP costs")
     if arguments.total_flops is not None and dollars:
         raise ValueError("--total-flops needs no --gpu: give --usd for a budget in dollars")
     _check_ranges(arguments)
     workload = _workload(arguments)
-    ranges = _ranges(arguments, law)
+    ranges, ends = _ranges(arguments, law)
     models = _models(arguments, ranges["n_params"])
     options = {
         **ranges,
@@ -180,16 +175,42 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
             limits=options["limits"],
             level=arguments.level,
         )
-        notes = [*_bounds(chosen, ranges), *_binding(chosen, options["limits"])]
-        notes += [*_wall(law, chosen, budget, workload, options)]
+        # Of a target, the ratio is at its least cost.
+        ours = chosen if arguments.target is None else best_spending(law, budget, workload, **options)
+        beside = None
+        if chinchilla is not None:
+            beside = compared(
+                law,
+                ours,
+                chinchilla,
+                ranges["n_params"],
+                unique_tokens=arguments.unique_tokens,
+                level=arguments.level,
+            )
+
+        def again(**changes: Any) -> Spending:
+            wider = _sought(arguments, law, workload, {**options, **changes, "level": None})[0]
+            # No worse is what is allowed more, but for where the search stops.
+            return chosen if arguments.target is not None and wider.cost > chosen.cost else wider
+
+        def same_cost(**changes: Any) -> Spending:
+            return best_spending(law, budget, workload, **{**options, **changes, "level": None})
+
+        def aim(plan: Spending) -> str:
+            cost = _money(plan.cost, unit)
+            return _value(plan) if arguments.target is None else f"a cost of {cost}"
+
+        notes = [*binding(chosen, options, ends, again, aim)]
+        if arguments.unique_tokens is not None:
+            notes.append(wall(chosen, arguments.unique_tokens, same_cost, _value))
     if chinchilla is None:
         low, high = ranges["n_params"]
         notes.append(
             f"this budget buys no model with {rule:g} tokens a parameter and N from {amount(low)} to "
             f"{amount(high)}: nothing to compare with"
         )
-    if arguments.target is None and chosen.cost < budget * (1 - 1e-6):
-        notes.append(f"these limits leave {1 - chosen.cost / budget:.1%} of the budget unspent")
+    if arguments.target is None and (words := left_unspent(chosen, budget, options["n_tokens"][1])):
+        notes.append(words)
     if chosen.reached is not None and chosen.reached < 1:
         notes.append(
             f"{1 - chosen.reached:.0%} of the law's draws reach the target nowhere in these ranges; the "
@@ -200,13 +221,15 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
     title += f"k x {workload.output_tokens:g} tokens" + (f" on {arguments.gpu}" if dollars else "")
     data = {
         **_row(chosen),
-        "unit": "USD" if dollars else "FLOPs",
+        "unit": unit,
         "chinchilla": None if chinchilla is None else _row(chinchilla),
+        "ratio": None if beside is None else beside.ratio,
+        "ratio_interval": None if beside is None or beside.interval is None else list(beside.interval),
+        "no_ratio": None if beside is None else beside.withheld,
         "warnings": notes,
         "law": {"law": law.name, "source": law.source, "domain": law.domain},
     }
-    unit = "USD" if dollars else "FLOPs"
-    shown = _shown(title, chosen, chinchilla, rule, arguments.level, unit, notes, law)
+    shown = _shown(title, chosen, chinchilla, beside, rule, arguments.level, unit, notes, law)
     show(arguments, data, lambda: shown)
 
 
@@ -216,7 +239,7 @@ def _sought(
     """The plan, what it may cost, and what was asked for in words."""
     if arguments.target is None:
         budget = arguments.total_flops if arguments.usd is None else arguments.usd
-        asked_for = f"{budget:.3g} FLOPs" if arguments.usd is None else f"{budget:,.0f} USD"
+        asked_for = _money(budget, "FLOPs" if arguments.usd is None else "USD")
         return best_spending(law, budget, workload, **options), budget, asked_for
     # A law of -log pass@k is asked for pass@k all the same.
     logged = law.metric == "-log pass@k"
@@ -227,18 +250,11 @@ def _sought(
     return chosen, chosen.cost, f"{'pass@k' if logged else law.metric} {arguments.target:g} at least cost"
 
 
-def _machine(arguments: argparse.Namespace) -> Machine:
-    if arguments.usd_per_hour is None:
-        raise ValueError("--usd-per-hour is missing: what does one chip cost?")
-    chip = accelerator(arguments.gpu, arguments.accelerators)
-    return Machine(chip, usd_per_hour=arguments.usd_per_hour, mfu=arguments.mfu, mbu=arguments.mbu)
-
-
 def _workload(arguments: argparse.Namespace) -> Workload:
     sizes = arguments.queries, arguments.prompt_tokens, arguments.output_tokens
     if arguments.gpu is None:
         return Workload(*sizes)
-    read, written = _machine(arguments).usd_per_flop(arguments.batch)
+    read, written = machine(arguments).usd_per_flop(arguments.batch)
     return Workload(*sizes, train_price=read, prompt_price=read, sample_price=written)
 
 
@@ -249,36 +265,37 @@ def _limits(arguments: argparse.Namespace, workload: Workload) -> list[Limit]:
     if arguments.latency is not None:
         if arguments.gpu is None:
             raise ValueError("--latency needs --gpu, which says how long a step takes")
-        limits.append(Limit.of_latency(_machine(arguments), workload, arguments.latency))
+        limits.append(Limit.of_latency(machine(arguments), workload, arguments.latency))
     return limits
 
 
-def _binding(chosen: Spending, limits: list[Limit]) -> list[str]:
-    return [f"held to {limit.name}" for limit in limits if limit.used(chosen.n_params, chosen.k) > 1 - 1e-6]
-
-
-def _ranges(arguments: argparse.Namespace, law: AnyLaw) -> dict[str, Any]:
-    """Where the law is believed, narrowed by what was asked for."""
+def _ranges(arguments: argparse.Namespace, law: AnyLaw) -> tuple[dict[str, Any], Limits]:
+    """Where the law is believed, narrowed by what was asked for, and which ends are the law's."""
     asked_for = {
         "n_params": (arguments.min_params, arguments.max_params),
         "n_tokens": (arguments.min_tokens, arguments.max_tokens),
         "k": (None, arguments.max_k),
     }
     open_ends = {"n_params": (1e3, 1e15), "n_tokens": (1e3, 1e20), "k": (1.0, 1e9)}
-    ranges = {}
+    ranges: dict[str, tuple[float, float]] = {}
+    ends: dict[tuple[str, str], tuple[float, float]] = {}
     for name, widest in open_ends.items():
         least, most = law.domain.get(name, widest)
         # Few samples are no extrapolation: every law holds at k = 1.
         low = 1.0 if name == "k" else max(widest[0], least / arguments.extrapolate)
         high = min(widest[1], max(most * arguments.extrapolate, low))
-        low, high = max(low, asked_for[name][0] or low), min(high, asked_for[name][1] or high)
+        wanted = asked_for[name][0] or low, asked_for[name][1] or high
+        if name in law.domain:
+            ends |= {(name, "least"): (low, least)} if low >= wanted[0] else {}
+            ends |= {(name, "most"): (high, most)} if high <= wanted[1] else {}
+        low, high = max(low, wanted[0]), min(high, wanted[1])
         if low > high:
             raise ValueError(
                 f"{name} from {low:.3g} to {high:.3g}: beyond {arguments.extrapolate:g}x what the law was "
                 "fitted on; allow more by --extrapolate"
             )
         ranges[name] = (low, high)
-    return ranges
+    return ranges, Limits(ends, arguments.extrapolate)
 
 
 def _models(arguments: argparse.Namespace, held: tuple[float, float]) -> Any:
@@ -301,38 +318,6 @@ def _models(arguments: argparse.Namespace, held: tuple[float, float]) -> Any:
     return kept
 
 
-def _bounds(chosen: Spending, ranges: dict[str, Any]) -> list[str]:
-    notes = []
-    for name, symbol in (("n_params", "N"), ("n_tokens", "D"), ("k", "k")):
-        (low, high), value = ranges[name], getattr(chosen, name)
-        end = "most" if value >= high * (1 - 1e-6) else "least" if value <= low * (1 + 1e-6) else ""
-        # One sample at least is no limit of the law's.
-        if end and high > low and (name, end) != ("k", "least"):
-            shown = samples(value) if name == "k" else amount(value)
-            notes.append(f"held to {symbol} = {shown}, the {end} allowed or that the law is believed for")
-    return notes
-
-
-def _wall(
-    law: AnyLaw, chosen: Spending, budget: float, workload: Workload, options: dict[str, Any]
-) -> list[str]:
-    """Whether text or compute binds, and what another trillion tokens would bring."""
-    unique = options["unique_tokens"]
-    if unique is None:
-        return []
-    epochs = chosen.n_tokens / unique
-    if epochs <= 1:
-        return [f"{amount(unique)} tokens are enough text: {epochs:.0%} of it is read once"]
-    effective = float(DataWall().effective_tokens(chosen.n_tokens, unique))
-    says = (
-        f"text is short: read {epochs:.2g} times, {amount(chosen.n_tokens)} tokens are worth "
-        f"{amount(effective)} unique ones (Muennighoff et al. 2023)"
-    )
-    more = best_spending(law, budget, workload, **{**options, "unique_tokens": unique + _TRILLION})
-    gain = f"{law.metric} {more.predicted:.4f} in place of {chosen.predicted:.4f}"
-    return [f"{says}; another trillion would bring {gain}"]
-
-
 def _row(plan: Spending) -> dict[str, Any]:
     names = ("n_params", "n_tokens", "k", "predicted", "metric", "training", "serving", "cost", "gap")
     row = {name: getattr(plan, name) for name in names}
@@ -353,6 +338,7 @@ def _shown(
     title: str,
     chosen: Spending,
     chinchilla: Spending | None,
+    beside: Compared | None,
     rule: float,
     level: float,
     unit: str,
@@ -367,14 +353,8 @@ def _shown(
         left=("",),
     )
 
-    def money(value: float) -> str:
-        return f"{value:,.0f} {unit}" if unit == "USD" else f"{value:.3g} {unit}"
-
     def cost(plan: Spending, value: float) -> str:
-        return f"{money(value)} ({value / plan.cost:.0%})"
-
-    def chance(value: float) -> str:
-        return f"{value:.4f}"
+        return f"{_money(value, unit)} ({value / plan.cost:.0%})"
 
     def span(name: str, text: Callable[[float], str]) -> str:
         ends = chosen.intervals.get(name)
@@ -383,7 +363,7 @@ def _shown(
     passes: list[tuple[str, Callable[[Spending], str], str]] = []
     if law.metric == "-log pass@k":
         ends = chosen.intervals.get("predicted_here")
-        spanned = "" if ends is None else f"{math.exp(-ends[1]):.4f} to {math.exp(-ends[0]):.4f}"
+        spanned = "" if ends is None else f"{chance(math.exp(-ends[1]))} to {chance(math.exp(-ends[0]))}"
         passes.append(("that is pass@k", lambda s: chance(math.exp(-s.predicted)), spanned))
     rows: list[tuple[str, Callable[[Spending], str], str]] = [
         ("parameters N", lambda s: amount(s.n_params), span("n_params", amount)),
@@ -398,12 +378,30 @@ def _shown(
     low, high = chosen.intervals.get("cost", (chosen.cost, chosen.cost))
     if high > low * (1 + 1e-6):
         # A target: its cost is what is not known. A budget is spent.
+        money = partial(_money, unit=unit)
         rows.append(("everything", lambda s: money(s.cost), span("cost", money)))
     for label, text, interval in rows:
         table.add_row(label, text(chosen), interval, "-" if chinchilla is None else text(chinchilla))
     lines = [] if chosen.architecture is None else [Text(_described(chosen.architecture))]
+    if beside is not None and beside.ratio is not None:
+        lines.append(Text(ratio_words(beside.ratio, beside.interval, level)))
+    elif beside is not None and beside.withheld is not None:
+        lines.append(Text(f"no ratio to Chinchilla's: {beside.withheld}"))
     source = [Text(f"law: {law.name}, {law.source}")] if law.source else []
     return Group(Text(title), table, *lines, *(note(words) for words in notes), *source)
+
+
+def _money(value: float, unit: str) -> str:
+    if unit != "USD":
+        return f"{value:.3g} {unit}"
+    return f"{value:,.0f} USD" if 100 <= value < 1e12 else f"{value:.3g} USD"
+
+
+def _value(plan: Spending) -> str:
+    """What a plan is worth, in words: pass@k for a law of its logarithm too."""
+    if plan.metric == "-log pass@k":
+        return f"pass@k {chance(math.exp(-plan.predicted))}"
+    return f"{plan.metric} {chance(plan.predicted)}"
 
 
 def _described(model: Architecture) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from t2fast import atomic
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, integers, left_out, show
+from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.validation import BY, METHODS, Validation, validate
 from t2fast.validation.measured import Measured, Table
@@ -59,7 +60,7 @@ def add_parser(commands: Any) -> None:
         "--regularise", action="store_true", help="fit the paper's laws under the forecast law's priors"
     )
     parser.add_argument("--seed", type=int, default=0, help="of draws and random splits (default: 0)")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the errors (needs t2fast[plot])")
+    add_plot(parser, "the errors")
     parser.add_argument(
         "-o",
         "--output",
@@ -88,8 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output:
         _keep(found, table, arguments)
     if arguments.plot:
-        axes: Any = found.plot()
-        axes.figure.savefig(arguments.plot, dpi=160, bbox_inches="tight")
+        save(found.figure(), arguments.plot, found.notes)
     show(arguments, {**left_out(table), **found.to_dict()}, lambda: found)
 
 

@@ -7,10 +7,12 @@ What table 1 of Roberts et al. 2026 (arXiv 2604.01411) shows, from any table of 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
+from t2fast import compute
 from t2fast.estimators.curve import estimate
 from t2fast.tables.counts import Counts
 
@@ -19,19 +21,27 @@ RATIO = 20.0
 
 
 def outcomes(
-    counts: Counts, train_flops: float, inference_flops: float, *, within: float = 2.0, level: float = 0.95
+    counts: Counts,
+    train_flops: float,
+    inference_flops: float,
+    *,
+    chinchilla: float | Literal["pass@1"] = RATIO,
+    within: float = 2.0,
+    level: float = 0.95,
 ) -> pl.DataFrame:
     """The best overtrained checkpoint beside the Chinchilla-optimal one, a row a task.
 
     Checkpoints that cost between `train_flops`/within and `train_flops` (6 N D, with one percent of leeway)
     are compared at k = inference_flops/(2 N) samples, rounded down. Chinchilla-optimal is the one whose
-    tokens per parameter are nearest to 20, on a logarithmic scale; overtrained are those with more tokens per
-    parameter than it has.
+    tokens per parameter are nearest to 20, on a logarithmic scale, or the best of a task at one sample;
+    overtrained are those with more tokens per parameter than it has.
 
     Args:
         counts: with n_params and n_tokens.
         train_flops: budget of training.
         inference_flops: budget of a token served.
+        chinchilla: tokens per parameter of a Chinchilla-optimal checkpoint, or "pass@1": what training alone
+            would choose for the task, another model for every task as in the paper.
         within: how far below the budget a checkpoint may have stayed.
         level: of the intervals, for each value alone.
 
@@ -46,13 +56,15 @@ def outcomes(
     for name, value in (("train_flops", train_flops), ("inference_flops", inference_flops)):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} is {value!r}: it has to be positive and finite")
+    if chinchilla != "pass@1" and not (not isinstance(chinchilla, str) and 0 < chinchilla < math.inf):
+        raise ValueError(f"chinchilla is {chinchilla!r}: give tokens per parameter, or 'pass@1'")
     if not within >= 1:
         raise ValueError(f"within is {within!r}: give a factor of at least 1")
     frame = counts.require_sizes().frame
-    cost = 6.0 * pl.col("n_params") * pl.col("n_tokens")
+    cost = compute.train_flops(pl.col("n_params"), pl.col("n_tokens"))
     near = frame.filter((cost <= 1.01 * train_flops) & (cost >= train_flops / within / 1.01))
     if not near.height:
-        costs = 6.0 * counts.n_params * counts.n_tokens
+        costs = compute.train_flops(counts.n_params, counts.n_tokens)
         nearest = costs[np.abs(np.log(costs / train_flops)).argmin()]
         raise ValueError(
             f"no checkpoint costs between {train_flops / within:.3g} and {train_flops:.3g} FLOPs; the "
@@ -60,27 +72,35 @@ def outcomes(
         )
     tasks = near["task"].unique().sort().to_list() if "task" in near.columns else [None]
     rows = [
-        _row(near if t is None else near.filter(pl.col("task") == t), t, inference_flops, level)
+        _row(near if t is None else near.filter(pl.col("task") == t), t, inference_flops, chinchilla, level)
         for t in tasks
     ]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _row(frame: pl.DataFrame, task: str | None, inference_flops: float, level: float) -> dict[str, object]:
-    found, left_out = [], 0
+def _row(
+    frame: pl.DataFrame, task: str | None, inference_flops: float, rule: float | str, level: float
+) -> dict[str, object]:
+    found, at_one, left_out = [], [], 0
     keys = [name for name in ("model", "n_params", "n_tokens") if name in frame.columns]
     for group in frame.partition_by(keys, maintain_order=True):
         n, d = group["n_params"][0], group["n_tokens"][0]
-        k = math.floor(inference_flops / (2 * n) * (1 + 1e-12))
+        k = math.floor(inference_flops / compute.sample_flops(n, 1.0) * (1 + 1e-12))
         if not 1 <= k <= group["n_samples"].min():
             left_out += 1
             continue
         table = Counts(group)
         curve = estimate(table.n, table.c, k, level=level, sequential=table.sequential)
         found.append((n, d, k, float(curve.mean[0]), float(curve.low[0]), float(curve.high[0])))
+        # The mean of what is estimated without bias, however many samples a problem has.
+        at_one.append(float(estimate(table.n, table.c, 1, level=level, sequential=table.sequential).mean[0]))
     names = ("n_params", "n_tokens", "k", "pass_at_k", "low", "high")
     row: dict[str, object] = {} if task is None else {"task": task}
-    chinchilla = min(found, key=lambda c: abs(math.log(c[1] / c[0] / RATIO)), default=None)
+    if isinstance(rule, str):
+        away = [-passed for passed in at_one]
+    else:
+        away = [abs(math.log(d / n / rule)) for n, d, *_ in found]
+    chinchilla = found[int(np.argmin(away))] if found else None
     over = [c for c in found if chinchilla is not None and c[1] / c[0] > chinchilla[1] / chinchilla[0]]
     best = max(over, key=lambda c: c[3], default=None)
     for prefix, one in (("overtrained_", best), ("chinchilla_", chinchilla)):

@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 
 from t2fast import _core
 from t2fast.arguments import Floats, Integers, refuse, whole
+from t2fast.charts import Drawn, Figure, Reported, differences
 from t2fast.estimators import pass_at_k, pass_at_k_sequential
 from t2fast.tables import Counts
 from t2fast.text import columns, note, plain
@@ -23,7 +24,7 @@ _KS = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Drawn, Reported):
     """Several sides on the same problems; arrays of means run along k, then along the sides."""
 
     names: tuple[str, ...]
@@ -94,6 +95,11 @@ class Comparison:
             "notes": list(self.notes),
         }
 
+    def figure(self) -> Figure:
+        """Differences from the first side over k, with their bands."""
+        others = self.frame.filter(pl.col("name") != self.names[0])
+        return differences(others, self.names[0], self.level)
+
     def __rich__(self) -> RenderableType:
         """Powers of two, the last k, and in words where the sign is settled."""
         shown = [j for j, k in enumerate(self.k) if k & (k - 1) == 0 or j == self.k.size - 1]
@@ -109,11 +115,12 @@ class Comparison:
                     band,
                     f"{self.best[j, side]:.0%}",
                 )
-        words = [self._words(side) for side in range(1, len(self.names))]
+        words = [self.words(side) for side in range(1, len(self.names))]
         about = f"differences from {self.names[0]} over {self.problems} problems; a band holds at every k"
         return Group(table, about, *words, *(note(one) for one in self.notes))
 
-    def _words(self, side: int) -> str:
+    def words(self, side: int) -> str:
+        """At which k the sign of a side's difference is settled, and where it may first fall below."""
         signs = self.settled(side)
         parts = [
             f"{label} at k = {_ranges(self.k[signs == sign])}"

@@ -2,8 +2,9 @@
 hardware.
 """
 
+from t2fast.compute import train_flops
 from t2fast.costs.architectures import read_architectures
-from t2fast.costs.flops import Architecture, query_flops, train_flops
+from t2fast.costs.flops import Architecture, query_flops
 from t2fast.costs.hardware import ACCELERATORS, Accelerator, Machine, Served, accelerator
 from t2fast.costs.tokens import QueryPrice
 

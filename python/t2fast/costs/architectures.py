@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from t2fast.costs.flops import Architecture
-from t2fast.tables.fields import nearest
 from t2fast.tables.sources import TableSource, open_source
+from t2fast.text import nearest
 
 _NEEDED = ("layers", "width", "hidden", "vocab", "heads", "head_dim")
 _OPTIONAL = ("kv_heads", "gated", "tied")

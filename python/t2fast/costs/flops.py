@@ -13,21 +13,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from t2fast.compute import sample_flops
+
 Floats: TypeAlias = npt.NDArray[np.float64]
 Number: TypeAlias = "float | Floats"
-
-
-def train_flops(n_params: Number, n_tokens: Number) -> Number:
-    """6 N D: two operations a weight and token forwards, four backwards (Kaplan et al. 2020).
-
-    Args:
-        n_params: N.
-        n_tokens: D.
-
-    Returns:
-        FLOPs.
-    """
-    return 6.0 * n_params * n_tokens
 
 
 def query_flops(n_params: Number, prompt_tokens: Number, output_tokens: Number, k: Number) -> Number:
@@ -42,7 +31,7 @@ def query_flops(n_params: Number, prompt_tokens: Number, output_tokens: Number, 
     Returns:
         FLOPs.
     """
-    return 2.0 * n_params * (prompt_tokens + k * output_tokens)
+    return sample_flops(n_params, prompt_tokens + k * output_tokens)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from t2fast.tables.fields import nearest
 from t2fast.tables.sources import TableSource, open_source
+from t2fast.text import nearest
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 

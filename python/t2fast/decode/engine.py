@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,17 +21,17 @@ import polars as pl
 from t2fast import _core
 from t2fast.decode import chat as chat_templates
 from t2fast.decode import text as texts
+from t2fast.decode.first_correct import FirstCorrect, Verify
 from t2fast.decode.hub import resolve
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
-from t2fast.decode.request import Backend, RawSamples, Request, Sampling, Settings
-from t2fast.decode.samples import Samples
+from t2fast.decode.rendering import Renderer, Stream
+from t2fast.decode.request import Backend, Request, Sampling, Settings
+from t2fast.decode.samples import Samples, problem_column, samples_table
 from t2fast.kernels.rng import hash64
 from t2fast.progress import Bar
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-Verify = Callable[[Any, str], bool]
 
 
 def load(
@@ -196,10 +195,10 @@ class Engine:
         tokens = [self._encode(problem, chat, now) for problem in found]
         stop = sampling.stop
         wants_text = bool(stop) or verify is not None or not all(is_tokens(p.prompt) for p in found)
-        render = _Renderer(self._token_bytes, self.tokenizer.special, stop) if wants_text else None
+        render = Renderer(self._token_bytes, self.tokenizer.special, stop) if wants_text else None
         if stream is not None and (counts != [1] or render is None):
             raise ValueError("stream is for one sample (k=1) of one prompt that is text")
-        stopper = _FirstCorrect(found, verify, render, first_sample) if verify and render else None
+        stopper = FirstCorrect(found, verify, render, first_sample) if verify and render else None
         request = Request(
             prompts=tokens,
             keys=[hash64(sampling.seed, problem.id) for problem in found],
@@ -218,14 +217,14 @@ class Engine:
             def show_rate(tokens: int) -> None:
                 bar.rate(f"{tokens / max(time.perf_counter() - started, 1e-9):,.0f} tokens/s")
 
-            flow = _Stream(render, stream) if stream is not None and render is not None else None
+            flow = Stream(render, stream) if stream is not None and render is not None else None
             raw = self.core.sample(
                 request,
                 on_finish=on_finish if stopper is not None or bar.shown else None,
                 on_token=flow,
                 progress=show_rate,
             )
-        table = _table(raw, found, render, stop)
+        table = samples_table(raw, found, render, stop)
         if flow is not None:
             flow.end(table["text"][0])
         if stopper is not None:
@@ -296,7 +295,7 @@ class Engine:
         logprob = np.array([values.sum(dtype=np.float64) for _, _, values in rows])
         return pl.DataFrame(
             [
-                _problem_column(found, [row for row, _, _ in rows]),
+                problem_column(found, [row for row, _, _ in rows]),
                 pl.Series("answer", [i for _, i, _ in rows], dtype=pl.Int64),
                 pl.Series("n_tokens", [len(values) for _, _, values in rows], dtype=pl.Int64),
                 pl.Series("logprob", logprob, dtype=pl.Float64),
@@ -369,120 +368,3 @@ class Engine:
         if not tokens:
             raise ValueError(f"problem {problem.id!r}: an answer is empty; it has no likelihood of its own")
         return tokens
-
-
-class _Renderer:
-    """Text of a sample, cut where the first stop string begins."""
-
-    def __init__(self, token_bytes: list[bytes], special: frozenset[int], stop: Sequence[str]):
-        self.bytes = token_bytes
-        self.special = special
-        self.stop = [s.encode() for s in stop]
-
-    def __call__(self, tokens: Iterable[int], cut: bool) -> str:
-        pieces = [(token, self.bytes[token]) for token in tokens]
-        joined = b"".join(piece for _, piece in pieces)
-        starts = [at for at in (joined.find(s) for s in self.stop) if at >= 0] if cut else []
-        room = min(starts, default=len(joined))
-        kept = []
-        for token, piece in pieces:
-            if token not in self.special:
-                kept.append(piece[:room])
-            room = max(room - len(piece), 0)
-        return b"".join(kept).decode("utf-8", errors="replace")
-
-
-class _Stream:
-    """Passes text on as it is drawn: whole characters, and nothing that may still turn out a stop string."""
-
-    def __init__(self, render: _Renderer, write: Callable[[str], None]):
-        self.render, self.write = render, write
-        self.tokens: list[int] = []
-        self.written = 0
-        self.held = max((len(stop) for stop in render.stop), default=1) - 1
-
-    def __call__(self, problem: int, sample: int, token: int) -> None:
-        self.tokens.append(token)
-        text = self.render(self.tokens, False).rstrip("\ufffd")
-        self._write(text[: max(len(text) - self.held, self.written)])
-
-    def end(self, text: str) -> None:
-        """The whole text is known."""
-        self._write(text)
-
-    def _write(self, text: str) -> None:
-        if len(text) > self.written:
-            self.write(text[self.written :])
-            self.written = len(text)
-
-
-class _FirstCorrect:
-    """Asks `verify` about finished samples and ends a problem at its first correct one, in order of index.
-
-    Ending it at whichever correct sample finishes first would favour short samples, and which samples are
-    left would depend on the batch.
-    """
-
-    def __init__(self, found: list[Problem], verify: Verify, render: _Renderer, first_sample: int):
-        self.found, self.verify, self.render = found, verify, render
-        self.right: list[dict[int, bool]] = [{} for _ in found]
-        self.next = [first_sample] * len(found)
-
-    def finished(self, problem: int, sample: int, tokens: list[int], reason: str) -> bool:
-        if reason == "cancelled":
-            return False
-        right = self.right[problem]
-        right[sample] = bool(
-            self.verify(self.found[problem].id, self.render(tokens, reason == "stop_string"))
-        )
-        while self.next[problem] in right:
-            if right[self.next[problem]]:
-                return True
-            self.next[problem] += 1
-        return False
-
-    def column(self, raw: RawSamples) -> pl.Series:
-        """What was found, row by row of the engine's result."""
-        pairs = zip(raw["problem"].tolist(), raw["sample"].tolist(), strict=True)
-        return pl.Series("correct", [self.right[p].get(s) for p, s in pairs], dtype=pl.Boolean)
-
-
-def _problem_column(found: list[Problem], rows: Sequence[int]) -> pl.Series:
-    if all(isinstance(problem.id, int) for problem in found):
-        return pl.Series("problem", [found[row].id for row in rows], dtype=pl.Int64)
-    return pl.Series("problem", [str(found[row].id) for row in rows], dtype=pl.String)
-
-
-def _table(
-    raw: RawSamples, found: list[Problem], render: _Renderer | None, stop: Sequence[str]
-) -> pl.DataFrame:
-    offsets = raw["offsets"].tolist()
-    spans = list(pairwise(offsets))
-    tokens = [raw["tokens"][a:b].tolist() for a, b in spans]
-    reasons = raw["finish_reason"]
-    text = None
-    if render is not None:
-        text = [render(own, reason == "stop_string") for own, reason in zip(tokens, reasons, strict=True)]
-
-    def stopped_by(i: int) -> str | None:
-        if raw["stop_index"][i] >= 0:
-            return str(stop[raw["stop_index"][i]])
-        if render is None or reasons[i] != "stop_token":
-            return None
-        return str(render.bytes[tokens[i][-1]], "utf-8", errors="replace")
-
-    def total(values: np.ndarray) -> list[float]:
-        return [float(values[a:b].sum(dtype=np.float64)) for a, b in spans]
-
-    return pl.DataFrame(
-        [
-            _problem_column(found, raw["problem"].tolist()),
-            pl.Series("sample", raw["sample"], dtype=pl.Int64),
-            pl.Series("text", text if text is not None else [None] * len(spans), dtype=pl.String),
-            pl.Series("tokens", tokens, dtype=pl.List(pl.UInt32)),
-            pl.Series("logprob", total(raw["logprobs"]), dtype=pl.Float64),
-            pl.Series("processed_logprob", total(raw["processed_logprobs"]), dtype=pl.Float64),
-            pl.Series("finish_reason", reasons, dtype=pl.String),
-            pl.Series("stop", [stopped_by(i) for i in range(len(spans))], dtype=pl.String),
-        ]
-    )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
 import polars as pl
 
-from t2fast.decode.request import Sampling
+from t2fast.decode.prompts import Problem
+from t2fast.decode.rendering import Renderer
+from t2fast.decode.request import RawSamples, Sampling
 
 
 @dataclass(frozen=True)
@@ -91,3 +96,46 @@ class Samples:
             until_successes=pl.lit(self.until_successes, dtype=pl.Int64),
             max_samples=limit,
         )
+
+
+def problem_column(found: list[Problem], rows: Sequence[int]) -> pl.Series:
+    """Ids of the problems of rows: numbers if all are, else text."""
+    if all(isinstance(problem.id, int) for problem in found):
+        return pl.Series("problem", [found[row].id for row in rows], dtype=pl.Int64)
+    return pl.Series("problem", [str(found[row].id) for row in rows], dtype=pl.String)
+
+
+def samples_table(
+    raw: RawSamples, found: list[Problem], render: Renderer | None, stop: Sequence[str]
+) -> pl.DataFrame:
+    """What a back end drew as `Samples.table` has it."""
+    offsets = raw["offsets"].tolist()
+    spans = list(pairwise(offsets))
+    tokens = [raw["tokens"][a:b].tolist() for a, b in spans]
+    reasons = raw["finish_reason"]
+    text = None
+    if render is not None:
+        text = [render(own, reason == "stop_string") for own, reason in zip(tokens, reasons, strict=True)]
+
+    def stopped_by(i: int) -> str | None:
+        if raw["stop_index"][i] >= 0:
+            return str(stop[raw["stop_index"][i]])
+        if render is None or reasons[i] != "stop_token":
+            return None
+        return str(render.bytes[tokens[i][-1]], "utf-8", errors="replace")
+
+    def total(values: np.ndarray) -> list[float]:
+        return [float(values[a:b].sum(dtype=np.float64)) for a, b in spans]
+
+    return pl.DataFrame(
+        [
+            problem_column(found, raw["problem"].tolist()),
+            pl.Series("sample", raw["sample"], dtype=pl.Int64),
+            pl.Series("text", text if text is not None else [None] * len(spans), dtype=pl.String),
+            pl.Series("tokens", tokens, dtype=pl.List(pl.UInt32)),
+            pl.Series("logprob", total(raw["logprobs"]), dtype=pl.Float64),
+            pl.Series("processed_logprob", total(raw["processed_logprobs"]), dtype=pl.Float64),
+            pl.Series("finish_reason", reasons, dtype=pl.String),
+            pl.Series("stop", [stopped_by(i) for i in range(len(spans))], dtype=pl.String),
+        ]
+    )

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from t2fast import _core
 from t2fast.arguments import Floats, Integers, check_counts, fill, refuse, whole
+from t2fast.charts import Drawn, Figure, pass_curves
 from t2fast.estimators.extrapolation import (
     FARTHEST,
     LEAST_SOLVED,
@@ -28,7 +30,7 @@ Missing = Literal["bounds", "drop", "extrapolate"]
 
 
 @dataclass(frozen=True)
-class PassCurve:
+class PassCurve(Drawn):
     """Mean pass@k over problems, NaN where some have too few samples; arrays run along k as it was given."""
 
     k: Integers
@@ -49,6 +51,12 @@ class PassCurve:
     """For each k the rows that have fewer samples and that no law stands for."""
     law: Extrapolation | None
     """The distributions of success probabilities behind what is extrapolated; None where nothing is."""
+
+    def figure(self) -> Figure:
+        """The curve with its intervals."""
+        columns = {"k": self.k, "pass_at_k": self.mean, "low": self.low, "high": self.high}
+        frame = pl.DataFrame({**columns, "problems": self.problems})
+        return pass_curves(frame.insert_column(0, pl.lit("the mean").alias("checkpoint")), self.level)
 
 
 def estimate(

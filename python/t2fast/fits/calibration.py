@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.laws.ends import ends
-from t2fast.laws.forecast import ForecastDraws, ForecastLaw, Measurements, Metric
+from t2fast.laws.forecast import ForecastLaw
+from t2fast.laws.measurements import ForecastDraws, Measurements, Metric
 
 Floats = NDArray[np.float64]
 
@@ -91,11 +92,13 @@ def _scores(
         np.ascontiguousarray(measured.z[seen][:, ks]),
         np.ascontiguousarray(measured.variance[seen][:, ks]),
     )
-    arrays = (metric, chance, known.places, known.ks, known.z, known.variance)
-    found = _core.fit_forecast(*arrays)
-    drawn = _core.draw_forecast(*arrays, found["thetas"], found["scales"], None, seed, 0, _DRAWS)
-    draws = ForecastDraws(drawn["thetas"], drawn["z"], drawn["noise"])
-    law = ForecastLaw(metric, known, found["thetas"], np.array(found["scales"]), chance, draws)
+    table = known.table(metric, chance)
+    members = _core.fit_forecast(table)
+    thetas, scales = np.array([m.theta for m in members]), np.array([m.scale for m in members])
+    drawn = _core.draw_forecast(table, thetas, scales, None, seed, 0, _DRAWS)
+    law = ForecastLaw(
+        metric, known, thetas, scales, chance, ForecastDraws(drawn.thetas, drawn.z, drawn.noise)
+    )
     z = measured.z[~seen][:, ks]
     n, d = measured.n_params[~seen], measured.n_tokens[~seen]
     values = law.draw_values(n[:, None], d[:, None], known.ks[None, :])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast._core import FitOutcome
+from t2fast.compute import train_flops
 from t2fast.fits.bootstrap import Target, draw_both
 from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.passtable import PassTable
@@ -61,7 +62,7 @@ def fit_direct(
             f"log(-log pass@k) is infinite at {ends.size} points where pass@k is 0 or 1 ({listed}): filter"
             " those checkpoints out, or use the counts law"
         )
-    compute = 6 * n * d
+    compute = train_flops(n, d)
     found = _core.fit_direct(compute, k, y[None], np.ones((1, len(y))))[0]
 
     def again(ys: Floats, ws: Floats) -> list[FitOutcome]:

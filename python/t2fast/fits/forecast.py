@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,8 @@ from t2fast.fits.conclusion import FitWarning, enough
 from t2fast.fits.passtable import PassTable
 from t2fast.fits.structure import patterns
 from t2fast.laws import FitReport
-from t2fast.laws.forecast import ForecastDraws, ForecastLaw, Measurements, Metric
+from t2fast.laws.forecast import ForecastLaw
+from t2fast.laws.measurements import ForecastDraws, Measurements, Metric
 from t2fast.progress import track
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.text import counted
@@ -70,25 +72,13 @@ def fit_forecast(
         raise ValueError(f"draws = {draws} must be 0 or more")
     metric, chance, measured, notes = _measure(table, ks)
     enough(len(measured.n_params), LEAST_CHECKPOINTS, "checkpoints", "forecast")
-    arrays = (
-        metric,
-        chance,
-        measured.places,
-        measured.ks,
-        measured.z,
-        measured.variance,
-    )
-    found = _core.fit_forecast(*arrays)
-    if not all(found["converged"]):
+    members = _core.fit_forecast(measured.table(metric, chance))
+    thetas, scales = np.array([m.theta for m in members]), np.array([m.scale for m in members])
+    if not all(member.converged for member in members):
         notes.append("a member's search did not converge")
     for name, values in (("N", measured.n_params), ("D", measured.n_tokens)):
         if len(np.unique(values)) == 1:
             notes.append(f"{name} does not vary: how forecasts depend on it is belief, not measurement")
-    drawn = None
-    if draws:
-        drawn, stuck = _draw(table, arrays, found, measured, draws, seed, progress)
-        if stuck:
-            notes.append(f"{stuck} of {draws} draws did not converge")
     domain = {
         column: (float(values.min()), float(values.max()))
         for column, values in (
@@ -97,43 +87,39 @@ def fit_forecast(
             ("k", measured.ks),
         )
     }
-    law = ForecastLaw(metric, measured, found["thetas"], np.array(found["scales"]), chance, drawn, domain)
+    law = ForecastLaw(
+        metric, measured, thetas, scales, chance, domain=domain, source=f"fitted to {table.source}"
+    )
+    if draws:
+        drawn, stuck = _draw(table, law, draws, seed, progress)
+        law = replace(law, draws=drawn, widening=widening(metric, chance, measured, seed))
+        if stuck:
+            notes.append(f"{stuck} of {draws} draws did not converge")
     notes += _patterns(table, law)
     for words in notes:
         warnings.warn(f"forecast law: {words}", FitWarning, stacklevel=2)
-    return ForecastLaw(
-        metric,
-        measured,
-        law.thetas,
-        law.scales,
-        chance,
-        drawn,
-        domain,
-        f"fitted to {table.source}",
-        _report(law, found, notes),
-        widening=widening(metric, chance, measured, seed) if draws else 0.0,
-    )
+    return replace(law, fit=_report(law, members, notes))
 
 
-def _report(law: ForecastLaw, found: dict[str, Any], notes: list[str]) -> FitReport:
+def _report(law: ForecastLaw, members: list[_core.ForecastMember], notes: list[str]) -> FitReport:
     seen = law.measured
     row, column = np.nonzero(~np.isnan(seen.z))
     n, d, k = seen.n_params[row], seen.n_tokens[row], seen.ks[column]
     hazard = np.exp(seen.z[row, column])
     observed = hazard if law.metric == "loss" else -np.expm1(-hazard)
     predicted = np.asarray(law.predict(n, d, k))
-    worst = found["converged"].index(False) if not all(found["converged"]) else 0
+    worst = next((member for member in members if not member.converged), members[0])
     columns = {"n_params": n, "n_tokens": d, "k": k, "observed": observed, "predicted": predicted}
-    members = "three regularised members" if law.metric != "loss" else "a regularised member"
+    laws = "three regularised members" if law.metric != "loss" else "a regularised member"
     return FitReport(
-        method=f"{members} and a Gaussian process",
-        objective=float(sum(found["objective"])),
+        method=f"{laws} and a Gaussian process",
+        objective=sum(member.objective for member in members),
         objective_name="half the penalised sum of squares, over members",
         points=len(row),
         checkpoints=len(seen.n_params),
-        converged=all(found["converged"]),
-        reason=found["reason"][worst],
-        evaluations=sum(found["evaluations"]),
+        converged=worst.converged,
+        reason=worst.reason,
+        evaluations=sum(member.evaluations for member in members),
         median_relative_error=float(np.median(np.abs(predicted - observed) / observed)),
         notes=tuple(notes),
         residuals=pl.DataFrame({**columns, "residual": observed - predicted}),
@@ -163,28 +149,28 @@ def _patterns(table: Forecastable, law: ForecastLaw) -> list[str]:
 
 
 def _draw(
-    table: Forecastable,
-    arrays: tuple[str, float, Floats, Floats, Floats, Floats],
-    found: dict[str, Any],
-    measured: Measurements,
-    draws: int,
-    seed: int,
-    progress: bool | None,
+    table: Forecastable, law: ForecastLaw, draws: int, seed: int, progress: bool | None
 ) -> tuple[ForecastDraws, int]:
+    """The refits, and how many of them did not converge."""
+    measured = law.measured
     bases = None
     if isinstance(table, Likelihoods):
         observed = PassTable.of(table, measured.ks.tolist())
         weights = observed.resampled_problems(np.random.default_rng(seed), draws)
         bases = np.array([_log_hazard(means).ravel() for means in observed.means(weights)])
+    known = measured.table(law.metric, law.chance)
     parts = []
     batches = range(0, draws, _BATCH)
     for first in track(batches, "draws", len(batches), progress):
         count = min(_BATCH, draws - first)
         part = None if bases is None else bases[first : first + count]
-        parts.append(_core.draw_forecast(*arrays, found["thetas"], found["scales"], part, seed, first, count))
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("thetas", "z", "noise")}
-    stuck = sum(not ok for part in parts for ok in part["converged"])
-    return ForecastDraws(joined["thetas"], joined["z"], joined["noise"]), stuck
+        parts.append(_core.draw_forecast(known, law.thetas, law.scales, part, seed, first, count))
+    drawn = ForecastDraws(
+        np.concatenate([part.thetas for part in parts]),
+        np.concatenate([part.z for part in parts]),
+        np.concatenate([part.noise for part in parts]),
+    )
+    return drawn, sum(not converged for part in parts for converged in part.converged)
 
 
 def _measure(

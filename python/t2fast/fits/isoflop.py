@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from t2fast.compute import train_flops
+
 Floats = NDArray[np.float64]
 
 
@@ -15,7 +17,7 @@ def isoflop_weights(n_params: Floats, n_tokens: Floats, loss: Floats) -> Floats:
 
     Roberts et al. 2026, approach 2, stage 1. A group of one, or without spread, gets the median weight.
     """
-    flops = np.log(6 * n_params * n_tokens)
+    flops = np.log(train_flops(n_params, n_tokens))
     order = np.argsort(flops, kind="stable")
     group = np.empty(len(flops), np.int64)
     group[order] = np.cumsum(np.diff(flops[order], prepend=flops[order[:1]]) > np.log(1.1))

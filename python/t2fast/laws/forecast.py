@@ -31,92 +31,25 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.ends import ends
+from t2fast.laws.held import against_measured
+from t2fast.laws.measurements import NOISE, ForecastDraws, Measurements, Metric
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, note, plain
 
 Floats = NDArray[np.float64]
-Metric: TypeAlias = Literal["pass@k", "accuracy", "loss"]
 Kind: TypeAlias = Literal["parameters", "mean", "checkpoint"]
 
 FORMAT = "t2fast-law/1"
 KINDS: tuple[Kind, ...] = get_args(Kind)
-NOISE = 5
-"""Numbers that say what sets checkpoints apart in a draw."""
-MOST_CHECKPOINTS = 2000
-"""A process over more of them takes minutes and gigabytes."""
 
 
 @dataclass(frozen=True)
-class Measurements:
-    """What a forecast law was fitted to.
-
-    Attributes:
-        n_params, n_tokens: of the checkpoints, (checkpoints,).
-        ks: rising, (K,); 1 alone for losses and accuracies.
-        z: ln(-ln(1 - pass@k)) or ln L, (checkpoints, K); NaN where it was not measured.
-        variance: of z by sampling, (checkpoints, K).
-    """
-
-    n_params: Floats
-    n_tokens: Floats
-    ks: Floats
-    z: Floats
-    variance: Floats
-
-    def __post_init__(self) -> None:
-        checkpoints, width = len(self.n_params), len(self.ks)
-        if not 0 < checkpoints <= MOST_CHECKPOINTS:
-            raise ValueError(f"{checkpoints} checkpoints: the forecast law takes 1 to {MOST_CHECKPOINTS}")
-        for name, shape in (
-            ("n_tokens", (checkpoints,)),
-            ("z", (checkpoints, width)),
-            ("variance", (checkpoints, width)),
-        ):
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
-        for name in ("n_params", "n_tokens", "ks"):
-            values = getattr(self, name)
-            if not (np.isfinite(values).all() and (values > 0).all()):
-                raise ValueError(f"{name} must be positive and finite")
-        if width == 0 or (np.diff(self.ks) <= 0).any():
-            raise ValueError(f"k = {self.ks.tolist()} must rise")
-        if np.isinf(self.z).any() or not np.isfinite(np.where(np.isnan(self.z), 0.0, self.variance)).all():
-            raise ValueError("z and its variance must be finite where z was measured")
-        if (self.variance < 0).any() or np.isnan(self.z).all(axis=0).any():
-            raise ValueError("a variance is negative, or nothing was measured at some k")
-
-    @property
-    def places(self) -> Floats:
-        """ln N and ln D, (checkpoints, 2)."""
-        return np.ascontiguousarray(np.log(np.column_stack([self.n_params, self.n_tokens])))
-
-
-@dataclass(frozen=True)
-class ForecastDraws:
-    """Refits to perturbed measurements, one a row.
-
-    Attributes:
-        thetas: parameters of all members, (draws, members * parameters).
-        z: the measurements refitted to, (draws, checkpoints * K).
-        noise: what sets checkpoints apart, in units of their scatter, (draws, 5): amplitude, length
-            and number of a smooth function of N and D drawn at random, standard deviation of each own
-            part, and that of a new checkpoint in standard deviations.
-    """
-
-    thetas: Floats
-    z: Floats
-    noise: Floats
-
-    def __len__(self) -> int:
-        return len(self.noise)
-
-
-@dataclass(frozen=True)
-class ForecastLaw:
+class ForecastLaw(Drawn, Reported):
     """A fitted forecast law.
 
     Attributes:
@@ -168,20 +101,8 @@ class ForecastLaw:
             raise ValueError(f"a forecast law of {self.metric} has k = 1 alone")
         if not 0 <= self.widening < math.inf:
             raise ValueError(f"widening = {self.widening} must be finite, and 0 or more")
-        draws = self.draws
-        if draws is not None:
-            rows = len(draws)
-            shapes = (rows, self.thetas.size), (rows, self.measured.z.size), (rows, NOISE)
-            if (draws.thetas.shape, draws.z.shape, draws.noise.shape) != shapes:
-                found = draws.thetas.shape, draws.z.shape, draws.noise.shape
-                raise ValueError(f"draws have shapes {found}, expected {shapes}")
-            known = ~np.isnan(self.measured.z.ravel())
-            if not (
-                np.isfinite(draws.thetas).all()
-                and np.isfinite(draws.noise).all()
-                and np.isfinite(draws.z[:, known]).all()
-            ):
-                raise ValueError("a number among the draws is not finite")
+        if self.draws is not None:
+            self.draws.check(self.thetas.size, self.measured)
 
     def __str__(self) -> str:
         return plain(self)
@@ -363,19 +284,12 @@ class ForecastLaw:
         return self._state(None if draws is None else (draws.thetas, draws.z, draws.noise))
 
     def _state(self, draws: tuple[Floats, Floats, Floats] | None) -> _core.ForecastState:
-        seen = self.measured
-        return _core.ForecastState(
-            self.metric,
-            self.chance,
-            seen.places,
-            seen.ks,
-            seen.z,
-            seen.variance,
-            self.thetas,
-            self.scales.tolist(),
-            draws,
-            self.widening,
-        )
+        table = self.measured.table(self.metric, self.chance)
+        return _core.ForecastState(table, self.thetas, self.scales, draws, self.widening)
+
+    def figure(self, level: float = 0.9) -> Figure:
+        """The law against what it was fitted to, as :func:`t2fast.laws.held.against_measured`."""
+        return against_measured(self, level)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the residuals, as plain JSON types.

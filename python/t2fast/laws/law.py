@@ -30,13 +30,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
 from t2fast.laws.coordinates import coordinates
 from t2fast.laws.ends import ends
 from t2fast.laws.forecast import ForecastLaw
+from t2fast.laws.held import against_measured
 from t2fast.laws.report import FitReport
 from t2fast.laws.validated import Validated, cautions
-from t2fast.text import amount, columns, note, plain
+from t2fast.text import amount, columns, nearest, note, plain
 
 _FORMULA = {
     "chinchilla": "L = E + A/N^alpha + B/D^beta",
@@ -53,7 +55,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Law:
+class Law(Drawn, Reported):
     """A law with its parameters, the bootstrap draws of them, and the range of data behind it.
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
@@ -73,7 +75,11 @@ class Law:
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
-            raise ValueError(f"law {self.name!r} is unknown; there are {', '.join(NAMES)}")
+            hint = nearest(self.name, NAMES)
+            raise ValueError(
+                f"law {self.name!r} is unknown; there are {', '.join(NAMES)}"
+                + (f" (did you mean {hint!r}?)" if hint else "")
+            )
         expected = _core.law_parameters(self.name)
         missing = [p for p in expected if p not in self.params]
         extra = [p for p in self.params if p not in expected]
@@ -212,6 +218,10 @@ class Law:
         values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
         low, high = ends(values, level)
         return low.reshape(shape), high.reshape(shape)
+
+    def figure(self, level: float = 0.9) -> Figure:
+        """The law against what it was fitted to, as :func:`t2fast.laws.held.against_measured`."""
+        return against_measured(self, level)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the residuals, as plain JSON types."""

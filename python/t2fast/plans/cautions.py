@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.laws import AnyLaw, ForecastLaw
 from t2fast.plans.limits import Limits
 from t2fast.plans.planned import BOUNDS, Constraints, Floats, PlanArrays, law_values
@@ -95,12 +96,14 @@ def _bounds(
 def _unspent(point: PlanArrays, budgets: Floats, constraints: Constraints) -> Iterator[str]:
     n, d, k = (float(axis[0]) for axis in axes(point))
     train, inference = budgets[:, 0]
-    if 6 * n * d < train * (1 - 1e-9):
-        yield f"the n_tokens maximum leaves {1 - 6 * n * d / train:.1%} of the training budget unspent"
-    if math.isfinite(k) and not constraints.integer_k and 2 * n * k < inference * (1 - 1e-9):
-        yield f"the k maximum leaves {1 - 2 * n * k / inference:.1%} of the inference budget unspent"
+    training, sampling = train_flops(n, d), sample_flops(n, k)
+    if training < train * (1 - 1e-9):
+        yield f"the n_tokens maximum leaves {1 - training / train:.1%} of the training budget unspent"
+    if math.isfinite(k) and not constraints.integer_k and sampling < inference * (1 - 1e-9):
+        yield f"the k maximum leaves {1 - sampling / inference:.1%} of the inference budget unspent"
     sizes = constraints.sizes or ()
-    left_out = [size for size in sizes if size > min(inference / 2, train / (6 * constraints.n_tokens[0]))]
+    most = largest_params(train, inference, constraints.n_tokens[0])
+    left_out = [size for size in sizes if size > most]
     if left_out:
         listed = ", ".join(f"{size:.3g}" for size in left_out[:10])
         yield f"sizes left out because the budgets cannot train them or draw one sample: {listed}"
@@ -114,4 +117,7 @@ def _backwards(law: AnyLaw, point: PlanArrays) -> Iterator[str]:
     sign = -1 if law.higher_is_better else 1
     for resource, with_less in zip(("tokens", "samples"), less, strict=True):
         if sign * (with_less - value) < -1e-9 * abs(value):
-            yield f"the law gets worse with more {resource} here, yet the plan spends all of its budgets"
+            yield (
+                f"the law gets worse with more {resource} here, yet the plan takes all that budgets and "
+                "limits allow"
+            )

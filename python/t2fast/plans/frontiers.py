@@ -12,7 +12,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 
 from t2fast.laws import AnyLaw
-from t2fast.plans.limits import EXTRAPOLATE
+from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import BOUNDS, Floats, Rule
 from t2fast.plans.ratio import ratios
 from t2fast.plans.request import (
@@ -25,8 +25,9 @@ from t2fast.plans.request import (
     constraints_of,
 )
 from t2fast.plans.search import INTERVALS, cloud_of, point_of, tails
-from t2fast.text import amount, columns, note, ratio, samples
+from t2fast.text import amount, chance, columns, note, ratio, samples
 
+_BOUND_OF_TOKENS = "the n_tokens maximum"
 LEAST_GAIN = 0.01
 """Growth of pass@k for a doubled budget below which a frontier is said to have ended."""
 
@@ -74,7 +75,8 @@ def frontier(
     check_level(level)
     budgets = budget_pairs(law, train_flops, inference_flops)
     check_law(law)
-    constraints, _ = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)
     point = point_of(law, budgets, constraints, rule, squeeze=True)
     cloud = cloud_of(law, budgets, constraints, rule)
@@ -102,6 +104,25 @@ def knee(frame: pl.DataFrame) -> int:
     """
     slow = (frame["per_doubling"] < LEAST_GAIN).fill_null(False).arg_true()
     return int(slow[0]) if len(slow) else len(frame)
+
+
+def ending(frame: pl.DataFrame) -> str | None:
+    """Why a frontier ends at its knee, in words: a limit, or the law itself; None where it has no knee."""
+    last = knee(frame)
+    if last == len(frame):
+        return None
+    row = frame.row(last, named=True)
+    at = frame["train_flops"][max(last - 1, 0)]
+    says = (
+        f"from {at:.2g} FLOPs on, doubling the training budget brings less than {LEAST_GAIN:.0%} more pass@k"
+    )
+    if row["bound"] == _BOUND_OF_TOKENS:
+        return f"{says}: tokens stop at {amount(row['n_tokens'])}, {row['bound']}"
+    if row["per_doubling"] < 0:
+        return f"{says}: the law gets worse with more tokens there"
+    return (
+        f"{says}, by the law itself" if row["bound"] is None else f"{says}; the plan sits on {row['bound']}"
+    )
 
 
 def _per_doubling(law: AnyLaw, budgets: Floats, predicted: Floats) -> pl.Series:
@@ -134,7 +155,7 @@ def frontier_table(frame: pl.DataFrame, law: AnyLaw) -> RenderableType:
             cells.append(star(row, prefix, "k", samples(row[prefix + "k"])))
             if not prefix:
                 cells.append(ratio(row["tokens_per_param"]))
-            cells.append(f"{row[prefix + 'predicted']:.4f}")
+            cells.append(chance(row[prefix + "predicted"]))
         table.add_row(*cells)
     if not starred:
         return table

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from t2fast.compute import sample_flops, train_flops
 from t2fast.laws import AnyLaw
-from t2fast.plans.planned import Constraints
+from t2fast.plans.planned import Constraints, Floats
 from t2fast.text import amount
 
 EXTRAPOLATE = 2.0
@@ -104,19 +105,23 @@ def held_to_data(law: AnyLaw, constraints: Constraints, factor: float) -> tuple[
     return held, Limits(ends, factor)
 
 
-def check_reach(law: AnyLaw, train: float, inference: float, held: Constraints, limits: Limits) -> None:
-    """`ValueError` for budgets that buy nothing as large as what the law may be believed for."""
+def check_reach(law: AnyLaw, budgets: Floats, held: Constraints, limits: Limits) -> None:
+    """`ValueError` where budgets, (2, budgets), buy nothing as large as what the law may be believed for."""
     least_n = min(held.sizes) if held.sizes else held.n_params[0]
     least_d = held.n_tokens[0]
     by_data = {axis for axis, end in limits.ends if end == "least"}
     if not by_data:
         return
-    training, sampling = 6 * least_n * least_d, 2 * least_n
+    training, sampling = train_flops(least_n, least_d), sample_flops(least_n, 1.0)
+    short_of = training / budgets[0] > 1
+    if "n_params" in by_data:
+        short_of |= sampling / budgets[1] > 1
+    if not short_of.any():
+        return
+    train, inference = budgets[:, short_of.argmax()].tolist()
     # Each end that is the data's moves by the same further factor.
     further = [(training / train) ** (1 / len(by_data))]
     further += [sampling / inference] if "n_params" in by_data else []
-    if max(further) <= 1:
-        return
     allowed = _up(limits.factor * max(further))
     if training > train:
         short = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy.typing as npt
 
 from t2fast.laws import AnyLaw, ForecastLaw
-from t2fast.laws.forecast import ForecastDraws
-from t2fast.plans.limits import EXTRAPOLATE
+from t2fast.laws.measurements import ForecastDraws
+from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import PlanArrays, Rule
 from t2fast.plans.request import (
     Range,
@@ -57,7 +57,8 @@ def plan_many(
     """
     budgets = budget_pairs(law, train_flops, inference_flops)
     check_law(law)
-    constraints, _ = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)
     if draws is None:
         return point_of(law, budgets, constraints, rule, squeeze=True)

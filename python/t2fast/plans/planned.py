@@ -9,12 +9,15 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast import _core
+from t2fast.charts import Drawn, Figure, Reported, profile
+from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.laws import AnyLaw
-from t2fast.text import amount, columns, note, plain, ratio, samples
+from t2fast.text import amount, chance, columns, note, plain, ratio, samples
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Interval: TypeAlias = tuple[float, float]
@@ -62,12 +65,12 @@ class Choice:
     @property
     def train_flops_used(self) -> float:
         """6 N D."""
-        return 6 * self.n_params * self.n_tokens
+        return float(train_flops(self.n_params, self.n_tokens))
 
     @property
     def inference_flops_used(self) -> float | None:
         """2 N k, FLOPs per token served."""
-        return None if self.k is None else 2 * self.n_params * self.k
+        return None if self.k is None else float(sample_flops(self.n_params, self.k))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -133,7 +136,7 @@ class Constraints:
 
 
 @dataclass(frozen=True)
-class Plan(Choice):
+class Plan(Choice, Drawn, Reported):
     """The best choice under a law and two budgets, beside Chinchilla's.
 
     Attributes:
@@ -197,7 +200,7 @@ class Plan(Choice):
             ("training tokens D", "n_tokens", amount),
             ("samples per problem k", "k", samples),
             ("tokens per parameter", "tokens_per_param", ratio),
-            (f"predicted {self.metric}", "predicted", lambda v: f"{v:.4f}"),
+            (f"predicted {self.metric}", "predicted", chance),
         )
         for label, name, show in rows:
             span = interval.get("predicted_here" if name == "predicted" else name)
@@ -205,19 +208,15 @@ class Plan(Choice):
             table.add_row(label, show(getattr(self, name)), shown, show(getattr(self.chinchilla, name)))
         if self.metric == "-log pass@k":
             low, high = interval.get("predicted_here", (math.nan, math.nan))
-            shown = f"{math.exp(-high):.4f} to {math.exp(-low):.4f}" if interval else ""
-            ours, theirs = (f"{self._pass_at_k(choice):.4f}" for choice in (self, self.chinchilla))
+            shown = f"{chance(math.exp(-high))} to {chance(math.exp(-low))}" if interval else ""
+            ours, theirs = (chance(math.exp(-choice.predicted)) for choice in (self, self.chinchilla))
             table.add_row("that is pass@k", ours, shown, theirs)
         parts: list[RenderableType] = [
             Text(f"Best model for {self.train_flops:.3g} training FLOPs{inference}"),
             table,
         ]
         if self.ratio is not None:
-            of_ratio = ""
-            if self.ratio_interval is not None:
-                low, high = self.ratio_interval
-                of_ratio = f" ({self.level:.0%} interval {low:.2f} to {high:.2f})"
-            parts.append(Text(f"predicted pass@k {self.ratio:.2f} times Chinchilla's{of_ratio}"))
+            parts.append(Text(ratio_words(self.ratio, self.ratio_interval, self.level)))
         elif self.no_ratio is not None:
             parts.append(Text(f"no ratio to Chinchilla's: {self.no_ratio}"))
         if self.chinchilla.clamped:
@@ -246,6 +245,21 @@ class Plan(Choice):
             "warnings": list(self.warnings),
         }
 
+    def figure(self) -> Figure:
+        """What every model size would buy along the budget line, the plan and Chinchilla's choice marked."""
+        curve = self.profile(400)
+        names = ("n_params", "n_tokens", "k", "predicted")
+        marks = [
+            {"choice": name, **{key: getattr(choice, key) for key in names}}
+            for name, choice in (("plan", self), ("Chinchilla", self.chinchilla))
+        ]
+        title = f"Training {self.train_flops:.3g} FLOPs"
+        if self.inference_flops is not None:
+            title += f", inference {self.inference_flops:.3g} FLOPs per token"
+        frame = pl.DataFrame({name: getattr(curve, name) for name in names})
+        schema = {"choice": pl.String, **dict.fromkeys(names, pl.Float64)}
+        return profile(frame, pl.DataFrame(marks, schema), self.metric, title)
+
     def profile(self, points: int = 200) -> Profile:
         """The isoFLOP profile behind the plan, evenly in ln N, from a thirtieth of the smaller to thirty
         times the larger of our N and Chinchilla's, as far as the constraints allow; or at every size that
@@ -254,8 +268,8 @@ class Plan(Choice):
         if isinstance(points, bool) or not isinstance(points, int) or points < 2:
             raise ValueError(f"points is {points!r}: give a whole number, 2 or more")
         limits = self.constraints
-        half = math.inf if self.inference_flops is None else self.inference_flops / 2
-        ceiling = min(half, self.train_flops / (6 * limits.n_tokens[0]))
+        inference = math.inf if self.inference_flops is None else self.inference_flops
+        ceiling = largest_params(self.train_flops, inference, limits.n_tokens[0])
         if limits.sizes is not None:
             n = np.unique(limits.sizes)
             n = n[n <= ceiling]
@@ -263,14 +277,7 @@ class Plan(Choice):
             small, large = sorted([self.n_params, self.chinchilla.n_params])
             low, high = max(limits.n_params[0], small / 30), min(limits.n_params[1], large * 30, ceiling)
             n = np.geomspace(low, high, points).clip(low, high)
-        d, k = _core.budget_line(
-            self.train_flops,
-            2 * half,
-            np.ascontiguousarray(n),
-            limits.n_tokens,
-            limits.most_samples,
-            limits.integer_k,
-        ).T.copy()
+        d, k = _core.budget_line(self.train_flops, inference, np.ascontiguousarray(n), limits).T.copy()
         return Profile(n, d, k, law_values(self.law, n, d, k))
 
 
@@ -310,6 +317,12 @@ class PlanArrays(ChoiceArrays):
     """The best choices, beside Chinchilla's."""
 
     chinchilla: ChinchillaArrays
+
+
+def ratio_words(ratio: float, interval: Interval | None, level: float) -> str:
+    """Our pass@k over Chinchilla's, in words."""
+    spanned = "" if interval is None else f" ({level:.0%} interval {interval[0]:.2f} to {interval[1]:.2f})"
+    return f"predicted pass@k {ratio:.2f} times Chinchilla's{spanned}"
 
 
 def law_values(law: AnyLaw, n: Floats, d: Floats, k: Floats) -> Floats:

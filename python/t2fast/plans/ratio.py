@@ -8,6 +8,7 @@ limits moved Chinchilla's: what stands there is then no longer Chinchilla's.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,20 @@ def log_ratio(law: AnyLaw, ours: Floats, theirs: Floats) -> Floats:
 
 def reason_for_none(law: AnyLaw, plans: PlanArrays, row: tuple[int, ...]) -> str | None:
     """Why a ratio cannot be believed, or None."""
-    for whose, side in (("the plan", plans), ("Chinchilla's choice", plans.chinchilla)):
-        beyond = distance(law, _choice(side, row))
+    sides = [("the plan", _choice(plans, row)), ("Chinchilla's choice", _choice(plans.chinchilla, row))]
+    cut = law.domain and plans.chinchilla.bound[row] in _CUT
+    return why_withheld(law, sides, BOUNDS[plans.chinchilla.bound[row]] if cut else None)
+
+
+def why_withheld(law: AnyLaw, sides: Iterable[tuple[str, dict[str, Any]]], cut: str | None) -> str | None:
+    """Why a ratio of two choices, each with what it is called, cannot be believed, or None; `cut` is what
+    moved Chinchilla's.
+    """
+    for whose, choice in sides:
+        beyond = distance(law, choice)
         if beyond > EXTRAPOLATE * (1 + 1e-9):
             return f"{whose} lies {beyond:.3g}x outside the law's data"
-    if law.domain and plans.chinchilla.bound[row] in _CUT:
-        return f"Chinchilla's choice is cut by {BOUNDS[plans.chinchilla.bound[row]]}"
-    return None
+    return None if cut is None else f"Chinchilla's choice is cut by {cut}"
 
 
 def ratios(

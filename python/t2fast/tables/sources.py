@@ -19,7 +19,8 @@ import numpy as np
 import polars as pl
 
 from t2fast.tables.delimited import csv_fault
-from t2fast.tables.fields import WANTED, listed, nearest
+from t2fast.tables.fields import WANTED, listed
+from t2fast.text import nearest
 
 #: A path, a polars frame, any object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), any dataframe
 #: with `columns` and `[name]`, or a mapping of column names to sequences.

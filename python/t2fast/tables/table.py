@@ -12,6 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from t2fast import atomic
+from t2fast.charts import Reported
+from t2fast.compute import train_flops
 from t2fast.tables import fields as v
 from t2fast.tables.reading import CHECKPOINT, SIZES, LeftOut, Reading
 
@@ -25,7 +27,7 @@ T = TypeVar("T", bound="Table")
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Table(Reported):
     """A checked table. `frame` holds it, `source` says where it came from.
 
     `ignored_columns` are those of the source that were not used; `left_out` is what a choice of the caller
@@ -133,10 +135,11 @@ class Table:
 
         Errors: `ValueError` if the table has no sizes or tasks to filter by, or if no row is left.
         """
+        cost = train_flops(pl.col("n_params"), pl.col("n_tokens"))
         bounds: list[tuple[str, pl.Expr, float | None, float | None]] = [
             ("n_params", pl.col("n_params"), min_params, max_params),
             ("n_tokens", pl.col("n_tokens"), min_tokens, max_tokens),
-            ("train_flops", 6.0 * pl.col("n_params") * pl.col("n_tokens"), min_train_flops, max_train_flops),
+            ("train_flops", cost, min_train_flops, max_train_flops),
         ]
         table = self
         for name, value, least, most in bounds:

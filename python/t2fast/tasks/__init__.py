@@ -8,7 +8,7 @@ run.
 """
 
 from t2fast.tasks.answers import RULES
-from t2fast.tasks.spec import load_task
+from t2fast.tasks.spec import load_task, task_names
 from t2fast.tasks.task import Problem, Task
 
-__all__ = ["RULES", "Problem", "Task", "load_task"]
+__all__ = ["RULES", "Problem", "Task", "load_task", "task_names"]

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from t2fast.tasks.task import Problem, Task
+from t2fast.text import nearest
 
 _PROBES = ("", "?", "no such answer")
 _SIZE = 1_000_000
@@ -48,8 +49,10 @@ def reasoning_gym(
     try:
         data = gym.create_dataset(name, seed=seed, size=_SIZE, **(config or {}))
     except (ValueError, AssertionError, TypeError, KeyError) as error:
+        hint = None if name in data_sets() else nearest(name, data_sets())
         raise ValueError(
             f"reasoning-gym makes no data set {name!r} with {dict(config or {})}: {error}"
+            + (f" (did you mean {hint!r}?)" if hint else "")
         ) from error
     wanted = shots + problems
     entries = list(islice(_distinct(data, min(_SIZE, _TRIES * wanted)), wanted))
@@ -72,6 +75,15 @@ def reasoning_gym(
     found = tuple(Problem(i, head + _prompt(entry), (f" {entry['answer']}",)) for i, entry in by_id.items())
     rule = f"reasoning-gym {importlib.metadata.version('reasoning-gym')} {name}, score 1"
     return Task(name, found, rule, check, ("\n",), max_tokens)
+
+
+def data_sets() -> list[str]:
+    """The names of reasoning-gym's data sets; none where it is not installed."""
+    try:
+        from reasoning_gym.factory import DATASETS
+    except ImportError:
+        return []
+    return sorted(DATASETS)
 
 
 def _distinct(data: Any, tries: int) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -7,9 +7,10 @@ import re
 from typing import Any
 
 from t2fast.tasks.published import LAYOUTS, table
-from t2fast.tasks.reasoning_gym import reasoning_gym
+from t2fast.tasks.reasoning_gym import data_sets, reasoning_gym
 from t2fast.tasks.synthetic import KINDS, synthetic
 from t2fast.tasks.task import Task
+from t2fast.text import nearest
 
 _FORMS = (
     "reasoning-gym/NAME[:KEY=VALUE,...], "
@@ -53,7 +54,20 @@ def load_task(spec: str, *, problems: int | None = None, seed: int = 0, shots: i
         columns = _pairs(spec, mapping)
         rule = columns.pop("rule", "text")
         return table(path, columns, rule=rule).first(problems)
-    raise ValueError(f"no task {spec!r}: name it {_FORMS}")
+    hint = nearest(spec, task_names())
+    meant = f" (did you mean {hint!r}?)" if hint else ""
+    raise ValueError(f"no task {spec!r}{meant}: name it {_FORMS}")
+
+
+def task_names() -> list[str]:
+    """The tasks that have a name.
+
+    Returns:
+        `synthetic/KIND`, `LAYOUT:FILE` for every layout of files, and `reasoning-gym/NAME` where that is
+        installed.
+    """
+    made = [f"reasoning-gym/{name}" for name in data_sets()]
+    return [*(f"synthetic/{kind}" for kind in KINDS), *(f"{layout}:FILE" for layout in LAYOUTS), *made]
 
 
 def _pairs(spec: str, text: str) -> dict[str, str]:

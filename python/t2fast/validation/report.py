@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast.charts import Drawn, Figure, Reported, errors
 from t2fast.laws import ForecastLaw, Law, Validated
 from t2fast.text import columns, note, percent, plain
 from t2fast.validation import verdict
 from t2fast.validation.methods import METHODS, NEAREST
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 AnyLaw = TypeVar("AnyLaw", bound=Law | ForecastLaw)
 
 
 @dataclass(frozen=True, eq=False)
-class Validation:
+class Validation(Drawn, Reported):
     """How well laws and baselines forecast the part of a table that they had not seen.
 
     An error is |forecast - measured| / measured. A split's error is the median over its held-out checkpoints
@@ -186,11 +184,9 @@ class Validation:
             "notes": list(self.notes),
         }
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the error of every method over the splits (needs `t2fast[plot]`)."""
-        from t2fast.validation.plot import plot_errors
-
-        return plot_errors(self.splits, self.by, self.verdict.split(";")[0], ax)
+    def figure(self) -> Figure:
+        """The error of every method over the splits."""
+        return errors(self.splits, self.by, NEAREST)
 
 
 def _shown(value: float | None) -> str:

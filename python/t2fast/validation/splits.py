@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from t2fast.compute import train_flops
 from t2fast.validation.measured import Floats, Mask, Measured
 
 BY = ("compute", "ratio", "size", "run", "checkpoint")
@@ -81,7 +82,7 @@ def hold_out(measured: Measured, by: str = "compute", count: int = 20, seed: int
 def coordinate(measured: Measured, by: str) -> Floats:
     """What a split by compute, ratio or size goes by: 6ND, D/N or N, shape (checkpoints,)."""
     n, d = measured.n_params, measured.n_tokens
-    return {"compute": 6 * n * d, "ratio": d / n, "size": n}[by]
+    return np.asarray({"compute": train_flops(n, d), "ratio": d / n, "size": n}[by])
 
 
 def _by_threshold(measured: Measured, by: str, count: int) -> list[Split]:

@@ -4,8 +4,13 @@
 //! k(x, x') = a² (1 + q) e^−q with q = √3 |x − x'|/ℓ; the covariance of measurements adds their variance and a nugget
 //! on the diagonal. Amplitude a and nugget come in multiples of a scale, the root mean square of what is to be
 //! explained. Every amplitude has the same prior weight, shared by its lengths.
+//!
+//! The factors are nalgebra's, which at 20 to 1,000 places take 0.5 to 0.7 of the time that loops by hand took for one
+//! vector of residuals and as much for 200 (42 places: 14 µs of 25, 590 of 550). faer solves 200 in 130 µs, but a
+//! row's last bits then depend on how many there are, and it brings 30 crates.
 
-use crate::cholesky::Cholesky;
+use nalgebra::{Cholesky, DMatrix, DMatrixViewMut, Dyn};
+
 use crate::fit::Cancel;
 
 /// Length scales ℓ, in units of ln N and ln D.
@@ -111,26 +116,27 @@ fn solve(
         solved.push(Solved { setting, length: 0, log_weight: of_none.collect(), weights: Vec::new() });
     }
     for (index, &length) in LENGTHS.iter().enumerate() {
-        let shape: Vec<f64> = (0..m * m)
-            .map(|at| if at % m <= at / m { matern(places[at / m], places[at % m], length) } else { 0.0 })
-            .collect();
+        // Below the diagonal, which is all that is read.
+        let shape =
+            DMatrix::from_fn(m, m, |i, j| if i >= j { matern(places[i], places[j], length) } else { 0.0 });
         for amplitude in AMPLITUDES {
             let power = (amplitude * scale).powi(2);
             for nugget in NUGGETS {
                 if cancel.load(std::sync::atomic::Ordering::Relaxed) {
                     return None;
                 }
-                let mut covariance: Vec<f64> = shape.iter().map(|k| power * k).collect();
+                let mut covariance = &shape * power;
                 for i in 0..m {
-                    covariance[i * m + i] += variance[i] + (nugget * scale).powi(2);
+                    covariance[(i, i)] += variance[i] + (nugget * scale).powi(2);
                 }
                 // The nugget keeps it positive definite.
-                let Some(factor) = Cholesky::new(covariance, m) else { continue };
-                let half = factor.half_log_determinant();
+                let Some(factor) = Cholesky::new(covariance) else { continue };
+                let half = 0.5 * factor.ln_determinant();
                 let mut alphas = residuals.to_vec();
+                let rows = residuals.len() / m;
+                factor.solve_mut(&mut DMatrixViewMut::from_slice_generic(&mut alphas, Dyn(m), Dyn(rows)));
                 let log_weight =
                     alphas.chunks_exact_mut(m).zip(residuals.chunks_exact(m)).map(|(alpha, r)| {
-                        factor.solve(alpha);
                         let fit = alpha.iter().zip(r).map(|(a, r)| a * r).sum();
                         alpha.iter_mut().for_each(|a| *a *= power);
                         evidence(half, fit)

@@ -4,7 +4,6 @@
 
 pub mod beta;
 pub mod beyond;
-pub mod cholesky;
 pub mod choose;
 pub mod compare;
 pub mod data_wall;

@@ -4,38 +4,19 @@ use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::prelude::*;
 use t2fast_core::data_wall::{self, DataWall};
 
-use crate::passk::{CHUNK, fill};
+use crate::passk::{CHUNK, fill, over_arrays};
 
 fn law([floor, a, b, alpha, beta, r_d, r_n]: [f64; 7]) -> DataWall {
     DataWall { floor, scales: [a, b], exponents: [alpha, beta], repeats: [r_d, r_n] }
 }
 
-/// Fill out with what amounts are worth of which `unique` counts in full.
-#[pyfunction]
-pub fn data_wall_effective<'py>(
-    py: Python<'py>,
-    amount: PyReadonlyArray1<'py, f64>,
-    unique: PyReadonlyArray1<'py, f64>,
-    repeats: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    fill(py, [amount, unique, repeats], out, CHUNK, |[amount, unique, repeats]| {
-        data_wall::effective(amount, unique, repeats)
-    })
+over_arrays! {
+    /// Fill out with what amounts are worth of which `unique` counts in full.
+    data_wall_effective(amount, unique, repeats), CHUNK, data_wall::effective(amount, unique, repeats)
 }
-
-/// Fill out with the amounts that are worth so much; infinite where none is.
-#[pyfunction]
-pub fn data_wall_amount<'py>(
-    py: Python<'py>,
-    effective: PyReadonlyArray1<'py, f64>,
-    unique: PyReadonlyArray1<'py, f64>,
-    repeats: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    fill(py, [effective, unique, repeats], out, CHUNK, |[effective, unique, repeats]| {
-        data_wall::amount_worth(effective, unique, repeats)
-    })
+over_arrays! {
+    /// Fill out with the amounts that are worth so much; infinite where none is.
+    data_wall_amount(effective, unique, repeats), CHUNK, data_wall::amount_worth(effective, unique, repeats)
 }
 
 /// Fill out with the parameters for which tokens read once are Chinchilla-optimal.

@@ -6,19 +6,17 @@
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use rayon::prelude::*;
 use t2fast_core::forecast::draws::{self, Draw};
 use t2fast_core::forecast::noise::{Noise, WIDTH};
 use t2fast_core::forecast::state::{Kind, Refit, State};
 use t2fast_core::forecast::view::{View, Which};
-use t2fast_core::forecast::{self, Quantity, Table};
+use t2fast_core::forecast::{self, Member, Quantity, Table};
 use t2fast_core::plan::spending::best;
 use t2fast_core::plan::surface::plan;
-use t2fast_core::plan::{Constraints, Rule, Sizes};
 
 use crate::cancel::cancellable;
-use crate::plan::{Plans, budgets, collect};
+use crate::plan::{Limits, Plans, budgets, collect, rule_of};
 use crate::spending;
 
 /// Plans between two looks at pending signals: a fraction of a second at worst.
@@ -39,34 +37,43 @@ fn quantity_of(metric: &str, chance: f64) -> PyResult<Quantity> {
 }
 
 /// Measurements: z (checkpoints, K) with its variance, at `places` (checkpoints, 2) of ln N and ln D.
-fn table_of(
-    metric: &str,
-    chance: f64,
-    places: &Rows,
-    ks: &Column,
-    z: &Rows,
-    variance: &Rows,
-) -> PyResult<Table> {
-    let quantity = quantity_of(metric, chance)?;
-    let ((checkpoints, axes), width) = (places.as_array().dim(), ks.len()?);
-    if checkpoints == 0 || width == 0 || axes != 2 {
-        return Err(PyValueError::new_err("places must be (checkpoints, 2), and neither they nor ks empty"));
-    }
-    for (name, array) in [("z", z), ("variance", variance)] {
-        let shape = array.as_array().dim();
-        if shape != (checkpoints, width) {
-            return Err(PyValueError::new_err(format!(
-                "{name} is {shape:?}, expected ({checkpoints}, {width})"
-            )));
+#[pyclass(frozen, module = "t2fast._core")]
+pub struct ForecastTable(Table);
+
+#[pymethods]
+impl ForecastTable {
+    #[new]
+    fn new(
+        metric: &str,
+        chance: f64,
+        places: Rows<'_>,
+        ks: Column<'_>,
+        z: Rows<'_>,
+        variance: Rows<'_>,
+    ) -> PyResult<Self> {
+        let quantity = quantity_of(metric, chance)?;
+        let ((checkpoints, axes), width) = (places.as_array().dim(), ks.len()?);
+        if checkpoints == 0 || width == 0 || axes != 2 {
+            return Err(PyValueError::new_err(
+                "places must be (checkpoints, 2), and neither they nor ks empty",
+            ));
         }
+        for (name, array) in [("z", &z), ("variance", &variance)] {
+            let shape = array.as_array().dim();
+            if shape != (checkpoints, width) {
+                return Err(PyValueError::new_err(format!(
+                    "{name} is {shape:?}, expected ({checkpoints}, {width})"
+                )));
+            }
+        }
+        Ok(Self(Table {
+            quantity,
+            places: places.as_array().outer_iter().map(|p| [p[0], p[1]]).collect(),
+            ks: ks.as_slice()?.to_vec(),
+            z: z.as_slice()?.to_vec(),
+            variance: variance.as_slice()?.to_vec(),
+        }))
     }
-    Ok(Table {
-        quantity,
-        places: places.as_array().outer_iter().map(|p| [p[0], p[1]]).collect(),
-        ks: ks.as_slice()?.to_vec(),
-        z: z.as_slice()?.to_vec(),
-        variance: variance.as_slice()?.to_vec(),
-    })
 }
 
 /// Parameters (members, parameters) and error scales, checked against what is forecast.
@@ -90,51 +97,74 @@ pub fn forecast_members(metric: &str) -> PyResult<(Vec<&'static str>, Vec<f64>)>
     Ok((quantity.parameters().to_vec(), quantity.powers().to_vec()))
 }
 
-/// Fits the members of the forecast law.
-#[pyfunction]
-pub fn fit_forecast<'py>(
-    py: Python<'py>,
-    metric: &str,
-    chance: f64,
-    places: Rows<'py>,
-    ks: Column<'py>,
-    z: Rows<'py>,
-    variance: Rows<'py>,
-) -> PyResult<Bound<'py, PyDict>> {
-    let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
-    let members = cancellable(py, |cancel| forecast::fit(&table, cancel))?;
-    let dict = PyDict::new(py);
-    let thetas: Vec<Vec<f64>> = members.iter().map(|m| m.theta.clone()).collect();
-    dict.set_item("thetas", PyArray2::from_vec2(py, &thetas)?)?;
-    dict.set_item("scales", members.iter().map(|m| m.scale).collect::<Vec<_>>())?;
-    dict.set_item("objective", members.iter().map(|m| m.objective).collect::<Vec<_>>())?;
-    dict.set_item("converged", members.iter().map(|m| m.reason.converged()).collect::<Vec<_>>())?;
-    dict.set_item("reason", members.iter().map(|m| m.reason.describe()).collect::<Vec<_>>())?;
-    dict.set_item("evaluations", members.iter().map(|m| m.evaluations).collect::<Vec<_>>())?;
-    Ok(dict)
+/// What the search of one member found.
+#[pyclass(frozen, get_all, module = "t2fast._core")]
+pub struct ForecastMember {
+    /// Exponent l of its transform.
+    power: f64,
+    /// Its parameters.
+    theta: Py<PyArray1<f64>>,
+    /// Root mean square residual of a checkpoint in units of the transform.
+    scale: f64,
+    /// Half the penalised sum of squares.
+    objective: f64,
+    /// Whether the end point is a minimum as far as the search can tell.
+    converged: bool,
+    /// Why the search ended, in words.
+    reason: &'static str,
+    /// Evaluations of the objective.
+    evaluations: usize,
 }
 
-/// Refits `first..first + count` of the members to perturbed measurements: thetas (count, members x parameters), z
-/// (count, checkpoints x K) and noise (count, 5). `bases` (count, checkpoints x K) replaces the measurements.
+impl ForecastMember {
+    fn new(py: Python<'_>, member: Member) -> Self {
+        Self {
+            power: member.power,
+            theta: member.theta.into_pyarray(py).unbind(),
+            scale: member.scale,
+            objective: member.objective,
+            converged: member.reason.converged(),
+            reason: member.reason.describe(),
+            evaluations: member.evaluations,
+        }
+    }
+}
+
+/// Fits the members of the forecast law.
 #[pyfunction]
-#[pyo3(signature = (metric, chance, places, ks, z, variance, thetas, scales, bases, seed, first, count))]
-pub fn draw_forecast<'py>(
-    py: Python<'py>,
-    metric: &str,
-    chance: f64,
-    places: Rows<'py>,
-    ks: Column<'py>,
-    z: Rows<'py>,
-    variance: Rows<'py>,
-    thetas: Rows<'py>,
-    scales: Vec<f64>,
-    bases: Option<Rows<'py>>,
+pub fn fit_forecast(py: Python<'_>, table: &ForecastTable) -> PyResult<Vec<ForecastMember>> {
+    let members = cancellable(py, |cancel| forecast::fit(&table.0, cancel))?;
+    Ok(members.into_iter().map(|member| ForecastMember::new(py, member)).collect())
+}
+
+/// Refits of the members to perturbed measurements, one a row.
+#[pyclass(frozen, get_all, module = "t2fast._core")]
+pub struct ForecastRefits {
+    /// (refits, members x parameters).
+    thetas: Py<PyArray2<f64>>,
+    /// (refits, checkpoints x K).
+    z: Py<PyArray2<f64>>,
+    /// (refits, 5).
+    noise: Py<PyArray2<f64>>,
+    /// For each refit whether every search converged.
+    converged: Vec<bool>,
+}
+
+/// Refits `first..first + count` of the members. `bases` (count, checkpoints x K) replaces the measurements.
+#[pyfunction]
+#[pyo3(signature = (table, thetas, scales, bases, seed, first, count))]
+pub fn draw_forecast(
+    py: Python<'_>,
+    table: &ForecastTable,
+    thetas: Rows<'_>,
+    scales: Column<'_>,
+    bases: Option<Rows<'_>>,
     seed: u64,
     first: u64,
     count: usize,
-) -> PyResult<Bound<'py, PyDict>> {
-    let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
-    let thetas = members_of(table.quantity, &thetas, &scales)?;
+) -> PyResult<ForecastRefits> {
+    let (table, scales) = (&table.0, scales.as_slice()?);
+    let thetas = members_of(table.quantity, &thetas, scales)?;
     if let Some(bases) = &bases
         && bases.as_array().dim() != (count, table.z.len())
     {
@@ -142,18 +172,17 @@ pub fn draw_forecast<'py>(
         return Err(PyValueError::new_err(format!("bases are {shape:?}, not ({count}, {})", table.z.len())));
     }
     let bases = bases.as_ref().map(|b| b.as_slice()).transpose()?;
-    let job = draws::Job { table: &table, thetas: &thetas, scales: &scales, bases, seed };
+    let job = draws::Job { table, thetas: &thetas, scales, bases, seed };
     let draws = cancellable(py, |cancel| job.draw(first, count, cancel))?;
-    let rows = |of: fn(&Draw) -> &Vec<f64>| {
-        PyArray2::from_vec2(py, &draws.iter().map(|draw| of(draw).clone()).collect::<Vec<_>>())
+    let rows = |of: &dyn Fn(&Draw) -> Vec<f64>| {
+        PyArray2::from_vec2(py, &draws.iter().map(of).collect::<Vec<_>>()).map(Bound::unbind)
     };
-    let dict = PyDict::new(py);
-    dict.set_item("thetas", rows(|draw| &draw.thetas)?)?;
-    dict.set_item("z", rows(|draw| &draw.z)?)?;
-    let noise: Vec<Vec<f64>> = draws.iter().map(|draw| draw.noise.row().to_vec()).collect();
-    dict.set_item("noise", PyArray2::from_vec2(py, &noise)?)?;
-    dict.set_item("converged", draws.iter().map(|draw| draw.converged).collect::<Vec<_>>())?;
-    Ok(dict)
+    Ok(ForecastRefits {
+        thetas: rows(&|draw| draw.thetas.clone())?,
+        z: rows(&|draw| draw.z.clone())?,
+        noise: rows(&|draw| draw.noise.row().to_vec())?,
+        converged: draws.iter().map(|draw| draw.converged).collect(),
+    })
 }
 
 type Values<'py> = Bound<'py, PyArray1<f64>>;
@@ -165,22 +194,17 @@ pub struct ForecastState(State);
 #[pymethods]
 impl ForecastState {
     #[new]
-    #[pyo3(signature = (metric, chance, places, ks, z, variance, thetas, scales, draws=None, widening=0.0))]
+    #[pyo3(signature = (table, thetas, scales, draws=None, widening=0.0))]
     fn new(
         py: Python<'_>,
-        metric: &str,
-        chance: f64,
-        places: Rows<'_>,
-        ks: Column<'_>,
-        z: Rows<'_>,
-        variance: Rows<'_>,
+        table: &ForecastTable,
         thetas: Rows<'_>,
-        scales: Vec<f64>,
+        scales: Column<'_>,
         draws: Option<(Rows<'_>, Rows<'_>, Rows<'_>)>,
         widening: f64,
     ) -> PyResult<Self> {
-        let table = table_of(metric, chance, &places, &ks, &z, &variance)?;
-        let thetas = members_of(table.quantity, &thetas, &scales)?;
+        let (table, scales) = (&table.0, scales.as_slice()?);
+        let thetas = members_of(table.quantity, &thetas, scales)?;
         let mut refits = Vec::new();
         if let Some((theta, z, noise)) = &draws {
             let rows = noise.as_array().nrows();
@@ -202,7 +226,9 @@ impl ForecastState {
                 .map(|((thetas, z), row)| Refit { thetas, z, noise: Noise::from_row(row) })
                 .collect();
         }
-        Ok(Self(cancellable(py, |cancel| State::new(table, &thetas, &scales, &refits, widening, cancel))?))
+        Ok(Self(cancellable(py, |cancel| {
+            State::new(table.clone(), &thetas, scales, &refits, widening, cancel)
+        })?))
     }
 
     /// Values at points (N, D, k), and the part of z that is the process.
@@ -250,18 +276,11 @@ impl ForecastState {
         which: &str,
         train: Column<'py>,
         inference: Column<'py>,
-        params_range: (f64, f64),
-        sizes: Option<Vec<f64>>,
-        tokens_range: (f64, f64),
-        most_samples: f64,
-        whole_k: bool,
+        constraints: Limits,
         tokens_per_param: Option<f64>,
     ) -> PyResult<Plans<'py>> {
-        let rows = self.views(which)?;
-        let budgets = budgets(&train, &inference)?;
-        let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
-        let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
-        let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
+        let (rows, budgets) = (self.views(which)?, budgets(&train, &inference)?);
+        let (constraints, rule) = (constraints.into(), rule_of(tokens_per_param));
         let one = |pair: usize| {
             let (index, row) = (pair / rows.len(), pair % rows.len());
             plan(&rows[row], index, budgets[index], &constraints, rule)

@@ -44,7 +44,10 @@ mod _core {
         weighted_means,
     };
     #[pymodule_export]
-    use super::forecast::{ForecastState, draw_forecast, fit_forecast, forecast_members};
+    use super::forecast::{
+        ForecastMember, ForecastRefits, ForecastState, ForecastTable, draw_forecast, fit_forecast,
+        forecast_members,
+    };
     #[pymodule_export]
     use super::passk::{
         beta_pass_at_k, beta_quantile, expected_samples, logit_normal_pass_at_k, pass_at_k_variance,

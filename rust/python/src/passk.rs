@@ -110,77 +110,43 @@ pub(crate) fn fill<'py, const N: usize>(
     Ok(())
 }
 
-/// Fill out with pass@k of p ~ Beta(a, b).
-#[pyfunction]
-pub fn beta_pass_at_k<'py>(
-    py: Python<'py>,
-    a: PyReadonlyArray1<'py, f64>,
-    b: PyReadonlyArray1<'py, f64>,
-    k: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    fill(py, [a, b, k], out, CHUNK, |[a, b, k]| beta::pass_at_k(a, b, k))
+/// A function of numbers as one over arrays, which fills `out`; so many cells between two looks at pending signals.
+macro_rules! over_arrays {
+    ($(#[$doc:meta])* $name:ident($($argument:ident),+), $chunk:expr, $value:expr) => {
+        $(#[$doc])*
+        #[pyfunction]
+        pub fn $name<'py>(
+            py: Python<'py>,
+            $($argument: PyReadonlyArray1<'py, f64>,)+
+            out: PyReadwriteArray1<'py, f64>,
+        ) -> PyResult<()> {
+            $crate::passk::fill(py, [$($argument),+], out, $chunk, |[$($argument),+]| $value)
+        }
+    };
 }
+pub(crate) use over_arrays;
 
-/// Fill out with the expected samples until the first success, p ~ Beta(a, b), stopping after k_max.
-#[pyfunction]
-pub fn expected_samples<'py>(
-    py: Python<'py>,
-    a: PyReadonlyArray1<'py, f64>,
-    b: PyReadonlyArray1<'py, f64>,
-    k_max: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    fill(py, [a, b, k_max], out, CHUNK, |[a, b, k_max]| beta::expected_samples(a, b, k_max))
+over_arrays! {
+    /// Fill out with pass@k of p ~ Beta(a, b).
+    beta_pass_at_k(a, b, k), CHUNK, beta::pass_at_k(a, b, k)
 }
-
-/// Fill out with P(all k samples fail) for p = scale·X, X ~ Beta(a, b). Up to milliseconds a cell.
-#[pyfunction]
-pub fn scaled_beta_failure<'py>(
-    py: Python<'py>,
-    a: PyReadonlyArray1<'py, f64>,
-    b: PyReadonlyArray1<'py, f64>,
-    scale: PyReadonlyArray1<'py, f64>,
-    k: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    fill(py, [a, b, scale, k], out, 64, |[a, b, scale, k]| beta::scaled_failure(a, b, scale, k))
+over_arrays! {
+    /// Fill out with the expected samples until the first success, p ~ Beta(a, b), stopping after k_max.
+    expected_samples(a, b, k_max), CHUNK, beta::expected_samples(a, b, k_max)
 }
-
-/// Fill out with the exact variance of the unbiased pass@k of n samples, each correct with probability p.
-#[pyfunction]
-pub fn pass_at_k_variance<'py>(
-    py: Python<'py>,
-    n: PyReadonlyArray1<'py, f64>,
-    p: PyReadonlyArray1<'py, f64>,
-    k: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    fill(py, [n, p, k], out, 256, |[n, p, k]| passk::variance(n as u64, p, k as u64))
+over_arrays! {
+    /// Fill out with P(all k samples fail) for p = scale·X, X ~ Beta(a, b). Up to milliseconds a cell.
+    scaled_beta_failure(a, b, scale, k), 64, beta::scaled_failure(a, b, scale, k)
 }
-
-/// Fill out with pass@k of logit p ~ N(m, s²).
-#[pyfunction]
-pub fn logit_normal_pass_at_k<'py>(
-    py: Python<'py>,
-    m: PyReadonlyArray1<'py, f64>,
-    s: PyReadonlyArray1<'py, f64>,
-    k: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    fill(py, [m, s, k], out, 1024, |[m, s, k]| logit_normal::pass_at_k(m, s, k))
+over_arrays! {
+    /// Fill out with the exact variance of the unbiased pass@k of n samples, each correct with probability p.
+    pass_at_k_variance(n, p, k), 256, passk::variance(n as u64, p, k as u64)
 }
-
-/// Fill out with the quantiles of Beta(a, b).
-#[pyfunction]
-pub fn beta_quantile<'py>(
-    py: Python<'py>,
-    probability: PyReadonlyArray1<'py, f64>,
-    a: PyReadonlyArray1<'py, f64>,
-    b: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    fill(py, [probability, a, b], out, 1024, |[probability, a, b]| {
-        incomplete_beta::quantile(probability, a, b)
-    })
+over_arrays! {
+    /// Fill out with pass@k of logit p ~ N(m, s²).
+    logit_normal_pass_at_k(m, s, k), 1024, logit_normal::pass_at_k(m, s, k)
+}
+over_arrays! {
+    /// Fill out with the quantiles of Beta(a, b).
+    beta_quantile(probability, a, b), 1024, incomplete_beta::quantile(probability, a, b)
 }

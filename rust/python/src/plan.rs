@@ -14,7 +14,34 @@ use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Error, Plan, Problem
 pub(crate) type Plans<'py> = (Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>);
 
 /// Plans of a formula between two looks at pending signals: a fraction of a second at worst.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 16_384;
+
+/// `t2fast.plans.planned.Constraints`.
+#[derive(FromPyObject)]
+pub(crate) struct Limits {
+    n_params: (f64, f64),
+    sizes: Option<Vec<f64>>,
+    n_tokens: (f64, f64),
+    most_samples: f64,
+    integer_k: bool,
+}
+
+impl From<Limits> for Constraints {
+    fn from(limits: Limits) -> Self {
+        let (least, most) = limits.n_params;
+        Self {
+            sizes: limits.sizes.map_or(Sizes::Range(least, most), Sizes::List),
+            tokens: limits.n_tokens,
+            most_samples: limits.most_samples,
+            whole_k: limits.integer_k,
+        }
+    }
+}
+
+/// Chinchilla's rule: a ratio of tokens to parameters, or None for the law's own optimum of training.
+pub(crate) fn rule_of(tokens_per_param: Option<f64>) -> Rule {
+    tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam)
+}
 
 pub(crate) fn law_named(name: &str) -> PyResult<Law> {
     Law::named(name).ok_or_else(|| {
@@ -103,13 +130,9 @@ pub fn budget_line<'py>(
     train: f64,
     inference: f64,
     n: PyReadonlyArray1<'py, f64>,
-    tokens_range: (f64, f64),
-    most_samples: f64,
-    whole_k: bool,
+    constraints: Limits,
 ) -> PyResult<Table<'py>> {
-    let n = n.as_slice()?;
-    let sizes = Sizes::Range(1.0, f64::INFINITY);
-    let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
+    let (n, constraints) = (n.as_slice()?, constraints.into());
     let at = |&n: &f64| <[f64; 2]>::from(spend(&Budget { train, inference }, &constraints, n));
     let values: Vec<f64> = n.iter().flat_map(at).collect();
     values.into_pyarray(py).reshape([n.len(), 2])
@@ -150,9 +173,7 @@ pub(crate) type Table<'py> = Handle<'py, PyArray2<f64>>;
 /// the best (N, D, k, value), Chinchilla's, and which bound each of the two sits on (0 none, 1 least N, 2 most N,
 /// 3 k = 1, 4 least D, 5 most D, 6 most k).
 ///
-/// sizes: an array to choose N from, or None for any N in params_range; tokens_per_param: Chinchilla's ratio, or None
-/// for the law's own optimum of training.
-#[allow(clippy::too_many_arguments)]
+/// tokens_per_param: see [`rule_of`].
 #[pyfunction]
 pub fn plan_batch<'py>(
     py: Python<'py>,
@@ -160,20 +181,14 @@ pub fn plan_batch<'py>(
     params: PyReadonlyArray2<'py, f64>,
     train: PyReadonlyArray1<'py, f64>,
     inference: PyReadonlyArray1<'py, f64>,
-    params_range: (f64, f64),
-    sizes: Option<Vec<f64>>,
-    tokens_range: (f64, f64),
-    most_samples: f64,
-    whole_k: bool,
+    constraints: Limits,
     tokens_per_param: Option<f64>,
 ) -> PyResult<Plans<'py>> {
     let law = law_named(name)?;
     check_width(law, &params)?;
-    let budgets = budgets(&train, &inference)?;
-    let sizes = sizes.map_or(Sizes::Range(params_range.0, params_range.1), Sizes::List);
-    let constraints = Constraints { sizes, tokens: tokens_range, most_samples, whole_k };
-    let rule = tokens_per_param.map_or(Rule::Law, Rule::TokensPerParam);
-    let problem = Problem::new(law, params.as_slice().map_err(contiguous)?, &budgets, &constraints, rule)
+    let (budgets, constraints) = (budgets(&train, &inference)?, constraints.into());
+    let params = params.as_slice().map_err(contiguous)?;
+    let problem = Problem::new(law, params, &budgets, &constraints, rule_of(tokens_per_param))
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
     let count = problem.len();
     collect(py, count, CHUNK, |range| problem.solve(range))

@@ -34,8 +34,9 @@ impl Search {
             "budget" => Goal::Budget(self.amount),
             "ratio" => Goal::Ratio(self.amount, self.tokens_per_param),
             "target" => Goal::Target(self.amount),
+            "highest" => Goal::Within(f64::INFINITY),
             other => {
-                let message = format!("goal {other:?} is not 'budget', 'ratio' or 'target'");
+                let message = format!("goal {other:?} is not 'budget', 'ratio', 'target' or 'highest'");
                 return Err(PyValueError::new_err(message));
             }
         };

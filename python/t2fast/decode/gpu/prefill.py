@@ -129,6 +129,8 @@ def score(
 
 
 def _logits(weights: Weights, x: torch.Tensor, tiles: Tiles, ops: Operations) -> torch.Tensor:
+    normed = torch.empty(x.shape, dtype=weights.embedding.dtype, device=x.device)
+    ops.norm(x.contiguous(), weights.norm, normed, weights.shape)
     out = x.new_empty((len(x), weights.shape.vocab))
-    ops.logits(x.contiguous(), weights.norm, weights.head, out, weights.shape, tiles)
+    ops.logits(normed, weights.head, out, weights.shape, tiles)
     return out

@@ -15,9 +15,9 @@ const TOLERANCE: f64 = 1e-12;
 /// What the slopes of a law are made of, taken once for all budgets: ln αA, ln βB and ln γG, with the exponents.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slopes {
-    falling: (f64, f64),
-    tokens: (f64, f64),
-    samples: (f64, f64),
+    pub falling: (f64, f64),
+    pub tokens: (f64, f64),
+    pub samples: (f64, f64),
 }
 
 impl Slopes {

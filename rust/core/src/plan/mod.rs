@@ -11,6 +11,7 @@ use crate::laws::{Law, range_of};
 use line::{Line, Slopes};
 
 mod error;
+mod lanes;
 mod line;
 pub mod spending;
 pub mod surface;
@@ -100,6 +101,13 @@ pub struct Plan {
     pub best: Choice,
     /// What training alone would recommend.
     pub chinchilla: Choice,
+}
+
+impl Plan {
+    const NONE: Self = {
+        let none = Choice { n: f64::NAN, d: f64::NAN, k: f64::NAN, value: f64::NAN, bound: Bound::None };
+        Self { best: none, chinchilla: none }
+    };
 }
 
 /// What a budget buys at a cost: the quotient, with cost·z <= budget in floating point too. Where the rounded quotient
@@ -276,12 +284,32 @@ impl<'a> Problem<'a> {
     /// range nor threads change a bit.
     pub fn solve(&self, range: Range<usize>) -> Result<Vec<Plan>, Error> {
         let first = range.start;
-        let plans: Vec<Plan> = range.into_par_iter().with_min_len(64).map(|pair| self.plan(pair)).collect();
+        let plans = if lanes::apply(self.law, self.constraints) {
+            self.in_lanes(range)
+        } else {
+            range.into_par_iter().with_min_len(64).map(|pair| self.plan(pair)).collect()
+        };
         let broken = |plan: &Plan| !(plan.best.value.is_finite() && plan.chinchilla.value.is_finite());
         match plans.iter().position(broken) {
             Some(i) => Err(Error::NotFinite { draw: (first + i) % self.draws.len() }),
             None => Ok(plans),
         }
+    }
+
+    fn in_lanes(&self, range: Range<usize>) -> Vec<Plan> {
+        let Self { law, constraints, log_most_tokens, log_most_samples, rule, .. } = *self;
+        let common = lanes::Common { law, constraints, log_most_tokens, log_most_samples, rule };
+        let mut plans = vec![Plan::NONE; range.len()];
+        let groups = plans.par_chunks_mut(lanes::LANES).with_min_len(32).enumerate();
+        groups.for_each(|(group, out)| {
+            let pairs: [lanes::Pair; lanes::LANES] = std::array::from_fn(|i| {
+                let pair = range.start + group * lanes::LANES + i.min(out.len() - 1);
+                let (params, slopes) = &self.draws[pair % self.draws.len()];
+                (*params, slopes, &self.spans[pair / self.draws.len()])
+            });
+            lanes::plans(&common, &pairs[..out.len()], out);
+        });
+        plans
     }
 
     fn plan(&self, pair: usize) -> Plan {
@@ -411,8 +439,7 @@ impl Task<'_> {
             true => Line { fixed_k: Some(choice.k), ..self.line }.failure(choice.n.ln()),
             false => choice.value,
         };
-        let none = Choice { n: f64::NAN, d: f64::NAN, k: f64::NAN, value: f64::NAN, bound: Bound::None };
-        let start = (none, f64::INFINITY);
+        let start = (Plan::NONE.best, f64::INFINITY);
         let keep = |best: (Choice, f64), next: Choice| {
             let cost = objective(&next);
             if best.0.n.is_nan() || cost < best.1 { (next, cost) } else { best }

@@ -11,7 +11,7 @@
 //! strays from a sharp ridge that runs askew.
 
 use super::line::root;
-use super::surface::Surface;
+use super::surface::{Surface, polish};
 use crate::data_wall::gained;
 
 /// Points along each side of the first grid, and of those that close in.
@@ -41,8 +41,11 @@ pub enum Sizes {
 /// What is sought.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
-    /// The best for a budget.
+    /// The best for a budget, of which the tokens take all that samples leave.
     Budget(f64),
+    /// The best for at most a budget with as many samples as there may be: the tokens need not take what those leave,
+    /// where more of them would do harm.
+    Within(f64),
     /// The best for a budget with so many tokens a parameter.
     Ratio(f64, f64),
     /// The least cost of a value.
@@ -139,7 +142,20 @@ struct Point {
 /// The best choice on a surface; `None` where nothing is affordable, or nowhere good enough.
 pub fn best(surface: &impl Surface, constraints: &Constraints, goal: Goal) -> Option<Choice> {
     let search = |constraints: &Constraints| Search { surface, constraints, goal }.best();
-    let free = search(constraints)?;
+    let free = match goal {
+        Goal::Target(target) => {
+            search(constraints).or_else(|| near_the_highest(surface, constraints, target))?
+        }
+        _ => search(constraints)?,
+    };
+    if let Goal::Budget(budget) = goal
+        && !surface.rises()
+        && (free.costs.0 + free.costs.1 < budget * (1.0 - 1e-9) || falls(surface, constraints, &free))
+    {
+        let spared = best(surface, constraints, Goal::Within(budget));
+        let better = |choice: &Choice| surface.score(choice.value) > surface.score(free.value);
+        return spared.filter(better).or(Some(free));
+    }
     if !constraints.whole_k {
         return Some(free);
     }
@@ -153,6 +169,38 @@ pub fn best(surface: &impl Surface, constraints: &Constraints, goal: Goal) -> Op
         _ => surface.score(choice.value),
     };
     choices.max_by(|a, b| score(a).total_cmp(&score(b)))
+}
+
+/// The least cost of a target that only places too near the highest for any grid reach: the grid closes in on it.
+fn near_the_highest(surface: &impl Surface, constraints: &Constraints, target: f64) -> Option<Choice> {
+    let peaks = Search { surface, constraints, goal: Goal::Within(f64::INFINITY) };
+    let peak = peaks.best()?;
+    if surface.score(peak.value) < peaks.goal_height(target) {
+        return None;
+    }
+    let about =
+        |(least, most): (f64, f64), at: f64, factor: f64| (least.max(at / factor), most.min(at * factor));
+    let within = |factor: f64| {
+        let sizes = match &constraints.sizes {
+            &Sizes::Range(least, most, prices) => {
+                let (least, most) = about((least, most), peak.n, factor);
+                Sizes::Range(least, most, prices)
+            }
+            Sizes::List(sizes) => Sizes::List(sizes.clone()),
+        };
+        let near =
+            Constraints { sizes, samples: about(constraints.samples, peak.k, factor), ..constraints.clone() };
+        Search { surface, constraints: &near, goal: Goal::Target(target) }.best()
+    };
+    [2.0, 1.2, 1.04, 1.008].into_iter().find_map(within).or(Some(peak))
+}
+
+/// Whether a hundredth fewer tokens would be better: a forecast may lose what it gained with fewer.
+fn falls(surface: &impl Surface, constraints: &Constraints, choice: &Choice) -> bool {
+    let search = Search { surface, constraints, goal: Goal::Within(f64::INFINITY) };
+    let height = |d: f64| surface.height(&search.spot(choice.n.ln(), d.ln()), choice.k.ln());
+    let (here, fewer) = (height(choice.d), height((0.99 * choice.d).max(constraints.tokens.0)));
+    fewer > here + 1e-12 * here.abs()
 }
 
 struct Search<'a, S: Surface> {
@@ -206,7 +254,7 @@ impl<S: Surface> Search<'_, S> {
         }
         sizes[1] = sizes[1].max(sizes[0]);
         let samples = match self.goal {
-            Goal::Ratio(..) => [0.0; 2], // k follows from N
+            Goal::Ratio(..) | Goal::Within(_) => [0.0; 2], // k follows from N
             _ => [least.ln(), most.ln()],
         };
         let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
@@ -220,7 +268,7 @@ impl<S: Surface> Search<'_, S> {
                 found = Some((point, None));
             }
         };
-        if !matches!(self.goal, Goal::Ratio(..)) {
+        if !matches!(self.goal, Goal::Ratio(..) | Goal::Within(_)) {
             for tokens in [self.constraints.tokens.0, self.constraints.tokens.1] {
                 also(&|x| self.along(x, tokens.ln(), &prices(x)));
             }
@@ -248,17 +296,45 @@ impl<S: Surface> Search<'_, S> {
         }
     }
 
+    /// The height of a target but for rounding, which must not refuse the best that there is.
+    fn goal_height(&self, target: f64) -> f64 {
+        let goal = self.surface.score(target);
+        goal - 1e-12 * goal.abs().max(1.0)
+    }
+
+    /// The ln D of the highest place with at most so many tokens.
+    fn highest(&self, log_n: f64, log_k: f64, most: f64) -> f64 {
+        let height = |log_d: f64| self.surface.height(&self.spot(log_n, log_d), log_k);
+        let (lo, hi) = (self.constraints.tokens.0.ln(), most.ln());
+        let at = |i: usize| place([lo, hi], i, STRETCHES + 1);
+        let heights: [f64; STRETCHES + 1] = std::array::from_fn(|i| height(at(i)));
+        let top = (0..=STRETCHES).max_by(|&a, &b| heights[a].total_cmp(&heights[b])).unwrap_or(STRETCHES);
+        if hi <= lo {
+            return hi;
+        }
+        let (left, right) = (at(top.saturating_sub(1)), at((top + 1).min(STRETCHES)));
+        let (x, inside) = polish(left, at(top), right, heights[top], &height);
+        if inside > heights[top] { x } else { at(top) }
+    }
+
     /// What follows from ln N and ln k; `None` where it cannot be had.
     fn point(&self, [log_n, log_k]: [f64; 2], &[train, prompt, sample]: &Prices) -> Option<Point> {
         let (fewest, most) = self.constraints.tokens;
         let allowed = enough(self.most_samples(log_n), self.constraints.samples.0)?;
-        if !matches!(self.goal, Goal::Ratio(..)) {
+        if !matches!(self.goal, Goal::Ratio(..) | Goal::Within(_)) {
             enough(allowed, log_k.exp())?;
         }
         let (log_d, log_k) = match self.goal {
             Goal::Budget(budget) => {
                 let d = enough((budget - prompt - sample * log_k.exp()) / train, fewest)?;
                 (d.clamp(fewest, most).ln(), log_k)
+            }
+            Goal::Within(budget) => {
+                let least = self.constraints.samples.0;
+                let k = enough((budget - prompt - train * fewest) / sample, least)?;
+                let k = k.clamp(least, allowed.max(least));
+                let d = ((budget - prompt - sample * k) / train).clamp(fewest, most);
+                (self.highest(log_n, k.ln(), d), k.ln())
             }
             Goal::Ratio(budget, ratio) => {
                 let log_d = log_n + ratio.ln();
@@ -267,7 +343,7 @@ impl<S: Surface> Search<'_, S> {
                 (log_d, k.clamp(least, allowed.max(least)).ln())
             }
             Goal::Target(target) => {
-                let goal = self.surface.score(target);
+                let goal = self.goal_height(target);
                 let short = |log_d: f64| self.surface.height(&self.spot(log_n, log_d), log_k) - goal;
                 (first_crossing(short, fewest.ln(), most.ln())?, log_k)
             }
@@ -281,12 +357,12 @@ impl<S: Surface> Search<'_, S> {
         let least = self.constraints.samples.0;
         let most = enough(self.most_samples(log_n), least)?.max(least);
         let log_k = match self.goal {
-            Goal::Budget(budget) | Goal::Ratio(budget, _) => {
+            Goal::Budget(budget) | Goal::Within(budget) | Goal::Ratio(budget, _) => {
                 let k = enough((budget - prompt - train * log_d.exp()) / sample, least)?;
                 k.clamp(least, most).ln()
             }
             Goal::Target(target) => {
-                let (spot, goal) = (self.spot(log_n, log_d), self.surface.score(target));
+                let (spot, goal) = (self.spot(log_n, log_d), self.goal_height(target));
                 crossing(|log_k| self.surface.height(&spot, log_k) - goal, least.ln(), most.ln())?
             }
         };
@@ -314,32 +390,40 @@ fn crossing(f: impl Fn(f64) -> f64, lo: f64, hi: f64) -> Option<f64> {
         return Some(lo);
     }
     let high = f(hi);
-    enough(high, 0.0)?;
-    if hi <= lo {
-        return Some(hi);
+    if high < 0.0 {
+        return None;
     }
     Some(root(f, (lo, low), (hi, high)))
 }
 
-/// The least x from which f, which may fall again, is not negative, as far as `STRETCHES` show; `None` where it is so
-/// nowhere: a forecast may lose what it gained with fewer tokens.
+/// The least x from which f, which may fall again, is not negative, as far as `STRETCHES` show and the peaks between
+/// them; `None` where it is so nowhere: a forecast may lose what it gained with fewer tokens.
 fn first_crossing(f: impl Fn(f64) -> f64, lo: f64, hi: f64) -> Option<f64> {
     if hi <= lo {
         return crossing(f, lo, hi);
     }
-    let (mut x, mut below) = (lo, f(lo));
-    if below >= 0.0 {
+    let at = |i: usize| place([lo, hi], i.min(STRETCHES), STRETCHES + 1);
+    // Before each place stands the one before it; the first and the last are their own neighbours.
+    let mut here = f(lo);
+    let mut left = here;
+    if here >= 0.0 {
         return Some(lo);
     }
-    for i in 1..=STRETCHES {
-        let next = place([lo, hi], i, STRETCHES + 1);
-        let there = f(next);
-        if there >= 0.0 {
-            return Some(root(f, (x, below), (next, there)));
+    for i in 0..=STRETCHES {
+        let next = if i < STRETCHES { f(at(i + 1)) } else { here };
+        // Between its neighbours a hill is no higher than the steeper of its sides goes on.
+        if here >= left && here >= next && here + (here - left).max(here - next) >= 0.0 {
+            let (top, height) = polish(at(i.saturating_sub(1)), at(i), at(i + 1), here, &f);
+            if height >= 0.0 {
+                return Some(root(f, (at(i.saturating_sub(1)), left), (top, height)));
+            }
         }
-        (x, below) = (next, there);
+        if next >= 0.0 {
+            return Some(root(f, (at(i), here), (at(i + 1), next)));
+        }
+        (left, here) = (here, next);
     }
-    enough(below, 0.0).map(|_| hi)
+    None
 }
 
 /// The highest place of a box, by grids that close in on the hills of a coarse one; `None` where all is -infinity.

@@ -33,6 +33,11 @@ pub trait Surface: Sync {
 
     /// The height of a forecast.
     fn score(&self, value: f64) -> f64;
+
+    /// Whether more tokens never lower it.
+    fn rises(&self) -> bool {
+        false
+    }
 }
 
 /// A law of a formula, with its parameters.
@@ -72,6 +77,11 @@ impl Surface for Formula<'_> {
 
     fn score(&self, value: f64) -> f64 {
         if self.law.maximised() { -(-value).ln_1p() } else { -value }
+    }
+
+    /// Latent losses fall with every token.
+    fn rises(&self) -> bool {
+        true
     }
 }
 
@@ -256,7 +266,7 @@ fn scan(lo: f64, hi: f64, height: &impl Fn(f64) -> f64, found: &mut Vec<(f64, f6
 }
 
 /// The maximum between a and b around x, by golden sections sped up with parabolas (Brent 1973, chapter 5).
-fn polish(mut a: f64, x: f64, mut b: f64, fx: f64, height: &impl Fn(f64) -> f64) -> (f64, f64) {
+pub(super) fn polish(mut a: f64, x: f64, mut b: f64, fx: f64, height: &impl Fn(f64) -> f64) -> (f64, f64) {
     let (mut x, mut fx) = (x, fx);
     let ((mut w, mut fw), (mut v, mut fv)) = ((x, fx), (x, fx));
     let (mut step, mut before) = (0.0_f64, 0.0_f64);

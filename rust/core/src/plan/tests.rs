@@ -96,7 +96,8 @@ fn chinchillas_limit_is_the_one_in_the_way() {
         let found = problem.unwrap().solve(0..1).unwrap()[0].chinchilla;
         let formula = surface::Formula { law: Law::Loss, params: &LOSS };
         let scanned = surface::plan(&formula, 0, budget[0], &constraints, rule).unwrap().chinchilla;
-        assert_eq!((found.n, found.bound), (scanned.n, scanned.bound));
+        close(found.n, scanned.n, 1e-14);
+        assert_eq!(found.bound, scanned.bound);
         found
     };
     let both = plan(1e9, 8e9);
@@ -204,5 +205,96 @@ proptest! {
             prop_assert!(choice.k <= most_samples);
             prop_assert!(choice.k >= 1.0 && (least..=1e10).contains(&choice.n) && (1e6..=most).contains(&choice.d));
         }
+    }
+}
+
+/// A forecast that is best at one N and D, and better with every sample.
+struct Peak;
+
+const TOP: (f64, f64) = (20.3, 24.7);
+
+impl surface::Surface for Peak {
+    type Spot = (f64, f64);
+
+    fn spot(&self, log_n: f64, log_d: f64) -> (f64, f64) {
+        (log_n, log_d)
+    }
+
+    fn height(&self, &(n, d): &(f64, f64), log_k: f64) -> f64 {
+        0.1 * log_k - (n - TOP.0).powi(2) - (d - TOP.1).powi(2)
+    }
+
+    fn value(&self, spot: &(f64, f64), log_k: f64) -> f64 {
+        self.height(spot, log_k)
+    }
+
+    fn natural(&self, height: f64) -> f64 {
+        height
+    }
+
+    fn score(&self, value: f64) -> f64 {
+        value
+    }
+}
+
+fn free() -> spending::Constraints {
+    spending::Constraints {
+        sizes: spending::Sizes::Range(1e7, 1e11, [6.0, 1e3, 1e3]),
+        tokens: (1e9, 1e13),
+        samples: (1.0, 64.0),
+        whole_k: false,
+        wall: None,
+        limits: vec![],
+    }
+}
+
+#[test]
+fn a_target_as_high_as_the_peak_is_reached_at_the_peak() {
+    let highest = 0.1 * 64f64.ln();
+    let (n, d) = (TOP.0.exp(), TOP.1.exp());
+    let there = 6.0 * n * d + 1e3 * n * 65.0;
+    let at = |target: f64| {
+        spending::best(&Peak, &free(), spending::Goal::Target(target)).map(|c| c.costs.0 + c.costs.1)
+    };
+    close(at(highest).unwrap(), there, 1e-4);
+    // A little below it, less is enough: by a = sqrt(short) in ln N and ln D together, each sqrt(2) less.
+    for short in [1e-6f64, 1e-4, 1e-2] {
+        let along = (-(2.0 * short).sqrt()).exp(); // of what training costs, the most that can be saved
+        let cost = at(highest - short).unwrap();
+        assert!(cost < there, "{short} {cost} {there}");
+        close(cost / there, along, short.max(1e-5));
+    }
+    assert!(at(highest + 1e-6).is_none());
+}
+
+#[test]
+fn money_is_left_where_more_tokens_do_harm() {
+    for budget in [1e22, 1e26] {
+        let found = spending::best(&Peak, &free(), spending::Goal::Budget(budget)).unwrap();
+        close(found.n.ln(), TOP.0, 1e-4);
+        close(found.d.ln(), TOP.1, 1e-4);
+        close(found.k, 64.0, 1e-12);
+        assert!(found.costs.0 + found.costs.1 < budget);
+    }
+    let poor = spending::best(&Peak, &free(), spending::Goal::Budget(1e19)).unwrap();
+    close(poor.costs.0 + poor.costs.1, 1e19, 1e-9);
+}
+
+#[test]
+fn a_plan_does_not_depend_on_its_neighbours() {
+    let mut params = Vec::new();
+    for i in 0..21 {
+        let wobble = 1.0 + 0.01 * f64::from(i);
+        params.extend(LOSS.map(|value| value * wobble));
+    }
+    // Missing terms among others.
+    params[3 * 7 + 3] = 0.0;
+    params[5 * 7 + 1] = 0.0;
+    let budgets = [1e18, 1e21, 1e24].map(|train| Budget { train, inference: train / 1e9 });
+    let constraints = Constraints { tokens: (1.0, 1e13), most_samples: 1e4, ..FREE };
+    let problem = Problem::new(Law::Loss, &params, &budgets, &constraints, Rule::Law).unwrap();
+    let all = problem.solve(0..63).unwrap();
+    for range in [0..1, 5..6, 17..20, 40..63] {
+        assert_eq!(problem.solve(range.clone()).unwrap(), all[range]);
     }
 }

@@ -5,6 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use t2fast_decode::dequant::row_to_f32;
+use t2fast_decode::load::{LoadError, Reason, load};
+use t2fast_decode::model::Model;
+use t2fast_decode::tensor::Tensor;
 
 /// A tensor by name, shape (outermost first) and values.
 pub type Named = (String, Vec<usize>, Vec<f32>);
@@ -192,4 +196,24 @@ pub fn gguf_llama() -> Gguf {
         .tensor("blk.0.ffn_up.weight", &[32, 64], 2, blocks(2, 64))
         .tensor("blk.0.ffn_down.weight", &[64, 32], 3, blocks(3, 64));
     file
+}
+
+/// The model of a folder with this configuration and these tensors.
+pub fn load_with(config: &Value, tensors: &[Named]) -> Result<Model, LoadError> {
+    let dir = tempfile::tempdir().unwrap();
+    load(&folder(dir.path(), config, tensors))
+}
+
+/// Requires an error of this kind that has these words.
+pub fn refused(result: Result<Model, LoadError>, reason: Reason, words: &[&str]) {
+    let error = result.err().expect("an error was due");
+    assert_eq!(error.reason, reason, "{error}");
+    words.iter().for_each(|word| assert!(error.to_string().contains(word), "{error} lacks {word:?}"));
+}
+
+/// A tensor's values, row by row.
+pub fn values(tensor: &Tensor) -> Vec<f32> {
+    let mut out = vec![0.0; tensor.rows * tensor.cols];
+    out.chunks_exact_mut(tensor.cols).enumerate().for_each(|(i, row)| row_to_f32(tensor, i, row));
+    out
 }

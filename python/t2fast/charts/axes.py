@@ -1,0 +1,101 @@
+"""Axes that charts share: what is measured along them, in which unit, and how it is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from t2fast.charts.library import DASHES, ROUND, SERIES, SHORT, SIZE, altair
+
+METRICS = {
+    "loss": "loss (nats)",
+    "-log pass@k": "-log pass@k (nats)",
+    "pass@k": "pass@k",
+    "accuracy": "accuracy",
+}
+"""What a law predicts, as an axis has it."""
+
+NAMES = {
+    "n_params": "parameters N",
+    "n_tokens": "training tokens D",
+    "k": "samples per problem k",
+    "train_flops": "training FLOPs (6ND)",
+}
+
+WIDE = 30.0
+"""Greatest over least value from which on an axis is logarithmic."""
+
+
+def size(name: str) -> dict[str, Any]:
+    """Title, scale and labels of a logarithmic axis of N, D, k or FLOPs."""
+    alt = altair()
+    of_size = name in ("n_params", "n_tokens")
+    label = (
+        ROUND + SIZE if of_size else "format(datum.value, '~e')" if name == "train_flops" else "datum.value"
+    )
+    axis = alt.Axis(labelExpr=label, grid=False)
+    scale = alt.Scale(type="log", base=2 if name == "k" else 10, nice=False, padding=8)
+    return {"title": NAMES[name], "scale": scale, "axis": axis}
+
+
+def shades(name: str, values: pl.Series) -> Any:
+    """Colours from light to dark along N, D, k or FLOPs; the legend shows up to eight of the values."""
+    alt = altair()
+    found = values.drop_nulls().unique().sort()
+    shown = found.gather_every(max(1, -(-len(found) // 8))).to_list()
+    of_size = name in ("n_params", "n_tokens")
+    label = SHORT if of_size else "format(datum.value, '.2~e')" if name == "train_flops" else "datum.value"
+    legend = alt.Legend(type="symbol", values=shown, labelExpr=label, symbolOpacity=1)
+    # The middle of the scheme, which shows on white and on black.
+    scheme = alt.SchemeParams("viridis", extent=[0.35, 0.8])
+    scale = alt.Scale(type="log", scheme=scheme, reverse=True)
+    return alt.Color(f"{name}:Q", scale=scale, title=NAMES[name], legend=legend)
+
+
+def series(column: str, names: list[str], title: str | None = None) -> tuple[Any, Any]:
+    """Colour and dashes that tell series apart."""
+    alt = altair()
+    count = len(names)
+    colours = (list(SERIES) * (1 + count // len(SERIES)))[:count]
+    # The colours of more than six repeat, each time with other dashes.
+    dashes = [DASHES[(i if count <= len(SERIES) else i // len(SERIES)) % len(DASHES)] for i in range(count)]
+    legend = strokes()
+    return (
+        alt.Color(f"{column}:N", scale=alt.Scale(domain=names, range=colours), title=title, legend=legend),
+        alt.StrokeDash(
+            f"{column}:N", scale=alt.Scale(domain=names, range=dashes), title=title, legend=legend
+        ),
+    )
+
+
+def strokes() -> Any:
+    """A legend of lines, opaque whatever else is drawn in their colours."""
+    return altair().Legend(symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=2)
+
+
+def x(name: str) -> Any:
+    """A horizontal axis of N, D, k or FLOPs."""
+    return altair().X(f"{name}:Q", **size(name))
+
+
+def value(title: str, least: float, most: float, domain: tuple[float, float] | None = None) -> dict[str, Any]:
+    """Title, scale and labels of an axis of values between two positive ends: logarithmic where they lie far
+    apart.
+    """
+    alt = altair()
+    log = least > 0 and most / least > WIDE
+    scale: dict[str, Any] = {"type": "log"} if log else {"type": "linear", "zero": False}
+    if domain is not None:
+        scale |= {"domain": list(domain), "nice": False}
+    return {"title": title, "scale": alt.Scale(**scale), "axis": alt.Axis(format="~g")}
+
+
+def ends(frame: pl.DataFrame, *columns: str) -> tuple[float, float]:
+    """The least and the greatest positive finite value of some columns; (1, 1) where there is none."""
+    values = pl.concat([frame[name].cast(pl.Float64) for name in columns])
+    positive = values.filter(values.is_finite() & (values > 0))
+    if not len(positive):
+        return 1.0, 1.0
+    least, most = positive.to_frame("at").select(least=pl.min("at"), most=pl.max("at")).row(0)
+    return float(least), float(most)

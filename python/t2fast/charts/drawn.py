@@ -1,0 +1,44 @@
+"""What results that can be looked at have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from t2fast.charts.figure import Figure
+
+if TYPE_CHECKING:
+    import t2fast
+
+
+class Reported:
+    """What a page can be made of."""
+
+    def report(self, **options: Any) -> t2fast.Report:
+        """A page about this: `t2fast.report` of it alone, with its options. `report().save(path)` writes it.
+
+        Args:
+            options: of `t2fast.report`.
+
+        Returns:
+            The report.
+        """
+        import t2fast  # the face, since reports know all rooms and no room knows them
+
+        made: t2fast.Report = t2fast.report(self, **options)  # type: ignore[arg-type]
+        return made
+
+
+class Drawn:
+    """What has a figure."""
+
+    def figure(self) -> Figure:
+        """The figure: a chart with its data and its words. Its `save` writes .svg, .png and .pdf."""
+        raise NotImplementedError
+
+    def plot(self) -> Any:
+        """The figure's chart, which is Altair's (needs `t2fast[report]`).
+
+        Returns:
+            An `altair.Chart`, or an `altair.HConcatChart` of several.
+        """
+        return self.figure().chart

@@ -1,0 +1,127 @@
+"""What every model size buys for one budget: isoFLOP profiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from t2fast.charts import axes
+from t2fast.charts.figure import Figure, data
+from t2fast.charts.library import BLUE, GREY, HEIGHT, VERMILION, WIDTH, altair
+from t2fast.text import amount, counted
+
+_FAR = 5.0
+"""Times below the best of a curve at which it leaves the picture."""
+
+
+def profile(curve: pl.DataFrame, marks: pl.DataFrame, metric: str, title: str) -> Figure:
+    """The predicted value over N along one budget line, with choices marked.
+
+    Args:
+        curve: a row a size: `n_params`, `n_tokens`, `k`, `predicted`.
+        marks: a row a choice: `choice` (its name) and the same.
+        metric: what is predicted, as `Law.metric`.
+        title: of the figure.
+
+    Returns:
+        The figure.
+    """
+    alt = altair()
+    columns = ["n_params", "n_tokens", "k", "predicted"]
+    ends = axes.ends(curve, "predicted")
+    y = alt.Y("predicted:Q", **axes.value(axes.METRICS[metric], *ends))
+    base = alt.Chart(data(curve, columns), width=WIDTH, height=HEIGHT)
+    line = base.mark_line(color=GREY).encode(x=axes.x("n_params"), y=y, tooltip=_tooltip())
+    names = marks["choice"].to_list()
+    colours = [BLUE, VERMILION][: len(names)]
+    points = (
+        alt.Chart(data(marks, ["choice", *columns]))
+        .mark_point(size=110, filled=True, opacity=1)
+        .encode(
+            x=axes.x("n_params"),
+            y=y,
+            color=alt.Color("choice:N", scale=alt.Scale(domain=names, range=colours), title=None),
+            shape=alt.Shape(
+                "choice:N", scale=alt.Scale(domain=names, range=["circle", "square"]), title=None
+            ),
+            tooltip=[alt.Tooltip("choice:N"), *_tooltip()],
+        )
+    )
+    says = "; ".join(
+        f"{row['choice']}: N = {amount(row['n_params'])}, D = {amount(row['n_tokens'])}"
+        + ("" if row["k"] is None else f", k = {row['k']:.3g}")
+        + f", {metric} {row['predicted']:.4g}"
+        for row in marks.iter_rows(named=True)
+    )
+    joined = pl.concat([curve.select(columns), marks.select(columns)]).with_columns(
+        pl.Series("choice", [None] * curve.height + names, dtype=pl.String)
+    )
+    return Figure(
+        "profile",
+        title,
+        f"Predicted {metric} over the number of parameters. {says}.",
+        joined,
+        (line + points,),
+    )
+
+
+def profiles(frame: pl.DataFrame, metric: str, title: str) -> Figure:
+    """IsoFLOP profiles: the predicted value over N, a curve a training budget, its best size marked.
+
+    Args:
+        frame: a row a budget and size: `train_flops`, `n_params`, `n_tokens`, `k`, `predicted`, `best`.
+        metric: what is predicted, as `Law.metric`.
+        title: of the figure.
+
+    Returns:
+        The figure.
+    """
+    alt = altair()
+    columns = ["train_flops", "n_params", "n_tokens", "k", "predicted"]
+    best = frame.filter("best")
+    y = alt.Y("predicted:Q", **axes.value(axes.METRICS[metric], *_worth_seeing(frame, best, metric)))
+    colour = axes.shades("train_flops", frame["train_flops"])
+    curves = frame.filter(~pl.col("best"))
+    base = alt.Chart(data(curves, columns), width=WIDTH, height=HEIGHT + 40)
+    lines = base.mark_line(clip=True).encode(
+        x=axes.x("n_params"), y=y, color=colour, detail="train_flops:Q", tooltip=_tooltip()
+    )
+    stars = alt.Chart(data(best, columns)).encode(x=axes.x("n_params"), y=y, tooltip=_tooltip())
+    path = stars.mark_line(color=VERMILION, strokeDash=[4, 3]).encode(order="train_flops:Q")
+    points = stars.mark_point(filled=True, size=70, color=VERMILION, opacity=1)
+    first, last = best.row(0, named=True), best.row(-1, named=True)
+    return Figure(
+        "isoflop",
+        title,
+        f"Predicted {metric} over the number of parameters for {counted(best.height, 'training budget')}: "
+        f"the best size goes from {amount(first['n_params'])} at {first['train_flops']:.3g} FLOPs to "
+        f"{amount(last['n_params'])} at {last['train_flops']:.3g}.",
+        frame,
+        (lines + path + points,),
+        "A curve a training budget; dots: the best size for it.",
+    )
+
+
+def _worth_seeing(
+    frame: pl.DataFrame, best: pl.DataFrame, metric: str
+) -> tuple[float, float, tuple[float, float]]:
+    """The ends of the values, and those of the axis: far from the best, it does not matter how far."""
+    least, most = axes.ends(frame, "predicted")
+    worst = axes.ends(best, "predicted")
+    low, high = least, most
+    if metric in ("pass@k", "accuracy"):
+        low = max(least, worst[0] / _FAR)
+    else:
+        high = min(most, worst[1] * (1 + (worst[1] / worst[0] - 1) + 0.2))
+    return low, high, (low * 0.95, high * 1.05)
+
+
+def _tooltip() -> list[Any]:
+    alt = altair()
+    return [
+        alt.Tooltip("n_params:Q", title="N", format=".3s"),
+        alt.Tooltip("n_tokens:Q", title="D", format=".3s"),
+        alt.Tooltip("k:Q", format=".3g"),
+        alt.Tooltip("predicted:Q", format=".4g"),
+    ]

@@ -1,0 +1,42 @@
+"""What commands that price on hardware share: which chip, at what price, and how much of it is reached."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
+
+
+def add_hardware(group: Any) -> None:
+    """Add the chip and what is reached on it."""
+    add = group.add_argument
+    add("--gpu", metavar="NAME", help="H100, A100, TPU v5e, …")
+    add("--usd-per-hour", type=float, metavar="USD", help="of one such chip")
+    add("--batch", type=float, default=64, metavar="B", help="samples in flight (default: 64)")
+    add("--mfu", type=float, default=MFU, help="share of the arithmetic reached (default: %(default)g)")
+    add("--mbu", type=float, default=MBU, help="share of the bandwidth reached (default: %(default)g)")
+    add("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")
+
+
+def machine(arguments: argparse.Namespace) -> Machine:
+    """The chip that was asked for.
+
+    Args:
+        arguments: of `add_hardware`, with a chip.
+
+    Returns:
+        The machine.
+
+    Raises:
+        ValueError: for a price that is missing, and for numbers that are not positive and finite.
+    """
+    if arguments.usd_per_hour is None:
+        raise ValueError("--usd-per-hour is missing: what does one chip cost?")
+    for name in ("usd_per_hour", "batch", "mfu", "mbu"):
+        value = getattr(arguments, name)
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"--{name.replace('_', '-')} is {value!r}: --gpu needs a positive number there")
+    chip = accelerator(arguments.gpu, arguments.accelerators)
+    return Machine(chip, usd_per_hour=arguments.usd_per_hour, mfu=arguments.mfu, mbu=arguments.mbu)

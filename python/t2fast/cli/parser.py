@@ -1,0 +1,39 @@
+"""The parser of the command line: argparse's, which also says what may have been meant."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import NoReturn
+
+from t2fast.text import nearest
+
+_CHOICE = re.compile(r"invalid choice: '(?P<given>[^']*)' \(choose from (?P<known>.*)\)", re.DOTALL)
+_UNKNOWN = re.compile(r"unrecognized arguments: (?P<given>--[\w-]+)")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors name the nearest of what there is."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message and what may have been meant."""
+        super().error(message + self._hint(message))
+
+    def _hint(self, message: str) -> str:
+        if found := _CHOICE.search(message):
+            meant = nearest(found["given"], re.findall(r"[\w./-]+", found["known"]))
+        elif found := _UNKNOWN.search(message):
+            meant = nearest(found["given"], self._options())
+        else:
+            return ""
+        return f" - did you mean {meant!r}?" if meant else ""
+
+    def _options(self) -> list[str]:
+        """The options of this parser and of its commands, of which one alone was loaded."""
+        found = list(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found += [
+                    option for command in action.choices.values() for option in command._option_string_actions
+                ]
+        return found

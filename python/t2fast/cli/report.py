@@ -1,0 +1,143 @@
+"""`t2fast report`: a page of what was measured, fitted and planned."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from rich.console import Console
+
+from t2fast import atomic
+from t2fast.choices import Choice, choose
+from t2fast.cli import results
+from t2fast.cli.options import add_table, command, filtered, print_json, reading
+from t2fast.cli.tables import add_chance, kind_of, read_table
+from t2fast.laws import AnyLaw, Law
+from t2fast.plans import Plan, plan
+from t2fast.progress import working
+from t2fast.tables import Counts, read_prices
+from t2fast.tables.counts import joined_counts
+from t2fast.validation import Validation, validate
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command `report`."""
+    parser = command(
+        commands,
+        "report",
+        run,
+        "write a page of what was measured, fitted and planned: one HTML file that needs no network",
+        "  t2fast report counts.csv -o report.html\n"
+        "  t2fast report counts.csv --law law.json -o report.html\n"
+        "  t2fast report counts.csv --law law.json --train-flops 1e21 --inference-flops 1e10 -o plan.html\n"
+        "  t2fast report counts.csv --validate 8 -o forecasts.html\n"
+        "  t2fast report counts.csv --prices models.csv --prompt-tokens 500 --output-tokens 400 -o buy.html\n"
+        "  t2fast report run/ lm-eval-output/ -o models.html\n"
+        "\nSeveral files of counts are joined.",
+    )
+    add_table(parser, several=True)
+    results.add_options(parser)
+    add_chance(parser)
+    parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o` or `validate -o`")
+    parser.add_argument("--train-flops", type=float, metavar="C", help="plan for this training budget, 6ND")
+    parser.add_argument(
+        "--inference-flops", type=float, metavar="C", help="and this many FLOPs per token, 2Nk"
+    )
+    parser.add_argument(
+        "--validate",
+        type=int,
+        metavar="SPLITS",
+        help="hold parts of the table out so many times and forecast them, as `t2fast validate` does",
+    )
+    bought = parser.add_argument_group("models that exist", "as for `t2fast choose`")
+    bought.add_argument("--prices", metavar="FILE", help="what the models cost")
+    bought.add_argument("--prompt-tokens", type=float, metavar="P", help="of a query")
+    bought.add_argument("--output-tokens", type=float, metavar="T", help="of a sample")
+    bought.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
+    bought.add_argument("--budget", type=float, metavar="USD", help="US dollars a query at most")
+    parser.add_argument("--title", metavar="WORDS", help="of the page (default: the files)")
+    parser.add_argument(
+        "--level", type=float, default=0.9, help="confidence of the law's intervals (default: 0.9)"
+    )
+    parser.add_argument("-o", "--output", metavar="REPORT.html", required=True, help="the file to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    from t2fast.reports import report  # with all rooms, which take a while to import
+
+    atomic.check(arguments.output)
+    if arguments.law is None and (arguments.train_flops or arguments.inference_flops):
+        raise ValueError("a plan needs a law: give --law too")
+    law = None if arguments.law is None else Law.load(arguments.law)
+    tables = _tables(arguments)
+    with working("drawing"):
+        found = report(
+            *tables,
+            *([] if law is None else [law]),
+            *_plans(arguments, law),
+            *_validations(arguments, tables),
+            *_choices(arguments, tables),
+            title=arguments.title,
+            level=arguments.level,
+            command=["t2fast", *sys.argv[1:]] if sys.argv[1:2] == ["report"] else None,
+            files=[*arguments.files, *filter(None, (arguments.law, arguments.prices))],
+        )
+        html = found.html().encode()
+    atomic.write(arguments.output, [html])
+    if arguments.json:
+        print_json(
+            {
+                "output": arguments.output,
+                "bytes": len(html),
+                "title": found.title,
+                "warnings": list(found.warnings),
+                "sections": [section.title for section in found.sections],
+            }
+        )
+    stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+    stderr.print(f"report kept in {arguments.output}", markup=False)
+
+
+def _tables(arguments: argparse.Namespace) -> list[Any]:
+    """The tables of the files; counts joined, others by themselves."""
+    counts, others = [], []
+    for file in arguments.files:
+        arguments.file = file
+        kind = kind_of(file, arguments.columns)
+        if kind == "counts":
+            counts.append(results.read(arguments, file, **reading(arguments)))
+        else:
+            others.append(read_table(arguments, kind))
+    return [*([filtered(joined_counts(counts), arguments)] if counts else []), *others]
+
+
+def _validations(arguments: argparse.Namespace, tables: list[Any]) -> list[Validation]:
+    if arguments.validate is None:
+        return []
+    return [validate(table, splits=arguments.validate) for table in tables]
+
+
+def _choices(arguments: argparse.Namespace, tables: list[Any]) -> list[Choice]:
+    if arguments.prices is None:
+        return []
+    counts = next((table for table in tables if isinstance(table, Counts)), None)
+    if counts is None:
+        raise ValueError("--prices goes with counts of several models, and no file has counts")
+    return [
+        choose(
+            counts,
+            read_prices(arguments.prices),
+            prompt_tokens=arguments.prompt_tokens,
+            output_tokens=arguments.output_tokens,
+            target=arguments.target,
+            usd_per_query=arguments.budget,
+        )
+    ]
+
+
+def _plans(arguments: argparse.Namespace, law: AnyLaw | None) -> list[Plan]:
+    if law is None or arguments.train_flops is None:
+        return []
+    return [plan(law, arguments.train_flops, arguments.inference_flops, level=arguments.level)]

@@ -1,0 +1,53 @@
+"""What a choice among models that exist came to."""
+
+from __future__ import annotations
+
+import math
+
+from t2fast.choices import Choice
+from t2fast.choices.choice import Option
+from t2fast.reports.page import Block, Grid, Prose, Section
+
+_HEADERS = [
+    "",
+    "model",
+    "k",
+    "solved",
+    "interval",
+    "USD a query",
+    "USD a solved query",
+    "chance that it is best",
+]
+
+
+def bought(choice: Choice) -> Section:
+    """The section about a choice."""
+    picks = [(name, pick.option) for name, pick in choice.picks() if pick is not None]
+    blocks: list[Block] = [
+        Prose(f"Best buy for {choice.request}, on {choice.problems} problems."),
+        Grid(
+            _HEADERS,
+            [_row(name, option) for name, option in picks],
+            2,
+            "The choice, and other ways to sample",
+        ),
+        choice.figure(),
+    ]
+    return Section("What to buy", blocks)
+
+
+def _row(name: str, option: Option) -> list[str]:
+    return [
+        name,
+        option.model,
+        str(option.k),
+        f"{option.pass_at_k:.4f}",
+        f"{option.low:.3f} to {option.high:.3f}",
+        _usd(option.usd_per_query),
+        _usd(option.usd_per_solved),
+        f"{option.probability_best:.0%}",
+    ]
+
+
+def _usd(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "-"

@@ -1,0 +1,216 @@
+"""One page of HTML that needs nothing else: no network, no file beside it, and no trust in any text on it.
+
+What is put on the page is text, escaped, whatever it holds. Scripts run by their hashes alone, and may
+neither evaluate code nor fetch anything (Content-Security-Policy). Every figure stands there twice: as a
+drawing with tooltips, and as a picture for printers and browsers without scripts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import polars as pl
+
+from t2fast.charts import Figure
+from t2fast.charts.figure import specification, themed
+from t2fast.charts.library import LOOKS, converter
+from t2fast.text import clean
+
+_TAG = re.compile(r"<[^<>]*>")
+_LABEL = re.compile(r' (?:aria-label|aria-roledescription|role)="[^"]*"')
+_CLIP = re.compile(r"\bclip\d+")
+_DIGITS = re.compile(r"(\.\d\d)\d+")
+
+_ROWS = 100
+"""Rows of a figure's data that the page shows as a table; the file to download has all."""
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A paragraph, a figure of speech apart: plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: text in the first `left` columns, numbers in the others."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: int = 1
+    caption: str = ""
+
+
+Block: TypeAlias = Prose | Grid | Figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under a heading."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+def page(title: str, warnings: Sequence[str], sections: Sequence[Section]) -> str:
+    """The page.
+
+    Args:
+        title: its heading.
+        warnings: what must not be overlooked; they come first.
+        sections: what follows.
+
+    Returns:
+        An HTML document.
+    """
+    library = _script(converter().javascript_bundle())
+    own = _script(_asset("page.js"))
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_digest(library)} {_digest(own)}",
+            "style-src 'unsafe-inline'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    numbered = list(enumerate(sections, 1))
+    specs: dict[str, Any] = {}
+    body = "".join(_section(f"s{number}", section, specs) for number, section in numbered)
+    links = "".join(
+        f'<li><a href="#s{number}">{_text(section.title)}</a></li>' for number, section in numbered
+    )
+    data = json.dumps(
+        {"looks": LOOKS, "charts": specs}, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
+    data = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{_text(title)}</title>\n<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n"
+        '<a class="skip" href="#main">Skip to the report</a>\n'
+        f"<header><h1>{_text(title)}</h1></header>\n"
+        f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n<main id="main">\n'
+        f"{_warnings(warnings)}{body}</main>\n"
+        f'<script type="application/json" id="data">{data}</script>\n'
+        f"<script>{library}</script>\n<script>{own}</script>\n</body>\n</html>\n"
+    )
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return ""
+    items = "".join(f"<li>{_text(words)}</li>" for words in warnings)
+    heading = "<h2>Before you believe it</h2>"
+    return f'<section class="warnings" aria-label="Warnings">{heading}<ul>{items}</ul></section>\n'
+
+
+def _section(name: str, section: Section, specs: dict[str, Any]) -> str:
+    blocks = "".join(_block(block, specs) for block in section.blocks)
+    return f'<section id="{name}"><h2>{_text(section.title)}</h2>\n{blocks}</section>\n'
+
+
+def _block(block: Block, specs: dict[str, Any]) -> str:
+    if isinstance(block, Prose):
+        return f"<p>{_text(block.text)}</p>\n"
+    if isinstance(block, Grid):
+        return _grid(block)
+    return _figure(block, specs)
+
+
+def _grid(grid: Grid) -> str:
+    caption = f"<caption>{_text(grid.caption)}</caption>" if grid.caption else ""
+    head = "".join(f'<th scope="col">{_text(header)}</th>' for header in grid.headers)
+    rows = "".join("<tr>" + "".join(_cells(row, grid.left)) + "</tr>" for row in grid.rows)
+    label = escape(clean(grid.caption or ", ".join(grid.headers)))
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>{caption}'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>\n"
+    )
+
+
+def _cells(row: Sequence[str], left: int) -> Iterator[str]:
+    for place, cell in enumerate(row):
+        kind = "" if place < left else ' class="number"'
+        yield f"<td{kind}>{_text(cell)}</td>"
+
+
+def _figure(figure: Figure, specs: dict[str, Any]) -> str:
+    parts = []
+    for place, panel in enumerate(figure.panels):
+        name = f"{figure.name}-{len(specs)}"
+        specs[name] = specification(panel)
+        svg = _thinned(converter().vegalite_to_svg(themed(specs[name], "white")))
+        picture = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+        says = escape(clean(figure.says if place == 0 else f"{figure.title}, continued"))
+        parts.append(
+            f'<div class="panel"><div class="live" id="{name}" role="img" aria-label="{says}"></div>'
+            f'<img class="still" alt="{says}" src="{picture}"></div>'
+        )
+    csv = quote(figure.frame.write_csv(), safe=",.-_ ~:+()")
+    shown = figure.frame.head(_ROWS)
+    rows = [[_cell(value) for value in row] for row in shown.iter_rows()]
+    words = [i for i, kind in enumerate(shown.dtypes) if kind == pl.String]
+    table = _grid(Grid(shown.columns, rows, left=max(words, default=-1) + 1))
+    more = (
+        "" if shown.height == figure.frame.height else f", the first {_ROWS} of {figure.frame.height:,} rows"
+    )
+    caption = f"<p>{_text(figure.caption)}</p>" if figure.caption else ""
+    return (
+        f'<figure aria-label="{escape(clean(figure.title))}"><h3>{_text(figure.title)}</h3>'
+        f'<div class="panels{" many" if len(parts) > 3 else ""}">{"".join(parts)}</div>'
+        f"<figcaption><p>{_text(figure.says)}</p>{caption}"
+        f'<p class="data"><a download="{escape(figure.name)}.csv" href="data:text/csv;charset=utf-8,{csv}">'
+        f"Download the data (CSV)</a></p><details><summary>Data as a table{more}</summary>{table}</details>"
+        "</figcaption></figure>\n"
+    )
+
+
+def _thinned(svg: str) -> str:
+    """The same picture in a third of the bytes: places to a hundredth, no words for each mark, which an image
+    cannot tell.
+    """
+    clips: dict[str, str] = {}  # numbered through the life of the converter
+
+    def short(tag: re.Match[str]) -> str:
+        named = _CLIP.sub(lambda clip: clips.setdefault(clip[0], f"clip{len(clips)}"), tag[0])
+        return _DIGITS.sub(r"\1", _LABEL.sub("", named))
+
+    return _TAG.sub(short, svg)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _text(words: str) -> str:
+    return escape(clean(words))
+
+
+def _script(code: str) -> str:
+    """Code as an element may hold it: it must not seem to end the element or to begin a comment."""
+    return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _digest(code: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() + "'"
+
+
+def _asset(name: str) -> str:
+    return resources.files("t2fast.reports").joinpath(name).read_text(encoding="utf-8")

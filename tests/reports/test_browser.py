@@ -1,0 +1,158 @@
+"""The page in a real browser: 60 checkpoints, 1,000 problems, a law and a plan, names that are hostile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import t2fast
+
+pytestmark = pytest.mark.browser
+
+CHECKPOINTS, PROBLEMS = 60, 1000
+HOSTILE = '<img src=x onerror="document.title=1"></script><script>document.title=1</script>\u202e${1}`'
+SIZES = [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    found = [
+        os.environ.get("CHROMIUM"),
+        *map(shutil.which, ("chromium", "chromium-browser", "google-chrome")),
+    ]
+    path = next(filter(None, found), None)
+    if path is None:
+        pytest.skip("needs a Chromium: install Debian's chromium, or name one by CHROMIUM")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which drives the browser")
+    with sync_api.sync_playwright() as playwright:
+        # Its sandbox does not work as root, and the page is our own; containers have little shared memory.
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    law = t2fast.default_law()
+    n, d = np.geomspace(1.6e8, 1.2e10, 10).tolist(), np.geomspace(2e9, 3e11, 6).tolist()
+    drawn = t2fast.simulate_counts(law, n, d, problems=PROBLEMS, samples=64, seed=1)
+    largest = drawn.frame["model"][-1]
+    frame = drawn.frame.with_columns(pl.col("model").replace({largest: HOSTILE}))
+    counts = t2fast.read_counts(frame)
+    assert counts.checkpoints.height == CHECKPOINTS
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    t2fast.report(counts, law, t2fast.plan(law, 2.56e19, 2e9), title=HOSTILE).save(path)
+    return path
+
+
+class Visit:
+    """The page, opened; what its console said and what it asked for."""
+
+    def __init__(
+        self, browser: Any, file: Path, width: int = 1280, scheme: str = "light", **options: Any
+    ) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, **options
+        )
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(file.as_uri())
+
+    def draw(self) -> None:
+        """Scroll through all charts, which are drawn as they come near."""
+        for place in self.page.query_selector_all(".live"):
+            place.scroll_into_view_if_needed()
+            self.page.wait_for_function("place => place.dataset.drawn", arg=place)
+
+    def __enter__(self) -> Visit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_every_chart_is_drawn_and_nothing_leaves_the_page(
+    browser: Any, page_file: Path, width: int, scheme: str
+) -> None:
+    with Visit(browser, page_file, width, scheme) as visit:
+        visit.draw()
+        page = visit.page
+        charts = page.locator(".live svg").count()
+        assert charts == page.locator(".live").count() >= 11
+        # Marks, and not only axes.
+        assert page.eval_on_selector_all(
+            ".live",
+            "all => all.every(one => one.querySelector('.mark-line path, .mark-symbol path, .mark-rect *'))",
+        )
+        assert visit.said == []
+        assert [url for url in visit.requests if not url.startswith("data:")] == [page_file.as_uri()]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        ink = page.evaluate("getComputedStyle(document.querySelector('.live text')).fill")
+        assert (ink == "rgb(230, 232, 234)") == (scheme == "dark")
+
+
+def test_names_are_text_wherever_they_stand(browser: Any, page_file: Path) -> None:
+    shown = HOSTILE.replace("\u202e", "\\u202e")
+    with Visit(browser, page_file) as visit:
+        visit.draw()
+        page = visit.page
+        assert page.title() == shown
+        assert page.locator("h1").text_content() == shown
+        assert page.locator("img:not(.still)").count() == 0
+        assert page.locator("script").count() == 3
+        assert page.locator("td", has_text="onerror").count() >= 1
+
+
+def test_a_band_is_shown_when_a_checkpoint_is_picked_by_keyboard(browser: Any, page_file: Path) -> None:
+    with Visit(browser, page_file) as visit:
+        visit.draw()
+        first = visit.page.locator(".live").first
+        listed, bands = first.locator("select"), first.locator(".mark-area path:not([opacity='0'])")
+        assert bands.count() == 0
+        listed.focus()
+        for key in ("ArrowDown", "End"):  # the first checkpoint, and that with the hostile name
+            visit.page.keyboard.press(key)
+            bands.wait_for(state="attached")
+            assert bands.count() == 1
+        assert listed.input_value() == HOSTILE.replace("\u202e", "\\u202e")
+
+
+def test_the_data_of_a_figure_can_be_downloaded(browser: Any, page_file: Path) -> None:
+    with Visit(browser, page_file, accept_downloads=True) as visit:
+        with visit.page.expect_download() as waiting:
+            visit.page.locator("a[download='pass_at_k.csv']").click()
+        frame = pl.read_csv(waiting.value.path())
+    assert frame["checkpoint"].n_unique() == CHECKPOINTS
+    assert frame.filter(pl.col("k") == 1)["problems"].unique().to_list() == [PROBLEMS]
+
+
+def test_without_scripts_and_on_paper_there_are_pictures(browser: Any, page_file: Path) -> None:
+    shown = (
+        "all => all.filter(one => one.naturalWidth > 100 && one.getBoundingClientRect().width > 100).length"
+    )
+    with Visit(browser, page_file, java_script_enabled=False) as visit:
+        stills = visit.page.locator(".still")
+        assert stills.evaluate_all(shown) == stills.count() >= 11
+    with Visit(browser, page_file) as visit:
+        visit.draw()
+        visit.page.emulate_media(media="print")
+        stills = visit.page.locator(".still")
+        assert stills.evaluate_all(shown) == stills.count()
+        assert not visit.page.locator(".live").first.is_visible()
+
+
+def test_the_page_stays_small(page_file: Path) -> None:
+    assert page_file.stat().st_size < 5e6

@@ -1,0 +1,289 @@
+"""Pages of results: what stands on them, in which order, and that nothing on them is more than text."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import polars as pl
+import pytest
+import t2fast
+from t2fast.charts import Figure
+from t2fast.cli.main import main
+from t2fast.decode.request import Sampling
+from t2fast.reports.fitted import points_of
+from t2fast.reports.page import Grid, Prose
+from t2fast.reports.provenance import provenance
+from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
+
+HOSTILE = "</td><script>alert(1)</script>&amp;'\"\x1b[2J"
+
+
+class Parts(HTMLParser):
+    """Elements of a page and the text of some."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "img"):
+            self._open.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.texts[self._open[-1]][-1] += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def counts() -> t2fast.Counts:
+    law = t2fast.default_law()
+    return t2fast.simulate_counts(
+        law, [2e8, 1e9, 5e9], [4e9, 1e10, 3e10, 2e11], problems=40, samples=40, seed=3
+    )
+
+
+@pytest.fixture(scope="module")
+def plan() -> t2fast.Plan:
+    return t2fast.plan(t2fast.default_law(), 2.56e19, 2e9)
+
+
+@pytest.fixture(scope="module")
+def html(counts: t2fast.Counts, plan: t2fast.Plan) -> str:
+    return t2fast.report(counts, plan).html()
+
+
+def test_the_page_says_what_its_parts_say(counts: t2fast.Counts, plan: t2fast.Plan, html: str) -> None:
+    parts = Parts(html)
+    assert parts.texts["h2"] == [
+        "Before you believe it",
+        "What was measured",
+        "The law",
+        "What to train",
+        "The plan beside Chinchilla's",
+        "Where it comes from",
+    ]
+    cells = parts.texts["td"]
+    curve = t2fast.estimate(
+        *(counts.frame.head(40)[name].to_numpy() for name in ("n_samples", "n_correct")), k=1
+    )
+    assert f"{curve.mean[0]:.4f}" in cells
+    assert f"{plan.predicted:.4f}" in cells
+    warned = [words for words in parts.texts["li"] if words]
+    assert all(any(words in line for line in warned) for words in plan.warnings)
+    assert any(f"{plan.ratio:.2f} times Chinchilla's" in words for words in parts.texts["p"])
+
+
+def test_scripts_run_by_their_hashes_alone_and_nothing_may_be_fetched(html: str) -> None:
+    parts = Parts(html)
+    policy = next(m["content"] for m in parts.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    run = [
+        text
+        for text, has in zip(parts.texts["script"], parts.all("script"), strict=True)
+        if not has.get("type")
+    ]
+    hashed = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run]
+    assert rules["script-src"].split() == [f"'sha256-{one}'" for one in hashed]
+    links = [
+        has.get("href") or has.get("src") or "" for tag, has in parts.elements if tag in ("a", "link", "img")
+    ]
+    assert all(link.startswith(("data:", "#")) for link in links)
+
+
+def test_names_cannot_become_elements() -> None:
+    frame = pl.DataFrame(
+        {
+            "model": [HOSTILE] * 3,
+            "task": HOSTILE,
+            "problem": ["a", "b", "c"],
+            "n_samples": 4,
+            "n_correct": [0, 2, 4],
+        }
+    )
+    found = t2fast.report(t2fast.read_counts(frame), title=HOSTILE, command=["t2fast", HOSTILE])
+    parts = Parts(found.html())
+    assert len(parts.all("script")) == 3
+    assert len(parts.all("img")) == 2
+    shown = HOSTILE.replace("\x1b", "\\x1b")
+    assert parts.texts["h1"] == parts.texts["title"] == [shown]
+    assert shown in parts.texts["td"]
+    data = json.loads(parts.texts["script"][0])
+    drawn = next(iter(data["charts"].values()))["datasets"]
+    assert {row["checkpoint"] for rows in drawn.values() for row in rows} == {shown}
+
+
+def test_the_data_of_every_figure_is_there_to_download(counts: t2fast.Counts, html: str) -> None:
+    links = {a["download"]: a["href"] for a in Parts(html).all("a") if "download" in a}
+    assert set(links) == {
+        f"{name}.csv"
+        for name in ("pass_at_k", "difficulty", "fit", "residuals", "isoflop", "frontier", "profile")
+    }
+    text = unquote((links["pass_at_k.csv"] or "").split(",", 1)[1])
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 12 * 7  # k = 1, 2, 4, ... 32 and 40
+    groups = counts.frame.partition_by("model", maintain_order=True)
+    for group in groups:
+        curve = t2fast.estimate(
+            group["n_samples"].to_numpy(), group["n_correct"].to_numpy(), [1, 2, 4, 8, 16, 32, 40]
+        )
+        mine = [row for row in rows if row["checkpoint"] == group["model"][0]]
+        np.testing.assert_array_equal([float(row["pass_at_k"]) for row in mine], curve.mean)
+        np.testing.assert_array_equal([float(row["low"]) for row in mine], curve.low)
+    text = unquote((links["difficulty.csv"] or "").split(",", 1)[1])
+    rows = list(csv.DictReader(io.StringIO(text)))
+    never = {row["checkpoint"]: int(row["problems"]) for row in rows if row["solved"] == "never"}
+    assert never == {group["model"][0]: group.filter(pl.col("n_correct") == 0).height for group in groups}
+
+
+def test_the_same_parts_make_the_same_page(counts: t2fast.Counts, plan: t2fast.Plan, html: str) -> None:
+    assert t2fast.report(counts, plan).html() == html
+
+
+def test_a_law_is_held_against_the_table_where_it_knows_no_measurements(counts: t2fast.Counts) -> None:
+    law = t2fast.default_law()
+    points = points_of(law, counts)
+    assert points is not None
+    one = points.filter((pl.col("n_params") == 1e9) & (pl.col("n_tokens") == 3e10) & (pl.col("k") == 8))
+    group = counts.frame.filter((pl.col("n_params") == 1e9) & (pl.col("n_tokens") == 3e10))
+    mean = t2fast.pass_at_k(group["n_samples"].to_numpy(), group["n_correct"].to_numpy(), 8).mean()
+    assert one["observed"].item() == pytest.approx(mean, rel=1e-12)
+    assert one["predicted"].item() == law.predict(1e9, 3e10, 8)
+    losses = t2fast.read_losses({"n_params": [1e8, 1e9], "n_tokens": [1e9, 1e10], "loss": [3.0, 2.5]})
+    assert points_of(law, losses) is None
+    with pytest.raises(ValueError, match="does not know the measurements that it was fitted to"):
+        law.plot()
+
+
+def test_what_cannot_be_drawn_is_said_and_every_plan_is_there(counts: t2fast.Counts) -> None:
+    twice = pl.concat([counts.frame, counts.frame.with_columns(task=pl.lit("another"))])
+    law = t2fast.default_law()
+    plans = [t2fast.plan(law, flops, 2e9) for flops in (2e19, 4e19)]
+    found = t2fast.report(t2fast.read_counts(twice), *plans)
+    said = [block.text for section in found.sections for block in section.blocks if isinstance(block, Prose)]
+    assert any("There is no picture of the fit: " in words and "2 tasks" in words for words in said)
+    assert [section.title for section in found.sections].count("The plan beside Chinchilla's") == 2
+    assert all(words in found.warnings for plan in plans for words in plan.warnings)
+
+
+def test_validations_and_choices_have_their_sections(counts: t2fast.Counts) -> None:
+    found = t2fast.validate(counts, methods=["log-linear"], splits=2, draws=0, progress=False)
+    models = counts.frame["model"].unique(maintain_order=True).to_list()
+    prices = t2fast.read_prices(
+        {
+            "model": models,
+            "usd_per_million_prompt_tokens": [0.1 * (i + 1) for i in range(len(models))],
+            "usd_per_million_output_tokens": [0.3 * (i + 1) for i in range(len(models))],
+        }
+    )
+    bare = t2fast.read_counts(counts.frame.drop("n_params", "n_tokens"))
+    chosen = t2fast.choose(bare, prices, prompt_tokens=100, output_tokens=100, seed=0)
+    parts = Parts(t2fast.report(found, chosen).html())
+    assert any(found.verdict[1:] in words for words in parts.texts["p"])
+    assert any(chosen.request in words for words in parts.texts["p"])
+    names = {a["download"] for a in parts.all("a") if "download" in a}
+    assert names == {"errors.csv", "forecasts.csv", "market.csv"}
+    assert found.report().sections[0].title == "How good its forecasts are"
+
+
+def test_losses_need_no_k(tmp_path: Path) -> None:
+    n, d = (a.ravel() for a in np.meshgrid(1e7 * 3.0 ** np.arange(5), 1e9 * 3.0 ** np.arange(4)))
+    losses = t2fast.read_losses({"n_params": n, "n_tokens": d, "loss": 1.7 + 400 / n**0.34 + 410 / d**0.28})
+    law = t2fast.fit_chinchilla(losses, draws=0)
+    parts = Parts(t2fast.report(losses, law).html())
+    assert "Read from the table: 20 measurements of loss, 20 checkpoints." in parts.texts["p"]
+    assert {"values.csv", "isoflop.csv"} <= {a.get("download") for a in parts.all("a")}
+
+
+def test_likelihoods_become_curves() -> None:
+    p = [0.5, 0.25, 1.0]
+    table = t2fast.read_likelihoods({"problem": ["a", "b", "c"], "p": p})
+    (figure, *_) = [block for block in table.report().sections[0].blocks if isinstance(block, Figure)]
+    curve = dict(figure.frame.select("k", "pass_at_k").iter_rows())
+    assert curve == pytest.approx({k: np.mean([1 - (1 - q) ** k for q in p]) for k in 2 ** np.arange(8)})
+
+
+def test_nothing_and_what_is_no_result_are_refused() -> None:
+    with pytest.raises(ValueError, match="there is nothing to report"):
+        t2fast.report()
+    with pytest.raises(TypeError, match="not of a str"):
+        t2fast.report("counts.csv")  # type: ignore[arg-type]
+
+
+def test_the_command_names_its_files_and_hashes(tmp_path: Path, capsys: Any, counts: t2fast.Counts) -> None:
+    table, law, page = tmp_path / "counts.csv", tmp_path / "law.json", tmp_path / "page.html"
+    counts.write(table)
+    t2fast.default_law().save(law)
+    arguments = ["report", str(table), "--law", str(law), "-o", str(page), "--json"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    data = json.loads(shown.out)
+    assert data["bytes"] == page.stat().st_size
+    assert "report kept in" in shown.err
+    html = page.read_text(encoding="utf-8")
+    for file in (table, law):
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in html
+    assert "No plan was asked for" in html
+    assert main(["report", str(table), "--train-flops", "1e20", "-o", str(page)]) == 1
+    assert "a plan needs a law: give --law too" in capsys.readouterr().err
+    assert re.search(r"<title>counts.csv</title>", html)
+
+
+def test_the_command_validates_chooses_and_knows_runs(
+    tmp_path: Path, capsys: Any, counts: t2fast.Counts
+) -> None:
+    table, prices, page = tmp_path / "counts.csv", tmp_path / "prices.csv", tmp_path / "page.html"
+    counts.write(table)
+    models = counts.frame["model"].unique(maintain_order=True)
+    cost = pl.Series(range(1, len(models) + 1), dtype=pl.Float64)
+    pl.DataFrame(
+        {"model": models, "usd_per_million_prompt_tokens": cost, "usd_per_million_output_tokens": 3 * cost}
+    ).write_csv(prices)
+    tokens = ["--prompt-tokens", "100", "--output-tokens", "50"]
+    line = ["report", str(table), "--prices", str(prices), *tokens, "--validate", "1", "-o", str(page)]
+    assert main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sections"] == [
+        "What was measured",
+        "How good its forecasts are",
+        "What to buy",
+        "Where it comes from",
+    ]
+    manifest = Manifest(
+        (ModelEntry("tiny", "ab12", 1e6, None, "base", "float32", "avx2"),),
+        (TaskEntry("sums", "cd34", 3, "exact", Sampling(seed=11), True),),
+        k=4,
+        until_successes=None,
+        score=False,
+        chat=False,
+    )
+    folder = tmp_path / "run"
+    folder.mkdir()
+    manifest.save(folder)
+    section = provenance(None, [folder], [])
+    shown = [
+        cell for block in section.blocks if isinstance(block, Grid) for row in block.rows for cell in row
+    ]
+    assert {"4", "ab12, float32", "cd34, seed 11, temperature 1"} <= set(shown)
