@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from t2fast import charts
+from t2fast.compute import sample_flops, train_flops
 from t2fast.laws import AnyLaw
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.reports.page import Block, Grid, Prose, Section
@@ -43,14 +44,14 @@ def budgets_of(law: AnyLaw, asked: Plan | None) -> Budgets | None:
         inference, words = asked.inference_flops, ""
     elif law.has_k:
         least, most = law.domain.get("k", (1.0, 1.0))
-        inference = 2 * math.sqrt(small * large * least * most)
+        inference = sample_flops(math.sqrt(small * large), math.sqrt(least * most))
         words = (
             f"No plan was asked for: {inference:.3g} inference FLOPs per token, which pay for the middle of "
             "the law's N and k."
         )
     else:
         inference, words = None, ""
-    span = np.geomspace(6 * small * short * 2, 6 * large * long, BUDGETS)
+    span = np.geomspace(2 * train_flops(small, short), train_flops(large, long), BUDGETS)
     every = sorted({*span.tolist(), *([] if asked is None else [asked.train_flops])})
     return Budgets(tuple(b for b in every if _possible(law, b, inference)), inference, words)
 
