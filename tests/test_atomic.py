@@ -76,6 +76,13 @@ def test_devices_stay_devices() -> None:
     assert done.stdout == b"through"
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="the system has no /proc")
+def test_a_folder_that_holds_no_files_is_not_said_to_be_missing() -> None:
+    for attempt in (atomic.check, lambda where: atomic.write(where, [b"x"])):
+        with pytest.raises(OSError, match="no file can be made in /proc"):
+            attempt("/proc/law.json")
+
+
 @pytest.mark.parametrize(
     ("path", "words"), [("missing/law.json", "there is no folder"), (".", "it is a folder")]
 )

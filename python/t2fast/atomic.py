@@ -105,8 +105,11 @@ def _in_words(error: OSError, path: Target) -> OSError:
     """The error about the path that the caller knows, not the temporary one, and without a number."""
     if isinstance(error, BrokenPipeError):
         return error
+    folder = os.path.dirname(os.path.realpath(path))
+    # Some folders that the system makes up, /proc say, are there and hold no file of ours.
+    missing = f"no file can be made in {folder}" if os.path.isdir(folder) else f"there is no folder {folder}"
     words = {
-        errno.ENOENT: f"there is no folder {os.path.dirname(os.path.realpath(path))}",
+        errno.ENOENT: missing,
         errno.EISDIR: "it is a folder",
         errno.ENOSPC: "no space is left on the device",
     }.get(error.errno or 0, (error.strerror or str(error)).lower())
