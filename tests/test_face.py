@@ -38,3 +38,12 @@ def test_the_face_loads_no_room_until_it_is_used() -> None:
     code = "import sys, t2fast; print(*(name for name in sys.modules if name.startswith('t2fast.')))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert loaded.split() == ["t2fast._core"]
+
+
+def test_a_room_is_there_without_being_imported() -> None:
+    """In a process of its own: any import of a room would leave it on the package."""
+    code = (
+        "import t2fast; print(t2fast.decode.load.__name__, t2fast.tasks.__name__, t2fast.fit_loss.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["load", "t2fast.tasks", "fit_loss"]

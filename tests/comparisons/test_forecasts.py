@@ -57,5 +57,10 @@ def test_too_few_samples_are_not_taken_for_no_success():
         law, 1e7 * 3.0 ** np.arange(5), 1e9 * 3.0 ** np.arange(5), problems=20, samples=16, seed=1
     )
     unseen = simulate_counts(law, [2e9], [5e11], problems=20, samples=16, seed=2)
+    enough = simulate_counts(
+        law, 1e7 * 3.0 ** np.arange(5), 1e9 * 3.0 ** np.arange(5), problems=20, samples=64, seed=1
+    )
     with pytest.raises(ValueError, match="1 of 1 unseen checkpoints have no problem with 64 samples"):
+        compare_forecasts(enough, unseen, ks=(1, 64))
+    with pytest.raises(ValueError, match="25 of 25 seen checkpoints have no problem with 64 samples"):
         compare_forecasts(seen, unseen, ks=(1, 64))

@@ -34,23 +34,25 @@ def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 6
     Args:
         seen: counts to fit, with N and D.
         unseen: counts of other checkpoints, to be forecast.
-        ks: the k to fit and to judge by.
+        ks: the k to judge by; each law is fitted at its own.
 
     Returns:
         Columns ``method``, ``all`` (median over checkpoints and k) and one for each k.
 
     Raises:
-        ValueError: where an unseen checkpoint was never right at some k, or has no problem with k samples.
+        ValueError: where an unseen checkpoint was never right at some k, or one of either has no
+            problem with k samples.
     """
-    measured = PassTable.of(unseen, ks)
+    measured, near = PassTable.of(unseen, ks), PassTable.of(seen, ks)
     truth = measured.mean()
-    for j, k in enumerate(measured.ks):
-        short = int(np.isnan(truth[:, j]).sum())
-        if short:
-            raise ValueError(
-                f"{short} of {measured.checkpoints} unseen checkpoints have no problem with {k:g} samples: "
-                "leave this k out of ks"
-            )
+    for table, which in ((near, "seen"), (measured, "unseen")):
+        for k, column in zip(table.ks, table.mean().T, strict=True):
+            short = int(np.isnan(column).sum())
+            if short:
+                raise ValueError(
+                    f"{short} of {table.checkpoints} {which} checkpoints have no problem with {k:g} samples: "
+                    "leave this k out of ks"
+                )
     if not (truth > 0).all():
         raise ValueError(
             "an unseen checkpoint was never right at some k: a relative error against 0 says nothing"
@@ -64,7 +66,7 @@ def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 6
             law.predict(measured.n_params[:, None], measured.n_tokens[:, None], measured.ks[None, :])
         )
         rows.append((name, np.exp(-value) if law.metric != "pass@k" else value))
-    rows.append(("nearest", nearest_checkpoint(PassTable.of(seen, ks), measured)))
+    rows.append(("nearest", nearest_checkpoint(near, measured)))
     errors = {name: np.abs(forecast - truth) / truth for name, forecast in rows}
     return pl.DataFrame(
         {
