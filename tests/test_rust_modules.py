@@ -1,8 +1,8 @@
 """The modules of the Rust crates point one way: no module uses another that uses it, however far round.
 
-A module is a file. It uses another where a `use` or a path in its code, outside tests, names something there: by
-`crate::`, `super::`, `self::` or the name of a child. Declaring a child with `mod` uses nothing, but a parent that also
-names what is in the child, while the child names what is in the parent, is a circle like any other.
+A module is a file. It uses another where a `use` or a path in its code, outside tests, names something there:
+by `crate::`, `super::`, `self::` or the name of a child. Declaring a child with `mod` uses nothing; a parent
+that also names what is in the child, while the child names what is in the parent, is a circle like any other.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ PARENTS = {
     "outside tests": ("#[cfg(not(test))] use inner::Thing;", True),
     "behind a test": ("#[cfg(test)] mod tests { fn f() {} } use inner::Thing;", True),
     "in a comment": ("// use inner::Thing; inner::thing()\n/* inner::thing() */", False),
-    "in a string": ("const S: &str = \"inner::thing()\"; const C: char = '\"'; // inner::thing()", False),
+    "in a string": ('const S: &str = "inner::thing()"; const C: char = \'"\'; // inner::thing()', False),
     "in a visibility": ("pub(in crate::room) struct Small;", False),
     "a namesake elsewhere": ("fn f() { x.inner::<3>(); leaf::inner::thing() }", False),
 }
