@@ -110,13 +110,15 @@ pub(crate) fn fill<'py, const N: usize>(
     Ok(())
 }
 
-/// A function of numbers as one over arrays, which fills `out`; so many cells between two looks at pending signals.
+/// A function of numbers, and of what is fixed in brackets, as one over arrays, which fills `out`; so many cells between
+/// two looks at pending signals.
 macro_rules! over_arrays {
-    ($(#[$doc:meta])* $name:ident($($argument:ident),+), $chunk:expr, $value:expr) => {
+    ($(#[$doc:meta])* $name:ident $([$fixed:ident: $type:ty])? ($($argument:ident),+), $chunk:expr, $value:expr) => {
         $(#[$doc])*
         #[pyfunction]
         pub fn $name<'py>(
             py: Python<'py>,
+            $($fixed: $type,)?
             $($argument: PyReadonlyArray1<'py, f64>,)+
             out: PyReadwriteArray1<'py, f64>,
         ) -> PyResult<()> {
