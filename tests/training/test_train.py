@@ -180,7 +180,7 @@ def test_an_epoch_has_every_sequence_once(cut) -> None:
 
 
 def arguments(text: Path, folder: Path) -> list[str]:
-    options = "--family qwen3 --width 16 --layers 1 --context 32 --tokens 38400 --batch 4 --vocab 300"
+    options = "--family qwen3 --width 16 --layers 1 --context 32 --tokens 19200 --batch 4 --vocab 300"
     return ["train", str(text), "-o", str(folder), *options.split(), "--threads", "1", "--save-every", "10"]
 
 

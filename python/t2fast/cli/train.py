@@ -11,9 +11,11 @@ from t2fast.cli.options import command, print_json, size
 
 _EXAMPLES = """  t2fast train corpus.jsonl --tokens 1M -o model
   t2fast train texts/ --family llama --width 64 --layers 2 --heads 2 --tokens 2M -o model
+  t2fast train --generate 5M --width 32 --tokens 2M -o small
   t2fast train corpus.jsonl --tokens 1M --unique-tokens 50k -o repeated
 
-A .txt file is a document; of .jsonl, .json and .parquet files each row's `text` is one. Killed at any moment
+A .txt file is a document; of .jsonl, .json and .parquet files each row's `text` is one. What is
+generated has the skills of the synthetic tasks and none of the problems of their seed 0. Killed at any moment
 and given again, the command continues and ends with the same bits. `t2fast evaluate --model MODEL` takes what
 it makes."""
 
@@ -22,7 +24,8 @@ def add_parser(commands: Any) -> None:
     """Add the command `train`."""
     parser = command(commands, "train", run, "train a small model, resumably", _EXAMPLES)
     add = parser.add_argument
-    add("corpus", nargs="+", type=Path, help="files of text or JSON Lines, or folders of such")
+    add("corpus", nargs="*", type=Path, help="files of text or JSON Lines, or folders of such")
+    add("--generate", type=size, metavar="TOKENS", help="write so much of a corpus here, in place of files")
     add("-o", "--output", required=True, type=Path, metavar="MODEL", help="the model's folder")
     add("--tokens", required=True, type=size, metavar="D", help="tokens to see")
     add("--family", default="open_lm", help="open_lm, llama or qwen3 (default: %(default)s)")
@@ -49,8 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from t2fast import training
 
-    tokenizer = _tokenizer(arguments)
-    corpus = training.Corpus.of(training.cut(tokenizer, training.read_documents(arguments.corpus)))
+    corpus, tokenizer = _corpus(arguments)
     shape = training.Shape(
         arguments.family,
         arguments.width,
@@ -90,11 +92,22 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"the corpus was read {times:.3g} times: --unique-tokens or more text", file=sys.stderr)
 
 
-def _tokenizer(arguments: argparse.Namespace) -> Any:
-    """The tokenizer that was named, or one trained on the corpus."""
-    from t2fast.training import read_documents, train_tokenizer
+def _corpus(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """The corpus and its tokenizer."""
+    from t2fast import training
+    from t2fast.tasks.synthetic import KINDS, synthetic
     from t2fast.training.tokens import read_tokenizer
 
+    if bool(arguments.corpus) == (arguments.generate is not None):
+        raise ValueError("name files, or --generate TOKENS: one of the two")
+    if arguments.generate is not None:
+        if arguments.tokenizer is not None:
+            raise ValueError("--tokenizer is for files: what is generated has its own")
+        asked = [synthetic(kind) for kind in KINDS]
+        return training.generate_corpus(arguments.generate, vocab=arguments.vocab, unseen=asked)
+    files = arguments.corpus
     if arguments.tokenizer is None:
-        return train_tokenizer(read_documents(arguments.corpus), arguments.vocab)
-    return read_tokenizer(arguments.tokenizer)
+        tokenizer = training.train_tokenizer(training.read_documents(files), arguments.vocab)
+    else:
+        tokenizer = read_tokenizer(arguments.tokenizer)
+    return training.Corpus.of(training.cut(tokenizer, training.read_documents(files))), tokenizer

@@ -9,6 +9,7 @@ What comes out loads in `t2fast.decode` and, but for OpenLM's, in transformers.
 """
 
 from t2fast.training.corpus import Corpus
+from t2fast.training.documents import documents, generate_corpus
 from t2fast.training.recipe import Recipe
 from t2fast.training.shape import FAMILIES, Shape
 from t2fast.training.tokens import cut, read_documents, train_tokenizer
@@ -21,6 +22,8 @@ __all__ = [
     "Shape",
     "Trained",
     "cut",
+    "documents",
+    "generate_corpus",
     "read_documents",
     "train",
     "train_tokenizer",
