@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         runs as runs,
         tables as tables,
         tasks as tasks,
+        training as training,
         validation as validation,
     )
     from t2fast.choices import (
@@ -107,6 +108,9 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         read_likelihoods as read_likelihoods,
         read_losses as read_losses,
         read_prices as read_prices,
+    )
+    from t2fast.training import (
+        train as train,
     )
     from t2fast.validation import (
         Validation as Validation,
@@ -190,6 +194,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "read_prices",
     ),
     "tasks": (),
+    "training": ("train",),
     "validation": (
         "Validation",
         "validate",

@@ -37,6 +37,7 @@ _COMMANDS = (
     "sample",
     "chat",
     "evaluate",
+    "train",
     "bench-model",
     "doctor",
     "completion",
