@@ -164,6 +164,7 @@ class _Staged:
 
 def _losses_of(observed: PassTable, losses: Losses) -> Floats:
     """The loss of every checkpoint, by (N, D)."""
+    losses.require_one_kind()
     known: dict[tuple[float, float], float] = {}
     for key, loss in zip(zip(losses.n_params, losses.n_tokens, strict=True), losses.loss, strict=True):
         if key in known:
