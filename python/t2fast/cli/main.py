@@ -38,6 +38,7 @@ _COMMANDS = (
     "chat",
     "evaluate",
     "train",
+    "testbed",
     "bench-model",
     "doctor",
     "completion",
