@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
     )
     from t2fast.estimators import (
         PassCurve as PassCurve,
+        PassCurves as PassCurves,
         best_of_k as best_of_k,
         beta_pass_at_k as beta_pass_at_k,
         estimate as estimate,
@@ -135,6 +136,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "decode": (),
     "estimators": (
         "PassCurve",
+        "PassCurves",
         "best_of_k",
         "beta_pass_at_k",
         "estimate",
