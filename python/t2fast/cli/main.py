@@ -39,6 +39,7 @@ _COMMANDS = (
     "chat",
     "evaluate",
     "train",
+    "testbed",
     "bench-model",
     "doctor",
     "config",
