@@ -23,6 +23,7 @@ ROOMS = [
     "runs",
     "tables",
     "tasks",
+    "testbed",
     "training",
     "validation",
 ]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         runs as runs,
         tables as tables,
         tasks as tasks,
+        testbed as testbed,
         training as training,
         validation as validation,
     )
@@ -194,6 +195,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "read_prices",
     ),
     "tasks": (),
+    "testbed": (),
     "training": ("train",),
     "validation": (
         "Validation",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -11,6 +13,7 @@ from t2fast.progress import Bar
 from t2fast.training.corpus import Corpus, Order
 from t2fast.training.model import Transformer
 from t2fast.training.recipe import Recipe
+from t2fast.training.shape import Shape
 from t2fast.training.state import State
 
 _SECONDS = 30.0
@@ -57,6 +60,20 @@ def run(
             state.save(model, optimiser, losses[: step + 1])
             saved = now
     return losses
+
+
+def seconds_a_step(shape: Shape, recipe: Recipe, rows: npt.NDArray[np.int64], steps: int = 5) -> float:
+    """What a step takes on one thread, by the processor's time for a few of them: others may be at work."""
+    torch.set_num_threads(1)
+    model = Transformer(shape)
+    model.initialise(recipe.seed)
+    optimiser = _optimiser(model, recipe)
+    batch = torch.from_numpy(rows)
+    _step(model, optimiser, batch, recipe)
+    began = time.process_time()
+    for _ in range(steps):
+        _step(model, optimiser, batch, recipe)
+    return (time.process_time() - began) / steps
 
 
 def _step(model: Transformer, optimiser: torch.optim.Optimizer, rows: Tensor, recipe: Recipe) -> Tensor:
