@@ -15,7 +15,6 @@ import importlib.metadata
 import time
 from pathlib import Path
 
-import numpy as np
 from t2fast import estimate
 from t2fast.decode import load
 from t2fast.runs import evaluate
@@ -51,12 +50,9 @@ def main() -> None:
         plain, plain_time = timed(model, task, folder / "all", arguments.k, arguments.seed, None)
         first, first_time = timed(model, task, folder / "first", arguments.k, arguments.seed, 1)
         counts = plain.counts()
-        ks = np.array([k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k <= arguments.k])
-        curve = estimate(counts.n, counts.c, ks)
+        ks = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k <= arguments.k]
         print(f"{name}: {config}")
-        print("     k  pass@k  95% interval")
-        for k, mean, low, high in zip(ks, curve.mean, curve.low, curve.high, strict=True):
-            print(f"  {k:4d}  {mean:.4f}  {low:.4f} to {high:.4f}")
+        print(estimate(counts, k=ks))
         prompts = sum(len(engine.tokenizer.encode(problem.prompt)) for problem in task.problems)
         solved = int((counts.c > 0).sum())
         print(f"  solved at least once: {solved} of {len(counts)}")

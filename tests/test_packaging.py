@@ -158,6 +158,11 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert packed == {name for name in sources if not re.search(r"__pycache__/|\.(so|pyd|md)$", name)}
     assert "t2fast/kernels/step.py" in packed
     assert f"t2fast-{t2fast.__version__}.dist-info/licenses/LICENSE" in names
+    assert any(name.endswith(".cyclonedx.json") for name in names), "no list of the crates inside (SBOM)"
+
+
+def test_the_citation_is_of_this_version() -> None:
+    assert f"\nversion: {t2fast.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -23,6 +23,8 @@ ROOMS = [
     "runs",
     "tables",
     "tasks",
+    "testbed",
+    "training",
     "validation",
 ]
 LAWS = ("fit_chinchilla", "fit_loss", "fit_accuracy", "fit_counts", "fit_direct", "fit_forecast")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         runs as runs,
         tables as tables,
         tasks as tasks,
+        testbed as testbed,
+        training as training,
         validation as validation,
     )
     from t2fast.choices import (
@@ -46,6 +48,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
     )
     from t2fast.estimators import (
         PassCurve as PassCurve,
+        PassCurves as PassCurves,
         best_of_k as best_of_k,
         beta_pass_at_k as beta_pass_at_k,
         estimate as estimate,
@@ -107,6 +110,9 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         read_losses as read_losses,
         read_prices as read_prices,
     )
+    from t2fast.training import (
+        train as train,
+    )
     from t2fast.validation import (
         Validation as Validation,
         validate as validate,
@@ -130,6 +136,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "decode": (),
     "estimators": (
         "PassCurve",
+        "PassCurves",
         "best_of_k",
         "beta_pass_at_k",
         "estimate",
@@ -188,6 +195,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "read_prices",
     ),
     "tasks": (),
+    "testbed": (),
+    "training": ("train",),
     "validation": (
         "Validation",
         "validate",

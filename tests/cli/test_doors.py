@@ -54,7 +54,7 @@ def test_sizes_are_typed_as_people_write_them(counts: Path, capsys: pytest.Captu
     ]
     assert main(["passk", str(counts), "--min-params", "1B", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [(row["n_params"], row["n_tokens"]) for row in rows] == [(1.2e9, 3e9), (1e9, 2e10)]
+    assert [(row["n_params"], row["n_tokens"]) for row in rows] == [(1e9, 2e10), (1.2e9, 3e9)]
 
 
 def test_json_is_valid_where_numbers_are_not(counts: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +109,9 @@ def test_several_tasks_or_training_sets_are_no_one_law(
         ("choose one by correct_at=", "choose one by --correct-at"),
         ("metric= 'x' is no choice", "--metric x is no choice"),
         ("[Errno 2] No such file or directory: 'x.csv'", "x.csv: no such file or directory"),
+        ("allow it by extrapolate=1.4e+09", "allow it by --extrapolate 1.4e+09"),
+        ("k_max is 0: at least one sample", "--max-k is 0: at least one sample"),
+        ("the column target is empty: fill it", "the column target is empty: fill it"),
         ("runs/task=gsm8k/x.csv is empty", "runs/task=gsm8k/x.csv is empty"),
     ],
 )

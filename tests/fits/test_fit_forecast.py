@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from t2fast.fits import FitWarning, fit_forecast
 from t2fast.laws import simulate_counts
 from t2fast.tables import Counts, read_accuracies, read_counts, read_likelihoods, read_losses
+from t2fast.text import amount
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +279,7 @@ def test_a_checkpoint_that_collapsed_is_named():
     collapsed = pl.when(there).then(pl.col("n_correct") // 10).otherwise("n_correct").alias("n_correct")
     with pytest.warns(FitWarning, match="far worse than the law"):
         law = fit_forecast(read_counts(counts.frame.with_columns(collapsed)), draws=0)
-    name = f"N = {n:.3g}, D = {d:.3g}"
+    name = f"N = {amount(n)} at D = {amount(d)}"
     assert any("with fewer tokens" in note and name in note for note in law.fit.notes)
     assert any("far worse" in note and name in note for note in law.fit.notes)
 

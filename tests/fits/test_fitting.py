@@ -16,12 +16,12 @@ import pytest
 from grids import ACCURACY, COUNTS, GRID, LOSS, grid_of, losses_of
 from scipy import optimize, special
 from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_loss
-from t2fast.fits.isoflop import isoflop_weights
 from t2fast.fits.passtable import PassTable
 from t2fast.laws.law import Law
 from t2fast.laws.simulate import simulate_counts
 from t2fast.plans import frontier, plan, plan_many
 from t2fast.tables import read_counts, read_likelihoods, read_losses
+from t2fast.text import amount
 
 # These tables earn more warnings than the one each test looks for.
 pytestmark = pytest.mark.filterwarnings("ignore::t2fast.fits.FitWarning")
@@ -69,33 +69,12 @@ def test_points_without_enough_samples_are_left_out_and_noted():
     assert fit_loss(unequal, draws=0).domain["k"] == (1, 8)  # by default those ks that all have
 
 
-def test_isoflop_weights_are_inverse_variances():
-    n = np.array([1e8, 2e8, 4e8, 1e9, 1e9, 3e9])
-    d = np.array([4e10, 2e10, 1e10, 1e11, 1e11, 1e9])
-    loss = np.array([3.0, 3.1, 3.2, 2.0, 2.4, 5.0])
-    w = isoflop_weights(n, d, loss)
-    assert w[0] == w[1] == w[2]
-    assert w[3] == w[4]
-    assert w[0] / w[3] == pytest.approx(np.var([2.0, 2.4], ddof=1) / np.var([3.0, 3.1, 3.2], ddof=1))
-    assert w[5] == pytest.approx(np.median([w[0]] * 3 + [w[3]] * 2))  # alone in its group
-    assert w.mean() == pytest.approx(1)
-
-
-@pytest.mark.parametrize("centre", [1e18, 3.3e18, 7e19, 1.05e20])
-def test_runs_of_nearly_equal_compute_are_one_group(centre):
-    # 1.00e18 and 1.02e18 belong together wherever bins would have their edges; 1.5e18 does not.
-    flops = centre * np.array([1.0, 1.02, 1.0, 1.5, 1.5])
-    n = np.array([1e8, 2e8, 4e8, 1e8, 2e8])
-    w = isoflop_weights(n, flops / (6 * n), np.array([3.0, 3.1, 3.2, 2.0, 2.4]))
-    assert w[0] == w[1] == w[2]
-    assert w[3] == w[4] != w[0]
-
-
 def test_chinchilla_is_robust_unless_asked_otherwise(chinchilla_245, chinchilla_240):
     law = fit_chinchilla(chinchilla_245, draws=0)
     (note,) = [note for note in law.fit.notes if "beside a typical" in note]
     for i in np.argsort(chinchilla_245.loss)[-5:]:
-        assert f"N = {chinchilla_245.n_params[i]:.3g}, D = {chinchilla_245.n_tokens[i]:.3g}" in note
+        n, d = amount(chinchilla_245.n_params[i]), amount(chinchilla_245.n_tokens[i])
+        assert f"N = {n} at D = {d}" in note
 
     def tokens_per_param(law, flops=5.76e23):
         # Hoffmann et al. 2022, equation 4.

@@ -14,7 +14,7 @@ from t2fast.choices.market import Host
 from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
 from t2fast.cli.hardware import add_hardware, machine
-from t2fast.cli.options import command, mapping, show
+from t2fast.cli.options import command, mapping, show, size
 from t2fast.cli.plotting import add_plot, save
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
@@ -41,10 +41,10 @@ def add_parser(commands: Any) -> None:
         "files", metavar="COUNTS", nargs="+", help="counts of several models on the same problems"
     )
     parser.add_argument("--prices", required=True, metavar="FILE", help="what the models cost")
-    parser.add_argument("--prompt-tokens", type=float, metavar="P", help="of a query")
-    parser.add_argument("--output-tokens", type=float, metavar="T", help="of a sample")
+    parser.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
+    parser.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")
     parser.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
-    parser.add_argument("--budget", type=float, metavar="USD", help="US dollars a query at most")
+    parser.add_argument("--budget", type=size, metavar="USD", help="US dollars a query at most")
     parser.add_argument("--latency", type=float, metavar="S", help="seconds a query at most")
     parser.add_argument(
         "--confidence", type=float, default=0.95, help="with which the target is to be met (default: 0.95)"

@@ -11,7 +11,9 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from t2fast.estimators import PassCurves
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
+from t2fast.tables.reading import GROUP
 from t2fast.text import plain, with_unit
 
 
@@ -86,6 +88,12 @@ def left_out(table: Counts | Likelihoods | Losses | Accuracies) -> dict[str, Any
     """What a choice kept out, and what else to know of a table, JSON-ready."""
     parts = [{"rows": part.rows, "reason": part.reason} for part in table.left_out]
     return {"left_out": parts, "notes": list(table.notes)}
+
+
+def pass_rows(curves: PassCurves) -> list[dict[str, Any]]:
+    """pass@k of every checkpoint and k, JSON-ready: all keys of a group, null where the table has none."""
+    rows = curves.frame.drop("checkpoint").iter_rows(named=True)
+    return [{**dict.fromkeys(GROUP), **row} for row in rows]
 
 
 def show(arguments: argparse.Namespace, data: Any, shown: Callable[[], RenderableType]) -> None:

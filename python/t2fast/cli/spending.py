@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast.cli.hardware import add_hardware, machine
-from t2fast.cli.options import show
+from t2fast.cli.options import show, size
 from t2fast.costs.architectures import read_architectures
 from t2fast.costs.flops import Architecture
 from t2fast.laws import AnyLaw
@@ -53,17 +53,17 @@ def add_options(parser: Any) -> None:
         "--usd or --total-flops is spent on training and on --queries; --target spends the least that "
         "reaches it (in dollars with --gpu).",
     )
-    group.add_argument("--usd", type=float, metavar="USD", help="dollars for everything (needs --gpu)")
-    group.add_argument("--total-flops", type=float, metavar="C", help="FLOPs for everything")
+    group.add_argument("--usd", type=size, metavar="USD", help="dollars for everything (needs --gpu)")
+    group.add_argument("--total-flops", type=size, metavar="C", help="FLOPs for everything")
     group.add_argument("--target", type=float, metavar="X", help="pass@k (or loss) to reach at least cost")
-    group.add_argument("--queries", type=float, metavar="Q", help="to be answered")
-    group.add_argument("--prompt-tokens", type=float, default=500, metavar="P", help="default: 500")
+    group.add_argument("--queries", type=size, metavar="Q", help="to be answered")
+    group.add_argument("--prompt-tokens", type=size, default=500, metavar="P", help="default: 500")
     group.add_argument(
-        "--output-tokens", type=float, default=500, metavar="T", help="of a sample (default: 500)"
+        "--output-tokens", type=size, default=500, metavar="T", help="of a sample (default: 500)"
     )
     add_hardware(group)
     group.add_argument(
-        "--per-query", type=float, metavar="X", help="a query may cost, USD with --gpu, else FLOPs"
+        "--per-query", type=size, metavar="X", help="a query may cost, USD with --gpu, else FLOPs"
     )
     group.add_argument("--latency", type=float, metavar="S", help="seconds a query at most (needs --gpu)")
     group.add_argument(
@@ -73,7 +73,7 @@ def add_options(parser: Any) -> None:
         "head_dim, kv_heads, gated, tied",
     )
     group.add_argument(
-        "--unique-tokens", type=float, metavar="U", help="text there is; more of it is read again"
+        "--unique-tokens", type=size, metavar="U", help="text there is; more of it is read again"
     )
 
 

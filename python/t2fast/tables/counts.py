@@ -78,7 +78,9 @@ def read_counts(
     samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `stage` and `task`. Anything
     else is ignored and listed in `ignored_columns`. Counts may have `prompt_tokens`, `output_tokens`,
     `wall_seconds` and `usd`, what all samples of the row used together. Counts of sequential sampling also
-    have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case.
+    have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case: so
+    n_samples is at most max_samples, n_correct at most until_successes, and one of the two was reached. Where
+    something else cut a problem short, whatever its samples were, max_samples is its n_samples.
 
     Args:
         source: a path to .csv, .tsv, .jsonl, .ndjson (each also gzipped) or .parquet, a polars frame, any
@@ -106,6 +108,11 @@ def read_counts(
     opened = open_source(source).wanted(where or {})
     names = v.find_columns(opened.name, opened.columns, (*KEY_FIELDS, *_COUNT_FIELDS), columns)
     by_sample = "correct" in columns or ("correct" in names and not {"n_samples", "n_correct"} & names.keys())
+    if by_sample and "until_successes" in names:
+        raise ValueError(
+            f"{opened.name} has one row a sample and {names['until_successes']!r}, a rule of whole problems: "
+            "count the samples first, one row a problem with n_samples and n_correct"
+        )
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
     values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
     used = () if by_sample else tuple(name for name in USAGE if name in names)

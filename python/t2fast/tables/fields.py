@@ -156,6 +156,47 @@ FIRST_TOKEN_SECONDS = Field(
 OUTPUT_TOKENS_PER_SECOND = Field("output_tokens_per_second", "a finite number above 0", _POSITIVE)
 
 
+@dataclass(frozen=True)
+class Relation:
+    """What two or more columns of a row must not be together: checked where all of `names` are there.
+
+    `says` completes "row 3: …"; it is formatted with the values by their names and with `label`, what to call
+    each column.
+    """
+
+    names: tuple[str, ...]
+    broken: pl.Expr
+    says: str
+
+
+RELATIONS = (
+    Relation(
+        ("n_correct", "n_samples"),
+        pl.col("n_correct") > pl.col("n_samples"),
+        "{label[n_correct]} is {n_correct}, more than {label[n_samples]}, which is {n_samples}",
+    ),
+    Relation(
+        ("n_samples", "max_samples"),
+        pl.col("n_samples") > pl.col("max_samples"),
+        "{label[n_samples]} is {n_samples}, more than {label[max_samples]}, which is {max_samples}: sampling "
+        "had ended by then",
+    ),
+    Relation(
+        ("n_correct", "until_successes"),
+        pl.col("n_correct") > pl.col("until_successes"),
+        "{label[n_correct]} is {n_correct}, more than {label[until_successes]}, which is {until_successes}: "
+        "sampling had ended by then",
+    ),
+    Relation(
+        ("n_samples", "n_correct", "until_successes", "max_samples"),
+        (pl.col("n_correct") < pl.col("until_successes")) & (pl.col("n_samples") < pl.col("max_samples")),
+        "{label[n_samples]} is {n_samples}, but sampling goes on to {label[max_samples]}, which is "
+        "{max_samples}, while {label[n_correct]} ({n_correct}) is below {label[until_successes]} "
+        "({until_successes}); if something other than its samples cut it short, max_samples is {n_samples}",
+    ),
+)
+
+
 def listed(items: Sequence[str]) -> str:
     """The first ten of `items`, none longer than a line, and how many more there are."""
     more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
@@ -240,8 +281,9 @@ class Faults:
         """`batch` with every field in its canonical type, and `row`, counted from 1 over all batches.
 
         Rows that the caller does not want, as the column `WANTED` has it, are left out and counted in
-        `elsewhere`. Rows at fault are noted, and hold null somewhere or c > n. Rows in which every column is
-        null are counted in `blank` and left out if `skip_blank`: so polars reads an empty line of a CSV file.
+        `elsewhere`. Rows at fault are noted, and hold null somewhere or break a relation. Rows in which every
+        column is null are counted in `blank` and left out if `skip_blank`: so polars reads an empty line of a
+        CSV file.
         """
         first = self.rows + 1
         self.rows += batch.height
@@ -257,8 +299,9 @@ class Faults:
             self.elsewhere += int((~wanted).sum())
             batch, out = batch.filter(wanted).drop(WANTED), out.filter(wanted)
         faulty = pl.any_horizontal(pl.all().is_null())
-        if "n_correct" in out.columns:
-            faulty = faulty | (pl.col("n_correct") > pl.col("n_samples"))
+        for relation in RELATIONS:
+            if set(relation.names) <= set(out.columns):
+                faulty = faulty | relation.broken
         at_fault = out.select(faulty.fill_null(True)).to_series()
         if not at_fault.any():
             return out
@@ -280,9 +323,12 @@ class Faults:
             if used[entry.name] is None
         ]
         if not faults:
+            row = pl.DataFrame([used])
+            labels = {name: self.label(name) for name in used}
             faults = [
-                f"{self.label('n_correct')} is {used['n_correct']}, more than "
-                f"{self.label('n_samples')}, which is {used['n_samples']}"
+                relation.says.format(label=labels, **used)
+                for relation in RELATIONS
+                if set(relation.names) <= used.keys() and row.select(relation.broken).item()
             ]
         return f"row {used['row']}: " + "; ".join(faults)
 

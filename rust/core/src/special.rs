@@ -21,16 +21,6 @@ const STIRLING: [f64; 7] =
 const DIGAMMA: [f64; 7] =
     [1.0 / 12.0, -1.0 / 120.0, 1.0 / 252.0, -1.0 / 240.0, 1.0 / 132.0, -691.0 / 32_760.0, 1.0 / 12.0];
 
-/// ψ'(x) = u + u²/2 + u³·Σ `TRIGAMMA[m]` u^(2m) with u = 1/x.
-const TRIGAMMA: [f64; 7] =
-    [1.0 / 6.0, -1.0 / 30.0, 1.0 / 42.0, -1.0 / 30.0, 5.0 / 66.0, -691.0 / 2730.0, 7.0 / 6.0];
-
-const HALF_LN_TWO_PI: f64 = 0.918_938_533_204_672_8;
-
-fn polynomial(coefficients: &[f64], x: f64) -> f64 {
-    coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
-}
-
 /// ln(1 + x) for x > −1, to about one unit in the last place.
 ///
 /// `f64::ln` is several times faster than `f64::ln_1p`; what rounding 1 + x loses is added back to first order.
@@ -45,50 +35,6 @@ pub(crate) fn log1p(x: f64) -> f64 {
 fn log_rest(part: f64, rest: f64, whole: f64) -> f64 {
     let fraction = part / whole;
     if fraction <= 0.5 { log1p(-fraction) } else { (rest / whole).ln() }
-}
-
-/// lnΓ(x) for x > 0, with an error of a few units in the last place of max(1, |lnΓ(x)|). NaN for x <= 0.
-pub fn ln_gamma(x: f64) -> f64 {
-    if x.is_nan() || x <= 0.0 {
-        return f64::NAN;
-    }
-    let (mut y, mut product) = (x, 1.0);
-    while y < ASYMPTOTIC {
-        product *= y;
-        y += 1.0;
-    }
-    let u = 1.0 / y;
-    (y - 0.5) * y.ln() - y + HALF_LN_TWO_PI + u * polynomial(&STIRLING, u * u) - f64::ln(product)
-}
-
-/// ψ(x) = d lnΓ(x)/dx for x > 0, with an error of a few units in the last place of max(1, |ψ(x)|). NaN for x <= 0.
-pub fn digamma(x: f64) -> f64 {
-    if x.is_nan() || x <= 0.0 {
-        return f64::NAN;
-    }
-    let (mut y, mut sum) = (x, 0.0);
-    while y < ASYMPTOTIC {
-        sum += 1.0 / y;
-        y += 1.0;
-    }
-    let u = 1.0 / y;
-    let w = u * u;
-    y.ln() - 0.5 * u - w * polynomial(&DIGAMMA, w) - sum
-}
-
-/// ψ'(x) for x > 0, to a few units in the last place. NaN for x <= 0.
-pub fn trigamma(x: f64) -> f64 {
-    if x.is_nan() || x <= 0.0 {
-        return f64::NAN;
-    }
-    let (mut y, mut sum) = (x, 0.0);
-    while y < ASYMPTOTIC {
-        sum += 1.0 / (y * y);
-        y += 1.0;
-    }
-    let u = 1.0 / y;
-    let w = u * u;
-    sum + u + 0.5 * w + u * w * polynomial(&TRIGAMMA, w)
 }
 
 /// The four points p, p+a, p+k, p+a+k as values of u = 1/x and w = u², with the differences between them as products.

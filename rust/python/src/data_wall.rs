@@ -4,7 +4,7 @@ use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::prelude::*;
 use t2fast_core::data_wall::{self, DataWall};
 
-use crate::passk::{CHUNK, fill, over_arrays};
+use crate::passk::{CHUNK, over_arrays};
 
 fn law([floor, a, b, alpha, beta, r_d, r_n]: [f64; 7]) -> DataWall {
     DataWall { floor, scales: [a, b], exponents: [alpha, beta], repeats: [r_d, r_n] }
@@ -18,29 +18,11 @@ over_arrays! {
     /// Fill out with the amounts that are worth so much; infinite where none is.
     data_wall_amount(effective, unique, repeats), CHUNK, data_wall::amount_worth(effective, unique, repeats)
 }
-
-/// Fill out with the parameters for which tokens read once are Chinchilla-optimal.
-#[pyfunction]
-pub fn data_wall_best_params<'py>(
-    py: Python<'py>,
-    params: [f64; 7],
-    tokens: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    let law = law(params);
-    fill(py, [tokens], out, CHUNK, |[tokens]| law.best_params(tokens))
+over_arrays! {
+    /// Fill out with the parameters for which tokens read once are Chinchilla-optimal.
+    data_wall_best_params[params: [f64; 7]](tokens), CHUNK, law(params).best_params(tokens)
 }
-
-/// Fill out with the loss at N and D tokens, `unique` of which are.
-#[pyfunction]
-pub fn data_wall_loss<'py>(
-    py: Python<'py>,
-    params: [f64; 7],
-    n: PyReadonlyArray1<'py, f64>,
-    d: PyReadonlyArray1<'py, f64>,
-    unique: PyReadonlyArray1<'py, f64>,
-    out: PyReadwriteArray1<'py, f64>,
-) -> PyResult<()> {
-    let law = law(params);
-    fill(py, [n, d, unique], out, CHUNK, |[n, d, unique]| law.loss(n, d, unique))
+over_arrays! {
+    /// Fill out with the loss at N and D tokens, `unique` of which are.
+    data_wall_loss[params: [f64; 7]](n, d, unique), CHUNK, law(params).loss(n, d, unique)
 }

@@ -110,13 +110,15 @@ pub(crate) fn fill<'py, const N: usize>(
     Ok(())
 }
 
-/// A function of numbers as one over arrays, which fills `out`; so many cells between two looks at pending signals.
+/// A function of numbers, and of what is fixed in brackets, as one over arrays, which fills `out`; so many cells between
+/// two looks at pending signals.
 macro_rules! over_arrays {
-    ($(#[$doc:meta])* $name:ident($($argument:ident),+), $chunk:expr, $value:expr) => {
+    ($(#[$doc:meta])* $name:ident $([$fixed:ident: $type:ty])? ($($argument:ident),+), $chunk:expr, $value:expr) => {
         $(#[$doc])*
         #[pyfunction]
         pub fn $name<'py>(
             py: Python<'py>,
+            $($fixed: $type,)?
             $($argument: PyReadonlyArray1<'py, f64>,)+
             out: PyReadwriteArray1<'py, f64>,
         ) -> PyResult<()> {
@@ -141,6 +143,10 @@ over_arrays! {
 over_arrays! {
     /// Fill out with the exact variance of the unbiased pass@k of n samples, each correct with probability p.
     pass_at_k_variance(n, p, k), 256, passk::variance(n as u64, p, k as u64)
+}
+over_arrays! {
+    /// Fill out with pass@k of problems whose p are known, by their logarithms.
+    likely_pass_at_k(log_p, k), CHUNK, passk::likely_pass_at_k(log_p, k)
 }
 over_arrays! {
     /// Fill out with pass@k of logit p ~ N(m, s²).

@@ -6,7 +6,7 @@ use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use t2fast_core::plan::spending::{Choice, Constraints, Goal, Limit, Prices, Sizes, Wall, best};
+use t2fast_core::plan::spending::{Conditions, Goal, Limit, PricedSizes, Prices, Purchase, Wall, best};
 use t2fast_core::plan::surface::Formula;
 
 use crate::cancel::cancellable;
@@ -29,7 +29,7 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    pub(crate) fn parts(self) -> PyResult<(Constraints, Goal)> {
+    pub(crate) fn parts(self) -> PyResult<(Conditions, Goal)> {
         let goal = match self.goal.as_str() {
             "budget" => Goal::Budget(self.amount),
             "ratio" => Goal::Ratio(self.amount, self.tokens_per_param),
@@ -41,8 +41,8 @@ impl Search {
             }
         };
         let (least, most) = self.n_params;
-        let constraints = Constraints {
-            sizes: self.sizes.map_or(Sizes::Range(least, most, self.prices), Sizes::List),
+        let conditions = Conditions {
+            sizes: self.sizes.map_or(PricedSizes::Range(least, most, self.prices), PricedSizes::List),
             tokens: self.n_tokens,
             samples: self.k,
             whole_k: self.whole_k,
@@ -53,7 +53,7 @@ impl Search {
                 .map(|[prompt, sample, floor, most]| Limit { prompt, sample, floor, most })
                 .collect(),
         };
-        Ok((constraints, goal))
+        Ok((conditions, goal))
     }
 }
 
@@ -62,13 +62,13 @@ impl Search {
 pub(crate) fn rows<'py>(
     py: Python<'py>,
     count: usize,
-    one: impl Fn(usize) -> Option<Choice> + Sync + Send,
+    one: impl Fn(usize) -> Option<Purchase> + Sync + Send,
 ) -> PyResult<Table<'py>> {
     let found = cancellable(py, |cancel| {
         let row = |i: usize| {
             (!cancel.load(Ordering::Relaxed)).then(|| {
-                one(i).map_or([f64::NAN; 7], |choice| {
-                    let Choice { n, d, k, value, costs: (training, serving), gap } = choice;
+                one(i).map_or([f64::NAN; 7], |bought| {
+                    let Purchase { n, d, k, value, costs: (training, serving), gap } = bought;
                     [n, d, k, value, training, serving, gap]
                 })
             })
@@ -90,6 +90,6 @@ pub fn spend_batch<'py>(
     check_width(law, &params)?;
     let (width, count) = (law.parameters().len(), params.as_array().nrows());
     let params = params.as_slice().map_err(contiguous)?;
-    let (constraints, goal) = search.parts()?;
-    rows(py, count, |row| best(&Formula { law, params: &params[row * width..][..width] }, &constraints, goal))
+    let (conditions, goal) = search.parts()?;
+    rows(py, count, |row| best(&Formula { law, params: &params[row * width..][..width] }, &conditions, goal))
 }

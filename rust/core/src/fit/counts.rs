@@ -228,13 +228,11 @@ mod tests {
                 d.push(1e9 * 5f64.powi(j));
                 let latent = Law::Counts.latent(&TRUTH, n.last().unwrap().ln(), d.last().unwrap().ln()).0;
                 let [a, b] = Link::new(&crate::laws::theta(&TRUTH), latent).ab;
-                let samples = 12.0;
+                let (samples, mut choose) = (12.0, 1.0);
                 for c in 0..=12 {
                     let c = f64::from(c);
-                    let choose = crate::special::ln_gamma(samples + 1.0)
-                        - crate::special::ln_gamma(c + 1.0)
-                        - crate::special::ln_gamma(samples - c + 1.0);
-                    let w = 100.0 * (choose + beta::log_beta_binomial(c, samples, a, b)).exp();
+                    let w = 100.0 * choose * beta::log_beta_binomial(c, samples, a, b).exp();
+                    choose *= (samples - c) / (c + 1.0);
                     counts.push(Count { checkpoint: n.len() - 1, samples, correct: c, w });
                 }
             }

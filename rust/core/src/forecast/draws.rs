@@ -4,10 +4,11 @@ use rayon::prelude::*;
 
 use super::curve::{Crossed, Curve, Loss, Passing};
 use super::field::Field;
-use super::fit::{Objective, freedom};
+use super::fit::{Objective, Recipe, freedom};
 use super::noise::{Noise, rounded};
+use super::quantity::{Quantity, array};
 use super::scatter::Scatter;
-use super::{Quantity, Table, array};
+use super::table::Table;
 use crate::fit::Cancel;
 use crate::levenberg::Stop;
 use crate::random::Normals;
@@ -88,7 +89,8 @@ impl Job<'_> {
             let mut converged = true;
             let members = table.quantity.powers().iter().zip(self.thetas.chunks_exact(P)).zip(self.scales);
             for ((&power, theta), &scale) in members {
-                let objective = Objective::new(curve, table, &z, table.quantity.recipe(power), believed);
+                let objective =
+                    Objective::new(curve, table, &z, Recipe::new(table.quantity, power), believed);
                 let stop = Stop { evaluations: 200, decrease: 1e-9 };
                 let found = objective.search(array(theta), scale, stop, cancel)?;
                 converged &= found.reason.converged();

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::Table;
 use super::fit::freedom;
 use super::scatter::Scatter;
+use super::table::Table;
 use crate::fit::Cancel;
 use crate::gaussian_process::{self, LENGTHS, Place, Setting};
 

@@ -2,8 +2,9 @@
 //!
 //! g_l(z) = e^(l (z − z*))/l, z* the largest z at that k, or z − z* for l = 0: large l care for the strong checkpoints.
 
-use super::Table;
 use super::curve::{Curve, Prior};
+use super::quantity::Quantity;
+use super::table::Table;
 use crate::fit::Cancel;
 use crate::levenberg::{Minimum, Model, Stop, minimise};
 use crate::random::Normals;
@@ -26,6 +27,16 @@ pub struct Recipe {
     pub widening: f64,
     /// Least σ.
     pub least: f64,
+}
+
+impl Recipe {
+    /// That of a member.
+    pub(super) fn new(quantity: Quantity, power: f64) -> Self {
+        match quantity {
+            Quantity::Loss => Self { power, first_scale: 0.02, widening: 3.0, least: 0.001 },
+            _ => Self { power, first_scale: 0.15, widening: 1.5, least: 0.01 },
+        }
+    }
 }
 
 /// A fitted member.

@@ -1,6 +1,7 @@
 //! How far checkpoints lie from what is forecast of them.
 
-use super::{Quantity, Table};
+use super::quantity::Quantity;
+use super::table::Table;
 
 /// Standard deviation of a checkpoint's effect on z, the same at every k: constant in the transform of one member at
 /// the middle k, so that weak checkpoints scatter more in logarithms than strong ones, and never above a limit.

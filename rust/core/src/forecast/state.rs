@@ -4,8 +4,9 @@ use rayon::prelude::*;
 
 use super::field::{Field, Forecast, Spot};
 use super::noise::Noise;
+use super::quantity::Quantity;
 use super::scatter::Scatter;
-use super::{Quantity, Table};
+use super::table::Table;
 use crate::fit::Cancel;
 use crate::random_field::RandomField;
 

@@ -1,7 +1,7 @@
 //! A forecast law as a surface to plan on: the law itself, its members alone, or one of its draws.
 
-use super::Quantity;
 use super::field::Spot;
+use super::quantity::Quantity;
 use super::state::{Kind, State};
 use crate::plan::surface::Surface;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Bound;
+use super::choice::Bound;
 use crate::laws::Range;
 
 /// Why there is no plan.

@@ -1,8 +1,10 @@
 //! Plans by a sum of powers, eight at once: the same steps as in [`super::line`], without a branch, so that they run in
 //! vector registers. Every lane is computed by itself: what it is grouped with changes no bit.
 
+use super::choice::{Bound, Choice, Plan};
 use super::line::Slopes;
-use super::{Bound, Choice, Constraints, Plan, Rule, Sizes, Span};
+use super::request::{Constraints, Rule, Sizes};
+use super::span::Span;
 use crate::laws::Law;
 
 /// Plans at once.
@@ -114,7 +116,7 @@ fn log_1p<const FMA: bool>(s: f64) -> f64 {
     2.0 * z * sum
 }
 
-/// As [`super::affordable`].
+/// As `span::affordable`.
 #[inline(always)]
 fn affordable(budget: f64, cost: f64) -> f64 {
     let z = budget / cost;

@@ -4,6 +4,7 @@
 //! along x is smooth but for two corners, x = ln(C_train/(6 D_max)) and ln(C_inf/(2 k_max)), left of which tokens, or
 //! samples, no longer move.
 
+use super::scalar::root;
 use crate::beta;
 use crate::laws::{Law, Link, theta};
 
@@ -243,36 +244,4 @@ fn balance((falling, alpha): (f64, f64), first: (f64, f64), second: (f64, f64)) 
         }
     }
     x
-}
-
-/// A root of f between two points (x, f(x)) of opposite sign, by inverse quadratic steps kept inside a shrinking
-/// bracket (Chandrupatla 1997).
-pub(super) fn root(f: impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
-    let ((mut a, mut fa), (mut b, mut fb)) = (a, b);
-    let mut t: f64 = 0.5;
-    for _ in 0..100 {
-        let x = a + t * (b - a);
-        let fx = f(x);
-        let (c, fc);
-        if (fx > 0.0) == (fa > 0.0) {
-            (c, fc) = (a, fa);
-        } else {
-            (c, fc) = (b, fb);
-            (b, fb) = (a, fa);
-        }
-        (a, fa) = (x, fx);
-        let (best, least) = if fa.abs() < fb.abs() { (a, fa) } else { (b, fb) };
-        let limit = 0.5 * TOLERANCE / (b - a).abs();
-        if least == 0.0 || limit > 0.5 || least.is_nan() {
-            return best;
-        }
-        let (xi, phi) = ((a - b) / (c - b), (fa - fb) / (fc - fb));
-        t = if phi * phi < xi && (1.0 - phi) * (1.0 - phi) < 1.0 - xi {
-            fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
-        } else {
-            0.5
-        };
-        t = t.clamp(limit, 1.0 - limit);
-    }
-    a
 }

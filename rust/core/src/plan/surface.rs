@@ -3,16 +3,16 @@
 //! Budgets are spent along the same line as in [`super::line`]; the line is scanned finely and every local optimum
 //! polished, so that the best of them is found, not the nearest.
 
-use super::{Budget, Choice, Constraints, Error, Plan, Rule, Sizes, Span, largest_below, spend};
+use super::choice::{Choice, Plan};
+use super::error::Error;
+use super::request::{Budget, Constraints, Rule, Sizes};
+use super::scalar::{PEAK, polish};
+use super::span::{Span, largest_below, spend};
 use crate::beta;
 use crate::laws::{Law, Link, theta};
 
 /// Points of a scan: over ten factors of e of N each step is a twelfth of the shortest length of a process.
 const SCAN: usize = 256;
-/// Accuracy in ln N of a polished optimum: heights are flat there.
-const TOLERANCE: f64 = 1e-8;
-/// 1 − 1/φ.
-const GOLDEN: f64 = 0.381_966_011_250_105_1;
 
 /// A forecast to plan with.
 pub trait Surface: Sync {
@@ -248,7 +248,7 @@ impl<S: Surface> Task<'_, S> {
 
 /// Adds the local maxima of `height` in [lo, hi], its ends among them where it is highest there.
 fn scan(lo: f64, hi: f64, height: &impl Fn(f64) -> f64, found: &mut Vec<(f64, f64)>) {
-    if hi - lo <= TOLERANCE {
+    if hi - lo <= PEAK {
         return found.push((lo, height(lo)));
     }
     let at = |i: usize| if i + 1 == SCAN { hi } else { lo + (hi - lo) * (i as f64 / (SCAN - 1) as f64) };
@@ -263,63 +263,6 @@ fn scan(lo: f64, hi: f64, height: &impl Fn(f64) -> f64, found: &mut Vec<(f64, f6
             found.push(if inside.1 > end.1 { inside } else { end });
         }
     }
-}
-
-/// The maximum between a and b around x, by golden sections sped up with parabolas (Brent 1973, chapter 5).
-pub(super) fn polish(mut a: f64, x: f64, mut b: f64, fx: f64, height: &impl Fn(f64) -> f64) -> (f64, f64) {
-    let (mut x, mut fx) = (x, fx);
-    let ((mut w, mut fw), (mut v, mut fv)) = ((x, fx), (x, fx));
-    let (mut step, mut before) = (0.0_f64, 0.0_f64);
-    for _ in 0..60 {
-        let middle = 0.5 * (a + b);
-        if (x - middle).abs() <= 2.0 * TOLERANCE - 0.5 * (b - a) {
-            break;
-        }
-        let mut golden = true;
-        if before.abs() > TOLERANCE {
-            let (r, q) = ((x - w) * (fx - fv), (x - v) * (fx - fw));
-            let (mut p, mut q) = ((x - v) * q - (x - w) * r, 2.0 * (q - r));
-            if q > 0.0 {
-                p = -p;
-            }
-            q = q.abs();
-            let last = std::mem::replace(&mut before, step);
-            if p.abs() < (0.5 * q * last).abs() && p > q * (a - x) && p < q * (b - x) {
-                step = p / q;
-                let there = x + step;
-                if there - a < 2.0 * TOLERANCE || b - there < 2.0 * TOLERANCE {
-                    step = TOLERANCE.copysign(middle - x);
-                }
-                golden = false;
-            }
-        }
-        if golden {
-            before = if x >= middle { a - x } else { b - x };
-            step = GOLDEN * before;
-        }
-        let u = x + if step.abs() >= TOLERANCE { step } else { TOLERANCE.copysign(step) };
-        let fu = height(u);
-        if fu >= fx {
-            if u >= x {
-                a = x
-            } else {
-                b = x
-            }
-            ((v, fv), (w, fw), (x, fx)) = ((w, fw), (x, fx), (u, fu));
-        } else {
-            if u < x {
-                a = u
-            } else {
-                b = u
-            }
-            if fu >= fw || w == x {
-                ((v, fv), (w, fw)) = ((w, fw), (u, fu));
-            } else if fu >= fv || v == x || v == w {
-                (v, fv) = (u, fu);
-            }
-        }
-    }
-    (x, fx)
 }
 
 #[cfg(test)]

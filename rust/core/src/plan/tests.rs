@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::laws::Range;
+use crate::laws::{Law, Range};
 
 const LOSS: [f64; 7] = [1.69, 406.4, 410.7, 2.0, 0.34, 0.28, 0.5];
 const ACCURACY: [f64; 10] = [1.69, 406.4, 410.7, 0.34, 0.28, 3.0, 1.5, 0.9, 1.0, -0.5];
@@ -237,9 +237,9 @@ impl surface::Surface for Peak {
     }
 }
 
-fn free() -> spending::Constraints {
-    spending::Constraints {
-        sizes: spending::Sizes::Range(1e7, 1e11, [6.0, 1e3, 1e3]),
+fn free() -> spending::Conditions {
+    spending::Conditions {
+        sizes: spending::PricedSizes::Range(1e7, 1e11, [6.0, 1e3, 1e3]),
         tokens: (1e9, 1e13),
         samples: (1.0, 64.0),
         whole_k: false,

@@ -1,8 +1,9 @@
 //! Gemma 2 and 3 (text): scaled embeddings, norms around both blocks that store what is beyond one, GeGLU, windows in
 //! some layers. Gemma 2 caps scores and logits; Gemma 3 normalises queries and keys and rotates windowed layers otherwise.
 
+use super::layout::Head;
 use super::llama::{Parts, check_activation};
-use super::{plus_one, set_windows, windowed};
+use super::shared::{plus_one, set_windows, windowed};
 use crate::error::LoadError;
 use crate::model::{Activation, Model, Rotation};
 use crate::rope::{Rope, Scaling, positive};
@@ -30,7 +31,7 @@ pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> R
         let head_dim = parts.config.head_dim;
         parts.layout.qk_norm = Some(("self_attn.q_norm", "self_attn.k_norm", head_dim));
     }
-    parts.layout.head = super::Head::configured(config, "lm_head", true)?;
+    parts.layout.head = Head::configured(config, "lm_head", true)?;
     parts.layout.post_norms = [Some("post_attention_layernorm"), Some("post_feedforward_layernorm")];
     parts.layout.pre_norms = [Some("input_layernorm"), Some("pre_feedforward_layernorm")];
     let scale = positive(config, "query_pre_attn_scalar")?.unwrap_or(256.0);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Bias, FeedForward, Head, Layout, NormWeights, Qkv, base_config, build};
+use super::build::build;
+use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
+use super::shared::{base_config, embedding_rows, epsilon, per_head};
 use crate::dequant::row_to_f32;
 use crate::error::LoadError;
 use crate::model::{Activation, Config, Model, NormKind};
@@ -29,7 +31,7 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
     }
     let width = config.dimension("n_embd")?;
     let heads = config.dimension("n_head")?;
-    let head_dim = super::per_head(config, width, heads)?;
+    let head_dim = per_head(config, width, heads)?;
     let mut model = Config {
         hidden: config.size("n_inner")?.unwrap_or(width.saturating_mul(4)),
         vocab: config.dimension("vocab_size")?,
@@ -68,13 +70,13 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
 pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
     let width = config.dimension("embedding_length")?;
     let heads = config.dimension("attention.head_count")?;
-    let head_dim = super::per_head(config, width, heads)?;
-    let rows = super::embedding_rows(weights, "token_embd.weight")?;
+    let head_dim = per_head(config, width, heads)?;
+    let rows = embedding_rows(weights, "token_embd.weight")?;
     let model = Config {
         hidden: config.dimension("feed_forward_length")?,
         vocab: rows,
         max_positions: config.dimension("context_length")?,
-        norm_eps: super::epsilon(config, "attention.layer_norm_epsilon")?,
+        norm_eps: epsilon(config, "attention.layer_norm_epsilon")?,
         ..ours(config.dimension("block_count")?, width, heads, head_dim)
     };
     let layout = Layout {

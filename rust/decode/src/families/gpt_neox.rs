@@ -1,6 +1,8 @@
 //! GPT-NeoX (Pythia): LayerNorm with bias, GELU, rotary embedding of part of each head, parallel residual.
 
-use super::{Bias, FeedForward, Head, Layout, NormWeights, Qkv, base_config, build};
+use super::build::build;
+use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
+use super::shared::{base_config, embedding_rows, epsilon, gguf_rope, per_head, rope_section};
 use crate::error::LoadError;
 use crate::model::{Activation, Config, Model, NormKind};
 use crate::rope::{self, Rope, Scaling};
@@ -11,9 +13,9 @@ use crate::weights::Weights;
 pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
     let width = config.dimension("hidden_size")?;
     let heads = config.dimension("num_attention_heads")?;
-    let head_dim = super::per_head(config, width, heads)?;
+    let head_dim = per_head(config, width, heads)?;
     let mut notes = Vec::new();
-    let rope = super::rope_section(config, &mut notes)?;
+    let rope = rope_section(config, &mut notes)?;
     let parameter = |key: &str, old_key: &str| {
         let inner = rope.as_ref().map_or(Ok(None), |section| rope::positive(section, key))?;
         if inner.is_some() { Ok(inner) } else { rope::positive(config, old_key) }
@@ -33,7 +35,7 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
         vocab: config.dimension("vocab_size")?,
         max_positions: config.dimension("max_position_embeddings")?,
         norm: NormKind::Layer,
-        norm_eps: super::epsilon(config, "layer_norm_eps")?,
+        norm_eps: epsilon(config, "layer_norm_eps")?,
         activation,
         parallel_residual: config.flag("use_parallel_residual")?.unwrap_or(true),
         rotary_dim: (head_dim as f64 * rotated) as usize,
@@ -78,14 +80,14 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
 pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
     let width = config.dimension("embedding_length")?;
     let heads = config.dimension("attention.head_count")?;
-    let head_dim = super::per_head(config, width, heads)?;
-    let rows = super::embedding_rows(weights, "token_embd.weight")?;
+    let head_dim = per_head(config, width, heads)?;
+    let rows = embedding_rows(weights, "token_embd.weight")?;
     let model = Config {
         hidden: config.dimension("feed_forward_length")?,
         vocab: rows,
         max_positions: config.dimension("context_length")?,
         norm: NormKind::Layer,
-        norm_eps: super::epsilon(config, "attention.layer_norm_epsilon")?,
+        norm_eps: epsilon(config, "attention.layer_norm_epsilon")?,
         activation: Activation::Gelu,
         parallel_residual: config.flag("use_parallel_residual")?.unwrap_or(true),
         rotary_dim: config.size("rope.dimension_count")?.unwrap_or(head_dim),
@@ -98,5 +100,5 @@ pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, L
         ..Layout::of_gguf(rows, weights)
     };
     let (dim, positions) = (model.rotary_dim, model.max_positions);
-    build(weights, &layout, model, || super::gguf_rope(config, weights, dim, positions))
+    build(weights, &layout, model, || gguf_rope(config, weights, dim, positions))
 }

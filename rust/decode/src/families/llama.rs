@@ -3,7 +3,9 @@
 //! What differs: Qwen2 has biases on queries, keys and values; Qwen3 normalises queries and keys per head; Mistral has
 //! a sliding window. GGUF's `llama` architecture stores query and key rows so that pairs are neighbours.
 
-use super::{Bias, FeedForward, Head, Layout, NormWeights, Qkv, base_config, build};
+use super::build::build;
+use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
+use super::shared::{base_config, embedding_rows, epsilon, gguf_rope, per_head, rope_section};
 use crate::error::LoadError;
 use crate::model::{Config, Model, RopePairs};
 use crate::rope::{self, Rope, Scaling};
@@ -27,10 +29,10 @@ impl Parts {
         let width = config.dimension("hidden_size")?;
         let heads = config.dimension("num_attention_heads")?;
         let mut notes = Vec::new();
-        let rope = super::rope_section(config, &mut notes)?;
+        let rope = rope_section(config, &mut notes)?;
         let head_dim = match config.size("head_dim")? {
             Some(n) => n,
-            None => super::per_head(config, width, heads)?,
+            None => per_head(config, width, heads)?,
         };
         let layers = config.dimension("num_hidden_layers")?;
         let qkv_bias = match kind {
@@ -44,7 +46,7 @@ impl Parts {
             config: Config {
                 kv_heads: config.size("num_key_value_heads")?.unwrap_or(heads),
                 hidden: config.dimension("intermediate_size")?,
-                norm_eps: super::epsilon(config, norm_key)?,
+                norm_eps: epsilon(config, norm_key)?,
                 sliding_window: window(kind, config, layers)?,
                 max_positions: config.dimension("max_position_embeddings")?,
                 vocab,
@@ -110,21 +112,21 @@ impl Parts {
         let heads = config.dimension("attention.head_count")?;
         let head_dim = match config.size("attention.key_length")? {
             Some(n) => n,
-            None => super::per_head(config, width, heads)?,
+            None => per_head(config, width, heads)?,
         };
         if let Some(n) = config.size("attention.value_length")?.filter(|&n| n != head_dim) {
             return Err(config.unsupported(format!(
                 "values of {n} coordinates beside keys of {head_dim} are not supported"
             )));
         }
-        let rows = super::embedding_rows(weights, "token_embd.weight")?;
+        let rows = embedding_rows(weights, "token_embd.weight")?;
         let plain = config.mentions("attention.layer_norm_epsilon");
         let norm_key =
             if plain { "attention.layer_norm_epsilon" } else { "attention.layer_norm_rms_epsilon" };
         let model = Config {
             kv_heads: config.size("attention.head_count_kv")?.unwrap_or(heads),
             hidden: config.dimension("feed_forward_length")?,
-            norm_eps: super::epsilon(config, norm_key)?,
+            norm_eps: epsilon(config, norm_key)?,
             rotary_dim: config.size("rope.dimension_count")?.unwrap_or(head_dim),
             rope_pairs: if ["llama", "granite", "smollm3"].contains(&architecture) {
                 RopePairs::Interleaved
@@ -146,7 +148,7 @@ impl Parts {
     /// The model of a GGUF file, its weights read.
     pub(crate) fn build_gguf(self, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
         let (dim, positions) = (self.config.rotary_dim, self.config.max_positions);
-        build(weights, &self.layout, self.config, || super::gguf_rope(config, weights, dim, positions))
+        build(weights, &self.layout, self.config, || gguf_rope(config, weights, dim, positions))
     }
 }
 

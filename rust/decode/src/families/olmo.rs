@@ -2,7 +2,7 @@
 //! layers in four have a window and rotate without scaling.
 
 use super::llama::{Parts, SILU, check_activation};
-use super::{set_windows, windowed};
+use super::shared::{set_windows, windowed};
 use crate::error::LoadError;
 use crate::model::{Model, Rotation};
 use crate::rope::{Rope, Scaling, positive};

@@ -7,7 +7,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Bias, FeedForward, Head, Layout, NormWeights, Qkv, base_config, build};
+use super::build::{build, read_norm};
+use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
+use super::shared::{base_config, embedding_rows, per_head};
 use crate::dequant;
 use crate::error::LoadError;
 use crate::model::{Activation, Config, Model, Norm, NormKind, RopePairs};
@@ -30,7 +32,7 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
 
     let width = config.dimension(either("hidden_dim", "dim"))?;
     let heads = config.dimension("n_heads")?;
-    let head_dim = super::per_head(config, width, heads)?;
+    let head_dim = per_head(config, width, heads)?;
     if config.size("moe_freq")?.is_some_and(|n| n > 0) {
         return Err(config.unsupported("OpenLM with experts (moe_freq) is not supported".into()));
     }
@@ -38,7 +40,7 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
         .into_iter()
         .find(|prefix| weights.contains(&format!("{prefix}tok_embeddings.weight")))
         .unwrap_or("");
-    let rows = super::embedding_rows(weights, &format!("{prefix}tok_embeddings.weight"))?;
+    let rows = embedding_rows(weights, &format!("{prefix}tok_embeddings.weight"))?;
     let (norm, norms) = norm_kind(config, either("model_norm", "norm_type"), weights, prefix)?;
     let (feed_forward, down, hidden, activation) = match config.text("ffn_type")?.unwrap_or("swiglu") {
         "swiglu" | "swiglu_torch" => (
@@ -99,7 +101,7 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
         Ok(Rope { dim: head_dim, base: 10_000.0, scaling: Scaling::None })
     })?;
     if config.flag("post_embed_norm")?.unwrap_or(false) {
-        let norm = super::build::read_norm(weights, &format!("{prefix}post_embed_norm"), width, norms)?;
+        let norm = read_norm(weights, &format!("{prefix}post_embed_norm"), width, norms)?;
         if !matches!(norms, NormWeights::Nothing) {
             model.n_params += (norm.weight.len() + norm.bias.as_ref().map_or(0, Vec::len)) as u64;
         }

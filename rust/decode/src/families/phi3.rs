@@ -3,8 +3,8 @@
 //! Their LongRoPE has two sets of divisors, for contexts up to the length of training and beyond. A prompt's cache is
 //! computed once, whatever length its samples will reach, so the first set is used, up to that length.
 
+use super::layout::{FeedForward, Qkv};
 use super::llama::{Parts, SILU, check_activation};
-use super::{FeedForward, Qkv};
 use crate::error::LoadError;
 use crate::model::Model;
 use crate::rope::positive;

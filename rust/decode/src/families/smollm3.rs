@@ -1,5 +1,6 @@
 //! SmolLM3: Llama with layers that do not rotate (every fourth).
 
+use super::layout::Head;
 use super::llama::{Parts, SILU, check_activation};
 use crate::error::LoadError;
 use crate::model::{Model, Rotation};
@@ -17,7 +18,7 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
     }
     let mut parts = Parts::of_folder("smollm3", config)?;
     parts.base = 2_000_000.0;
-    parts.layout.head = super::Head::configured(config, "lm_head", true)?;
+    parts.layout.head = Head::configured(config, "lm_head", true)?;
     let layers = parts.config.layers;
     let rotated: Vec<bool> = match config.get("no_rope_layers") {
         Some(serde_json::Value::Array(flags)) if flags.len() == layers => {

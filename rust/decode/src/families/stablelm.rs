@@ -1,7 +1,7 @@
 //! StableLM 2: Llama with LayerNorm, rotation of part of each head and biases on queries, keys and values.
 
+use super::layout::{Bias, NormWeights};
 use super::llama::{Parts, SILU, check_activation};
-use super::{Bias, NormWeights};
 use crate::error::LoadError;
 use crate::model::{Model, NormKind};
 use crate::settings::Settings;

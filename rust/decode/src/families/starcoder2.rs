@@ -1,7 +1,7 @@
 //! StarCoder2: LayerNorm, GELU without a gate, biases everywhere, rotation and grouped queries.
 
+use super::layout::{Bias, FeedForward, Head, NormWeights};
 use super::llama::{Parts, check_activation};
-use super::{Bias, FeedForward, Head, NormWeights};
 use crate::error::LoadError;
 use crate::model::{Activation, Model, NormKind};
 use crate::settings::Settings;

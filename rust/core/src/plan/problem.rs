@@ -1,0 +1,120 @@
+//! Many plans at once: every budget by every draw of a law.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::choice::Plan;
+use super::error::Error;
+use super::lanes;
+use super::line::{Line, Slopes};
+use super::request::{Budget, Constraints, Rule, Sizes};
+use super::span::Span;
+use super::task::Task;
+use crate::laws::{Law, range_of};
+
+/// Budgets and parameter draws, each pair a plan to make.
+pub struct Problem<'a> {
+    law: Law,
+    draws: Vec<(&'a [f64], Slopes)>,
+    spans: Vec<Span>,
+    constraints: &'a Constraints,
+    /// ln of the sizes listed, if they are.
+    log_sizes: Vec<f64>,
+    log_most_tokens: f64,
+    log_most_samples: f64,
+    rule: Rule,
+}
+
+impl<'a> Problem<'a> {
+    /// Checks parameters (`draws` is row-major, one law a row) and that every budget leaves something to choose.
+    pub fn new(
+        law: Law,
+        draws: &'a [f64],
+        budgets: &[Budget],
+        constraints: &'a Constraints,
+        rule: Rule,
+    ) -> Result<Self, Error> {
+        if law == Law::Direct {
+            return Err(Error::NoSize);
+        }
+        let names = law.parameters();
+        for (draw, params) in draws.chunks_exact(names.len()).enumerate() {
+            for (&name, &value) in names.iter().zip(params) {
+                let range = range_of(name);
+                if !range.holds(value) {
+                    return Err(Error::Parameter { draw, name, value, range });
+                }
+            }
+        }
+        let spans = budgets.iter().enumerate().map(|(i, &b)| Span::new(i, b, constraints));
+        let spans = spans.collect::<Result<_, _>>()?;
+        let draws =
+            draws.chunks_exact(names.len()).map(|params| (params, Slopes::new(law, params))).collect();
+        let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
+        let log_sizes = match &constraints.sizes {
+            Sizes::List(sizes) => sizes.iter().map(|n| n.ln()).collect(),
+            Sizes::Range(..) => Vec::new(),
+        };
+        Ok(Self { law, draws, spans, constraints, log_sizes, log_most_tokens, log_most_samples, rule })
+    }
+
+    /// Number of plans: budgets times draws.
+    pub fn len(&self) -> usize {
+        self.spans.len() * self.draws.len()
+    }
+
+    /// Whether there is nothing to plan.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The plans of the pairs `range`, draws varying fastest, in parallel; every pair on its own, so that neither
+    /// range nor threads change a bit.
+    pub fn solve(&self, range: Range<usize>) -> Result<Vec<Plan>, Error> {
+        let first = range.start;
+        let plans = if lanes::apply(self.law, self.constraints) {
+            self.in_lanes(range)
+        } else {
+            range.into_par_iter().with_min_len(64).map(|pair| self.plan(pair)).collect()
+        };
+        let broken = |plan: &Plan| !(plan.best.value.is_finite() && plan.chinchilla.value.is_finite());
+        match plans.iter().position(broken) {
+            Some(i) => Err(Error::NotFinite { draw: (first + i) % self.draws.len() }),
+            None => Ok(plans),
+        }
+    }
+
+    fn in_lanes(&self, range: Range<usize>) -> Vec<Plan> {
+        let Self { law, constraints, log_most_tokens, log_most_samples, rule, .. } = *self;
+        let common = lanes::Common { law, constraints, log_most_tokens, log_most_samples, rule };
+        let mut plans = vec![Plan::NONE; range.len()];
+        let groups = plans.par_chunks_mut(lanes::LANES).with_min_len(32).enumerate();
+        groups.for_each(|(group, out)| {
+            let pairs: [lanes::Pair; lanes::LANES] = std::array::from_fn(|i| {
+                let pair = range.start + group * lanes::LANES + i.min(out.len() - 1);
+                let (params, slopes) = &self.draws[pair % self.draws.len()];
+                (*params, slopes, &self.spans[pair / self.draws.len()])
+            });
+            lanes::plans(&common, &pairs[..out.len()], out);
+        });
+        plans
+    }
+
+    fn plan(&self, pair: usize) -> Plan {
+        let span = &self.spans[pair / self.draws.len()];
+        let (params, slopes) = &self.draws[pair % self.draws.len()];
+        let line = Line {
+            law: self.law,
+            params,
+            slopes,
+            log_train: span.log_train,
+            log_inference: span.log_inference,
+            log_most_tokens: self.log_most_tokens,
+            log_most_samples: self.log_most_samples,
+            fixed_k: None,
+        };
+        let task = Task { line, span, constraints: self.constraints, log_sizes: &self.log_sizes };
+        Plan { best: task.best(), chinchilla: task.chinchilla(self.rule) }
+    }
+}

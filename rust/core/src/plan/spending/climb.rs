@@ -1,0 +1,112 @@
+//! The highest place of a box, without slopes.
+
+use crate::plan::scalar::place;
+
+/// Points along each side of the first grid, and of those that close in.
+const COARSE: usize = 25;
+const FINE: usize = 5;
+/// Hills of the first grid that are climbed.
+const HILLS: usize = 3;
+/// Where grids stop: the top is flat to the square of it.
+const TOLERANCE: f64 = 1e-7;
+/// Step of the curvature.
+const STEP: f64 = 1e-4;
+
+/// The highest place of a box, by grids that close in on the hills of a coarse one; `None` where all is -infinity.
+pub(super) fn climb(ends: [[f64; 2]; 2], score: impl Fn([f64; 2]) -> f64) -> Option<[f64; 2]> {
+    let sides = ends.map(|[lo, hi]| if hi > lo { COARSE } else { 1 });
+    let at = |i: usize, axis: usize| place(ends[axis], i, sides[axis]);
+    let heights: Vec<f64> = (0..sides[0] * sides[1])
+        .map(|cell| score([at(cell / sides[1], 0), at(cell % sides[1], 1)]))
+        .collect();
+    let height = |i: usize, j: usize| heights[i * sides[1] + j];
+    let mut hills: Vec<(f64, [f64; 2])> = Vec::new();
+    for i in 0..sides[0] {
+        for j in 0..sides[1] {
+            let here = height(i, j);
+            let around = (i.saturating_sub(1)..(i + 2).min(sides[0]))
+                .flat_map(|a| (j.saturating_sub(1)..(j + 2).min(sides[1])).map(move |b| (a, b)));
+            // The first of equals.
+            let top = around.into_iter().all(|(a, b)| {
+                let there = height(a, b);
+                here > there || (here == there && (a, b) >= (i, j))
+            });
+            if here > f64::NEG_INFINITY && top {
+                hills.push((here, [at(i, 0), at(j, 1)]));
+            }
+        }
+    }
+    hills.sort_by(|a, b| b.0.total_cmp(&a.0));
+    hills.truncate(HILLS);
+    let cells: [f64; 2] = std::array::from_fn(|axis| {
+        if sides[axis] > 1 { (ends[axis][1] - ends[axis][0]) / (COARSE - 1) as f64 } else { 0.0 }
+    });
+    let climbed = hills.into_iter().map(|(top, x)| close_in(top, x, cells, ends, &score));
+    climbed.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, x)| x)
+}
+
+/// Grids of two cells of the last a side about its best point. One whose best point is at its edge moves before it
+/// shrinks.
+fn close_in(
+    mut top: f64,
+    mut x: [f64; 2],
+    mut half: [f64; 2],
+    ends: [[f64; 2]; 2],
+    score: &impl Fn([f64; 2]) -> f64,
+) -> (f64, [f64; 2]) {
+    // Twice what shrinking takes: enough to walk along a ridge, too few to crawl along one.
+    for _ in 0..48 {
+        let sides = half.map(|half| if half > 0.0 { FINE } else { 1 });
+        let here: [[f64; 2]; 2] = std::array::from_fn(|axis| {
+            [(x[axis] - half[axis]).max(ends[axis][0]), (x[axis] + half[axis]).min(ends[axis][1])]
+        });
+        let mut at_edge = false;
+        for i in 0..sides[0] {
+            for j in 0..sides[1] {
+                let there = [place(here[0], i, sides[0]), place(here[1], j, sides[1])];
+                let height = score(there);
+                if height > top {
+                    (top, x) = (height, there);
+                    let edge = |i: usize, axis: usize| {
+                        sides[axis] > 1
+                            && (i == 0 && here[axis][0] > ends[axis][0]
+                                || i + 1 == sides[axis] && here[axis][1] < ends[axis][1])
+                    };
+                    at_edge = edge(i, 0) || edge(j, 1);
+                }
+            }
+        }
+        if !at_edge {
+            half = half.map(|half| half * 2.0 / (FINE - 1) as f64);
+            if half[0].max(half[1]) < TOLERANCE {
+                break;
+            }
+        }
+    }
+    (top, x)
+}
+
+/// gᵀH⁻¹g/2 over the coordinates that no end holds, by differences; 0 where all are held, NaN without a top.
+pub(super) fn decrement(score: &impl Fn([f64; 2]) -> f64, x: [f64; 2], ends: [[f64; 2]; 2]) -> f64 {
+    let free = |axis: usize| ends[axis][0] + STEP < x[axis] && x[axis] < ends[axis][1] - STEP;
+    let at = |a: f64, b: f64| score([x[0] + a * STEP, x[1] + b * STEP]);
+    let centre = at(0.0, 0.0);
+    let slope = |a: f64, b: f64| (at(a, b) - at(-a, -b)) / (2.0 * STEP);
+    let bend = |a: f64, b: f64| (at(a, b) - 2.0 * centre + at(-a, -b)) / (STEP * STEP);
+    let alone = |g: f64, h: f64| if h < 0.0 { -g * g / (2.0 * h) } else { f64::NAN };
+    match (free(0), free(1)) {
+        (false, false) => 0.0,
+        (true, false) => alone(slope(1.0, 0.0), bend(1.0, 0.0)),
+        (false, true) => alone(slope(0.0, 1.0), bend(0.0, 1.0)),
+        (true, true) => {
+            let (g, h) = ([slope(1.0, 0.0), slope(0.0, 1.0)], [bend(1.0, 0.0), bend(0.0, 1.0)]);
+            let cross = (bend(1.0, 1.0) - bend(1.0, -1.0)) / 4.0;
+            let det = h[0] * h[1] - cross * cross;
+            if !(h[0] < 0.0 && det > 0.0) {
+                return f64::NAN;
+            }
+            let step = [(h[1] * g[0] - cross * g[1]) / det, (h[0] * g[1] - cross * g[0]) / det];
+            -(g[0] * step[0] + g[1] * step[1]) / 2.0
+        }
+    }
+}

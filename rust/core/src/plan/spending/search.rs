@@ -1,0 +1,187 @@
+//! The search for one purchase over ln N and ln k; D follows from them.
+
+use super::climb::{climb, decrement};
+use super::purchase::Purchase;
+use super::request::{Conditions, Goal, PricedSizes, Prices};
+use crate::plan::scalar::{crossing, first_crossing, top};
+use crate::plan::surface::Surface;
+
+/// A point of the search: ln N, ln D, ln k and what is maximised.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    log_n: f64,
+    log_d: f64,
+    log_k: f64,
+    score: f64,
+}
+
+pub(super) struct Search<'a, S: Surface> {
+    pub surface: &'a S,
+    pub conditions: &'a Conditions,
+    pub goal: Goal,
+}
+
+impl<S: Surface> Search<'_, S> {
+    pub fn best(&self) -> Option<Purchase> {
+        let found = match &self.conditions.sizes {
+            &PricedSizes::Range(least, most, prices) => {
+                let prices = |log_n: f64| prices.map(|price| price * log_n.exp());
+                self.among([least.ln(), most.ln()], &prices).map(|found| (found, (least, most)))
+            }
+            PricedSizes::List(sizes) => {
+                let one =
+                    |&(n, prices): &(f64, Prices)| Some((self.among([n.ln(); 2], &|_| prices)?, (n, n)));
+                sizes.iter().filter_map(one).max_by(|a, b| a.0.0.score.total_cmp(&b.0.0.score))
+            }
+        };
+        let ((point, prices, gap), sizes) = found?;
+        // An end of a range exactly, not but for rounding.
+        let within = |log: f64, (least, most): (f64, f64)| log.exp().clamp(least, most);
+        let (n, k) = (within(point.log_n, sizes), within(point.log_k, self.conditions.samples));
+        let d = within(point.log_d, self.conditions.tokens);
+        let spot = self.spot(point.log_n, point.log_d);
+        let value = self.surface.value(&spot, point.log_k);
+        Some(Purchase { n, d, k, value, costs: (prices[0] * d, prices[1] + prices[2] * k), gap })
+    }
+
+    pub fn spot(&self, log_n: f64, log_d: f64) -> S::Spot {
+        let worth = self.conditions.wall.map_or(log_d, |wall| wall.worth(log_d));
+        self.surface.spot(log_n, worth)
+    }
+
+    /// The most samples of a size, limits kept.
+    fn most_samples(&self, log_n: f64) -> f64 {
+        let limits = self.conditions.limits.iter().map(|limit| limit.most_samples(log_n.exp()));
+        limits.fold(self.conditions.samples.1, f64::min)
+    }
+
+    /// The best of a range of ln N, with its prices and gap.
+    fn among(&self, mut sizes: [f64; 2], prices: &impl Fn(f64) -> Prices) -> Option<(Point, Prices, f64)> {
+        let (least, most) = self.conditions.samples;
+        for limit in &self.conditions.limits {
+            sizes[1] = sizes[1].min(limit.most_params(least).ln());
+        }
+        if sizes[1] < sizes[0] - 1e-12 {
+            return None;
+        }
+        sizes[1] = sizes[1].max(sizes[0]);
+        let samples = match self.goal {
+            Goal::Ratio(..) | Goal::Within(_) => [0.0; 2], // k follows from N
+            _ => [least.ln(), most.ln()],
+        };
+        let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
+        let mut found = climb([sizes, samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
+            .and_then(|x| Some((at(x)?, Some(x))));
+        let mut also = |along: &dyn Fn(f64) -> Option<Point>| {
+            let score = |x: [f64; 2]| along(x[0]).map_or(f64::NEG_INFINITY, |point| point.score);
+            if let Some(point) = climb([sizes, [0.0; 2]], score).and_then(|x| along(x[0]))
+                && found.is_none_or(|(best, _)| point.score > best.score)
+            {
+                found = Some((point, None));
+            }
+        };
+        if !matches!(self.goal, Goal::Ratio(..) | Goal::Within(_)) {
+            for tokens in [self.conditions.tokens.0, self.conditions.tokens.1] {
+                also(&|x| self.along(x, tokens.ln(), &prices(x)));
+            }
+            if !self.conditions.limits.is_empty() {
+                also(&|x| at([x, self.most_samples(x).max(least).ln()]));
+            }
+        }
+        let (point, inside) = found?;
+        let score = |x: [f64; 2]| at(x).map_or(f64::NEG_INFINITY, |point| point.score);
+        let end = |limit: f64| (point.log_d - limit.ln()).abs() < 1e-6;
+        let gap = match inside {
+            Some(x) if !end(self.conditions.tokens.0) && !end(self.conditions.tokens.1) => {
+                self.reported(point.score, decrement(&score, x, [sizes, samples]))
+            }
+            _ => f64::NAN,
+        };
+        Some((point, prices(point.log_n), gap))
+    }
+
+    /// A gap in the value, or in ln cost, from one in the score.
+    fn reported(&self, score: f64, gap: f64) -> f64 {
+        match self.goal {
+            Goal::Target(_) => gap,
+            _ => (self.surface.natural(score + gap) - self.surface.natural(score)).abs(),
+        }
+    }
+
+    /// The height of a target but for rounding, which must not refuse the best that there is.
+    pub fn goal_height(&self, target: f64) -> f64 {
+        let goal = self.surface.score(target);
+        goal - 1e-12 * goal.abs().max(1.0)
+    }
+
+    /// The ln D of the highest place with at most so many tokens.
+    fn highest(&self, log_n: f64, log_k: f64, most: f64) -> f64 {
+        let height = |log_d: f64| self.surface.height(&self.spot(log_n, log_d), log_k);
+        top(height, self.conditions.tokens.0.ln(), most.ln())
+    }
+
+    /// What follows from ln N and ln k; `None` where it cannot be had.
+    fn point(&self, [log_n, log_k]: [f64; 2], &[train, prompt, sample]: &Prices) -> Option<Point> {
+        let (fewest, most) = self.conditions.tokens;
+        let allowed = enough(self.most_samples(log_n), self.conditions.samples.0)?;
+        if !matches!(self.goal, Goal::Ratio(..) | Goal::Within(_)) {
+            enough(allowed, log_k.exp())?;
+        }
+        let (log_d, log_k) = match self.goal {
+            Goal::Budget(budget) => {
+                let d = enough((budget - prompt - sample * log_k.exp()) / train, fewest)?;
+                (d.clamp(fewest, most).ln(), log_k)
+            }
+            Goal::Within(budget) => {
+                let least = self.conditions.samples.0;
+                let k = enough((budget - prompt - train * fewest) / sample, least)?;
+                let k = k.clamp(least, allowed.max(least));
+                let d = ((budget - prompt - sample * k) / train).clamp(fewest, most);
+                (self.highest(log_n, k.ln(), d), k.ln())
+            }
+            Goal::Ratio(budget, ratio) => {
+                let log_d = log_n + ratio.ln();
+                let least = self.conditions.samples.0;
+                let k = enough((budget - train * log_d.exp() - prompt) / sample, least)?;
+                (log_d, k.clamp(least, allowed.max(least)).ln())
+            }
+            Goal::Target(target) => {
+                let goal = self.goal_height(target);
+                let short = |log_d: f64| self.surface.height(&self.spot(log_n, log_d), log_k) - goal;
+                (first_crossing(short, fewest.ln(), most.ln())?, log_k)
+            }
+        };
+        Some(self.scored(log_n, log_d, log_k, &[train, prompt, sample]))
+    }
+
+    /// The k that follows from ln N where D is held; `None` where there is none.
+    fn along(&self, log_n: f64, log_d: f64, prices: &Prices) -> Option<Point> {
+        let &[train, prompt, sample] = prices;
+        let least = self.conditions.samples.0;
+        let most = enough(self.most_samples(log_n), least)?.max(least);
+        let log_k = match self.goal {
+            Goal::Budget(budget) | Goal::Within(budget) | Goal::Ratio(budget, _) => {
+                let k = enough((budget - prompt - train * log_d.exp()) / sample, least)?;
+                k.clamp(least, most).ln()
+            }
+            Goal::Target(target) => {
+                let (spot, goal) = (self.spot(log_n, log_d), self.goal_height(target));
+                crossing(|log_k| self.surface.height(&spot, log_k) - goal, least.ln(), most.ln())?
+            }
+        };
+        Some(self.scored(log_n, log_d, log_k, prices))
+    }
+
+    fn scored(&self, log_n: f64, log_d: f64, log_k: f64, &[train, prompt, sample]: &Prices) -> Point {
+        let score = match self.goal {
+            Goal::Target(_) => -(train * log_d.exp() + prompt + sample * log_k.exp()).ln(),
+            _ => self.surface.height(&self.spot(log_n, log_d), log_k),
+        };
+        Point { log_n, log_d, log_k, score: if score.is_nan() { f64::NEG_INFINITY } else { score } }
+    }
+}
+
+/// What is not below `least` but for rounding, which must not refuse what costs all of a budget.
+fn enough(value: f64, least: f64) -> Option<f64> {
+    (value >= least * (1.0 - 1e-12)).then_some(value)
+}

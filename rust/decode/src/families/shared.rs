@@ -1,0 +1,147 @@
+//! What families share: settings that several read, and layers that several change.
+
+use crate::error::LoadError;
+use crate::model::{Activation, Config, Model, Norm, NormKind, RopePairs};
+use crate::rope::{self, Rope, Scaling};
+use crate::settings::Settings;
+use crate::weights::Weights;
+
+/// What most families share; each overrides the rest.
+pub(super) fn base_config(
+    architecture: &str,
+    layers: usize,
+    width: usize,
+    heads: usize,
+    head_dim: usize,
+) -> Config {
+    Config {
+        architecture: architecture.into(),
+        layers,
+        width,
+        heads,
+        kv_heads: heads,
+        head_dim,
+        hidden: 0,
+        vocab: 0,
+        max_positions: 0,
+        norm: NormKind::Rms,
+        norm_eps: 0.0,
+        activation: Activation::SwiGlu,
+        parallel_residual: false,
+        rotary_dim: head_dim,
+        rope_pairs: RopePairs::Halves,
+        inv_freq: Vec::new(),
+        rope_scale: 1.0,
+        local_inv_freq: Vec::new(),
+        sliding_window: None,
+        embedding_scale: 1.0,
+        residual_scale: 1.0,
+        attention_scale: 1.0 / (head_dim as f32).sqrt(),
+        attention_softcap: None,
+        logit_scale: 1.0,
+        logit_softcap: None,
+        bos: None,
+        eos: Vec::new(),
+    }
+}
+
+pub(super) fn per_head(config: &Settings, width: usize, heads: usize) -> Result<usize, LoadError> {
+    if !width.is_multiple_of(heads) {
+        return Err(config.malformed(format!("width {width} does not divide into {heads} heads")));
+    }
+    Ok(width / heads)
+}
+
+pub(super) fn epsilon(config: &Settings, key: &str) -> Result<f32, LoadError> {
+    match rope::positive(config, key)? {
+        Some(epsilon) => Ok(epsilon as f32),
+        None => Err(config.malformed(format!("{key} is missing"))),
+    }
+}
+
+/// `rope_scaling` (transformers 4), else `rope_parameters` (5): where both are given the first replaces the second, as in
+/// transformers.
+pub(super) fn rope_section(
+    config: &Settings,
+    notes: &mut Vec<String>,
+) -> Result<Option<Settings>, LoadError> {
+    let (new, old) = (config.section("rope_parameters")?, config.section("rope_scaling")?);
+    let old = old.filter(|section| !section.is_empty());
+    if let (Some(new), Some(old)) = (&new, &old)
+        && !new.same(old)
+    {
+        notes.push(
+            config.note("rope_scaling and rope_parameters differ: rope_scaling is used, as by transformers"),
+        );
+    }
+    let section = old.or(new);
+    if section.as_ref().is_some_and(|s| s.get("attn_factor").is_some() && s.get("attention_factor").is_none())
+    {
+        notes.push(
+            config.note("attn_factor is not used (nor by transformers, whose key is attention_factor)"),
+        );
+    }
+    Ok(section)
+}
+
+pub(super) fn embedding_rows(weights: &Weights, name: &str) -> Result<usize, LoadError> {
+    let shape = weights.shape(name)?;
+    shape.first().copied().filter(|&rows| rows > 0).ok_or_else(|| {
+        LoadError::malformed(
+            weights.path(),
+            format!("tensor {name:?} has shape {shape:?}, not tokens by width"),
+        )
+    })
+}
+
+/// RoPE of a GGUF file: keys `rope.*`, and Llama 3's divisors in a tensor of their own.
+pub(super) fn gguf_rope(
+    config: &Settings,
+    weights: &Weights,
+    dim: usize,
+    max_positions: usize,
+) -> Result<Rope, LoadError> {
+    let base = rope::positive(config, "rope.freq_base")?.unwrap_or(10_000.0);
+    let scaling = if weights.contains("rope_freqs.weight") {
+        Scaling::Divisors(weights.vector("rope_freqs.weight", dim / 2)?)
+    } else {
+        rope::scaling_from_gguf(config, max_positions)?
+    };
+    Ok(Rope { dim, base, scaling })
+}
+
+/// Which layers have a sliding window: `layer_types`, or the family's own pattern.
+pub(super) fn windowed(
+    config: &Settings,
+    layers: usize,
+    pattern: impl Fn(usize) -> bool,
+) -> Result<Vec<bool>, LoadError> {
+    let Some(serde_json::Value::Array(types)) = config.get("layer_types") else {
+        return Ok((0..layers).map(pattern).collect());
+    };
+    if types.len() != layers {
+        return Err(config.malformed(format!("layer_types has {} entries for {layers} layers", types.len())));
+    }
+    let one = |(i, kind): (usize, &serde_json::Value)| match kind.as_str() {
+        Some("sliding_attention") => Ok(true),
+        Some("full_attention") => Ok(false),
+        _ => Err(config.unsupported(format!(
+            "layer_types[{i}] is {kind}; sliding_attention and full_attention are supported"
+        ))),
+    };
+    types.iter().enumerate().map(one).collect()
+}
+
+/// Gives the layers that `windowed` names a window; where it names all, the configuration has it, too.
+pub(super) fn set_windows(model: &mut Model, window: Option<usize>, windowed: &[bool]) {
+    for (layer, &windowed) in model.layers.iter_mut().zip(windowed) {
+        layer.window = window.filter(|_| windowed);
+    }
+    let first = model.layers.first().and_then(|l| l.window);
+    model.config.sliding_window = first.filter(|_| model.layers.iter().all(|l| l.window == first));
+}
+
+/// Adds one to the weights of a norm: Gemma stores what is beyond it.
+pub(super) fn plus_one(norm: &mut Norm) {
+    norm.weight.iter_mut().for_each(|w| *w += 1.0);
+}
