@@ -90,7 +90,7 @@ def _run(argv: Sequence[str] | None) -> int:
                 return 0
             if arguments.verbose:
                 stderr.print(clean(traceback.format_exc()), markup=False)
-            words = clean(own_words(str(error)))
+            words = clean(own_words(str(error), groups=hasattr(arguments, "group_by")))
             stderr.print(f"t2fast {arguments.command}: {words}", style="red", markup=False)
             return 1
     return code or 0
