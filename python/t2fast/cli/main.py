@@ -32,6 +32,7 @@ _COMMANDS = (
     "validate",
     "plan",
     "choose",
+    "design",
     "report",
     "simulate",
     "sample",
