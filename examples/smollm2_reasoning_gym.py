@@ -45,12 +45,13 @@ def main() -> None:
     print(f"{arguments.problems} problems a task, {SHOTS} solved examples before each, k = {arguments.k}\n")
     for spec in TASKS:
         task = load_task(spec, problems=arguments.problems, shots=SHOTS)
-        folder = arguments.output / task.name
+        name, _, config = spec.partition("/")[2].partition(":")
+        folder = arguments.output / name
         plain, plain_time = timed(model, task, folder / "all", arguments.k, arguments.seed, None)
         first, first_time = timed(model, task, folder / "first", arguments.k, arguments.seed, 1)
         counts = plain.counts()
         ks = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k <= arguments.k]
-        print(f"{task.name}: {spec.partition(':')[2]}")
+        print(f"{name}: {config}")
         print(estimate(counts, k=ks))
         prompts = sum(len(engine.tokenizer.encode(problem.prompt)) for problem in task.problems)
         solved = int((counts.c > 0).sum())

@@ -152,8 +152,9 @@ def test_a_stopped_problem_is_cancelled_and_others_go_on(model, rows):
     plain = ask(core(path), *arguments, **options)
     heard = []
 
-    def on_finish(problem, sample, tokens, reason):
+    def on_finish(problem, sample, tokens, logprobs, reason):
         heard.append((problem, sample, tokens, reason))
+        assert len(logprobs) == len(tokens)
         return problem == 0 and len(heard) >= 3
 
     found = ask(core(path, poll=2), *arguments, on_finish=on_finish, **options)
@@ -175,6 +176,48 @@ def test_a_stopped_problem_is_cancelled_and_others_go_on(model, rows):
             assert parts[row].tolist() == whole[row].tolist()
     assert "cancelled" in found["finish_reason"][:30]
     assert "cancelled" not in found["finish_reason"][30:]
+
+
+@pytest.mark.parametrize("rows", [5, None])
+def test_few_samples_are_ahead_of_what_may_stop_their_problem(model, rows):
+    """And those that are there are not drawn again; what is not to be kept is told of all the same."""
+    path, _ = model("qwen2")
+    arguments = [PROMPT, OTHERS[0], OTHERS[1]], [1, 2, 3], [20, 6, 9]
+    have = [[0, 3], [], [*range(1, 9)]]
+    options = {"max_tokens": 7, "stop_tokens": list(range(0, 130, 5)), "max_rows": rows, "first_sample": 0}
+    whole = ask(core(path), *arguments, **options)
+    wanted = [
+        i
+        for i, pair in enumerate(zip(whole["problem"], whole["sample"], strict=True))
+        if pair[1] not in have[pair[0]]
+    ]
+    parts = np.split(whole["tokens"], whole["offsets"][1:-1])
+    for ahead in (None, 2):
+        heard = {}
+
+        def on_finish(problem, sample, tokens, logprobs, reason, heard=heard):
+            heard[problem, sample] = tokens, logprobs.tolist()
+            return False
+
+        kept = ask(core(path), *arguments, have=have, ahead=ahead, **options)
+        none = ask(core(path), *arguments, have=have, ahead=ahead, keep=False, on_finish=on_finish, **options)
+        assert none["problem"].size == none["tokens"].size == len(none["finish_reason"]) == 0
+        for name in ("problem", "sample", "stop_index"):
+            np.testing.assert_array_equal(kept[name], whole[name][wanted])
+        np.testing.assert_array_equal(kept["tokens"], np.concatenate([parts[i] for i in wanted]))
+        told = sorted(heard)
+        assert told == list(zip(kept["problem"].tolist(), kept["sample"].tolist(), strict=True))
+        assert [tokens for key in told for tokens in heard[key][0]] == kept["tokens"].tolist()
+        assert [logprob for key in told for logprob in heard[key][1]] == kept["logprobs"].tolist()
+
+    begun = set()
+
+    def stop_first(problem, sample, *_):
+        begun.add((problem, sample))
+        return problem == 0
+
+    ask(core(path, poll=1), *arguments, ahead=2, on_finish=stop_first, **options)
+    assert sum(problem == 0 for problem, _ in begun) <= 2
 
 
 def test_what_a_call_leaves_on_the_device_serves_the_next(model):

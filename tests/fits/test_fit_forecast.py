@@ -193,8 +193,8 @@ def test_losses_are_forecast_beyond_the_largest(chinchilla_240):
 
 def test_accuracies_of_a_task(shared_data):
     path = shared_data / "pythia_zero_shot.csv"
-    with pytest.raises(ValueError, match=r"several tasks, .* Choose one by task="):
-        read_accuracies(path)
+    with pytest.raises(ValueError, match=r"4 tasks, .* Choose one by where=\{'task': 'arc_easy'\}"):
+        fit_forecast(read_accuracies(path))
     table = read_accuracies(path, task="arc_easy", chance=0.25)
     early = read_accuracies(table.frame.filter(D < 1e11))
     late = table.frame.filter(D >= 1e11)

@@ -228,6 +228,13 @@ def _shared(counts: Counts, models: Sequence[str]) -> tuple[pl.DataFrame, list[s
     """Rows of the problems that all models have, each model's in one order; and what was left out."""
     keys = [name for name in ("task", "problem") if name in counts.frame.columns]
     frame = counts.frame.filter(pl.col("model").is_in(models))
+    twice = frame.filter(frame.select("model", *keys).is_duplicated())
+    if twice.height:
+        row = twice.row(0, named=True)
+        raise ValueError(
+            f"{counts.source} has several rows of {row['model']} for problem {row['problem']!r}: choose one "
+            "checkpoint, stage or training set of it by where="
+        )
     having = frame.group_by(keys).agg(pl.col("model").n_unique().alias("models"))
     common = having.filter(pl.col("models") == len(models)).select(keys)
     if not common.height:

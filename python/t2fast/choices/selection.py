@@ -19,6 +19,7 @@ from t2fast.choices.resampling import Weights, measured_again, new_problems, pop
 from t2fast.estimators.curve import clustered_interval
 from t2fast.tables.counts import Counts
 from t2fast.tables.prices import Prices
+from t2fast.tables.table import require_kind
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -85,7 +86,10 @@ def choose(
     Raises:
         ValueError: if nothing meets the request, naming the limit that fails and by how much; for arguments
             out of range; for tables that do not fit each other.
+        TypeError: for a table of another kind.
     """
+    require_kind("choose", counts, (Counts,))
+    require_kind("choose", prices, (Prices,))
     _check_fraction("confidence", confidence)
     _check_fraction("level", level)
     for name, value in (("usd_per_query", usd_per_query), ("seconds", seconds)):

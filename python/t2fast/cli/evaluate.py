@@ -26,7 +26,8 @@ tasks:
   table:FILE:prompt=COLUMN,answer=COLUMN[,id=COLUMN][,rule=exact|text|begins|number]
 
 The folder holds the samples, counts.csv and likelihoods.csv, for `t2fast passk` and `t2fast fit`. Killed at
-any moment and given again, the command continues and ends with the same bytes.
+any moment and given again, the command continues and ends with the same bytes; given again with a larger -k,
+more problems, tasks or models it draws what is missing.
 """
 
 
@@ -133,8 +134,9 @@ def run(arguments: argparse.Namespace) -> None:
         )
     except KeyboardInterrupt:
         if (arguments.output / "manifest.json").exists():
-            kept = f"what is finished is kept in {arguments.output}: the same command goes on from there"
-            print(kept, file=sys.stderr)
+            missing = runs.Run.open(arguments.output).missing
+            kept = f"every finished sample is kept in {arguments.output}; {missing:,} are missing at most"
+            print(f"{kept}: the same command goes on from there", file=sys.stderr)
         raise
     written = done.export()
     if arguments.export == "lm-eval":
@@ -199,3 +201,5 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
         )
     for path in written:
         print(path, file=sys.stderr)
+    grow = "a larger -k or --problems, or more --task and --model"
+    print(f"to add to {done.folder}: the same command with {grow}; what is there is kept", file=sys.stderr)

@@ -68,7 +68,7 @@ def read(arguments: argparse.Namespace, file: str, **reading: Any) -> Counts:
 
         run = Run.open(file)
         counts = read_results(run.counts(partial=True).frame, **reading, **choices)
-        notes = (f"the run is not complete: {run.missing} blocks are missing",) if run.missing else ()
+        notes = (f"the run is not complete: {run.missing:,} samples are missing",) if run.missing else ()
         counts = replace(counts, source=file, notes=(*notes, *counts.notes))
     else:
         counts = read_results(file, **reading, **choices)

@@ -15,12 +15,17 @@ _QUOTED = re.compile(rf"(?<![\w./-])({_OPTIONS})= ?(?:'([^']*)'|\"([^\"]*)\")")
 _BARE = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
 _NUMBER = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\d.])")
 _SUBJECT = re.compile(rf"^({_OPTIONS})(?= is \S+: )")  # what a refusal begins with
+_GROUPS = re.compile(r"(, take each by itself by )groups\('([^']*)'\)")
 _TWICE = re.compile(r"(--[\w-]+)( \(\1 [A-Z]+\))")
 _ERRNO = re.compile(r"^\[Errno \d+\] ([^:]+): '(.*)'$")
 
 
-def own_words(message: str) -> str:
-    """`message` with `columns={'a': 'b'}` as `--columns a=b`, `stage=` as `--stage`, and so on."""
+def own_words(message: str, groups: bool = False) -> str:
+    """`message` with `columns={'a': 'b'}` as `--columns a=b`, `stage=` as `--stage`, and so on.
+
+    `groups` says whether the command has `--group-by`, as a table has `groups()`.
+    """
+    message = _GROUPS.sub(lambda found: f"{found[1]}--group-by {found[2]}" if groups else "", message)
     message = _ERRNO.sub(lambda found: f"{found[2]}: {found[1].lower()}", message)
     message = _MAPPING.sub(lambda found: f"{_option(found[1])} {_pairs(found[2])}", message)
     message = _QUOTED.sub(lambda found: f"{_option(found[1])} {found[2] or found[3] or ''}", message)

@@ -10,9 +10,26 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from t2fast.decode.prompts import Problem
+from t2fast.decode.prompts import Problem, ProblemId
 from t2fast.decode.rendering import Renderer
 from t2fast.decode.request import RawSamples, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A sample that ended."""
+
+    problem: ProblemId
+    sample: int
+    """Its index within the problem."""
+    text: str
+    """Up to the stop string if one fired."""
+    length: int
+    """Tokens drawn, stop tokens and the tokens of a stop string included."""
+    logprob: float
+    """Sum of the tokens' log-probabilities under the model (natural log)."""
+    finish_reason: str
+    """`stop_token`, `stop_string` or `length`."""
 
 
 @dataclass(frozen=True)

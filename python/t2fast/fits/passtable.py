@@ -18,6 +18,7 @@ from t2fast import _core
 from t2fast.estimators.passk import likely_pass_at_k, pass_at_k
 from t2fast.estimators.sequential import pass_at_k_sequential
 from t2fast.tables import Counts, Likelihoods
+from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -42,6 +43,7 @@ class PassTable:
         """
         if isinstance(table, PassTable):
             return table if ks is None else table.at(ks)
+        require_kind("a law of pass@k", table, (Counts, Likelihoods, PassTable))
         table.require_sizes().require_one_kind()
         if isinstance(table, Counts):
             most = table.n if table.sequential is None else table.sequential[1]

@@ -12,6 +12,7 @@ from t2fast.charts.axes import METRICS
 from t2fast.estimators import PassCurves, estimate
 from t2fast.reports.page import Block, Grid, Prose, Section
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
+from t2fast.tables.reading import CHECKPOINT, GROUP, SIZES
 from t2fast.text import amount, counted
 
 LEVEL = 0.95
@@ -29,14 +30,15 @@ def measured(table: Counts | Likelihoods | Losses | Accuracies) -> Section:
     blocks: list[Block] = [Prose(_totals(table))]
     if isinstance(table, Counts | Likelihoods):
         curves = estimate(table, level=LEVEL)
-        blocks.append(_counts(table, curves) if isinstance(table, Counts) else _values(table))
+        blocks.append(_counts(table, curves) if isinstance(table, Counts) else _values(_means(table)))
         blocks += [curves.figure(), charts.difficulties(classes(table))]
         return Section("What was measured", blocks)
-    blocks.append(_values(table))
+    means = _means(table)
+    blocks.append(_values(means))
     if table.has_sizes:
-        value = table.checkpoints.columns[-1]
+        value = means.columns[-1]
         title = METRICS["loss"] if isinstance(table, Losses) else value
-        blocks.append(charts.values(table.checkpoints, value, title))
+        blocks.append(charts.values(means, value, title))
     return Section("What was measured", blocks)
 
 
@@ -135,16 +137,26 @@ def _counts(counts: Counts, curves: PassCurves) -> Grid:
     return Grid(headers, rows, caption="Checkpoints, smallest first")
 
 
-def _values(table: Likelihoods | Losses | Accuracies) -> Grid:
-    """Every checkpoint with its mean."""
+def _means(table: Likelihoods | Losses | Accuracies) -> pl.DataFrame:
+    """Every checkpoint with its mean; of several tasks or training sets each by itself."""
+    told = [key for key in GROUP if key in table.frame.columns]
+    told = [key for key in told if key in CHECKPOINT or table.frame[key].n_unique() > 1]
+    parts = table.by_checkpoint().values()
     value = table.checkpoints.columns[-1]
-    keys = [name for name in ("model", "n_params", "n_tokens") if name in table.checkpoints.columns]
-    rows = []
-    for row in table.checkpoints.iter_rows(named=True):
-        named = [str(row[key]) if key == "model" else amount(row[key]) for key in keys]
-        rows.append([*named, f"{row[value]:.4g}"])
-    words = {"model": "model", "n_params": "N", "n_tokens": "D"}
-    mean = f"mean {value.replace('_', ' ')}"
-    return Grid(
-        [*(words[key] for key in keys), mean], rows, int("model" in keys), "Checkpoints, smallest first"
+    return pl.concat(
+        part.frame.select(pl.col(told).first(), pl.lit(part.checkpoints[value].item()).alias(value))
+        for part in parts
     )
+
+
+def _values(means: pl.DataFrame) -> Grid:
+    """Every checkpoint with its mean."""
+    *keys, value = means.columns
+    rows = []
+    for *named, mean in means.iter_rows():
+        shown = [amount(one) if key in SIZES else str(one) for key, one in zip(keys, named, strict=True)]
+        rows.append([*shown, f"{mean:.4g}"])
+    words = {"n_params": "N", "n_tokens": "D"}
+    heads = [words.get(key, key.replace("_", " ")) for key in keys]
+    left = sum(key not in SIZES for key in keys[:1])
+    return Grid([*heads, f"mean {value.replace('_', ' ')}"], rows, left, "Checkpoints, smallest first")

@@ -22,13 +22,13 @@ _SEQUENTIAL = ("until_successes", "max_samples")
 class Counts(Table):
     """Samples drawn and samples correct, per checkpoint and problem.
 
-    `frame` has, in this order, those of model, n_params, n_tokens, train_set, stage and task that were given,
-    then problem, n_samples and n_correct: text, Float64, Float64, text, text, text, text, Int64, Int64,
+    `frame` has, in this order, those of model, n_params, n_tokens, train_set, dataset, stage and task that
+    were given, then problem, n_samples and n_correct: the sizes Float64, counts Int64, all else text,
     without nulls, 0 <= n_correct <= n_samples, n_samples >= 1, and no two rows for one problem of one
     checkpoint. If sampling was sequential, until_successes and max_samples follow, Int64. Then come, Float64,
     those of prompt_tokens, output_tokens, wall_seconds and usd that are known: what the samples of the row
     used in all. A table of counts keeps its order; counts made of single samples are ordered by n_params,
-    n_tokens, model, stage, task and problem.
+    n_tokens, model, train_set, dataset, stage, task and problem.
     """
 
     @property
@@ -75,9 +75,11 @@ def read_counts(
 
     The source's columns are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or
     false), one row a sample, to be counted here, with memory in proportion to the counts and not to the
-    samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `stage` and `task`. Anything
-    else is ignored and listed in `ignored_columns`. Counts may have `prompt_tokens`, `output_tokens`,
-    `wall_seconds` and `usd`, what all samples of the row used together. Counts of sequential sampling also
+    samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `dataset`, `stage` and `task`.
+    Anything else is ignored and listed in `ignored_columns`. `dataset` is for sources that do not say whether
+    they mean what was trained on or what was asked; it is pooled as little as the two. Counts may have
+    `prompt_tokens`, `output_tokens`, `wall_seconds` and `usd`, what all samples of the row used together.
+    Counts of sequential sampling also
     have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case: so
     n_samples is at most max_samples, n_correct at most until_successes, and one of the two was reached. Where
     something else cut a problem short, whatever its samples were, max_samples is its n_samples.
@@ -91,7 +93,8 @@ def read_counts(
             lacks.
         task: keep this task alone, if the source tells tasks apart; otherwise the name of its only task.
         stage: likewise of training (base, sft, …). A source with several stages needs a choice.
-        where: column of the source -> value: only the rows that have it, as the same text or the same number.
+        where: column -> value: only the rows that have it, as the same text or the same number. A column goes
+            by its name in the source or by the canonical one.
         duplicates: what to do when two rows of counts are for one problem of one checkpoint: refuse them
             (`"error"`), or add them up (`"sum"`).
 
@@ -105,8 +108,9 @@ def read_counts(
     if duplicates not in ("error", "sum"):
         raise ValueError(f"duplicates is {duplicates!r}, not 'error' or 'sum'")
     asked, columns = columns, of_source(columns)
-    opened = open_source(source).wanted(where or {})
+    opened = open_source(source)
     names = v.find_columns(opened.name, opened.columns, (*KEY_FIELDS, *_COUNT_FIELDS), columns)
+    opened = opened.wanted(where or {}, names)
     by_sample = "correct" in columns or ("correct" in names and not {"n_samples", "n_correct"} & names.keys())
     if by_sample and "until_successes" in names:
         raise ValueError(
@@ -125,7 +129,9 @@ def read_counts(
     if table.frame["n_samples"].cast(pl.Float64).sum() >= 2.0**63:
         raise ValueError(f"the n_samples of {opened.name} add up to more than a 64-bit integer holds")
     if by_sample:
-        frame = table.frame.sort(in_order(table.frame, (*SIZES, "model", "stage", "task", "problem")))
+        frame = table.frame.sort(
+            in_order(table.frame, (*SIZES, "model", "train_set", "dataset", "stage", "task", "problem"))
+        )
     else:
         # Two runs that each ended on a success are not one that did.
         frame = reading.without_duplicates(table.frame, add_up=duplicates == "sum" and not sequential)

@@ -6,6 +6,7 @@ field wants; `Faults` collects those rows over all batches and raises once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -115,7 +116,12 @@ def _size(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 MODEL = Field("model", "text or a whole number", _text)
 STAGE = Field("stage", "text or a whole number", _text)
-TASK = Field("task", "text or a whole number", _text)
+TASK = Field(
+    "task",
+    "text or a whole number",
+    _text,
+    ("task_name", "benchmark", "eval_set", "eval_dataset", "evaluation_set", "test_set"),
+)
 PROBLEM = Field("problem", "text or a whole number", _text, ("problem_id", "question_id"))
 N_PARAMS = Field("n_params", "a finite number above 0", _size, ("num_params",))
 N_TOKENS = Field("n_tokens", "a finite number above 0", _size, ("train_tokens", "training_tokens"))
@@ -133,8 +139,18 @@ LOG_LIKELIHOOD = Field(
     "log_likelihood", "a finite number of at most 0", _where(_number, lambda x: x <= 0), ("loglikelihood",)
 )
 TRAIN_SET = Field(
-    "train_set", "text or a whole number", _text, ("training_set", "train_data", "training_data")
+    "train_set",
+    "text or a whole number",
+    _text,
+    (
+        *("trainset", "training_set", "train_dataset", "training_dataset", "train_data", "training_data"),
+        *("pretrain_set", "pretraining_set", "pretrain_dataset", "pretraining_dataset", "pretrain_data"),
+        *("pretraining_data", "train_corpus", "training_corpus", "pretraining_corpus", "corpus"),
+        *("data_mix", "data_mixture", "mixture"),
+    ),
 )
+# Trained on or asked from: a source that has it does not say, and neither may be pooled.
+DATASET = Field("dataset", "text or a whole number", _text, ("dataset_name", "data_set", "data"))
 USAGE = tuple(
     Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
     for name in ("prompt_tokens", "output_tokens", "wall_seconds", "usd")
@@ -210,8 +226,9 @@ def find_columns(
     """Which column of the source holds each field: canonical name -> source name, for those that are there.
 
     The caller's `mapping` comes first, then the canonical name, then the field's aliases if exactly one is
-    present. Errors: `ValueError` for a mapping that names an unknown field or an absent column, and for two
-    candidates.
+    present, then either in other letters: `Train Set` for train_set. What the mapping gives to one field is
+    no other's. Errors: `ValueError` for a mapping that names an unknown field or an absent column, and for
+    two candidates.
     """
     known = {entry.name for entry in fields}
     for canonical, name in mapping.items():
@@ -232,9 +249,7 @@ def find_columns(
         if entry.name in mapping:
             names = [mapping[entry.name]]
         else:
-            names = (
-                [entry.name] if entry.name in present else [name for name in entry.aliases if name in present]
-            )
+            names = _candidates(entry, [name for name in present if name not in mapping.values()])
         names += [f"{name}_duplicated_0" for name in names if f"{name}_duplicated_0" in present]
         if len(names) > 1:
             raise ValueError(
@@ -244,6 +259,20 @@ def find_columns(
         if names:
             found[entry.name] = names[0]
     return found
+
+
+def _candidates(entry: Field, present: Sequence[str]) -> list[str]:
+    """Columns that may hold a field, all of the first kind that there is."""
+    if entry.name in present:
+        return [entry.name]
+    return [name for name in entry.aliases if name in present] or [
+        name for name in present if spelt(name) in (entry.name, *entry.aliases)
+    ]
+
+
+def spelt(name: str) -> str:
+    """A column's name in small letters, what is no letter or digit as an underscore."""
+    return re.sub(r"\W+", "_", name.strip().lower())
 
 
 def missing_columns(source: str, present: Sequence[str], missing: Sequence[str], how: str = "") -> ValueError:

@@ -24,7 +24,7 @@ from t2fast.text import amount
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.STAGE, v.TASK, v.PROBLEM)
+KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.DATASET, v.STAGE, v.TASK, v.PROBLEM)
 HOW_SIZES = "Give n_params and n_tokens as columns, or models=, a table of model, n_params and n_tokens"
 
 T = TypeVar("T", bound="Table")
@@ -67,13 +67,14 @@ class Table(Reported):
 
         Errors: `ValueError` that names the tasks or training sets.
         """
-        for column, words in (("task", "tasks"), ("train_set", "training sets")):
+        for column, words in (("task", "tasks"), ("train_set", "training sets"), ("dataset", "datasets")):
             if column in self.frame.columns and self.frame[column].n_unique() > 1:
                 names = self.frame[column].unique().sort().to_list()
                 raise ValueError(
                     f"{self.source} has {len(names)} {words}, which no law has in common: "
                     f"{v.listed([v.shown(name) for name in names])}. Choose one by "
-                    f"where={{{column!r}: {names[0]!r}}}, or fit each by itself: Table.groups({column!r})"
+                    f"where={{{column!r}: {names[0]!r}}}, take each by itself by groups({column!r}), or "
+                    "leave the column out if they are one"
                 )
         return self
 
@@ -87,7 +88,7 @@ class Table(Reported):
     def by_checkpoint(self: T) -> dict[str, T]:
         """The table of every checkpoint, smallest first, by a name of its own.
 
-        Of several training sets, stages or tasks each is by itself, and named with it.
+        Of several training sets, datasets, stages or tasks each is by itself, and named with it.
         """
         keys = [name for name in GROUP if name in self.frame.columns]
         if not keys:
@@ -95,7 +96,7 @@ class Table(Reported):
         parts = self.frame.partition_by(keys, maintain_order=True)
         sizes = [name for name in SIZES if name in keys]
         parts.sort(key=lambda part: [part[name][0] for name in sizes])
-        several = [name for name in ("train_set", "stage", "task") if name in keys]
+        several = [name for name in ("train_set", "dataset", "stage", "task") if name in keys]
         several = [name for name in several if self.frame[name].n_unique() > 1]
         names = _names([part.row(0, named=True) for part in parts], several)
         return {name: replace(self, frame=part) for name, part in zip(names, parts, strict=True)}
@@ -196,6 +197,14 @@ class Table(Reported):
                 self.frame.write_csv(file, separator="," if suffix == ".csv" else "\t")
             else:
                 self.frame.write_ndjson(file)
+
+
+def require_kind(what: str, table: object, kinds: Sequence[type]) -> None:
+    """`TypeError` where `what` is given something else than it takes."""
+    if not isinstance(table, tuple(kinds)):
+        *first, last = (kind.__name__ for kind in kinds)
+        taken = f"{', '.join(first)} or {last}" if first else last
+        raise TypeError(f"{what} takes {taken}, not a {type(table).__name__}: see t2fast.read_counts and kin")
 
 
 def described(table: T, reading: Reading, task: str | None, stage: str | None = None) -> T:

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from t2fast.tasks import facts
 from t2fast.tasks.answers import RULES
-from t2fast.tasks.task import Problem, Task
+from t2fast.tasks.task import Problem, Task, configured
 
 T = TypeVar("T")
 
@@ -139,7 +139,8 @@ def synthetic(kind: str, *, seed: int = 0) -> Task:
     )
     # A full stop ends a sentence, but it may also stand in a wrong number that begins like the right one.
     stop = ("\n",) if kind == "arithmetic" else ("\n", ".")
-    return Task(kind, problems, "begins", RULES["begins"], stop, 12)
+    name = configured(kind, {"seed": seed} if seed else {})
+    return Task(name, problems, "begins", RULES["begins"], stop, 12)
 
 
 Draw = Callable[[], tuple[str, str]]

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from t2fast import atomic
-from t2fast.runs.shards import Lock
+from t2fast.runs.records import Lock
 from t2fast.testbed import loop
 from t2fast.testbed.grid import Checkpoint, grid, up_to
 from t2fast.testbed.measured import counts_of, likelihoods_of, losses_of, write_tables
