@@ -34,6 +34,24 @@ def test_every_name_is_its_rooms() -> None:
     assert set(t2fast.__all__) <= set(dir(t2fast))
 
 
+def test_no_room_imports_through_the_face() -> None:
+    """The import contracts cannot tell `from t2fast import plan` from `from t2fast import _core`."""
+    package = Path(t2fast.__file__).parent
+    public = set(t2fast.__all__) - {path.stem for path in package.iterdir()}
+    assert "plan" in public
+    # Every result has `.report()`, while reports know all results.
+    for path in set(package.rglob("*.py")) - {package / "charts" / "drawn.py"}:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                assert "t2fast" not in {alias.name for alias in node.names}, path
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module == "t2fast"
+                and path != package / "__init__.py"
+            ):
+                assert not public & {alias.name for alias in node.names}, path
+
+
 def test_the_face_loads_no_room_until_it_is_used() -> None:
     code = "import sys, t2fast; print(*(name for name in sys.modules if name.startswith('t2fast.')))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import t2fast
-from t2fast.estimators.sequential import pass_at_k_sequential
+from t2fast.estimators.sequential import mean_variance, pass_at_k_sequential
 from t2fast.fits.passtable import PassTable
 
 
@@ -36,6 +36,59 @@ def test_its_expectation_is_pass_at_k(p: Fraction, until: int) -> None:
         estimates = pass_at_k_sequential(n, c, k, until, limit)
         mean = float(np.dot(estimates, weights.astype(float)))
         assert mean == pytest.approx(float(1 - (1 - p) ** k), rel=1e-13)
+
+
+@pytest.mark.parametrize("until", [1, 2, 3, 8])
+@pytest.mark.parametrize("p", [Fraction(1, 10), Fraction(1, 2), Fraction(5, 6)])
+def test_its_variance_is_estimated_without_bias_and_beyond_half_the_limit_from_above(
+    p: Fraction, until: int
+) -> None:
+    limit = 8
+    n, c, weights = (np.array(column) for column in zip(*outcomes(p, until, limit), strict=True))
+    weights = weights.astype(float)
+    ks = np.arange(1, limit + 1)
+    rows = [mean_variance([i], [j], ks, (until, limit)) for i, j in zip(n, c, strict=True)]
+    found = weights @ np.array(rows)
+    for k, told in zip(ks, found, strict=True):
+        estimates = pass_at_k_sequential(n, c, k, until, limit)
+        truth = float(weights @ estimates**2 - (weights @ estimates) ** 2)
+        if 2 * k <= limit:
+            assert told == pytest.approx(truth, rel=1e-12, abs=1e-15)
+    # A problem by itself has no mean to take a power of; many problems have.
+    many = np.random.default_rng(0).choice(len(n), size=(40, 500), p=weights)
+    for k in ks[2 * ks > limit]:
+        told = np.mean([mean_variance(n[i], c[i], [k], (until, limit))[0] for i in many])
+        estimates = pass_at_k_sequential(n, c, k, until, limit)
+        truth = float(weights @ estimates**2 - (weights @ estimates) ** 2)
+        assert told * 500 == pytest.approx(truth, rel=0.1, abs=1e-3)
+
+
+def test_the_forecast_law_is_told_the_noise_that_stopping_leaves() -> None:
+    rng, problems, limit, tables = np.random.default_rng(3), 100, 128, 40
+    sizes = [(n, d) for n in (1e8, 4e8, 1.6e9) for d in (4e9, 4e10)]
+    p = [rng.beta(0.3 * (n / 1e8) ** 0.4, 3, problems) for n, _ in sizes]
+    z, told = [], []
+    for _ in range(tables):
+        first = [rng.geometric(np.maximum(of, 1e-9)) for of in p]
+        rows = [
+            {
+                "n_params": n,
+                "n_tokens": d,
+                "problem": q,
+                "n_samples": min(g, limit),
+                "n_correct": int(g <= limit),
+                "until_successes": 1,
+                "max_samples": limit,
+            }
+            for (n, d), one in zip(sizes, first, strict=True)
+            for q, g in enumerate(one.tolist())
+        ]
+        law = t2fast.fit_forecast(t2fast.read_counts(pl.DataFrame(rows)), ks=[1, 8], draws=0)
+        z.append(law.measured.z)
+        told.append(law.measured.variance)
+    ratio = np.sqrt(np.mean(told, axis=0)) / np.std(z, axis=0)
+    # Forty tables know a standard deviation to 11%; told by c/n it was 0.4 to 0.6 of it at k = 1.
+    assert ((ratio > 0.75) & (ratio < 1.35)).all(), ratio
 
 
 def test_at_one_it_is_the_estimator_of_a_negative_binomial() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from t2fast.laws import FitReport, Law, default_law
+from t2fast.laws import FitReport, Law, default_law, simulate_counts
 from t2fast.plans import frontier, plan, plan_many
 from t2fast.plans.frontiers import ending, knee
 
@@ -157,3 +157,12 @@ def test_draws_that_end_on_another_bound_are_named_with_it():
         f"of the law's draws {share:.1%} end on the n_params minimum: the intervals are cut there"
         in found.warnings
     )
+
+
+@pytest.mark.parametrize("wrong", ["law.json", None, 3])
+def test_what_is_no_law_is_refused_by_what_is_one(wrong: object) -> None:
+    for call in (plan, plan_many, frontier):
+        with pytest.raises(TypeError, match=r"take a law, as t2fast.Law.load\('law.json'\) gives one"):
+            call(wrong, 1e20, 1e10)  # type: ignore[operator]
+    with pytest.raises(TypeError, match="counts are drawn from a law"):
+        simulate_counts(wrong, [1e8], [1e9])  # type: ignore[arg-type]

@@ -12,8 +12,7 @@ import polars as pl
 
 from t2fast.costs.hardware import Machine, Served
 from t2fast.costs.tokens import QueryPrice
-from t2fast.estimators.passk import pass_at_k
-from t2fast.estimators.sequential import pass_at_k_sequential
+from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables.counts import Counts
 from t2fast.tables.fields import listed
 from t2fast.tables.prices import PRICES, Prices
@@ -258,16 +257,14 @@ def _seller(
     name: str, price: QueryPrice, rows: pl.DataFrame, seconds: tuple[float, float] | None, k_max: int | None
 ) -> Seller:
     counts = Counts(rows)
-    most = counts.n if counts.sequential is None else counts.sequential[1]
-    last = int(most.min()) if k_max is None else min(int(most.min()), k_max)
+    least = int(counts.most_samples.min())
+    last = least if k_max is None else min(least, k_max)
     ks = sample_numbers(last)
     n, c, k = counts.n, counts.c, ks[:, None]
-    if counts.sequential is None:
-        passes = np.asarray(pass_at_k(n, c, k))
-        others, others_correct = n, c
-    else:
-        until, limit = counts.sequential
-        passes = pass_at_k_sequential(n, c, k, until, limit)
+    passes = problem_pass_at_k(n, c, ks, counts.sequential).T
+    others, others_correct = n, c
+    if counts.sequential is not None:
+        until, _ = counts.sequential
         # The last sample of a problem that reached its successes is one in every order of them.
         others, others_correct = n - (c == until), c - (c == until)
     # Sum over j < k of C(n-j, c)/C(n, c), the chance that j samples all fail: ((n+1) - (n-k+1) F_k)/(c+1).

@@ -27,10 +27,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from t2fast.cli.main import parser_of_all  # which imports this file
-
     try:
         import shtab
     except ImportError as error:
         raise ImportError("completion needs shtab: pip install 't2fast[completion]'") from error
-    sys.stdout.write(shtab.complete(parser_of_all(), arguments.shell) + "\n")
+    sys.stdout.write(shtab.complete(arguments.whole()[0], arguments.shell) + "\n")

@@ -30,9 +30,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from t2fast.cli.main import commands_of_all  # which imports this file
-
-    settings, parsers = read_settings(), commands_of_all()
+    settings, (_, parsers) = read_settings(), arguments.whole()
     for name in settings.own:
         if name not in parsers:
             meant = nearest(name, parsers)

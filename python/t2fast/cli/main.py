@@ -64,6 +64,8 @@ def _run(argv: Sequence[str] | None) -> int:
     parser, commands = _parser(argv[:1] if argv and argv[0] in _COMMANDS else _COMMANDS)
     settings = _preset(commands)
     arguments = parser.parse_args(argv)
+    # For commands about the command line, which must not import what imports them.
+    arguments.whole = lambda: _parser(_COMMANDS)
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -147,8 +149,3 @@ def _parser(names: Sequence[str]) -> tuple[argparse.ArgumentParser, dict[str, ar
 def parser_of_all() -> argparse.ArgumentParser:
     """The parser with every command."""
     return _parser(_COMMANDS)[0]
-
-
-def commands_of_all() -> dict[str, argparse.ArgumentParser]:
-    """The parser of every command, by name."""
-    return _parser(_COMMANDS)[1]

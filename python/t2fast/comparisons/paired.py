@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from t2fast import _core
 from t2fast.arguments import Floats, Integers, refuse, whole
 from t2fast.charts import Drawn, Figure, Reported, differences
-from t2fast.estimators import pass_at_k, pass_at_k_sequential
+from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts
 from t2fast.tables.table import require_kind
 from t2fast.text import columns, note, plain
@@ -177,13 +177,13 @@ def compare(
     if draws < 100:
         raise ValueError(f"draws must be at least 100 for a band; got {draws}")
     tables, notes = _aligned(sides)
-    most = [table.n if table.sequential is None else table.sequential[1] for table in tables]
-    least = min(int(limit.min()) for limit in most)
+    least = min(int(table.most_samples.min()) for table in tables)
     ks = np.arange(1, min(least, _KS) + 1) if k is None else np.unique(whole("k", list(k)))
     refuse("k", ks, ks < 1, "must be at least 1")
     if ks[-1] > least:
         raise ValueError(f"k = {ks[-1]} is beyond the {least} samples of the problem with the fewest")
-    values = np.stack([_values(table, ks) for table in tables], axis=2)  # problems, k, sides
+    # problems, k, sides
+    values = np.stack([problem_pass_at_k(t.n, t.c, ks, t.sequential) for t in tables], axis=2)
     shape = (ks.size, len(tables))
     low, high = np.zeros(shape), np.zeros(shape)
     for side in range(1, len(tables)):
@@ -222,15 +222,6 @@ def _aligned(sides: Mapping[str, Counts]) -> tuple[list[Counts], tuple[str, ...]
         common.join(table.frame, on=keys, how="left", maintain_order="left") for table in sides.values()
     ]
     return [Counts(frame) for frame in joined], notes
-
-
-def _values(table: Counts, ks: Integers) -> Floats:
-    """Unbiased pass@k of every problem, (problems, K)."""
-    n, c = table.n[:, None], table.c[:, None]
-    if table.sequential is not None:
-        until, limit = table.sequential
-        return pass_at_k_sequential(n, c, ks, until[:, None], limit[:, None])
-    return np.asarray(pass_at_k(n, c, ks))
 
 
 def _ranges(ks: Integers) -> str:

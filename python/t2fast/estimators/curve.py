@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -24,8 +23,8 @@ from t2fast.estimators.extrapolation import (
     fit_shapes,
     samples_follow_outcome,
 )
-from t2fast.estimators.passk import likely_pass_at_k, pass_at_k
-from t2fast.estimators.sequential import pass_at_k_sequential
+from t2fast.estimators.passk import likely_pass_at_k
+from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables.reading import SIZES
 from t2fast.text import amount, columns, note, plain
 
@@ -155,12 +154,8 @@ def mean_curve(
 
     most = n
     if sequential is not None:
-        until, most = (np.broadcast_to(whole("sequential", side), n.shape) for side in sequential)
-        values = pass_at_k_sequential(n[:, None], c[:, None], ks, until[:, None], most[:, None])
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # k > n goes to the notes
-            values = np.asarray(pass_at_k(n[:, None], c[:, None], ks))
+        most = np.broadcast_to(whole("sequential", sequential[1]), n.shape)
+    values = problem_pass_at_k(n, c, ks, sequential)
     enough = most[:, None] >= ks
     problems = enough.sum(axis=0)
     complete = problems == n.size

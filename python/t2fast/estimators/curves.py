@@ -198,8 +198,7 @@ _UP_TO_128 = 2 ** np.arange(8)
 
 def _powers(counts: Counts) -> Integers:
     """The powers of two for which every problem has enough samples, and that number itself."""
-    most = counts.n if counts.sequential is None else counts.sequential[1]
-    top = int(most.min())
+    top = int(counts.most_samples.min())
     return np.unique([*(1 << i for i in range(top.bit_length())), top])
 
 

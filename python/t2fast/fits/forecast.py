@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from t2fast import _core
-from t2fast.estimators import pass_at_k_variance
+from t2fast.estimators.sequential import mean_variance
 from t2fast.fits.bootstrap import Target
 from t2fast.fits.calibration import widening
 from t2fast.fits.conclusion import FitWarning, enough
@@ -248,23 +248,26 @@ def _default_ks(table: Counts | Likelihoods) -> list[int]:
     """Powers of two up to 128 for which half of the checkpoints have enough samples of every problem."""
     if not isinstance(table, Counts):
         return list(POWERS)
-    most = table.n if table.sequential is None else table.sequential[1]
     least = np.full(table.checkpoints.height, np.iinfo(np.int64).max)
-    np.minimum.at(least, table.checkpoint_index, most)
+    np.minimum.at(least, table.checkpoint_index, table.most_samples)
     usual = float(np.quantile(least, 0.5, method="lower"))
     return [k for k in POWERS if k <= usual] or [1]
 
 
 def _sampling_noise(table: Counts, observed: PassTable) -> tuple[Floats, Floats]:
-    """Standard error of the mean pass@k by binomial sampling alone, and how many batches of k were drawn."""
+    """Standard error of the mean pass@k by the sampling of each problem alone, and how many batches of k were
+    drawn.
+    """
     order = np.argsort(table.checkpoint_index, kind="stable")
-    n, c = table.n[order].astype(float)[:, None], table.c[order].astype(float)[:, None]
-    k = observed.ks[None, :]
-    variance = np.asarray(pass_at_k_variance(np.maximum(n, k), c / n, k))
-    starts = np.searchsorted(observed.checkpoint, np.arange(observed.checkpoints))
-    problems = np.bincount(observed.checkpoint, minlength=observed.checkpoints)[:, None]
-    noise = np.sqrt(np.add.reduceat(variance, starts, axis=0)) / problems
-    return noise, np.add.reduceat(n, starts, axis=0) / k
+    ends = np.cumsum(np.bincount(observed.checkpoint, minlength=observed.checkpoints))
+    rows = np.split(order, ends[:-1])
+    rule = table.sequential
+    variance = [
+        mean_variance(table.n[i], table.c[i], observed.ks, None if rule is None else (rule[0][i], rule[1][i]))
+        for i in rows
+    ]
+    drawn = np.array([table.n[i].sum() for i in rows])
+    return np.sqrt(np.maximum(variance, 0)), drawn[:, None] / observed.ks[None, :]
 
 
 def _log_hazard(y: Floats) -> Floats:

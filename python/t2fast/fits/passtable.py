@@ -15,8 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from t2fast import _core
-from t2fast.estimators.passk import likely_pass_at_k, pass_at_k
-from t2fast.estimators.sequential import pass_at_k_sequential
+from t2fast.estimators.passk import likely_pass_at_k
+from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts, Likelihoods
 from t2fast.tables.table import require_kind
 
@@ -46,9 +46,8 @@ class PassTable:
         require_kind("a law of pass@k", table, (Counts, Likelihoods, PassTable))
         table.require_sizes().require_one_kind()
         if isinstance(table, Counts):
-            most = table.n if table.sequential is None else table.sequential[1]
-            k = _whole(ks) if ks is not None else _powers_of_two(int(most.min()))
-            values = _estimates(table, k)
+            k = _whole(ks) if ks is not None else _powers_of_two(int(table.most_samples.min()))
+            values = problem_pass_at_k(table.n, table.c, k, table.sequential)
         else:
             k = np.asarray(ks, dtype=float) if ks is not None else _powers_of_two(128)
             values = np.asarray(likely_pass_at_k(table.log_likelihood[:, None], k))
@@ -120,17 +119,6 @@ class PassTable:
         """How often each problem is drawn, (draws, problems): the same problems for every checkpoint."""
         count = self.problems
         return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
-
-
-def _estimates(table: Counts, k: NDArray[np.int64]) -> Floats:
-    """Unbiased pass@k, (rows, K); NaN where there is none."""
-    n, c = table.n[:, None], table.c[:, None]
-    if table.sequential is not None:
-        until, limit = table.sequential
-        return pass_at_k_sequential(n, c, k, until[:, None], limit[:, None])
-    enough = n >= k
-    values = pass_at_k(np.where(enough, n, k), np.where(enough, c, 0), k)
-    return np.where(enough, values, np.nan)
 
 
 def resampled_checkpoints(rng: np.random.Generator, draws: int, checkpoints: int) -> Floats:

@@ -61,6 +61,10 @@ def simulate_counts(
             raise ValueError(f"{name} = {value} must be at least 1")
     if not len(n_params) or not len(n_tokens):
         raise ValueError("n_params and n_tokens need at least one value each")
+    if not isinstance(law, Law):
+        raise TypeError(
+            f"counts are drawn from a law of the paper or a counts law, not a {type(law).__name__}"
+        )
     law.predict(n_params, n_tokens[0])  # refuses sizes that are not positive and finite, by name
     law.predict(n_params[0], n_tokens)
     n, d = (

@@ -74,8 +74,7 @@ def _ks(law: AnyLaw, table: Counts | Likelihoods) -> list[float]:
     low, high = law.domain.get("k", (1.0, float(_MOST)))
     most = high
     if isinstance(table, Counts):
-        drawn = table.n if table.sequential is None else table.sequential[1]
-        most = min(most, float(drawn.max()))
+        most = min(most, float(table.most_samples.max()))
     return [float(1 << i) for i in range(64) if low <= 1 << i <= most] or [1.0]
 
 

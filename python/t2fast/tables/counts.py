@@ -52,6 +52,14 @@ class Counts(Table):
         until, limit = (self.frame[name].to_numpy() for name in _SEQUENTIAL)
         return until, limit
 
+    @property
+    def most_samples(self) -> Integers:
+        """The largest k for which each row has an unbiased pass@k, (rows,).
+
+        Its samples, or where sampling was sequential the limit that they had.
+        """
+        return self.n if self.sequential is None else self.sequential[1]
+
     def _summaries(self) -> list[pl.Expr]:
         return [
             pl.len().cast(pl.Int64).alias("problems"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from t2fast.compute import train_flops
-from t2fast.estimators import pass_at_k
+from t2fast.estimators import likely_pass_at_k, pass_at_k
 from t2fast.fits import FitWarning, fit_chinchilla, fit_forecast
 from t2fast.laws import ForecastLaw
 from t2fast.plans import plan
@@ -146,7 +146,7 @@ def kept(said: Sequence[Promise], likelihoods: Likelihoods, counts: Counts) -> l
 def _by_likelihood(table: Likelihoods, promise: Promise) -> list[float]:
     rows = table.filter(task=promise.task, min_params=promise.n_params, max_params=promise.n_params).frame
     return [
-        float(-np.expm1(promise.k * np.log1p(-np.exp(group["log_likelihood"].to_numpy()))).mean())
+        float(np.mean(likely_pass_at_k(group["log_likelihood"], promise.k)))
         for _, group in rows.group_by("model", maintain_order=True)
     ]
 
