@@ -14,6 +14,7 @@ ROOMS = [
     "comparisons",
     "costs",
     "decode",
+    "designs",
     "estimators",
     "fits",
     "laws",

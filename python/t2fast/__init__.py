@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         comparisons as comparisons,
         costs as costs,
         decode as decode,
+        designs as designs,
         estimators as estimators,
         fits as fits,
         laws as laws,
@@ -45,6 +46,10 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         compare_stages as compare_stages,
         outcomes as outcomes,
         read_stages as read_stages,
+    )
+    from t2fast.designs import (
+        Design as Design,
+        design as design,
     )
     from t2fast.estimators import (
         PassCurve as PassCurve,
@@ -134,6 +139,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "costs": (),
     "decode": (),
+    "designs": ("Design", "design"),
     "estimators": (
         "PassCurve",
         "PassCurves",

@@ -33,6 +33,7 @@ _COMMANDS = (
     "validate",
     "plan",
     "choose",
+    "design",
     "report",
     "simulate",
     "sample",

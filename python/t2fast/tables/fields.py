@@ -159,6 +159,7 @@ LOSS = Field("loss", "a finite number above 0", _POSITIVE)
 ACCURACY = Field("accuracy", "a share in [0, 1]", _where(_number, lambda x: (x >= 0) & (x <= 1)), ("acc",))
 CHANCE = Field("chance", "a share in [0, 1)", _where(_number, lambda x: (x >= 0) & (x < 1)))
 WEIGHT = Field("weight", "a finite number above 0", _POSITIVE)
+COST = Field("cost", "a finite number above 0", _POSITIVE)
 ACTIVE_PARAMS = Field("active_params", "a finite number above 0", _POSITIVE)
 USD_PER_MILLION = tuple(
     Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
