@@ -21,11 +21,13 @@ _LONG = 1e12  # from here on digits are no longer counted by eye
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
-def plain(renderable: RenderableType, width: int = 100, encoding: str = "utf-8") -> str:
-    """A renderable as plain text, of what `encoding` can hold."""
-    file = io.TextIOWrapper(io.BytesIO(), encoding, errors="replace", newline="\n", write_through=True)
+def plain(renderable: RenderableType, width: int = 100, encoding: str | None = None) -> str:
+    """A renderable as plain text, of what `encoding` can hold; None: anything."""
+    encoding = encoding or "utf-8"
+    written = io.BytesIO()
+    file = io.TextIOWrapper(written, encoding, errors="replace", newline="\n", write_through=True)
     Console(file=file, width=width, color_system=None, highlight=False).print(renderable)
-    text = file.buffer.getvalue().decode(encoding)
+    text = written.getvalue().decode(encoding)
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 

@@ -12,8 +12,8 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 WORDS = ("the", "cat", "sat", "on", "a", "mat", "and", "saw", "red", "dogs", "run", "1", "2", "hills", "far")
 
 
-def write_llama(out: Path) -> Path:
-    """Write it to a folder; its tokenizer is trained on WORDS."""
+def write_llama(out: Path, **config: int) -> Path:
+    """Write it to a folder, of the sizes in `config`; its tokenizer is trained on WORDS."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -30,17 +30,10 @@ def write_llama(out: Path) -> Path:
     )
     fast.save_pretrained(out)
     torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(fast),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=96,
-        bos_token_id=0,
-        eos_token_id=1,
-    )
-    model = transformers.LlamaForCausalLM(config)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes |= {"max_position_embeddings": 96} | config
+    settings = transformers.LlamaConfig(vocab_size=len(fast), bos_token_id=0, eos_token_id=1, **sizes)
+    model = transformers.LlamaForCausalLM(settings)
     with torch.no_grad():
         for parameter in model.parameters():
             # Wide enough that greedy choices are no matter of rounding.
