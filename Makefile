@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
-TRITON_TESTS ?= tests/kernels tests/decode/test_decode_gpu.py
+TRITON_TESTS ?= tests/kernels tests/decode/test_decode_gpu.py tests/decode/test_decode_gpu_face.py
 BENCH_ARGS ?=
 
 BIN := .venv/bin

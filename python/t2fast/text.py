@@ -21,11 +21,12 @@ _LONG = 1e12  # from here on digits are no longer counted by eye
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
-def plain(renderable: RenderableType, width: int = 100) -> str:
-    """A renderable as plain text."""
-    file = io.StringIO()
+def plain(renderable: RenderableType, width: int = 100, encoding: str = "utf-8") -> str:
+    """A renderable as plain text, of what `encoding` can hold."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding, errors="replace", newline="\n", write_through=True)
     Console(file=file, width=width, color_system=None, highlight=False).print(renderable)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+    text = file.buffer.getvalue().decode(encoding)
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 class Columns:
@@ -48,8 +49,13 @@ class Columns:
         self.rows.append([clean(cell).replace("\n", "\\n").replace("\t", "\\t") for cell in cells])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table in the width there is."""
-        width = options.max_width
+        """The table in the width there is, by what the terminal can show."""
+        shown = Columns([_within(header, options.encoding) for header in self.headers])
+        shown.left = {_within(header, options.encoding) for header in self.left}
+        shown.rows = [[_within(cell, options.encoding) for cell in row] for row in self.rows]
+        yield from shown._laid_out(options.max_width)
+
+    def _laid_out(self, width: int) -> Iterator[RenderableType]:
         places = list(range(len(self.headers)))
         same = [i for i in places if len(self.rows) > 1 and len({row[i] for row in self.rows}) == 1]
         varying = [i for i in places if i not in same]
@@ -139,6 +145,13 @@ def frame_columns(frame: pl.DataFrame) -> Columns:
 def clean(text: str) -> str:
     """Text of a file as a terminal may have it: control and direction characters by their escapes."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def _within(text: str, encoding: str) -> str:
+    """Text whose characters a terminal of this encoding can all show: others by their escapes, so that two
+    names that differ look different.
+    """
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def note(words: str) -> Text:

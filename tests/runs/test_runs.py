@@ -384,6 +384,12 @@ def test_sequential_sampling_is_a_prefix_of_the_plain(
     assert read.frame.equals(counts.frame)
 
 
+def test_an_option_of_another_name_is_refused(tmp_path: Path) -> None:
+    """Without samples nothing would look at it."""
+    with pytest.raises(TypeError, match="evaluate has no option temprature"):
+        evaluate([], [], tmp_path, k=None, score=True, temprature=0.0)  # type: ignore[call-arg]
+
+
 def test_estimates_from_sequential_counts_agree_with_the_plain(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

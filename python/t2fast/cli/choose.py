@@ -14,7 +14,7 @@ from t2fast.choices.market import Host
 from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
 from t2fast.cli.hardware import add_hardware, machine
-from t2fast.cli.options import command, mapping, show, size
+from t2fast.cli.options import add_where, command, mapping, show, size, where
 from t2fast.cli.plotting import add_plot, save
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
@@ -88,7 +88,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--only", type=_names, metavar="MODEL,...", help="choose among these alone")
     parser.add_argument("--max-k", type=int, metavar="K", help="no more samples than this")
     parser.add_argument("--columns", type=mapping, metavar="NAME=COLUMN,...", help="names that columns go by")
-    parser.add_argument("--task", help="this task alone")
+    add_where(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
     add_plot(parser, "the frontier")
     results.add_options(parser)
@@ -96,10 +96,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    tables = [
-        results.read(arguments, file, columns=arguments.columns, task=arguments.task)
-        for file in arguments.files
-    ]
+    reading = {"columns": arguments.columns, "task": arguments.task, "where": where(arguments)}
+    tables = [results.read(arguments, file, **reading) for file in arguments.files]
     counts = joined_counts(tables)
     prices, host = read_prices(arguments.prices), _host(arguments)
     with working("choosing, problems resampled"):

@@ -193,7 +193,7 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
         print_json(data)
         return
     if curves is not None:
-        sys.stdout.write(plain(curves) + "\n")
+        sys.stdout.write(plain(curves, encoding=sys.stdout.encoding) + "\n")
     for score in scores:
         sys.stdout.write(
             f"{score['model']} {score['task']}: loss {score['loss']:.4f}, mean p {score['pass_at_1']:.4g} "

@@ -22,9 +22,11 @@ def add_parser(commands: Any) -> None:
         "  t2fast passk samples.jsonl -k 1,10 --columns problem=question,correct=solved --json\n"
         "  t2fast passk HumanEval_results.jsonl -k 1,10,100\n"
         "  t2fast passk lm-eval-output/ -k 1,16 --filter strict-match --duplicates sum\n"
-        "  t2fast passk run/ -k 1,1000 --missing extrapolate",
+        "  t2fast passk run/ -k 1,1000 --missing extrapolate\n"
+        "  t2fast passk one_results.jsonl other_results.jsonl -k 1,10\n"
+        "\nSeveral files make one table; where one names no model, it goes by the file's name.",
     )
-    add_table(parser)
+    add_table(parser, several=True)
     results.add_options(parser)
     parser.add_argument("-k", type=integers, default=[1], metavar="K,K,...", help="samples (default: 1)")
     parser.add_argument(
@@ -47,7 +49,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    counts = filtered(results.read(arguments, arguments.file, **reading(arguments)), arguments)
+    counts = filtered(results.read_all(arguments, arguments.files, **reading(arguments)), arguments)
     curves = estimate(
         counts,
         k=arguments.k,

@@ -112,20 +112,35 @@ def pass_rows(frame: pl.DataFrame, keys: Sequence[str], level: float) -> Rendera
     return Group(table, *(note(words) for words in notes))
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a mean is estimated: arguments of `t2fast.estimate`."""
+
+    level: float
+    missing: Missing
+    likelihood: bool
+    draws: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        _check_level(self.level)
+        if self.missing not in ("bounds", "drop", "extrapolate"):
+            raise ValueError(f"missing is {self.missing!r}, not 'bounds', 'drop' or 'extrapolate'")
+        if (self.likelihood or self.missing == "extrapolate") and self.draws < 20:
+            raise ValueError(f"draws must be at least 20 for an interval; got {self.draws}")
+
+
 def mean_curve(
     n: ArrayLike,
     c: ArrayLike,
     k: ArrayLike,
+    manner: Manner,
     *,
-    level: float,
-    missing: Missing,
-    likelihood: bool,
-    draws: int,
-    seed: int,
     cluster: ArrayLike | None = None,
     sequential: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> PassCurve:
     """The curve of the problems of one checkpoint: see `t2fast.estimate` for what is estimated and how."""
+    level, missing = manner.level, manner.missing
     ks = np.atleast_1d(whole("k", k))
     n, c = whole("n", n), whole("c", c)
     for name, array in (("n", n), ("c", c), ("k", ks)):
@@ -136,7 +151,6 @@ def mean_curve(
     check_counts(n, c)
     refuse("k", ks, ks < 1, "must be at least 1")
     n, c = np.broadcast_arrays(np.atleast_1d(n), np.atleast_1d(c))
-    _check_choices(level, missing, likelihood, draws)
     ids = _cluster_ids(cluster, n.size)
 
     most = n
@@ -168,7 +182,7 @@ def mean_curve(
             for j in range(ks.size)
         ]
     mean, low, high, clusters = (np.array(column) for column in zip(*rows, strict=True))
-    read_off = np.full(ks.size, likelihood) | (~complete & (missing == "extrapolate"))
+    read_off = np.full(ks.size, manner.likelihood) | (~complete & (missing == "extrapolate"))
     if read_off.any():
         solved = np.unique(ids[c > 0]).size
         near = ks <= FARTHEST * np.median(most)
@@ -179,7 +193,7 @@ def mean_curve(
             notes[j] = "; ".join(filter(None, (notes[j], f"not extrapolated, since {why}")))
         if extrapolated.any():
             law, mean[extrapolated], low[extrapolated], high[extrapolated] = extrapolate(
-                n, c, ids, ks[extrapolated].astype(float), level=level, draws=draws, seed=seed
+                n, c, ids, ks[extrapolated].astype(float), level=level, draws=manner.draws, seed=manner.seed
             )
             for j in np.flatnonzero(extrapolated):
                 short = f"{n.size - problems[j]} of {n.size} problems have fewer than {ks[j]:,} samples"
@@ -238,14 +252,6 @@ def likely_curve(log_likelihood: Floats, k: ArrayLike, level: float) -> PassCurv
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level}")
-
-
-def _check_choices(level: float, missing: Missing, likelihood: bool, draws: int) -> None:
-    _check_level(level)
-    if missing not in ("bounds", "drop", "extrapolate"):
-        raise ValueError(f"missing is {missing!r}, not 'bounds', 'drop' or 'extrapolate'")
-    if (likelihood or missing == "extrapolate") and draws < 20:
-        raise ValueError(f"draws must be at least 20 for an interval; got {draws}")
 
 
 def _cluster_ids(cluster: ArrayLike | None, size: int) -> Integers:

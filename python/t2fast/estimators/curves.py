@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ from rich.console import RenderableType
 
 from t2fast.arguments import Integers
 from t2fast.charts import Drawn, Figure, pass_curves
-from t2fast.estimators.curve import Missing, PassCurve, likely_curve, mean_curve, pass_rows
+from t2fast.estimators.curve import Manner, Missing, PassCurve, likely_curve, mean_curve, pass_rows
 from t2fast.estimators.extrapolation import SUSPICIOUS
 from t2fast.tables import Counts, Likelihoods
 from t2fast.tables.reading import GROUP
@@ -162,13 +162,13 @@ def estimate(
             (0, 1), and for what a table brings with it given beside one.
         TypeError: for arrays without `c` or `k`.
     """
-    how: dict[str, Any] = {"missing": missing, "likelihood": likelihood, "draws": draws, "seed": seed}
+    manner = Manner(level, missing, likelihood, draws, seed)
     if not isinstance(n, Counts | Likelihoods):
         if c is None or k is None:
             raise TypeError(
                 "of arrays, give n, c and k, each an entry a problem or a k; or a table of counts and k"
             )
-        curve = mean_curve(n, c, k, level=level, cluster=cluster, sequential=sequential, **how)
+        curve = mean_curve(n, c, k, manner, cluster=cluster, sequential=sequential)
         _warn_if_biased({"": curve})
         return curve
     beside = {"c": c, "cluster": cluster, "sequential": sequential}
@@ -183,7 +183,7 @@ def estimate(
     for name, part in n.by_checkpoint().items():
         if isinstance(part, Counts):
             asked = _powers(part) if k is None else k
-            curve = mean_curve(part.n, part.c, asked, level=level, sequential=part.sequential, **how)
+            curve = mean_curve(part.n, part.c, asked, manner, sequential=part.sequential)
         else:
             curve = likely_curve(part.log_likelihood, _UP_TO_128 if k is None else k, level)
         curves[name] = curve

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from t2fast import atomic
 from t2fast.decode import Engine, load
@@ -53,11 +53,32 @@ Models = Mapping[str, str | Path] | Sequence[str | Path]
 class _Opening:
     """How models are opened."""
 
+    device: Literal["cpu", "cuda"] = "cpu"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int | None = None
+    kernel: str | None = None
+    tokenizer: str | Path | None = None
+
+
+class Options(Settings, total=False):
+    """The fields of `Sampling`, and how models are opened, as keyword arguments of `evaluate`."""
+
     device: Literal["cpu", "cuda"]
     dtype: Literal["auto", "float32", "bfloat16"]
     threads: int | None
     kernel: str | None
     tokenizer: str | Path | None
+
+
+def _parted(options: Options) -> tuple[_Opening, Settings]:
+    """How models are opened, and how they are sampled. `TypeError` for an option that is neither."""
+    own = {field.name for field in fields(_Opening)}
+    opening = {name: value for name, value in options.items() if name in own}
+    settings = {name: value for name, value in options.items() if name not in own}
+    unknown = settings.keys() - {field.name for field in fields(Sampling)}
+    if unknown:
+        raise TypeError(f"evaluate has no option {', '.join(sorted(unknown))}")
+    return _Opening(**opening), cast(Settings, settings)  # type: ignore[arg-type]
 
 
 class _Opener:
@@ -96,13 +117,8 @@ def evaluate(
     chat: bool = False,
     stage: str = "base",
     sizes: TableSource | None = None,
-    device: Literal["cpu", "cuda"] = "cpu",
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
-    threads: int | None = None,
-    kernel: str | None = None,
-    tokenizer: str | Path | None = None,
     progress: bool | None = None,
-    **settings: Unpack[Settings],
+    **options: Unpack[Options],
 ) -> Run:
     """Sample and score every model on every task, in `folder`; go on where an earlier call ended.
 
@@ -121,15 +137,12 @@ def evaluate(
         stage: of these models' training: base, fine-tuned, sft, …; counts carry it.
         sizes: a table of `model` and `n_tokens` (D), for models whose `config.json` has no `n_tokens`. Its
             `n_params`, if there, stands in place of the N that is read from the model.
-        device: as for `t2fast.decode.load`.
-        dtype: as for `t2fast.decode.load`.
-        threads: as for `t2fast.decode.load`.
-        kernel: as for `t2fast.decode.load`.
-        tokenizer: as for `t2fast.decode.load`.
         progress: a bar on stderr; None: where stderr is a terminal.
-        settings: how tokens are chosen and when a sample ends, as for `Engine.sample` (``temperature``,
-            ``top_k``, ``top_p``, ``min_p``, ``seed``, …); ``max_tokens`` and ``stop`` in place of the tasks'
-            own. Sample i of a problem is a function of these, its id and i.
+        options: by name, how models are opened, as for `t2fast.decode.load` (``device``, ``dtype``,
+            ``threads``, ``kernel``, ``tokenizer``), and how tokens are chosen and when a sample ends, as for
+            `Engine.sample` (``temperature``, ``top_k``, ``top_p``, ``min_p``, ``seed``, …); ``max_tokens``
+            and ``stop`` in place of the tasks' own. Sample i of a problem is a function of the latter, its
+            id and i.
 
     Returns:
         The run, all of it done.
@@ -137,8 +150,10 @@ def evaluate(
     Raises:
         ValueError: if `folder` holds a run that this one does not continue (it says what differs), or another
             process works in it.
+        TypeError: for an option of another name.
         KeyboardInterrupt: after Ctrl-C; finished samples are kept.
     """
+    opening, settings = _parted(options)
     if k is None and not score:
         raise ValueError("nothing to do: give k, to sample, or score=True")
     if not stage:
@@ -150,7 +165,7 @@ def evaluate(
     entries = tuple(task_entry(task, None if k is None else _sampling(task, settings)) for task in tasks)
     _check_tasks(tasks, score, until_successes)
     paths = _paths(models)
-    opener = _Opener(paths, _Opening(device, dtype, threads, kernel, tokenizer))
+    opener = _Opener(paths, opening)
     known = _sizes(sizes, list(paths))
     described = tuple(_describe(name, path, opener(name), stage, known) for name, path in paths.items())
     manifest = Manifest(described, entries, k, until_successes, score, chat)

@@ -140,8 +140,13 @@ def read_counts(
     )
 
 
-def joined_counts(tables: Sequence[Counts]) -> Counts:
-    """Several tables of counts as one; each row must be there once, and have the same columns in all.
+def joined_counts(
+    tables: Sequence[Counts],
+    *,
+    sizes: bool = True,
+    duplicates: Literal["error", "sum"] = "error",
+) -> Counts:
+    """Several tables of counts as one, with the same columns in all; without `sizes`, some may lack N and D.
 
     Errors: `ValueError` that names the table whose columns differ, or the rows that repeat.
     """
@@ -150,6 +155,8 @@ def joined_counts(tables: Sequence[Counts]) -> Counts:
     # What samples used is kept where all tables tell it.
     known = [name for name in USAGE if all(name in table.frame.columns for table in tables)]
     unknown = [name for name in USAGE if name not in known]
+    if not sizes:
+        unknown += [name for name in SIZES if not all(name in table.frame.columns for table in tables)]
     tables = [replace(table, frame=table.frame.drop(unknown, strict=False)) for table in tables]
     first = tables[0]
     for table in tables[1:]:
@@ -161,6 +168,10 @@ def joined_counts(tables: Sequence[Counts]) -> Counts:
             )
     frame = pl.concat([table.frame.select(first.frame.columns) for table in tables])
     source = " and ".join(table.source for table in tables)
-    joined = replace(read_counts(frame), source=source)
-    left_out = tuple(part for table in tables for part in table.left_out)
-    return replace(joined, left_out=left_out)
+    joined = read_counts(frame, duplicates=duplicates)
+    return replace(
+        joined,
+        source=source,
+        left_out=tuple(part for table in tables for part in table.left_out),
+        notes=(*dict.fromkeys(note for table in tables for note in table.notes), *joined.notes),
+    )

@@ -77,7 +77,7 @@ pub struct Slope {
 }
 
 /// ν outside this range is no longer told apart from its limits (all problems alike; each always or never solved).
-const NU: (f64, f64) = (1e-12, 1e12);
+pub(crate) const NU: (f64, f64) = (1e-12, 1e12);
 
 /// The Beta link from a loss to pass@k, and its derivatives.
 #[derive(Clone, Copy, Debug)]

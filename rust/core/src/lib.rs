@@ -11,6 +11,7 @@ pub mod fit;
 pub mod forecast;
 pub mod gaussian_process;
 pub mod incomplete_beta;
+mod lanes;
 pub mod laws;
 pub mod levenberg;
 pub mod linalg;

@@ -10,6 +10,8 @@
 //! small beside p, so this module never forms one: it moves p up with exact ratios until Stirling's series
 //! converges, and there writes each difference in closed form, as a product.
 
+use crate::lanes;
+
 /// Where Stirling's series, cut after [`STIRLING`], has a relative remainder below 1e-15.
 const ASYMPTOTIC: f64 = 12.0;
 
@@ -69,7 +71,7 @@ struct Series {
 
 impl Series {
     /// Differences of the product self · g, by the product rule for finite differences: no subtraction.
-    #[inline]
+    #[inline(always)]
     fn times(self, g: &Differences) -> Series {
         Series {
             at_ak: self.at_ak * g.at_ak,
@@ -79,7 +81,7 @@ impl Series {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn sum(coefficients: &[f64; 7], w: &Differences) -> Series {
         let mut series = Series { at_ak: coefficients[6], da_1: 0.0, dk_1: 0.0, dd: 0.0 };
         for c in coefficients[..6].iter().rev() {
@@ -91,7 +93,7 @@ impl Series {
 }
 
 impl Corners {
-    #[inline]
+    #[inline(always)]
     fn new(p: f64, a: f64, k: f64) -> Corners {
         let (at_0, at_a, at_k, at_ak) = (1.0 / p, 1.0 / (p + a), 1.0 / (p + k), 1.0 / (p + a + k));
         let (low, high) = (at_0 * at_a, at_k * at_ak);
@@ -128,7 +130,7 @@ fn logarithms(p: f64, a: f64, k: f64) -> [f64; 3] {
     [log1p((a / p) * (k / t)), log_rest(k, p + a, t), log_rest(a, p + k, t)]
 }
 
-#[inline]
+#[inline(always)]
 fn stirling(p: f64, a: f64, k: f64, corners: &Corners, [mixed, log_a, log_k]: [f64; 3]) -> f64 {
     let correction = Series::sum(&STIRLING, &corners.w).times(&corners.u).dd;
     (p - 0.5) * mixed + a * log_a + k * log_k - correction
@@ -147,7 +149,7 @@ struct Quotient {
 impl Quotient {
     const ONE: Quotient = Quotient { product: 1.0, complement: 0.0 };
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, ratio: [f64; BLOCK], x: [f64; BLOCK]) {
         let either = |x: f64, y: f64| x + y * (1.0 - x);
         let block = either(either(x[0], x[1]), either(x[2], x[3]));
@@ -193,6 +195,44 @@ pub(crate) fn log_rising_quotient_signed(p: f64, a: f64, k: f64) -> f64 {
         p += BLOCK as f64;
     }
     stirling(p, a, k, &Corners::new(p, a, k), logarithms(p, a, k)) + quotient.log()
+}
+
+/// [`log_rising_quotient`] without its checks and without a branch: in a loop it runs in vector registers. The products
+/// of eight arguments must not overflow, p always moves up, and errors are a few 1e-15.
+#[inline(always)]
+pub(crate) fn log_rising_quotient_flat<const FMA: bool>(p: f64, a: f64, k: f64) -> f64 {
+    // Of the steps' ratios the product, and what it lacks of 1.
+    let (mut p, mut product, mut complement) = (p, 1.0, 0.0);
+    for _ in 0..3 {
+        // A step is upper/lower with lower − upper = a k, so what four lack of 1 takes one division and no subtraction.
+        let [p0, p1, p2, p3] = [p, p + 1.0, p + 2.0, p + 3.0];
+        let (upper_0, lower_0) = (p0 * (p0 + (a + k)), (p0 + a) * (p0 + k));
+        let (upper_1, lower_1) = (p1 * (p1 + (a + k)), (p1 + a) * (p1 + k));
+        let (upper_2, lower_2) = (p2 * (p2 + (a + k)), (p2 + a) * (p2 + k));
+        let (upper_3, lower_3) = (p3 * (p3 + (a + k)), (p3 + a) * (p3 + k));
+        let (upper_01, lower_23) = (upper_0 * upper_1, lower_2 * lower_3);
+        let inverse = 1.0 / (lower_0 * lower_1 * lower_23);
+        let lack = a * k * ((lower_1 + upper_0) * lower_23 + upper_01 * (lower_3 + upper_2)) * inverse;
+        complement += lack * (1.0 - complement);
+        product *= upper_01 * (upper_2 * upper_3) * inverse;
+        p += 4.0;
+    }
+    let corners = Corners::new(p, a, k);
+    let (by_p, by_t) = (corners.u.at_0, corners.u.at_ak);
+    let ratio = (a * by_p) * (k * by_t);
+    let y = 1.0 + ratio;
+    let mixed = lanes::log::<FMA>(y, ratio - (y - 1.0));
+    let log_a = log_complement::<FMA>(k * by_t, (p + a) * by_t);
+    let log_k = log_complement::<FMA>(a * by_t, (p + k) * by_t);
+    stirling(p, a, k, &corners, [mixed, log_a, log_k]) + log_complement::<FMA>(complement, product)
+}
+
+/// ln(1 − part) by `rest`, which is 1 − part, where part is large.
+#[inline(always)]
+fn log_complement<const FMA: bool>(part: f64, rest: f64) -> f64 {
+    let y = 1.0 - part;
+    let small = part <= 0.5;
+    lanes::log::<FMA>(if small { y } else { rest }, if small { (1.0 - y) - part } else { 0.0 })
 }
 
 /// [`log_rising_quotient`] and its derivatives in p, a and k:

@@ -4,12 +4,14 @@
 //! along x is smooth but for two corners, x = ln(C_train/(6 D_max)) and ln(C_inf/(2 k_max)), left of which tokens, or
 //! samples, no longer move.
 
+use super::failures::Failures;
 use super::scalar::root;
 use crate::beta;
 use crate::laws::{Law, Link, theta};
 
-/// Points of a scan; the laws bend over factors of N far wider than one step.
-const SCAN: usize = 128;
+/// Points of a scan. Of 40,000 random laws from N = 1 on, with exponents up to 2 and theta1 up to 100, 64 points lose the
+/// best optimum of none, 48 and 32 that of one each, 16 of 15; of laws as they are fitted 16 lose none either.
+const SCAN: usize = 64;
 /// Accuracy in ln N.
 const TOLERANCE: f64 = 1e-12;
 
@@ -123,20 +125,31 @@ impl Line<'_> {
         balance(falling, NONE, NONE).min(early.0).clamp(lo, hi)
     }
 
-    /// What a plan makes small at ln N = x: [`Self::failure`] or the law's loss.
-    pub fn objective(&self, x: f64) -> f64 {
-        if self.law.maximised() {
-            return self.failure(x);
-        }
-        self.law.slope(self.params, x, self.log_tokens(x), self.log_samples(x)).value
-    }
-
     /// ln of the failure probability, which orders choices as pass@k does and still does where that rounds to 1.
     pub fn failure(&self, x: f64) -> f64 {
         let (latent, ..) = self.law.latent(self.params, x, self.log_tokens(x));
         let [a, b] = Link::new(&theta(self.params), latent).ab;
         let value = beta::log_failure(a, b, self.k(x));
         if value.is_nan() { f64::INFINITY } else { value }
+    }
+
+    /// What a plan makes small at many ln N: the law's loss, or [`Self::failure`] to a few units in the last place.
+    pub fn costs(&self, log_n: &[f64], out: &mut [f64]) {
+        if !self.law.maximised() {
+            let loss = |x| self.law.slope(self.params, x, self.log_tokens(x), self.log_samples(x)).value;
+            return out.iter_mut().zip(log_n).for_each(|(cost, &x)| *cost = loss(x));
+        }
+        let samples = match self.fixed_k {
+            Some(k) => (f64::INFINITY, k.ln()),
+            None => (self.log_inference, self.log_most_samples),
+        };
+        let tokens = (self.log_train, self.log_most_tokens);
+        Failures { params: self.params, tokens, samples }.fill(log_n, out);
+        for (cost, &x) in out.iter_mut().zip(log_n) {
+            if cost.is_nan() {
+                *cost = self.failure(x);
+            }
+        }
     }
 
     /// The slope of [`Self::failure`] where tokens and samples move or stay as they do at `middle`.
@@ -171,7 +184,9 @@ impl Line<'_> {
             return visit(lo, self.failure(lo));
         }
         let middle = 0.5 * (lo + hi);
-        let values: [f64; SCAN] = std::array::from_fn(|i| self.failure(at(i)));
+        let places: [f64; SCAN] = std::array::from_fn(at);
+        let mut values = [0.0; SCAN];
+        self.costs(&places, &mut values);
         for i in 0..SCAN {
             let left = if i == 0 { f64::INFINITY } else { values[i - 1] };
             let right = if i + 1 == SCAN { f64::INFINITY } else { values[i + 1] };

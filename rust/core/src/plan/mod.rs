@@ -6,8 +6,9 @@
 
 mod choice;
 mod error;
-mod lanes;
+mod failures;
 mod line;
+mod power_sums;
 mod problem;
 mod request;
 mod scalar;

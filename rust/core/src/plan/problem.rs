@@ -6,11 +6,13 @@ use rayon::prelude::*;
 
 use super::choice::Plan;
 use super::error::Error;
-use super::lanes;
+
 use super::line::{Line, Slopes};
+use super::power_sums;
 use super::request::{Budget, Constraints, Rule, Sizes};
 use super::span::Span;
 use super::task::Task;
+use crate::lanes::LANES;
 use crate::laws::{Law, range_of};
 
 /// Budgets and parameter draws, each pair a plan to make.
@@ -19,7 +21,8 @@ pub struct Problem<'a> {
     draws: Vec<(&'a [f64], Slopes)>,
     spans: Vec<Span>,
     constraints: &'a Constraints,
-    /// ln of the sizes listed, if they are.
+    /// The sizes listed, if they are, from the smallest, and their logarithms.
+    sizes: Vec<f64>,
     log_sizes: Vec<f64>,
     log_most_tokens: f64,
     log_most_samples: f64,
@@ -52,11 +55,13 @@ impl<'a> Problem<'a> {
         let draws =
             draws.chunks_exact(names.len()).map(|params| (params, Slopes::new(law, params))).collect();
         let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
-        let log_sizes = match &constraints.sizes {
-            Sizes::List(sizes) => sizes.iter().map(|n| n.ln()).collect(),
+        let mut sizes = match &constraints.sizes {
+            Sizes::List(sizes) => sizes.clone(),
             Sizes::Range(..) => Vec::new(),
         };
-        Ok(Self { law, draws, spans, constraints, log_sizes, log_most_tokens, log_most_samples, rule })
+        sizes.sort_by(f64::total_cmp);
+        let log_sizes = sizes.iter().map(|n| n.ln()).collect();
+        Ok(Self { law, draws, spans, constraints, sizes, log_sizes, log_most_tokens, log_most_samples, rule })
     }
 
     /// Number of plans: budgets times draws.
@@ -73,7 +78,7 @@ impl<'a> Problem<'a> {
     /// range nor threads change a bit.
     pub fn solve(&self, range: Range<usize>) -> Result<Vec<Plan>, Error> {
         let first = range.start;
-        let plans = if lanes::apply(self.law, self.constraints) {
+        let plans = if power_sums::apply(self.law, self.constraints) {
             self.in_lanes(range)
         } else {
             range.into_par_iter().with_min_len(64).map(|pair| self.plan(pair)).collect()
@@ -86,17 +91,27 @@ impl<'a> Problem<'a> {
     }
 
     fn in_lanes(&self, range: Range<usize>) -> Vec<Plan> {
-        let Self { law, constraints, log_most_tokens, log_most_samples, rule, .. } = *self;
-        let common = lanes::Common { law, constraints, log_most_tokens, log_most_samples, rule };
+        let &Self {
+            law, constraints, ref sizes, ref log_sizes, log_most_tokens, log_most_samples, rule, ..
+        } = self;
+        let common = power_sums::Common {
+            law,
+            constraints,
+            sizes,
+            log_sizes,
+            log_most_tokens,
+            log_most_samples,
+            rule,
+        };
         let mut plans = vec![Plan::NONE; range.len()];
-        let groups = plans.par_chunks_mut(lanes::LANES).with_min_len(32).enumerate();
+        let groups = plans.par_chunks_mut(LANES).with_min_len(32).enumerate();
         groups.for_each(|(group, out)| {
-            let pairs: [lanes::Pair; lanes::LANES] = std::array::from_fn(|i| {
-                let pair = range.start + group * lanes::LANES + i.min(out.len() - 1);
+            let pairs: [power_sums::Pair; LANES] = std::array::from_fn(|i| {
+                let pair = range.start + group * LANES + i.min(out.len() - 1);
                 let (params, slopes) = &self.draws[pair % self.draws.len()];
                 (*params, slopes, &self.spans[pair / self.draws.len()])
             });
-            lanes::plans(&common, &pairs[..out.len()], out);
+            power_sums::plans(&common, &pairs[..out.len()], out);
         });
         plans
     }
@@ -114,7 +129,13 @@ impl<'a> Problem<'a> {
             log_most_samples: self.log_most_samples,
             fixed_k: None,
         };
-        let task = Task { line, span, constraints: self.constraints, log_sizes: &self.log_sizes };
+        let task = Task {
+            line,
+            span,
+            constraints: self.constraints,
+            sizes: &self.sizes,
+            log_sizes: &self.log_sizes,
+        };
         Plan { best: task.best(), chinchilla: task.chinchilla(self.rule) }
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Span {
     pub budget: Budget,
     pub least: f64,
     pub most: f64,
+    /// Sizes up to `most`, where they are listed.
+    pub payable: usize,
     /// What sets `most`.
     pub upper: Bound,
     pub log_least: f64,
@@ -77,6 +79,10 @@ impl Span {
             budget,
             least,
             most,
+            payable: match &constraints.sizes {
+                Sizes::List(sizes) => sizes.iter().filter(|&&n| n <= most).count(),
+                Sizes::Range(..) => 0,
+            },
             upper,
             log_least: least.ln(),
             log_most: most.ln(),

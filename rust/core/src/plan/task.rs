@@ -10,18 +10,19 @@ pub(super) struct Task<'a> {
     pub line: Line<'a>,
     pub span: &'a Span,
     pub constraints: &'a Constraints,
+    /// The sizes listed, if they are, from the smallest, and their logarithms.
+    pub sizes: &'a [f64],
     pub log_sizes: &'a [f64],
 }
 
 impl Task<'_> {
     pub fn best(&self) -> Choice {
         match &self.constraints.sizes {
-            Sizes::List(sizes) if self.whole_k() => {
-                self.better(self.feasible(sizes).map(|(n, x)| self.choose(n, x, None)))
-            }
-            Sizes::List(sizes) => {
-                let (n, x) = self.least(sizes, |x| self.line.objective(x));
-                self.choose(n, x, None)
+            Sizes::List(_) if self.whole_k() => self
+                .better((0..self.span.payable).map(|i| self.choose(self.sizes[i], self.log_sizes[i], None))),
+            Sizes::List(_) => {
+                let best = self.best_listed();
+                self.choose(self.sizes[best], self.log_sizes[best], None)
             }
             Sizes::Range(..) if self.whole_k() => self.whole(),
             Sizes::Range(..) => {
@@ -72,15 +73,16 @@ impl Task<'_> {
         let (x, bound) = self.span.reach(target, self.line.corner());
         let choice = match &self.constraints.sizes {
             Sizes::Range(..) => self.choose(self.size(x), x, None),
-            Sizes::List(sizes) => {
-                let (n, x) = match rule {
-                    Rule::Law => {
-                        let loss = |x| self.line.law.latent(self.line.params, x, self.line.log_tokens(x)).0;
-                        self.least(sizes, loss)
-                    }
-                    Rule::TokensPerParam(_) => self.least(sizes, |size| (size - x).abs()),
+            Sizes::List(_) => {
+                let cost = |size: f64| match rule {
+                    Rule::Law => self.line.law.latent(self.line.params, size, self.line.log_tokens(size)).0,
+                    Rule::TokensPerParam(_) => (size - x).abs(),
                 };
-                self.choose(n, x, None)
+                // Both costs fall up to x and rise from there: the best size is next to it.
+                let [below, above] = beside(&self.log_sizes[..self.span.payable], x);
+                let [low, high] = [below, above].map(|i| cost(self.log_sizes[i]));
+                let nearest = if high < low { above } else { below };
+                self.choose(self.sizes[nearest], self.log_sizes[nearest], None)
             }
         };
         Choice { bound, ..choice }
@@ -90,22 +92,12 @@ impl Task<'_> {
         self.constraints.whole_k && self.span.budget.inference.is_finite()
     }
 
-    /// The sizes that the budgets can pay for, with their logarithms.
-    fn feasible(&self, sizes: &[f64]) -> impl Iterator<Item = (f64, f64)> {
-        let most = self.span.most;
-        sizes.iter().zip(self.log_sizes).map(|(&n, &x)| (n, x)).filter(move |&(n, _)| n <= most)
-    }
-
-    /// Of those the one of least cost, the first of equals; the span leaves at least one.
-    fn least(&self, sizes: &[f64], cost: impl Fn(f64) -> f64) -> (f64, f64) {
-        let mut best = ((self.span.least, self.span.log_least), f64::INFINITY);
-        for (n, x) in self.feasible(sizes) {
-            let cost = cost(x);
-            if cost < best.1 {
-                best = ((n, x), cost);
-            }
-        }
-        best.0
+    /// The size listed at which the law is best, of those that the budgets can pay for; the first of equals.
+    fn best_listed(&self) -> usize {
+        let log_sizes = &self.log_sizes[..self.span.payable];
+        let mut costs = vec![0.0; log_sizes.len()];
+        self.line.costs(log_sizes, &mut costs);
+        (0..costs.len()).fold(0, |best, i| if costs[i] < costs[best] { i } else { best })
     }
 
     /// The best of at least one choice, also where pass@k rounds to 1; the first of equals.
@@ -141,4 +133,10 @@ impl Task<'_> {
         };
         Choice { n, d, k, value, bound }
     }
+}
+
+/// The places of the last that is at most x and of the first above it; one of the ends twice where x is outside.
+pub(super) fn beside(rising: &[f64], x: f64) -> [usize; 2] {
+    let above = rising.partition_point(|&at| at <= x);
+    [above.saturating_sub(1), above.min(rising.len() - 1)]
 }

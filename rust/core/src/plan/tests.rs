@@ -178,6 +178,74 @@ proptest! {
     }
 
     #[test]
+    fn no_size_of_a_list_is_better(
+        (law, params) in laws(),
+        log_train in 38.0..58.0,
+        log_inference in prop_oneof![18.0..30.0, Just(f64::INFINITY)],
+        log_most_tokens in 20.0..60.0,
+        log_most_samples in 0.0..24.0,
+        log_sizes in proptest::collection::vec(1.0..28.0, 1..30),
+        by_ratio: bool,
+        whole_k: bool,
+    ) {
+        let budget = Budget { train: f64::exp(log_train), inference: f64::exp(log_inference) };
+        let (most, most_samples) = (f64::exp(log_most_tokens), f64::exp(log_most_samples));
+        // Without an inference budget no k is asked for.
+        let most_samples = if budget.inference.is_finite() { most_samples } else { f64::INFINITY };
+        let sizes: Vec<f64> = log_sizes.iter().map(|x: &f64| x.exp()).collect();
+        let constraints =
+            Constraints { sizes: Sizes::List(sizes.clone()), tokens: (1.0, most), most_samples, whole_k };
+        let rule = if by_ratio { Rule::TokensPerParam(20.0) } else { Rule::Law };
+        let budgets = [budget];
+        let problem = Problem::new(law, &params, &budgets, &constraints, rule);
+        let payable: Vec<f64> =
+            sizes.into_iter().filter(|n| 2.0 * n <= budget.inference && 6.0 * n <= budget.train).collect();
+        prop_assert_eq!(problem.is_err(), payable.is_empty());
+        prop_assume!(!payable.is_empty());
+        let Plan { best, chinchilla } = problem.unwrap().solve(0..1).unwrap()[0];
+        prop_assert!(payable.contains(&best.n) && payable.contains(&chinchilla.n));
+        let sign = if law.maximised() { 1.0 } else { -1.0 };
+        let trained = |n: f64| law.latent(&params, n.ln(), (budget.train / (6.0 * n)).min(most).ln()).0;
+        let reached = (0.5 * (budget.train / 120.0).ln()).max((budget.train / 6.0 / most).ln());
+        for n in payable {
+            let (d, k) = spend(&budget, &constraints, n);
+            let other = law.value(&params, n, d, k);
+            prop_assert!(sign * (best.value - other) >= -rounding(other), "{best:?} {n} {other}");
+            if by_ratio {
+                let apart = |n: f64| (n.ln() - reached).abs();
+                prop_assert!(apart(chinchilla.n) <= apart(n) + 1e-12, "{chinchilla:?} {n}");
+            } else {
+                let (here, there) = (trained(chinchilla.n), trained(n));
+                prop_assert!(here <= there + rounding(there), "{chinchilla:?} {n} {here} {there}");
+            }
+        }
+    }
+
+    #[test]
+    fn failures_eight_at_once_are_those_of_one(
+        (law, params) in laws(),
+        log_train in 38.0..58.0,
+        log_inference in 18.0..30.0,
+        log_most_tokens in 20.0..60.0,
+        log_most_samples in 0.0..24.0,
+        log_k in prop_oneof![Just(None), (0.0..20.0).prop_map(Some)],
+        log_n in proptest::collection::vec(0.0..30.0, 1..20),
+    ) {
+        prop_assume!(law.maximised());
+        let slopes = line::Slopes::new(law, &params);
+        let fixed_k = log_k.map(f64::exp);
+        let line = line::Line {
+            law, params: &params, slopes: &slopes, log_train, log_inference, log_most_tokens, log_most_samples, fixed_k,
+        };
+        let mut values = vec![0.0; log_n.len()];
+        line.costs(&log_n, &mut values);
+        for (&x, value) in log_n.iter().zip(values) {
+            let exact = line.failure(x);
+            prop_assert!((value - exact).abs() <= 1e-12 * exact.abs() + 1e-300, "{x} {value} {exact}");
+        }
+    }
+
+    #[test]
     fn a_single_size_always_has_a_whole_k(n in 1e6..1e9, k in 1_u32..50, law in laws()) {
         let constraints = Constraints { sizes: Sizes::Range(n, n), whole_k: true, ..FREE };
         let exact = 2.0 * n * f64::from(k);

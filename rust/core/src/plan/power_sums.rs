@@ -3,20 +3,15 @@
 
 use super::choice::{Bound, Choice, Plan};
 use super::line::Slopes;
-use super::request::{Constraints, Rule, Sizes};
+use super::request::{Constraints, Rule};
 use super::span::Span;
+use super::task::beside;
+use crate::lanes::{LANES, Lanes, exp, fused, lanes, log_1p};
 use crate::laws::Law;
 
-/// Plans at once.
-pub(super) const LANES: usize = 8;
-
-type Lanes = [f64; LANES];
-
-/// Whether plans of this kind run in lanes: between two ends of N, with any k.
+/// Whether plans of this kind run in lanes: with any k.
 pub(super) fn apply(law: Law, constraints: &Constraints) -> bool {
-    matches!(law, Law::Loss | Law::Chinchilla)
-        && matches!(constraints.sizes, Sizes::Range(..))
-        && !constraints.whole_k
+    matches!(law, Law::Loss | Law::Chinchilla) && !constraints.whole_k
 }
 
 /// What is the same for all plans of a problem.
@@ -24,6 +19,9 @@ pub(super) fn apply(law: Law, constraints: &Constraints) -> bool {
 pub(super) struct Common<'a> {
     pub law: Law,
     pub constraints: &'a Constraints,
+    /// The sizes listed, if they are, from the smallest, and their logarithms.
+    pub sizes: &'a [f64],
+    pub log_sizes: &'a [f64],
     pub log_most_tokens: f64,
     pub log_most_samples: f64,
     pub rule: Rule,
@@ -48,72 +46,10 @@ fn with_avx2(common: &Common, pairs: &[Pair], out: &mut [Plan]) {
     eight::<true>(common, pairs, out)
 }
 
-/// An expression in every lane. A closure would not be compiled for the features of the function that it is in.
-macro_rules! lanes {
-    (|$i:ident| $value:expr) => {{
-        let mut out = [0.0; LANES];
-        for $i in 0..LANES {
-            out[$i] = $value;
-        }
-        out
-    }};
-}
-
 /// As `line::rising`. Without such a term there is no budget to take the logarithm of.
 #[inline(always)]
 fn rising((log, gamma): (f64, f64), budget: f64) -> f64 {
     if log > f64::NEG_INFINITY { log - gamma * budget } else { log }
-}
-
-#[inline(always)]
-fn fused<const FMA: bool>(a: f64, b: f64, c: f64) -> f64 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// e^x to a few units in the last place, between e^−708 and e^709: x = n ln 2 + r with |r| <= ln 2/2, and the Taylor
-/// series of e^r.
-#[inline(always)]
-fn exp<const FMA: bool>(x: f64) -> f64 {
-    const SHIFT: f64 = 6_755_399_441_055_744.0; // 1.5 · 2^52: what is added to it is rounded to a whole number
-    const HIGH: f64 = f64::from_bits(0x3FE6_2E42_FEFA_3800);
-    const LOW: f64 = (std::f64::consts::LN_2 - HIGH) + 2.319_046_813_846_299_6e-17; // what LN_2 lacks of ln 2
-    let x = x.clamp(-708.0, 709.0);
-    let shifted = fused::<FMA>(x, std::f64::consts::LOG2_E, SHIFT);
-    let n = shifted - SHIFT;
-    let r = fused::<FMA>(-n, LOW, fused::<FMA>(-n, HIGH, x));
-    let mut sum = 1.0 / 6_227_020_800.0;
-    for factorial in [
-        479_001_600.0,
-        39_916_800.0,
-        3_628_800.0,
-        362_880.0,
-        40_320.0,
-        5_040.0,
-        720.0,
-        120.0,
-        24.0,
-        6.0,
-        2.0,
-        1.0,
-        1.0,
-    ] {
-        sum = fused::<FMA>(sum, r, 1.0 / factorial);
-    }
-    f64::from_bits(sum.to_bits().wrapping_add(shifted.to_bits() << 52))
-}
-
-/// ln(1 + s) for s in [0, 1], relative error a few 1e-16: 2 artanh(s/(2 + s)) by its series.
-#[inline(always)]
-fn log_1p<const FMA: bool>(s: f64) -> f64 {
-    let z = s / (2.0 + s);
-    let square = z * z;
-    let mut sum = 1.0 / 35.0;
-    for odd in
-        [33.0, 31.0, 29.0, 27.0, 25.0, 23.0, 21.0, 19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0]
-    {
-        sum = fused::<FMA>(sum, square, 1.0 / odd);
-    }
-    2.0 * z * sum
 }
 
 /// As `span::affordable`.
@@ -189,6 +125,8 @@ struct Group {
     most: Lanes,
     log_least: Lanes,
     log_most: Lanes,
+    /// Sizes listed that can be paid for.
+    payable: [usize; LANES],
 }
 
 /// N and what follows from it.
@@ -232,6 +170,7 @@ impl Group {
             most: of!(|p| p.2.most),
             log_least: of!(|p| p.2.log_least),
             log_most: of!(|p| p.2.log_most),
+            payable: std::array::from_fn(|i| pairs[i.min(last)].2.payable),
         }
     }
 
@@ -260,38 +199,84 @@ impl Group {
         })
     }
 
-    /// N at ln N = x, D and k that the budgets then buy, and the value there, as `Task::choose`.
+    /// N at ln N = x.
     #[inline(always)]
-    fn choose<const FMA: bool>(&self, common: &Common, x: &Lanes) -> Spent {
+    fn size<const FMA: bool>(&self, x: &Lanes) -> Lanes {
+        lanes!(|i| if x[i] >= self.log_most[i] { self.most[i] } else { exp::<FMA>(x[i]) })
+    }
+
+    /// N and ln N of the sizes listed on both sides of ln N = x: a sum of powers that is least at x is less at one of the
+    /// two than at all others.
+    #[inline(always)]
+    fn beside(&self, common: &Common, x: &Lanes) -> [[Lanes; 2]; 2] {
+        let (mut below, mut above) = ([[0.0; LANES]; 2], [[0.0; LANES]; 2]);
+        for i in 0..LANES {
+            let [low, high] = beside(&common.log_sizes[..self.payable[i]], x[i]);
+            [below[0][i], below[1][i]] = [common.sizes[low], common.log_sizes[low]];
+            [above[0][i], above[1][i]] = [common.sizes[high], common.log_sizes[high]];
+        }
+        [below, above]
+    }
+
+    /// What training leaves at ln N = x, and the law's value.
+    #[inline(always)]
+    fn values<const FMA: bool>(&self, common: &Common, x: &Lanes) -> [Lanes; 2] {
+        let [alpha, beta, gamma] = &self.exponents;
+        let trained = lanes!(|i| {
+            let log_d = (self.log_train[i] - x[i]).min(common.log_most_tokens);
+            let terms = self.terms[1][i] * exp::<FMA>(-alpha[i] * x[i])
+                + self.terms[2][i] * exp::<FMA>(-beta[i] * log_d);
+            self.terms[0][i] + terms
+        });
+        let value = lanes!(|i| {
+            let log_k = (self.log_inference[i] - x[i]).min(common.log_most_samples);
+            // A law without samples has no ln k either, and its exponent is 0.
+            let log_k = if gamma[i] > 0.0 { log_k } else { 0.0 };
+            trained[i] + self.terms[3][i] * exp::<FMA>(-gamma[i] * log_k)
+        });
+        [trained, value]
+    }
+
+    /// N, whose logarithm is x but for rounding, D and k that the budgets then buy, and the value there, as
+    /// `Task::choose`.
+    #[inline(always)]
+    fn choose<const FMA: bool>(&self, common: &Common, n: &Lanes, x: &Lanes) -> Spent {
         let (fewest, most_tokens) = common.constraints.tokens;
         let most_samples = common.constraints.most_samples;
-        let n = lanes!(|i| {
-            let n = if x[i] >= self.log_most[i] { self.most[i] } else { exp::<FMA>(x[i]) };
-            n.max(self.least[i]).min(self.most[i])
-        });
+        let n = lanes!(|i| n[i].max(self.least[i]).min(self.most[i]));
         let d = lanes!(|i| affordable(self.train[i], 6.0 * n[i]).max(fewest).min(most_tokens));
         let k = lanes!(|i| {
             let k = affordable(self.inference[i].min(f64::MAX), 2.0 * n[i]).min(most_samples);
             if self.inference[i] == f64::INFINITY { f64::INFINITY } else { k }
         });
-        let value = lanes!(|i| {
-            let log_d = (self.log_train[i] - x[i]).min(common.log_most_tokens);
-            let log_k = (self.log_inference[i] - x[i]).min(common.log_most_samples);
-            let (alpha, beta, gamma) = (self.exponents[0][i], self.exponents[1][i], self.exponents[2][i]);
-            // A law without samples has no ln k either, and its exponent is 0.
-            let log_k = if gamma > 0.0 { log_k } else { 0.0 };
-            let trained =
-                self.terms[1][i] * exp::<FMA>(-alpha * x[i]) + self.terms[2][i] * exp::<FMA>(-beta * log_d);
-            self.terms[0][i] + trained + self.terms[3][i] * exp::<FMA>(-gamma * log_k)
-        });
+        let [_, value] = self.values::<FMA>(common, x);
         Spent { n, d, k, value }
     }
+}
+
+/// The second of two sizes where it costs less.
+#[inline(always)]
+fn nearer(low: &Lanes, below: &[Lanes; 2], high: &Lanes, above: &[Lanes; 2]) -> [Lanes; 2] {
+    [
+        lanes!(|i| if high[i] < low[i] { above[0][i] } else { below[0][i] }),
+        lanes!(|i| if high[i] < low[i] { above[1][i] } else { below[1][i] }),
+    ]
 }
 
 #[inline(always)]
 fn eight<const FMA: bool>(common: &Common, pairs: &[Pair], out: &mut [Plan]) {
     let group = Group::new(common.law, pairs);
-    let best = group.choose::<FMA>(common, &group.optimum::<FMA>(common));
+    let listed = !common.sizes.is_empty();
+    let x = group.optimum::<FMA>(common);
+    let [n, x] = if listed {
+        let [below, above] = group.beside(common, &x);
+        let [_, low] = group.values::<FMA>(common, &below[1]);
+        let [_, high] = group.values::<FMA>(common, &above[1]);
+        nearer(&low, &below, &high, &above)
+    } else {
+        [group.size::<FMA>(&x), x]
+    };
+    let best = group.choose::<FMA>(common, &n, &x);
     let target = match common.rule {
         Rule::Law => lanes!(|i| {
             let root = (group.falling[i] - group.tokens[i]) / (group.exponents[0][i] + group.exponents[1][i]);
@@ -310,27 +295,27 @@ fn eight<const FMA: bool>(common: &Common, pairs: &[Pair], out: &mut [Plan]) {
     for i in pairs.len()..LANES {
         reached[i] = reached[pairs.len() - 1];
     }
-    let other = group.choose::<FMA>(common, &reached);
+    let [n, x] = if listed {
+        let [below, above] = group.beside(common, &reached);
+        let (low, high) = match common.rule {
+            Rule::Law => {
+                let [low, _] = group.values::<FMA>(common, &below[1]);
+                let [high, _] = group.values::<FMA>(common, &above[1]);
+                (low, high)
+            }
+            Rule::TokensPerParam(_) => {
+                (lanes!(|i| (reached[i] - below[1][i]).abs()), lanes!(|i| (above[1][i] - reached[i]).abs()))
+            }
+        };
+        nearer(&low, &below, &high, &above)
+    } else {
+        [group.size::<FMA>(&reached), reached]
+    };
+    let other = group.choose::<FMA>(common, &n, &x);
     for (i, ((_, _, span), plan)) in pairs.iter().zip(out).enumerate() {
         let at =
             |s: &Spent, bound: Bound| Choice { n: s.n[i], d: s.d[i], k: s.k[i], value: s.value[i], bound };
         let bound = span.bound(common.constraints, best.n[i], best.d[i], best.k[i]);
         *plan = Plan { best: at(&best, bound), chinchilla: at(&other, moved[i]) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn exponentials_and_logarithms_are_those_of_the_library(x in -700.0f64..700.0, s in 0.0f64..1.0) {
-            prop_assert!((exp::<true>(x) / x.exp() - 1.0).abs() < 1e-15);
-            prop_assert!((exp::<false>(x) / x.exp() - 1.0).abs() < 1e-15);
-            prop_assert!((log_1p::<true>(s) - s.ln_1p()).abs() <= 1e-15 * s.ln_1p());
-            prop_assert!((log_1p::<false>(s) - s.ln_1p()).abs() <= 1e-15 * s.ln_1p());
-        }
     }
 }
