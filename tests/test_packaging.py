@@ -75,9 +75,11 @@ def described_by_extension() -> dict[str, str]:
 
 
 def is_public(name: str) -> bool:
-    """Stubs owe nothing on operators and on what every class has: only on plain names and constructors."""
-    last = name.rpartition(".")[2]
-    return not last.startswith("_") or last == "__new__" or name == "__version__"
+    """Stubs owe nothing on operators, on what every class has and on what is the stub's own: only on plain
+    names and constructors.
+    """
+    owner, _, last = name.rpartition(".")
+    return (not last.startswith("_") or last == "__new__" or name == "__version__") and owner[:1] != "_"
 
 
 def signature(member: object) -> str:
@@ -96,6 +98,12 @@ def test_stub_describes_the_extension() -> None:
         if extension[name] == "not inspectable":
             del stub[name], extension[name]
     assert stub == extension
+
+
+def test_the_stub_knows_no_room_above_it() -> None:
+    tree = ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert not [ast.unparse(node) for node in imports if "t2fast" in ast.unparse(node)]
 
 
 def run(command: list[str], environment: dict[str, str], directory: Path) -> str:
@@ -158,6 +166,11 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert packed == {name for name in sources if not re.search(r"__pycache__/|\.(so|pyd|md)$", name)}
     assert "t2fast/kernels/step.py" in packed
     assert f"t2fast-{t2fast.__version__}.dist-info/licenses/LICENSE" in names
+    assert any(name.endswith(".cyclonedx.json") for name in names), "no list of the crates inside (SBOM)"
+
+
+def test_the_citation_is_of_this_version() -> None:
+    assert f"\nversion: {t2fast.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ ROOMS = [
     "comparisons",
     "costs",
     "decode",
+    "designs",
     "estimators",
     "fits",
     "laws",
@@ -23,6 +24,8 @@ ROOMS = [
     "runs",
     "tables",
     "tasks",
+    "testbed",
+    "training",
     "validation",
 ]
 LAWS = ("fit_chinchilla", "fit_loss", "fit_accuracy", "fit_counts", "fit_direct", "fit_forecast")

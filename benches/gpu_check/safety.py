@@ -30,7 +30,8 @@ FILTERS = (Filters(), Filters(top_k=20, top_p=0.9))
 def kernel_tests(results: Results) -> None:
     """The repository's tests of the kernels with `on_gpu`; in the rehearsal two of them."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "benches.gpu_check.on_gpu", "--tb=short"]
-    command += ["--confcutdir=tests/kernels", "-p", "no:cacheprovider", "tests/kernels/test_kernels.py"]
+    command += ["--confcutdir=tests/kernels", "-p", "no:cacheprovider"]
+    command += ["tests/kernels/test_kernels.py", "tests/kernels/test_kernels_drawing.py"]
     if REHEARSED:
         command += ["-k", "moves_its_row_on or turns_by_nothing"]
     elif importlib.util.find_spec("xdist"):  # most of the time goes into compiling

@@ -72,5 +72,5 @@ def sampling(
     )
     state = DeviceState(weights, tiles, ops, sizes, filters=filters, stop_tokens=8, fp8=False)
     state.begin(1.0, new, [])
-    job = Job([tokens], [2026], [k], 0, new, [], [], [], k, None, None)
+    job = Job([tokens], [2026], [list(range(k))], new, [], [], [], k, None, True, None, None)
     return Batch(job, state, 8), state

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         comparisons as comparisons,
         costs as costs,
         decode as decode,
+        designs as designs,
         estimators as estimators,
         fits as fits,
         laws as laws,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         runs as runs,
         tables as tables,
         tasks as tasks,
+        testbed as testbed,
+        training as training,
         validation as validation,
     )
     from t2fast.choices import (
@@ -44,8 +47,13 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         outcomes as outcomes,
         read_stages as read_stages,
     )
+    from t2fast.designs import (
+        Design as Design,
+        design as design,
+    )
     from t2fast.estimators import (
         PassCurve as PassCurve,
+        PassCurves as PassCurves,
         best_of_k as best_of_k,
         beta_pass_at_k as beta_pass_at_k,
         estimate as estimate,
@@ -107,6 +115,9 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         read_losses as read_losses,
         read_prices as read_prices,
     )
+    from t2fast.training import (
+        train as train,
+    )
     from t2fast.validation import (
         Validation as Validation,
         validate as validate,
@@ -128,8 +139,10 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "costs": (),
     "decode": (),
+    "designs": ("Design", "design"),
     "estimators": (
         "PassCurve",
+        "PassCurves",
         "best_of_k",
         "beta_pass_at_k",
         "estimate",
@@ -188,6 +201,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "read_prices",
     ),
     "tasks": (),
+    "testbed": (),
+    "training": ("train",),
     "validation": (
         "Validation",
         "validate",

@@ -6,6 +6,7 @@ import difflib
 import io
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
@@ -20,20 +21,22 @@ _LONG = 1e12  # from here on digits are no longer counted by eye
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
-def plain(renderable: RenderableType, width: int = 100) -> str:
-    """A renderable as plain text."""
-    file = io.StringIO()
+def plain(renderable: RenderableType, width: int = 100, encoding: str = "utf-8") -> str:
+    """A renderable as plain text, of what `encoding` can hold."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding, errors="replace", newline="\n", write_through=True)
     Console(file=file, width=width, color_system=None, highlight=False).print(renderable)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+    text = file.buffer.getvalue().decode(encoding)
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 class Columns:
     """A table without lines: headers in bold, numbers to the right, those named in `left` to the left.
 
-    Nothing of it is ever cut. Where it is wider than the terminal, columns that say the same in every row go
-    to a line above it; where that is not enough each row is stacked, as `header value` pairs over as many
-    lines as it needs. Cells are text as it is: brackets are no markup, and control characters are shown as
-    such.
+    Nothing of it is ever cut. Where it is wider than the terminal its headers go over several lines, then
+    columns that say the same in every row go to a line above it, then words in `left` columns go over several
+    lines; where that is not enough each row is stacked, as `header value` pairs over as many lines as it
+    needs. Numbers are never broken. Cells are text as it is: brackets are no markup, and control characters
+    are shown as such.
     """
 
     def __init__(self, headers: Sequence[str], left: Sequence[str] = ()) -> None:
@@ -46,45 +49,81 @@ class Columns:
         self.rows.append([clean(cell).replace("\n", "\\n").replace("\t", "\\t") for cell in cells])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table in the width there is."""
+        """The table in the width there is, by what the terminal can show."""
+        shown = Columns([_within(header, options.encoding) for header in self.headers])
+        shown.left = {_within(header, options.encoding) for header in self.left}
+        shown.rows = [[_within(cell, options.encoding) for cell in row] for row in self.rows]
+        yield from shown._laid_out(options.max_width)
+
+    def _laid_out(self, width: int) -> Iterator[RenderableType]:
         places = list(range(len(self.headers)))
-        if self._width(places) <= options.max_width:
-            yield self._table(places)
-            return
         same = [i for i in places if len(self.rows) > 1 and len({row[i] for row in self.rows}) == 1]
         varying = [i for i in places if i not in same]
+        for shown, breaking in ((places, False), (varying, False), (places, True), (varying, True)):
+            if widths := self._widths(shown, width, breaking):
+                if len(shown) < len(places):
+                    yield from self._stacked(self.rows[0], same, width)
+                yield self._table(shown, widths)
+                return
         if same:
-            yield from self._stacked(self.rows[0], same, options.max_width)
-        if self._width(varying) <= options.max_width:
-            yield self._table(varying)
-            return
+            yield from self._stacked(self.rows[0], same, width)
         for number, row in enumerate(self.rows):
             if number:
                 yield Text("")
-            yield from self._stacked(row, varying, options.max_width)
+            yield from self._stacked(row, varying, width)
 
-    def _width(self, places: Sequence[int]) -> int:
-        widths = [max(cell_len(row[i]) for row in (self.headers, *self.rows)) for i in places]
-        return sum(widths) + 2 * (len(widths) - 1)
-
-    def _table(self, places: Sequence[int]) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    def _widths(self, places: Sequence[int], width: int, breaking: bool) -> list[int]:
+        """Of columns that fit: as wide as they are, or the widest made narrower at spaces of its header and,
+        if `breaking`, of its words. Empty where they do not fit.
+        """
+        widths, least = [], []
         for i in places:
+            cells, header = [row[i] for row in self.rows], self.headers[i]
+            broken = [part for text in cells for part in text.split(" ")]
+            narrow = broken if breaking and header in self.left else cells
+            widths.append(max(map(cell_len, [header, *cells])))
+            least.append(max(map(cell_len, [*header.split(" "), *narrow])))
+        room = width - 2 * (len(places) - 1)
+        if sum(least) > room:
+            return []
+        for _ in range(sum(widths) - room):
+            widest = max(range(len(widths)), key=lambda c: (widths[c] > least[c], widths[c]))
+            widths[widest] -= 1
+        for c, i in enumerate(places):  # no wider than the lines that this leaves need
+            while least[c] < widths[c] and self._lines(i, widths[c] - 1) == self._lines(i, widths[c]):
+                widths[c] -= 1
+        return widths
+
+    def _lines(self, place: int, width: int) -> int:
+        """Of a column of this width, all rows together."""
+        return sum(len(textwrap.wrap(row[place], width)) for row in (self.headers, *self.rows))
+
+    def _table(self, places: Sequence[int], widths: Sequence[int]) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for i, width in zip(places, widths, strict=True):
             justify: Literal["left", "right"] = "left" if self.headers[i] in self.left else "right"
-            table.add_column(Text(self.headers[i]), justify=justify, no_wrap=True)
+            table.add_column(Text(self.headers[i]), justify=justify, width=width, vertical="top")
         for row in self.rows:
             table.add_row(*(Text(row[i]) for i in places))
         return table
 
     def _stacked(self, row: Sequence[str], places: Sequence[int], width: int) -> Iterator[Text]:
-        """`header value` pairs, as many a line as fit; a longer value goes on in the next."""
-        line = Text()
+        """`header value` pairs, as many a line as fit; a longer value goes on in the next. What has no header
+        is a line of its own above them.
+        """
+        line, margin = Text(), ""
         for i in places:
-            pair = Text.assemble((self.headers[i], "bold"), " ", row[i] or "-")
+            if not row[i]:
+                continue
+            if not self.headers[i]:
+                yield Text(row[i], style="bold")
+                margin = "  "
+                continue
+            pair = Text.assemble((self.headers[i], "bold"), " ", row[i])
             if line.cell_len and line.cell_len + 3 + pair.cell_len > width:
                 yield line
                 line = Text()
-            line = Text.assemble(line, "   ", pair) if line.cell_len else pair
+            line = Text.assemble(line, "   ", pair) if line.cell_len else Text.assemble(margin, pair)
         line.overflow = "fold"
         yield line
 
@@ -106,6 +145,13 @@ def frame_columns(frame: pl.DataFrame) -> Columns:
 def clean(text: str) -> str:
     """Text of a file as a terminal may have it: control and direction characters by their escapes."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def _within(text: str, encoding: str) -> str:
+    """Text whose characters a terminal of this encoding can all show: others by their escapes, so that two
+    names that differ look different.
+    """
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def note(words: str) -> Text:

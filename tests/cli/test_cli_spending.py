@@ -12,7 +12,8 @@ from t2fast import _core, default_law, fit_forecast
 from t2fast.cli.main import main
 from t2fast.costs import Architecture, Machine, accelerator
 from t2fast.laws import Law
-from t2fast.plans.spending import Workload, best_spending, chinchilla_spending
+from t2fast.plans.spending import best_spending, chinchilla_spending
+from t2fast.plans.workload import Workload
 from t2fast.tables import Counts
 
 DOLLARS = ["plan", "--usd", "1000", "--gpu", "h100", "--usd-per-hour", "2.5", "--queries", "1e6"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_sizes_are_typed_as_people_write_them(counts: Path, capsys: pytest.Captu
     ]
     assert main(["passk", str(counts), "--min-params", "1B", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [(row["n_params"], row["n_tokens"]) for row in rows] == [(1.2e9, 3e9), (1e9, 2e10)]
+    assert [(row["n_params"], row["n_tokens"]) for row in rows] == [(1e9, 2e10), (1.2e9, 3e9)]
 
 
 def test_json_is_valid_where_numbers_are_not(counts: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +75,79 @@ def test_rows_are_chosen_by_any_column(tmp_path: Path, capsys: pytest.CaptureFix
     assert "row 3: n_correct is 'oops'" in capsys.readouterr().err
     assert main(["passk", str(path), "--where", "spilt=test"]) == 1
     assert "has no column 'spilt'" in capsys.readouterr().err
+
+
+def test_a_choice_is_made_of_the_rows_that_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(m, p, s, 20, c) for m, c in (("a", 4), ("b", 9)) for p in "xyz" for s in ("easy", "hard")]
+    schema = ["model", "problem", "split", "n_samples", "n_correct"]
+    counts, prices = tmp_path / "counts.csv", tmp_path / "prices.csv"
+    pl.DataFrame(rows, schema=schema, orient="row").write_csv(counts)
+    price = {"model": ["a", "b"], "usd_per_million_prompt_tokens": [1, 2]}
+    pl.DataFrame({**price, "usd_per_million_output_tokens": [1, 2]}).write_csv(prices)
+    asked = ["choose", str(counts), "--prices", str(prices), "--prompt-tokens", "9", "--output-tokens", "9"]
+    assert main(asked) == 1  # each problem is there twice
+    assert "repeats" in capsys.readouterr().err
+    assert main([*asked, "--where", "split=hard", "--json"]) == 0
+    found = capsys.readouterr()
+    assert "left out: 6 x other than split 'hard'" in found.err
+    assert json.loads(found.out)["model"] == "b"
+
+
+def test_several_files_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    human = tmp_path / "human.jsonl"
+    human.write_text('{"task_id": "T/0", "completion": "x", "result": "passed", "passed": true}\n')
+    other = tmp_path / "other.jsonl"
+    other.write_text(human.read_text().replace("true", "false") * 2)
+    own = tmp_path / "own.csv"
+    pl.DataFrame({**ROWS, "problem": ["T/0"] * 3}).drop("task").write_csv(own)
+    assert main(["passk", str(human), str(other), str(own), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    expected = {
+        "human.jsonl": 1.0,
+        "other.jsonl": 0.0,
+        "llama[v2]": 0.5,
+        "[/INST]": 0.0,
+        "bad\x1b[31mred": 0.3,
+    }
+    assert {row["model"]: row["pass_at_k"] for row in rows} == pytest.approx(expected)
+    assert main(["passk", str(own), str(own)]) == 1
+    assert "add their counts up by --duplicates sum" in capsys.readouterr().err
+    assert main(["passk", str(own), str(own), "--duplicates", "sum", "-k", "200", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][-1]["problems"] == 1
+    named = tmp_path / "named.csv"
+    pl.DataFrame(ROWS).write_csv(named)
+    assert main(["passk", str(own), str(named)]) == 1
+    assert "only one of them has task" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locale C")
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_terminal_without_utf_8_tells_names_apart(tmp_path: Path, terminal: bool) -> None:
+    path = tmp_path / "counts.csv"
+    names = ["café-模型", "café-模式", "llama"]
+    pl.DataFrame({**ROWS, "model": names}).write_csv(path)
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment |= {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "xterm"}
+    command = [sys.executable, "-m", "t2fast", "passk", str(path), "-k", "1,8"]
+    if terminal:
+        import pty
+
+        ours, theirs = pty.openpty()
+        done = subprocess.run(command, stdout=theirs, stderr=theirs, env=environment, check=False)
+        os.close(theirs)
+        shown = os.read(ours, 1 << 16).decode("ascii").replace("\r", "").replace("\x1b[0m", "")
+        os.close(ours)
+    else:
+        done = subprocess.run(command, capture_output=True, env=environment, check=False)
+        shown = done.stdout.decode("ascii")
+    assert done.returncode == 0
+    for name in names:
+        assert name.encode("ascii", "backslashreplace").decode() in shown
+    assert shown.count("0.5000") == 1
+    lines = [line for line in shown.splitlines() if "160M" in line or "1.2B" in line]
+    assert len({line.index("M" if "160M" in line else "B") for line in lines}) == 1  # columns stay columns
 
 
 def test_columns_of_the_models_table_go_by_other_names(
@@ -109,6 +183,9 @@ def test_several_tasks_or_training_sets_are_no_one_law(
         ("choose one by correct_at=", "choose one by --correct-at"),
         ("metric= 'x' is no choice", "--metric x is no choice"),
         ("[Errno 2] No such file or directory: 'x.csv'", "x.csv: no such file or directory"),
+        ("allow it by extrapolate=1.4e+09", "allow it by --extrapolate 1.4e+09"),
+        ("k_max is 0: at least one sample", "--max-k is 0: at least one sample"),
+        ("the column target is empty: fill it", "the column target is empty: fill it"),
         ("runs/task=gsm8k/x.csv is empty", "runs/task=gsm8k/x.csv is empty"),
     ],
 )

@@ -37,7 +37,8 @@ BLOCKS = {**ODD, "hidden_size": 96, "intermediate_size": 160, "vocab_size": 133}
 
 def ask(core: Any, prompts: Any, keys: Any, k: Any, *, on_finish=None, progress=None, **options: Any) -> Any:
     """What a back end draws; `options` are fields of `Request` and `Sampling`."""
-    own = {name: options.pop(name) for name in ("first_sample", "max_rows") if name in options}
+    names = ("first_sample", "max_rows", "have", "ahead", "keep")
+    own = {name: options.pop(name) for name in names if name in options}
     k = [k] * len(prompts) if isinstance(k, int) else k
     request = Request(prompts, keys, k, Sampling(**options), **own)
     return core.sample(request, on_finish=on_finish, progress=progress)

@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import copy
-import os
-import shutil
 import signal
-import subprocess
-import sys
 
 import decode_models
 import hypothesis
 import numpy as np
 import pytest
 import reference_files
-import t2fast.decode
 from decode_models import ask
 from hypothesis import given
 from hypothesis import strategies as st
 from t2fast._core import DecodeEngine
-from t2fast.decode.request import Backend
 from t2fast.kernels.rng import hash64
 
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("triton", reason="needs triton, which comes with torch's builds for GPUs")
 
+from gpu_engines import OTHERS, PROMPT, core, engine, same  # noqa: E402
 from t2fast.decode.gpu import prefill  # noqa: E402
 from t2fast.decode.gpu import state as gpu_state  # noqa: E402
 from t2fast.decode.gpu.batch import Pool  # noqa: E402
 from t2fast.decode.gpu.engine import GpuEngine  # noqa: E402
-from t2fast.kernels import torch_ops, triton_ops  # noqa: E402
+from t2fast.kernels import triton_ops  # noqa: E402
 
-PROMPT = np.random.default_rng(0).integers(4, 130, 17).tolist()
-OTHERS = [np.random.default_rng(i).integers(4, 130, 3 + 5 * i).tolist() for i in range(1, 4)]
 FILTERED = {"temperature": 1.7, "top_k": 50, "top_p": 0.9, "min_p": 0.02}
 FAMILIES = [*decode_models.FOLDERS, "open-lm", "llama-q4_0", "qwen2-q8_0", "gptneox-parallel-q8_0"]
-
-
-def core(path, **options) -> GpuEngine:
-    return GpuEngine(path, **{"dtype": "float32", "device": torch.device("cpu"), "ops": torch_ops} | options)
-
-
-def engine(path, **options) -> t2fast.decode.Engine:
-    return t2fast.decode.Engine(core(path, **options), name="gpu", path=path, tokenizer_path=path)
 
 
 def check_against_reference(path, table, prompts, seed, **settings) -> None:
@@ -87,19 +72,6 @@ def test_with_the_kernels_a_sample_does_not_depend_on_its_company(model, monkeyp
     for key in ("logprobs", "processed_logprobs"):
         np.testing.assert_array_equal(whole[key][:3].view(np.uint32), alone[key][:3].view(np.uint32))
         assert whole[key][:6] == pytest.approx(alone[key], rel=1e-5)
-
-
-def same(found, expected) -> None:
-    """Two results of `sample`, equal but for the last bits of log-probabilities."""
-    assert list(found) == list(expected)
-    for key, values in expected.items():
-        assert type(found[key]) is type(values)
-        if isinstance(values, np.ndarray):
-            assert found[key].dtype == values.dtype
-        if key.endswith("logprobs"):
-            assert found[key] == pytest.approx(values, abs=1e-3)
-        else:
-            assert np.array_equal(found[key], values), key
 
 
 @pytest.mark.parametrize("name", ["llama-gqa-tied", "neox-sequential"])
@@ -152,8 +124,9 @@ def test_a_stopped_problem_is_cancelled_and_others_go_on(model, rows):
     plain = ask(core(path), *arguments, **options)
     heard = []
 
-    def on_finish(problem, sample, tokens, reason):
+    def on_finish(problem, sample, tokens, logprobs, reason):
         heard.append((problem, sample, tokens, reason))
+        assert len(logprobs) == len(tokens)
         return problem == 0 and len(heard) >= 3
 
     found = ask(core(path, poll=2), *arguments, on_finish=on_finish, **options)
@@ -175,6 +148,48 @@ def test_a_stopped_problem_is_cancelled_and_others_go_on(model, rows):
             assert parts[row].tolist() == whole[row].tolist()
     assert "cancelled" in found["finish_reason"][:30]
     assert "cancelled" not in found["finish_reason"][30:]
+
+
+@pytest.mark.parametrize("rows", [5, None])
+def test_few_samples_are_ahead_of_what_may_stop_their_problem(model, rows):
+    """And those that are there are not drawn again; what is not to be kept is told of all the same."""
+    path, _ = model("qwen2")
+    arguments = [PROMPT, OTHERS[0], OTHERS[1]], [1, 2, 3], [20, 6, 9]
+    have = [[0, 3], [], [*range(1, 9)]]
+    options = {"max_tokens": 7, "stop_tokens": list(range(0, 130, 5)), "max_rows": rows, "first_sample": 0}
+    whole = ask(core(path), *arguments, **options)
+    wanted = [
+        i
+        for i, pair in enumerate(zip(whole["problem"], whole["sample"], strict=True))
+        if pair[1] not in have[pair[0]]
+    ]
+    parts = np.split(whole["tokens"], whole["offsets"][1:-1])
+    for ahead in (None, 2):
+        heard = {}
+
+        def on_finish(problem, sample, tokens, logprobs, reason, heard=heard):
+            heard[problem, sample] = tokens, logprobs.tolist()
+            return False
+
+        kept = ask(core(path), *arguments, have=have, ahead=ahead, **options)
+        none = ask(core(path), *arguments, have=have, ahead=ahead, keep=False, on_finish=on_finish, **options)
+        assert none["problem"].size == none["tokens"].size == len(none["finish_reason"]) == 0
+        for name in ("problem", "sample", "stop_index"):
+            np.testing.assert_array_equal(kept[name], whole[name][wanted])
+        np.testing.assert_array_equal(kept["tokens"], np.concatenate([parts[i] for i in wanted]))
+        told = sorted(heard)
+        assert told == list(zip(kept["problem"].tolist(), kept["sample"].tolist(), strict=True))
+        assert [tokens for key in told for tokens in heard[key][0]] == kept["tokens"].tolist()
+        assert [logprob for key in told for logprob in heard[key][1]] == kept["logprobs"].tolist()
+
+    begun = set()
+
+    def stop_first(problem, sample, *_):
+        begun.add((problem, sample))
+        return problem == 0
+
+    ask(core(path, poll=1), *arguments, ahead=2, on_finish=stop_first, **options)
+    assert sum(problem == 0 for problem, _ in begun) <= 2
 
 
 def test_what_a_call_leaves_on_the_device_serves_the_next(model):
@@ -344,137 +359,3 @@ def test_bfloat16_is_no_further_from_float32_than_transformers(model, name):
         exact = logprobs(peer)
         error = np.abs(found["logprobs"].reshape(12, 8) - exact).mean()
         assert 0 < error <= allowed * np.abs(logprobs(theirs) - exact).mean()
-
-
-REFUSED = {
-    "gemma2": ("windows that differ", "norms after blocks", "GeGLU", "scaled embeddings", "soft-capped"),
-    "gemma3": ("windows that differ", "rotations that differ", "norms after blocks", "GeGLU"),
-    "olmo2": ("blocks without a norm before them", "norms after blocks"),
-    "olmo3": ("windows that differ", "rotations that differ", "norms after blocks"),
-    "granite": ("scaled embeddings, residuals or logits", "another scale of attention"),
-    "gpt2": ("learned positions",),
-    "smollm3": ("rotations that differ",),
-}
-
-
-@pytest.mark.filterwarnings("ignore:.*limited to the 128 positions")
-@pytest.mark.parametrize("name", decode_models.MORE)
-def test_a_family_is_computed_or_refused_by_what_it_has(model, name):
-    """Never wrong tokens: what the kernels' description cannot say, the engine names."""
-    path, _ = model(name)
-    if name in REFUSED:
-        with pytest.raises(ValueError, match="device='cuda' does not compute") as refused:
-            core(path)
-        assert all(feature in str(refused.value) for feature in REFUSED[name])
-        assert "use device='cpu'" in str(refused.value)
-        return
-    ours, cpu = core(path), DecodeEngine(path, dtype="float32")
-    assert ours.logits(PROMPT) == pytest.approx(cpu.logits(PROMPT), abs=1e-3)
-    options = {"max_tokens": 6, "stop_tokens": []}
-    same(ask(ours, [PROMPT], [7], [5], **options), ask(cpu, [PROMPT], [7], [5], **options))
-
-
-def test_attributes_are_those_of_the_cpu_engine(model):
-    for name in ("llama-gqa-tied", "open-lm", "qwen2-q8_0"):
-        path, _ = model(name)
-        cpu, ours = DecodeEngine(path, dtype="float32"), core(path)
-        face = {name for name in dir(Backend) if not name.startswith("_")}
-        assert face <= {*dir(ours)}
-        assert face <= {*dir(cpu)}
-        for attribute in (name for name in dir(cpu.model) if not name.startswith("_")):
-            assert getattr(ours.model, attribute) == getattr(cpu.model, attribute), attribute
-        assert ours.weight_bytes >= 4 * 0.9 * (ours.model.n_params - ours.model.width * 20)
-        assert "triton, cpu" in repr(engine(path))
-
-
-@pytest.mark.parametrize(
-    ("prompts", "options"),
-    [
-        ([PROMPT], {"temperature": -1.0}),
-        ([PROMPT], {"max_tokens": 100_000}),
-        ([PROMPT], {"stop_tokens": [999]}),
-        ([PROMPT], {"max_rows": 0}),
-        ([[]], {}),
-    ],
-)
-def test_bad_input_is_refused_in_the_words_of_the_cpu_engine(model, tmp_path, prompts, options):
-    path, _ = model("llama-gqa-tied")
-    shutil.copytree(path, tmp_path / "model")
-    for file in ("config.json", "generation_config.json"):
-        written = tmp_path / "model" / file
-        written.write_text(written.read_text().replace('"bos_token_id": 1', '"bos_token_id": null'))
-    with pytest.raises(ValueError, match=r"\w") as expected:
-        t2fast.decode.load(tmp_path / "model").sample(prompts, **options)
-    with pytest.raises(ValueError, match=r"\w") as found:
-        engine(tmp_path / "model").sample(prompts, **options)
-    assert str(found.value) == str(expected.value)
-
-
-def test_text_is_that_of_the_cpu_engine(smollm2):
-    options = {"k": 3, "max_tokens": 5, "seed": 1, "temperature": 0.8, "stop": [" the", "."]}
-    prompts = ["The capital of France is", "Water boils at"]
-    theirs = t2fast.decode.load(smollm2, dtype="float32")
-    expected = theirs.sample(prompts, verify=lambda *_: False, **options)
-    found = engine(smollm2).sample(prompts, verify=lambda *_: False, **options)
-    assert found.table.drop("logprob", "processed_logprob").equals(
-        expected.table.drop("logprob", "processed_logprob")
-    )
-    assert found.table["logprob"].to_list() == pytest.approx(expected.table["logprob"].to_list(), abs=1e-2)
-    assert "stop_string" in found.table["finish_reason"].to_list()
-
-
-def test_options_that_do_not_go_together_are_named(model):
-    path, _ = model("llama-gqa-tied")
-    for options, message in (
-        ({"device": "cuda", "threads": 2}, "threads is for device='cpu'"),
-        ({"device": "cuda", "kernel": "avx2"}, "kernel is for device='cpu'"),
-        ({"cache": "fp8"}, "cache is for device='cuda'"),
-        ({"device": "gpu"}, "device must be 'cpu' or 'cuda', not 'gpu'"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            t2fast.decode.load(path, **options)
-    with pytest.raises(ValueError, match="dtype must be"):
-        core(path, dtype="float16")
-    with pytest.raises(ValueError, match="cache must be"):
-        core(path, cache="int4")
-
-
-def run(code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""},
-    )
-    return done.stdout + done.stderr
-
-
-def test_without_a_gpu_the_error_says_so_before_a_model_is_read():
-    out = run("import t2fast.decode; t2fast.decode.load('no-such-model', device='cuda')")
-    assert "ValueError: device='cuda': torch" in out
-    assert "or use device='cpu'" in out
-    assert "no-such-model" not in out.splitlines()[-1]
-
-
-def test_without_torch_the_package_imports_and_the_error_says_what_to_install(model):
-    path, _ = model("llama-gqa-tied")
-    out = run(
-        "import sys\n"
-        "sys.modules['torch'] = sys.modules['triton'] = None\n"
-        "import t2fast, t2fast.decode, t2fast.kernels, t2fast.cli.main\n"
-        f"print(t2fast.decode.load({str(path)!r}).sample([5, 6], k=1, max_tokens=2).table.height)\n"
-        f"t2fast.decode.load({str(path)!r}, device='cuda')"
-    )
-    assert out.startswith("1\n")
-    assert out.splitlines()[-1].startswith("ImportError: device='cuda' needs the packages torch and triton")
-    assert "pip install 't2fast[gpu]'" in out
-    failed = run(
-        "import sys\n"
-        "sys.modules['torch'] = None\n"
-        "from t2fast.cli.main import main\n"
-        f"print(main(['sample', {str(path)!r}, '--prompt', 'x', '--device', 'cuda']))"
-    )
-    assert failed.startswith("1\n")
-    assert "t2fast[gpu]" in failed
-    assert "Traceback" not in failed

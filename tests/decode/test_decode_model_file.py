@@ -111,6 +111,10 @@ def test_what_is_not_there_is_named(model, tmp_path):
         {"top_p": 0.0},
         {"min_p": 2.0},
         {"max_rows": 0},
+        {"ahead": 0},
+        {"have": [[0]]},
+        {"have": [[0, 0], []]},
+        {"have": [[], [2]]},
         {"stop": ["x"], "token_bytes": [b"x"] * 100},
         {"stop_tokens": [131]},
         {"first_sample": 2**32 - 2, "k": [1, 5]},
@@ -124,7 +128,9 @@ def test_arguments_are_refused_in_the_same_words(model, change):
     assert file.sample_prompts(request, 0) == request.prompts
     assert file.sample_prompts(replace(request, prompts=[[], [5]]), 0) == [[file.config["bos"]], [5]]
     own = {
-        name: change[name] for name in ("prompts", "keys", "k", "first_sample", "max_rows") if name in change
+        name: change[name]
+        for name in ("prompts", "keys", "k", "first_sample", "have", "max_rows", "ahead")
+        if name in change
     }
     table = change.get("token_bytes", [])
     rules = {name: value for name, value in change.items() if name not in {*own, "token_bytes"}}

@@ -18,7 +18,8 @@ def samples(until: int | None, interrupted: bool = False) -> Samples:
     after = np.cumsum(right, axis=1) - right > 0
     cancelled = after if until else np.zeros_like(after)
     if interrupted:
-        cancelled = cancelled | (np.arange(PROBLEMS)[:, None] * K + np.arange(K) >= PROBLEMS * K // 2 + 3)
+        finished = np.where(np.arange(PROBLEMS) < PROBLEMS // 2, K, np.arange(PROBLEMS) % K)
+        cancelled = cancelled | (np.arange(K) >= finished[:, None])
     table = pl.DataFrame(
         {
             "problem": np.repeat(np.arange(PROBLEMS), K),
@@ -51,9 +52,18 @@ def test_counts_without_a_rule_use_every_sample():
     assert counts["n_correct"].sum() / (K * PROBLEMS) == pytest.approx(P, abs=0.01)
 
 
-def test_counts_of_an_interrupted_call_stop_where_it_stopped():
-    counts = samples(1, interrupted=True).counts()
+@pytest.mark.parametrize("until", [1, None])
+def test_counts_of_an_interrupted_call_stop_where_it_stopped(until: int | None):
+    none = PROBLEMS // 2 // K
+    with pytest.warns(RuntimeWarning, match=f"; {none} of {PROBLEMS} problems have none, and no row"):
+        counts = samples(until, interrupted=True).counts()
+    table = t2fast.read_counts(counts)  # what is written can be read
+    assert len(table) == PROBLEMS - none
+    assert table.n.min() >= 1
+    if until is None:
+        return
     open_ones = counts.filter(pl.col("n_correct") == 0, pl.col("n_samples") < K)
     assert open_ones.height > 0
     assert (open_ones["max_samples"] == open_ones["n_samples"]).all()
     assert set(counts.filter(pl.col("n_correct") == 1)["max_samples"]) == {K}
+    assert t2fast.estimate(table, k=1).curves["the model"].mean[0] == pytest.approx(P, abs=0.02)

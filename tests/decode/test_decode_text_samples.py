@@ -13,6 +13,7 @@ import decode_models  # noqa: F401 (skips where the extra decode-test is missing
 import polars as pl
 import pytest
 import t2fast.decode
+from t2fast.decode.request import Sampling
 from test_decode_sampling import same
 
 PROMPT = "The capital of France is"
@@ -106,6 +107,26 @@ def test_verify_ends_a_problem_at_its_first_right_sample(engine):
     assert counts.rows() == [("france", first + 1, 1, 1, 40), ("never", 40, 0, 1, 40)]
     with pytest.raises(ValueError, match="verify"):
         engine.sample(PROMPT, k=1, max_tokens=1).counts()
+
+
+def test_each_hands_on_what_sample_returns(engine):
+    prompts = {"france": PROMPT, "never": "Water boils at"}
+    sampling = Sampling(seed=2, max_tokens=6, stop=("\n", "."))
+    whole = engine.sample(prompts, sampling, k=5).table
+    found = []
+
+    def finished(one):
+        found.append(one)
+        return False
+
+    assert engine.each(prompts, finished, sampling, k=5, have=[[1, 2], []], ahead=2)
+    rows = whole.filter(~((pl.col("problem") == "france") & pl.col("sample").is_in([1, 2])))
+    assert sorted(
+        (one.problem, one.sample, one.text, one.length, one.logprob, one.finish_reason) for one in found
+    ) == [
+        (row["problem"], row["sample"], row["text"], len(row["tokens"]), row["logprob"], row["finish_reason"])
+        for row in rows.iter_rows(named=True)
+    ]
 
 
 def test_an_error_in_verify_reaches_the_caller(engine):

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from t2fast import _core
+from t2fast.estimators import estimate
 from t2fast.estimators.beta import beta_pass_at_k
-from t2fast.estimators.curve import estimate
 from t2fast.estimators.passk import pass_at_k
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 from scipy.special import betaln, expit, log_expit
 from t2fast import _core
+from t2fast.estimators import estimate
 from t2fast.estimators.beta import beta_pass_at_k
-from t2fast.estimators.curve import estimate
 from t2fast.estimators.extrapolation import Shape, fit_shapes, samples_follow_outcome
 from t2fast.estimators.passk import pass_at_k
 

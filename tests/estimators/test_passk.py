@@ -238,7 +238,7 @@ def test_standard_error_never_vanishes():
 def test_same_bits_for_any_number_of_threads():
     script = """
 import hashlib, numpy as np
-from t2fast.estimators.curve import estimate
+from t2fast.estimators import estimate
 from t2fast.estimators.passk import majority_at_k, pass_at_k
 rng = np.random.default_rng(0)
 n = rng.integers(50, 4000, 20000); c = rng.binomial(n, rng.beta(.3, 1, n.size)); k = [1, 5, 50]
@@ -271,7 +271,7 @@ def test_ctrl_c_ends_a_call_of_minutes(call: str):
     script = f"""
 import numpy as np
 from t2fast.estimators.beta import scaled_beta_failure
-from t2fast.estimators.curve import estimate
+from t2fast.estimators import estimate
 from t2fast.estimators.passk import majority_at_k
 print("ready", flush=True)
 {call}

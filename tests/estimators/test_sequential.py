@@ -91,3 +91,49 @@ def test_half_a_record_of_how_sampling_ended_is_refused() -> None:
     table = pl.DataFrame({**COLUMNS, "until_successes": [1, 1, 1], "max_samples": [8, 8, 8]})
     with pytest.raises(ValueError, match="row"):
         t2fast.read_counts(pl.concat([table, table]), duplicates="sum")
+
+
+def reached(until: int, limit: int) -> set[tuple[int, int]]:
+    """Every (n, c) at which sampling can have ended, by walking all ways it can go."""
+    ends, open_ones = set(), {(0, 0)}
+    while open_ones:
+        n, c = open_ones.pop()
+        for step in ((n + 1, c), (n + 1, c + 1)):
+            (ends if step[0] == limit or step[1] == until else open_ones).add(step)
+    return ends
+
+
+@pytest.mark.parametrize(("until", "limit"), [(1, 1), (1, 4), (2, 4), (3, 4), (4, 4), (6, 4)])
+def test_a_table_takes_what_the_rule_can_leave_behind_and_nothing_else(until: int, limit: int) -> None:
+    possible = reached(until, limit)
+    for n in range(1, 7):
+        for c in range(n + 1):
+            row = {"problem": ["a", "b"], "n_samples": [limit, n], "n_correct": [0, c]}
+            rule = {"until_successes": [until] * 2, "max_samples": [limit] * 2}
+            if (n, c) in possible:
+                assert len(t2fast.read_counts({**row, **rule})) == 2
+            else:
+                with pytest.raises(ValueError, match=r"1 of 2 rows .*\n  row 2: n_") as refused:
+                    t2fast.read_counts({**row, **rule})
+                assert f"is {n}" in str(refused.value) or f"is {c}" in str(refused.value)
+
+
+def test_impossible_rules_name_their_columns_rows_and_values() -> None:
+    columns = {"problem": [1, 2, 3, 4], "n": [8, 9, 8, 3], "c": [0, 1, 3, 0]}
+    rule = {"until_successes": [1] * 4, "max_samples": [8] * 4}
+    with pytest.raises(ValueError, match="3 of 4 rows") as refused:
+        t2fast.read_counts({**columns, **rule}, columns={"n_samples": "n", "n_correct": "c"})
+    lines = str(refused.value).splitlines()
+    assert lines[1] == (
+        "  row 2: n_samples (column 'n') is 9, more than max_samples, which is 8: sampling had ended by then"
+    )
+    assert lines[2].startswith("  row 3: n_correct (column 'c') is 3, more than until_successes, which is 1")
+    assert lines[3].startswith("  row 4: n_samples (column 'n') is 3, but sampling goes on to max_samples")
+    assert lines[3].endswith("max_samples is 3")
+
+
+def test_a_rule_of_problems_among_rows_of_samples_is_refused() -> None:
+    """It was ignored before, and c/n taken for unbiased."""
+    rows = {"problem": [1, 1, 2], "correct": [0, 1, 1], "until_successes": [1] * 3, "max_samples": [8] * 3}
+    with pytest.raises(ValueError, match=r"one row a sample and 'until_successes'.*count the samples first"):
+        t2fast.read_counts(rows)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from t2fast.fits import FitWarning, fit_forecast
 from t2fast.laws import simulate_counts
 from t2fast.tables import Counts, read_accuracies, read_counts, read_likelihoods, read_losses
+from t2fast.text import amount
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +193,8 @@ def test_losses_are_forecast_beyond_the_largest(chinchilla_240):
 
 def test_accuracies_of_a_task(shared_data):
     path = shared_data / "pythia_zero_shot.csv"
-    with pytest.raises(ValueError, match=r"several tasks, .* Choose one by task="):
-        read_accuracies(path)
+    with pytest.raises(ValueError, match=r"4 tasks, .* Choose one by where=\{'task': 'arc_easy'\}"):
+        fit_forecast(read_accuracies(path))
     table = read_accuracies(path, task="arc_easy", chance=0.25)
     early = read_accuracies(table.frame.filter(D < 1e11))
     late = table.frame.filter(D >= 1e11)
@@ -278,7 +279,7 @@ def test_a_checkpoint_that_collapsed_is_named():
     collapsed = pl.when(there).then(pl.col("n_correct") // 10).otherwise("n_correct").alias("n_correct")
     with pytest.warns(FitWarning, match="far worse than the law"):
         law = fit_forecast(read_counts(counts.frame.with_columns(collapsed)), draws=0)
-    name = f"N = {n:.3g}, D = {d:.3g}"
+    name = f"N = {amount(n)} at D = {amount(d)}"
     assert any("with fewer tokens" in note and name in note for note in law.fit.notes)
     assert any("far worse" in note and name in note for note in law.fit.notes)
 

@@ -21,6 +21,7 @@ from t2fast.laws.law import Law
 from t2fast.laws.simulate import simulate_counts
 from t2fast.plans import frontier, plan, plan_many
 from t2fast.tables import read_counts, read_likelihoods, read_losses
+from t2fast.text import amount
 
 # These tables earn more warnings than the one each test looks for.
 pytestmark = pytest.mark.filterwarnings("ignore::t2fast.fits.FitWarning")
@@ -72,7 +73,8 @@ def test_chinchilla_is_robust_unless_asked_otherwise(chinchilla_245, chinchilla_
     law = fit_chinchilla(chinchilla_245, draws=0)
     (note,) = [note for note in law.fit.notes if "beside a typical" in note]
     for i in np.argsort(chinchilla_245.loss)[-5:]:
-        assert f"N = {chinchilla_245.n_params[i]:.3g}, D = {chinchilla_245.n_tokens[i]:.3g}" in note
+        n, d = amount(chinchilla_245.n_params[i]), amount(chinchilla_245.n_tokens[i])
+        assert f"N = {n} at D = {d}" in note
 
     def tokens_per_param(law, flops=5.76e23):
         # Hoffmann et al. 2022, equation 4.

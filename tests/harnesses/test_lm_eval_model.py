@@ -3,57 +3,15 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from random_llama import texts
 
-transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 lm_eval = pytest.importorskip("lm_eval", reason="lm-eval is not installed (t2fast[readers-test])")
-
-WORDS = ("the", "cat", "sat", "on", "a", "mat", "and", "saw", "red", "dogs", "run", "1", "2", "hills", "far")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama of random weights with a tokenizer trained on WORDS."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    out = tmp_path_factory.mktemp("model")
-    rng = random.Random(0)
-    lines = [" ".join(rng.choices(WORDS, k=12)) for _ in range(200)]
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=["<s>", "</s>"])
-    tokenizer.train_from_iterator(lines, trainer)
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
-    )
-    fast.save_pretrained(out)
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(fast),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=96,
-        bos_token_id=0,
-        eos_token_id=1,
-    )
-    model = transformers.LlamaForCausalLM(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            # Wide enough that greedy choices are no matter of rounding.
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    model.save_pretrained(out)
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +32,6 @@ def requests(kind: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
     from lm_eval.api.instance import Instance
 
     return [Instance(kind, {}, pair, i) for i, pair in enumerate(arguments)]
-
-
-def texts(count: int, words: int) -> list[str]:
-    rng = random.Random(count)
-    return [" ".join(rng.choices(WORDS, k=rng.randint(1, words))) for _ in range(count)]
 
 
 def test_scores_are_those_of_transformers(ours: Any, peer: Any) -> None:

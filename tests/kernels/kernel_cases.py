@@ -16,6 +16,11 @@ TOLERANCE = {torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2, tor
 """By the least precise type among the arguments: what one rounding more or less changes."""
 
 
+TILES = Tiles()
+SMALL = Tiles(rows=16, columns=16, vocabulary=32, inputs=16, queries=16, keys=16, own_keys=16, split=32)
+TYPES = [torch.float32, torch.float16, torch.bfloat16]
+
+
 def shape(**changes: Any) -> Shape:
     """A small decoder with a width that no tile divides."""
     sizes = {

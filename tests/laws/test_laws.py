@@ -140,7 +140,12 @@ def test_a_latent_loss_is_a_fact_of_the_law_and_not_of_its_parameters():
     measured, latent = Law("accuracy", held), Law("accuracy", held, latent=True)
     assert not Law.from_dict(measured.to_dict()).latent
     assert Law.from_dict(latent.to_dict()).latent
-    assert Law.from_dict({k: v for k, v in latent.to_dict().items() if k != "latent"}).latent
+    for law in (measured, latent):  # what the parameters are does not tell
+        silent = {key: value for key, value in law.to_dict().items() if key != "latent"}
+        with pytest.raises(ValueError, match=r'my.json does not say .* add "latent": false if'):
+            Law.from_dict(silent, "my.json")
+    chinchilla = {key: value for key, value in Law("chinchilla", TERMS).to_dict().items() if key != "latent"}
+    assert not Law.from_dict(chinchilla).latent
     assert default_law().latent
     with pytest.raises(ValueError, match="E = 0 and theta1 = 1"):
         Law("accuracy", {**TERMS, **THETA}, latent=True)

@@ -299,8 +299,8 @@ def test_result_as_json():
 def test_warnings_say_how_far_outside():
     law = Law("loss", LOSS.params, domain={"n_params": (1.6e8, 1e9), "n_tokens": (2e9, 4e10), "k": (1, 128)})
     first, second = plan(law, *BUDGET, extrapolate=math.inf).warnings
-    assert first == "N = 5.19e+07 is 3.08x below the smallest fitted (1.6e+08)"
-    assert second == "D = 8.21e+10 is 2.05x above the largest fitted (4e+10)"
+    assert first == "N = 51.9M is 3.08x below the smallest fitted (160M)"
+    assert second == "D = 82.1B is 2.05x above the largest fitted (40B)"
     assert plan(LOSS, *BUDGET).warnings == ()
     capped = plan(LOSS, *BUDGET, n_tokens=(None, 1e10))
     assert capped.n_tokens == 1e10

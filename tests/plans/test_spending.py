@@ -13,7 +13,8 @@ from scipy.optimize import brentq, minimize_scalar
 from t2fast import fit_forecast, read_counts
 from t2fast.costs import Accelerator, Architecture, Machine
 from t2fast.laws import Law
-from t2fast.plans.spending import Limit, Workload, best_spending, cheapest_spending
+from t2fast.plans.spending import best_spending, cheapest_spending
+from t2fast.plans.workload import Limit, Workload
 from t2fast.tables import Counts
 
 TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import itertools
 import json
@@ -13,9 +14,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -92,17 +96,6 @@ def test_tables_beside_the_run_read_back(whole: Run) -> None:
     assert samples.frame.sort("problem")["n_correct"].equals(counts.frame.sort("problem")["n_correct"])
 
 
-def test_k_beyond_a_block_is_split_and_samples_stay_what_they_were(
-    model: Path, sums: Task, whole: Run, tmp_path: Path
-) -> None:
-    run = evaluate([model], [sums.first(2)], tmp_path, k=1_100, **OPTIONS)
-    assert [len(part.blocks) for part in run.parts()] == [6]
-    rows = list(run.samples())
-    assert [row["sample"] for row in rows] == [*range(1_100), *range(1_100)]
-    few = [row for row in whole.samples() if row["problem"] == rows[0]["problem"]]
-    assert rows[:40] == few
-
-
 class Killed(BaseException):
     """Stands for the end of the process: nothing but `finally` sees it."""
 
@@ -111,32 +104,124 @@ class Killed(BaseException):
 def test_cut_off_at_any_system_call_a_run_ends_the_same(
     model: Path, sums: Task, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """A cut at a chosen rename, sync or removal: moments that kills at random rarely hit."""
-    left = random.Random(seed).randint(1, 20)
+    """A cut at a chosen rename, sync, removal or within a write: moments that kills at random rarely hit."""
+    moments, kills = random.Random(seed), 0
+    left = {"replace": 0, "fsync": 0, "unlink": 0, "write": 0}
 
-    def counted(patched: pytest.MonkeyPatch, name: str, module: object) -> None:
-        real = getattr(module, name)
+    def counted(patched: pytest.MonkeyPatch, name: str) -> None:
+        real = getattr(os, name)
 
-        def call(*args: object, **kwargs: object) -> object:
-            nonlocal left
-            left -= 1
-            if left == 0:
+        def call(*args: Any, **kwargs: Any) -> object:
+            nonlocal kills
+            left[name] -= 1
+            if left[name] == 0:
+                kills += 1
+                if name == "write":
+                    real(args[0], args[1][: moments.randrange(len(args[1]))])
                 raise Killed
             return real(*args, **kwargs)
 
-        patched.setattr(module, name, call)
+        patched.setattr(os, name, call)
 
     with monkeypatch.context() as patched:
-        counted(patched, "replace", os)
-        counted(patched, "fsync", os)
-        counted(patched, "rmtree", shutil)
-        for _ in range(3):
-            try:
+        for name in left:
+            counted(patched, name)
+        for _ in range(4):
+            name = moments.choice(list(left))
+            left = dict.fromkeys(left, -1) | {name: moments.randint(1, 1200 if name == "write" else 4)}
+            with contextlib.suppress(Killed):
                 evaluate([model], [sums], tmp_path, k=40, score=True, **OPTIONS)
-            except Killed:
-                left = random.Random(seed + 100).randint(1, 20)
+    assert kills
     evaluate([model], [sums], tmp_path, k=40, score=True, **OPTIONS)
     assert contents(tmp_path) == contents(whole.folder)
+
+
+@pytest.mark.parametrize("after", [1, 7, 900])
+def test_a_sample_is_kept_once_it_is_judged(
+    model: Path, sums: Task, whole: Run, tmp_path: Path, after: int
+) -> None:
+    judged = 0
+
+    def check(problem: Problem, text: str) -> bool:
+        nonlocal judged
+        if judged == after:
+            raise Killed
+        judged += 1
+        return sums.verify(problem, text)
+
+    with pytest.raises(Killed):
+        evaluate([model], [replace(sums, check=check)], tmp_path, k=40, score=True, **OPTIONS)
+    run = Run.open(tmp_path)
+    kept = list(run.samples())
+    assert len(kept) == after
+    assert run.missing == 60 * 41 - after
+    rows = {(row["problem"], row["sample"]): row for row in whole.samples()}
+    assert all(rows[row["problem"], row["sample"]] == row for row in kept)
+    with pytest.raises(ValueError, match=rf"not complete: {60 * 40 - after:,} samples are missing"):
+        run.counts()
+    done = {(row["problem"], row["sample"]) for row in kept}
+    judged = 0
+    evaluate([model], [replace(sums, check=check_others(sums, done))], tmp_path, k=40, score=True, **OPTIONS)
+    assert contents(tmp_path) == contents(whole.folder)
+
+
+def check_others(task: Task, done: set[tuple[str, int]]) -> Callable[[Problem, str], bool]:
+    """The task's rule, which counts how often each problem is asked about: not for samples that are there."""
+    left = Counter(problem for problem, _ in done)
+    asked: Counter[str] = Counter()
+
+    def check(problem: Problem, text: str) -> bool:
+        asked[problem.id] += 1
+        assert asked[problem.id] <= 40 - left[problem.id]
+        return task.verify(problem, text)
+
+    return check
+
+
+@pytest.mark.parametrize("wanted", [None, 2])
+def test_a_run_grows_to_what_it_would_have_been(
+    model: Path, sums: Task, tmp_path: Path, wanted: int | None
+) -> None:
+    """In samples, problems, tasks, models and scores, one after the other and with a kill between."""
+    more = write_model(tmp_path / "more", seed=1, n_tokens=6e9)
+    other = replace(sums.first(9), name="other")
+    folder, options = tmp_path / "grown", {**OPTIONS, "until_successes": wanted}
+    stages: list[tuple[list[Path], list[Task], int | None, bool]] = [
+        ([model], [sums.first(20)], 8, False),
+        ([model], [sums.first(20)], 40, False),
+        ([model], [sums.first(31)], 40, False),
+        ([model], [other, sums.first(31)], 40, False),
+        ([more, model], [other, sums], 50, True),
+    ]
+    for models, tasks, k, score in stages:
+        evaluate(models, tasks, folder, k=k, score=score, **options)
+    models, tasks, k, score = stages[-1]
+    fresh = evaluate(models, tasks, tmp_path / "fresh", k=k, score=score, **options)
+    assert contents(folder) == contents(fresh.folder)
+    assert Run.open(folder).manifest.differences(fresh.manifest) == []
+
+
+def test_scores_come_first_and_samples_later(model: Path, sums: Task, whole: Run, tmp_path: Path) -> None:
+    evaluate([model], [sums], tmp_path, k=None, score=True, **OPTIONS)
+    evaluate([model], [sums], tmp_path, k=40, score=True, **OPTIONS)
+    assert contents(tmp_path) == contents(whole.folder)
+
+
+def test_a_reader_sees_a_run_that_is_growing(model: Path, sums: Task, tmp_path: Path) -> None:
+    evaluate([model], [sums.first(3)], tmp_path, k=4, **OPTIONS)
+    before = list(Run.open(tmp_path).samples())
+    seen: list[Run] = []
+
+    def check(problem: Problem, text: str) -> bool:
+        if not seen:
+            seen.append(Run.open(tmp_path))
+            assert list(seen[0].samples()) == before
+            assert seen[0].missing == 60 * 8 - 3 * 4
+            assert seen[0].counts(partial=True).n.tolist() == [4, 4, 4]
+        return sums.verify(problem, text)
+
+    evaluate([model], [replace(sums, check=check)], tmp_path, k=8, **OPTIONS)
+    assert seen
 
 
 def test_a_run_continued_after_midnight_asks_what_it_asked(sums: Task, tmp_path: Path) -> None:
@@ -164,14 +249,14 @@ def test_a_run_continued_after_midnight_asks_what_it_asked(sums: Task, tmp_path:
     np.testing.assert_array_equal(continued.likelihoods().log_likelihood, scored["logprob"].to_numpy())
 
 
-def kill_repeatedly(model: Path, task: str, folder: Path, kills: int) -> int:
+def kill_repeatedly(model: Path, task: str, folder: Path, kills: int, *options: str) -> int:
     """Kill a run at random moments until `kills` are through; how many found work still to be done.
 
     After each: every sample that was there is there, unchanged, and none twice.
     """
     command = [
         *(sys.executable, "-m", "t2fast", "evaluate", "--model", str(model), "--task", task, "-k", "64"),
-        *("--temperature", "0.7", "--dtype", "float32", "--max-tokens", "16", "--json", "-o"),
+        *("--temperature", "0.7", "--dtype", "float32", "--max-tokens", "16", "--json", *options, "-o"),
     ]
     moments, amid = random.Random(kills), 0
     started = time.monotonic()
@@ -205,10 +290,21 @@ def kill_repeatedly(model: Path, task: str, folder: Path, kills: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.slow)])
-def test_killed_runs_lose_nothing_and_end_the_same(model: Path, tmp_path: Path, kills: int) -> None:
+@pytest.mark.parametrize(
+    ("kills", "options"),
+    [
+        (6, []),
+        (4, ["--until-successes", "2"]),
+        pytest.param(50, [], marks=pytest.mark.slow),
+        pytest.param(50, ["--until-successes", "2"], marks=pytest.mark.slow),
+    ],
+)
+def test_killed_runs_lose_nothing_and_end_the_same(
+    model: Path, tmp_path: Path, kills: int, options: list[str]
+) -> None:
     path = write_sums(tmp_path / "sums.jsonl", 400)
-    amid = kill_repeatedly(model, f"table:{path}:prompt=q,answer=a,rule=begins", tmp_path, kills)
+    task = f"table:{path}:prompt=q,answer=a,rule=begins"
+    amid = kill_repeatedly(model, task, tmp_path, kills, *options)
     assert amid >= kills / 4
 
 
@@ -222,7 +318,10 @@ def test_another_run_in_the_folder_is_refused_by_what_differs(
 
     before = contents(whole.folder)
     assert "sampling, seed: 0 there, 1 now" in refused([model], [sums], seed=1)
-    assert "k: 40 there, 41 now" in refused([model], [sums], k=41)
+    assert "k: 40 there, 39 now" in refused([model], [sums], k=39)
+    assert "score: True there, False now" in refused([model], [sums], score=False)
+    assert "task sums, problems: 60 there, 59 now" in refused([model], [sums.first(59)])
+    assert "larger k, more problems, tasks or models to add" in refused([model], [sums], k=39)
     assert "task sums, sampling, max_tokens: 4 there, 5 now" in refused([model], [sums], max_tokens=5)
     assert "stage: 'base' there, 'sft' now" in refused([model], [sums], stage="sft")
     changed = replace(sums, problems=(replace(sums.problems[0], answers=(" 3",)), *sums.problems[1:]))
@@ -231,7 +330,10 @@ def test_another_run_in_the_folder_is_refused_by_what_differs(
     message = refused([other], [sums])
     assert "model tiny, hash" in message
     assert "seed" not in message
-    assert "models: ['tiny'] there, ['tiny', 'more'] now" in refused({"tiny": model, "more": other}, [sums])
+    assert "models: ['tiny'] there, ['more'] now" in refused({"more": model}, [sums])
+    assert "tasks: ['sums'] there, ['more'] now" in refused([model], [replace(sums, name="more")])
+    grown = replace(sums, problems=(*sums.problems[1:], sums.problems[0]))
+    assert "task sums, fingerprint" in refused([model], [grown])
     assert contents(whole.folder) == before
 
 
@@ -243,14 +345,14 @@ def test_what_is_no_run_is_left_alone(model: Path, sums: Task, tmp_path: Path) -
         Run.open(tmp_path)
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "manifest.json").write_text('{"format": 2, "models": 3}')
+    (broken / "manifest.json").write_text('{"format": 3, "models": 3}')
     with pytest.raises(ValueError, match="is no manifest of a run"):
         evaluate([model], [sums], broken, k=1, **OPTIONS)
 
 
 def test_two_processes_do_not_share_a_run(model: Path, sums: Task, tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="Windows has no flock")
-    from t2fast.runs.shards import Lock
+    from t2fast.runs.records import Lock
 
     with Lock(tmp_path), pytest.raises(ValueError, match="another process is at work"):
         evaluate([model], [sums], tmp_path, k=1, **OPTIONS)
@@ -280,6 +382,12 @@ def test_sequential_sampling_is_a_prefix_of_the_plain(
     assert "until_successes: " in Run.open(tmp_path).manifest.differences(whole.manifest)[0]
     read = t2fast.read_counts(tmp_path / "counts.csv")
     assert read.frame.equals(counts.frame)
+
+
+def test_an_option_of_another_name_is_refused(tmp_path: Path) -> None:
+    """Without samples nothing would look at it."""
+    with pytest.raises(TypeError, match="evaluate has no option temprature"):
+        evaluate([], [], tmp_path, k=None, score=True, temprature=0.0)  # type: ignore[call-arg]
 
 
 def test_estimates_from_sequential_counts_agree_with_the_plain(
@@ -317,22 +425,26 @@ def test_sizes_come_from_the_table_or_from_neither(model: Path, sums: Task, tmp_
         evaluate([bad], [task], tmp_path / "bad-run", k=2, **OPTIONS)
 
 
-def test_an_incomplete_run_says_so_and_gives_what_it_has(
-    model: Path, sums: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("t2fast.runs.shards.Shards.join", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            evaluate([model], [sums], tmp_path, k=40, **OPTIONS)
+def test_an_incomplete_run_says_so_and_gives_what_it_has(model: Path, sums: Task, tmp_path: Path) -> None:
+    evaluate([model], [sums], tmp_path, k=40, **OPTIONS)
+    joined = tmp_path / "samples" / "tiny" / "sums.jsonl"
+    rows = [json.loads(line) for line in joined.read_text().splitlines()]
+    joined.unlink()
+    lacking = {(rows[0]["problem"], 0), (rows[40]["problem"], 7), (rows[40]["problem"], 9)}
+    there = [row for row in rows if (row["problem"], row["sample"]) not in lacking]
+    random.Random(0).shuffle(there)
+    journal = joined.with_suffix(".journal")
+    journal.write_text("".join(json.dumps(row) + "\n" for row in there) + '{"problem": "cut off in the')
     run = Run.open(tmp_path)
-    next((tmp_path / "samples" / "tiny" / "sums").glob("*2.jsonl")).unlink()
-    assert run.missing == 1
-    with pytest.raises(ValueError, match="1 blocks are missing"):
+    assert run.missing == 3
+    with pytest.raises(ValueError, match="3 samples are missing"):
         run.counts()
-    assert len(run.counts(partial=True)) == 60 - 12
+    counts = run.counts(partial=True)
+    assert counts.n.tolist() == [7, *[40] * 58]  # up to the first that is missing
+    assert counts.c[0] == sum(row["correct"] for row in rows[40:47])
+    journal.write_text(journal.read_text().replace("{", "[", 1))
+    with pytest.raises(ValueError, match=r"sums.journal, line 1 is damaged"):
+        run.counts(partial=True)
 
 
 def test_a_page_of_a_run_says_how_it_was_drawn(whole: Run) -> None:
@@ -436,6 +548,34 @@ def test_the_command_runs_continues_and_refuses(
     assert main([*command, "--seed", "5"]) == 1
     assert "sampling, seed: 0 there, 5 now" in capsys.readouterr().err
     assert main([*command[:-1], str(tmp_path / "new"), "--no-samples", "--until-successes", "1"]) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_the_command_says_how_to_go_on(model: Path, tmp_path: Path) -> None:
+    path, run = write_sums(tmp_path / "sums.jsonl", 400), tmp_path / "run"
+    command = [
+        *(sys.executable, "-m", "t2fast", "evaluate", "--model", str(model)),
+        *("--task", f"table:{path}:prompt=q,answer=a,rule=begins", "--max-tokens", "16", "-o", str(run)),
+    ]
+    # A shell's background jobs are started with the signal ignored, and Python leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        [*command, "-k", "5000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    signal.signal(signal.SIGINT, before)
+    journal = run / "samples" / "tiny" / "sums.journal"
+    while process.poll() is None and not (journal.exists() and journal.stat().st_size):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    kept = sum(1 for _ in Run.open(run).samples())
+    assert kept
+    assert f"{400 * 5000 - kept:,} are missing at most: the same command goes on from there" in errors
+    assert "Traceback" not in errors
+    again = [*command[:-1], str(tmp_path / "few"), "-k", "2"]
+    done = subprocess.run(again, capture_output=True, text=True, check=True)
+    assert f"to add to {tmp_path / 'few'}: the same command with a larger -k or --problems" in done.stderr
 
 
 def test_a_real_model_is_as_often_right_as_its_likelihoods_say(tmp_path: Path) -> None:

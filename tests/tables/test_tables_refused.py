@@ -156,7 +156,7 @@ def test_columns_mapping_and_aliases() -> None:
     [
         (
             {"n_corect": "n_correct"},
-            "'n_corect' is no column of such a table; those are correct, max_samples, model",
+            "'n_corect' is no column of such a table; those are correct, dataset, max_samples, model",
         ),
         ({"n_corect": "n_correct"}, "did you mean 'n_correct'?"),
         ({"n_correct": "hit"}, "has no column 'hit' (for n_correct); it has model, "),

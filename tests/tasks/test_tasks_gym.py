@@ -39,6 +39,34 @@ def pairs(config: str) -> dict[str, int]:
     return {key: int(value) for key, value in (pair.split("=") for pair in config.split(",") if pair)}
 
 
+def test_no_two_configurations_share_a_name_or_a_problem() -> None:
+    specs = [
+        ("lcm", 0, 0),
+        ("lcm:max_value=10", 0, 0),
+        ("lcm:max_value=10", 1, 0),
+        ("lcm:max_value=11", 0, 0),
+    ]
+    tasks = [
+        load_task(f"reasoning-gym/{spec}", problems=9, seed=seed, shots=shots) for spec, seed, shots in specs
+    ]
+    assert [task.name for task in tasks] == [
+        "lcm",
+        "lcm:max_value=10",
+        "lcm:max_value=10,seed=1",
+        "lcm:max_value=11",
+    ]
+    ids = [problem.id for task in tasks for problem in task.problems]
+    assert len(set(ids)) == len(ids)
+    shown = load_task("reasoning-gym/lcm:max_value=10", problems=5, shots=4)
+    assert shown.name == "lcm:max_value=10,shots=4"
+    # The same questions with solved examples before them: the same problems.
+    assert {problem.id for problem in shown.problems} == {problem.id for problem in tasks[1].problems[4:]}
+    named = load_task('reasoning-gym/basic_arithmetic:operators=["+","-"]', problems=2)
+    assert named.name == 'basic_arithmetic:operators=["+","-"]'
+    synthetic = [load_task("synthetic/causal", problems=3, seed=seed).name for seed in (0, 2)]
+    assert synthetic == ["causal", "causal:seed=2"]
+
+
 def test_partial_credit_is_none() -> None:
     task = load_task("reasoning-gym/chain_sum:min_terms=2,max_terms=2", problems=5)
     data = gym.create_dataset("chain_sum", seed=0, size=1_000_000, min_terms=2, max_terms=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from t2fast.charts.figure import Figure
@@ -28,12 +29,12 @@ class Reported:
         return made
 
 
-class Drawn:
+class Drawn(ABC):
     """What has a figure."""
 
+    @abstractmethod
     def figure(self) -> Figure:
         """The figure: a chart with its data and its words. Its `save` writes .svg, .png and .pdf."""
-        raise NotImplementedError
 
     def plot(self) -> Any:
         """The figure's chart, which is Altair's (needs `t2fast[report]`).

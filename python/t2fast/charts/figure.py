@@ -97,3 +97,9 @@ def data(frame: pl.DataFrame, names: Sequence[str]) -> Any:
     numbers = [name for name in names if frame.schema[name].is_float()]
     finite = [pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in numbers]
     return library.altair().InlineData(values=frame.select(names).with_columns(finite).to_dicts())
+
+
+def with_marks(curve: pl.DataFrame, marks: pl.DataFrame, name: str, columns: Sequence[str]) -> pl.DataFrame:
+    """Rows of a curve, then what is marked on it: `columns` of both, and `name`, null on the curve."""
+    both = [curve.select(pl.lit(None, pl.String).alias(name), *columns), marks.select(name, *columns)]
+    return pl.concat(both).select(*columns, name)

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from t2fast.charts import axes
-from t2fast.charts.figure import Figure, data
+from t2fast.charts.figure import Figure, data, with_marks
 from t2fast.charts.library import GREY, HEIGHT, WIDTH, altair
 
 _SOLVED = "share of queries solved"
@@ -69,14 +69,11 @@ def market(frontier: pl.DataFrame, picks: pl.DataFrame, title: str, level: float
         f"{row['usd_per_query']:.3g} USD"
         for row in picks.iter_rows(named=True)
     )
-    joined = pl.concat([frontier.select(columns), picks.select(columns)]).with_columns(
-        pl.Series("pick", [None] * frontier.height + kinds, dtype=pl.String)
-    )
     return Figure(
         "market",
         title,
         f"Share of queries solved over US dollars a query. {says[0].upper()}{says[1:]}.",
-        joined,
+        with_marks(frontier, picks, "pick", columns),
         (band + line + marked,),
         f"Options that nothing cheaper equals. Band: {level:.0%} intervals, at once for all compared.",
     )

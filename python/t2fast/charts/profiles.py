@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from t2fast.charts import axes
-from t2fast.charts.figure import Figure, data
+from t2fast.charts.figure import Figure, data, with_marks
 from t2fast.charts.library import BLUE, GREY, HEIGHT, VERMILION, WIDTH, altair
 from t2fast.text import amount, counted
 
@@ -54,14 +54,11 @@ def profile(curve: pl.DataFrame, marks: pl.DataFrame, metric: str, title: str) -
         + f", {metric} {row['predicted']:.4g}"
         for row in marks.iter_rows(named=True)
     )
-    joined = pl.concat([curve.select(columns), marks.select(columns)]).with_columns(
-        pl.Series("choice", [None] * curve.height + names, dtype=pl.String)
-    )
     return Figure(
         "profile",
         title,
         f"Predicted {metric} over the number of parameters. {says}.",
-        joined,
+        with_marks(curve, marks, "choice", columns),
         (line + points,),
     )
 

@@ -17,6 +17,7 @@ from t2fast.estimators.sequential import pass_at_k_sequential
 from t2fast.tables.counts import Counts
 from t2fast.tables.fields import listed
 from t2fast.tables.prices import PRICES, Prices
+from t2fast.text import nearest
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -173,7 +174,9 @@ def market_of(
     wanted = list(present) if models is None else list(dict.fromkeys(models))
     unknown = [name for name in wanted if name not in present]
     if unknown:
-        raise ValueError(f"{counts.source} has no model {listed(unknown)}; it has {listed(present)}")
+        meant = nearest(unknown[0], present)
+        hint = f" ({meant}?)" if meant else ""
+        raise ValueError(f"{counts.source} has no model {listed(unknown)}{hint}; it has {listed(present)}")
     notes = []
     terms = {name: prices.of(name) for name in wanted}
     priced = {name: all(terms[name][price] is not None for price in PRICES) for name in wanted}
@@ -199,7 +202,10 @@ def market_of(
         for side, given in (("prompt_tokens", prompt_tokens), ("output_tokens", output_tokens)):
             value = row[side] if row[side] is not None else given
             if value is None:
-                raise ValueError(f"{side} of {name} are unknown: give {side}, or a column of {prices.source}")
+                raise ValueError(
+                    f"how many {side.replace('_', ' ')} {name} takes is unknown: give {side}=, or a column of"
+                    f" that name in {prices.source}"
+                )
             tokens.append(value)
         speed, first = row["output_tokens_per_second"], row["first_token_seconds"]
         seconds = None if speed is None else (first or 0.0, tokens[1] / speed)
@@ -222,6 +228,13 @@ def _shared(counts: Counts, models: Sequence[str]) -> tuple[pl.DataFrame, list[s
     """Rows of the problems that all models have, each model's in one order; and what was left out."""
     keys = [name for name in ("task", "problem") if name in counts.frame.columns]
     frame = counts.frame.filter(pl.col("model").is_in(models))
+    twice = frame.filter(frame.select("model", *keys).is_duplicated())
+    if twice.height:
+        row = twice.row(0, named=True)
+        raise ValueError(
+            f"{counts.source} has several rows of {row['model']} for problem {row['problem']!r}: choose one "
+            "checkpoint, stage or training set of it by where="
+        )
     having = frame.group_by(keys).agg(pl.col("model").n_unique().alias("models"))
     common = having.filter(pl.col("models") == len(models)).select(keys)
     if not common.height:

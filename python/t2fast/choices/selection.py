@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,15 @@ from t2fast.choices.choice import Choice, Option, Pick
 from t2fast.choices.confidence import cheapest_that_reaches
 from t2fast.choices.market import Host, Market, market_of
 from t2fast.choices.options import Options, cascades, together, until_solved
-from t2fast.choices.request import Request, beyond_budget, beyond_confidence, beyond_target
+from t2fast.choices.request import Asked, Request, beyond_budget, beyond_confidence, beyond_target
 from t2fast.choices.resampling import Weights, measured_again, new_problems, population
 from t2fast.estimators.curve import clustered_interval
 from t2fast.tables.counts import Counts
 from t2fast.tables.prices import Prices
+from t2fast.tables.table import require_kind
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -33,11 +37,6 @@ def choose(
     *,
     prompt_tokens: float | None = None,
     output_tokens: float | None = None,
-    target: float | None = None,
-    usd_per_query: float | None = None,
-    seconds: float | None = None,
-    confidence: float = 0.95,
-    new_problems: float | None = None,
     prompt_once: bool = False,
     models: Sequence[str] | None = None,
     k_max: int | None = None,
@@ -45,6 +44,7 @@ def choose(
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
+    **asked: Unpack[Asked],
 ) -> Choice:
     """The best model and number of samples k, by what was measured.
 
@@ -64,11 +64,6 @@ def choose(
         prices: of these models.
         prompt_tokens: tokens of a query's prompt, where `prices` has none for the model.
         output_tokens: tokens of a sample, likewise.
-        target: pass@k to reach, in (0, 1].
-        usd_per_query: US dollars a query at most, expected where sampling stops early.
-        seconds: latency at most, at worst; samples drawn together take as long as one.
-        confidence: for the target.
-        new_problems: for the target, a whole number or infinity.
         prompt_once: whether samples drawn together pay for their prompt once (one request for k samples) and
             not k times (k requests, the default: most sellers have no other). One by one, each sample pays
             for it.
@@ -78,6 +73,10 @@ def choose(
         level: of the intervals, simultaneous over all models and k.
         draws: of the problems' weights, for intervals and chances.
         seed: of these draws.
+        asked: by name, `target`, pass@k to reach, in (0, 1]; `usd_per_query`, US dollars a query at most,
+            expected where sampling stops early; `seconds`, latency at most, at worst (samples drawn together
+            take as long as one); for the target, `confidence`, by default 0.95, and `new_problems`, a whole
+            number or infinity.
 
     Returns:
         The choice, the best ways to draw one by one until solved and in a cascade, and the frontier.
@@ -85,17 +84,15 @@ def choose(
     Raises:
         ValueError: if nothing meets the request, naming the limit that fails and by how much; for arguments
             out of range; for tables that do not fit each other.
+        TypeError: for a table of another kind.
     """
-    _check_fraction("confidence", confidence)
-    _check_fraction("level", level)
-    for name, value in (("usd_per_query", usd_per_query), ("seconds", seconds)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} is {value!r}: it has to be positive and finite")
+    require_kind("choose", counts, (Counts,))
+    require_kind("choose", prices, (Prices,))
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level!r}: it has to lie between 0 and 1")
     for name, value in (("prompt_tokens", prompt_tokens), ("output_tokens", output_tokens)):
         if value is not None and not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value!r}: it has to be finite and not negative")
-    if target is not None and not 0 < target <= 1:
-        raise ValueError(f"target is {target!r}: pass@k lies between 0 and 1")
     if k_max is not None and k_max < 1:
         raise ValueError(f"k_max is {k_max!r}: at least one sample has to be drawn")
     if draws < 100:
@@ -110,24 +107,10 @@ def choose(
         k_max=k_max,
         host=host,
     )
-    if seconds is not None:
-        market = market.within(seconds)
-    new = market.problems if new_problems is None else new_problems
-    if not (new == math.inf or (new >= 1 and new == int(new))):
-        raise ValueError(f"new_problems is {new!r}: give a whole number of at least 1, or infinity")
-    request = Request(
-        target,
-        math.inf if usd_per_query is None else usd_per_query,
-        math.inf if seconds is None else seconds,
-        confidence,
-        new,
-    )
+    request = Request.of(market.problems, **asked)
+    if math.isfinite(request.seconds):
+        market = market.within(request.seconds)
     return _Search(market, request, level, draws, seed).choice()
-
-
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise ValueError(f"{name} is {value!r}: it has to lie between 0 and 1")
 
 
 class _Search:

@@ -14,7 +14,7 @@ from t2fast.choices.market import Host
 from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
 from t2fast.cli.hardware import add_hardware, machine
-from t2fast.cli.options import command, mapping, show
+from t2fast.cli.options import add_where, command, mapping, show, size, where
 from t2fast.cli.plotting import add_plot, save
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
@@ -41,10 +41,10 @@ def add_parser(commands: Any) -> None:
         "files", metavar="COUNTS", nargs="+", help="counts of several models on the same problems"
     )
     parser.add_argument("--prices", required=True, metavar="FILE", help="what the models cost")
-    parser.add_argument("--prompt-tokens", type=float, metavar="P", help="of a query")
-    parser.add_argument("--output-tokens", type=float, metavar="T", help="of a sample")
+    parser.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
+    parser.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")
     parser.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
-    parser.add_argument("--budget", type=float, metavar="USD", help="US dollars a query at most")
+    parser.add_argument("--budget", type=size, metavar="USD", help="US dollars a query at most")
     parser.add_argument("--latency", type=float, metavar="S", help="seconds a query at most")
     parser.add_argument(
         "--confidence", type=float, default=0.95, help="with which the target is to be met (default: 0.95)"
@@ -88,7 +88,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--only", type=_names, metavar="MODEL,...", help="choose among these alone")
     parser.add_argument("--max-k", type=int, metavar="K", help="no more samples than this")
     parser.add_argument("--columns", type=mapping, metavar="NAME=COLUMN,...", help="names that columns go by")
-    parser.add_argument("--task", help="this task alone")
+    add_where(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
     add_plot(parser, "the frontier")
     results.add_options(parser)
@@ -96,10 +96,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    tables = [
-        results.read(arguments, file, columns=arguments.columns, task=arguments.task)
-        for file in arguments.files
-    ]
+    reading = {"columns": arguments.columns, "task": arguments.task, "where": where(arguments)}
+    tables = [results.read(arguments, file, **reading) for file in arguments.files]
     counts = joined_counts(tables)
     prices, host = read_prices(arguments.prices), _host(arguments)
     with working("choosing, problems resampled"):

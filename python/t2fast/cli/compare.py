@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 import polars as pl
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     for file in files:
         counts = filtered(results.read(arguments, file, **reading(arguments)), arguments)
         for name, part in _sides(counts).items():
-            label = name if len(files) == 1 else _label(file, name, files)
+            label = name if len(files) == 1 else f"{results.label(file, files)} {name}".strip()
             sides[label] = part
     found = compare(sides, arguments.k, level=arguments.level, draws=arguments.draws, seed=arguments.seed)
     if arguments.plot:
@@ -67,11 +66,3 @@ def _sides(counts: Counts) -> dict[str, Counts]:
     )
     parts = named.partition_by("side", maintain_order=True)
     return {str(part["side"][0]): Counts(part.drop("side"), counts.source) for part in parts}
-
-
-def _label(file: str, name: str, files: list[str]) -> str:
-    """A side's name by its file, or its folder where files share their names."""
-    stem = os.path.basename(os.path.normpath(file))
-    if sum(os.path.basename(os.path.normpath(other)) == stem for other in files) > 1:
-        stem = file
-    return f"{stem} {name}".strip()

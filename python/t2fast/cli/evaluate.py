@@ -26,7 +26,8 @@ tasks:
   table:FILE:prompt=COLUMN,answer=COLUMN[,id=COLUMN][,rule=exact|text|begins|number]
 
 The folder holds the samples, counts.csv and likelihoods.csv, for `t2fast passk` and `t2fast fit`. Killed at
-any moment and given again, the command continues and ends with the same bytes.
+any moment and given again, the command continues and ends with the same bytes; given again with a larger -k,
+more problems, tasks or models it draws what is missing.
 """
 
 
@@ -133,8 +134,9 @@ def run(arguments: argparse.Namespace) -> None:
         )
     except KeyboardInterrupt:
         if (arguments.output / "manifest.json").exists():
-            kept = f"what is finished is kept in {arguments.output}: the same command goes on from there"
-            print(kept, file=sys.stderr)
+            missing = runs.Run.open(arguments.output).missing
+            kept = f"every finished sample is kept in {arguments.output}; {missing:,} are missing at most"
+            print(f"{kept}: the same command goes on from there", file=sys.stderr)
         raise
     written = done.export()
     if arguments.export == "lm-eval":
@@ -159,32 +161,14 @@ def _models(given: str) -> dict[str, Path]:
 
 
 def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> None:
-    from t2fast.cli.options import print_json
-    from t2fast.cli.rendering import pass_table
+    from t2fast.cli.options import pass_rows, print_json
     from t2fast.estimators import estimate
     from t2fast.text import plain
 
-    rows: list[dict[str, Any]] = []
+    curves = None
     if any(path.name == "counts.csv" for path in written):
-        counts = done.counts()
-        ks = np.array([k for k in 4 ** np.arange(12) if k < arguments.k] + [arguments.k])
-        for (model, task), group in counts.frame.group_by(["model", "task"], maintain_order=True):
-            sequential = type(counts)(group).sequential
-            curve = estimate(group["n_samples"], group["n_correct"], ks, sequential=sequential)
-            rows += [
-                {
-                    "model": model,
-                    "task": task,
-                    "k": int(k),
-                    "pass_at_k": float(curve.mean[i]),
-                    "low": float(curve.low[i]),
-                    "high": float(curve.high[i]),
-                    "problems": int(curve.problems[i]),
-                    "of_problems": group.height,
-                    "note": curve.notes[i],
-                }
-                for i, k in enumerate(ks)
-            ]
+        ks = [k for k in 4 ** np.arange(12) if k < arguments.k] + [arguments.k]
+        curves = estimate(done.counts(), k=ks)
     scores = []
     if arguments.score:
         frame = done.likelihoods().frame
@@ -202,14 +186,14 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
     if arguments.json:
         data = {
             "run": str(done.folder),
-            "rows": rows,
+            "rows": [] if curves is None else pass_rows(curves),
             "scores": scores,
             "files": [str(path) for path in written],
         }
         print_json(data)
         return
-    if rows:
-        sys.stdout.write(plain(pass_table(rows, 0.95)) + "\n")
+    if curves is not None:
+        sys.stdout.write(plain(curves, encoding=sys.stdout.encoding) + "\n")
     for score in scores:
         sys.stdout.write(
             f"{score['model']} {score['task']}: loss {score['loss']:.4f}, mean p {score['pass_at_1']:.4g} "
@@ -217,3 +201,5 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
         )
     for path in written:
         print(path, file=sys.stderr)
+    grow = "a larger -k or --problems, or more --task and --model"
+    print(f"to add to {done.folder}: the same command with {grow}; what is there is kept", file=sys.stderr)

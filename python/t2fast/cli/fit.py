@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from t2fast import atomic
 from t2fast.cli import results
-from t2fast.cli.options import add_table, command, integers, left_out, show
+from t2fast.cli.groups import add_groups, check_paths, each, paths, show_each
+from t2fast.cli.options import add_table, command, integers, left_out
 from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_forecast, fit_loss
@@ -30,11 +30,13 @@ def add_parser(commands: Any) -> None:
         "  t2fast fit counts.csv --law accuracy -o law.json\n"
         "  t2fast fit losses.csv --law chinchilla --method huber\n"
         "  t2fast fit accuracies.csv --task arc_easy --chance 0.25\n"
+        "  t2fast fit counts.csv --group-by task -o 'law-{}.json'\n"
         "  t2fast fit inspect-logs/ --law counts --scorer match --models models.csv\n"
         "  t2fast fit likelihoods.parquet --likelihoods --law loss --aggregate mean_log -o law.json",
     )
     add_table(parser)
     results.add_options(parser)
+    add_groups(parser, "fit a law")
     parser.add_argument(
         "--law",
         choices=(ForecastLaw.name, *NAMES),
@@ -81,18 +83,28 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.law in ("direct", "forecast"):
             raise ValueError(f"the {arguments.law} law has no regularised variant")
         options["regularise"] = True
-    if arguments.output:
-        atomic.check(arguments.output)
+    check_paths(arguments)
     table = _read(arguments)
-    law = replace(_fitted(table, arguments, options), source=f"fitted to {table.source}")
+    outputs = paths(arguments.output, table, arguments.group_by)
+    plots = paths(arguments.plot, table, arguments.group_by)
+
+    def fitted(value: str, part: Any) -> Law | ForecastLaw:
+        of = f", {arguments.group_by} {value}" if value else ""
+        return replace(_fitted(value, part, arguments, options), source=f"fitted to {table.source}{of}")
+
+    laws = each(table, arguments, fitted)
     # Shown first, so that a disk that is full by now does not take the fit along.
-    data = {key: value for key, value in law.to_dict().items() if key != "draws"}
-    show(arguments, {**data, **left_out(table)}, lambda: law)
-    if arguments.plot:
-        save(law.figure(), arguments.plot, law.cautions)
-    if arguments.output:
-        law.save(arguments.output)
-        Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)
+    show_each(arguments, laws, _without_draws, left_out(table))
+    for value, law in laws.items():
+        if plots:
+            save(law.figure(), plots[value], law.cautions)
+        if outputs:
+            law.save(outputs[value])
+            Console(stderr=True).print(f"law kept in {outputs[value]}", markup=False, soft_wrap=True)
+
+
+def _without_draws(law: Law | ForecastLaw) -> dict[str, Any]:
+    return {key: value for key, value in law.to_dict().items() if key != "draws"}
 
 
 def _read(arguments: argparse.Namespace) -> Any:
@@ -105,7 +117,9 @@ def _read(arguments: argparse.Namespace) -> Any:
     return read_table(arguments, kind)
 
 
-def _fitted(table: Any, arguments: argparse.Namespace, options: dict[str, Any]) -> Law | ForecastLaw:
+def _fitted(
+    value: str, table: Any, arguments: argparse.Namespace, options: dict[str, Any]
+) -> Law | ForecastLaw:
     if arguments.law == ForecastLaw.name:
         return fit_forecast(table, ks=arguments.ks, **options)
     if arguments.law == "chinchilla":
@@ -114,6 +128,8 @@ def _fitted(table: Any, arguments: argparse.Namespace, options: dict[str, Any]) 
         return fit_loss(table, ks=arguments.ks, aggregate=arguments.aggregate, **options)
     if arguments.law == "accuracy":
         losses = None if arguments.losses is None else read_losses(arguments.losses)
+        if losses is not None and arguments.group_by in losses.frame.columns:
+            losses = losses.groups(arguments.group_by).get(value, losses)
         return fit_accuracy(table, losses, ks=arguments.ks, **options)
     if arguments.law == "direct":
         return fit_direct(table, ks=arguments.ks, **options)

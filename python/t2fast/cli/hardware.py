@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import Any
 
+from t2fast.cli.options import size
 from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
 
 
@@ -14,7 +15,7 @@ def add_hardware(group: Any) -> None:
     add = group.add_argument
     add("--gpu", metavar="NAME", help="H100, A100, TPU v5e, …")
     add("--usd-per-hour", type=float, metavar="USD", help="of one such chip")
-    add("--batch", type=float, default=64, metavar="B", help="samples in flight (default: 64)")
+    add("--batch", type=size, default=64, metavar="B", help="samples in flight (default: 64)")
     add("--mfu", type=float, default=MFU, help="share of the arithmetic reached (default: %(default)g)")
     add("--mbu", type=float, default=MBU, help="share of the bandwidth reached (default: %(default)g)")
     add("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")

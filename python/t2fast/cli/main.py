@@ -22,6 +22,7 @@ from rich.console import Console
 
 from t2fast import _core
 from t2fast.cli.parser import Parser
+from t2fast.cli.settings import Settings, read_settings
 from t2fast.cli.wording import own_words
 from t2fast.text import clean
 
@@ -32,13 +33,17 @@ _COMMANDS = (
     "validate",
     "plan",
     "choose",
+    "design",
     "report",
     "simulate",
     "sample",
     "chat",
     "evaluate",
+    "train",
+    "testbed",
     "bench-model",
     "doctor",
+    "config",
     "completion",
 )
 
@@ -56,7 +61,9 @@ def _run(argv: Sequence[str] | None) -> int:
     _prepare_streams()
     argv = sys.argv[1:] if argv is None else argv
     # A command loads its own rooms alone; help, and a line without a command, need them all.
-    arguments = _parser(argv[:1] if argv and argv[0] in _COMMANDS else _COMMANDS).parse_args(argv)
+    parser, commands = _parser(argv[:1] if argv and argv[0] in _COMMANDS else _COMMANDS)
+    settings = _preset(commands)
+    arguments = parser.parse_args(argv)
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -75,6 +82,8 @@ def _run(argv: Sequence[str] | None) -> int:
                 code: int | None = arguments.run(arguments)
             sys.stdout.flush()
             if arguments.verbose:
+                if settings.path is not None:
+                    stderr.print(f"defaults from {settings.path}: t2fast config shows them", markup=False)
                 stderr.print(f"{arguments.command} took {time.perf_counter() - start:.2f} s", markup=False)
         except (ValueError, OSError, ImportError) as error:
             if isinstance(error, BrokenPipeError):
@@ -82,7 +91,7 @@ def _run(argv: Sequence[str] | None) -> int:
                 return 0
             if arguments.verbose:
                 stderr.print(clean(traceback.format_exc()), markup=False)
-            words = clean(own_words(str(error)))
+            words = clean(own_words(str(error), groups=hasattr(arguments, "group_by")))
             stderr.print(f"t2fast {arguments.command}: {words}", style="red", markup=False)
             return 1
     return code or 0
@@ -105,7 +114,21 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
+def _preset(commands: dict[str, argparse.ArgumentParser]) -> Settings:
+    """Defaults from the user's file; `config` itself says what is wrong with it."""
+    if len(commands) > 1 or "config" in commands:
+        return Settings(None, {}, {})
+    (name, parser), *_ = commands.items()
+    try:
+        settings = read_settings()
+        settings.apply(name, parser)
+    except (ValueError, OSError, ImportError) as error:
+        parser.error(clean(str(error)))
+    return settings
+
+
+def _parser(names: Sequence[str]) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and those of the commands by name."""
     parser = Parser(
         prog="t2fast",
         description="How big a model, how many tokens, how many samples: Train-to-Test scaling laws.",
@@ -118,9 +141,14 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
         loud = commands.choices[name].add_mutually_exclusive_group()
         loud.add_argument("-q", "--quiet", action="store_true", help="say nothing on stderr but errors")
         loud.add_argument("-v", "--verbose", action="store_true", help="say how long it took; trace errors")
-    return parser
+    return parser, dict(commands.choices)
 
 
 def parser_of_all() -> argparse.ArgumentParser:
     """The parser with every command."""
-    return _parser(_COMMANDS)
+    return _parser(_COMMANDS)[0]
+
+
+def commands_of_all() -> dict[str, argparse.ArgumentParser]:
+    """The parser of every command, by name."""
+    return _parser(_COMMANDS)[1]

@@ -11,7 +11,9 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from t2fast.estimators import PassCurves
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
+from t2fast.tables.reading import GROUP
 from t2fast.text import plain, with_unit
 
 
@@ -46,14 +48,7 @@ def add_table(command: Any, several: bool = False) -> None:
         help="names that columns go by; models.NAME=COLUMN for those of --models",
     )
     command.add_argument("--models", metavar="FILE", help="model, n_params and n_tokens, to join")
-    command.add_argument("--task", help="this task alone")
-    command.add_argument(
-        "--where",
-        type=mapping,
-        action="append",
-        metavar="COLUMN=VALUE",
-        help="only rows that have this value in a column of the file; repeatable",
-    )
+    add_where(command)
     command.add_argument("--stage", help="this stage of training alone")
     for name, says in (("params", "N"), ("tokens", "D"), ("train-flops", "6ND")):
         for end in ("min", "max"):
@@ -67,13 +62,30 @@ def add_table(command: Any, several: bool = False) -> None:
             )
 
 
+def add_where(command: Any) -> None:
+    """Add which rows of a table are meant."""
+    command.add_argument("--task", help="this task alone")
+    command.add_argument(
+        "--where",
+        type=mapping,
+        action="append",
+        metavar="COLUMN=VALUE",
+        help="only rows that have this value in a column of the file; repeatable",
+    )
+
+
+def where(arguments: argparse.Namespace) -> dict[str, str] | None:
+    """The values of columns that rows must have."""
+    wanted: dict[str, str] = {}
+    for pairs in arguments.where or []:
+        wanted |= pairs
+    return wanted or None
+
+
 def reading(arguments: argparse.Namespace) -> dict[str, Any]:
     """How the table is to be read."""
-    where: dict[str, str] = {}
-    for pairs in arguments.where or []:
-        where |= pairs
     named = {name: getattr(arguments, name) for name in ("columns", "models", "task", "stage")}
-    return {**named, "where": where or None}
+    return {**named, "where": where(arguments)}
 
 
 def filtered(table: Any, arguments: argparse.Namespace) -> Any:
@@ -88,6 +100,12 @@ def left_out(table: Counts | Likelihoods | Losses | Accuracies) -> dict[str, Any
     return {"left_out": parts, "notes": list(table.notes)}
 
 
+def pass_rows(curves: PassCurves) -> list[dict[str, Any]]:
+    """pass@k of every checkpoint and k, JSON-ready: all keys of a group, null where the table has none."""
+    rows = curves.frame.drop("checkpoint").iter_rows(named=True)
+    return [{**dict.fromkeys(GROUP), **row} for row in rows]
+
+
 def show(arguments: argparse.Namespace, data: Any, shown: Callable[[], RenderableType]) -> None:
     """Print the result on stdout: JSON if asked for, otherwise as a person reads it."""
     if arguments.json:
@@ -95,7 +113,7 @@ def show(arguments: argparse.Namespace, data: Any, shown: Callable[[], Renderabl
     elif sys.stdout.isatty():
         Console(highlight=False).print(shown())
     else:
-        sys.stdout.write(plain(shown()) + "\n")
+        sys.stdout.write(plain(shown(), encoding=sys.stdout.encoding) + "\n")
 
 
 def print_json(data: Any) -> None:

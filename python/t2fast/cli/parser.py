@@ -16,8 +16,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors name the nearest of what there is."""
 
     def error(self, message: str) -> NoReturn:
-        """End with the message and what may have been meant."""
-        super().error(message + self._hint(message))
+        """End with the message and what may have been meant, and not with all options there are."""
+        self.exit(2, f"{self.prog}: error: {message}{self._hint(message)}\nsee {self.prog} --help\n")
 
     def _hint(self, message: str) -> str:
         if found := _CHOICE.search(message):

@@ -5,15 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from t2fast.charts import pass_curves
 from t2fast.cli import results
-from t2fast.cli.options import add_table, command, filtered, finite, integers, left_out, reading, show
+from t2fast.cli.options import add_table, command, filtered, integers, left_out, pass_rows, reading, show
 from t2fast.cli.plotting import add_plot, save
-from t2fast.cli.rendering import pass_table
 from t2fast.estimators import estimate
-from t2fast.tables import Counts
-
-_KEYS = ("model", "n_params", "n_tokens", "train_set", "task")
 
 
 def add_parser(commands: Any) -> None:
@@ -27,9 +22,11 @@ def add_parser(commands: Any) -> None:
         "  t2fast passk samples.jsonl -k 1,10 --columns problem=question,correct=solved --json\n"
         "  t2fast passk HumanEval_results.jsonl -k 1,10,100\n"
         "  t2fast passk lm-eval-output/ -k 1,16 --filter strict-match --duplicates sum\n"
-        "  t2fast passk run/ -k 1,1000 --missing extrapolate",
+        "  t2fast passk run/ -k 1,1000 --missing extrapolate\n"
+        "  t2fast passk one_results.jsonl other_results.jsonl -k 1,10\n"
+        "\nSeveral files make one table; where one names no model, it goes by the file's name.",
     )
-    add_table(parser)
+    add_table(parser, several=True)
     results.add_options(parser)
     parser.add_argument("-k", type=integers, default=[1], metavar="K,K,...", help="samples (default: 1)")
     parser.add_argument(
@@ -52,44 +49,17 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    counts = filtered(results.read(arguments, arguments.file, **reading(arguments)), arguments)
-    rows: list[dict[str, Any]] = []
-    keys = [key for key in _KEYS if key in counts.frame.columns]
-    groups = counts.frame.partition_by(keys, maintain_order=True) if keys else [counts.frame]
-    for group in groups:
-        named = {key: group[key][0] if key in keys else None for key in _KEYS}
-        n, c = group["n_samples"].to_numpy(), group["n_correct"].to_numpy()
-        curve = estimate(
-            n,
-            c,
-            arguments.k,
-            level=arguments.level,
-            missing=arguments.missing,
-            likelihood=arguments.likelihood,
-            sequential=Counts(group).sequential,
-        )
-        for i, k in enumerate(curve.k):
-            rows.append(
-                {
-                    **named,
-                    "k": int(k),
-                    "pass_at_k": finite(curve.mean[i]),
-                    "low": finite(curve.low[i]),
-                    "high": finite(curve.high[i]),
-                    "problems": int(curve.problems[i]),
-                    "of_problems": group.height,
-                    "extrapolated": bool(curve.extrapolated[i]),
-                    "note": curve.notes[i],
-                }
-            )
+    counts = filtered(results.read_all(arguments, arguments.files, **reading(arguments)), arguments)
+    curves = estimate(
+        counts,
+        k=arguments.k,
+        level=arguments.level,
+        missing=arguments.missing,
+        likelihood=arguments.likelihood,
+    )
     if arguments.plot:
-        from t2fast.reports.measured import (
-            pass_frame,
-            warnings,
-        )  # with all rooms, which take a while to import
+        from t2fast.reports.measured import warnings  # with all rooms, which take a while to import
 
-        how = {"missing": arguments.missing, "likelihood": arguments.likelihood}
-        frame = pass_frame(counts, arguments.k, arguments.level, **how)
-        save(pass_curves(frame, arguments.level), arguments.plot, list(warnings(counts)))
-    data = {"source": counts.source, "level": arguments.level, "rows": rows, **left_out(counts)}
-    show(arguments, data, lambda: pass_table(rows, arguments.level))
+        save(curves.figure(), arguments.plot, list(warnings(counts)))
+    data = {"source": counts.source, "level": arguments.level, "rows": pass_rows(curves), **left_out(counts)}
+    show(arguments, data, lambda: curves)

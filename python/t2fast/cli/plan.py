@@ -12,7 +12,7 @@ from rich.text import Text
 
 from t2fast import charts
 from t2fast.cli import spending
-from t2fast.cli.options import command, finite, numbers, show
+from t2fast.cli.options import command, finite, numbers, show, size
 from t2fast.cli.plotting import add_plot, save
 from t2fast.laws import Law, default_law
 from t2fast.plans import Plan, frontier, plan
@@ -40,14 +40,14 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(refuse=parser.error)
     parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o`")
-    parser.add_argument("--train-flops", type=float, metavar="C", help="training budget 6ND")
-    parser.add_argument("--inference-flops", type=float, metavar="C", help="FLOPs per token served, 2Nk")
-    parser.add_argument("--min-params", type=float, metavar="N")
-    parser.add_argument("--max-params", type=float, metavar="N")
+    parser.add_argument("--train-flops", type=size, metavar="C", help="training budget 6ND")
+    parser.add_argument("--inference-flops", type=size, metavar="C", help="FLOPs per token served, 2Nk")
+    parser.add_argument("--min-params", type=size, metavar="N")
+    parser.add_argument("--max-params", type=size, metavar="N")
     parser.add_argument("--sizes", type=numbers, metavar="N,N,...", help="choose N from these sizes alone")
-    parser.add_argument("--min-tokens", type=float, metavar="D")
-    parser.add_argument("--max-tokens", type=float, metavar="D", help="tokens that there are: a data wall")
-    parser.add_argument("--max-k", type=float, metavar="K", help="most samples a problem")
+    parser.add_argument("--min-tokens", type=size, metavar="D")
+    parser.add_argument("--max-tokens", type=size, metavar="D", help="tokens that there are: a data wall")
+    parser.add_argument("--max-k", type=size, metavar="K", help="most samples a problem")
     parser.add_argument(
         "--extrapolate",
         type=float,

@@ -11,7 +11,7 @@ from rich.console import Console
 from t2fast import atomic
 from t2fast.choices import Choice, choose
 from t2fast.cli import results
-from t2fast.cli.options import add_table, command, filtered, print_json, reading
+from t2fast.cli.options import add_table, command, filtered, print_json, reading, size
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.laws import AnyLaw, Law
 from t2fast.plans import Plan, plan
@@ -40,9 +40,9 @@ def add_parser(commands: Any) -> None:
     results.add_options(parser)
     add_chance(parser)
     parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o` or `validate -o`")
-    parser.add_argument("--train-flops", type=float, metavar="C", help="plan for this training budget, 6ND")
+    parser.add_argument("--train-flops", type=size, metavar="C", help="plan for this training budget, 6ND")
     parser.add_argument(
-        "--inference-flops", type=float, metavar="C", help="and this many FLOPs per token, 2Nk"
+        "--inference-flops", type=size, metavar="C", help="and this many FLOPs per token, 2Nk"
     )
     parser.add_argument(
         "--validate",
@@ -52,10 +52,10 @@ def add_parser(commands: Any) -> None:
     )
     bought = parser.add_argument_group("models that exist", "as for `t2fast choose`")
     bought.add_argument("--prices", metavar="FILE", help="what the models cost")
-    bought.add_argument("--prompt-tokens", type=float, metavar="P", help="of a query")
-    bought.add_argument("--output-tokens", type=float, metavar="T", help="of a sample")
+    bought.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
+    bought.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")
     bought.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
-    bought.add_argument("--budget", type=float, metavar="USD", help="US dollars a query at most")
+    bought.add_argument("--budget", type=size, metavar="USD", help="US dollars a query at most")
     parser.add_argument("--title", metavar="WORDS", help="of the page (default: the files)")
     parser.add_argument(
         "--level", type=float, default=0.9, help="confidence of the law's intervals (default: 0.9)"

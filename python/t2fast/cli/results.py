@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
 from rich.console import Console
 
 from t2fast.readers import TOOLS, read_results
 from t2fast.tables import Counts
+from t2fast.tables.counts import joined_counts
 from t2fast.text import clean
 
 _DEFAULTS: dict[str, str | None] = {
@@ -68,7 +71,7 @@ def read(arguments: argparse.Namespace, file: str, **reading: Any) -> Counts:
 
         run = Run.open(file)
         counts = read_results(run.counts(partial=True).frame, **reading, **choices)
-        notes = (f"the run is not complete: {run.missing} blocks are missing",) if run.missing else ()
+        notes = (f"the run is not complete: {run.missing:,} samples are missing",) if run.missing else ()
         counts = replace(counts, source=file, notes=(*notes, *counts.notes))
     else:
         counts = read_results(file, **reading, **choices)
@@ -79,6 +82,27 @@ def read(arguments: argparse.Namespace, file: str, **reading: Any) -> Counts:
         rows = f"{part.rows} x " if part.rows else ""
         stderr.print(clean(f"left out: {rows}{part.reason}"), markup=False)
     return counts
+
+
+def read_all(arguments: argparse.Namespace, files: Sequence[str], **reading: Any) -> Counts:
+    """The counts of all files as one table; where a file names no model, its own name stands for that."""
+    tables = [read(arguments, file, **reading) for file in files]
+    if len(tables) == 1:
+        return tables[0]
+    named = [
+        table
+        if "model" in table.frame.columns
+        else replace(table, frame=table.frame.with_columns(model=pl.lit(label(file, files))))
+        for table, file in zip(tables, files, strict=True)
+    ]
+    return joined_counts(named, sizes=False, duplicates=arguments.duplicates)
+
+
+def label(file: str, files: Sequence[str]) -> str:
+    """A file's own name, or its path where several share that."""
+    stem = os.path.basename(os.path.normpath(file))
+    alike = sum(os.path.basename(os.path.normpath(other)) == stem for other in files)
+    return file if alike > 1 else stem
 
 
 def refuse_options(arguments: argparse.Namespace) -> None:

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.text import Text
 
 from t2fast.cli.hardware import add_hardware, machine
-from t2fast.cli.options import show
+from t2fast.cli.options import show, size
 from t2fast.costs.architectures import read_architectures
 from t2fast.costs.flops import Architecture
 from t2fast.laws import AnyLaw
@@ -22,16 +22,10 @@ from t2fast.plans.lifting import binding, left_unspent, wall
 from t2fast.plans.limits import Limits
 from t2fast.plans.planned import ratio_words
 from t2fast.plans.request import CHINCHILLA_RATIO, positive
-from t2fast.plans.spending import (
-    Limit,
-    Spending,
-    Workload,
-    best_spending,
-    cheapest_spending,
-    chinchilla_spending,
-)
+from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
+from t2fast.plans.workload import Limit, Workload
 from t2fast.progress import working
-from t2fast.text import amount, chance, columns, note, ratio, samples
+from t2fast.text import Columns, amount, chance, columns, note, ratio, samples
 
 _OWN = (
     "queries",
@@ -53,17 +47,17 @@ def add_options(parser: Any) -> None:
         "--usd or --total-flops is spent on training and on --queries; --target spends the least that "
         "reaches it (in dollars with --gpu).",
     )
-    group.add_argument("--usd", type=float, metavar="USD", help="dollars for everything (needs --gpu)")
-    group.add_argument("--total-flops", type=float, metavar="C", help="FLOPs for everything")
+    group.add_argument("--usd", type=size, metavar="USD", help="dollars for everything (needs --gpu)")
+    group.add_argument("--total-flops", type=size, metavar="C", help="FLOPs for everything")
     group.add_argument("--target", type=float, metavar="X", help="pass@k (or loss) to reach at least cost")
-    group.add_argument("--queries", type=float, metavar="Q", help="to be answered")
-    group.add_argument("--prompt-tokens", type=float, default=500, metavar="P", help="default: 500")
+    group.add_argument("--queries", type=size, metavar="Q", help="to be answered")
+    group.add_argument("--prompt-tokens", type=size, default=500, metavar="P", help="default: 500")
     group.add_argument(
-        "--output-tokens", type=float, default=500, metavar="T", help="of a sample (default: 500)"
+        "--output-tokens", type=size, default=500, metavar="T", help="of a sample (default: 500)"
     )
     add_hardware(group)
     group.add_argument(
-        "--per-query", type=float, metavar="X", help="a query may cost, USD with --gpu, else FLOPs"
+        "--per-query", type=size, metavar="X", help="a query may cost, USD with --gpu, else FLOPs"
     )
     group.add_argument("--latency", type=float, metavar="S", help="seconds a query at most (needs --gpu)")
     group.add_argument(
@@ -73,7 +67,7 @@ def add_options(parser: Any) -> None:
         "head_dim, kv_heads, gated, tied",
     )
     group.add_argument(
-        "--unique-tokens", type=float, metavar="U", help="text there is; more of it is read again"
+        "--unique-tokens", type=size, metavar="U", help="text there is; more of it is read again"
     )
 
 
@@ -229,7 +223,9 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
         "warnings": notes,
         "law": {"law": law.name, "source": law.source, "domain": law.domain},
     }
-    shown = _shown(title, chosen, chinchilla, beside, rule, arguments.level, unit, notes, law)
+    table = _table(chosen, chinchilla, rule, arguments.level, unit, law.metric)
+    lines = _lines(chosen, beside, arguments.level)
+    shown = Group(Text(title), table, *lines, *(note(words) for words in notes), *_source(law))
     show(arguments, data, lambda: shown)
 
 
@@ -334,17 +330,9 @@ def _row(plan: Spending) -> dict[str, Any]:
     }
 
 
-def _shown(
-    title: str,
-    chosen: Spending,
-    chinchilla: Spending | None,
-    beside: Compared | None,
-    rule: float,
-    level: float,
-    unit: str,
-    notes: list[str],
-    law: AnyLaw,
-) -> RenderableType:
+def _table(
+    chosen: Spending, chinchilla: Spending | None, rule: float, level: float, unit: str, metric: str
+) -> Columns:
     table = columns(
         "",
         "plan",
@@ -361,7 +349,7 @@ def _shown(
         return "" if ends is None else f"{text(ends[0])} to {text(ends[1])}"
 
     passes: list[tuple[str, Callable[[Spending], str], str]] = []
-    if law.metric == "-log pass@k":
+    if metric == "-log pass@k":
         ends = chosen.intervals.get("predicted_here")
         spanned = "" if ends is None else f"{chance(math.exp(-ends[1]))} to {chance(math.exp(-ends[0]))}"
         passes.append(("that is pass@k", lambda s: chance(math.exp(-s.predicted)), spanned))
@@ -370,7 +358,7 @@ def _shown(
         ("training tokens D", lambda s: amount(s.n_tokens), span("n_tokens", amount)),
         ("samples per query k", lambda s: samples(s.k), span("k", samples)),
         ("tokens per parameter", lambda s: ratio(s.tokens_per_param), span("tokens_per_param", ratio)),
-        (f"predicted {law.metric}", lambda s: chance(s.predicted), span("predicted_here", chance)),
+        (f"predicted {metric}", lambda s: chance(s.predicted), span("predicted_here", chance)),
         *passes,
         ("training", lambda s: cost(s, s.training), ""),
         ("queries", lambda s: cost(s, s.serving), ""),
@@ -382,13 +370,21 @@ def _shown(
         rows.append(("everything", lambda s: money(s.cost), span("cost", money)))
     for label, text, interval in rows:
         table.add_row(label, text(chosen), interval, "-" if chinchilla is None else text(chinchilla))
+    return table
+
+
+def _lines(chosen: Spending, beside: Compared | None, level: float) -> list[Text]:
+    """The architecture, and how the plan compares with Chinchilla's."""
     lines = [] if chosen.architecture is None else [Text(_described(chosen.architecture))]
     if beside is not None and beside.ratio is not None:
         lines.append(Text(ratio_words(beside.ratio, beside.interval, level)))
     elif beside is not None and beside.withheld is not None:
         lines.append(Text(f"no ratio to Chinchilla's: {beside.withheld}"))
-    source = [Text(f"law: {law.name}, {law.source}")] if law.source else []
-    return Group(Text(title), table, *lines, *(note(words) for words in notes), *source)
+    return lines
+
+
+def _source(law: AnyLaw) -> list[Text]:
+    return [Text(f"law: {law.name}, {law.source}")] if law.source else []
 
 
 def _money(value: float, unit: str) -> str:

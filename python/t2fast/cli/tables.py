@@ -37,7 +37,7 @@ def kind_of(path: str, columns: Mapping[str, str] | None) -> str:
     if not known or not os.path.isfile(path):
         return "counts"
     # What the caller maps comes before what is there.
-    for present in (set(columns or ()), set(open_source(path).columns)):
+    for present in (set(columns or ()), set(map(v.spelt, open_source(path).columns))):
         for kind, fields in _KINDS.items():
             if present & {name for field in fields for name in (field.name, *field.aliases)}:
                 return kind

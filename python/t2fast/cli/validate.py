@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from t2fast import atomic
 from t2fast.cli import results
-from t2fast.cli.options import add_table, command, integers, left_out, show
+from t2fast.cli.groups import add_groups, check_paths, each, paths, show_each
+from t2fast.cli.options import add_table, command, integers, left_out
 from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.validation import BY, METHODS, Validation, validate
@@ -33,6 +33,7 @@ def add_parser(commands: Any) -> None:
     add_table(parser)
     results.add_options(parser)
     add_chance(parser)
+    add_groups(parser, "validate")
     parser.add_argument(
         "--by",
         choices=BY,
@@ -71,29 +72,36 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    if arguments.output:
-        atomic.check(arguments.output)
+    check_paths(arguments)
     table = read_table(arguments, kind_of(arguments.file, arguments.columns))
-    found = validate(
-        table,
-        by=arguments.by,
-        splits=arguments.splits,
-        methods=arguments.methods,
-        ks=arguments.ks,
-        level=arguments.level,
-        draws=arguments.draws,
-        all_intervals=arguments.all_intervals,
-        regularise=arguments.regularise,
-        seed=arguments.seed,
-    )
-    if arguments.output:
-        _keep(found, table, arguments)
-    if arguments.plot:
-        save(found.figure(), arguments.plot, found.notes)
-    show(arguments, {**left_out(table), **found.to_dict()}, lambda: found)
+    outputs = paths(arguments.output, table, arguments.group_by)
+    plots = paths(arguments.plot, table, arguments.group_by)
+
+    def validated(value: str, part: Table) -> Validation:
+        found = validate(
+            part,
+            by=arguments.by,
+            splits=arguments.splits,
+            methods=arguments.methods,
+            ks=arguments.ks,
+            level=arguments.level,
+            draws=arguments.draws,
+            all_intervals=arguments.all_intervals,
+            regularise=arguments.regularise,
+            seed=arguments.seed,
+        )
+        if outputs:
+            _keep(found, part, arguments, outputs[value])
+        return found
+
+    made = each(table, arguments, validated)
+    for value, found in made.items():
+        if plots:
+            save(found.figure(), plots[value], found.notes)
+    show_each(arguments, made, Validation.to_dict, left_out(table))
 
 
-def _keep(found: Validation, table: Table, arguments: argparse.Namespace) -> None:
+def _keep(found: Validation, table: Table, arguments: argparse.Namespace, path: str) -> None:
     """The law that the verdict is about, fitted to the whole table, with what its validation found."""
     fit = METHODS[found.primary].fit
     if fit is None:
@@ -101,5 +109,5 @@ def _keep(found: Validation, table: Table, arguments: argparse.Namespace) -> Non
     # As many draws as `t2fast fit` takes: this law is fitted once.
     how = Request(draws=200, seed=arguments.seed, regularise=arguments.regularise)
     law = fit(Measured.of(table, arguments.ks), how)
-    found.keep(law).save(arguments.output)
-    Console(stderr=True).print(f"law kept in {arguments.output}", markup=False, soft_wrap=True)
+    found.keep(law).save(path)
+    Console(stderr=True).print(f"law kept in {path}", markup=False, soft_wrap=True)

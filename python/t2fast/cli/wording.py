@@ -6,26 +6,37 @@ import re
 
 _OPTIONS = (
     "model|models|columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
-    "level|draws|seed|ks|method|aggregate|losses|partial"
+    "level|draws|seed|ks|method|aggregate|losses|partial|train_flops|inference_flops|total_flops|extrapolate|"
+    "max_k|k_max|integer_k|prompt_tokens|output_tokens|queries|target|budget|latency|confidence|new_problems|"
+    "harm|batch|mfu|mbu"
 )
 _MAPPING = re.compile(rf"\b({_OPTIONS})=\{{([^{{}}]*)\}}")
 _QUOTED = re.compile(rf"(?<![\w./-])({_OPTIONS})= ?(?:'([^']*)'|\"([^\"]*)\")")
 _BARE = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
+_NUMBER = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\d.])")
+_SUBJECT = re.compile(rf"^({_OPTIONS})(?= is \S+: )")  # what a refusal begins with
+_GROUPS = re.compile(r"(, take each by itself by )groups\('([^']*)'\)")
 _TWICE = re.compile(r"(--[\w-]+)( \(\1 [A-Z]+\))")
 _ERRNO = re.compile(r"^\[Errno \d+\] ([^:]+): '(.*)'$")
 
 
-def own_words(message: str) -> str:
-    """`message` with `columns={'a': 'b'}` as `--columns a=b`, `stage=` as `--stage`, and so on."""
+def own_words(message: str, groups: bool = False) -> str:
+    """`message` with `columns={'a': 'b'}` as `--columns a=b`, `stage=` as `--stage`, and so on.
+
+    `groups` says whether the command has `--group-by`, as a table has `groups()`.
+    """
+    message = _GROUPS.sub(lambda found: f"{found[1]}--group-by {found[2]}" if groups else "", message)
     message = _ERRNO.sub(lambda found: f"{found[2]}: {found[1].lower()}", message)
     message = _MAPPING.sub(lambda found: f"{_option(found[1])} {_pairs(found[2])}", message)
     message = _QUOTED.sub(lambda found: f"{_option(found[1])} {found[2] or found[3] or ''}", message)
+    message = _NUMBER.sub(lambda found: f"{_option(found[1])} ", message)
+    message = _SUBJECT.sub(lambda found: _option(found[1]), message)
     message = _BARE.sub(lambda found: _option(found[1]), message)
     return _TWICE.sub(r"\1", message)
 
 
 def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return "--max-k" if name == "k_max" else f"--{name.replace('_', '-')}"
 
 
 def _pairs(content: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from t2fast import compute
-from t2fast.estimators.curve import estimate
+from t2fast.estimators import estimate
 from t2fast.tables.counts import Counts
 
 RATIO = 20.0
@@ -82,18 +82,15 @@ def _row(
     frame: pl.DataFrame, task: str | None, inference_flops: float, rule: float | str, level: float
 ) -> dict[str, object]:
     found, at_one, left_out = [], [], 0
-    keys = [name for name in ("model", "n_params", "n_tokens") if name in frame.columns]
-    for group in frame.partition_by(keys, maintain_order=True):
-        n, d = group["n_params"][0], group["n_tokens"][0]
+    for group in Counts(frame).by_checkpoint().values():
+        n, d = float(group.n_params[0]), float(group.n_tokens[0])
         k = math.floor(inference_flops / compute.sample_flops(n, 1.0) * (1 + 1e-12))
-        if not 1 <= k <= group["n_samples"].min():
+        if not 1 <= k <= group.n.min():
             left_out += 1
             continue
-        table = Counts(group)
-        curve = estimate(table.n, table.c, k, level=level, sequential=table.sequential)
-        found.append((n, d, k, float(curve.mean[0]), float(curve.low[0]), float(curve.high[0])))
-        # The mean of what is estimated without bias, however many samples a problem has.
-        at_one.append(float(estimate(table.n, table.c, 1, level=level, sequential=table.sequential).mean[0]))
+        first, last = estimate(group, k=[1, k], level=level).frame.iter_rows(named=True)
+        found.append((n, d, k, last["pass_at_k"], last["low"], last["high"]))
+        at_one.append(first["pass_at_k"])
     names = ("n_params", "n_tokens", "k", "pass_at_k", "low", "high")
     row: dict[str, object] = {} if task is None else {"task": task}
     if isinstance(rule, str):

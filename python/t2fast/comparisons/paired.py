@@ -17,6 +17,7 @@ from t2fast.arguments import Floats, Integers, refuse, whole
 from t2fast.charts import Drawn, Figure, Reported, differences
 from t2fast.estimators import pass_at_k, pass_at_k_sequential
 from t2fast.tables import Counts
+from t2fast.tables.table import require_kind
 from t2fast.text import columns, note, plain
 
 _PROBLEM = ("task", "problem")
@@ -165,7 +166,10 @@ def compare(
     Raises:
         ValueError: for fewer than two sides or two common problems, for a side of several checkpoints, and
             for k beyond the samples of a problem.
+        TypeError: for a table of another kind.
     """
+    for name, table in sides.items():
+        require_kind(f"compare, as {name!r},", table, (Counts,))
     if len(sides) < 2:
         raise ValueError(f"there is nothing to compare: {len(sides)} side given, two are needed")
     if not 0 < level < 1:

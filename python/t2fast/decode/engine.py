@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.decode import chat as chat_templates
 from t2fast.decode import text as texts
-from t2fast.decode.first_correct import FirstCorrect, Verify
 from t2fast.decode.hub import resolve
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.rendering import Renderer, Stream
 from t2fast.decode.request import Backend, Request, Sampling, Settings
-from t2fast.decode.samples import Samples, problem_column, samples_table
+from t2fast.decode.samples import Finished, Samples, problem_column, samples_table
+from t2fast.decode.successes import AHEAD, FirstCorrect, Verify
 from t2fast.kernels.rng import hash64
 from t2fast.progress import Bar
 
@@ -192,25 +193,19 @@ class Engine:
                 stacklevel=2,
             )
             counts = [1] * len(found)
-        tokens = [self._encode(problem, chat, now) for problem in found]
+        request = self._request(found, sampling, counts, chat, now)
         stop = sampling.stop
         wants_text = bool(stop) or verify is not None or not all(is_tokens(p.prompt) for p in found)
-        render = Renderer(self._token_bytes, self.tokenizer.special, stop) if wants_text else None
+        render = self._renderer(stop) if wants_text else None
         if stream is not None and (counts != [1] or render is None):
             raise ValueError("stream is for one sample (k=1) of one prompt that is text")
         stopper = FirstCorrect(found, verify, render, first_sample) if verify and render else None
-        request = Request(
-            prompts=tokens,
-            keys=[hash64(sampling.seed, problem.id) for problem in found],
-            k=counts,
-            sampling=self._with_turn_end(sampling) if chat else sampling,
-            first_sample=first_sample,
-            max_rows=max_rows,
-        )
+        ahead = None if stopper is None else AHEAD
+        request = replace(request, first_sample=first_sample, max_rows=max_rows, ahead=ahead)
         started = time.perf_counter()
         with Bar(sum(counts), progress, "samples", counted=True) as bar:
 
-            def on_finish(problem: int, sample: int, drawn: list[int], reason: str) -> bool:
+            def on_finish(problem: int, sample: int, drawn: list[int], _: Any, reason: str) -> bool:
                 bar.advance(1)
                 return stopper is not None and stopper.finished(problem, sample, drawn, reason)
 
@@ -240,6 +235,73 @@ class Engine:
             sampling=sampling,
             until_successes=None if stopper is None else 1,
             interrupted=raw["interrupted"],
+        )
+
+    def each(
+        self,
+        prompts: Prompts,
+        finished: Callable[[Finished], bool],
+        sampling: Sampling,
+        *,
+        k: int | Iterable[int],
+        have: Sequence[Sequence[int]] = (),
+        ahead: int | None = None,
+        chat: bool = False,
+        now: datetime | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> bool:
+        """Draw samples and hand on each as it ends, so that none need be kept.
+
+        Args:
+            prompts: as for `sample`.
+            finished: called with every sample that ended, in no certain order; True ends its problem, and
+                what was begun of that is not handed on.
+            sampling: how tokens are chosen and when a sample ends.
+            k: samples for each prompt, one number or one for each.
+            have: of each prompt, the samples that are there already, ascending; those are not drawn again.
+            ahead: most samples of a prompt drawn at once, while no more than twice as many have ended; for
+                where `finished` may end a problem. None: as many as there are rows.
+            chat: put prompts through the model's chat template.
+            now: the date that a chat template may ask for; None: the present.
+            progress: called now and then with the tokens drawn so far.
+
+        Returns:
+            Whether all was drawn; False after Ctrl-C.
+
+        Raises:
+            ValueError: as `sample` does.
+        """
+        found = problems(prompts)
+        request = self._request(found, sampling, same_length(k, len(found), "k"), chat, now)
+        render = self._renderer(sampling.stop)
+
+        def on_finish(
+            problem: int, sample: int, tokens: list[int], logprobs: NDArray[np.float32], reason: str
+        ) -> bool:
+            text = render(tokens, reason == "stop_string")
+            logprob = float(logprobs.sum(dtype=np.float64))
+            return finished(Finished(found[problem].id, sample, text, len(tokens), logprob, reason))
+
+        request = replace(request, have=have, ahead=ahead, keep=False)
+        raw = self.core.sample(request, on_finish=on_finish, progress=progress)
+        return not raw["interrupted"]
+
+    def _renderer(self, stop: Sequence[str]) -> Renderer:
+        return Renderer(self._token_bytes, self.tokenizer.special, stop)
+
+    def _request(
+        self,
+        found: list[Problem],
+        sampling: Sampling,
+        counts: list[int],
+        chat: bool,
+        now: datetime | None,
+    ) -> Request:
+        return Request(
+            prompts=[self._encode(problem, chat, now) for problem in found],
+            keys=[hash64(sampling.seed, problem.id) for problem in found],
+            k=counts,
+            sampling=self._with_turn_end(sampling) if chat else sampling,
         )
 
     def _with_turn_end(self, sampling: Sampling) -> Sampling:

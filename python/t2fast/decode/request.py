@@ -77,12 +77,22 @@ class Request:
     sampling: Sampling = Sampling()
     first_sample: int = 0
     """Index of each problem's first sample."""
+    have: Sequence[Sequence[int]] = ()
+    """Samples of each problem that are there already, ascending, and not drawn again; empty: none of any."""
     max_rows: int | None = None
     """Most samples decoded at once; None: the back end's choice. Changes memory and speed alone."""
+    ahead: int | None = None
+    """Samples of a problem drawn at once, where `OnFinish` may stop it: so many are cut off then; half as
+    many as have ended, if that is more. None: as many as there are rows. Changes speed alone."""
+    keep: bool = True
+    """Whether the samples are returned; else `OnFinish` alone has them."""
 
 
 class RawSamples(TypedDict):
-    """What a back end drew: one entry a sample, ordered by problem and sample, unless it says otherwise."""
+    """What a back end drew, if that was to be kept.
+
+    One entry a sample, ordered by problem and sample, unless it says otherwise.
+    """
 
     problem: NDArray[np.int64]
     """Index of the problem in the request."""
@@ -104,8 +114,9 @@ class RawSamples(TypedDict):
     """Whether Ctrl-C ended the call; what had not ended is then cancelled."""
 
 
-OnFinish = Callable[[int, int, list[int], str], bool]
-"""Told of each sample as it ends: problem, sample, tokens, reason. True stops its problem's others."""
+OnFinish = Callable[[int, int, list[int], NDArray[np.float32], str], bool]
+"""Told of each sample as it ends: problem, sample, tokens, their log-probabilities, reason. True stops its
+problem's others."""
 OnToken = Callable[[int, int, int], None]
 """Told of each token as it is drawn: problem, sample, token."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,9 +10,26 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from t2fast.decode.prompts import Problem
+from t2fast.decode.prompts import Problem, ProblemId
 from t2fast.decode.rendering import Renderer
 from t2fast.decode.request import RawSamples, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A sample that ended."""
+
+    problem: ProblemId
+    sample: int
+    """Its index within the problem."""
+    text: str
+    """Up to the stop string if one fired."""
+    length: int
+    """Tokens drawn, stop tokens and the tokens of a stop string included."""
+    logprob: float
+    """Sum of the tokens' log-probabilities under the model (natural log)."""
+    finish_reason: str
+    """`stop_token`, `stop_string` or `length`."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,11 @@ class Samples:
 
         Without ``verify``, every finished sample counts.
 
+        Where Ctrl-C ended sampling, a problem without a success yet ends at its last finished sample, which
+        is its ``max_samples``; a problem of which none had finished has no row. A warning says how many there
+        are, and that the samples which had finished are the shorter ones: where length goes with being
+        correct, the counts of an interrupted call are biased.
+
         Returns:
             Columns ``problem``, ``n_samples`` and ``n_correct``; with ``verify`` also ``until_successes`` and
             ``max_samples``.
@@ -84,9 +107,19 @@ class Samples:
                 asked=pl.len().cast(pl.Int64),
             )
         )
+        if self.interrupted:
+            none = counts.filter(pl.col("n_samples") == 0)
+            counts = counts.filter(pl.col("n_samples") > 0)
+            without = f"; {none.height} of {none.height + counts.height} problems have none, and no row"
+            warnings.warn(
+                "counts of an interrupted call: samples that had finished are the shorter ones"
+                + (without if none.height else ""),
+                RuntimeWarning,
+                stacklevel=2,
+            )
         if self.until_successes is None:
             return counts.drop("asked")
-        # Where Ctrl-C ended a problem, it did so whatever the samples were: as a smaller maximum would have.
+        # As a smaller maximum would have ended it.
         solved = pl.col("n_correct") >= self.until_successes
         limit = pl.when(solved).then(pl.col("asked")).otherwise(pl.col("n_samples"))
         return counts.select(

@@ -2,9 +2,11 @@
 
 from t2fast.estimators.best_of import best_of_k
 from t2fast.estimators.beta import beta_pass_at_k, expected_samples_until_first_success, scaled_beta_failure
-from t2fast.estimators.curve import PassCurve, estimate
+from t2fast.estimators.curve import PassCurve
+from t2fast.estimators.curves import PassCurves, estimate
 from t2fast.estimators.passk import (
     g_pass_at_k,
+    likely_pass_at_k,
     majority_at_k,
     pass_at_k,
     pass_at_k_stderr,
@@ -16,11 +18,13 @@ from t2fast.estimators.verified import verified_at_k, verified_from_counts
 
 __all__ = [
     "PassCurve",
+    "PassCurves",
     "best_of_k",
     "beta_pass_at_k",
     "estimate",
     "expected_samples_until_first_success",
     "g_pass_at_k",
+    "likely_pass_at_k",
     "majority_at_k",
     "pass_at_k",
     "pass_at_k_sequential",

@@ -1,14 +1,16 @@
-"""pass@k averaged over problems: a curve over k with an interval, and a law for k beyond n."""
+"""pass@k averaged over the problems of one checkpoint: a curve over k with an interval."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
+from rich.console import Group, RenderableType
 
 from t2fast import _core
 from t2fast.arguments import Floats, Integers, check_counts, fill, refuse, whole
@@ -22,8 +24,10 @@ from t2fast.estimators.extrapolation import (
     fit_shapes,
     samples_follow_outcome,
 )
-from t2fast.estimators.passk import pass_at_k
+from t2fast.estimators.passk import likely_pass_at_k, pass_at_k
 from t2fast.estimators.sequential import pass_at_k_sequential
+from t2fast.tables.reading import SIZES
+from t2fast.text import amount, columns, note, plain
 
 #: What is done where a problem has fewer than k samples.
 Missing = Literal["bounds", "drop", "extrapolate"]
@@ -41,6 +45,8 @@ class PassCurve(Drawn):
     """Confidence that [low, high] is meant to have, for each k alone."""
     problems: Integers
     """Problems behind each mean."""
+    of_problems: int
+    """Problems in all."""
     clusters: Integers
     """Clusters behind each mean."""
     extrapolated: NDArray[np.bool_]
@@ -51,82 +57,90 @@ class PassCurve(Drawn):
     """For each k the rows that have fewer samples and that no law stands for."""
     law: Extrapolation | None
     """The distributions of success probabilities behind what is extrapolated; None where nothing is."""
+    score: float = 0.0
+    """Standard score of problems with few samples being solved more often than others, where no stopping rule
+    says why they have few; from 3 on counted means are suspected of bias."""
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """A row a k: k, pass_at_k, low, high, problems, of_problems, extrapolated and note."""
+        return pl.DataFrame(
+            {
+                "k": self.k,
+                "pass_at_k": self.mean,
+                "low": self.low,
+                "high": self.high,
+                "problems": self.problems,
+                "of_problems": np.full(self.k.size, self.of_problems),
+                "extrapolated": self.extrapolated,
+                "note": self.notes,
+            }
+        )
+
+    def __str__(self) -> str:
+        return plain(self)
+
+    def __rich__(self) -> RenderableType:
+        """A row a k, and what was done where problems had too few samples."""
+        return pass_rows(self.frame, (), self.level)
 
     def figure(self) -> Figure:
         """The curve with its intervals."""
-        columns = {"k": self.k, "pass_at_k": self.mean, "low": self.low, "high": self.high}
-        frame = pl.DataFrame({**columns, "problems": self.problems})
-        return pass_curves(frame.insert_column(0, pl.lit("the mean").alias("checkpoint")), self.level)
+        return pass_curves(self.frame.select(pl.lit("the mean").alias("checkpoint"), pl.all()), self.level)
 
 
-def estimate(
+def pass_rows(frame: pl.DataFrame, keys: Sequence[str], level: float) -> RenderableType:
+    """Rows of `PassCurve.frame`, those of `keys` before them, as a person reads them."""
+    table = columns(
+        *keys,
+        "k",
+        "pass@k",
+        f"{level:.0%} interval",
+        "problems",
+        left=tuple(key for key in keys if frame[key].dtype == pl.String),
+    )
+    for row in frame.iter_rows(named=True):
+        named = [amount(row[key]) if key in SIZES else str(row[key]) for key in keys]
+        shown = f"{row['pass_at_k']:.4f}".replace("nan", "NaN")
+        known = row["low"] == row["low"]
+        behind = f"{row['problems']}"
+        if row["of_problems"] != row["problems"]:
+            behind += f" of {row['of_problems']}"
+        interval = f"{row['low']:.4f} to {row['high']:.4f}" if known else ""
+        table.add_row(*named, f"{row['k']}", shown, interval, behind)
+    notes = dict.fromkeys(words for words in frame["note"] if words)
+    return Group(table, *(note(words) for words in notes))
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a mean is estimated: arguments of `t2fast.estimate`."""
+
+    level: float
+    missing: Missing
+    likelihood: bool
+    draws: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        _check_level(self.level)
+        if self.missing not in ("bounds", "drop", "extrapolate"):
+            raise ValueError(f"missing is {self.missing!r}, not 'bounds', 'drop' or 'extrapolate'")
+        if (self.likelihood or self.missing == "extrapolate") and self.draws < 20:
+            raise ValueError(f"draws must be at least 20 for an interval; got {self.draws}")
+
+
+def mean_curve(
     n: ArrayLike,
     c: ArrayLike,
     k: ArrayLike,
+    manner: Manner,
     *,
-    level: float = 0.95,
     cluster: ArrayLike | None = None,
-    missing: Missing = "bounds",
-    likelihood: bool = False,
-    draws: int = 200,
-    seed: int = 0,
     sequential: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> PassCurve:
-    """Mean of `pass_at_k` over problems at each k, with an interval clustered by problem.
-
-    The interval treats clusters as drawn from a population, so it covers the spread between problems as well
-    as the noise of sampling each. With G clusters of mean m it is Clopper and Pearson's for m of an effective
-    number of trials m'(1 - m') / v, as survey statisticians do for proportions (Korn and Graubard 1998). v is
-    the variance of the mean between clusters; m' and v include one more cluster, half 0 and half 1. That
-    weighs 1/(G+1), keeps the interval from collapsing where few problems, no success or nothing but success
-    is seen, and makes it conservative for small G.
-
-    Where k grows, pass@k does not fall: the limits are those that k within the ones asked for have in common,
-    high at least that of any smaller k, low at most that of any larger one.
-
-    A problem with n < k has no unbiased pass@k, and the mean over the others is another quantity: easy
-    problems may be all that were sampled so often. So, by `missing`,
-
-    - `"bounds"`: the mean is NaN. It lies between the mean with such problems at their pass@n, which n
-      samples do show and k can only raise, and the one with them at 1: low is the lower limit of the one and
-      high the upper limit of the other.
-    - `"drop"`: the mean over the problems with n >= k alone.
-    - `"extrapolate"`: read off distributions of success probabilities fitted to all counts, averaged, with a
-      percentile interval over `draws` bootstrap samples of clusters, drawn by `seed`: see
-      `t2fast.estimators.extrapolation`. That trusts their shape near p = 0, of which n samples say the less
-      the larger k/n. With fewer than ten solved clusters, or beyond 100 times the samples of the median
-      problem, there are bounds in its place.
-
-    Where sampling ended at a success, counting is biased even where n >= k. If problems with few samples are
-    solved more often than chance explains, a warning and `notes` say so, beside what the likelihood of the
-    counts makes of the mean, for which it does not matter why sampling ended. With `likelihood` that is the
-    mean at every k, as by `"extrapolate"`.
-
-    `notes` say for each k what was done, and `problems` counts those that have k samples, or all where the
-    law stands for them.
-
-    Args:
-        n: samples drawn, (problems,), or one number for all.
-        c: samples correct, (problems,).
-        k: samples asked about, a number or (K,).
-        level: confidence of the intervals, in (0, 1), each k for itself.
-        cluster: labels of rows that belong together, such as prompts of one problem, (problems,); by default
-            each row is a cluster.
-        missing: what becomes of problems with n < k, as above.
-        likelihood: whether the mean is read off the likelihood of the counts at every k.
-        draws: bootstrap samples behind the intervals of an extrapolation.
-        seed: of these draws.
-        sequential: (until, limit), each (problems,) or one number: sampling of a problem ended at its
-            until-th success or at limit samples. Estimates are then those of `t2fast.estimators.sequential`,
-            for k <= limit.
-
-    Returns:
-        Mean, interval, number of problems and notes at each k.
-
-    Raises:
-        ValueError: for counts as in `pass_at_k`, for arrays of more than one dimension, and for a level
-            outside (0, 1).
-    """
+    """The curve of the problems of one checkpoint: see `t2fast.estimate` for what is estimated and how."""
+    level, missing = manner.level, manner.missing
     ks = np.atleast_1d(whole("k", k))
     n, c = whole("n", n), whole("c", c)
     for name, array in (("n", n), ("c", c), ("k", ks)):
@@ -137,7 +151,6 @@ def estimate(
     check_counts(n, c)
     refuse("k", ks, ks < 1, "must be at least 1")
     n, c = np.broadcast_arrays(np.atleast_1d(n), np.atleast_1d(c))
-    _check_choices(level, missing, likelihood, draws)
     ids = _cluster_ids(cluster, n.size)
 
     most = n
@@ -169,7 +182,7 @@ def estimate(
             for j in range(ks.size)
         ]
     mean, low, high, clusters = (np.array(column) for column in zip(*rows, strict=True))
-    read_off = np.full(ks.size, likelihood) | (~complete & (missing == "extrapolate"))
+    read_off = np.full(ks.size, manner.likelihood) | (~complete & (missing == "extrapolate"))
     if read_off.any():
         solved = np.unique(ids[c > 0]).size
         near = ks <= FARTHEST * np.median(most)
@@ -180,15 +193,20 @@ def estimate(
             notes[j] = "; ".join(filter(None, (notes[j], f"not extrapolated, since {why}")))
         if extrapolated.any():
             law, mean[extrapolated], low[extrapolated], high[extrapolated] = extrapolate(
-                n, c, ids, ks[extrapolated].astype(float), level=level, draws=draws, seed=seed
+                n, c, ids, ks[extrapolated].astype(float), level=level, draws=manner.draws, seed=manner.seed
             )
             for j in np.flatnonzero(extrapolated):
                 short = f"{n.size - problems[j]} of {n.size} problems have fewer than {ks[j]:,} samples"
                 notes[j] = "by likelihood" if complete[j] else f"extrapolated: {short}"
                 left_out[j] = left_out[j][:0]
             problems = np.where(extrapolated, n.size, problems)
-    if sequential is None:
-        _say_if_biased(notes, ~extrapolated, n, c, ks)
+    score = 0.0
+    if (
+        sequential is None
+        and not extrapolated.all()
+        and (score := samples_follow_outcome(n, c)) >= SUSPICIOUS
+    ):
+        _say_biased(notes, ~extrapolated, fit_shapes(n, c).pass_at_k(ks))
     _monotone(ks, low, high, complete | (missing != "drop"))
     return PassCurve(
         k=ks,
@@ -197,21 +215,43 @@ def estimate(
         high=high,
         level=level,
         problems=problems,
+        of_problems=n.size,
         clusters=clusters.astype(np.int64),
         extrapolated=extrapolated,
         notes=tuple(notes),
         left_out=tuple(left_out),
         law=law,
+        score=score,
     )
 
 
-def _check_choices(level: float, missing: Missing, likelihood: bool, draws: int) -> None:
+def likely_curve(log_likelihood: Floats, k: ArrayLike, level: float) -> PassCurve:
+    """The curve of problems whose probabilities p are known by their logarithms: means of 1 - (1-p)^k."""
+    ks = np.atleast_1d(whole("k", k))
+    refuse("k", ks, ks < 1, "must be at least 1")
+    _check_level(level)
+    values = np.asarray(likely_pass_at_k(log_likelihood[:, None], ks))
+    count, every = len(values), np.arange(len(values))
+    mean, low, high, clusters = np.array([clustered_interval(column, every, level) for column in values.T]).T
+    return PassCurve(
+        k=ks,
+        mean=mean,
+        low=low,
+        high=high,
+        level=level,
+        problems=np.full(ks.size, count),
+        of_problems=count,
+        clusters=clusters.astype(np.int64),
+        extrapolated=np.zeros(ks.size, dtype=np.bool_),
+        notes=("",) * ks.size,
+        left_out=(every[:0],) * ks.size,
+        law=None,
+    )
+
+
+def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level}")
-    if missing not in ("bounds", "drop", "extrapolate"):
-        raise ValueError(f"missing is {missing!r}, not 'bounds', 'drop' or 'extrapolate'")
-    if (likelihood or missing == "extrapolate") and draws < 20:
-        raise ValueError(f"draws must be at least 20 for an interval; got {draws}")
 
 
 def _cluster_ids(cluster: ArrayLike | None, size: int) -> Integers:
@@ -232,23 +272,11 @@ def _note(n: Integers, k: int, count: int, missing: Missing) -> str:
     return f"{have}: NaN, and bounds on the mean over all"
 
 
-def _say_if_biased(
-    notes: list[str], counted: NDArray[np.bool_], n: Integers, c: Integers, ks: Integers
-) -> None:
-    """Add to the notes of counted means, and warn, if the number of samples goes with the outcome."""
-    score = samples_follow_outcome(n, c) if counted.any() else 0.0
-    if score < SUSPICIOUS:
-        return
-    warnings.warn(
-        f"problems with few samples are solved more often than chance explains (standard score {score:.1f}):"
-        " if sampling ended at successes, counted means are biased and those by likelihood are not",
-        RuntimeWarning,
-        stacklevel=3,
-    )
+def _say_biased(notes: list[str], counted: NDArray[np.bool_], by_likelihood: Floats) -> None:
+    """Add to the notes of counted means what the likelihood makes of them."""
     remark = "n goes with the outcome: biased if sampling ended at successes, by likelihood"
-    for j, value in enumerate(fit_shapes(n, c).pass_at_k(ks)):
-        if counted[j]:
-            notes[j] = "; ".join(filter(None, (notes[j], f"{remark} {value:.3g}")))
+    for j in np.flatnonzero(counted):
+        notes[j] = "; ".join(filter(None, (notes[j], f"{remark} {by_likelihood[j]:.3g}")))
 
 
 def _bounds(

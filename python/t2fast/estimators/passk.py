@@ -44,6 +44,25 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats | float:
     return _tail(n, c, k, np.ones_like)
 
 
+def likely_pass_at_k(log_likelihood: ArrayLike, k: ArrayLike) -> Floats | float:
+    """Probability that at least one of k samples is correct where one is with probability p: 1 - (1-p)^k.
+
+    Args:
+        log_likelihood: ln p, at most 0.
+        k: samples asked about, real and above 0; the two broadcast.
+
+    Returns:
+        The probability, of the broadcast shape, a float for scalars; without cancellation for p near 0 or 1.
+
+    Raises:
+        ValueError: for logarithms above 0 and k not above 0, naming the bad ones.
+    """
+    log_p, k = real("log_likelihood", log_likelihood), real("k", k)
+    refuse("log_likelihood", log_p, ~(log_p <= 0), "must be at most 0")
+    refuse("k", k, ~(k > 0), "must be above 0")
+    return fill(_core.likely_pass_at_k, log_p, k)
+
+
 def pass_hat_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats | float:
     """Probability that all k samples are correct, pass^k: C(c, k) / C(n, k).
 

@@ -16,6 +16,7 @@ from t2fast.fits.isoflop import isoflop_weights
 from t2fast.fits.passtable import PassTable
 from t2fast.laws.law import Law
 from t2fast.tables import Counts, Likelihoods, Losses
+from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +66,7 @@ def fit_accuracy(
     Raises:
         ValueError: for fewer than five checkpoints, checkpoints without a loss, ``ks`` that the table
             cannot give, ``weights`` without losses, and ``regularise`` with them.
+        TypeError: for a table of another kind.
     """
     observed = PassTable.of(table, ks)
     loss = None
@@ -164,6 +166,8 @@ class _Staged:
 
 def _losses_of(observed: PassTable, losses: Losses) -> Floats:
     """The loss of every checkpoint, by (N, D)."""
+    require_kind("fit_accuracy's losses", losses, (Losses,))
+    losses.require_one_kind()
     known: dict[tuple[float, float], float] = {}
     for key, loss in zip(zip(losses.n_params, losses.n_tokens, strict=True), losses.loss, strict=True):
         if key in known:

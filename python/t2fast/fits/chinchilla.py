@@ -15,6 +15,7 @@ from t2fast.fits.isoflop import isoflop_weights
 from t2fast.fits.passtable import resampled_checkpoints
 from t2fast.laws.law import Law
 from t2fast.tables import Losses
+from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 
@@ -61,9 +62,11 @@ def fit_chinchilla(
     Raises:
         ValueError: for too few checkpoints, an unknown method or weights, and for ``regularise`` with Huber's
             loss.
+        TypeError: for a table of another kind.
     """
     if method not in ("least_squares", "huber"):
         raise ValueError(f"method = {method!r} must be 'least_squares' or 'huber'")
+    require_kind("fit_chinchilla", losses, (Losses,))
     losses.require_one_kind()
     if regularise and method != "least_squares":
         raise ValueError("regularise needs method='least_squares'")

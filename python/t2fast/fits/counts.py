@@ -14,6 +14,7 @@ from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.passtable import PassTable, resampled_checkpoints
 from t2fast.laws.law import Law
 from t2fast.tables import Counts
+from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +58,9 @@ def fit_counts(
     Raises:
         ValueError: for fewer than five checkpoints, ``ks`` that the table cannot give, and a ``start`` that
             is no accuracy law of one stage.
+        TypeError: for a table of another kind.
     """
+    require_kind("fit_counts", counts, (Counts,))
     if start is not None and not (start.name == "accuracy" and start.latent):
         raise ValueError("start must be an accuracy law fitted to counts alone, in one stage")
     observed = PassTable.of(counts, ks)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from t2fast import _core
 from t2fast.laws.data_wall import DataWall
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-# ln A, ln B, ln E, alpha, beta, ln R_D*, ln R_N*: where the search begins and between which bounds it stays.
 _NAMES = ("A", "B", "E", "alpha", "beta", "r_d", "r_n")
-_LOW = np.array([-5.0, -5.0, -5.0, 0.05, 0.05, -3.0, -3.0])
-_HIGH = np.array([25.0, 30.0, 3.0, 1.5, 1.5, 8.0, 8.0])
+# How far about the published constants searches begin, in ln A, ln B, ln E, alpha, beta, ln R_D* and ln R_N*.
 _SPREAD = np.array([1.0, 1.0, 0.3, 0.1, 0.1, 1.0, 1.0])
-_STEPS = 300
-_BEND = 0.01
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def fit_data_wall(
         The law, the objective and what it leaves.
 
     Raises:
-        ValueError: for arrays of different length, values that are not positive, fewer than 8 runs.
+        ValueError: for arrays of different length, values that are not positive, fewer than 8 runs, no start.
     """
     arrays = [np.atleast_1d(np.asarray(a, dtype=float)) for a in (n_params, n_tokens, unique_tokens, loss)]
     names = ("n_params", "n_tokens", "unique_tokens", "loss")
@@ -78,27 +74,18 @@ def fit_data_wall(
         bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
         if bad.size:
             raise ValueError(f"{name}[{bad[0]}] is {values[bad[0]]}: it has to be positive and finite")
+    if starts < 1:
+        raise ValueError(f"starts = {starts} must be at least 1")
     if len(arrays[0]) <= len(_NAMES):
         raise ValueError(f"{len(arrays[0])} runs cannot determine {len(_NAMES)} parameters: give more")
-    n, d, u, y = arrays
-    log_y = np.log(y)
-
-    def residuals(x: Floats) -> Floats:
-        # Their squares add up to 2 s^2 (sqrt(1 + (r/s)^2) - 1) of the plain residuals r.
-        scaled = (np.log(_law(x).loss(n, d, u)) - log_y) / _BEND
-        return np.asarray(np.sign(scaled) * _BEND * np.sqrt(2 * (np.sqrt(1 + scaled**2) - 1)))
-
     rng = np.random.default_rng(seed)
-    published = _vector(DataWall())
-    found = []
-    for i in range(starts):
-        start = published + (rng.normal(size=len(published)) * _SPREAD if i else 0.0)
-        found.append(_descend(residuals, np.clip(start, _LOW, _HIGH)))
-    x, _, converged = min(found, key=lambda end: end[1])
-    on_bound = [i for i in range(len(x)) if min(x[i] - _LOW[i], _HIGH[i] - x[i]) < 1e-6]
-    law = _law(x)
+    spread = np.vstack([np.zeros(len(_NAMES)), rng.normal(size=(starts - 1, len(_NAMES))) * _SPREAD])
+    n, d, u, y = arrays
+    found = _core.fit_data_wall(n, d, u, y, _vector(DataWall()) + spread)
+    law = _law(found.params)
+    on_bound = tuple(name for name, on in zip(_NAMES, found.on_bound, strict=True) if on)
     error = float(np.median(np.abs(law.loss(n, d, u) / y - 1)))
-    return DataWallFit(law, error, tuple(_NAMES[i] for i in on_bound), converged)
+    return DataWallFit(law, error, on_bound, found.converged)
 
 
 def _law(x: Floats) -> DataWall:
@@ -117,34 +104,3 @@ def _law(x: Floats) -> DataWall:
 def _vector(law: DataWall) -> Floats:
     logs = np.log([law.A, law.B, law.E, law.r_d, law.r_n])
     return np.concatenate([logs[:3], [law.alpha, law.beta], logs[3:]])
-
-
-def _descend(residuals: Callable[[Floats], Floats], x: Floats) -> tuple[Floats, float, bool]:
-    """Damped Gauss-Newton steps within the bounds, slopes by central differences."""
-    r = residuals(x)
-    cost, damping = float(r @ r), 1e-3
-    for _ in range(_STEPS):
-        slopes = np.empty((len(r), len(x)))
-        for i in range(len(x)):
-            step = np.zeros(len(x))
-            step[i] = 1e-6
-            slopes[:, i] = (residuals(x + step) - residuals(x - step)) / 2e-6
-        normal, gradient = slopes.T @ slopes, slopes.T @ r
-        free = ~(((x <= _LOW) & (gradient > 0)) | ((x >= _HIGH) & (gradient < 0)))
-        while True:
-            scale = np.diag(np.diag(normal)[free] + 1e-12) * damping
-            move = np.zeros(len(x))
-            move[free] = -np.linalg.solve(normal[np.ix_(free, free)] + scale, gradient[free])
-            new = np.clip(x + move, _LOW, _HIGH)
-            r_new = residuals(new)
-            new_cost = float(r_new @ r_new)
-            if new_cost < cost:
-                break
-            damping *= 4
-            if damping > 1e12:
-                return x, cost, True
-        gain = cost - new_cost
-        x, r, cost, damping = new, r_new, new_cost, max(damping / 6, 1e-12)
-        if gain <= 1e-12 * cost:
-            return x, cost, True
-    return x, cost, False

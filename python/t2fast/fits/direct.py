@@ -49,6 +49,7 @@ def fit_direct(
 
     Raises:
         ValueError: for fewer than five points, and where pass@k is 0 or 1, naming the checkpoints.
+        TypeError: for a table of another kind.
     """
     observed = PassTable.of(table, ks)
     target = Target.measured(observed, observed.means)

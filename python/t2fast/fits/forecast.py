@@ -23,6 +23,7 @@ from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.measurements import ForecastDraws, Measurements, Metric
 from t2fast.progress import track
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
+from t2fast.tables.table import require_kind
 from t2fast.text import counted
 
 Floats = NDArray[np.float64]
@@ -67,6 +68,7 @@ def fit_forecast(
 
     Raises:
         ValueError: for fewer than five checkpoints, and for k that no checkpoint has samples for.
+        TypeError: for a table of another kind.
     """
     if draws < 0:
         raise ValueError(f"draws = {draws} must be 0 or more")
@@ -177,6 +179,7 @@ def _measure(
     table: Forecastable, ks: Sequence[float] | None
 ) -> tuple[Metric, float, Measurements, list[str]]:
     """The metric, the chance level, measurements in logarithms, and what to know of them."""
+    require_kind("fit_forecast", table, (Counts, Likelihoods, Losses, Accuracies))
     table.require_sizes().require_one_kind()
     if isinstance(table, Counts | Likelihoods):
         measured, notes = _of_passes(table, ks)

@@ -60,6 +60,7 @@ def fit_loss(
     Raises:
         ValueError: for too few points, an unknown aggregate or method, pass@k of 0, and for ``ks`` that the
             table cannot give.
+        TypeError: for a table of another kind.
     """
     if method not in ("projection", "restarts"):
         raise ValueError(f"method = {method!r} must be 'projection' or 'restarts'")

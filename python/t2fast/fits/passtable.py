@@ -15,9 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from t2fast import _core
-from t2fast.estimators.passk import pass_at_k
+from t2fast.estimators.passk import likely_pass_at_k, pass_at_k
 from t2fast.estimators.sequential import pass_at_k_sequential
 from t2fast.tables import Counts, Likelihoods
+from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -42,6 +43,7 @@ class PassTable:
         """
         if isinstance(table, PassTable):
             return table if ks is None else table.at(ks)
+        require_kind("a law of pass@k", table, (Counts, Likelihoods, PassTable))
         table.require_sizes().require_one_kind()
         if isinstance(table, Counts):
             most = table.n if table.sequential is None else table.sequential[1]
@@ -49,7 +51,7 @@ class PassTable:
             values = _estimates(table, k)
         else:
             k = np.asarray(ks, dtype=float) if ks is not None else _powers_of_two(128)
-            values = -np.expm1(k[None, :] * _log_complement(table.log_likelihood)[:, None])
+            values = np.asarray(likely_pass_at_k(table.log_likelihood[:, None], k))
         checkpoints = table.checkpoints
         order = np.argsort(table.checkpoint_index, kind="stable")
         return cls(
@@ -134,13 +136,6 @@ def _estimates(table: Counts, k: NDArray[np.int64]) -> Floats:
 def resampled_checkpoints(rng: np.random.Generator, draws: int, checkpoints: int) -> Floats:
     """How often each checkpoint is drawn, (draws, checkpoints)."""
     return rng.multinomial(checkpoints, np.full(checkpoints, 1 / checkpoints), size=draws).astype(float)
-
-
-def _log_complement(log_p: Floats) -> Floats:
-    """ln(1 - p) from ln p, without cancellation for p near 0 or near 1."""
-    with np.errstate(divide="ignore"):
-        values = np.where(log_p < -np.log(2), np.log1p(-np.exp(log_p)), np.log(-np.expm1(log_p)))
-    return np.asarray(values, dtype=float)
 
 
 def _powers_of_two(least: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.fits.bootstrap import Target
-from t2fast.text import counted
+from t2fast.text import amount, counted, percent
 
 Floats = NDArray[np.float64]
 
@@ -172,9 +172,9 @@ def _outliers(
         kind = "worse" if collapsed.all() else "better" if not collapsed.any() else "better or worse"
         yield (
             f"{counted(far.size, 'checkpoint')} {'is' if far.size == 1 else 'are'} far {kind} than the law"
-            f" ({off[far].min():.1%} or more, beside a"
-            f" typical {_spread(off[known], unknowns):.1%}), and a fit without them may say something else:"
-            f" {_listed(target, far.tolist())}"
+            f" ({percent(off[far].min())} or more, beside a"
+            f" typical {percent(_spread(off[known], unknowns))}), and a fit without them may say something"
+            f" else: {_listed(target, far.tolist())}"
         )
 
 
@@ -236,5 +236,8 @@ def _leverage(name: str, params: Floats, free: Sequence[int], target: Target) ->
 
 
 def _listed(target: Target, which: list[int]) -> str:
-    listed = "; ".join(f"N = {target.n[i]:.3g}, D = {target.d[i]:.3g}" for i in which[:_NAMED])
+    sizes: dict[float, list[str]] = {}
+    for i in which[:_NAMED]:
+        sizes.setdefault(float(target.d[i]), []).append(amount(target.n[i]))
+    listed = "; ".join(f"N = {', '.join(names)} at D = {amount(d)}" for d, names in sizes.items())
     return listed + (f"; and {len(which) - _NAMED} more" if len(which) > _NAMED else "")

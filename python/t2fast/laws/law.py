@@ -50,6 +50,11 @@ _FORMULA = {
 
 NAMES = ("chinchilla", "loss", "accuracy", "counts", "direct")
 _FORMAT = "t2fast-law/1"
+_LINKED = ("accuracy", "counts")
+_HOW_LATENT = (
+    'add "latent": false if it was fitted to measured losses, or true if to counts or likelihoods alone '
+    "(E = 0 and theta1 = 1, which do not tell)"
+)
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +65,8 @@ class Law(Drawn, Reported):
 
     ``draws`` has one row a draw, columns in the order of ``params``. ``domain`` gives the least and greatest
     ``n_params``, ``n_tokens`` and ``k`` that the law was fitted on. ``latent`` says that L̂ was fitted as a
-    latent quantity instead of to measured losses, so that it is no training loss. ``validation`` holds
+    latent quantity instead of to measured losses, so that it is no training loss; a file of an accuracy or
+    counts law has to say so, one of another law need not, having none. ``validation`` holds
     the figures of :func:`t2fast.validate`, where they were kept.
     """
 
@@ -93,7 +99,7 @@ class Law(Drawn, Reported):
         refusal = _core.law_refusal(self.name, list(ordered.values()))
         if refusal is not None:
             raise ValueError(refusal)
-        if self.latent and not _held(ordered):
+        if self.latent and not (ordered.get("E") == 0 and ordered.get("theta1") == 1):
             raise ValueError("a latent loss belongs to an accuracy or counts law with E = 0 and theta1 = 1")
         object.__setattr__(self, "params", ordered)
         if self.draws is not None and (self.draws.ndim != 2 or self.draws.shape[1] != len(expected)):
@@ -265,8 +271,11 @@ class Law(Drawn, Reported):
             report = None if data.get("fit") is None else FitReport.from_dict(data["fit"], where)
             kept = data.get("validation")
             validation = None if kept is None else Validated.from_dict(kept, where)
-            latent = file.typed(data.get("latent", _held(params)), bool, where, "latent")
-            name, source = str(data["law"]), file.typed(data.get("source", ""), str, where, "source")
+            name = str(data["law"])
+            if name in _LINKED and "latent" not in data:
+                raise ValueError(f"{where} does not say whether its loss is latent: {_HOW_LATENT}")
+            latent = file.typed(data.get("latent", False), bool, where, "latent")
+            source = file.typed(data.get("source", ""), str, where, "source")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} is not a complete law: {error!r}") from None
         try:
@@ -291,8 +300,3 @@ def default_law() -> Law:
     """
     text = resources.files("t2fast").joinpath("data/pythia_gsm8k.json").read_text(encoding="utf-8")
     return Law.from_dict(json.loads(text), "the embedded law")
-
-
-def _held(params: Mapping[str, float]) -> bool:
-    """Whether parameters are held as a latent loss has them: all that files tell which do not say."""
-    return params.get("E") == 0 and params.get("theta1") == 1

@@ -12,6 +12,7 @@ from t2fast.laws import AnyLaw, ForecastLaw
 from t2fast.plans.limits import Limits
 from t2fast.plans.planned import BOUNDS, Constraints, Floats, PlanArrays, law_values
 from t2fast.plans.search import axes, forecast_plans, point_of
+from t2fast.text import amount
 
 MOVED = 1.5
 """Factor of N from which on a plan says that the process moved it."""
@@ -42,9 +43,12 @@ def _beyond_data(law: AnyLaw, point: PlanArrays) -> Iterator[str]:
         value = float(axis[0])
         low, high = law.domain.get(name, (-math.inf, math.inf))
         if value < low and name != "k":
-            yield f"{symbol} = {value:.3g} is {low / value:.3g}x below the smallest fitted ({low:.3g})"
+            times, end = low / value, f"below the smallest fitted ({amount(low)})"
         elif math.inf > value > high:
-            yield f"{symbol} = {value:.3g} is {value / high:.3g}x above the largest fitted ({high:.3g})"
+            times, end = value / high, f"above the largest fitted ({amount(high)})"
+        else:
+            continue
+        yield f"{symbol} = {amount(value)} is {times:.3g}x {end}"
 
 
 def _moved_by_process(
@@ -56,7 +60,7 @@ def _moved_by_process(
     if max(n / alone, alone / n) > MOVED:
         yield (
             "the process, that is the checkpoints nearby, puts N here: by the laws alone "
-            f"N = {alone:.3g} would be best"
+            f"N = {amount(alone)} would be best"
         )
 
 
@@ -105,7 +109,7 @@ def _unspent(point: PlanArrays, budgets: Floats, constraints: Constraints) -> It
     most = largest_params(train, inference, constraints.n_tokens[0])
     left_out = [size for size in sizes if size > most]
     if left_out:
-        listed = ", ".join(f"{size:.3g}" for size in left_out[:10])
+        listed = ", ".join(map(amount, left_out[:10]))
         yield f"sizes left out because the budgets cannot train them or draw one sample: {listed}"
 
 

@@ -136,7 +136,7 @@ def _per_doubling(law: AnyLaw, budgets: Floats, predicted: Floats) -> pl.Series:
 
 def frontier_table(frame: pl.DataFrame, law: AnyLaw) -> RenderableType:
     """Plans over a range of training budgets; a star marks what lies outside the law's data."""
-    table = columns("C_train", "N", "D", "k", "D/N", "predicted", "Chinchilla N", "D", "k", "predicted")
+    table = columns("C_train", "N", "D", "k", "D/N", law.metric, "Chinchilla N", "D", "k", law.metric)
     starred = False
 
     def star(row: Mapping[str, Any], prefix: str, name: str, shown: str) -> str:
@@ -148,7 +148,7 @@ def frontier_table(frame: pl.DataFrame, law: AnyLaw) -> RenderableType:
         return shown if inside else shown + "*"
 
     for row in frame.iter_rows(named=True):
-        cells = [f"{row['train_flops']:.2e}"]
+        cells = [f"{row['train_flops']:.3g}"]
         for prefix in ("", "chinchilla_"):
             cells.append(star(row, prefix, "n_params", amount(row[prefix + "n_params"])))
             cells.append(star(row, prefix, "n_tokens", amount(row[prefix + "n_tokens"])))

@@ -76,8 +76,7 @@ def held_to_data(law: AnyLaw, constraints: Constraints, factor: float) -> tuple[
             beyond = asked[0] / most if asked[0] > most else least / asked[1]
             raise ValueError(
                 f"{axis} from {asked[0]:.3g} to {asked[1]:.3g} lies beyond what the law was fitted on "
-                f"({amount(least)} to {amount(most)}): allow it by extrapolate={_up(beyond)} "
-                f"(--extrapolate {_up(beyond)})"
+                f"({amount(least)} to {amount(most)}): allow it by extrapolate={_up(beyond)}"
             )
         if low > asked[0]:
             ends[axis, "least"] = (low, least)
@@ -98,8 +97,7 @@ def held_to_data(law: AnyLaw, constraints: Constraints, factor: float) -> tuple[
             beyond = min(max(n / most, least / n) for n in constraints.sizes or ())
             raise ValueError(
                 f"none of these sizes is within {factor:g}x of the N that the law was fitted on "
-                f"({amount(least)} to {amount(most)}): allow them by extrapolate={_up(beyond)} "
-                f"(--extrapolate {_up(beyond)})"
+                f"({amount(least)} to {amount(most)}): allow them by extrapolate={_up(beyond)}"
             )
     held = Constraints(ranges["n_params"], sizes, ranges["n_tokens"], most_samples, constraints.integer_k)
     return held, Limits(ends, factor)
@@ -134,9 +132,7 @@ def check_reach(law: AnyLaw, budgets: Floats, held: Constraints, limits: Limits)
             f"{inference:.3g} inference FLOPs per token draw not one sample from the smallest model that "
             f"this law is believed for, {amount(least_n)} parameters (2N = {sampling:.2g})"
         )
-    raise ValueError(
-        f"{short}. Raise the budget, or allow it by extrapolate={allowed} (--extrapolate {allowed})"
-    )
+    raise ValueError(f"{short}. Raise the budget, or allow it by extrapolate={allowed}")
 
 
 def distance(law: AnyLaw, choice: dict[str, Any]) -> float:

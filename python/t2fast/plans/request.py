@@ -43,9 +43,7 @@ def inference_budget(law: AnyLaw, value: float | None) -> float:
     if value is not None:
         return positive("inference_flops", value)
     if law.has_k:
-        raise ValueError(
-            f"inference_flops is missing: under the {law.name} law it decides k = inference_flops/(2 N)"
-        )
+        raise ValueError(f"inference_flops is missing: under the {law.name} law it decides k = C_inf/(2 N)")
     return math.inf
 
 

@@ -1,9 +1,4 @@
-"""Plans under one budget for training and all queries together, and the least cost of a target.
-
-Costs have the form N (c D + Q (u + v k)): c for training a parameter on a token, u and v for a query's prompt
-and for a sample, each a parameter. In FLOPs c = 6, u = 2 P, v = 2 T (Sardana et al. 2024, arXiv 2401.00448,
-for k = 1); in dollars each is multiplied by its price a FLOP. An architecture brings its own three.
-"""
+"""Plans under one budget for training and all queries together, and the least cost of a target."""
 
 from __future__ import annotations
 
@@ -16,122 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from t2fast import _core
-from t2fast.compute import sample_flops, train_flops
 from t2fast.costs.flops import Architecture
-from t2fast.costs.hardware import Machine
 from t2fast.laws import AnyLaw, ForecastLaw
 from t2fast.laws.data_wall import DataWall
 from t2fast.laws.ends import ends
 from t2fast.plans.planned import Interval
 from t2fast.plans.request import check_law, check_level, draw_rows, positive
 from t2fast.plans.search import drawn_values, tails
+from t2fast.plans.workload import Limit, Prices, Workload
 from t2fast.text import amount, chance, plain, ratio, samples
 from t2fast.text import columns as table_columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Range: TypeAlias = tuple[float, float]
 Sizes: TypeAlias = "Range | Sequence[float] | Sequence[Architecture]"
-Prices: TypeAlias = tuple[float, float, float]
 
 _D_RANGE = (1.0, 1e20)
 _INTERVALS = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted", "cost")
-
-
-@dataclass(frozen=True)
-class Workload:
-    """What a model will be used for, and what that costs.
-
-    Attributes:
-        queries: Q.
-        prompt_tokens: P.
-        output_tokens: T of a sample.
-        train_price: of one FLOP of training; 1 for plans in FLOPs.
-        prompt_price: of one FLOP of reading prompts.
-        sample_price: of one FLOP of writing samples.
-        sequence: tokens of a training sequence; the attention of an architecture depends on it.
-    """
-
-    queries: float
-    prompt_tokens: float
-    output_tokens: float
-    train_price: float = 1.0
-    prompt_price: float = 1.0
-    sample_price: float = 1.0
-    sequence: int = 2048
-
-    def prices(self, model: float | Architecture) -> Prices:
-        """Cost of training on a token, of all queries' prompts, and of a sample of each: by N, 6, 2 P Q and
-        2 T Q FLOPs a parameter; for an architecture, layer by layer with attention.
-        """
-        if isinstance(model, Architecture):
-            train = float(model.train_flops(1.0, self.sequence))
-            prompt = float(model.forward_flops(self.prompt_tokens))
-            sample = float(model.forward_flops(self.output_tokens, self.prompt_tokens))
-        else:
-            train = train_flops(model, 1.0)
-            prompt, sample = (
-                sample_flops(model, tokens) for tokens in (self.prompt_tokens, self.output_tokens)
-            )
-        return (
-            self.train_price * train,
-            self.queries * self.prompt_price * prompt,
-            self.queries * self.sample_price * sample,
-        )
-
-    def training(self, model: float | Architecture, d: float) -> float:
-        """Cost of training on D tokens."""
-        return self.prices(model)[0] * d
-
-    def serving(self, model: float | Architecture, k: float) -> float:
-        """Cost of all queries, k samples each."""
-        _, prompt, sample = self.prices(model)
-        return prompt + k * sample
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A ceiling on N (prompt + max(sample k, floor)) for every query. Make one by its class methods.
-
-    Attributes:
-        name: what is limited, in words.
-        prompt: for the prompt, a parameter.
-        sample: for a sample, a parameter.
-        floor: at least for all samples, a parameter.
-        most: the ceiling.
-    """
-
-    name: str
-    prompt: float
-    sample: float
-    floor: float
-    most: float
-
-    @classmethod
-    def of_cost(cls, workload: Workload, most: float) -> Limit:
-        """A query costs so much at most, in the unit of the workload's prices: N (2 P + 2 T k), priced."""
-        _, prompt, sample = replace(workload, queries=1.0).prices(1.0)
-        return cls(f"cost a query at most {most:g}", prompt, sample, 0.0, positive("most", most))
-
-    @classmethod
-    def of_latency(
-        cls, machine: Machine, workload: Workload, seconds: float, weight_bytes: float = 2.0
-    ) -> Limit:
-        """A query takes so many seconds at most on a machine that is free, its samples drawn together: 2 P N
-        operations, then T steps of 2 k N operations or of reading the weights, whichever is longer. Caches
-        are left out.
-        """
-        t = workload.output_tokens
-        return cls(
-            f"latency at most {seconds:g} s",
-            2 * workload.prompt_tokens / machine.flops,
-            2 * t / machine.flops,
-            t * weight_bytes / machine.bandwidth,
-            positive("seconds", seconds),
-        )
-
-    def used(self, n_params: float, k: float) -> float:
-        """The share of the ceiling that a choice takes."""
-        return n_params * (self.prompt + max(self.sample * k, self.floor)) / self.most
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -31,7 +31,7 @@ from t2fast.readers import (
     simple_evals,
 )
 from t2fast.readers.archive import Archive
-from t2fast.readers.choices import Answer, Choices, Errors
+from t2fast.readers.choices import Answer, Choices, Chosen, Errors
 from t2fast.readers.documents import first_object, opened
 from t2fast.readers.measured import Measured
 from t2fast.tables import Counts, read_counts
@@ -40,7 +40,10 @@ from t2fast.tables.models import with_sizes
 from t2fast.tables.reading import KEYS, LeftOut, in_order
 from t2fast.tables.sources import TableSource
 
-__all__ = ["TOOLS", "Answer", "Errors", "read_results"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["TOOLS", "Answer", "Choices", "Errors", "read_results"]
 
 # The first that recognises a file reads it.
 _TOOLS = (
@@ -77,13 +80,7 @@ def read_results(
     stage: str | None = None,
     where: Mapping[str, str] | None = None,
     duplicates: Literal["error", "sum"] = "error",
-    model: str | None = None,
-    scorer: str | None = None,
-    metric: str | None = None,
-    filter: str | None = None,
-    answer: Answer | None = None,
-    correct_at: float | None = None,
-    errors: Errors = "count",
+    **choices: Unpack[Chosen],
 ) -> Counts:
     """Read counts out of what an evaluation tool wrote, or out of any table.
 
@@ -101,18 +98,8 @@ def read_results(
         where: as for `t2fast.read_counts`.
         duplicates: as for `t2fast.read_counts`. Two runs of one model on one task are duplicates: `"sum"`
             joins them, as samples of the same problems.
-        model: a name for the model, where the tool does not store it or another name is wanted.
-        scorer: inspect-ai's scorer.
-        metric: the metric of lm-eval, HELM or lighteval, evalplus' `base` or `plus`, a key of an inspect-ai
-            score that is an object, or of a rollout.
-        filter: lm-eval's filter.
-        answer: scores lm-eval's responses anew. A regular expression whose last match (its first group, if it
-            has one) must equal the target, spaces at the ends aside; or a function of a row and a response
-            that returns True or False.
-        correct_at: the score from which on a sample counts as correct; without it a score other than 0 and 1
-            is an error.
-        errors: what a sample is that ended in an error: `"count"`, as its tool counts it, by its score if it
-            has one; `"drop"`, left out; `"fail"`, wrong.
+        choices: what results of a tool leave to the caller, by name: `model`, `scorer`, `metric`, `filter`,
+            `answer`, `correct_at` and `errors`, as `t2fast.readers.Choices` says.
 
     Returns:
         The counts, a row a problem of a checkpoint.
@@ -121,15 +108,13 @@ def read_results(
         ValueError: for a file that is damaged or not as its tool writes it, naming file, row and field; for a
             choice that is left open, naming what there is; and for a choice that these results do not leave.
     """
-    choices = Choices(task, model, scorer, metric, filter, answer, correct_at, errors)
-    if errors not in ("count", "drop", "fail"):
-        raise ValueError(f"errors is {errors!r}, not 'count', 'drop' or 'fail'")
+    chosen, model = Choices(task=task, **choices), choices.get("model")
     files = _paths(source)
-    found = _find(files, choices) if files and columns is None else None
+    found = _find(files, chosen) if files and columns is None else None
     if found is None:
         if len(files) > 1:
             raise ValueError("several tables: give them one by one, or join them")
-        choices.refuse_others(files[0] if files else "the table", "no known tool", ())
+        chosen.refuse_others(files[0] if files else "the table", "no known tool", ())
         found = Measured(source[0] if isinstance(source, list | tuple) else source, columns or {})
     joined = models if model is None else None  # a new name has to be there before the join
     counts = read_counts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from t2fast.readers.documents import described
 from t2fast.tables import fields as v
@@ -17,18 +17,47 @@ Answer: TypeAlias = "str | Callable[[Mapping[str, Any], str], bool]"
 Errors: TypeAlias = Literal["count", "drop", "fail"]
 
 
+class Chosen(TypedDict, total=False):
+    """The fields of `Choices` but the task as keyword arguments of `t2fast.read_results`."""
+
+    model: str | None
+    scorer: str | None
+    metric: str | None
+    filter: str | None
+    answer: Answer | None
+    correct_at: float | None
+    errors: Errors
+
+
 @dataclass(frozen=True)
 class Choices:
-    """See `t2fast.readers.read_results`, whose arguments these are."""
+    """What the caller chooses where results of a tool leave a choice."""
 
     task: str | None = None
+    """This task alone."""
     model: str | None = None
+    """A name for the model, where the tool does not store it or another name is wanted."""
     scorer: str | None = None
+    """inspect-ai's scorer."""
     metric: str | None = None
+    """The metric of lm-eval, HELM or lighteval, evalplus' `base` or `plus`, a key of an inspect-ai score that
+    is an object, or of a rollout."""
     filter: str | None = None
+    """lm-eval's filter."""
     answer: Answer | None = None
+    """Scores lm-eval's responses anew. A regular expression whose last match (its first group, if it has one)
+    must equal the target, spaces at the ends aside; or a function of a row and a response that returns True
+    or False."""
     correct_at: float | None = None
+    """The score from which on a sample counts as correct; without it a score other than 0 and 1 is an
+    error."""
     errors: Errors = "count"
+    """What a sample is that ended in an error: `"count"`, as its tool counts it, by its score if it has one;
+    `"drop"`, left out; `"fail"`, wrong."""
+
+    def __post_init__(self) -> None:
+        if self.errors not in ("count", "drop", "fail"):
+            raise ValueError(f"errors is {self.errors!r}, not 'count', 'drop' or 'fail'")
 
     def refuse_others(self, path: str, tool: str, taken: Iterable[str]) -> None:
         """`ValueError` for a choice that a file, which is one of `tool`, does not leave."""

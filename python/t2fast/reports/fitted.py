@@ -45,6 +45,7 @@ def points_of(law: AnyLaw, table: Table) -> pl.DataFrame | None:
     if isinstance(table, Losses | Accuracies):
         if law.metric != ("loss" if isinstance(table, Losses) else "accuracy") or not table.has_sizes:
             return None
+        table.require_one_kind()
         n, d = table.n_params, table.n_tokens
         k = np.ones(len(table))
         observed = table.loss if isinstance(table, Losses) else table.accuracy

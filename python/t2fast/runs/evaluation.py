@@ -4,22 +4,19 @@
     run.counts()                  # a table for estimates and fits
 
 A run is a folder: `manifest.json` says what it is, `problems/` what was asked, `samples/MODEL/TASK` and
-`likelihoods/MODEL/TASK` hold what came out, in blocks until all are there and then in one file. Sample i of a
-problem is a function of (seed, problem id, i), so a run that is killed and started again, however often, ends
-with the same bytes as one that is not; what a kill costs is the block at work, which is drawn again.
+`likelihoods/MODEL/TASK` hold what came out. Sample i of a problem is a function of (seed, problem id, i), so
+a run that is killed and started again, however often, ends with the same bytes as one that is not, and a kill
+costs no sample that had ended. For the same reason a run can grow: asked again for a larger k, more problems,
+tasks or models, it draws what it lacks, and ends as if it had been asked for that at once.
 """
 
 from __future__ import annotations
 
-import math
 import re
-import time
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from t2fast import atomic
 from t2fast.decode import Engine, load
@@ -31,15 +28,15 @@ from t2fast.runs.manifest import (
     NAME,
     Manifest,
     ModelEntry,
-    TaskEntry,
     hash_model,
     task_entry,
     tokens_of,
 )
-from t2fast.runs.shards import Lock
+from t2fast.runs.records import Lock
+from t2fast.runs.work import Work
 from t2fast.tables.models import read_sizes
 from t2fast.tables.sources import TableSource
-from t2fast.tasks import Problem, Task
+from t2fast.tasks import Task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -48,8 +45,6 @@ __all__ = ["Run", "evaluate", "find_models", "model_name"]
 
 _FEW = 5
 """Most differences between two runs that an error lists."""
-_FEW_ROWS = 32
-"""Samples at work at once where a success ends a problem: few enough that most others have not begun."""
 
 Models = Mapping[str, str | Path] | Sequence[str | Path]
 
@@ -58,11 +53,32 @@ Models = Mapping[str, str | Path] | Sequence[str | Path]
 class _Opening:
     """How models are opened."""
 
+    device: Literal["cpu", "cuda"] = "cpu"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int | None = None
+    kernel: str | None = None
+    tokenizer: str | Path | None = None
+
+
+class Options(Settings, total=False):
+    """The fields of `Sampling`, and how models are opened, as keyword arguments of `evaluate`."""
+
     device: Literal["cpu", "cuda"]
     dtype: Literal["auto", "float32", "bfloat16"]
     threads: int | None
     kernel: str | None
     tokenizer: str | Path | None
+
+
+def _parted(options: Options) -> tuple[_Opening, Settings]:
+    """How models are opened, and how they are sampled. `TypeError` for an option that is neither."""
+    own = {field.name for field in fields(_Opening)}
+    opening = {name: value for name, value in options.items() if name in own}
+    settings = {name: value for name, value in options.items() if name not in own}
+    unknown = settings.keys() - {field.name for field in fields(Sampling)}
+    if unknown:
+        raise TypeError(f"evaluate has no option {', '.join(sorted(unknown))}")
+    return _Opening(**opening), cast(Settings, settings)  # type: ignore[arg-type]
 
 
 class _Opener:
@@ -101,15 +117,13 @@ def evaluate(
     chat: bool = False,
     stage: str = "base",
     sizes: TableSource | None = None,
-    device: Literal["cpu", "cuda"] = "cpu",
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
-    threads: int | None = None,
-    kernel: str | None = None,
-    tokenizer: str | Path | None = None,
     progress: bool | None = None,
-    **settings: Unpack[Settings],
+    **options: Unpack[Options],
 ) -> Run:
-    """Sample and score every model on every task, in `folder`; go on where an earlier call was cut off.
+    """Sample and score every model on every task, in `folder`; go on where an earlier call ended.
+
+    An earlier call may have been cut off, or have asked for less: a smaller k, fewer problems, tasks or
+    models.
 
     Args:
         models: paths or hub ids as for `t2fast.decode.load`, named by their last part, or name -> path.
@@ -123,23 +137,23 @@ def evaluate(
         stage: of these models' training: base, fine-tuned, sft, …; counts carry it.
         sizes: a table of `model` and `n_tokens` (D), for models whose `config.json` has no `n_tokens`. Its
             `n_params`, if there, stands in place of the N that is read from the model.
-        device: as for `t2fast.decode.load`.
-        dtype: as for `t2fast.decode.load`.
-        threads: as for `t2fast.decode.load`.
-        kernel: as for `t2fast.decode.load`.
-        tokenizer: as for `t2fast.decode.load`.
         progress: a bar on stderr; None: where stderr is a terminal.
-        settings: how tokens are chosen and when a sample ends, as for `Engine.sample` (``temperature``,
-            ``top_k``, ``top_p``, ``min_p``, ``seed``, …); ``max_tokens`` and ``stop`` in place of the tasks'
-            own. Sample i of a problem is a function of these, its id and i.
+        options: by name, how models are opened, as for `t2fast.decode.load` (``device``, ``dtype``,
+            ``threads``, ``kernel``, ``tokenizer``), and how tokens are chosen and when a sample ends, as for
+            `Engine.sample` (``temperature``, ``top_k``, ``top_p``, ``min_p``, ``seed``, …); ``max_tokens``
+            and ``stop`` in place of the tasks' own. Sample i of a problem is a function of the latter, its
+            id and i.
 
     Returns:
         The run, all of it done.
 
     Raises:
-        ValueError: if `folder` holds another run (it says what differs) or another process works in it.
-        KeyboardInterrupt: after Ctrl-C; finished blocks are kept.
+        ValueError: if `folder` holds a run that this one does not continue (it says what differs), or another
+            process works in it.
+        TypeError: for an option of another name.
+        KeyboardInterrupt: after Ctrl-C; finished samples are kept.
     """
+    opening, settings = _parted(options)
     if k is None and not score:
         raise ValueError("nothing to do: give k, to sample, or score=True")
     if not stage:
@@ -151,7 +165,7 @@ def evaluate(
     entries = tuple(task_entry(task, None if k is None else _sampling(task, settings)) for task in tasks)
     _check_tasks(tasks, score, until_successes)
     paths = _paths(models)
-    opener = _Opener(paths, _Opening(device, dtype, threads, kernel, tokenizer))
+    opener = _Opener(paths, opening)
     known = _sizes(sizes, list(paths))
     described = tuple(_describe(name, path, opener(name), stage, known) for name, path in paths.items())
     manifest = Manifest(described, entries, k, until_successes, score, chat)
@@ -200,15 +214,20 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
         remains.unlink()
     if (folder / NAME).exists():
         there = Manifest.load(folder)
-        differences = there.differences(manifest)
+        differences = there.differences(manifest.cut_to(there, {task.name: task for task in tasks}))
         if differences:
             some = "; ".join(differences[:_FEW]) + ("; …" if len(differences) > _FEW else "")
             raise ValueError(
-                f"{folder} holds another run: {some}. Ask for the same again to continue it, or give another "
-                "folder"
+                f"{folder} holds another run: {some}. Ask for the same to continue it, with a larger k, more "
+                "problems, tasks or models to add to it, or give another folder"
             )
         manifest = replace(manifest, created=there.created, python=there.python)
-    elif strangers := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
+        run = Run(folder, manifest)
+        for task in tasks:  # a reader takes no more of them than the manifest says
+            run.write_problems(task)
+        manifest.save(folder)
+        return run
+    if strangers := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
         raise ValueError(f"{folder} is no run and not empty (it has {strangers[0]}): give another folder")
     manifest.save(folder)
     run = Run(folder, manifest)
@@ -218,124 +237,20 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
 
 
 def _finish(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool | None) -> None:
-    """Do every block that is missing, and join what is whole."""
-    parts = run.parts()
-    total = sum(part.size(block) for part in parts for block in range(len(part.blocks)))
-    missing = [(part, part.shards.missing()) for part in parts]
-    done = total - sum(part.size(block) for part, blocks in missing for block in blocks)
-    started, samples, tokens = time.perf_counter(), 0, 0
-    with Bar(total, progress, done=done) as bar:
-        for part, blocks in missing:
-            task = tasks[part.task.name]
-            bar.label(f"{part.model.name} {task.name}" + (" scores" if part.kind == "likelihoods" else ""))
-            for block in blocks:
-                engine = opener(part.model.name)
-                first, last, start, end = part.blocks[block]
-                problems = task.problems[first:last]
-                if part.kind == "likelihoods":
-                    rows = _score(engine, problems, run.manifest.chat, run.manifest.date)
-                else:
-                    rows = _draw(engine, task, problems, run.manifest, part.task, start, end)
-                part.shards.write(block, rows)
-                samples += len(rows)
-                tokens += sum(row["length"] for row in rows)
-                seconds = time.perf_counter() - started
-                bar.advance(part.size(block))
-                bar.rate(f"{samples / seconds:,.0f} samples/s, {tokens / seconds:,.0f} tokens/s")
-            part.shards.join()
+    """Do what is missing of every part, and put in order what is whole."""
+    parts = [(part, part.tally()) for part in run.parts()]
+    total = sum(part.total for part, _ in parts)
+    with Bar(total, progress, done=total - sum(tally.missing for _, tally in parts)) as bar:
+        work = Work(run.manifest, bar)
+        for part, tally in parts:
+            if tally.missing:
+                bar.label(
+                    f"{part.model.name} {part.task.name}" + (" scores" if part.kind != "samples" else "")
+                )
+                do = work.draw if part.kind == "samples" else work.score
+                do(opener(part.model.name), tasks[part.task.name], part, tally)
+            part.join(tally)
     run.export()
-
-
-def _draw(
-    engine: Engine,
-    task: Task,
-    problems: Sequence[Problem],
-    manifest: Manifest,
-    entry: TaskEntry,
-    start: int,
-    end: int,
-) -> list[dict[str, Any]]:
-    """Samples `start` to `end` of each problem, judged, as rows ordered by problem and sample."""
-    by_id = {problem.id: problem for problem in problems}
-
-    def right(problem: Any, text: str) -> bool:
-        return task.verify(by_id[problem], text)
-
-    def draw(asked: Iterable[str], first: int, count: int, verify: Callable[[Any, str], bool] | None) -> Any:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="sampling was interrupted")
-            drawn = engine.sample(
-                {problem: by_id[problem].prompt for problem in asked},
-                entry.sampling,
-                k=count,
-                first_sample=first,
-                chat=manifest.chat,
-                now=manifest.date,
-                verify=verify,
-                max_rows=None if verify is None else _FEW_ROWS,
-                progress=False,
-            )
-        if drawn.interrupted:
-            raise KeyboardInterrupt
-        return drawn.table.iter_rows(named=True)
-
-    def row(drawn: Mapping[str, Any]) -> dict[str, Any]:
-        text = drawn["text"]
-        return {
-            "problem": drawn["problem"],
-            "sample": drawn["sample"],
-            "text": text,
-            "correct": right(drawn["problem"], text) if task.check is not None else None,
-            "length": len(drawn["tokens"]),
-            "finish_reason": drawn["finish_reason"],
-            "logprob": drawn["logprob"],
-        }
-
-    wanted = manifest.until_successes
-    if wanted is None:
-        return [row(drawn) for drawn in draw(by_id, start, end - start, None)]
-    kept: dict[str, list[dict[str, Any]]] = {problem: [] for problem in by_id}
-    successes = dict.fromkeys(by_id, 0)
-    # To a first success the engine itself stops a problem; to a later one, rounds over all open problems do.
-    size = end - start if wanted == 1 else max(4, wanted)
-    while start < end and (pending := [problem for problem in by_id if successes[problem] < wanted]):
-        size = min(size, end - start)
-        for drawn in draw(pending, start, size, right if wanted == 1 else None):
-            problem = drawn["problem"]
-            # The engine cancels only what follows the first success, which the rule below leaves out as well.
-            if successes[problem] < wanted:
-                kept[problem].append(row(drawn))
-                successes[problem] += kept[problem][-1]["correct"]
-        start += size
-        size = 3 * start  # few rounds, since each reads the prompts again, and never 4 times what was needed
-    return [one for rows in kept.values() for one in rows]
-
-
-def _score(engine: Engine, problems: Sequence[Problem], chat: bool, now: datetime) -> list[dict[str, Any]]:
-    """The log-likelihood of each problem's answers: log of the probability that a sample begins with one."""
-    prompts: dict[str | int, str] = {problem.id: problem.prompt for problem in problems}
-    answers: dict[str | int, list[str | Sequence[int]]] = {
-        problem.id: _without_extensions(problem.answers) for problem in problems
-    }
-    scored = engine.score(prompts, answers, chat=chat, now=now)
-    rows: dict[Any, dict[str, Any]] = {
-        problem: {"problem": problem, "log_likelihood": 0.0, "answers": [], "length": 0}
-        for problem in prompts
-    }
-    for one in scored.iter_rows(named=True):
-        rows[one["problem"]]["answers"].append(one["logprob"])
-        rows[one["problem"]]["length"] += one["n_tokens"]
-    for one in rows.values():
-        largest = max(one["answers"])
-        total = largest + math.log(math.fsum(math.exp(value - largest) for value in one["answers"]))
-        one["log_likelihood"] = min(total, 0.0)  # rounding can lift a sum of probabilities above one
-    return list(rows.values())
-
-
-def _without_extensions(answers: tuple[str, ...]) -> list[str | Sequence[int]]:
-    """Answers that begin with no other answer: the texts that begin with them are then counted once."""
-    distinct = dict.fromkeys(answers)
-    return [one for one in distinct if not any(one != other and one.startswith(other) for other in distinct)]
 
 
 def _describe(

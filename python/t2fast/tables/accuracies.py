@@ -13,15 +13,16 @@ from t2fast.tables.reading import KEYS, SIZES, Reading, in_order
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import HOW_SIZES, Floats, Table, described
 
-_ACCURACY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TASK, v.ACCURACY, v.CHANCE)
+_ACCURACY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.DATASET, v.TASK, v.ACCURACY, v.CHANCE)
 
 
 @dataclass(frozen=True, eq=False)
 class Accuracies(Table):
-    """A share of right answers per checkpoint, of one task.
+    """A share of right answers per checkpoint and task.
 
-    `frame` has model and task if given, n_params, n_tokens, accuracy in [0, 1] and chance, the share that
-    guessing gets right, the same in every row. A checkpoint may have several rows.
+    `frame` has model, train_set, dataset and task if given, n_params, n_tokens, accuracy in [0, 1], and
+    chance, the share that guessing gets right, the same in all rows of a task. A checkpoint may have several
+    rows.
     """
 
     @property
@@ -31,8 +32,8 @@ class Accuracies(Table):
 
     @property
     def chance(self) -> float:
-        """Share that guessing gets right."""
-        return float(self.frame["chance"][0])
+        """Share that guessing gets right. `ValueError` if the table is of several tasks."""
+        return float(self.require_one_kind().frame["chance"][0])
 
     def _summaries(self) -> list[pl.Expr]:
         return [*super()._summaries(), pl.col("accuracy").mean()]
@@ -49,14 +50,14 @@ def read_accuracies(
 ) -> Accuracies:
     """Read an accuracy per checkpoint.
 
-    The source has `n_params`, `n_tokens` and `accuracy`, and may have `model`, `task` and `chance`, such as
-    0.25 for four choices.
+    The source has `n_params`, `n_tokens` and `accuracy`, and may have `model`, `train_set`, `dataset`,
+    `task` and `chance`, such as 0.25 for four choices.
 
     Args:
         source: as for `read_counts`.
         columns: as for `read_counts`.
         models: as for `read_counts`.
-        task: as for `read_counts`; a source of several tasks needs a choice.
+        task: as for `read_counts`.
         where: as for `read_counts`.
         chance: what guessing gets right, in place of a column; without either, nothing.
 
@@ -67,8 +68,9 @@ def read_accuracies(
         ValueError: as for `read_counts`.
     """
     asked, columns = columns, of_source(columns)
-    opened = open_source(source).wanted(where or {})
+    opened = open_source(source)
     names = v.find_columns(opened.name, opened.columns, _ACCURACY_FIELDS, columns)
+    opened = opened.wanted(where or {}, names)
     if chance is not None and "chance" in names:
         raise ValueError(f"{opened.name} has a column for chance: leave chance= out, or drop that column")
     if chance is not None and not 0 <= chance < 1:
@@ -77,18 +79,14 @@ def read_accuracies(
     reading.require(["accuracy"] if models is not None else ["accuracy", *SIZES], HOW_SIZES)
     found = Accuracies(with_sizes(reading.rows(), opened.name, models, asked))
     table = described(found, reading, task).require_sizes()
-    if "task" in table.frame.columns and table.frame["task"].n_unique() > 1:
-        tasks = table.frame["task"].unique().sort().to_list()
-        raise ValueError(
-            f"{opened.name} has several tasks, each with a law of its own: "
-            f"{v.listed([v.shown(one) for one in tasks])}. Choose one by task="
-        )
     frame = table.frame
     if "chance" not in frame.columns:
         frame = frame.with_columns(chance=pl.lit(chance or 0.0, dtype=pl.Float64))
-    if frame["chance"].n_unique() > 1:
-        levels = frame["chance"].unique().sort().to_list()
-        raise ValueError(
-            f"{opened.name} has several chance levels for one task: {v.listed([str(c) for c in levels])}"
-        )
+    keys = in_order(frame, ("train_set", "dataset", "task"))
+    for part in frame.partition_by(keys) if keys else [frame]:
+        if part["chance"].n_unique() > 1:
+            levels = part["chance"].unique().sort().to_list()
+            raise ValueError(
+                f"{opened.name} has several chance levels for one task: {v.listed([str(c) for c in levels])}"
+            )
     return replace(table, frame=frame.select(in_order(frame, (*KEYS, "accuracy", "chance"))))

@@ -22,13 +22,13 @@ _SEQUENTIAL = ("until_successes", "max_samples")
 class Counts(Table):
     """Samples drawn and samples correct, per checkpoint and problem.
 
-    `frame` has, in this order, those of model, n_params, n_tokens, train_set, stage and task that were given,
-    then problem, n_samples and n_correct: text, Float64, Float64, text, text, text, text, Int64, Int64,
+    `frame` has, in this order, those of model, n_params, n_tokens, train_set, dataset, stage and task that
+    were given, then problem, n_samples and n_correct: the sizes Float64, counts Int64, all else text,
     without nulls, 0 <= n_correct <= n_samples, n_samples >= 1, and no two rows for one problem of one
     checkpoint. If sampling was sequential, until_successes and max_samples follow, Int64. Then come, Float64,
     those of prompt_tokens, output_tokens, wall_seconds and usd that are known: what the samples of the row
     used in all. A table of counts keeps its order; counts made of single samples are ordered by n_params,
-    n_tokens, model, stage, task and problem.
+    n_tokens, model, train_set, dataset, stage, task and problem.
     """
 
     @property
@@ -75,10 +75,14 @@ def read_counts(
 
     The source's columns are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or
     false), one row a sample, to be counted here, with memory in proportion to the counts and not to the
-    samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `stage` and `task`. Anything
-    else is ignored and listed in `ignored_columns`. Counts may have `prompt_tokens`, `output_tokens`,
-    `wall_seconds` and `usd`, what all samples of the row used together. Counts of sequential sampling also
-    have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case.
+    samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `dataset`, `stage` and `task`.
+    Anything else is ignored and listed in `ignored_columns`. `dataset` is for sources that do not say whether
+    they mean what was trained on or what was asked; it is pooled as little as the two. Counts may have
+    `prompt_tokens`, `output_tokens`, `wall_seconds` and `usd`, what all samples of the row used together.
+    Counts of sequential sampling also
+    have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case: so
+    n_samples is at most max_samples, n_correct at most until_successes, and one of the two was reached. Where
+    something else cut a problem short, whatever its samples were, max_samples is its n_samples.
 
     Args:
         source: a path to .csv, .tsv, .jsonl, .ndjson (each also gzipped) or .parquet, a polars frame, any
@@ -89,7 +93,8 @@ def read_counts(
             lacks.
         task: keep this task alone, if the source tells tasks apart; otherwise the name of its only task.
         stage: likewise of training (base, sft, …). A source with several stages needs a choice.
-        where: column of the source -> value: only the rows that have it, as the same text or the same number.
+        where: column -> value: only the rows that have it, as the same text or the same number. A column goes
+            by its name in the source or by the canonical one.
         duplicates: what to do when two rows of counts are for one problem of one checkpoint: refuse them
             (`"error"`), or add them up (`"sum"`).
 
@@ -103,9 +108,15 @@ def read_counts(
     if duplicates not in ("error", "sum"):
         raise ValueError(f"duplicates is {duplicates!r}, not 'error' or 'sum'")
     asked, columns = columns, of_source(columns)
-    opened = open_source(source).wanted(where or {})
+    opened = open_source(source)
     names = v.find_columns(opened.name, opened.columns, (*KEY_FIELDS, *_COUNT_FIELDS), columns)
+    opened = opened.wanted(where or {}, names)
     by_sample = "correct" in columns or ("correct" in names and not {"n_samples", "n_correct"} & names.keys())
+    if by_sample and "until_successes" in names:
+        raise ValueError(
+            f"{opened.name} has one row a sample and {names['until_successes']!r}, a rule of whole problems: "
+            "count the samples first, one row a problem with n_samples and n_correct"
+        )
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
     values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
     used = () if by_sample else tuple(name for name in USAGE if name in names)
@@ -118,7 +129,9 @@ def read_counts(
     if table.frame["n_samples"].cast(pl.Float64).sum() >= 2.0**63:
         raise ValueError(f"the n_samples of {opened.name} add up to more than a 64-bit integer holds")
     if by_sample:
-        frame = table.frame.sort(in_order(table.frame, (*SIZES, "model", "stage", "task", "problem")))
+        frame = table.frame.sort(
+            in_order(table.frame, (*SIZES, "model", "train_set", "dataset", "stage", "task", "problem"))
+        )
     else:
         # Two runs that each ended on a success are not one that did.
         frame = reading.without_duplicates(table.frame, add_up=duplicates == "sum" and not sequential)
@@ -127,8 +140,13 @@ def read_counts(
     )
 
 
-def joined_counts(tables: Sequence[Counts]) -> Counts:
-    """Several tables of counts as one; each row must be there once, and have the same columns in all.
+def joined_counts(
+    tables: Sequence[Counts],
+    *,
+    sizes: bool = True,
+    duplicates: Literal["error", "sum"] = "error",
+) -> Counts:
+    """Several tables of counts as one, with the same columns in all; without `sizes`, some may lack N and D.
 
     Errors: `ValueError` that names the table whose columns differ, or the rows that repeat.
     """
@@ -137,6 +155,8 @@ def joined_counts(tables: Sequence[Counts]) -> Counts:
     # What samples used is kept where all tables tell it.
     known = [name for name in USAGE if all(name in table.frame.columns for table in tables)]
     unknown = [name for name in USAGE if name not in known]
+    if not sizes:
+        unknown += [name for name in SIZES if not all(name in table.frame.columns for table in tables)]
     tables = [replace(table, frame=table.frame.drop(unknown, strict=False)) for table in tables]
     first = tables[0]
     for table in tables[1:]:
@@ -148,6 +168,10 @@ def joined_counts(tables: Sequence[Counts]) -> Counts:
             )
     frame = pl.concat([table.frame.select(first.frame.columns) for table in tables])
     source = " and ".join(table.source for table in tables)
-    joined = replace(read_counts(frame), source=source)
-    left_out = tuple(part for table in tables for part in table.left_out)
-    return replace(joined, left_out=left_out)
+    joined = read_counts(frame, duplicates=duplicates)
+    return replace(
+        joined,
+        source=source,
+        left_out=tuple(part for table in tables for part in table.left_out),
+        notes=(*dict.fromkeys(note for table in tables for note in table.notes), *joined.notes),
+    )

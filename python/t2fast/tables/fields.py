@@ -6,6 +6,7 @@ field wants; `Faults` collects those rows over all batches and raises once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -115,7 +116,12 @@ def _size(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 MODEL = Field("model", "text or a whole number", _text)
 STAGE = Field("stage", "text or a whole number", _text)
-TASK = Field("task", "text or a whole number", _text)
+TASK = Field(
+    "task",
+    "text or a whole number",
+    _text,
+    ("task_name", "benchmark", "eval_set", "eval_dataset", "evaluation_set", "test_set"),
+)
 PROBLEM = Field("problem", "text or a whole number", _text, ("problem_id", "question_id"))
 N_PARAMS = Field("n_params", "a finite number above 0", _size, ("num_params",))
 N_TOKENS = Field("n_tokens", "a finite number above 0", _size, ("train_tokens", "training_tokens"))
@@ -133,8 +139,18 @@ LOG_LIKELIHOOD = Field(
     "log_likelihood", "a finite number of at most 0", _where(_number, lambda x: x <= 0), ("loglikelihood",)
 )
 TRAIN_SET = Field(
-    "train_set", "text or a whole number", _text, ("training_set", "train_data", "training_data")
+    "train_set",
+    "text or a whole number",
+    _text,
+    (
+        *("trainset", "training_set", "train_dataset", "training_dataset", "train_data", "training_data"),
+        *("pretrain_set", "pretraining_set", "pretrain_dataset", "pretraining_dataset", "pretrain_data"),
+        *("pretraining_data", "train_corpus", "training_corpus", "pretraining_corpus", "corpus"),
+        *("data_mix", "data_mixture", "mixture"),
+    ),
 )
+# Trained on or asked from: a source that has it does not say, and neither may be pooled.
+DATASET = Field("dataset", "text or a whole number", _text, ("dataset_name", "data_set", "data"))
 USAGE = tuple(
     Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
     for name in ("prompt_tokens", "output_tokens", "wall_seconds", "usd")
@@ -143,6 +159,7 @@ LOSS = Field("loss", "a finite number above 0", _POSITIVE)
 ACCURACY = Field("accuracy", "a share in [0, 1]", _where(_number, lambda x: (x >= 0) & (x <= 1)), ("acc",))
 CHANCE = Field("chance", "a share in [0, 1)", _where(_number, lambda x: (x >= 0) & (x < 1)))
 WEIGHT = Field("weight", "a finite number above 0", _POSITIVE)
+COST = Field("cost", "a finite number above 0", _POSITIVE)
 ACTIVE_PARAMS = Field("active_params", "a finite number above 0", _POSITIVE)
 USD_PER_MILLION = tuple(
     Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
@@ -154,6 +171,47 @@ FIRST_TOKEN_SECONDS = Field(
     "first_token_seconds", "a finite number of at least 0", _where(_number, lambda x: x >= 0)
 )
 OUTPUT_TOKENS_PER_SECOND = Field("output_tokens_per_second", "a finite number above 0", _POSITIVE)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What two or more columns of a row must not be together: checked where all of `names` are there.
+
+    `says` completes "row 3: …"; it is formatted with the values by their names and with `label`, what to call
+    each column.
+    """
+
+    names: tuple[str, ...]
+    broken: pl.Expr
+    says: str
+
+
+RELATIONS = (
+    Relation(
+        ("n_correct", "n_samples"),
+        pl.col("n_correct") > pl.col("n_samples"),
+        "{label[n_correct]} is {n_correct}, more than {label[n_samples]}, which is {n_samples}",
+    ),
+    Relation(
+        ("n_samples", "max_samples"),
+        pl.col("n_samples") > pl.col("max_samples"),
+        "{label[n_samples]} is {n_samples}, more than {label[max_samples]}, which is {max_samples}: sampling "
+        "had ended by then",
+    ),
+    Relation(
+        ("n_correct", "until_successes"),
+        pl.col("n_correct") > pl.col("until_successes"),
+        "{label[n_correct]} is {n_correct}, more than {label[until_successes]}, which is {until_successes}: "
+        "sampling had ended by then",
+    ),
+    Relation(
+        ("n_samples", "n_correct", "until_successes", "max_samples"),
+        (pl.col("n_correct") < pl.col("until_successes")) & (pl.col("n_samples") < pl.col("max_samples")),
+        "{label[n_samples]} is {n_samples}, but sampling goes on to {label[max_samples]}, which is "
+        "{max_samples}, while {label[n_correct]} ({n_correct}) is below {label[until_successes]} "
+        "({until_successes}); if something other than its samples cut it short, max_samples is {n_samples}",
+    ),
+)
 
 
 def listed(items: Sequence[str]) -> str:
@@ -168,8 +226,9 @@ def find_columns(
     """Which column of the source holds each field: canonical name -> source name, for those that are there.
 
     The caller's `mapping` comes first, then the canonical name, then the field's aliases if exactly one is
-    present. Errors: `ValueError` for a mapping that names an unknown field or an absent column, and for two
-    candidates.
+    present, then either in other letters: `Train Set` for train_set. What the mapping gives to one field is
+    no other's. Errors: `ValueError` for a mapping that names an unknown field or an absent column, and for
+    two candidates.
     """
     known = {entry.name for entry in fields}
     for canonical, name in mapping.items():
@@ -190,9 +249,7 @@ def find_columns(
         if entry.name in mapping:
             names = [mapping[entry.name]]
         else:
-            names = (
-                [entry.name] if entry.name in present else [name for name in entry.aliases if name in present]
-            )
+            names = _candidates(entry, [name for name in present if name not in mapping.values()])
         names += [f"{name}_duplicated_0" for name in names if f"{name}_duplicated_0" in present]
         if len(names) > 1:
             raise ValueError(
@@ -202,6 +259,20 @@ def find_columns(
         if names:
             found[entry.name] = names[0]
     return found
+
+
+def _candidates(entry: Field, present: Sequence[str]) -> list[str]:
+    """Columns that may hold a field, all of the first kind that there is."""
+    if entry.name in present:
+        return [entry.name]
+    return [name for name in entry.aliases if name in present] or [
+        name for name in present if spelt(name) in (entry.name, *entry.aliases)
+    ]
+
+
+def spelt(name: str) -> str:
+    """A column's name in small letters, what is no letter or digit as an underscore."""
+    return re.sub(r"\W+", "_", name.strip().lower())
 
 
 def missing_columns(source: str, present: Sequence[str], missing: Sequence[str], how: str = "") -> ValueError:
@@ -240,8 +311,9 @@ class Faults:
         """`batch` with every field in its canonical type, and `row`, counted from 1 over all batches.
 
         Rows that the caller does not want, as the column `WANTED` has it, are left out and counted in
-        `elsewhere`. Rows at fault are noted, and hold null somewhere or c > n. Rows in which every column is
-        null are counted in `blank` and left out if `skip_blank`: so polars reads an empty line of a CSV file.
+        `elsewhere`. Rows at fault are noted, and hold null somewhere or break a relation. Rows in which every
+        column is null are counted in `blank` and left out if `skip_blank`: so polars reads an empty line of a
+        CSV file.
         """
         first = self.rows + 1
         self.rows += batch.height
@@ -257,8 +329,9 @@ class Faults:
             self.elsewhere += int((~wanted).sum())
             batch, out = batch.filter(wanted).drop(WANTED), out.filter(wanted)
         faulty = pl.any_horizontal(pl.all().is_null())
-        if "n_correct" in out.columns:
-            faulty = faulty | (pl.col("n_correct") > pl.col("n_samples"))
+        for relation in RELATIONS:
+            if set(relation.names) <= set(out.columns):
+                faulty = faulty | relation.broken
         at_fault = out.select(faulty.fill_null(True)).to_series()
         if not at_fault.any():
             return out
@@ -280,9 +353,12 @@ class Faults:
             if used[entry.name] is None
         ]
         if not faults:
+            row = pl.DataFrame([used])
+            labels = {name: self.label(name) for name in used}
             faults = [
-                f"{self.label('n_correct')} is {used['n_correct']}, more than "
-                f"{self.label('n_samples')}, which is {used['n_samples']}"
+                relation.says.format(label=labels, **used)
+                for relation in RELATIONS
+                if set(relation.names) <= used.keys() and row.select(relation.broken).item()
             ]
         return f"row {used['row']}: " + "; ".join(faults)
 

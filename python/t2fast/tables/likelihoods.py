@@ -48,8 +48,8 @@ def read_likelihoods(
     """Read the probability that one sample is correct, per checkpoint and problem.
 
     The source has `problem` and either `p`, in (0, 1], or `log_likelihood`, a natural logarithm of at most
-    0; and if it has them `model`, `n_params`, `n_tokens`, `stage` and `task`. Where it holds both, `columns`
-    says which to take.
+    0; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `dataset`, `stage` and `task`.
+    Where it holds both, `columns` says which to take.
 
     Args:
         source: as for `read_counts`.
@@ -66,9 +66,10 @@ def read_likelihoods(
         ValueError: as for `read_counts`; two rows for one problem of one checkpoint are always an error.
     """
     asked, columns = columns, of_source(columns)
-    opened = open_source(source).wanted(where or {})
+    opened = open_source(source)
     fields = (*KEY_FIELDS, v.P, v.LOG_LIKELIHOOD)
     names = v.find_columns(opened.name, opened.columns, fields, columns)
+    opened = opened.wanted(where or {}, names)
     given = [name for name in ("p", "log_likelihood") if name in names]
     chosen = [name for name in given if name in columns] or given
     if len(chosen) > 1:

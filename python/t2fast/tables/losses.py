@@ -14,15 +14,15 @@ from t2fast.tables.reading import KEYS, SIZES, Reading, in_order
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import HOW_SIZES, Floats, Table, described
 
-_LOSS_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.TASK, v.LOSS, v.WEIGHT)
+_LOSS_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.DATASET, v.TASK, v.LOSS, v.WEIGHT)
 
 
 @dataclass(frozen=True, eq=False)
 class Losses(Table):
     """A mean negative log-likelihood per checkpoint, in nats.
 
-    `frame` has model, train_set and task if given, n_params, n_tokens, loss and, if given, weight: all
-    Float64, finite and above 0. A checkpoint may have several rows.
+    `frame` has model, train_set, dataset and task if given, n_params, n_tokens, loss and, if given, weight:
+    all Float64, finite and above 0. A checkpoint may have several rows.
     """
 
     @property
@@ -49,8 +49,9 @@ def read_losses(
 ) -> Losses:
     """Read a loss per checkpoint, in nats.
 
-    The source has `n_params`, `n_tokens` and `loss`, and may have `weight`, `model`, `train_set` and
-    `task`. N and D must be there, in the source or through `models`; a checkpoint may have several rows.
+    The source has `n_params`, `n_tokens` and `loss`, and may have `weight`, `model`, `train_set`,
+    `dataset` and `task`. N and D must be there, in the source or through `models`; a checkpoint may have
+    several rows.
 
     Args:
         source: as for `read_counts`.
@@ -66,8 +67,9 @@ def read_losses(
         ValueError: as for `read_counts`.
     """
     asked, columns = columns, of_source(columns)
-    opened = open_source(source).wanted(where or {})
+    opened = open_source(source)
     names = v.find_columns(opened.name, opened.columns, _LOSS_FIELDS, columns)
+    opened = opened.wanted(where or {}, names)
     reading = Reading(opened, names, _LOSS_FIELDS)
     reading.require(["loss"] if models is not None else ["loss", *SIZES], HOW_SIZES)
     table = described(

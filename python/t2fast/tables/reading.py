@@ -12,9 +12,10 @@ from t2fast.tables.sources import Source
 
 SIZES = ("n_params", "n_tokens")
 CHECKPOINT = ("model", *SIZES)
-KEYS = (*CHECKPOINT, "train_set", "stage", "task", "problem")
+GROUP = (*CHECKPOINT, "train_set", "dataset", "stage", "task")  # what a mean over problems is of
+KEYS = (*GROUP, "problem")
 USAGE = tuple(field.name for field in v.USAGE)
-_TEXT_KEYS = ("model", "train_set", "stage", "task", "problem")
+_TEXT_KEYS = ("model", "train_set", "dataset", "stage", "task", "problem")
 # Partial counts to hold before they are merged into the total: some 50 bytes each.
 _PENDING_ROWS = 2_000_000
 

@@ -52,16 +52,21 @@ class Source:
     random_access: bool = False  # whether a slice costs no more than its own rows
     where: Mapping[str, str] = field(default_factory=dict)  # the rows wanted: column -> value
 
-    def wanted(self, where: Mapping[str, str]) -> Source:
-        """The same source, of which rows are wanted that have these values. `ValueError` without a column."""
-        for name in where:
+    def wanted(self, where: Mapping[str, str], names: Mapping[str, str]) -> Source:
+        """The same source, of which rows are wanted that have these values; canonical names of columns go by
+        `names`. `ValueError` without a column.
+        """
+        own = {
+            name if name in self.columns else names.get(name, name): value for name, value in where.items()
+        }
+        for name in own:
             if name not in self.columns:
                 hint = nearest(name, self.columns)
                 raise ValueError(
                     f"where: {self.name} has no column {name!r}; it has {listed(self.columns)}"
                     + (f" (did you mean {hint!r}?)" if hint else "")
                 )
-        return replace(self, where=dict(where))
+        return replace(self, where=own)
 
     def selected(self, columns: Mapping[str, str]) -> list[pl.Expr]:
         """`columns` (canonical name -> source name), renamed, and whether a row is wanted if asked."""

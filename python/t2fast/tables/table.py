@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +15,16 @@ import polars as pl
 
 from t2fast import atomic
 from t2fast.charts import Reported
+from t2fast.charts.curves import label
 from t2fast.compute import train_flops
 from t2fast.tables import fields as v
-from t2fast.tables.reading import CHECKPOINT, SIZES, LeftOut, Reading
+from t2fast.tables.reading import CHECKPOINT, GROUP, SIZES, LeftOut, Reading
+from t2fast.text import amount
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.STAGE, v.TASK, v.PROBLEM)
+KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.DATASET, v.STAGE, v.TASK, v.PROBLEM)
 HOW_SIZES = "Give n_params and n_tokens as columns, or models=, a table of model, n_params and n_tokens"
 
 T = TypeVar("T", bound="Table")
@@ -63,13 +67,14 @@ class Table(Reported):
 
         Errors: `ValueError` that names the tasks or training sets.
         """
-        for column, words in (("task", "tasks"), ("train_set", "training sets")):
+        for column, words in (("task", "tasks"), ("train_set", "training sets"), ("dataset", "datasets")):
             if column in self.frame.columns and self.frame[column].n_unique() > 1:
                 names = self.frame[column].unique().sort().to_list()
                 raise ValueError(
                     f"{self.source} has {len(names)} {words}, which no law has in common: "
                     f"{v.listed([v.shown(name) for name in names])}. Choose one by "
-                    f"where={{{column!r}: {names[0]!r}}}, or fit each by itself: Table.groups({column!r})"
+                    f"where={{{column!r}: {names[0]!r}}}, take each by itself by groups({column!r}), or "
+                    "leave the column out if they are one"
                 )
         return self
 
@@ -79,6 +84,22 @@ class Table(Reported):
             raise ValueError(f"{self.source} has no column {column!r} to group by")
         parts = self.frame.partition_by(column, maintain_order=True)
         return {str(part[column][0]): replace(self, frame=part) for part in parts}
+
+    def by_checkpoint(self: T) -> dict[str, T]:
+        """The table of every checkpoint, smallest first, by a name of its own.
+
+        Of several training sets, datasets, stages or tasks each is by itself, and named with it.
+        """
+        keys = [name for name in GROUP if name in self.frame.columns]
+        if not keys:
+            return {label(None, None, None): self}
+        parts = self.frame.partition_by(keys, maintain_order=True)
+        sizes = [name for name in SIZES if name in keys]
+        parts.sort(key=lambda part: [part[name][0] for name in sizes])
+        several = [name for name in ("train_set", "dataset", "stage", "task") if name in keys]
+        several = [name for name in several if self.frame[name].n_unique() > 1]
+        names = _names([part.row(0, named=True) for part in parts], several)
+        return {name: replace(self, frame=part) for name, part in zip(names, parts, strict=True)}
 
     @property
     def n_params(self) -> Floats:
@@ -178,6 +199,14 @@ class Table(Reported):
                 self.frame.write_ndjson(file)
 
 
+def require_kind(what: str, table: object, kinds: Sequence[type]) -> None:
+    """`TypeError` where `what` is given something else than it takes."""
+    if not isinstance(table, tuple(kinds)):
+        *first, last = (kind.__name__ for kind in kinds)
+        taken = f"{', '.join(first)} or {last}" if first else last
+        raise TypeError(f"{what} takes {taken}, not a {type(table).__name__}: see t2fast.read_counts and kin")
+
+
 def described(table: T, reading: Reading, task: str | None, stage: str | None = None) -> T:
     """`table` told its origin and what was left out, with its task and stage chosen or named."""
     name = reading.source.name
@@ -204,3 +233,21 @@ def _chosen(table: T, column: str, value: str | None) -> T:
             f"it has {v.listed([v.shown(other) for other in values])}"
         )
     return table._keep(pl.col(column) == value, f"{column} other than {value!r}")
+
+
+def _names(groups: Sequence[Mapping[str, Any]], several: Sequence[str]) -> list[str]:
+    """A name for each group of rows, no two alike: its model or sizes, and what `several` tell apart."""
+    names = [
+        ", ".join([label(*(group.get(key) for key in CHECKPOINT)), *(str(group[key]) for key in several)])
+        for group in groups
+    ]
+    repeated = _repeated(names)  # a model measured after several numbers of tokens
+    for i, group in enumerate(groups):
+        if names[i] in repeated and "n_tokens" in group:
+            names[i] += f", D = {amount(group['n_tokens'])}"
+    repeated = _repeated(names)  # sizes that differ in digits that are not shown
+    return [f"{name} ({i})" if name in repeated else name for i, name in enumerate(names, 1)]
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    return {name for name, times in Counter(names).items() if times > 1}

@@ -183,3 +183,9 @@ TEMPLATES: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     (ROMAN, ("The number {} in Roman numerals is", "The Romans wrote {} as")),
 )
 """Relations and the sentences that state them; `{}` is the subject, and the answer follows."""
+
+
+def sentence(template: str, subject: str) -> str:
+    """The template about a subject, with the article that it takes."""
+    article = "an" if subject[0] in "aeiou" else "a"
+    return template.replace("a {}", f"{article} {{}}").format(subject)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from t2fast.tasks.task import Problem, Task
+from t2fast.tasks.task import Problem, Task, configured
 from t2fast.text import nearest
 
 _PROBES = ("", "?", "no such answer")
@@ -33,9 +33,9 @@ def reasoning_gym(
     r"""A data set of reasoning-gym as a task.
 
     name, seed, config: as for `reasoning_gym.create_dataset`. No two problems ask the same: entries that
-    repeat a question are passed over. An id is the data set's name and the entry's index. With `shots`, the
-    first entries are not problems but solved examples, with which every prompt begins. A prompt is
-    `Question: …\nAnswer:`; a sample ends with its line.
+    repeat a question are passed over. An id is the data set's name with its config and the entry's index.
+    With `shots`, the first entries are not problems but solved examples, with which every prompt begins. A
+    prompt is `Question: …\nAnswer:`; a sample ends with its line.
 
     Errors: `ValueError` for an unknown name or config, for a data set with too few different problems, and
     for one whose verifier accepts any text. `ImportError` without the package.
@@ -63,7 +63,9 @@ def reasoning_gym(
         )
     examples, chosen = entries[:shots], dict(entries[shots:])
     head = "".join(f"{_prompt(entry)} {entry['answer']}\n\n" for _, entry in examples)
-    by_id = {f"{name}-{index}": entry for index, entry in chosen.items()}
+    # A problem goes by what made it, so that no two share a name; how it is asked is its task's business.
+    made = configured(name, {**(config or {}), **({"seed": seed} if seed else {})})
+    by_id = {f"{made}-{index}": entry for index, entry in chosen.items()}
 
     def check(problem: Problem, text: str) -> bool:
         return _strict(data, by_id[problem.id], text)
@@ -74,7 +76,8 @@ def reasoning_gym(
                 raise ValueError(f"the verifier of {name} accepts {probe!r}: it cannot tell right from wrong")
     found = tuple(Problem(i, head + _prompt(entry), (f" {entry['answer']}",)) for i, entry in by_id.items())
     rule = f"reasoning-gym {importlib.metadata.version('reasoning-gym')} {name}, score 1"
-    return Task(name, found, rule, check, ("\n",), max_tokens)
+    asked = configured(made, {"shots": shots} if shots else {})
+    return Task(asked, found, rule, check, ("\n",), max_tokens)
 
 
 def data_sets() -> list[str]:

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from t2fast.tasks import facts
 from t2fast.tasks.answers import RULES
-from t2fast.tasks.task import Problem, Task
+from t2fast.tasks.task import Problem, Task, configured
 
 T = TypeVar("T")
 
@@ -99,13 +99,14 @@ PLACES = _words("village city park valley suburb harbor town forest")
 LEVELS = (SMALL, HOLDERS, FURNITURE, ROOMS, BUILDINGS, PLACES)
 
 
-class _Random:
+class Chance:
     """Choices that rest on `random.random()` alone, the one method that Python promises never to change."""
 
     def __init__(self, name: str):
         self._random = random.Random(name)
 
     def below(self, n: int) -> int:
+        """A whole number of at least 0 and less than n."""
         return int(self._random.random() * n)
 
     def between(self, low: int, high: int) -> int:
@@ -113,6 +114,7 @@ class _Random:
         return low + self.below(high - low + 1)
 
     def one(self, items: Sequence[T]) -> T:
+        """One of the items."""
         return items[self.below(len(items))]
 
     def some(self, items: Sequence[T], count: int) -> list[T]:
@@ -125,7 +127,7 @@ def synthetic(kind: str, *, seed: int = 0) -> Task:
     """The 1,000 problems of a kind. Every kind's answers are judged by the rule `begins`."""
     if kind not in KINDS:
         raise ValueError(f"no synthetic task {kind!r}; there are {', '.join(KINDS)}")
-    chance = _Random(f"t2fast synthetic {kind} {seed}")
+    chance = Chance(f"t2fast synthetic {kind} {seed}")
     made: dict[str, str] = {}
     draw = KINDS[kind](chance)
     while len(made) < COUNT:
@@ -137,15 +139,16 @@ def synthetic(kind: str, *, seed: int = 0) -> Task:
     )
     # A full stop ends a sentence, but it may also stand in a wrong number that begins like the right one.
     stop = ("\n",) if kind == "arithmetic" else ("\n", ".")
-    return Task(kind, problems, "begins", RULES["begins"], stop, 12)
+    name = configured(kind, {"seed": seed} if seed else {})
+    return Task(name, problems, "begins", RULES["begins"], stop, 12)
 
 
 Draw = Callable[[], tuple[str, str]]
 
 
-def _knowledge(chance: _Random) -> Draw:
+def _knowledge(chance: Chance) -> Draw:
     known = [
-        (template.replace("a {}", f"{_article(subject)} {{}}").format(subject), answer)
+        (facts.sentence(template, subject), answer)
         for relation, templates in facts.TEMPLATES
         for template in templates
         for subject, answer in relation.items()
@@ -154,14 +157,14 @@ def _knowledge(chance: _Random) -> Draw:
     return lambda: next(order)
 
 
-def _arithmetic(chance: _Random) -> Draw:
+def _arithmetic(chance: Chance) -> Draw:
     def draw() -> tuple[str, str]:
         return chance.one((_gains, _shares, _pattern))(chance)
 
     return draw
 
 
-def _gains(chance: _Random) -> tuple[str, str]:
+def _gains(chance: Chance) -> tuple[str, str]:
     name, thing = chance.one(NAMES), chance.one(THINGS)
     start, gain = chance.between(2, 30), chance.between(2, 20)
     middle = start + gain
@@ -172,7 +175,7 @@ def _gains(chance: _Random) -> tuple[str, str]:
     ), str(middle - loss)
 
 
-def _shares(chance: _Random) -> tuple[str, str]:
+def _shares(chance: Chance) -> tuple[str, str]:
     name, thing = chance.one(NAMES), chance.one(THINGS)
     boxes, each, more = chance.between(2, 9), chance.between(2, 9), chance.between(1, 20)
     return (
@@ -181,7 +184,7 @@ def _shares(chance: _Random) -> tuple[str, str]:
     ), str(boxes * each + more)
 
 
-def _pattern(chance: _Random) -> tuple[str, str]:
+def _pattern(chance: Chance) -> tuple[str, str]:
     kind, first = chance.below(3), chance.between(1, 30)
     if kind == 0:
         step = chance.between(2, 12)
@@ -195,7 +198,7 @@ def _pattern(chance: _Random) -> tuple[str, str]:
     return f"The rule of the pattern is to {rule} each time: {', '.join(map(str, terms[:4]))},", str(terms[4])
 
 
-def _causal(chance: _Random) -> Draw:
+def _causal(chance: Chance) -> Draw:
     families = [[_clause(text) for text in family] for family in (HELPED, HUNTS, MAKES, USES, EATS)]
     causes = [_cause(text) for text in CAUSES]
 
@@ -219,7 +222,7 @@ def _cause(text: str) -> tuple[str, str]:
     return cause[0].upper() + cause[1:], effect
 
 
-def _spatial(chance: _Random) -> Draw:
+def _spatial(chance: Chance) -> Draw:
     def draw() -> tuple[str, str]:
         length = chance.between(3, 5)
         start = chance.below(len(LEVELS) - length + 1)
@@ -230,11 +233,7 @@ def _spatial(chance: _Random) -> Draw:
     return draw
 
 
-def _article(noun: str) -> str:
-    return "an" if noun[0] in "aeiou" else "a"
-
-
-KINDS: dict[str, Callable[[_Random], Draw]] = {
+KINDS: dict[str, Callable[[Chance], Draw]] = {
     "knowledge": _knowledge,
     "arithmetic": _arithmetic,
     "causal": _causal,

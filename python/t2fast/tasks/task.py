@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -69,3 +70,14 @@ class Task:
         parts = [self.name, self.rule, list(self.stop), self.max_tokens]
         rows = [[problem.id, problem.prompt, list(problem.answers)] for problem in self.problems]
         return hashlib.sha256(json.dumps([parts, rows]).encode()).hexdigest()
+
+
+def configured(name: str, config: Mapping[str, Any]) -> str:
+    """`name` with the settings that set it apart, by name: `lcm:max_value=10,seed=1`."""
+    if not config:
+        return name
+    settings = (
+        f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
+        for key, value in sorted(config.items())
+    )
+    return f"{name}{',' if ':' in name else ':'}{','.join(settings)}"

@@ -56,6 +56,7 @@ def validate(
 
     Raises:
         ValueError: for unknown methods, or a table with too few checkpoints.
+        TypeError: for a table of another kind.
     """
     measured = Measured.of(table, ks)
     names = _chosen(methods, measured)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from t2fast.fits.passtable import PassTable
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
+from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -43,10 +44,11 @@ class Measured:
     @classmethod
     def of(cls, table: Table, ks: Sequence[float] | None = None) -> Measured:
         """The values of a table: pass@k at `ks`, by default at the powers of two that all problems have
-        samples for, up to 128; or the mean loss or accuracy. `ValueError` for a table without N and D,
-        and for `ks` where there is no k.
+        samples for, up to 128; or the mean loss or accuracy. `ValueError` for a table without N and D
+        or of several tasks or training sets, and for `ks` where there is no k.
         """
-        checkpoints = table.require_sizes().checkpoints
+        require_kind("validate", table, (Counts, Likelihoods, Losses, Accuracies))
+        checkpoints = table.require_sizes().require_one_kind().checkpoints
         if isinstance(table, Counts | Likelihoods):
             passing = PassTable.of(table, ks)
             quantity, at, values = "pass@k", passing.ks, passing.mean()

@@ -38,6 +38,12 @@ pub fn pass_at_k(n: u64, c: u64, k: u64) -> f64 {
     (0..few).fold(0.0, |pass, j| pass + many / (n - j) as f64 * (1.0 - pass))
 }
 
+/// pass@k of a problem whose p is known by its logarithm, 1 − (1−p)^k, without cancellation for p near 0 or 1.
+pub fn likely_pass_at_k(log_p: f64, k: f64) -> f64 {
+    let log_q = if log_p < -std::f64::consts::LN_2 { (-log_p.exp()).ln_1p() } else { (-log_p.exp_m1()).ln() };
+    -(k * log_q).exp_m1()
+}
+
 /// pass^k, the probability that all k are correct: C(c, k)/C(n, k) (Yao et al. 2024, τ-bench, section 3).
 ///
 /// Relative error below 1e-13, growing to 4e-15·|ln pass^k| where the value is below 1e-10.

@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use crate::aligned::Plain;
 use crate::kernels::draw::Noise;
 use crate::kernels::simd::Arith;
-use crate::model::Config;
-use crate::prefill::{check_tokens, checked, prefill_last};
-use crate::request::{Drawn, Error, Finish, Observer, Request, Sample, invalid};
+use crate::prefill::prefill_last;
+use crate::request::{Drawn, Error, Finish, Observer, Request, Sample};
 use crate::sampling::Choice;
 use crate::step::{Core, Prompt, Row, Slots};
 
@@ -20,11 +19,22 @@ struct Live<X: Plain> {
     prompt: Prompt<X>,
     /// After the prompt's last token.
     logits: Vec<f32>,
-    /// Samples started.
-    started: usize,
+    /// Index of the next sample to start.
+    next: u32,
+    /// Samples still to start.
+    left: usize,
     /// Samples being drawn.
     active: usize,
+    /// Samples that ended.
+    ended: usize,
     cancelled: bool,
+}
+
+impl<X: Plain> Live<X> {
+    /// Samples that may start now.
+    fn room(&self, ahead: Option<usize>) -> usize {
+        ahead.map_or(self.left, |few| few.max(self.ended / 2).saturating_sub(self.active).min(self.left))
+    }
 }
 
 /// A sample being drawn.
@@ -43,7 +53,7 @@ pub(crate) fn sample<A: Arith>(
     observer: &mut dyn Observer,
 ) -> Result<Drawn, Error> {
     let prompts = request.check(&core.network.config, vocabulary.len())?;
-    let total: usize = request.k.iter().sum();
+    let total: usize = (0..prompts.len()).map(|problem| request.todo(problem)).sum();
     let rows = request.max_rows.unwrap_or(MAX_ROWS).min(total);
     // A sample's last token is never read, so it needs no place in the cache.
     let mut slots = core.slots(rows, (request.max_tokens - 1).max(1));
@@ -56,7 +66,7 @@ pub(crate) fn sample<A: Arith>(
         active: Vec::new(),
         free: (0..rows).rev().collect(),
         used: vec![false; rows],
-        done: Vec::with_capacity(total),
+        done: Vec::with_capacity(if request.keep { total } else { 0 }),
     };
     let interrupted = match batch.run(core, &mut slots, observer) {
         Ok(()) => false,
@@ -66,54 +76,11 @@ pub(crate) fn sample<A: Arith>(
         }
         Err(error) => return Err(error),
     };
+    if let Some(live) = batch.live.pop_back() {
+        core.recent = Some(live.prompt);
+    }
     batch.done.sort_by_key(|s| (s.problem, s.sample));
     Ok(Drawn { samples: batch.done, interrupted })
-}
-
-impl Request {
-    /// The prompts as the model reads them; stop strings need a `vocabulary` of that many tokens' bytes.
-    ///
-    /// # Errors
-    /// What is wrong with the request, for a model of this configuration.
-    pub fn check(&self, config: &Config, vocabulary: usize) -> Result<Vec<Vec<u32>>, Error> {
-        let Request { prompts, keys, k, stop, .. } = self;
-        if keys.len() != prompts.len() || k.len() != prompts.len() {
-            return invalid(format!(
-                "{} prompts but {} keys and {} values of k",
-                prompts.len(),
-                keys.len(),
-                k.len()
-            ));
-        }
-        self.sampling.check().map_err(Error::Invalid)?;
-        if self.max_tokens == 0 {
-            return invalid("max_tokens must be at least 1");
-        }
-        if self.max_rows == Some(0) {
-            return invalid("max_rows must be at least 1");
-        }
-        let most = k.iter().max().copied().unwrap_or(0);
-        if most.checked_add(self.first_sample as usize).is_none_or(|last| last > u32::MAX as usize) {
-            return invalid(format!(
-                "k = {most} from sample {} passes 2^32 samples of a problem",
-                self.first_sample
-            ));
-        }
-        if let Some(i) = stop.iter().position(Vec::is_empty) {
-            return invalid(format!(
-                "stop string {i} is empty: it would end every sample before its first token"
-            ));
-        }
-        if !stop.is_empty() && vocabulary < config.vocab {
-            return invalid(format!(
-                "stop strings need the bytes of all {} tokens, and the vocabulary that was set has {vocabulary}",
-                config.vocab
-            ));
-        }
-        check_tokens(config, "stop_tokens", &self.stop_tokens)?;
-        let more = self.max_tokens;
-        prompts.iter().enumerate().map(|(i, p)| checked(config, &format!("prompt {i}"), p, more)).collect()
-    }
 }
 
 struct Batch<'r, X: Plain> {
@@ -148,24 +115,35 @@ impl<X: Plain + Default> Batch<'_, X> {
 
     /// Cancels everything that has not ended.
     fn abandon(&mut self) {
-        self.done.extend(self.active.drain(..).map(|active| active.sample));
-        let started: Vec<(usize, usize)> = self.live.iter().map(|l| (l.problem, l.started)).collect();
-        for (problem, started) in started {
-            self.cancel_from(problem, started);
+        for active in std::mem::take(&mut self.active) {
+            self.give(active.sample);
+        }
+        let unstarted: Vec<(usize, u32)> =
+            self.live.iter().filter(|l| l.left > 0).map(|l| (l.problem, l.next)).collect();
+        for (problem, next) in unstarted {
+            self.cancel_from(problem, next);
         }
         for problem in self.next_problem..self.prompts.len() {
-            self.cancel_from(problem, 0);
+            self.cancel_from(problem, self.request.first_sample);
         }
     }
 
-    /// Reports the samples of a problem from the `started`-th on as cancelled before their first token.
-    fn cancel_from(&mut self, problem: usize, started: usize) {
-        for i in started..self.request.k[problem] {
-            self.done.push(Sample::empty(problem, self.request.first_sample + i as u32));
+    /// Returns a sample, if they are wanted.
+    fn give(&mut self, sample: Sample) {
+        if self.request.keep {
+            self.done.push(sample);
         }
     }
 
-    /// Starts samples until the rows are full or none is left.
+    /// Returns the samples of a problem from index `next` on as cancelled before their first token.
+    fn cancel_from(&mut self, problem: usize, next: u32) {
+        if self.request.keep {
+            let rest = self.request.rest(problem, next);
+            self.done.extend(rest.map(|sample| Sample::empty(problem, sample)));
+        }
+    }
+
+    /// Starts samples until the rows are full or none may start.
     fn admit<A: Arith<X = X>>(
         &mut self,
         core: &mut Core<A>,
@@ -173,47 +151,72 @@ impl<X: Plain + Default> Batch<'_, X> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         loop {
-            self.live.retain(|l| l.active > 0 || l.started < self.request.k[l.problem]);
-            let waiting = |l: &Live<X>| l.started < self.request.k[l.problem];
+            self.retire(core);
             if self.free.is_empty() {
-                return Ok(());
+                break;
             }
-            if !self.live.back().is_some_and(waiting) {
-                let Some(problem) = (self.next_problem..self.prompts.len()).find(|&p| self.request.k[p] > 0)
-                else {
-                    return Ok(());
-                };
-                let (prompt, logits) = prefill_last(core, &self.prompts[problem], observer)?;
-                self.next_problem = problem + 1;
-                self.live.push_back(Live {
-                    problem,
-                    prompt,
-                    logits,
-                    started: 0,
-                    active: 0,
-                    cancelled: false,
-                });
+            let waiting = self.live.iter().position(|l| l.room(self.request.ahead) > 0);
+            if waiting.is_none() && !self.open(core, observer)? {
+                break;
             }
-            self.start(core, slots, observer)?;
+            self.start(waiting.unwrap_or(self.live.len() - 1), core, slots, observer)?;
+        }
+        self.active.sort_by_key(|active| active.sample.problem);
+        Ok(())
+    }
+
+    /// Lets the prompts go that have no sample left; the last stays with the engine, for its beginning.
+    fn retire<A: Arith<X = X>>(&mut self, core: &mut Core<A>) {
+        for live in std::mem::take(&mut self.live) {
+            if live.active > 0 || live.left > 0 {
+                self.live.push_back(live);
+            } else {
+                core.recent = Some(live.prompt);
+            }
         }
     }
 
-    /// Draws the first tokens of as many samples of the newest problem as there are free rows.
+    /// Reads the next problem's prompt; false if there is none.
+    fn open<A: Arith<X = X>>(
+        &mut self,
+        core: &mut Core<A>,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        let mut problems = self.next_problem..self.prompts.len();
+        let Some(problem) = problems.find(|&p| self.request.todo(p) > 0) else { return Ok(false) };
+        let known: Vec<&Prompt<X>> = self.live.iter().map(|l| &l.prompt).collect();
+        let (prompt, logits) = prefill_last(core, &self.prompts[problem], &known, observer)?;
+        self.next_problem = problem + 1;
+        self.live.push_back(Live {
+            problem,
+            prompt,
+            logits,
+            next: self.request.first_sample,
+            left: self.request.todo(problem),
+            active: 0,
+            ended: 0,
+            cancelled: false,
+        });
+        Ok(true)
+    }
+
+    /// Draws the first tokens of as many samples of a live problem as may start.
     fn start<A: Arith<X = X>>(
         &mut self,
+        live: usize,
         core: &mut Core<A>,
         slots: &mut Slots<X>,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let Some(live) = self.live.back_mut() else { return Ok(()) };
+        let live = &mut self.live[live];
         let problem = live.problem;
-        let count = self.free.len().min(self.request.k[problem] - live.started);
-        let first = self.request.first_sample + live.started as u32;
+        let count = self.free.len().min(live.room(self.request.ahead));
         let key = self.request.keys[problem];
-        let noises: Vec<Noise> =
-            (0..count as u32).map(|i| Noise { key, position: 0, sample: first + i }).collect();
+        let rest = self.request.rest(problem, live.next).take(count);
+        let noises: Vec<Noise> = rest.map(|sample| Noise { key, position: 0, sample }).collect();
         let choices = core.sample_from(&live.logits, &noises, &self.request.sampling);
-        live.started += count;
+        live.next = noises.last().map_or(live.next, |noise| noise.sample + 1);
+        live.left -= count;
         live.active += count;
         let from = self.active.len();
         for noise in &noises {
@@ -298,25 +301,26 @@ impl<X: Plain + Default> Batch<'_, X> {
         let mut ended = ended.iter().peekable();
         let mut kept = Vec::with_capacity(self.active.len());
         for (i, active) in std::mem::take(&mut self.active).into_iter().enumerate() {
-            let over = ended.next_if_eq(&&i).is_some() || cancelled(&self.live, active.sample.problem);
-            if !over {
+            let complete = ended.next_if_eq(&&i).is_some();
+            if !complete && !cancelled(&self.live, active.sample.problem) {
                 kept.push(active);
                 continue;
             }
             self.free.push(active.slot);
             if let Some(live) = self.live.iter_mut().find(|l| l.problem == active.sample.problem) {
                 live.active -= 1;
+                live.ended += usize::from(complete);
             }
-            self.done.push(active.sample);
+            self.give(active.sample);
         }
         self.active = kept;
         let mut stopped = Vec::new();
-        for live in self.live.iter_mut().filter(|l| l.cancelled) {
-            stopped.push((live.problem, live.started));
-            live.started = self.request.k[live.problem];
+        for live in self.live.iter_mut().filter(|l| l.cancelled && l.left > 0) {
+            stopped.push((live.problem, live.next));
+            live.left = 0;
         }
-        for (problem, started) in stopped {
-            self.cancel_from(problem, started);
+        for (problem, next) in stopped {
+            self.cancel_from(problem, next);
         }
     }
 }

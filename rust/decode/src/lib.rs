@@ -5,6 +5,7 @@
 mod aligned;
 mod batch;
 mod cache;
+mod checks;
 pub mod dequant;
 mod engine;
 mod error;

@@ -39,6 +39,8 @@ pub struct Request {
     pub k: Vec<usize>,
     /// Index of each problem's first sample.
     pub first_sample: u32,
+    /// Samples of each problem that are there already and not drawn again, ascending; empty: none of any problem.
+    pub have: Vec<Vec<u32>>,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// Longest sample.
@@ -49,6 +51,29 @@ pub struct Request {
     pub stop: Vec<Vec<u8>>,
     /// Most samples drawn at once; `None` for the engine's choice.
     pub max_rows: Option<usize>,
+    /// Samples of a problem drawn at once, where the observer may stop it: so many are cut off then. Half as many as have
+    /// ended, if that is more. `None`: as many as there are rows.
+    pub ahead: Option<usize>,
+    /// Whether the samples are returned; else the observer alone sees them.
+    pub keep: bool,
+}
+
+impl Request {
+    /// Samples of a problem that are not to be drawn.
+    pub(crate) fn have(&self, problem: usize) -> &[u32] {
+        self.have.get(problem).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many samples of a problem are to be drawn.
+    pub(crate) fn todo(&self, problem: usize) -> usize {
+        self.k[problem] - self.have(problem).len()
+    }
+
+    /// The samples of a problem from `next` on that are to be drawn.
+    pub(crate) fn rest(&self, problem: usize, next: u32) -> impl Iterator<Item = u32> + '_ {
+        let have = self.have(problem);
+        (next..self.first_sample + self.k[problem] as u32).filter(|i| have.binary_search(i).is_err())
+    }
 }
 
 /// Why a sample ended.
@@ -98,7 +123,7 @@ impl Sample {
 /// What a call drew.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drawn {
-    /// All samples asked for, ordered by problem and sample.
+    /// All samples asked for, ordered by problem and sample; none if they were not to be kept.
     pub samples: Vec<Sample>,
     /// Whether the observer interrupted the call; what had not ended is then cancelled.
     pub interrupted: bool,

@@ -1,8 +1,9 @@
 //! Log-likelihood of given answers, and teacher-forced logits.
 
+use crate::checks::{check_tokens, checked};
 use crate::kernels::simd::Arith;
 use crate::model::Config;
-use crate::prefill::{CHUNK, check_tokens, checked, prefill, prefill_last};
+use crate::prefill::{CHUNK, prefill_last, read};
 use crate::request::{Error, Observer, invalid};
 use crate::step::{Core, Row};
 
@@ -66,7 +67,7 @@ fn one<A: Arith>(
     if answers.iter().all(Vec::is_empty) {
         return Ok(out);
     }
-    let (mut prompt, last) = prefill_last(core, prompt, observer)?;
+    let (mut prompt, last) = prefill_last(core, prompt, &[], observer)?;
     for (answer, out) in answers.iter().zip(&mut out) {
         if let Some(&token) = answer.first() {
             out[0] = core.score_from(&last, token);
@@ -102,6 +103,7 @@ fn one<A: Arith>(
         }
         observer.step(part.len())?;
     }
+    core.recent = Some(prompt);
     Ok(out)
 }
 
@@ -113,7 +115,8 @@ pub(crate) fn logits<A: Arith>(
 ) -> Result<Vec<f32>, Error> {
     let tokens = logits_tokens(&core.network.config, tokens)?;
     let mut out = Vec::with_capacity(tokens.len() * core.network.config.vocab);
-    prefill(core, &tokens, observer, |core, _, len| {
+    let mut prompt = core.prompt(&tokens);
+    read(core, &mut prompt, 0, observer, |core, _, len| {
         let picked: Vec<usize> = (0..len).collect();
         for picked in picked.chunks(32) {
             out.extend_from_slice(&core.logits(picked));

@@ -31,9 +31,25 @@ pub(crate) struct Row {
 /// The cache of one prompt.
 pub(crate) struct Prompt<X: Plain> {
     segment: Segment,
+    layers: usize,
     cache: Buffer<X>,
-    /// Tokens of the prompt.
-    pub(crate) len: usize,
+    pub(crate) tokens: Vec<u32>,
+}
+
+impl<X: Plain> Prompt<X> {
+    /// Takes the keys and values of the first `shared` positions from another prompt's cache; returns `shared`. What else
+    /// lies in the last block is read only once this prompt's own has been written there.
+    pub(crate) fn begin_as(&mut self, other: &Prompt<X>, shared: usize) -> usize {
+        let len = shared.div_ceil(PREFIX_BLOCK) * 2 * PREFIX_BLOCK * self.segment.width;
+        for layer in 0..self.layers {
+            for head in 0..self.segment.kv_heads {
+                let (to, from) =
+                    (self.segment.block_at(layer, head, 0).k, other.segment.block_at(layer, head, 0).k);
+                self.cache[to..to + len].copy_from_slice(&other.cache[from..from + len]);
+            }
+        }
+        shared
+    }
 }
 
 /// The caches of the samples being drawn, all of one size.
@@ -74,6 +90,8 @@ pub(crate) struct Core<A: Arith> {
     x2: XPack<A>,
     hidden: XPack<A>,
     pub(crate) partials: Buffer<Partial>,
+    /// The prompt read last whose samples are over: the next often begins like it.
+    pub(crate) recent: Option<Prompt<A::X>>,
 }
 
 /// The work space of a thread.
@@ -99,6 +117,7 @@ impl<A: Arith> Core<A> {
             x2: XPack::new(),
             hidden: XPack::new(),
             partials: Buffer::zeroed(0),
+            recent: None,
         }
     }
 
@@ -107,11 +126,12 @@ impl<A: Arith> Core<A> {
         self.network.config.width.next_multiple_of(BLOCK)
     }
 
-    /// An empty cache for a prompt of `len` tokens.
-    pub(crate) fn prompt(&self, len: usize) -> Prompt<A::X> {
+    /// An empty cache for a prompt.
+    pub(crate) fn prompt(&self, tokens: &[u32]) -> Prompt<A::X> {
         let (c, width) = (&self.network.config, self.network.head_width());
-        let segment = Segment::first_of(1, len, PREFIX_BLOCK, c.kv_heads, width);
-        Prompt { segment, cache: Buffer::zeroed(segment.elements(c.layers)), len }
+        let segment = Segment::first_of(1, tokens.len(), PREFIX_BLOCK, c.kv_heads, width);
+        let cache = Buffer::zeroed(segment.elements(c.layers));
+        Prompt { segment, layers: c.layers, cache, tokens: tokens.to_vec() }
     }
 
     /// Caches for `count` samples of up to `positions` tokens.
@@ -142,7 +162,7 @@ impl<A: Arith> Core<A> {
         prompts: &mut [&mut Prompt<A::X>],
         slots: &mut Slots<A::X>,
     ) {
-        let position = |r: &Row| r.index + if r.slot.is_some() { prompts[r.prompt].len } else { 0 };
+        let position = |r: &Row| r.index + if r.slot.is_some() { prompts[r.prompt].tokens.len() } else { 0 };
         let positions: Vec<usize> = rows.iter().map(position).collect();
         self.rotate_to(positions.iter().max().map_or(0, |p| p + 1));
         let stride = self.stride();
@@ -160,7 +180,7 @@ impl<A: Arith> Core<A> {
         for ((row, &position), h) in rows.iter().zip(&positions).zip(self.stream.chunks_exact_mut(stride)) {
             network.embed(row.token, position, h);
         }
-        let lengths: Vec<usize> = prompts.iter().map(|p| p.len).collect();
+        let lengths: Vec<usize> = prompts.iter().map(|p| p.tokens.len()).collect();
         let sights_within = |window: Option<usize>| -> Vec<Sight> {
             let sight = |(row, &position): (&Row, &usize)| {
                 let from = (position + 1).saturating_sub(window.unwrap_or(usize::MAX));

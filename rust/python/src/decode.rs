@@ -238,7 +238,9 @@ impl Observer for Watch {
     fn finished(&mut self, sample: &Sample) -> Result<bool, Error> {
         let Some(on_finish) = &self.on_finish else { return Ok(false) };
         let answer = Python::attach(|py| {
-            let arguments = (sample.problem, sample.sample, sample.tokens.clone(), reason(sample.finish));
+            let logprobs = PyArray1::from_slice(py, &sample.logprobs);
+            let reason = reason(sample.finish);
+            let arguments = (sample.problem, sample.sample, sample.tokens.clone(), logprobs, reason);
             on_finish.bind(py).call1(arguments)?.is_truthy()
         });
         answer.map_err(|error| self.raise(error))

@@ -24,7 +24,10 @@ pub(crate) struct Asked {
     k: Vec<usize>,
     sampling: Rules,
     first_sample: u32,
+    have: Vec<Vec<u32>>,
     max_rows: Option<usize>,
+    ahead: Option<usize>,
+    keep: bool,
 }
 
 impl Asked {
@@ -36,11 +39,14 @@ impl Asked {
             keys: self.keys,
             k: self.k,
             first_sample: self.first_sample,
+            have: self.have,
             sampling: Sampling { temperature, top_k, top_p, min_p },
             max_tokens,
             stop_tokens: stop_tokens.unwrap_or_else(|| config.eos.clone()),
             stop: stop.into_iter().map(String::into_bytes).collect(),
             max_rows: self.max_rows,
+            ahead: self.ahead,
+            keep: self.keep,
         }
     }
 }

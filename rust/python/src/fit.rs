@@ -12,7 +12,7 @@ use t2fast_core::fit::huber::Huber;
 use t2fast_core::fit::points::Point;
 use t2fast_core::fit::power_sum::{self, Data};
 use t2fast_core::fit::problems::Count;
-use t2fast_core::fit::{Cancel, Outcome, direct, joint, link, restarts};
+use t2fast_core::fit::{Cancel, Outcome, data_wall, direct, joint, link, restarts};
 use t2fast_core::means;
 
 use crate::cancel::cancellable;
@@ -139,6 +139,30 @@ pub fn fit_power_sum<'py>(
         }
         other => Err(PyValueError::new_err(format!("x has {other} columns, expected 2 or 3"))),
     }
+}
+
+/// The data wall's law from many starts, rows of (ln A, ln B, ln E, alpha, beta, ln R_D*, ln R_N*).
+#[pyfunction]
+pub fn fit_data_wall<'py>(
+    py: Python<'py>,
+    n: Column<'py>,
+    d: Column<'py>,
+    unique: Column<'py>,
+    loss: Column<'py>,
+    starts: Rows<'py>,
+) -> PyResult<FitOutcome> {
+    let (n, d, unique, loss) = (n.as_slice()?, d.as_slice()?, unique.as_slice()?, loss.as_slice()?);
+    for (name, column) in [("d", d), ("unique", unique), ("loss", loss)] {
+        same_length(name, column.len(), n.len())?;
+    }
+    let starts =
+        rows(&starts)?.iter().map(|start| array_of::<7>("starts", start)).collect::<PyResult<Vec<_>>>()?;
+    if starts.is_empty() {
+        return Err(PyValueError::new_err("starts is empty"));
+    }
+    let runs = data_wall::Runs { n, d, unique, loss };
+    let outcome = cancellable(py, |cancel| data_wall::fit(runs, &starts, cancel))?;
+    Ok(FitOutcome::new(py, outcome))
 }
 
 /// The loss law from many starts (log E, log A, log B, log G, alpha, beta, gamma); also each start's objective.

@@ -40,8 +40,8 @@ mod _core {
     use super::decode_request::ModelDescription;
     #[pymodule_export]
     use super::fit::{
-        FitOutcome, fit_counts, fit_direct, fit_huber, fit_joint, fit_link, fit_loss_restarts, fit_power_sum,
-        weighted_means,
+        FitOutcome, fit_counts, fit_data_wall, fit_direct, fit_huber, fit_joint, fit_link, fit_loss_restarts,
+        fit_power_sum, weighted_means,
     };
     #[pymodule_export]
     use super::forecast::{
@@ -50,8 +50,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::passk::{
-        beta_pass_at_k, beta_quantile, expected_samples, logit_normal_pass_at_k, pass_at_k_variance,
-        scaled_beta_failure, tail_cells, tail_grid,
+        beta_pass_at_k, beta_quantile, expected_samples, likely_pass_at_k, logit_normal_pass_at_k,
+        pass_at_k_variance, scaled_beta_failure, tail_cells, tail_grid,
     };
     #[pymodule_export]
     use super::plan::{

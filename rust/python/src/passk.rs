@@ -145,6 +145,10 @@ over_arrays! {
     pass_at_k_variance(n, p, k), 256, passk::variance(n as u64, p, k as u64)
 }
 over_arrays! {
+    /// Fill out with pass@k of problems whose p are known, by their logarithms.
+    likely_pass_at_k(log_p, k), CHUNK, passk::likely_pass_at_k(log_p, k)
+}
+over_arrays! {
     /// Fill out with pass@k of logit p ~ N(m, s²).
     logit_normal_pass_at_k(m, s, k), 1024, logit_normal::pass_at_k(m, s, k)
 }

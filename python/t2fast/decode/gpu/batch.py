@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,17 @@ class Job:
 
     prompts: list[list[int]]
     keys: list[int]
-    k: list[int]
-    first_sample: int
+    samples: list[list[int]]
+    """The indices that are to be drawn, ascending."""
     max_tokens: int
     stop_tokens: list[int]
     stop: list[bytes]
     token_bytes: list[bytes]
     rows: int
     """Most samples at once."""
+    ahead: int | None
+    """Most samples of one problem at once, as in `Request`, unless rows would be idle."""
+    keep: bool
     on_finish: OnFinish | None
     progress: Callable[[int], None] | None
 
@@ -51,6 +55,7 @@ class Live:
     """The residual stream after its last token, once it is read."""
     started: int = 0
     active: int = 0
+    ended: int = 0
 
 
 @dataclass
@@ -112,7 +117,8 @@ class Batch:
 
     def __init__(self, job: Job, device: DeviceState, poll: int):
         self.job, self.device, self.poll = job, device, poll
-        slots, total = min(device.sizes.slots, job.rows), sum(job.k)
+        self.todo = [len(own) for own in job.samples]
+        slots, total = min(device.sizes.slots, job.rows), sum(self.todo)
         self.pool = Pool(device.sizes.pool)
         self.free = list(range(slots))[::-1]
         self.next_problem = 0
@@ -120,8 +126,9 @@ class Batch:
         nobody = np.zeros(0, np.int64)
         self.active = Active(nobody, nobody, nobody, nobody, nobody)
         self.keys = np.array(job.keys, np.uint64)
-        self.problem = np.repeat(np.arange(len(job.k)), job.k)
-        self.first = np.cumsum([0, *job.k])
+        self.problem = np.repeat(np.arange(len(self.todo)), self.todo)
+        self.index = np.fromiter(chain.from_iterable(job.samples), np.int64, total)
+        self.first = np.cumsum([0, *self.todo])
         self.finish = [CANCELLED] * total
         self.stop_index = np.full(total, -1)
         self.results: list[tuple[NDArray[Any], ...] | None] = [None] * total
@@ -159,7 +166,7 @@ class Batch:
             live = self.live[problem]
             if live.started == 0:
                 unread.append((problem, self.job.prompts[problem], live.start))
-            count = min(len(self.free), self.job.k[problem] - live.started)
+            count = min(len(self.free), max(self._room(problem), 1))
             slots = [self.free.pop() for _ in range(count)]
             index = live.started + np.arange(count)
             fields.append(np.stack([self.first[problem] + index, np.full(count, problem), slots]))
@@ -179,33 +186,42 @@ class Batch:
         kept = self.active.take(stays)
         ones, none = np.ones_like(sample), np.zeros_like(sample)
         new = Active(sample, problem_of, slot, ones, none)
-        self.active = kept.and_then(new)
-        self.device.place(np.flatnonzero(stays), self._table(new), [_last(*own) for own in admitted])
+        both = kept.and_then(new)
+        order = np.argsort(both.problem, kind="stable")  # a prompt's rows stand together
+        self.active = both.take(order)
+        self.device.place(np.flatnonzero(stays), self._table(new), [_last(*own) for own in admitted], order)
         if len(self.active):
             self.device.tile(self.active.problem)
 
     def _waiting(self) -> int | None:
-        """A problem with room and samples to start; none if all are started, or the next has no room yet."""
-        newest = next(reversed(self.live), None)
-        if newest is not None and self.live[newest].started < self.job.k[newest]:
-            return newest
-        k = self.job.k
-        problem = next((p for p in range(self.next_problem, len(k)) if k[p] > 0), None)
+        """A problem with samples to start; none if all are started, or the next has no room yet."""
+        waiting = next((problem for problem in self.live if self._room(problem) > 0), None)
+        if waiting is not None:
+            return waiting
+        todo = self.todo
+        problem = next((p for p in range(self.next_problem, len(todo)) if todo[p] > 0), None)
         if problem is None:
-            self.next_problem = len(k)
-            return None
-        start = self.pool.take(len(self.job.prompts[problem]))
-        if start is None:
-            return None
-        self.live[problem] = Live(start)
-        self.next_problem = problem + 1
-        return problem
+            self.next_problem = len(todo)
+        else:
+            start = self.pool.take(len(self.job.prompts[problem]))
+            if start is not None:
+                self.live[problem] = Live(start)
+                self.next_problem = problem + 1
+                return problem
+        # Rows that would be idle cost a GPU little, so some may go on ahead.
+        return next((problem for problem, live in self.live.items() if live.started < todo[problem]), None)
+
+    def _room(self, problem: int) -> int:
+        """Samples of a live problem that may start now."""
+        live, ahead = self.live[problem], self.job.ahead
+        left = self.todo[problem] - live.started
+        return left if ahead is None else min(left, max(ahead, live.ended // 2) - live.active)
 
     def _table(self, new: Active) -> NDArray[np.int32]:
         """The device's rows of new samples."""
         keys = self.keys[new.problem]
         none = np.zeros_like(new.sample)
-        index = self.job.first_sample + new.sample - self.first[new.problem]
+        index = self.index[new.sample]
         halves = keys & np.uint64(0xFFFFFFFF), keys >> np.uint64(32)
         columns = none, new.slot, new.problem, index, *halves, none, none
         return np.stack([column.astype(np.uint32) for column in columns]).view(np.int32)
@@ -281,16 +297,18 @@ class Batch:
         self.known[slot] = length
         stop = False
         if self.job.on_finish is not None:
-            index = self.job.first_sample + sample - int(self.first[problem])
-            stop = self.job.on_finish(problem, index, self.drawn[0, slot, :length].tolist(), reason)
+            tokens, logprobs = self.drawn[:2, slot, :length].copy()
+            told = int(self.index[sample]), tokens.tolist(), logprobs.view(np.float32), reason
+            stop = self.job.on_finish(problem, *told)
         self.finish[sample], self.stop_index[sample] = reason, fired
+        self.live[problem].ended += 1
         self._leave(sample, problem, slot)
         return bool(stop)
 
     def _stop(self, problems: set[int]) -> None:
         """Cancel what has not ended of some problems."""
         for problem in problems & self.live.keys():
-            self.live[problem].started = self.job.k[problem]
+            self.live[problem].started = self.todo[problem]
             rows = self.active.take((self.active.problem == problem) & ~self.over[self.active.sample])
             for sample, slot in zip(rows.sample.tolist(), rows.slot.tolist(), strict=True):
                 self._leave(sample, problem, slot)
@@ -307,12 +325,13 @@ class Batch:
         self._release(problem)
 
     def _keep(self, sample: int, slot: int) -> None:
-        self.results[sample] = tuple(self.drawn[:, slot, : self.known[slot]].copy())
+        if self.job.keep:
+            self.results[sample] = tuple(self.drawn[:, slot, : self.known[slot]].copy())
 
     def _release(self, problem: int) -> None:
         """Give a prompt's stretch of the pool back once its last sample is over."""
         live = self.live[problem]
-        if live.active == 0 and live.started == self.job.k[problem]:
+        if live.active == 0 and live.started == self.todo[problem]:
             self.pool.give(live.start, len(self.job.prompts[problem]))
             del self.live[problem]
 
@@ -323,22 +342,22 @@ class Batch:
             self.job.progress(self.tokens_drawn)
 
     def _result(self, interrupted: bool) -> RawSamples:
+        nothing = (np.zeros(0, np.int32),) * 3
         rows = self.active.take(~self.over[self.active.sample])
         for sample, slot in zip(rows.sample.tolist(), rows.slot.tolist(), strict=True):
             self._keep(sample, slot)
-        nothing = (np.zeros(0, np.int32),) * 3
-        parts = [nothing, *(nothing if own is None else own for own in self.results)]
+        kept = len(self.problem) if self.job.keep else 0
+        parts = [nothing, *(nothing if own is None else own for own in self.results[:kept])]
         tokens, raw, processed = (np.concatenate(own) for own in zip(*parts, strict=True))
-        index = self.job.first_sample + np.arange(len(self.problem)) - self.first[self.problem]
         return {
-            "problem": self.problem,
-            "sample": index,
+            "problem": self.problem[:kept],
+            "sample": self.index[:kept],
             "offsets": np.cumsum([len(own[0]) for own in parts]),
             "tokens": tokens.view(np.uint32),
             "logprobs": raw.view(np.float32),
             "processed_logprobs": processed.view(np.float32),
-            "finish_reason": self.finish,
-            "stop_index": self.stop_index,
+            "finish_reason": self.finish[:kept],
+            "stop_index": self.stop_index[:kept],
             "interrupted": interrupted,
         }
 

@@ -172,20 +172,22 @@ class GpuEngine:
         """Draw samples; tokens leave the device some steps at a time, so none is told of by itself."""
         if on_token is not None:
             raise ValueError("on_token is for device='cpu': leave it out with device='cuda'")
-        rules, counts = request.sampling, list(request.k)
+        rules = request.sampling
         stops = self.model.eos if rules.stop_tokens is None else list(rules.stop_tokens)
         table = self._token_bytes if rules.stop else ()
         tokens = self._file.sample_prompts(request, len(table))
+        samples = _missing(request)
         job = Job(
             prompts=tokens,
             keys=list(request.keys),
-            k=counts,
-            first_sample=request.first_sample,
+            samples=samples,
             max_tokens=rules.max_tokens,
             stop_tokens=stops,
             stop=[text.encode() for text in rules.stop],
             token_bytes=list(table),
-            rows=max(min(sum(counts), request.max_rows or MAX_ROWS), 1),
+            rows=max(min(sum(map(len, samples)), request.max_rows or MAX_ROWS), 1),
+            ahead=request.ahead,
+            keep=request.keep,
             on_finish=on_finish,
             progress=progress,
         )
@@ -201,7 +203,7 @@ class GpuEngine:
     def _state(self, job: Job, filters: Filters) -> DeviceState:
         """The last call's state if it will do, else a new one; an error in the call that uses it drops it."""
         state, self._kept = self._kept, None
-        lengths = [len(prompt) for prompt, own in zip(job.prompts, job.k, strict=True) if own] or [1]
+        lengths = [len(prompt) for prompt, own in zip(job.prompts, job.samples, strict=True) if own] or [1]
         stops = len(job.stop_tokens)
 
         def within(budget: int) -> Sizes:
@@ -241,3 +243,13 @@ class GpuEngine:
         free = torch.cuda.mem_get_info(self._device)[0]
         idle = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         return int(SHARE * (free + idle))
+
+
+def _missing(request: Request) -> list[list[int]]:
+    """The samples of each problem that are to be drawn."""
+    first = request.first_sample
+    have = [set(own) for own in request.have] or [set[int]()] * len(request.k)
+    return [
+        [sample for sample in range(first, first + k) if sample not in own]
+        for k, own in zip(request.k, have, strict=True)
+    ]

@@ -168,8 +168,14 @@ class DeviceState:
         texts = [prefill.Text(tokens, start) for _, tokens, start in prompts]
         return prefill.last(self.weights, texts, self.state.pools, self.tiles, self.ops)
 
-    def place(self, kept: NDArray[np.int64], new: NDArray[np.int32], last: list[torch.Tensor]) -> None:
-        """Rows of the next steps: those at the indices `kept` of the present ones, then `new`.
+    def place(
+        self,
+        kept: NDArray[np.int64],
+        new: NDArray[np.int32],
+        last: list[torch.Tensor],
+        order: NDArray[np.int64],
+    ) -> None:
+        """Rows of the next steps: those at the indices `kept` of the present ones and `new`, in this order.
 
         ``new`` (8, n) has the fields of `Rows`, and ``last`` the residual streams that their first tokens are
         drawn from, n rows in all.
@@ -183,8 +189,7 @@ class DeviceState:
         present, count = len(self.state.rows), len(kept) + len(started)
         size = next((b for b in BUCKETS if count <= b < self.sizes.slots), self.sizes.slots)
         source = np.full(size, -1, np.int32)
-        source[: len(kept)] = kept
-        source[len(kept) : count] = present + np.arange(len(started))
+        source[:count] = np.concatenate([kept, present + np.arange(len(started))])[order]
         rows = Rows.empty(size, self.device)
         self.ops.compact(self.state.rows, started, upload(source, self.device), rows)
         if size in self._rows:

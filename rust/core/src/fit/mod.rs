@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use crate::levenberg::Reason;
 
 pub mod counts;
+pub mod data_wall;
 pub mod direct;
 mod effect;
 pub mod huber;

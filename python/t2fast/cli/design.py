@@ -1,0 +1,66 @@
+"""`t2fast design`: which runs to make next, so that a target becomes known at least cost."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from t2fast.cli import results
+from t2fast.cli.options import add_table, command, left_out, numbers, show, size
+from t2fast.cli.tables import add_chance, kind_of, read_table
+from t2fast.designs import design
+from t2fast.fits import fit_forecast
+
+_EXAMPLES = """  t2fast design losses.csv --runs runs.csv --at 7B,2T --budget 1e21
+  t2fast design counts.csv --runs runs.csv --at 2.8B,300B,64
+  t2fast design counts.csv --runs runs.csv --train-flops 1e22 --inference-flops 2e10
+
+The table holds what was measured so far; the forecast law is fitted to it. RUNS has n_params and n_tokens of
+the runs that could be made and, if costs are not 6 N D, cost. Make some of the runs, add them to the table,
+and ask again: in rounds that each double what is spent, say."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command `design`."""
+    says = "choose the runs that tell most about a target for their cost"
+    parser = command(commands, "design", run, says, _EXAMPLES)
+    add_table(parser)
+    results.add_options(parser)
+    add_chance(parser)
+    add = parser.add_argument
+    add("--runs", required=True, metavar="RUNS", help="table of the runs that could be made")
+    add(
+        "--at",
+        type=numbers,
+        action="append",
+        default=[],
+        metavar="N,D[,k]",
+        help="target: the law's value there; repeatable",
+    )
+    add("--train-flops", type=size, metavar="C", help="target: the N of the plan for so much training")
+    add("--inference-flops", type=size, metavar="C", help="and for so many FLOPs per token served")
+    add("--budget", type=size, metavar="COST", help="most that the runs may cost together")
+    add("--count", type=int, default=8, help="most runs (default: %(default)s)")
+    add("--draws", type=int, default=400, help="of the law (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    for place in arguments.at:
+        if len(place) not in (2, 3):
+            raise ValueError(f"--at takes N,D or N,D,k, not {len(place)} numbers")
+    if arguments.inference_flops is not None and arguments.train_flops is None:
+        raise ValueError("--inference-flops goes with --train-flops")
+    table = read_table(arguments, kind_of(arguments.file, arguments.columns))
+    law = fit_forecast(table, draws=arguments.draws, seed=arguments.seed)
+    train = arguments.train_flops
+    found = design(
+        law,
+        arguments.runs,
+        at=[tuple(place) for place in arguments.at],
+        plan_for=None if train is None else (train, arguments.inference_flops),
+        budget=arguments.budget,
+        count=arguments.count,
+    )
+    show(arguments, {**left_out(table), **found.to_dict()}, lambda: found)

@@ -1,0 +1,126 @@
+"""The work of a run: a part sampled or scored, every row kept as it ends."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from t2fast.decode import Engine
+from t2fast.decode.samples import Finished
+from t2fast.decode.successes import AHEAD
+from t2fast.progress import Bar
+from t2fast.runs.manifest import Manifest
+from t2fast.runs.part import Part, Tally
+from t2fast.runs.records import Journal
+from t2fast.tasks import Problem, Task
+
+_SCORED = 8
+"""Problems scored between two writes: seconds of work for a model of a size that runs here."""
+_SHOWN_SECONDS = 0.1
+"""Between two looks of the bar: small models draw thousands of samples a second."""
+
+
+class Work:
+    """Samples and scores parts of a run, and shows how far it is."""
+
+    def __init__(self, manifest: Manifest, bar: Bar):
+        self.manifest = manifest
+        self.bar = bar
+        self._started = time.perf_counter()
+        self._shown = self._started
+        self._done = self._samples = self._tokens = 0
+
+    def draw(self, engine: Engine, task: Task, part: Part, tally: Tally) -> None:
+        """Draw what a part lacks. `KeyboardInterrupt` after Ctrl-C."""
+        asked = {problem.id: problem for problem in task.problems if tally.left(problem.id)}
+        assert part.task.sampling is not None
+        with Journal(part.records) as journal:
+
+            def finished(one: Finished) -> bool:
+                problem = asked[str(one.problem)]
+                correct = None if task.check is None else task.verify(problem, one.text)
+                row = {
+                    "problem": problem.id,
+                    "sample": one.sample,
+                    "text": one.text,
+                    "correct": correct,
+                    "length": one.length,
+                    "finish_reason": one.finish_reason,
+                    "logprob": one.logprob,
+                }
+                journal.append(row)
+                left = tally.left(problem.id)
+                over = tally.add(problem.id, one.sample, bool(correct))
+                self._advance(left - tally.left(problem.id), 1, one.length)
+                return over
+
+            whole = engine.each(
+                {problem.id: problem.prompt for problem in asked.values()},
+                finished,
+                part.task.sampling,
+                k=part.k,
+                have=[tally.have(problem) for problem in asked],
+                ahead=None if part.until is None else AHEAD,
+                chat=self.manifest.chat,
+                now=self.manifest.date,
+            )
+        self._show()
+        if not whole:
+            raise KeyboardInterrupt
+
+    def score(self, engine: Engine, task: Task, part: Part, tally: Tally) -> None:
+        """Score what a part lacks."""
+        asked = [problem for problem in task.problems if tally.left(problem.id)]
+        with Journal(part.records) as journal:
+            for first in range(0, len(asked), _SCORED):
+                for row in _scores(
+                    engine, asked[first : first + _SCORED], self.manifest.chat, self.manifest.date
+                ):
+                    journal.append(row)
+                    tally.add(row["problem"], 0, False)
+                    self._advance(1, 1, row["length"])
+        self._show()
+
+    def _advance(self, done: int, samples: int, tokens: int) -> None:
+        self._done += done
+        self._samples += samples
+        self._tokens += tokens
+        if time.perf_counter() - self._shown > _SHOWN_SECONDS:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown = time.perf_counter()
+        seconds = max(self._shown - self._started, 1e-9)
+        self.bar.rate(f"{self._samples / seconds:,.0f} samples/s, {self._tokens / seconds:,.0f} tokens/s")
+        self.bar.advance(self._done)
+        self._done = 0
+
+
+def _scores(engine: Engine, problems: Sequence[Problem], chat: bool, now: datetime) -> list[dict[str, Any]]:
+    """The log-likelihood of each problem's answers: log of the probability that a sample begins with one."""
+    prompts: dict[str | int, str] = {problem.id: problem.prompt for problem in problems}
+    answers: dict[str | int, list[str | Sequence[int]]] = {
+        problem.id: _without_extensions(problem.answers) for problem in problems
+    }
+    scored = engine.score(prompts, answers, chat=chat, now=now)
+    rows: dict[Any, dict[str, Any]] = {
+        problem: {"problem": problem, "log_likelihood": 0.0, "answers": [], "length": 0}
+        for problem in prompts
+    }
+    for one in scored.iter_rows(named=True):
+        rows[one["problem"]]["answers"].append(one["logprob"])
+        rows[one["problem"]]["length"] += one["n_tokens"]
+    for one in rows.values():
+        largest = max(one["answers"])
+        total = largest + math.log(math.fsum(math.exp(value - largest) for value in one["answers"]))
+        one["log_likelihood"] = min(total, 0.0)  # rounding can lift a sum of probabilities above one
+    return list(rows.values())
+
+
+def _without_extensions(answers: tuple[str, ...]) -> list[str | Sequence[int]]:
+    """Answers that begin with no other answer: the texts that begin with them are then counted once."""
+    distinct = dict.fromkeys(answers)
+    return [one for one in distinct if not any(one != other and one.startswith(other) for other in distinct)]

@@ -1,0 +1,108 @@
+"""The whole way: corpus, grid, laws, plans, the plans trained, and what became of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from t2fast import atomic
+from t2fast.runs.records import Lock
+from t2fast.testbed import loop
+from t2fast.testbed.grid import Checkpoint, grid, up_to
+from t2fast.testbed.measured import counts_of, likelihoods_of, losses_of, write_tables
+from t2fast.testbed.pool import finish_all
+from t2fast.testbed.report import Testbed
+from t2fast.testbed.settings import Settings, claim
+from t2fast.testbed.work import make_corpus, work_of
+from t2fast.training import Corpus
+
+
+def run_testbed(
+    settings: Settings, folder: str | Path, *, workers: int | None = None, progress: bool | None = None
+) -> Testbed:
+    """Train and measure the grid, fit, plan, train the plans, and report; go on where a kill cut it off.
+
+    Roberts et al. 2026 (arXiv 2604.01411) at a size of one's own. Laws are fitted to the likelihoods of the
+    checkpoints that cost at most C/8, one a task; what they plan for C, and what Chinchilla's law of the
+    held-out losses would, is then trained and measured.
+
+    Args:
+        settings: see `read_settings`.
+        folder: new, or of a testbed of the same settings.
+        workers: checkpoints at once, each on one thread, as processes; None: the processor's cores; 1: in
+            this process.
+        progress: a bar on stderr; None: where stderr is a terminal.
+
+    Returns:
+        What was measured, promised and kept; it prints itself, and is written to report.txt and report.json.
+
+    Raises:
+        ValueError: if the folder holds another testbed, or another process works in it.
+        ImportError: without the extra ``train``.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    count = _cores() if workers is None else workers
+    if count < 1:
+        raise ValueError(f"workers must be at least 1, not {count}")
+    ordinary = grid(settings)
+    with Lock(folder):
+        claim(folder, settings)
+        make_corpus(folder, settings)
+        finish_all(folder, settings, ordinary, count, progress)
+        laws = loop.laws_of(settings, likelihoods_of(folder, ordinary))
+        most = Corpus.open(folder / "corpus.npy").n_unique
+        said = loop.promises(settings, laws, losses_of(folder, ordinary), most)
+        planned = loop.chosen(settings, said)
+        finish_all(folder, settings, planned, count, progress)
+        everything = list({one.name: one for one in (*ordinary, *planned)}.values())
+        write_tables(folder, everything)
+        done = Testbed(
+            folder,
+            counts_of(folder, everything),
+            likelihoods_of(folder, everything),
+            losses_of(folder, everything),
+            laws,
+            len(losses_of(folder, ordinary).filter(max_train_flops=up_to(settings))),
+            loop.kept(said, likelihoods_of(folder, planned), counts_of(folder, planned)),
+            settings.train_flops,
+            settings.inference_flops,
+            {one.name: work_of(folder, one) for one in everything},
+        )
+        atomic.write(folder / "report.txt", [str(done).encode(), b"\n"])
+        atomic.write(folder / "report.json", [json.dumps(done.to_dict(), indent=1).encode(), b"\n"])
+    return done
+
+
+def estimate_seconds(settings: Settings, checkpoints: list[Checkpoint] | None = None) -> dict[str, float]:
+    """What training will take here, by timing a few steps of every size on one thread.
+
+    Args:
+        settings: see `read_settings`.
+        checkpoints: of them; None: the grid's.
+
+    Returns:
+        `checkpoints`, `flops` and `seconds` of one thread; measuring and the loop come on top.
+
+    Raises:
+        ImportError: without the extra ``train``.
+    """
+    import numpy as np
+
+    from t2fast.training import loop as steps
+
+    wanted = grid(settings) if checkpoints is None else checkpoints
+    speeds: dict[tuple[int, int], float] = {}
+    seconds = 0.0
+    for one in wanted:
+        key = one.shape.n_params, one.recipe.batch
+        if key not in speeds:
+            rows = np.zeros((one.recipe.batch, settings.context + 1), dtype=np.int64)
+            speeds[key] = steps.seconds_a_step(one.shape, one.recipe, rows)
+        seconds += speeds[key] * one.recipe.steps(settings.context)
+    return {"checkpoints": len(wanted), "flops": sum(one.flops for one in wanted), "seconds": seconds}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

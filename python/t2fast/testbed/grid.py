@@ -1,0 +1,77 @@
+"""The checkpoints of a testbed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from t2fast.compute import train_flops
+from t2fast.testbed.settings import Settings
+from t2fast.text import amount
+from t2fast.training import Recipe, Shape
+
+_SLACK = 1.05
+"""Whole steps move D a little: a budget is met up to this."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model to train and measure. `role` is ordinary, overtrained or loop."""
+
+    name: str
+    role: str
+    shape: Shape
+    recipe: Recipe
+
+    @property
+    def n_tokens(self) -> int:
+        """D, in whole steps."""
+        context = self.shape.context
+        return self.recipe.steps(context) * self.recipe.batch * context
+
+    @property
+    def flops(self) -> float:
+        """6 N D."""
+        return float(train_flops(self.shape.n_params, self.n_tokens))
+
+
+def grid(settings: Settings) -> list[Checkpoint]:
+    """The ordinary checkpoints and the overtrained ones beside them; `ValueError` if a budget has none."""
+    found: list[Checkpoint] = []
+    for budget in settings.budgets:
+        seeds = settings.repeats if budget in settings.repeated_budgets else 1
+        some = list(_between(settings, "ordinary", budget, settings.tokens_per_param, seeds))
+        if not some:
+            low, high = settings.tokens_per_param
+            raise ValueError(
+                f"no size has {low:g} to {high:g} tokens a parameter at {budget:g} FLOPs: add some"
+            )
+        found += some
+    for budget in settings.overtrained_budgets:
+        found += _between(settings, "overtrained", budget, settings.overtrained_tokens_per_param, 1)
+    return list({checkpoint.name: checkpoint for checkpoint in reversed(found)}.values())[::-1]
+
+
+def _between(
+    settings: Settings, role: str, budget: float, ratio: tuple[float, float], seeds: int
+) -> Iterator[Checkpoint]:
+    for shape in settings.shapes:
+        n_tokens = budget / train_flops(shape.n_params, 1)
+        if ratio[0] <= n_tokens / shape.n_params <= ratio[1]:
+            for seed in range(seeds):
+                yield checkpoint(settings, role, shape, n_tokens, seed)
+
+
+def checkpoint(settings: Settings, role: str, shape: Shape, n_tokens: float, seed: int) -> Checkpoint:
+    """A model of this shape after so many tokens."""
+    batch = settings.batch
+    while batch > 1 and n_tokens < settings.least_steps * batch * settings.context:
+        batch //= 2
+    recipe = Recipe(n_tokens, batch, settings.lr, seed=seed)
+    name = f"{amount(shape.n_params)}-{amount(n_tokens)}-seed{seed}"
+    return Checkpoint(name, role, shape, recipe)
+
+
+def up_to(settings: Settings) -> float:
+    """The most FLOPs of a checkpoint that the loop's laws may see: C/8, and what whole steps add."""
+    return settings.train_flops / 8 * _SLACK

@@ -1,0 +1,52 @@
+"""The tables of a testbed: counts, likelihoods and losses of its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from t2fast import atomic
+from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
+from t2fast.testbed.grid import Checkpoint
+from t2fast.testbed.work import run_of, trained_of
+
+
+def counts_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Counts:
+    """Samples drawn and correct, of every checkpoint, task and problem."""
+    return read_counts(pl.concat([run_of(folder, one).counts().frame for one in checkpoints]))
+
+
+def likelihoods_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Likelihoods:
+    """The log-likelihood of every problem's answer."""
+    return read_likelihoods(pl.concat([run_of(folder, one).likelihoods().frame for one in checkpoints]))
+
+
+def losses_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Losses:
+    """The held-out loss of every checkpoint, in nats a token."""
+    rows = [(one.name, trained_of(folder, one)) for one in checkpoints]
+    return read_losses(
+        pl.DataFrame(
+            {
+                "model": [name for name, _ in rows],
+                "n_params": [float(trained.n_params) for _, trained in rows],
+                "n_tokens": [float(trained.n_tokens) for _, trained in rows],
+                "loss": [trained.loss for _, trained in rows],
+            }
+        )
+    )
+
+
+def write_tables(folder: Path, checkpoints: Sequence[Checkpoint]) -> list[Path]:
+    """Write counts.csv, likelihoods.csv and losses.csv, the checkpoints in their order."""
+    written = []
+    for name, table in (
+        ("counts", counts_of(folder, checkpoints)),
+        ("likelihoods", likelihoods_of(folder, checkpoints)),
+        ("losses", losses_of(folder, checkpoints)),
+    ):
+        path = folder / f"{name}.csv"
+        atomic.write(path, [table.frame.write_csv().encode()])
+        written.append(path)
+    return written

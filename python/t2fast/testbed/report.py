@@ -1,0 +1,164 @@
+"""What a testbed found, for reading and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from t2fast.laws import ForecastLaw
+from t2fast.tables import Counts, Likelihoods, Losses
+from t2fast.testbed.loop import Kept
+from t2fast.text import amount, chance, columns, counted, note, plain
+
+
+@dataclass(frozen=True)
+class Testbed:
+    """A testbed that is done.
+
+    Attributes:
+        folder: where it is kept.
+        counts: of the grid and the loop.
+        likelihoods: likewise.
+        losses: likewise.
+        laws: by task, of the checkpoints up to C/8.
+        fitted: how many these are.
+        kept: what was promised for C, and what was measured.
+        train_flops: C.
+        inference_flops: FLOPs per token served.
+        work: FLOPs and seconds of each checkpoint, by name.
+    """
+
+    __test__ = False  # pytest takes a class of this name for a test
+
+    folder: Path
+    counts: Counts
+    likelihoods: Likelihoods
+    losses: Losses
+    laws: Mapping[str, ForecastLaw]
+    fitted: int
+    kept: Sequence[Kept]
+    train_flops: float
+    inference_flops: float
+    work: Mapping[str, Mapping[str, float]]
+
+    def __str__(self) -> str:
+        return plain(self)
+
+    def __rich__(self) -> RenderableType:
+        """The loop first, what missed its interval before all; then what it rests on."""
+        misses = [one for one in self.kept if one.inside < len(one.by_likelihood)]
+        parts: list[RenderableType] = [
+            Text(
+                f"Plans for {self.train_flops:.3g} training FLOPs and {self.inference_flops:.3g} FLOPs per "
+                f"token served, by laws of {counted(self.fitted, 'checkpoint')} of at most an eighth of that"
+            )
+        ]
+        parts += [
+            note(
+                f"{one.promise.task}, {one.promise.choice}: {chance(one.measured)} measured, outside the "
+                f"interval of {chance(one.promise.low)} to {chance(one.promise.high)}"
+            )
+            for one in misses
+        ]
+        parts += [self._loop(), self._gains(), Text(self._agreement_words()), Text(self._speed_words())]
+        for task, law in self.laws.items():
+            parts += [note(f"law of {task}: {words}") for words in _notes(law)]
+        return Group(*parts)
+
+    def _loop(self) -> RenderableType:
+        table = columns(
+            "task",
+            "choice",
+            "N",
+            "D",
+            "k",
+            "predicted",
+            "90% interval",
+            "measured",
+            "by counts",
+            left=("task", "choice"),
+        )
+        for one in self.kept:
+            promise = one.promise
+            counts = chance(float(np.mean(one.by_counts))) if one.by_counts else "-"
+            table.add_row(
+                promise.task,
+                promise.choice,
+                amount(promise.n_params),
+                amount(promise.n_tokens),
+                str(promise.k),
+                chance(promise.predicted),
+                f"{chance(promise.low)} to {chance(promise.high)}",
+                chance(one.measured),
+                counts,
+            )
+        return table
+
+    def _gains(self) -> RenderableType:
+        table = columns("task", "plan / Chinchilla predicted", "measured", left=("task",))
+        for ours, theirs in self.pairs():
+            table.add_row(
+                ours.promise.task,
+                f"{ours.promise.predicted / theirs.promise.predicted:.3g}",
+                f"{ours.measured / theirs.measured:.3g}",
+            )
+        return table
+
+    def pairs(self) -> list[tuple[Kept, Kept]]:
+        """The plan and Chinchilla's choice of each task."""
+        return list(zip(self.kept[::2], self.kept[1::2], strict=True))
+
+    def agreement(self) -> dict[str, tuple[float, float]]:
+        """By task: the mean probability by likelihood, and the share of samples that were correct."""
+        tasks = self.counts.frame["task"].unique(maintain_order=True)
+        found = {}
+        for task in tasks:
+            by_p = self.likelihoods.filter(task=task).p.mean()
+            rows = self.counts.filter(task=task).frame
+            found[task] = (float(by_p), float(rows["n_correct"].sum()) / float(rows["n_samples"].sum()))
+        return found
+
+    def _agreement_words(self) -> str:
+        parts = (f"{task} {chance(p)} and {chance(c)}" for task, (p, c) in self.agreement().items())
+        return f"mean probability by likelihood, and share of samples that are correct: {'; '.join(parts)}"
+
+    def _speed_words(self) -> str:
+        flops = sum(one["train_flops"] for one in self.work.values())
+        training = sum(one["train_seconds"] for one in self.work.values())
+        measuring = sum(one["measure_seconds"] for one in self.work.values())
+        speed = f"{flops / training / 1e9:.3g} GFLOP/s" if training else "all of it trained before"
+        return (
+            f"{len(self.work)} checkpoints, {flops:.3g} FLOPs: {training:,.0f} s of training on one thread "
+            f"each ({speed}), {measuring:,.0f} s of measuring"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, JSON-ready."""
+        return {
+            "folder": str(self.folder),
+            "train_flops": self.train_flops,
+            "inference_flops": self.inference_flops,
+            "loop": [
+                {
+                    **asdict(one.promise),
+                    "measured": list(one.by_likelihood),
+                    "measured_by_counts": list(one.by_counts),
+                    "inside": one.inside,
+                }
+                for one in self.kept
+            ],
+            "agreement": {task: list(pair) for task, pair in self.agreement().items()},
+            "losses": self.losses.frame.to_dicts(),
+            "work": {name: dict(one) for name, one in self.work.items()},
+            "notes": {task: list(_notes(law)) for task, law in self.laws.items()},
+        }
+
+
+def _notes(law: ForecastLaw) -> tuple[str, ...]:
+    return law.fit.notes if law.fit is not None else ()

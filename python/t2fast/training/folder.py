@@ -1,0 +1,117 @@
+"""A trained model as a Hugging Face folder, in the names of its family."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from t2fast import atomic
+from t2fast.training.model import EPSILON, ROPE_BASE
+from t2fast.training.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_OPEN_LM = {
+    "embedding": "tok_embeddings",
+    "norm": "norm",
+    "output": "output",
+    "attention_norm": "attention_norm",
+    "attention.qkv": "attention.in_proj",
+    "attention.out": "attention.out_proj",
+    "attention.q_norm": "attention.q_norm",
+    "attention.k_norm": "attention.k_norm",
+    "feed_forward_norm": "ffn_norm",
+    "feed_forward.gate_up": "feed_forward.w12",
+    "feed_forward.down": "feed_forward.w3",
+}
+_LLAMA = {
+    "embedding": "model.embed_tokens",
+    "norm": "model.norm",
+    "output": "lm_head",
+    "attention_norm": "input_layernorm",
+    "attention.qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "attention.out": "self_attn.o_proj",
+    "attention.q_norm": "self_attn.q_norm",
+    "attention.k_norm": "self_attn.k_norm",
+    "feed_forward_norm": "post_attention_layernorm",
+    "feed_forward.gate_up": ("mlp.gate_proj", "mlp.up_proj"),
+    "feed_forward.down": "mlp.down_proj",
+}
+
+
+def save(
+    folder: Path, shape: Shape, weights: dict[str, Tensor], tokenizer: str, facts: dict[str, Any]
+) -> None:
+    """Write weights, tokenizer and, last, the configuration: where that is, the model is whole.
+
+    `weights` is the model's state dict, `tokenizer` the content of a tokenizer.json whose first token ends a
+    sample, `facts` what else the configuration is to say (`n_tokens`, …).
+    """
+    from safetensors.torch import save as to_bytes
+
+    # Readers before safetensors 0.3 and transformers want to be told whose tensors these are.
+    named = _named(shape, weights)
+    atomic.write(folder / "model.safetensors", [to_bytes(named, metadata={"format": "pt"})])
+    atomic.write(folder / "tokenizer.json", [tokenizer.encode()])
+    config = json.dumps({**_config(shape), **facts}, indent=1)
+    atomic.write(folder / "config.json", [config.encode(), b"\n"])
+
+
+def _named(shape: Shape, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights by the family's names."""
+    names: dict[str, Any] = _OPEN_LM if shape.family == "open_lm" else _LLAMA
+    prefix = "layers." if shape.family == "open_lm" else "model.layers."
+    named = {}
+    for name, weight in weights.items():
+        part = name.removesuffix(".weight")
+        where = ""
+        if part.startswith("layers."):
+            _, layer, part = part.split(".", 2)
+            where = f"{prefix}{layer}."
+        if part == "output" and shape.tied:
+            continue
+        found = names[part]
+        pieces = (weight,) if isinstance(found, str) else weight.chunk(len(found))
+        for piece, what in zip(pieces, (found,) if isinstance(found, str) else found, strict=True):
+            named[f"{where}{what}.weight"] = piece.contiguous().clone()
+    return named
+
+
+def _config(shape: Shape) -> dict[str, Any]:
+    """The family's own configuration."""
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    if shape.family == "open_lm":
+        return {
+            "model_type": "open_lm",
+            "hidden_dim": shape.width,
+            "n_layers": shape.layers,
+            "n_heads": shape.heads,
+            "vocab_size": shape.vocab,
+            "seq_len": shape.context,
+            "norm_eps": EPSILON,
+            "model_norm": "gain_only_layer_norm",
+            "qk_norm": True,
+            "ffn_type": "swiglu",
+            "positional_embedding_type": "rotary",
+            "weight_tying": shape.tied,
+            **ends,
+        }
+    return {
+        "architectures": [{"llama": "LlamaForCausalLM", "qwen3": "Qwen3ForCausalLM"}[shape.family]],
+        "model_type": shape.family,
+        "hidden_size": shape.width,
+        "intermediate_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.heads,
+        "head_dim": shape.head_dim,
+        "vocab_size": shape.vocab,
+        "max_position_embeddings": shape.context,
+        "rms_norm_eps": EPSILON,
+        "rope_theta": ROPE_BASE,
+        "tie_word_embeddings": shape.tied,
+        "dtype": "float32",
+        **ends,
+    }

@@ -1,0 +1,128 @@
+"""The steps of a training: what torch does, and nothing of folders but the state that is saved."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from t2fast.progress import Bar
+from t2fast.training.corpus import Corpus, Order
+from t2fast.training.model import Transformer
+from t2fast.training.recipe import Recipe
+from t2fast.training.shape import Shape
+from t2fast.training.state import State
+
+_SECONDS = 30.0
+"""Between two savings of the state, where the caller does not count steps."""
+_HELD_OUT_ROWS = 64
+"""Sequences of the held-out part that are read at once."""
+_TALK = 20
+"""Steps between two words about the loss."""
+
+
+def run(
+    model: Transformer,
+    order: Order,
+    recipe: Recipe,
+    state: State,
+    bar: Bar,
+    save_every: int | None,
+) -> Tensor:
+    """The steps that are missing, after those of the state; the losses of all.
+
+    A step that Ctrl-C cuts off may have moved some weights: the state before it stands.
+    """
+    optimiser = _optimiser(model, recipe)
+    losses = state.restore(model, optimiser)
+    first, context = len(losses), order.context
+    steps = recipe.steps(context)
+    losses = torch.cat([losses, torch.full((steps - first,), torch.nan)])
+    device = next(model.parameters()).device
+    saved = began = time.perf_counter()
+    bar.advance(first)
+    for step in range(first, steps):
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate(step, model.n_params, context)
+        rows = torch.from_numpy(order.batch(step, recipe.batch)).to(device)
+        losses[step] = _step(model, optimiser, rows, recipe)
+        now = time.perf_counter()
+        if step % _TALK == 0 or step == steps - 1:
+            _sane(losses[step], step, recipe)
+            speed = (step + 1 - first) * recipe.batch * context / (now - began)
+            bar.rate(f"loss {losses[step]:.3f}, {speed:,.0f} tokens/s")
+        bar.advance(1)
+        due = (step + 1) % save_every == 0 if save_every else now - saved > _SECONDS
+        if due and step + 1 < steps:
+            state.save(model, optimiser, losses[: step + 1])
+            saved = now
+    return losses
+
+
+def seconds_a_step(shape: Shape, recipe: Recipe, rows: npt.NDArray[np.int64], steps: int = 5) -> float:
+    """What a step takes on one thread, by the processor's time for a few of them: others may be at work."""
+    torch.set_num_threads(1)
+    model = Transformer(shape)
+    model.initialise(recipe.seed)
+    optimiser = _optimiser(model, recipe)
+    batch = torch.from_numpy(rows)
+    _step(model, optimiser, batch, recipe)
+    began = time.process_time()
+    for _ in range(steps):
+        _step(model, optimiser, batch, recipe)
+    return (time.process_time() - began) / steps
+
+
+def _step(model: Transformer, optimiser: torch.optim.Optimizer, rows: Tensor, recipe: Recipe) -> Tensor:
+    """One step of AdamW on these sequences; their loss in nats a token, without the z-loss."""
+    cuda = rows.device.type == "cuda"
+    with torch.autocast(rows.device.type, torch.bfloat16, enabled=cuda):
+        logits = model(rows[:, :-1])
+    loss, normaliser = _loss(logits.float(), rows[:, 1:])
+    optimiser.zero_grad(set_to_none=True)
+    (loss + recipe.z_loss * normaliser.square().mean()).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    optimiser.step()
+    return loss.detach()
+
+
+def _loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean negative log-likelihood of the targets, and each position's log-normaliser.
+
+    The normaliser is what log-softmax took off the target's logit: so the vocabulary, most of a small
+    model's time, is walked once.
+    """
+    log_p = logits.log_softmax(-1).gather(-1, targets[..., None])
+    return -log_p.mean(), logits.gather(-1, targets[..., None]) - log_p
+
+
+def _optimiser(model: Transformer, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW whose decay is a share of the schedule, not of the learning rate, and spares gains."""
+    weights = list(model.parameters())
+    groups = [
+        {"params": [w for w in weights if w.dim() > 1], "weight_decay": recipe.weight_decay / recipe.lr},
+        {"params": [w for w in weights if w.dim() == 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
+
+
+def held_out_loss(model: Transformer, corpus: Corpus, context: int) -> float:
+    """Nats a token where nothing was trained."""
+    device = next(model.parameters()).device
+    total, count = 0.0, 0
+    for rows in torch.from_numpy(corpus.held_out(context)).split(_HELD_OUT_ROWS):
+        with torch.no_grad():
+            loss, _ = _loss(model(rows[:, :-1].to(device)).float(), rows[:, 1:].to(device))
+        total += float(loss) * len(rows)
+        count += len(rows)
+    return total / count
+
+
+def _sane(loss: Tensor, step: int, recipe: Recipe) -> None:
+    if not torch.isfinite(loss):
+        raise ValueError(
+            f"the loss is {float(loss)} at step {step}: a learning rate of {recipe.lr} is too much here"
+        )
