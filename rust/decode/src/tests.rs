@@ -196,7 +196,7 @@ fn prompts_that_begin_alike_are_as_if_read_alone() {
             let scores = one.score(&prompts, &answers, &mut Silent).unwrap();
             for (problem, alone) in prompts.iter().enumerate() {
                 let mut fresh = engine(&shape, precision, Some(kernel), 2);
-                let score = fresh.score(&[alone.clone()], &answers[..1], &mut Silent).unwrap();
+                let score = fresh.score(std::slice::from_ref(alone), &answers[..1], &mut Silent).unwrap();
                 assert_eq!(score[0], scores[problem]);
             }
         }
