@@ -1,14 +1,16 @@
 //! The highest place of a box, without slopes.
 
-use crate::plan::scalar::place;
+use crate::plan::scalar::{place, top};
 
 /// Points along each side of the first grid, and of those that close in.
 const COARSE: usize = 25;
 const FINE: usize = 5;
 /// Hills of the first grid that are climbed.
 const HILLS: usize = 3;
-/// Where grids stop: the top is flat to the square of it.
-const TOLERANCE: f64 = 1e-7;
+/// Where grids stop: a top may be the end of what is allowed, where it is not flat.
+const TOLERANCE: f64 = 1e-10;
+/// Most cells of the first grid that a ridge is followed.
+const ROUNDS: usize = 12;
 /// Step of the curvature.
 const STEP: f64 = 1e-4;
 
@@ -41,7 +43,10 @@ pub(super) fn climb(ends: [[f64; 2]; 2], score: impl Fn([f64; 2]) -> f64) -> Opt
     let cells: [f64; 2] = std::array::from_fn(|axis| {
         if sides[axis] > 1 { (ends[axis][1] - ends[axis][0]) / (COARSE - 1) as f64 } else { 0.0 }
     });
-    let climbed = hills.into_iter().map(|(top, x)| close_in(top, x, cells, ends, &score));
+    let climbed = hills.into_iter().map(|(top, x)| {
+        let found = close_in(top, x, cells, ends, &score);
+        if cells[0] > 0.0 && cells[1] > 0.0 { follow(found, cells, ends, &score) } else { found }
+    });
     climbed.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, x)| x)
 }
 
@@ -84,6 +89,36 @@ fn close_in(
         }
     }
     (top, x)
+}
+
+/// Along one side the highest of what is highest across it, from where grids have closed in: they stray from a ridge that
+/// is sharp and runs askew.
+fn follow(
+    (mut height, mut x): (f64, [f64; 2]),
+    cells: [f64; 2],
+    ends: [[f64; 2]; 2],
+    score: &impl Fn([f64; 2]) -> f64,
+) -> (f64, [f64; 2]) {
+    for _ in 0..ROUNDS {
+        let about = |axis: usize, cell: f64| {
+            let [lo, hi] = ends[axis];
+            ((x[axis] - cell).max(lo), (x[axis] + cell).min(hi))
+        };
+        let ((lo, hi), (low, high)) = (about(0, cells[0]), about(1, 2.0 * cells[1]));
+        let across = |a: f64| top(|b| score([a, b]), low, high);
+        let a = top(|a| score([a, across(a)]), lo, hi);
+        let there = [a, across(a)];
+        let found = score(there);
+        if found <= height {
+            break;
+        }
+        let moved = (a - x[0]).abs() > 0.5 * cells[0] || (there[1] - x[1]).abs() > cells[1];
+        (height, x) = (found, there);
+        if !moved {
+            break;
+        }
+    }
+    (height, x)
 }
 
 /// gᵀH⁻¹g/2 over the coordinates that no end holds, by differences; 0 where all are held, NaN without a top.

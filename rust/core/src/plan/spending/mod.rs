@@ -6,9 +6,9 @@
 //!
 //! Two of the three are searched, ln N and ln k; the third follows: what is left of the budget trains, or the tokens
 //! are the fewest that reach the target. Slopes are of no use where it matters: a forecast has corners at every k that
-//! was measured, and any law has one where the text ends. So grids close in on every hill of a coarse one, and the
-//! curves on which D stays at an end of its range, or a query at its limit, are searched by themselves, since a grid
-//! strays from a sharp ridge that runs askew.
+//! was measured, and any law has one where the text ends. So grids close in on every hill of a coarse one, and since
+//! they stray from a sharp ridge that runs askew, each is then searched along ln N for the best in ln k. The curves on
+//! which D stays at an end of its range, or a query at its limit, are searched by themselves.
 
 mod climb;
 mod purchase;
