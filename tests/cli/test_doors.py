@@ -255,3 +255,20 @@ def test_a_law_goes_through_a_pipe(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "t2fast", "fit", str(path), "--law", "chinchilla", "--draws", "0"]
     done = subprocess.run([*command, "-o", "/dev/stderr"], capture_output=True, text=True, check=True)
     assert '"format"' in done.stderr
+
+
+def test_recipes_in_a_column_that_is_not_read_are_not_one_law_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "losses.csv"
+    rows = [f"{r},{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for r in ("a", "b") for n in (1, 2, 4) for d in (1, 2, 4)]
+    path.write_text("recipe,n_params,n_tokens,loss\n" + "\n".join(rows) + "\n")
+    fit = ["fit", str(path), "--law", "chinchilla", "--draws", "0"]
+    assert main(fit) == 0
+    said = capsys.readouterr().err
+    assert "18 checkpoints have 9 pairs of N and D" in said
+    assert "'recipe' (--where chooses by it)" in said
+    assert main([*fit, "--where", "recipe=a"]) == 0
+    assert "pairs of N and D" not in capsys.readouterr().err
+    assert main([*fit, "--group-by", "corpus"]) == 1
+    assert "no column 'corpus' to group by" in capsys.readouterr().err

@@ -106,8 +106,3 @@ class Architecture:
         """A prompt read once, then k samples after it, attention included."""
         sample = self.forward_flops(output_tokens, prompt_tokens)
         return self.forward_flops(prompt_tokens) + k * sample
-
-    @property
-    def cache_elements(self) -> int:
-        """Elements of a token's keys and values over all layers."""
-        return 2 * self.layers * (self.kv_heads or self.heads) * self.head_dim

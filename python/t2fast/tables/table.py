@@ -81,7 +81,10 @@ class Table(Reported):
     def groups(self: T, column: str) -> dict[str, T]:
         """The table of every value of a column of keys, in the order in which they occur."""
         if column not in self.frame.columns:
-            raise ValueError(f"{self.source} has no column {column!r} to group by")
+            there = v.listed([name for name in GROUP if name in self.frame.columns])
+            raise ValueError(
+                f"{self.source} has no column {column!r} to group by; under their names here there are {there}"
+            )
         parts = self.frame.partition_by(column, maintain_order=True)
         return {str(part[column][0]): replace(self, frame=part) for part in parts}
 
@@ -110,6 +113,24 @@ class Table(Reported):
     def n_tokens(self) -> Floats:
         """D of every row, shape (rows,). `ValueError` without sizes."""
         return self.require_sizes().frame["n_tokens"].to_numpy()
+
+    @property
+    def unexplained(self) -> str | None:
+        """What to say where several checkpoints have one N and D, and columns were not read.
+
+        They may be why: two recipes of training would be one law. None where there is nothing to say.
+        """
+        if not (self.ignored_columns and self.has_sizes):
+            return None
+        there = self.checkpoints if "problem" in self.frame.columns else self.frame
+        sizes = there.select(SIZES).n_unique()
+        if sizes == there.height:
+            return None
+        return (
+            f"{self.source}: {there.height} checkpoints have {sizes} pairs of N and D, and one law is fitted "
+            "to all. Not read, and perhaps what sets them apart: "
+            f"{v.listed([v.shown(name) for name in self.ignored_columns])}"
+        )
 
     @cached_property
     def checkpoints(self) -> pl.DataFrame:
