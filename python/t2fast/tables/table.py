@@ -83,7 +83,7 @@ class Table(Reported):
         if column not in self.frame.columns:
             there = v.listed([name for name in GROUP if name in self.frame.columns])
             raise ValueError(
-                f"{self.source} has no column {column!r} to group by; under their names here there are {there}"
+                f"{self.source} has no column {column!r} to group by; it has, by these names, {there}"
             )
         parts = self.frame.partition_by(column, maintain_order=True)
         return {str(part[column][0]): replace(self, frame=part) for part in parts}
