@@ -20,7 +20,7 @@ from t2fast.fits.passtable import PassTable
 from t2fast.fits.structure import patterns
 from t2fast.laws import FitReport
 from t2fast.laws.forecast import ForecastLaw
-from t2fast.laws.measurements import ForecastDraws, Measurements, Metric
+from t2fast.laws.measurements import INSIDE, ForecastDraws, Measurements, Metric, of_z, to_z
 from t2fast.progress import track
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.tables.table import require_kind
@@ -107,8 +107,7 @@ def _report(law: ForecastLaw, members: list[_core.ForecastMember], notes: list[s
     seen = law.measured
     row, column = np.nonzero(~np.isnan(seen.z))
     n, d, k = seen.n_params[row], seen.n_tokens[row], seen.ks[column]
-    hazard = np.exp(seen.z[row, column])
-    observed = hazard if law.metric == "loss" else -np.expm1(-hazard)
+    observed = of_z(law.metric, seen.z[row, column])
     predicted = np.asarray(law.predict(n, d, k))
     worst = next((member for member in members if not member.converged), members[0])
     columns = {"n_params": n, "n_tokens": d, "k": k, "observed": observed, "predicted": predicted}
@@ -132,11 +131,8 @@ def _patterns(table: Forecastable, law: ForecastLaw) -> list[str]:
     """Notes on what the members leave that is no noise; the process would follow most of it."""
     seen = law.measured
     at = seen.n_params[:, None], seen.n_tokens[:, None], seen.ks[None, :]
-    predicted, process = np.asarray(law.predict(*at)), np.exp(-np.asarray(law.correction(*at)))
-    if law.metric == "loss":
-        y, alone = np.exp(seen.z), predicted * process
-    else:
-        y, alone = -np.expm1(-np.exp(seen.z)), -np.expm1(np.log1p(-predicted) * process)
+    y = of_z(law.metric, seen.z)
+    alone = of_z(law.metric, to_z(law.metric, np.asarray(law.predict(*at))) - np.asarray(law.correction(*at)))
     noise = errors = None
     if isinstance(table, Counts | Likelihoods):
         observed = PassTable.of(table, seen.ks.tolist())
@@ -159,7 +155,7 @@ def _draw(
     if isinstance(table, Likelihoods):
         observed = PassTable.of(table, measured.ks.tolist())
         weights = observed.resampled_problems(np.random.default_rng(seed), draws)
-        bases = np.array([_log_hazard(means).ravel() for means in observed.means(weights)])
+        bases = np.array([to_z("pass@k", means).ravel() for means in observed.means(weights)])
     known = measured.table(law.metric, law.chance)
     parts = []
     batches = range(0, draws, _BATCH)
@@ -188,7 +184,7 @@ def _measure(
         raise ValueError("ks are for counts and likelihoods: losses and accuracies have no k")
     one = np.ones(1)
     if isinstance(table, Losses):
-        z = np.log(table.loss)[:, None]
+        z = to_z("loss", table.loss)[:, None]
         notes = ["weights are not used"] if "weight" in table.frame.columns else []
         return "loss", 0.0, Measurements(table.n_params, table.n_tokens, one, z, np.zeros_like(z)), notes
     values = table.accuracy
@@ -197,7 +193,7 @@ def _measure(
         raise ValueError(f"every accuracy of {table.source} is 0: there is nothing to forecast from")
     # How many questions there were is not known: half of the least that was seen stands for none or for all.
     least = 0.5 * min(right.min(), (1 - values[values < 1]).min(initial=1.0))
-    z = _log_hazard(np.clip(values, least, 1 - least))[:, None]
+    z = to_z("accuracy", np.clip(values, least, 1 - least))[:, None]
     variance = np.where((values == 0) | (values == 1), 1.0, 0.0)[:, None]
     return "accuracy", table.chance, Measurements(table.n_params, table.n_tokens, one, z, variance), []
 
@@ -221,8 +217,8 @@ def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple
     # Half a success, or half a failure, stands for none: its logarithm is known to about two.
     none, all_ = y <= 0, y >= 1
     y = np.where(none, 0.5 / batches, np.where(all_, 1 - 0.5 / batches, y))
-    y = np.clip(y, 1e-300, 1 - 1e-15)
-    z = _log_hazard(y)
+    y = np.clip(y, *INSIDE)
+    z = to_z("pass@k", y)
     slope = 1 / ((1 - y) * np.exp(z))
     noise = np.maximum(np.where(none, 2.0 * y, np.where(all_, 1 - y, noise)), _LEAST_NOISE * y)
     if none.any():
@@ -268,8 +264,3 @@ def _sampling_noise(table: Counts, observed: PassTable) -> tuple[Floats, Floats]
     ]
     drawn = np.array([table.n[i].sum() for i in rows])
     return np.sqrt(np.maximum(variance, 0)), drawn[:, None] / observed.ks[None, :]
-
-
-def _log_hazard(y: Floats) -> Floats:
-    """ln(-ln(1 - y))."""
-    return np.log(-np.log1p(-y))

@@ -18,6 +18,19 @@ NOISE = 5
 MOST_CHECKPOINTS = 2000
 """A process over more of them takes minutes and gigabytes."""
 
+INSIDE = 1e-300, 1 - 1e-15
+"""How near to 0 and to 1 a pass@k may lie for its z to be finite."""
+
+
+def to_z(metric: Metric, values: Floats) -> Floats:
+    """What the forecast law is a law of: ln L of a loss, ln(-ln(1 - y)) of a pass@k or an accuracy."""
+    return np.asarray(np.log(values) if metric == "loss" else np.log(-np.log1p(-values)))
+
+
+def of_z(metric: Metric, z: Floats) -> Floats:
+    """The measured quantity itself: the inverse of `to_z`."""
+    return np.asarray(np.exp(z) if metric == "loss" else -np.expm1(-np.exp(z)))
+
 
 @dataclass(frozen=True)
 class Measurements:

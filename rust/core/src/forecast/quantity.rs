@@ -45,6 +45,14 @@ impl Quantity {
         }
     }
 
+    /// The inverse: z of the measured quantity.
+    pub fn z(self, natural: f64) -> f64 {
+        match self {
+            Self::Loss => natural.ln(),
+            _ => (-(-natural).ln_1p()).ln(),
+        }
+    }
+
     /// z of a member and its slope in ln k.
     pub(super) fn value(self, theta: &[f64], at: Place, k: f64) -> (f64, f64) {
         match self {

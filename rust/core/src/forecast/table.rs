@@ -58,11 +58,9 @@ impl Table {
     pub(super) fn best(&self) -> f64 {
         let z = self.measured(&self.z, 0).1;
         match self.quantity {
-            Quantity::Loss => z.into_iter().fold(f64::INFINITY, f64::min).exp(),
-            _ => {
-                let hazard = z.into_iter().fold(f64::NEG_INFINITY, f64::max).exp() / self.ks[0];
-                -(-hazard).exp_m1()
-            }
+            Quantity::Loss => self.quantity.natural(z.into_iter().fold(f64::INFINITY, f64::min)),
+            // -ln(1 - pass@k) goes with k.
+            _ => self.quantity.natural(z.into_iter().fold(f64::NEG_INFINITY, f64::max) - self.ks[0].ln()),
         }
     }
 

@@ -64,6 +64,7 @@ impl Surface for View<'_> {
     }
 
     fn score(&self, value: f64) -> f64 {
-        if self.state.quantity() == Quantity::Loss { -value.ln() } else { (-(-value).ln_1p()).ln() }
+        let z = self.state.quantity().z(value);
+        if self.state.quantity() == Quantity::Loss { -z } else { z }
     }
 }
