@@ -91,7 +91,7 @@ def test_what_a_table_brings_cannot_be_given_beside_it() -> None:
         t2fast.estimate(counts, k=1, sequential=(1, 8))  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="cluster is part of a table"):
         t2fast.estimate(counts, k=1, cluster=np.arange(10))  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="give n, c and k"):
+    with pytest.raises(TypeError, match="or arrays n, c and k"):
         t2fast.estimate(counts.n, counts.c)  # type: ignore[call-overload]
 
 

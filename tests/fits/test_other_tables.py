@@ -44,5 +44,5 @@ def test_a_table_of_another_kind_is_refused_in_words(name: str) -> None:
     take, kinds = TAKES[name]
     for kind, table in TABLES.items():
         if kind not in kinds:
-            with pytest.raises(TypeError, match=r"takes .*, not an? |report is made of|give n, c and k"):
+            with pytest.raises(TypeError, match=r"takes .*, not an? |report is made of|or arrays n, c and k"):
                 take(table)

@@ -129,3 +129,8 @@ def test_a_loss_laws_mixture_is_the_nearest(g, gamma, samples):
     assert error == pytest.approx(np.abs(ours).max(), rel=1e-6, abs=1e-12)
     # The solver stops at slopes of 1e-10, which over weights of at most 1 leave 1e-10 of half the sum.
     assert ours @ ours <= best**2 + 2e-10
+
+
+def test_a_size_is_asked_for_once() -> None:
+    with pytest.raises(ValueError, match=r"n_tokens = \[1000000000.0, 1000000000.0\] repeats a size"):
+        simulate_counts(LAWS["accuracy"], [1e8], [1e9, 1e9])

@@ -161,7 +161,7 @@ def _models(given: str) -> dict[str, Path]:
 
 
 def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> None:
-    from t2fast.cli.options import pass_rows, print_json
+    from t2fast.cli.options import curve_rows, print_json
     from t2fast.estimators import estimate
     from t2fast.text import plain
 
@@ -186,7 +186,7 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
     if arguments.json:
         data = {
             "run": str(done.folder),
-            "rows": [] if curves is None else pass_rows(curves),
+            "rows": [] if curves is None else curve_rows(curves),
             "scores": scores,
             "files": [str(path) for path in written],
         }

@@ -100,7 +100,7 @@ def left_out(table: Counts | Likelihoods | Losses | Accuracies) -> dict[str, Any
     return {"left_out": parts, "notes": list(table.notes)}
 
 
-def pass_rows(curves: PassCurves) -> list[dict[str, Any]]:
+def curve_rows(curves: PassCurves) -> list[dict[str, Any]]:
     """pass@k of every checkpoint and k, JSON-ready: all keys of a group, null where the table has none."""
     rows = curves.frame.drop("checkpoint").iter_rows(named=True)
     return [{**dict.fromkeys(GROUP), **row} for row in rows]

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from t2fast.cli import results
-from t2fast.cli.options import add_table, command, filtered, integers, left_out, pass_rows, reading, show
+from t2fast.cli.options import add_table, command, curve_rows, filtered, integers, left_out, reading, show
 from t2fast.cli.plotting import add_plot, save
 from t2fast.estimators import estimate
 
@@ -61,5 +61,5 @@ def run(arguments: argparse.Namespace) -> None:
         from t2fast.reports.measured import warnings  # with all rooms, which take a while to import
 
         save(curves.figure(), arguments.plot, list(warnings(counts)))
-    data = {"source": counts.source, "level": arguments.level, "rows": pass_rows(curves), **left_out(counts)}
+    data = {"source": counts.source, "level": arguments.level, "rows": curve_rows(curves), **left_out(counts)}
     show(arguments, data, lambda: curves)

@@ -61,6 +61,9 @@ def simulate_counts(
             raise ValueError(f"{name} = {value} must be at least 1")
     if not len(n_params) or not len(n_tokens):
         raise ValueError("n_params and n_tokens need at least one value each")
+    for name, sizes in (("n_params", n_params), ("n_tokens", n_tokens)):
+        if len(set(sizes)) < len(sizes):
+            raise ValueError(f"{name} = {list(sizes)} repeats a size: ask for more problems in its place")
     if not isinstance(law, Law):
         raise TypeError(
             f"counts are drawn from a law of the paper or a counts law, not a {type(law).__name__}"
