@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import contextlib
 import itertools
 import json
 import math
@@ -249,10 +250,20 @@ def test_a_run_continued_after_midnight_asks_what_it_asked(sums: Task, tmp_path:
     np.testing.assert_array_equal(continued.likelihoods().log_likelihood, scored["logprob"].to_numpy())
 
 
+def bytes_in(folder: Path) -> int:
+    """Of all files there; one may be renamed while they are added up."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
 def kill_repeatedly(model: Path, task: str, folder: Path, kills: int, *options: str) -> int:
     """Kill a run at random moments until `kills` are through; how many found work still to be done.
 
-    After each: every sample that was there is there, unchanged, and none twice.
+    Every second one by the clock, beginning and end of the process included; the others once the run has
+    written some more, which is amid the work however fast the machine is. After each: every sample that was there is there, unchanged, and none twice.
     """
     command = [
         *(sys.executable, "-m", "t2fast", "evaluate", "--model", str(model), "--task", task, "-k", "64"),
@@ -265,13 +276,17 @@ def kill_repeatedly(model: Path, task: str, folder: Path, kills: int, *options: 
     reference = contents(folder / "whole")
     runs = (folder / f"killed-{i}" for i in itertools.count())
     run, before = next(runs), {}
-    for _ in range(kills):
+    for number in range(kills):
+        written = bytes_in(run) + moments.uniform(0, 0.2) * bytes_in(folder / "whole")
         process = subprocess.Popen([*command, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            _, errors = process.communicate(timeout=moments.uniform(0.2, 0.9) * took)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            _, errors = process.communicate()
+        if number % 2:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(moments.uniform(0.2, 0.9) * took)
+        else:
+            while process.poll() is None and bytes_in(run) <= written:
+                time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate()
         assert process.returncode in (0, -signal.SIGKILL), errors
         if not (run / "manifest.json").exists():
             continue

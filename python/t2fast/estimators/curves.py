@@ -166,8 +166,8 @@ def estimate(
     if not isinstance(n, Counts | Likelihoods):
         if c is None or k is None:
             raise TypeError(
-                "estimate takes Counts or Likelihoods, as read_counts gives them, and k; or arrays n, c and k, each "
-                f"an entry a problem or a k. This is a {type(n).__name__}" + " alone" * (c is None)
+                "estimate takes Counts or Likelihoods, as read_counts gives them, and k; or arrays n, c and k"
+                f", each an entry a problem or a k. This is a {type(n).__name__}" + " alone" * (c is None)
             )
         curve = mean_curve(n, c, k, manner, cluster=cluster, sequential=sequential)
         _warn_if_biased({"": curve})
