@@ -262,7 +262,8 @@ def kill_repeatedly(model: Path, task: str, folder: Path, kills: int, *options: 
     """Kill a run at random moments until `kills` are through; how many found work still to be done.
 
     Every second one by the clock, beginning and end of the process included; the others once the run has
-    written some more, which is amid the work however fast the machine is. After each: every sample that was there is there, unchanged, and none twice.
+    written some more, which is amid the work however fast the machine is. After each: every sample that was
+    there is there, unchanged, and none twice.
     """
     command = [
         *(sys.executable, "-m", "t2fast", "evaluate", "--model", str(model), "--task", task, "-k", "64"),
