@@ -190,3 +190,27 @@ def test_a_rule_of_problems_among_rows_of_samples_is_refused() -> None:
     rows = {"problem": [1, 1, 2], "correct": [0, 1, 1], "until_successes": [1] * 3, "max_samples": [8] * 3}
     with pytest.raises(ValueError, match=r"one row a sample and 'until_successes'.*count the samples first"):
         t2fast.read_counts(rows)
+
+
+def test_of_few_problems_no_forecast_is_told_that_there_was_no_noise() -> None:
+    rng, problems, limit = np.random.default_rng(5), 12, 32
+    for _ in range(10):
+        rows = [
+            {
+                "n_params": n,
+                "n_tokens": 1e10,
+                "problem": q,
+                "n_samples": min(g, limit),
+                "n_correct": int(g <= limit),
+                "until_successes": 1,
+                "max_samples": limit,
+            }
+            for n in (1e8, 2e8, 4e8, 8e8, 16e8, 32e8)
+            for q, g in enumerate(rng.geometric(rng.beta(0.6, 3, problems)).tolist())
+        ]
+        law = t2fast.fit_forecast(t2fast.read_counts(pl.DataFrame(rows)), ks=[1, 4, 8], draws=0)
+        y = -np.expm1(-np.exp(law.measured.z))
+        error = np.sqrt(law.measured.variance) * (1 - y) * np.exp(law.measured.z)
+        among = (y > 0.5 / problems) & (y < 1 - 0.5 / problems)
+        # A fifth of what is told of all checkpoints, and that is no less than one problem's.
+        assert (error[among] > 0.05 * np.sqrt(y * (1 - y) / problems)[among]).all()

@@ -27,11 +27,14 @@ from t2fast.tables.table import require_kind
 from t2fast.text import counted
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Forecastable: TypeAlias = Counts | Likelihoods | Losses | Accuracies
 
 LEAST_CHECKPOINTS = 5
 POWERS = tuple(2**i for i in range(8))
 _BATCH = 50
+_STEADY = 50
+"""Problems whose own sampling noise weighs as much as that of all checkpoints together."""
 _LEAST_NOISE = 1e-3
 """Of pass@k, relative: what no estimate is better than."""
 
@@ -255,12 +258,33 @@ def _sampling_noise(table: Counts, observed: PassTable) -> tuple[Floats, Floats]
     drawn.
     """
     order = np.argsort(table.checkpoint_index, kind="stable")
-    ends = np.cumsum(np.bincount(observed.checkpoint, minlength=observed.checkpoints))
-    rows = np.split(order, ends[:-1])
+    problems = np.bincount(observed.checkpoint, minlength=observed.checkpoints)
+    rows = np.split(order, np.cumsum(problems)[:-1])
     rule = table.sequential
-    variance = [
-        mean_variance(table.n[i], table.c[i], observed.ks, None if rule is None else (rule[0][i], rule[1][i]))
-        for i in rows
-    ]
+    variance = np.array(
+        [
+            mean_variance(
+                table.n[i], table.c[i], observed.ks, None if rule is None else (rule[0][i], rule[1][i])
+            )
+            for i in rows
+        ]
+    )
+    if rule is not None:
+        variance = _steadied(variance, observed.mean(), problems[:, None])
     drawn = np.array([table.n[i].sum() for i in rows])
-    return np.sqrt(np.maximum(variance, 0)), drawn[:, None] / observed.ks[None, :]
+    return np.sqrt(variance), drawn[:, None] / observed.ks[None, :]
+
+
+def _steadied(variance: Floats, mean: Floats, problems: Integers) -> Floats:
+    """Variances that are unbiased but, of few problems, now and then 0 or below, without such: each share of
+    y(1 - y)/problems, the most that problems can scatter, is drawn to that of all checkpoints at this k.
+
+    The share of all counts one more problem, whose scatter is its sampling's; that of a checkpoint, as many
+    more as `_STEADY`, which have the share of all.
+    """
+    most = mean * (1 - mean)
+    found, every = problems**2 * variance, problems * most
+    middle = most.mean(axis=0)
+    common = (np.maximum(found.sum(axis=0), 0) + middle) / np.maximum(every.sum(axis=0) + middle, 1e-300)
+    own = (found + _STEADY * common * most) / np.maximum((problems + _STEADY) * most, 1e-300)
+    return np.asarray(np.clip(own, 0.2 * common, 1) * most / problems)

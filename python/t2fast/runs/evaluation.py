@@ -33,7 +33,7 @@ from t2fast.runs.manifest import (
     tokens_of,
 )
 from t2fast.runs.records import Lock
-from t2fast.runs.work import Work
+from t2fast.runs.sampler import Sampler
 from t2fast.tables.models import read_sizes
 from t2fast.tables.sources import TableSource
 from t2fast.tasks import Task
@@ -241,7 +241,7 @@ def _finish(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool
     parts = [(part, part.tally()) for part in run.parts()]
     total = sum(part.total for part, _ in parts)
     with Bar(total, progress, done=total - sum(tally.missing for _, tally in parts)) as bar:
-        work = Work(run.manifest, bar)
+        work = Sampler(run.manifest, bar)
         for part, tally in parts:
             if tally.missing:
                 bar.label(

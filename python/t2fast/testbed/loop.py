@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from t2fast.compute import train_flops
+from t2fast.compute import sample_flops, train_flops
 from t2fast.estimators import likely_pass_at_k, pass_at_k
 from t2fast.fits import FitWarning, fit_chinchilla, fit_forecast
 from t2fast.laws import ForecastLaw
@@ -75,7 +75,7 @@ class Kept:
 def laws_of(settings: Settings, likelihoods: Likelihoods) -> dict[str, ForecastLaw]:
     """For every task the forecast law of the checkpoints up to C/8."""
     small = likelihoods.filter(max_train_flops=up_to(settings))
-    most = settings.inference_flops / (2.0 * min(shape.n_params for shape in settings.shapes))
+    most = settings.inference_flops / sample_flops(min(shape.n_params for shape in settings.shapes), 1)
     ks = [2.0**i for i in range(int(np.log2(max(most, 1.0))) + 1)]
     found = {}
     with warnings.catch_warnings():
@@ -113,7 +113,7 @@ def promises(
         ).n_params
         for choice, n_params in (("plan", ours), ("Chinchilla", theirs)):
             n_tokens = settings.train_flops / train_flops(n_params, 1)
-            k = int(settings.inference_flops / (2.0 * n_params))
+            k = int(settings.inference_flops / sample_flops(n_params, 1))
             low, high = law.interval(n_params, n_tokens, k, _LEVEL)
             predicted = float(law.predict(n_params, n_tokens, k))
             found.append(Promise(task, choice, n_params, n_tokens, k, predicted, float(low), float(high)))

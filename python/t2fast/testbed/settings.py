@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from t2fast import atomic
+from t2fast.compute import sample_flops
 from t2fast.text import nearest
 from t2fast.training import Shape
 
@@ -76,7 +77,7 @@ class Settings:
         if unknown := set(self.repeated_budgets) - set(self.budgets):
             raise ValueError(f"repeated_budgets has {min(unknown):g}, which is not among the budgets")
         for shape in self.shapes:  # refuses what is no shape
-            if 2 * shape.n_params > self.inference_flops:
+            if sample_flops(shape.n_params, 1) > self.inference_flops:
                 raise ValueError(
                     f"inference_flops {self.inference_flops:g} are not one sample of the size of "
                     f"{shape.n_params:,} parameters: raise them, or leave it out"

@@ -23,7 +23,7 @@ _SHOWN_SECONDS = 0.1
 """Between two looks of the bar: small models draw thousands of samples a second."""
 
 
-class Work:
+class Sampler:
     """Samples and scores parts of a run, and shows how far it is."""
 
     def __init__(self, manifest: Manifest, bar: Bar):
