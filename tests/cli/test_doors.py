@@ -260,15 +260,22 @@ def test_a_law_goes_through_a_pipe(tmp_path: Path) -> None:
 def test_recipes_in_a_column_that_is_not_read_are_not_one_law_in_silence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "losses.csv"
-    rows = [f"{r},{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for r in ("a", "b") for n in (1, 2, 4) for d in (1, 2, 4)]
+    path, runs, page = (tmp_path / name for name in ("losses.csv", "runs.csv", "page.html"))
+    rows = [f"{r},{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for r in "ab" for n in (1, 2, 4, 8) for d in (1, 2, 4)]
     path.write_text("recipe,n_params,n_tokens,loss\n" + "\n".join(rows) + "\n")
+    runs.write_text("n_params,n_tokens\n8e8,8e9\n")
     fit = ["fit", str(path), "--law", "chinchilla", "--draws", "0"]
-    assert main(fit) == 0
-    said = capsys.readouterr().err
-    assert "18 checkpoints have 9 pairs of N and D" in said
-    assert "'recipe' (--where chooses by it)" in said
+    for line in (
+        fit,
+        ["validate", str(path), "--splits", "2", "--methods", "chinchilla", "--draws", "0"],
+        ["design", str(path), "--runs", str(runs), "--at", "8e8,8e9", "--draws", "50"],
+        ["report", str(path), "--validate", "2", "-o", str(page), "--json"],
+    ):
+        assert main(line) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "24 checkpoints have 12 pairs of N and D" in said, line
+        assert "'recipe' (where chooses by it)" in said, line
     assert main([*fit, "--where", "recipe=a"]) == 0
-    assert "pairs of N and D" not in capsys.readouterr().err
+    assert "pairs of N and D" not in capsys.readouterr().out
     assert main([*fit, "--group-by", "corpus"]) == 1
     assert "no column 'corpus' to group by" in capsys.readouterr().err

@@ -40,12 +40,14 @@ class Design:
         targets: what is wanted, in words, with its interval as the law has it today.
         candidates: runs there were to choose from.
         stopped: why there are no more.
+        warnings: what the law says of itself.
     """
 
     runs: pl.DataFrame
     targets: tuple[str, ...]
     candidates: int
     stopped: str
+    warnings: tuple[str, ...]
 
     def __str__(self) -> str:
         return plain(self)
@@ -64,7 +66,7 @@ class Design:
             )
         parts: list[RenderableType] = [Text(f"wanted: {words}") for words in self.targets]
         parts += [table] if self.runs.height else []
-        return Group(*parts, note(self.stopped))
+        return Group(*parts, note(self.stopped), *map(note, self.warnings))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-ready."""
@@ -73,6 +75,7 @@ class Design:
             "candidates": self.candidates,
             "runs": self.runs.to_dicts(),
             "stopped": self.stopped,
+            "warnings": list(self.warnings),
         }
 
 
@@ -142,7 +145,9 @@ def design(
         spent=pl.Series(np.cumsum(cost[places]), dtype=pl.Float64),
         spread=pl.Series([math.sqrt(max(step.variance, 0.0) / before) for step in steps], dtype=pl.Float64),
     )
-    return Design(taken, words, found_runs.height, _why(steps, count, cost, places, most))
+    why = _why(steps, count, cost, places, most)
+    said = tuple(f"the law: {caution}" for caution in law.cautions)
+    return Design(taken, words, found_runs.height, why, said)
 
 
 def _targets(

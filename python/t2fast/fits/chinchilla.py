@@ -95,7 +95,7 @@ def fit_chinchilla(
     words = "variable projection" if method == "least_squares" else f"Huber, delta = {delta:g}, 4,500 starts"
     words += ", regularised" if regularise else ""
     unit = "sum of squared errors" if method == "least_squares" else "sum of Huber losses of log residuals"
-    target = Target(n, d, np.ones(1), y[:, None])
+    target = Target(n, d, np.ones(1), y[:, None], notes=losses.unexplained)
     return conclude("chinchilla", found, drawn, target, words, unit)
 
 

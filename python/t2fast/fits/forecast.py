@@ -76,6 +76,7 @@ def fit_forecast(
     if draws < 0:
         raise ValueError(f"draws = {draws} must be 0 or more")
     metric, chance, measured, notes = _measure(table, ks)
+    notes += table.unexplained
     enough(len(measured.n_params), LEAST_CHECKPOINTS, "checkpoints", "forecast")
     members = _core.fit_forecast(measured.table(metric, chance))
     thetas, scales = np.array([m.theta for m in members]), np.array([m.scale for m in members])

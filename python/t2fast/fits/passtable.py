@@ -26,7 +26,10 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PassTable:
-    """Values (rows, K), one row a checkpoint and problem, sorted by checkpoint; NaN where n < k."""
+    """Values (rows, K), one row a checkpoint and problem, sorted by checkpoint; NaN where n < k.
+
+    `notes` say what a law of them has to repeat.
+    """
 
     n_params: Floats
     n_tokens: Floats
@@ -34,6 +37,7 @@ class PassTable:
     values: Floats
     checkpoint: Integers
     problem: Integers
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: Counts | Likelihoods | PassTable, ks: Sequence[float] | None = None) -> PassTable:
@@ -60,6 +64,7 @@ class PassTable:
             values[order],
             np.ascontiguousarray(table.checkpoint_index[order], dtype=np.int64),
             _codes(table)[order],
+            table.unexplained,
         )
 
     def at(self, ks: Sequence[float]) -> PassTable:

@@ -115,21 +115,21 @@ class Table(Reported):
         return self.require_sizes().frame["n_tokens"].to_numpy()
 
     @property
-    def unexplained(self) -> str | None:
-        """What to say where several checkpoints have one N and D, and columns were not read.
+    def unexplained(self) -> tuple[str, ...]:
+        """A note where several checkpoints have one N and D, and columns were not read.
 
-        They may be why: two recipes of training would be one law. None where there is nothing to say.
+        They may be why: two recipes of training would be one law.
         """
         if not (self.ignored_columns and self.has_sizes):
-            return None
+            return ()
         there = self.checkpoints if "problem" in self.frame.columns else self.frame
         sizes = there.select(SIZES).n_unique()
         if sizes == there.height:
-            return None
+            return ()
         return (
             f"{self.source}: {there.height} checkpoints have {sizes} pairs of N and D, and one law is fitted "
             "to all. Not read, and perhaps what sets them apart: "
-            f"{v.listed([v.shown(name) for name in self.ignored_columns])}"
+            f"{v.listed([v.shown(name) for name in self.ignored_columns])} (where chooses by it)",
         )
 
     @cached_property
