@@ -184,7 +184,7 @@ def test_several_tasks_or_training_sets_are_no_one_law(
         ("metric= 'x' is no choice", "--metric x is no choice"),
         ("[Errno 2] No such file or directory: 'x.csv'", "x.csv: no such file or directory"),
         ("allow it by extrapolate=1.4e+09", "allow it by --extrapolate 1.4e+09"),
-        ("k_max is 0: at least one sample", "--max-k is 0: at least one sample"),
+        ("max_k is 0: at least one sample", "--max-k is 0: at least one sample"),
         ("the column target is empty: fill it", "the column target is empty: fill it"),
         ("runs/task=gsm8k/x.csv is empty", "runs/task=gsm8k/x.csv is empty"),
     ],

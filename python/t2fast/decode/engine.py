@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -25,14 +25,11 @@ from t2fast.decode import text as texts
 from t2fast.decode.hub import resolve
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.rendering import Renderer, Stream
-from t2fast.decode.request import Backend, Request, Sampling, Settings
+from t2fast.decode.request import Backend, Request, Sampling, given
 from t2fast.decode.samples import Finished, Samples, problem_column, samples_table
 from t2fast.decode.successes import AHEAD, FirstCorrect, Verify
 from t2fast.kernels.rng import hash64
 from t2fast.progress import Bar
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 def load(
@@ -146,7 +143,14 @@ class Engine:
         first_sample: int = 0,
         max_rows: int | None = None,
         progress: bool | None = None,
-        **settings: Unpack[Settings],
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        stop_tokens: Sequence[int] | None = None,
+        seed: int | None = None,
     ) -> Samples:
         """Draw ``k`` samples from each prompt.
 
@@ -156,9 +160,8 @@ class Engine:
             prompts: one prompt or several, each text, a list of tokens or, with ``chat``, text or a list of
                 messages; as a sequence, a sequence of ``(problem id, prompt)`` or a mapping from id to
                 prompt. Ids are positions unless given; a sample depends on its problem's id.
-            sampling: how tokens are chosen and when a sample ends; its fields can also be given one by one
-                (``temperature``, ``top_k``, ``top_p``, ``min_p``, ``max_tokens``, ``stop``,
-                ``stop_tokens``, ``seed``). Sample i of a problem is a function of these, its id and i.
+            sampling: how tokens are chosen and when a sample ends; its fields can also be given one by one.
+                Sample i of a problem is a function of these, its id and i.
             k: samples for each prompt, one number or one for each. Greedy samples are all the same: one
                 is drawn, and a warning says so.
             verify: called as ``verify(problem id, text)`` for each finished sample; once a sample is right
@@ -172,7 +175,15 @@ class Engine:
             max_rows: most samples decoded at once (None: the engine's choice); changes memory and speed
                 alone.
             progress: a bar on stderr; None: where stderr is a terminal.
-            settings: fields of ``sampling``, one by one.
+            temperature: in place of that of ``sampling``, like the next seven; 0 takes the most
+                probable token every time.
+            top_k: keep so many of the most probable tokens; 0 keeps all.
+            top_p: then the fewest whose mass reaches this.
+            min_p: then those with at least this times the largest probability.
+            max_tokens: longest sample, in tokens.
+            stop: a string that ends a sample, or several.
+            stop_tokens: tokens that end a sample.
+            seed: of all samples.
 
         Returns:
             The samples, in the order of prompts and index.
@@ -180,7 +191,17 @@ class Engine:
         Raises:
             ValueError: for prompts, settings or combinations of them that make no sense, naming them.
         """
-        sampling = replace(sampling or Sampling(), **settings)  # type: ignore[arg-type]
+        chosen = given(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            max_tokens=max_tokens,
+            stop=stop,
+            stop_tokens=stop_tokens,
+            seed=seed,
+        )
+        sampling = replace(sampling or Sampling(), **chosen)
         found = problems(prompts)
         counts = same_length(k, len(found), "k")
         for name, value, least in (("k", min(counts), 1), ("first_sample", first_sample, 0)):

@@ -13,6 +13,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast.arguments import require_kind
 from t2fast.designs.candidates import read_candidates
 from t2fast.designs.choosing import choose_runs
 from t2fast.laws import ForecastLaw
@@ -115,10 +116,10 @@ def design(
         The runs in their order, with what each leaves of the target's spread; it prints itself.
 
     Raises:
-        ValueError: for another law, one without draws, no target, and for runs that cannot be read.
+        TypeError: for another law.
+        ValueError: for one without draws, no target, and for runs that cannot be read.
     """
-    if not isinstance(law, ForecastLaw):
-        raise ValueError(f"a design needs a forecast law (fit_forecast), not the {law.name} law")
+    require_kind("a design", law, (ForecastLaw,), "t2fast.fit_forecast gives one")
     check_level(level)
     if law.draws is None or len(law.draws) < _LEAST_DRAWS:
         found = 0 if law.draws is None else len(law.draws)

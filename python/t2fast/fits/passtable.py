@@ -15,10 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from t2fast import _core
+from t2fast.arguments import require_kind
 from t2fast.estimators.passk import likely_pass_at_k
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts, Likelihoods
-from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -55,8 +55,8 @@ def plan_many(
     Raises:
         ValueError: as `plan`, naming the budget.
     """
-    budgets = budget_pairs(law, train_flops, inference_flops)
     check_law(law)
+    budgets = budget_pairs(law, train_flops, inference_flops)
     constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)

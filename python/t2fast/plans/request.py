@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2fast import _core
+from t2fast.arguments import require_kind
 from t2fast.laws import AnyLaw, ForecastLaw, Law
 from t2fast.plans.limits import Limits, held_to_data
 from t2fast.plans.planned import Constraints, Floats, Rule
@@ -129,10 +130,7 @@ def constraints_of(
 
 def check_law(law: AnyLaw) -> None:
     """`ValueError` for a law whose fit did not converge, `TypeError` for what is no law: neither plans."""
-    if not isinstance(law, Law | ForecastLaw):
-        raise TypeError(
-            f"plans take a law, as t2fast.Law.load('law.json') gives one, not a {type(law).__name__}"
-        )
+    require_kind("a plan", law, (Law, ForecastLaw), "t2fast.Law.load('law.json') gives one, and every fit")
     if law.fit is not None and not law.fit.converged:
         raise ValueError(
             f"the {law.name} law did not converge ({law.fit.reason}): fit it again, with other checkpoints "

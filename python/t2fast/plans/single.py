@@ -101,10 +101,10 @@ def plan(
         ValueError: on a budget, bound or parameter out of range, constraints or budgets that leave no N (it
             says which, and by how much), or a law whose fit did not converge.
     """
+    check_law(law)
     check_level(level)
     train = positive("train_flops", train_flops)
     inference = inference_budget(law, inference_flops)
-    check_law(law)
     constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     budgets = np.array([[train], [inference]])
     check_reach(law, budgets, constraints, limits)

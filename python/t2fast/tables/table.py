@@ -220,14 +220,6 @@ class Table(Reported):
                 self.frame.write_ndjson(file)
 
 
-def require_kind(what: str, table: object, kinds: Sequence[type]) -> None:
-    """`TypeError` where `what` is given something else than it takes."""
-    if not isinstance(table, tuple(kinds)):
-        *first, last = (kind.__name__ for kind in kinds)
-        taken = f"{', '.join(first)} or {last}" if first else last
-        raise TypeError(f"{what} takes {taken}, not a {type(table).__name__}: see t2fast.read_counts and kin")
-
-
 def described(table: T, reading: Reading, task: str | None, stage: str | None = None) -> T:
     """`table` told its origin and what was left out, with its task and stage chosen or named."""
     name = reading.source.name
