@@ -10,7 +10,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from t2fast import _core
 from t2fast.arguments import require_kind
 from t2fast.laws import AnyLaw, ForecastLaw, Law
 from t2fast.plans.limits import Limits, held_to_data
@@ -74,17 +73,6 @@ def _floats(name: str, values: npt.ArrayLike) -> Floats:
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{name} holds {array.dtype} values: give numbers")
     return array.astype(np.float64)
-
-
-def draw_rows(law: Law, draws: npt.ArrayLike) -> Floats:
-    """Draws as rows of a law's parameters, (draws, parameters); `ValueError` where they are none."""
-    names = _core.law_parameters(law.name)
-    rows = np.ascontiguousarray(_floats("draws", draws))
-    if rows.ndim != 2 or rows.shape[1] != len(names) or len(rows) == 0:
-        raise ValueError(
-            f"draws has shape {rows.shape}: give rows of {len(names)} parameters, {', '.join(names)}"
-        )
-    return rows
 
 
 def comparison_rule(law: AnyLaw, chinchilla: Rule | None) -> Rule:

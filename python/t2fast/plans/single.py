@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.laws import AnyLaw
 from t2fast.plans.cautions import cautions_of
 from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import (
@@ -110,8 +110,7 @@ def plan(
     check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)
 
-    if isinstance(law, ForecastLaw):
-        law.check_draws(level)
+    law.check_draws(level)
     point = point_of(law, budgets, constraints, rule)
     ours, theirs = _fields(point), _fields(point.chinchilla)
     cloud = cloud_of(law, budgets, constraints, rule)

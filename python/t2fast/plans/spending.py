@@ -10,14 +10,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from t2fast import _core
 from t2fast.arguments import require_kind
 from t2fast.costs.flops import Architecture
-from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
 from t2fast.laws.ends import ends
 from t2fast.plans.planned import Interval
-from t2fast.plans.request import check_law, check_level, draw_rows, positive
+from t2fast.plans.request import check_law, check_level, positive
 from t2fast.plans.search import drawn_values, tails
 from t2fast.plans.workload import Limit, Prices, Workload
 from t2fast.text import amount, chance, plain, ratio, samples
@@ -70,10 +69,7 @@ class Search:
 
     def run(self, law: AnyLaw, which: Literal["point", "draws"]) -> Floats:
         """(rows, 7): N, D, k, value, cost of training, cost of queries, gap; NaN where there is no choice."""
-        if isinstance(law, ForecastLaw):
-            return (law.state if which == "point" else law.cloud).spend(which, self)
-        rows = law.vector[None] if which == "point" or law.draws is None else draw_rows(law, law.draws)
-        return _core.spend_batch(law.name, rows, self)
+        return law.solver(which).spend(which, self)
 
 
 @dataclass(frozen=True)
