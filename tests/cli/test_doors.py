@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from rich.cells import cell_len
-from t2fast.cli.main import main
-from t2fast.cli.wording import own_words
+from t2fast.cli.main import _COMMANDS, _parser, main
+from t2fast.cli.wording import _OPTIONS, own_words
 from t2fast.text import columns, plain, with_unit
 
 ROWS = {
@@ -184,6 +184,7 @@ def test_several_tasks_or_training_sets_are_no_one_law(
         ("metric= 'x' is no choice", "--metric x is no choice"),
         ("[Errno 2] No such file or directory: 'x.csv'", "x.csv: no such file or directory"),
         ("allow it by extrapolate=1.4e+09", "allow it by --extrapolate 1.4e+09"),
+        ("per_query is nan: it has to be", "--per-query is nan: it has to be"),
         ("max_k is 0: at least one sample", "--max-k is 0: at least one sample"),
         ("the column target is empty: fill it", "the column target is empty: fill it"),
         ("runs/task=gsm8k/x.csv is empty", "runs/task=gsm8k/x.csv is empty"),
@@ -191,6 +192,12 @@ def test_several_tasks_or_training_sets_are_no_one_law(
 )
 def test_messages_speak_the_words_of_the_command_line(message: str, words: str) -> None:
     assert own_words(message) == words
+
+
+def test_every_word_of_messages_is_an_option() -> None:
+    _, parsers = _parser(_COMMANDS)
+    there = {option for parser in parsers.values() for a in parser._actions for option in a.option_strings}
+    assert {f"--{name.replace('_', '-')}" for name in _OPTIONS.split("|")} <= there
 
 
 def test_a_file_that_is_not_there_has_no_number(capsys: pytest.CaptureFixture[str]) -> None:
