@@ -21,8 +21,8 @@ error (by the spread over tables):
 - of the N that is best under the budgets which a plan of 1e9 parameters, 2e10 tokens and 24 samples spends,
   within the k that the plan may choose (twice the largest fitted); of the forecast law in every fifth table,
   because its plans take longer than all else;
-- where the law forecasts single checkpoints, of twenty new ones inside, asked the same problems, and of as many
-  asked others: without end, and as hard."""
+- where the law forecasts single checkpoints, of twenty new ones inside, asked the same problems, and of as
+  many asked others: without end, and as hard."""
 
 from __future__ import annotations
 
