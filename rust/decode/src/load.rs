@@ -13,16 +13,19 @@ use crate::settings::Settings;
 use crate::weights::Weights;
 
 /// What `model_type` may be in a folder's `config.json`.
-pub const FOLDERS: [&str; 15] = [
+pub const FOLDERS: [&str; 18] = [
     "llama",
     "mistral",
+    "ministral",
     "qwen2",
     "qwen3",
     "gemma2",
+    "gemma3",
     "gemma3_text",
     "olmo2",
     "olmo3",
     "granite",
+    "granitemoehybrid",
     "phi3",
     "gpt2",
     "smollm3",
@@ -93,6 +96,7 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
         None if config.get("hidden_dim").is_some() && config.get("n_layers").is_some() => {
             open_lm::from_folder(folder, &config, &weights)?
         }
+        Some("gemma3") => gemma::from_wrapper(&config, &weights)?,
         Some(kind) if FOLDERS.contains(&kind) => {
             causal(&config)?;
             match kind {
@@ -100,6 +104,7 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
                 "gpt2" => gpt2::from_folder(&config, &weights)?,
                 "gpt_neox" => gpt_neox::from_folder(&config, &weights)?,
                 "granite" => granite::from_folder(&config, &weights)?,
+                "granitemoehybrid" => granite::from_hybrid(&config, &weights)?,
                 "olmo2" | "olmo3" => olmo::from_folder(kind, &config, &weights)?,
                 "phi3" => phi3::from_folder(&config, &weights)?,
                 "smollm3" => smollm3::from_folder(&config, &weights)?,
@@ -121,8 +126,11 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
     Ok(model)
 }
 
-/// A classifier of the same family has the same `model_type` and no output head.
+/// A classifier of the same family has the same `model_type` and no output head, and an encoder looks ahead.
 fn causal(config: &Settings) -> Result<(), LoadError> {
+    if config.flag("is_causal")? == Some(false) {
+        return Err(config.unsupported("is_causal is false: this model is no decoder".into()));
+    }
     let Some(serde_json::Value::Array(names)) = config.get("architectures") else { return Ok(()) };
     let mut names = names.iter().filter_map(|name| name.as_str());
     match names.next() {
@@ -138,8 +146,12 @@ fn causal(config: &Settings) -> Result<(), LoadError> {
 fn special_tokens(folder: &Path, config: &Settings, model: &mut Model) -> Result<(), LoadError> {
     let path = folder.join("generation_config.json");
     let generation = if path.exists() { Some(Settings::from_json(&path)?) } else { None };
+    let text = config.section("text_config")?;
     let mut tokens = |key: &str| {
-        let own = config.tokens(key)?;
+        let own = match config.tokens(key)? {
+            None => text.as_ref().map_or(Ok(None), |text| text.tokens(key))?,
+            own => own,
+        };
         let generation = generation.as_ref().map_or(Ok(None), |g| g.tokens(key))?;
         if let (Some(ours), Some(theirs)) = (&own, &generation)
             && ours.iter().any(|id| !theirs.contains(id))
