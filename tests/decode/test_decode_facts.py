@@ -181,7 +181,7 @@ def test_vocabularies_without_a_way_to_cut():
         with pytest.warns(UserWarning, match=r"no tokenizer\.ggml\.pre.*" + name + " is assumed"):
             made = from_gguf(metadata)
         assert made.encode("1234567 and 12", special=False) == trained.encode("1234567 and 12").ids
-        assert made.bos == (0 if name == "llama-bpe" else None)
+        assert made.before == ([0] if name == "llama-bpe" else [])
 
 
 NESTED = {

@@ -17,7 +17,8 @@ from t2fast import _core
 
 Message = Mapping[str, Any]
 
-_ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""What a tokenizer's special tokens can be for, in transformers' order."""
 _MARK = "xqzw"
 """Stands for an answer, where a template is asked how it closes one: a word that no template holds."""
 
@@ -88,7 +89,7 @@ def template(path: str | Path) -> ChatTemplate:
     if path.suffix == ".gguf":
         return _from_gguf(path)
     config_file, jinja_file = path / "tokenizer_config.json", path / "chat_template.jinja"
-    config = _json(config_file)
+    config = read_json(config_file)
     if jinja_file.is_file():
         source: Any = jinja_file.read_text("utf-8")
         origin = jinja_file
@@ -109,7 +110,7 @@ def special_tokens(folder: Path) -> dict[str, str]:
     As in transformers, `special_tokens_map.json` goes before `tokenizer_config.json` unless the latter lists
     its tokens by id (`added_tokens_decoder`); a token that one of them lacks is taken from the other.
     """
-    config, old = _json(folder / "tokenizer_config.json"), _json(folder / "special_tokens_map.json")
+    config, old = read_json(folder / "tokenizer_config.json"), read_json(folder / "special_tokens_map.json")
     both = {**old, **config} if "added_tokens_decoder" in config else {**config, **old}
     tokens = {}
     for role, token in both.items():
@@ -120,7 +121,8 @@ def special_tokens(folder: Path) -> dict[str, str]:
     return tokens
 
 
-def _json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where there is no such file."""
     if not file.is_file():
         return {}
     try:
@@ -139,7 +141,7 @@ def _from_gguf(path: Path) -> ChatTemplate:
         raise ValueError(f"{path} has no chat template: this is no chat model, or call without chat")
     if not isinstance(source, str):
         raise ValueError(f"{path}: tokenizer.chat_template is {source!r:.60}, not text")
-    names = dict(zip(_ROLES, ("bos", "eos", "unknown", "seperator", "padding", "cls", "mask"), strict=True))
+    names = dict(zip(ROLES, ("bos", "eos", "unknown", "seperator", "padding", "cls", "mask"), strict=True))
     listed = metadata.get("tokenizer.ggml.tokens") or []
     tokens = {}
     for role, name in names.items():
