@@ -16,6 +16,9 @@ from t2fast.decode.vocabulary import tokenizers_package
 if TYPE_CHECKING:
     import tokenizers
 
+_FLAGS = ("special", "lstrip", "rstrip", "normalized", "single_word")
+"""How a token is found in text."""
+
 
 def tokenizer(path: Path) -> tokenizers.Tokenizer:
     """The tokenizer of a folder or of one `tokenizer.json`, which alone says how text is cut and merged.
@@ -33,7 +36,7 @@ def tokenizer(path: Path) -> tokenizers.Tokenizer:
             "(transformers' AutoTokenizer writes one from older files with save_pretrained)"
         )
     try:
-        backend = tokenizers_package().Tokenizer.from_file(str(file))
+        backend: tokenizers.Tokenizer = tokenizers_package().Tokenizer.from_file(str(file))
     except ImportError:
         raise
     except Exception as error:  # the package raises plain Exceptions
@@ -66,9 +69,12 @@ def _add_tokens(backend: Any, folder: Path, config: Mapping[str, Any]) -> None:
             warnings.warn(
                 f"{place}: token {token.content!r} has id {id_} there, and gets {got}", stacklevel=4
             )
+    # Where tokens are listed by id transformers does not read special_tokens_map.json.
+    lost = {named[role] for role in named if "added_tokens_decoder" in config and role not in config}
     in_order = sorted(named, key=lambda role: ROLES.index(role) if role in ROLES else len(ROLES))
     for content in (*(named[role] for role in in_order), *_more_special(folder, config)):
-        if content and content not in there:
+        unknown = content in lost and backend.token_to_id(content) is None
+        if content and content not in there and not unknown:
             there[content] = tokenizers_package().AddedToken(content, special=True, normalized=False)
             backend.add_special_tokens([there[content]])
 
@@ -81,14 +87,16 @@ def _listed(folder: Path, config: Mapping[str, Any], names: set[str]) -> Iterato
         if "added_tokens_decoder" in config:
             by_id = {int(id_): token for id_, token in config["added_tokens_decoder"].items()}
             for id_ in sorted(by_id):
-                yield place, id_, package.AddedToken(**by_id[id_])
+                flags = {flag: by_id[id_][flag] for flag in _FLAGS if flag in by_id[id_]}
+                yield place, id_, package.AddedToken(by_id[id_]["content"], **flags)
             return
         place = folder / "added_tokens.json"  # older files
         for content, id_ in sorted(read_json(place).items(), key=lambda pair: int(pair[1])):
             special = content in names
             yield place, int(id_), package.AddedToken(content, special=special, normalized=not special)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{place}: added tokens: {' '.join(str(error).split())}") from error
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"{place}: added tokens: {why}") from error
 
 
 def _more_special(folder: Path, config: Mapping[str, Any]) -> list[str]:

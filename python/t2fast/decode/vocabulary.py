@@ -264,7 +264,7 @@ def _unigram(keys: _Keys) -> tokenizers.Tokenizer:
     scores = keys.numbers("scores", len(keys.tokens))
     kinds = keys.get("token_type")
     unknown = keys.token("unknown")
-    backend = tk.Tokenizer(
+    backend: tokenizers.Tokenizer = tk.Tokenizer(
         tk.models.Unigram(
             list(zip(keys.tokens, scores, strict=True)),
             unk_id=unknown or 0,

@@ -73,10 +73,26 @@ pub fn weights(path: &Path) -> Result<Weights, LoadError> {
 }
 
 fn load_folder(folder: &Path) -> Result<Model, LoadError> {
+    if folder.join("adapter_config.json").exists() {
+        return Err(LoadError::unsupported(folder, safetensors::ADAPTER));
+    }
+    if !folder.join("config.json").exists() {
+        let what = safetensors::nothing_to_read(folder);
+        return Err(LoadError::malformed(folder, format!("has no config.json; the folder {what}")));
+    }
     let config = Settings::from_json(&folder.join("config.json"))?;
     let mut notes = Vec::new();
     if let Some(quantization) = config.section("quantization_config")? {
-        match quantization.text("quant_method")?.unwrap_or("unnamed") {
+        let bits = ["load_in_4bit", "load_in_8bit"].iter().any(|key| quantization.mentions(key));
+        let unnamed = if bits { "bitsandbytes" } else { "unnamed" };
+        let format = quantization.text("format")?.unwrap_or("float-quantized");
+        match quantization.text("quant_method")?.unwrap_or(unnamed) {
+            "compressed-tensors" if !["float-quantized", "naive-quantized"].contains(&format) => {
+                return Err(config.unsupported(format!(
+                    "weights are quantised by compressed-tensors as {format:?}; load the unquantised model or a GGUF \
+                     file of it"
+                )));
+            }
             // Scales beside E4M3 weights; any other type of weights is refused where it is read.
             "fp8" | "fbgemm_fp8" | "compressed-tensors" => notes.push(config.note(
                 "weights in 8 bits are computed with as they are; activations are not quantised as well",
@@ -123,8 +139,44 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
     };
     special_tokens(folder, &config, &mut model)?;
     model.notes.extend(notes);
+    model.notes.extend(unread(&weights));
     Ok(model)
 }
+
+/// Says which tensors have no part in what is computed, unless they never have.
+fn unread(weights: &Weights) -> Option<String> {
+    let harmless = |name: &str| {
+        NEVER_READ.iter().any(|end| name.ends_with(end)) || IMAGES.iter().any(|part| name.contains(part))
+    };
+    let names: Vec<&str> = weights.unread().into_iter().filter(|name| !harmless(name)).collect();
+    let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+    let listed: Vec<String> = names.iter().take(3).map(|name| format!("{name:?}")).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: tensors are stored that this architecture does not have, and are not used: {}{more}",
+            weights.path().display(),
+            listed.join(", ")
+        )
+    })
+}
+
+/// How names of tensors end that files hold without need: tables that are computed, scales of activations, and LongRoPE's
+/// divisors for contexts that are not reached.
+const NEVER_READ: [&str; 10] = [
+    ".inv_freq",
+    ".masked_bias",
+    ".attn.bias",
+    ".attention.bias",
+    ".input_scale",
+    ".activation_scale",
+    ".k_scale",
+    ".v_scale",
+    "rope_factors_long.weight",
+    "rope_freqs.weight",
+];
+
+/// Parts of names of tensors that read images.
+const IMAGES: [&str; 2] = ["vision_tower.", "multi_modal_projector."];
 
 /// A classifier of the same family has the same `model_type` and no output head, and an encoder looks ahead.
 fn causal(config: &Settings) -> Result<(), LoadError> {
@@ -172,6 +224,15 @@ fn special_tokens(folder: &Path, config: &Settings, model: &mut Model) -> Result
 fn load_gguf(path: &Path) -> Result<Model, LoadError> {
     let (metadata, weights) = gguf::read(path)?;
     let general = Settings::from_gguf(path, &metadata, "general.");
+    match general.text("type")?.unwrap_or("model") {
+        "model" => {}
+        other => {
+            return Err(LoadError::unsupported(
+                path,
+                format!("holds no model but what its general.type calls {other:?}"),
+            ));
+        }
+    }
     let architecture = general.text("architecture")?.unwrap_or("(none)");
     let config = Settings::from_gguf(path, &metadata, &format!("{architecture}."));
     let mut model = match architecture {
@@ -211,5 +272,6 @@ fn load_gguf(path: &Path) -> Result<Model, LoadError> {
         }
         model.config.vocab = tokens.len();
     }
+    model.notes.extend(unread(&weights));
     Ok(model)
 }

@@ -181,10 +181,8 @@ pub(crate) const SILU: &[&str] = &["silu", "swish"];
 /// From `config.json` and safetensors in the names transformers gives them.
 pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
     check_activation(config, kind, SILU)?;
-    let mut parts = Parts::of_folder(kind, config)?;
-    let (window, windowed) = windows(kind, config, parts.config.layers)?;
-    parts.config.sliding_window = window;
-    let mut model = parts.build(config, weights)?;
+    let mut model = Parts::of_folder(kind, config)?.build(config, weights)?;
+    let (window, windowed) = windows(kind, config, model.layers.len())?;
     set_windows(&mut model, window, &windowed);
     Ok(model)
 }
