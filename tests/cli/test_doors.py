@@ -113,8 +113,12 @@ def test_several_files_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixtu
     }
     assert {row["model"]: row["pass_at_k"] for row in rows} == pytest.approx(expected)
     assert main(["passk", str(own), str(own)]) == 1
+    assert f"{own} is given twice" in capsys.readouterr().err
+    again = tmp_path / "again.csv"
+    again.write_bytes(own.read_bytes())
+    assert main(["passk", str(own), str(again)]) == 1
     assert "add their counts up by --duplicates sum" in capsys.readouterr().err
-    assert main(["passk", str(own), str(own), "--duplicates", "sum", "-k", "200", "--json"]) == 0
+    assert main(["passk", str(own), str(again), "--duplicates", "sum", "-k", "200", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][-1]["problems"] == 1
     named = tmp_path / "named.csv"
     pl.DataFrame(ROWS).write_csv(named)

@@ -18,7 +18,6 @@ from t2fast.cli.options import add_where, command, mapping, show, size, where
 from t2fast.cli.plotting import add_plot, save
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
-from t2fast.tables.counts import joined_counts
 
 
 def add_parser(commands: Any) -> None:
@@ -97,8 +96,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     reading = {"columns": arguments.columns, "task": arguments.task, "where": where(arguments)}
-    tables = [results.read(arguments, file, **reading) for file in arguments.files]
-    counts = joined_counts(tables)
+    counts = results.read_all(arguments, arguments.files, **reading)
     prices, host = read_prices(arguments.prices), _host(arguments)
     with working("choosing, problems resampled"):
         chosen = choose(
