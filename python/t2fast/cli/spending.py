@@ -25,7 +25,7 @@ from t2fast.plans.request import CHINCHILLA_RATIO, positive
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.workload import Limit, Workload
 from t2fast.progress import working
-from t2fast.text import Columns, amount, chance, columns, note, ratio, samples
+from t2fast.text import Columns, amount, chance, columns, line, note, ratio, samples
 
 _OWN = (
     "queries",
@@ -225,7 +225,7 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
     }
     table = _table(chosen, chinchilla, rule, arguments.level, unit, law.metric)
     lines = _lines(chosen, beside, arguments.level)
-    shown = Group(Text(title), table, *lines, *(note(words) for words in notes), *_source(law))
+    shown = Group(line(title), table, *lines, *(note(words) for words in notes), *_source(law))
     show(arguments, data, lambda: shown)
 
 
@@ -375,16 +375,16 @@ def _table(
 
 def _lines(chosen: Spending, beside: Compared | None, level: float) -> list[Text]:
     """The architecture, and how the plan compares with Chinchilla's."""
-    lines = [] if chosen.architecture is None else [Text(_described(chosen.architecture))]
+    lines = [] if chosen.architecture is None else [line(_described(chosen.architecture))]
     if beside is not None and beside.ratio is not None:
-        lines.append(Text(ratio_words(beside.ratio, beside.interval, level)))
+        lines.append(line(ratio_words(beside.ratio, beside.interval, level)))
     elif beside is not None and beside.withheld is not None:
-        lines.append(Text(f"no ratio to Chinchilla's: {beside.withheld}"))
+        lines.append(line(f"no ratio to Chinchilla's: {beside.withheld}"))
     return lines
 
 
 def _source(law: AnyLaw) -> list[Text]:
-    return [Text(f"law: {law.name}, {law.source}")] if law.source else []
+    return [line(f"law: {law.name}, {law.source}")] if law.source else []
 
 
 def _money(value: float, unit: str) -> str:
