@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,19 @@ def test_repeats_are_samples_of_one_prompt(ours: Any) -> None:
     assert found == ours.generate_until(asked)
     with pytest.raises(ValueError, match="generation_kwargs num_beams"):
         ours.generate_until(requests("generate_until", [("a", {**settings, "num_beams": 4})]))
+
+
+def test_every_prompt_is_told_the_date_on_which_the_model_was_opened(folder: Path, tmp_path: Path) -> None:
+    from t2fast.harnesses.lm_eval import T2Fast
+
+    shutil.copytree(folder, tmp_path / "model")
+    template = "{{ strftime_now('%d %b %Y') }}: {{ messages[0]['content'] }}"
+    (tmp_path / "model" / "chat_template.jinja").write_text(template)
+    model = T2Fast(str(tmp_path / "model"), dtype="float32")
+    chat = [{"role": "user", "content": "the cat"}]
+    assert model.apply_chat_template(chat) == f"{model.now:%d %b %Y}: the cat"
+    model.now = datetime(2020, 1, 2)
+    assert model.apply_chat_template(chat) == "02 Jan 2020: the cat"
 
 
 @pytest.mark.slow
