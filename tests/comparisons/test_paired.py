@@ -130,6 +130,28 @@ def test_the_command_takes_files_or_the_checkpoints_of_one(
     assert main(["compare", str(tmp_path / "all.csv"), files[0]]) == 0
 
 
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        ({"n_params": [5e7, 5.004e7], "n_tokens": [1e9, 1e9]}, ["N = 50000000.0", "N = 50040000.0"]),
+        ({"n_params": [5e7, 1e8], "n_tokens": [1e9, 2e9]}, ["N = 50M", "N = 100M"]),
+        ({"model": ["m", "m"], "n_params": [5e7, 1e8], "dataset": ["c4", "pile"]}, ["N = 50M", "N = 100M"]),
+        ({"model": ["m", "m"], "dataset": ["c4", "pile"]}, ["c4", "pile"]),
+    ],
+)
+def test_sides_go_by_what_tells_them_apart(
+    columns: dict[str, list], names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"problem": str(i), "n_samples": 8, "n_correct": i + j, **{name: v[j] for name, v in columns.items()}}
+        for j in range(2)
+        for i in range(5)
+    ]
+    pl.DataFrame(rows).write_csv(tmp_path / "counts.csv")
+    assert main(["compare", str(tmp_path / "counts.csv"), "-k", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["names"] == names
+
+
 def test_the_peer_has_the_same_differences_and_band() -> None:
     peer = pytest.importorskip("passk_inference", reason="passk-inference is not installed (t2fast[bench])")
     rng = np.random.default_rng(7)

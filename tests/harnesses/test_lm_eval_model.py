@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,19 @@ def test_the_command_is_lm_evals_own_with_one_more_model() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("t2fast-lm-eval: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_every_prompt_is_told_the_date_on_which_the_model_was_opened(folder: Path, tmp_path: Path) -> None:
+    from t2fast.harnesses.lm_eval import T2Fast
+
+    shutil.copytree(folder, tmp_path / "model")
+    template = "{{ strftime_now('%d %b %Y') }}: {{ messages[0]['content'] }}"
+    (tmp_path / "model" / "chat_template.jinja").write_text(template)
+    model = T2Fast(str(tmp_path / "model"), dtype="float32")
+    chat = [{"role": "user", "content": "the cat"}]
+    assert model.apply_chat_template(chat) == f"{model.now:%d %b %Y}: the cat"
+    model.now = datetime(2020, 1, 2)
+    assert model.apply_chat_template(chat) == "02 Jan 2020: the cat"
 
 
 @pytest.mark.slow

@@ -12,8 +12,10 @@ from t2fast.cli.options import add_table, command, filtered, integers, reading, 
 from t2fast.cli.plotting import add_plot, check, save
 from t2fast.comparisons import compare
 from t2fast.tables import Counts
+from t2fast.text import amount
 
-_SIDES = ("model", "n_params", "n_tokens", "train_set", "stage")
+_SYMBOLS = {"n_params": "N", "n_tokens": "D"}
+_SIDES = ("model", "n_params", "n_tokens", "train_set", "dataset", "stage")
 
 
 def add_parser(commands: Any) -> None:
@@ -60,10 +62,23 @@ def _sides(counts: Counts) -> dict[str, Counts]:
     told = [name for name in _SIDES if name in counts.frame.columns and counts.frame[name].n_unique() > 1]
     if not told:
         return {"": counts}
-    if counts.frame.select(told).n_unique() == counts.frame[told[0]].n_unique():
-        told = told[:1]
-    named = counts.frame.with_columns(
-        pl.concat_str(pl.col(told).cast(pl.String), separator=" ").alias("side")
-    )
-    parts = named.partition_by("side", maintain_order=True)
-    return {str(part["side"][0]): Counts(part.drop("side"), counts.source) for part in parts}
+    for name in reversed(told):
+        rest = [other for other in told if other != name]
+        if rest and counts.frame.select(rest).n_unique() == counts.frame.select(told).n_unique():
+            told = rest
+    shown = {name: _shown(name, counts.frame[name]) for name in told}
+    return {
+        " ".join(shown[name][part[name][0]] for name in told): Counts(part, counts.source)
+        for part in counts.frame.partition_by(told, maintain_order=True)
+    }
+
+
+def _shown(name: str, column: pl.Series) -> dict[Any, str]:
+    """What the values of a column are called, no two alike."""
+    values = column.unique().to_list()
+    if name not in _SYMBOLS:
+        return {value: str(value) for value in values}
+    short = {value: f"{_SYMBOLS[name]} = {amount(value)}" for value in values}
+    if len(set(short.values())) == len(values):
+        return short
+    return {value: f"{_SYMBOLS[name]} = {value!r}" for value in values}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from lm_eval import utils
@@ -66,6 +67,8 @@ class T2Fast(TemplateLM):  # type: ignore[misc]
         self.max_length = max_length or self.model.max_positions
         self.max_gen_toks = max_gen_toks
         self.seed = seed
+        # A run that goes past midnight tells all its prompts one date.
+        self.now = datetime.now()
 
     @property
     def eot_token_id(self) -> int:
@@ -204,7 +207,7 @@ class T2Fast(TemplateLM):  # type: ignore[misc]
         """Messages as the model's own template writes them."""
         if not add_generation_prompt:
             raise ValueError("a chat that ends with the assistant's turn (prefill) is not supported here")
-        return self.engine.chat_text(chat_history)
+        return self.engine.chat_text(chat_history, self.now)
 
 
 if __name__ == "__main__":
