@@ -90,6 +90,10 @@ def test_tables_hold_every_checkpoint(done: testbed.Testbed, settings: testbed.S
     names = {row["model"] for row in losses}
     assert len(losses) == len(names) == len(list((done.folder / "checkpoints").iterdir()))
     assert {one.name for one in grid(settings)} < names
+    looped = {one.name for one in loop.chosen(settings, [one.promise for one in done.kept])}
+    for row in table(done.folder / "counts.csv"):
+        k = math.floor(1.2e5 / (2 * float(row["n_params"])))
+        assert int(row["n_samples"]) == (max(8, k) if row["model"] in looped else 8)
     for name in ("counts", "likelihoods"):
         rows = table(done.folder / f"{name}.csv")
         assert len(rows) == 12 * len(names)
@@ -113,13 +117,20 @@ def test_promises_are_held_against_what_was_measured(done: testbed.Testbed) -> N
         assert 6 * said.n_params * said.n_tokens == pytest.approx(6.4e9)
         assert said.k == math.floor(1.2e5 / (2 * said.n_params))
         assert said.low < said.predicted < said.high
-        (n, d), values = min(
-            p.items(), key=lambda item: -item[0][0] * (item[0][0] == said.n_params) * item[0][1]
+        (n_params, n_tokens), values = max(
+            p.items(), key=lambda item: (item[0][0] == said.n_params) * item[0][1]
         )
-        assert (n, d) == (said.n_params, pytest.approx(said.n_tokens, rel=0.05))
+        assert (n_params, n_tokens) == (said.n_params, pytest.approx(said.n_tokens, rel=0.05))
         expected = sum(1 - (1 - value) ** said.k for value in values) / len(values)
         assert one.measured == pytest.approx(expected, rel=1e-9)
         assert one.inside == (said.low <= expected <= said.high)
+        by_counts = [
+            1 - math.comb(n - c, said.k) / math.comb(n, said.k)
+            for row in table(done.folder / "counts.csv")
+            if (float(row["n_params"]), float(row["n_tokens"])) == (n_params, n_tokens)
+            for n, c in [(int(row["n_samples"]), int(row["n_correct"]))]
+        ]
+        assert one.by_counts == (pytest.approx(sum(by_counts) / len(by_counts)),)
 
 
 def test_laws_see_nothing_above_an_eighth_of_the_budget(done, settings) -> None:

@@ -86,7 +86,6 @@ class Testbed:
         )
         for one in self.kept:
             promise = one.promise
-            counts = chance(float(np.mean(one.by_counts))) if one.by_counts else "-"
             table.add_row(
                 promise.task,
                 promise.choice,
@@ -96,7 +95,7 @@ class Testbed:
                 chance(promise.predicted),
                 f"{chance(promise.low)} to {chance(promise.high)}",
                 chance(one.measured),
-                counts,
+                chance(float(np.mean(one.by_counts))),
             )
         return table
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from t2fast import atomic
-from t2fast.runs import Run, evaluate
+from t2fast.runs import evaluate
 from t2fast.tasks import Task, load_task
 from t2fast.testbed.grid import Checkpoint
 from t2fast.testbed.settings import Settings
 from t2fast.training import Corpus, Trained, generate_corpus, train
+
+COUNTS, LIKELIHOODS = TABLES = ("counts.csv", "likelihoods.csv")
+"""What is kept of a checkpoint's measurement."""
+_DONE = "work.json"
 
 
 @lru_cache(maxsize=1)
@@ -43,6 +48,9 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
     """Train a checkpoint and measure it, from wherever an earlier call was cut off."""
     place = _place(folder, one)
     place.mkdir(parents=True, exist_ok=True)
+    measured = place / "measured"
+    if (place / _DONE).exists():  # with fewer samples; what a kill may have left of those is no run any more
+        shutil.rmtree(measured, ignore_errors=True)
     corpus = Corpus.open(folder / "corpus.npy")
     tokenizer = (folder / "tokenizer.json").read_text("utf-8")
     began = time.perf_counter()
@@ -53,25 +61,30 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
     evaluate(
         {one.name: trained.folder},
         tasks_of(settings),
-        place / "measured",
-        k=settings.samples,
+        measured,
+        k=one.samples,
         score=True,
         dtype="float32",
         threads=1,
         progress=False,
     )
+    for table in TABLES:
+        (measured / table).replace(place / table)
     record = {
         "train_flops": trained.flops,
         "train_seconds": trained.seconds,
         "measure_seconds": time.perf_counter() - between,
         "seconds": time.perf_counter() - began,
+        "samples": one.samples,
     }
-    atomic.write(place / "work.json", [json.dumps(record).encode(), b"\n"])
+    atomic.write(place / _DONE, [json.dumps(record).encode(), b"\n"])
+    shutil.rmtree(measured)  # tens of megabytes that the model would draw again, to the byte
 
 
 def is_done(folder: Path, one: Checkpoint) -> bool:
-    """Whether the checkpoint is trained and measured."""
-    return (_place(folder, one) / "work.json").exists()
+    """Whether the checkpoint is trained and measured by as many samples."""
+    path = _place(folder, one) / _DONE
+    return path.exists() and json.loads(path.read_text("utf-8"))["samples"] >= one.samples
 
 
 def trained_of(folder: Path, one: Checkpoint) -> Trained:
@@ -82,14 +95,14 @@ def trained_of(folder: Path, one: Checkpoint) -> Trained:
     return Trained(path, *(config[name] for name in names))
 
 
-def run_of(folder: Path, one: Checkpoint) -> Run:
-    """What was measured of a finished checkpoint."""
-    return Run.open(_place(folder, one) / "measured")
+def table_of(folder: Path, one: Checkpoint, name: str) -> Path:
+    """The file of a finished checkpoint's counts or likelihoods, by its name among `TABLES`."""
+    return _place(folder, one) / name
 
 
 def work_of(folder: Path, one: Checkpoint) -> dict[str, Any]:
     """What a finished checkpoint took."""
-    found: dict[str, Any] = json.loads((_place(folder, one) / "work.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads((_place(folder, one) / _DONE).read_text("utf-8"))
     return found
 
 
