@@ -12,9 +12,11 @@ from t2fast.cli.options import command, print_json, show
 _EXAMPLES = """  t2fast testbed small -o testbed
   t2fast testbed full --estimate
   t2fast testbed mine.toml -o testbed --workers 2
+  t2fast testbed report -o testbed
 
 SETTINGS is small, full or a TOML file with the same keys (t2fast testbed small --print shows them). Killed at
-any moment and given again, the command continues."""
+any moment and given again, the command continues. `report` says what the checkpoints that are ready show: how
+well laws forecast overtrained models, the best size of a budget, what laws recommend."""
 
 
 def add_parser(commands: Any) -> None:
@@ -22,7 +24,7 @@ def add_parser(commands: Any) -> None:
     says = "train small models, measure them, fit laws, plan, and train the plan"
     parser = command(commands, "testbed", run, says, _EXAMPLES)
     add = parser.add_argument
-    add("settings", metavar="SETTINGS", help="small, full or a TOML file")
+    add("settings", metavar="SETTINGS", help="small, full, a TOML file, or report")
     add("-o", "--output", type=Path, metavar="FOLDER", help="the testbed's folder, new or to be continued")
     add("--workers", type=int, help="checkpoints at once, a thread each (default: the processor's cores)")
     add("--estimate", action="store_true", help="say what the grid will take here, and end")
@@ -33,6 +35,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from t2fast import testbed
 
+    if arguments.settings == "report":
+        if arguments.output is None:
+            raise ValueError("-o FOLDER is missing: the testbed that the report is of")
+        findings = testbed.find(arguments.output)
+        show(arguments, findings.to_dict(), lambda: findings)
+        return
     settings = testbed.read_settings(arguments.settings)
     if arguments.print:
         sys.stdout.write(testbed.settings_text(arguments.settings))

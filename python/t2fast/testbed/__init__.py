@@ -8,14 +8,17 @@ likelihoods, and the tables and the report that are made of them. What is finish
 """
 
 from t2fast.testbed.bed import estimate_seconds, run_testbed
+from t2fast.testbed.findings import Findings, find
 from t2fast.testbed.report import Testbed
 from t2fast.testbed.settings import PRESETS, Settings, parse_settings, read_settings, settings_text
 
 __all__ = [
     "PRESETS",
+    "Findings",
     "Settings",
     "Testbed",
     "estimate_seconds",
+    "find",
     "parse_settings",
     "read_settings",
     "run_testbed",

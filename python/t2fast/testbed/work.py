@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from t2fast import atomic
-from t2fast.runs import evaluate
+from t2fast.runs import Run, evaluate
+from t2fast.tables import read_counts
 from t2fast.tasks import Task, load_task
 from t2fast.testbed.grid import Checkpoint
 from t2fast.testbed.settings import Settings
 from t2fast.training import Corpus, Trained, generate_corpus, train
 
-COUNTS, LIKELIHOODS = TABLES = ("counts.csv", "likelihoods.csv")
-"""What is kept of a checkpoint's measurement."""
+COUNTS, LIKELIHOODS, BEGUN = TABLES = ("counts.csv", "likelihoods.csv", "begun.csv")
+"""What is kept of a checkpoint's measurement: samples that are correct, likelihoods of the answers, and, as a
+table of counts, samples that begin with an answer: the very thing that a likelihood is the probability of."""
 _DONE = "work.json"
 
 
@@ -46,6 +51,8 @@ def _others(settings: Settings) -> list[Task]:
 
 def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
     """Train a checkpoint and measure it, from wherever an earlier call was cut off."""
+    from t2fast.training.loop import peak_flops  # with torch
+
     place = _place(folder, one)
     place.mkdir(parents=True, exist_ok=True)
     measured = place / "measured"
@@ -58,7 +65,7 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
         corpus, tokenizer, one.shape, one.recipe, place / "model", threads=1, progress=False, label=one.name
     )
     between = time.perf_counter()
-    evaluate(
+    run = evaluate(
         {one.name: trained.folder},
         tasks_of(settings),
         measured,
@@ -68,17 +75,40 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
         threads=1,
         progress=False,
     )
+    _write_begun(run)
     for table in TABLES:
         (measured / table).replace(place / table)
     record = {
         "train_flops": trained.flops,
         "train_seconds": trained.seconds,
+        "train_cpu_seconds": trained.cpu_seconds,
+        "timed_flops": trained.flops * trained.made,
+        "peak_flops": peak_flops(),
         "measure_seconds": time.perf_counter() - between,
         "seconds": time.perf_counter() - began,
         "samples": one.samples,
     }
     atomic.write(place / _DONE, [json.dumps(record).encode(), b"\n"])
     shutil.rmtree(measured)  # tens of megabytes that the model would draw again, to the byte
+
+
+def _write_begun(run: Run) -> None:
+    """Of each problem, the samples whose text begins with one of its answers."""
+    begun: Counter[tuple[str, str]] = Counter()
+    answers = {
+        (task.name, problem.id): problem.answers
+        for task in run.manifest.tasks
+        for problem in run.problems(task.name)
+    }
+    for part in run.parts():
+        if part.kind == "samples":
+            for row in part.records.rows():
+                key = part.task.name, row["problem"]
+                begun[key] += row["text"].startswith(answers[key])
+    frame = read_counts(run.folder / COUNTS).frame
+    found = [begun[key] for key in zip(frame["task"], frame["problem"], strict=True)]
+    table = frame.with_columns(n_correct=pl.Series(found, dtype=pl.Int64))
+    atomic.write(run.folder / BEGUN, [table.write_csv().encode()])
 
 
 def is_done(folder: Path, one: Checkpoint) -> bool:
