@@ -13,7 +13,8 @@ from typing import Any
 
 from t2fast.cli.sampling import add_endpoint, add_engine, add_sampling, endpoint, engine, settings
 from t2fast.decode.endpoint import Served, Spent
-from t2fast.decode.engine import Engine, load
+from t2fast.decode.engine import Engine
+from t2fast.decode.opening import load
 from t2fast.decode.prompts import Problem, problems
 from t2fast.decode.request import Sampling
 from t2fast.decode.samples import Finished, Samples
