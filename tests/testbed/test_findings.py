@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import t2fast
 from scipy import stats
 from t2fast import testbed
 from t2fast.cli.main import main
@@ -17,6 +18,7 @@ from t2fast.decode import load
 from t2fast.tasks import load_task
 from t2fast.testbed import findings
 from t2fast.testbed.grid import grid
+from t2fast.testbed.settings import claim
 from tiny_bed import TINY
 
 pytest.importorskip("torch", reason="training needs torch")
@@ -135,8 +137,27 @@ def test_the_report_on_the_command_line(done: testbed.Testbed, capsys: pytest.Ca
 
 
 def test_a_report_of_nothing_is_refused(settings: testbed.Settings, tmp_path: Path) -> None:
-    from t2fast.testbed.settings import claim
-
     claim(tmp_path, settings)
     with pytest.raises(ValueError, match=r"none of .* checkpoints is ready"):
         testbed.find(tmp_path)
+
+
+def test_a_testbed_is_packed_small_and_read_back(
+    done: testbed.Testbed, settings: testbed.Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["testbed", "pack", "-o", str(done.folder), "--to", str(tmp_path / "data")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    kept = t2fast.data.testbed(tmp_path / "data")
+    assert kept.counts.frame.equals(done.counts.frame)
+    assert kept.losses.frame.equals(done.losses.frame)
+    np.testing.assert_allclose(
+        kept.likelihoods.log_likelihood, done.likelihoods.log_likelihood, rtol=1e-7, atol=0
+    )
+    size = sum(path.stat().st_size for path in (tmp_path / "data").iterdir())
+    assert size < sum((done.folder / f"{name}.csv").stat().st_size for name in ("counts", "likelihoods")) / 2
+    with pytest.raises(ValueError, match=r"has no counts.parquet: t2fast testbed pack writes it"):
+        t2fast.data.testbed(tmp_path)
+    (tmp_path / "bed").mkdir()
+    claim(tmp_path / "bed", settings)
+    with pytest.raises(ValueError, match=r"is not done \(\d+ checkpoints are missing\)"):
+        testbed.pack(tmp_path / "bed", tmp_path / "more")

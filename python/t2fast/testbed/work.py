@@ -6,16 +6,19 @@ import json
 import shutil
 import time
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from t2fast import atomic
+from t2fast.decode.text import Tokenizer, load
 from t2fast.runs import Run, evaluate
+from t2fast.runs.records import Lock
 from t2fast.tables import read_counts
-from t2fast.tasks import Task, load_task
+from t2fast.tasks import Problem, Task, load_task
 from t2fast.testbed.grid import Checkpoint
 from t2fast.testbed.settings import Settings
 from t2fast.training import Corpus, Trained, generate_corpus, train
@@ -51,10 +54,15 @@ def _others(settings: Settings) -> list[Task]:
 
 def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
     """Train a checkpoint and measure it, from wherever an earlier call was cut off."""
-    from t2fast.training.loop import peak_flops  # with torch
-
     place = _place(folder, one)
     place.mkdir(parents=True, exist_ok=True)
+    with Lock(place):  # a node that is believed to be dead may be at work
+        _finish(place, folder, settings, one)
+
+
+def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> None:
+    from t2fast.training.loop import peak_flops  # with torch
+
     measured = place / "measured"
     if (place / _DONE).exists():  # with fewer samples; what a kill may have left of those is no run any more
         shutil.rmtree(measured, ignore_errors=True)
@@ -75,7 +83,7 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
         threads=1,
         progress=False,
     )
-    _write_begun(run)
+    _write_begun(run, trained.folder)
     for table in TABLES:
         (measured / table).replace(place / table)
     record = {
@@ -92,23 +100,38 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
     shutil.rmtree(measured)  # tens of megabytes that the model would draw again, to the byte
 
 
-def _write_begun(run: Run) -> None:
-    """Of each problem, the samples whose text begins with one of its answers."""
+def _write_begun(run: Run, model: Path) -> None:
+    """Of each problem, the samples that begin with one of its answers, in the answer's own tokens."""
+    tokenizer = load(model)
     begun: Counter[tuple[str, str]] = Counter()
-    answers = {
-        (task.name, problem.id): problem.answers
-        for task in run.manifest.tasks
-        for problem in run.problems(task.name)
-    }
     for part in run.parts():
-        if part.kind == "samples":
-            for row in part.records.rows():
-                key = part.task.name, row["problem"]
-                begun[key] += row["text"].startswith(answers[key])
+        if part.kind != "samples":
+            continue
+        task = part.task.name
+        begins = {problem.id: _beginning(tokenizer, problem) for problem in run.problems(task)}
+        for row in part.records.rows():
+            begun[task, row["problem"]] += begins[row["problem"]](row["text"])
     frame = read_counts(run.folder / COUNTS).frame
     found = [begun[key] for key in zip(frame["task"], frame["problem"], strict=True)]
     table = frame.with_columns(n_correct=pl.Series(found, dtype=pl.Int64))
     atomic.write(run.folder / BEGUN, [table.write_csv().encode()])
+
+
+def _beginning(tokenizer: Tokenizer, problem: Problem) -> Callable[[str], bool]:
+    """Whether a text begins with an answer: a village does not begin with a villa, though its letters do."""
+    prompt = tokenizer.encode(problem.prompt)
+
+    def cut(text: str) -> list[int]:
+        return tokenizer.encode_answer(problem.prompt, prompt, text)
+
+    answers = [(answer, cut(answer)) for answer in problem.answers]
+
+    @cache
+    def begins(text: str) -> bool:
+        near = [tokens for answer, tokens in answers if text.startswith(answer)]
+        return bool(near) and any(cut(text)[: len(tokens)] == tokens for tokens in near)
+
+    return begins
 
 
 def is_done(folder: Path, one: Checkpoint) -> bool:
