@@ -138,6 +138,20 @@ def test_a_pause_that_is_asked_for_is_kept_by_all(server: Speaking) -> None:
     assert max(after - before for before, after in itertools.pairwise(times)) >= 0.9
 
 
+def test_many_refusals_at_once_slow_down_once() -> None:
+    """Eight requests under way are refused together: the gap doubles, and answers bring it back."""
+    pace = pacing.Pace(None)
+    went = [pace.wait() for _ in range(8)]
+    for one in went:
+        pace.refused(one, 0.0)
+    assert pace._gap == pacing._STEP
+    pace.refused(pace.wait(), 0.0)
+    assert pace._gap == 2 * pacing._STEP
+    for _ in range(20):
+        pace.answered()
+    assert pace._gap == 0.0
+
+
 def test_no_more_requests_a_minute_than_allowed(server: Speaking) -> None:
     sampled(server, 8, requests_per_minute=1200.0)
     times = [at for at, *_ in server.asked]

@@ -143,7 +143,7 @@ class Client:
         """
         failures = 0
         while True:
-            self.pace.wait()
+            went = self.pace.wait()
             began = time.perf_counter()
             wait = None
             try:
@@ -156,7 +156,7 @@ class Client:
                 wait = asked_to_wait(reply.headers)
                 why = self._refusal(path, reply)
                 if reply.status_code == 429 or wait is not None:
-                    self.pace.refused(wait or 0.0)
+                    self.pace.refused(went, wait or 0.0)
             except (self._httpx.RequestError, MalformedError) as error:
                 why = self._clean(f"{type(error).__name__}: {error}")
                 if isinstance(error, self._httpx.ConnectError) and not self._met:

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 
 _FIRST, _MOST = 0.5, 60.0
 """Seconds: the most that the first retry waits, and the most that any does; it doubles in between."""
-_SLOWER, _FASTER, _STEP = 2.0, 0.95, 0.02
+_SLOWER, _FASTER, _STEP = 2.0, 0.8, 0.02
 """What a refusal for too many requests does to the gap between two, what an answer does, and the gap's least
 after a refusal, in seconds."""
 
@@ -28,31 +28,38 @@ class Pace:
         """Set to end what waits."""
         self._least = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self._gap = self._least
-        self._next = 0.0
+        self._next = self._slowed = 0.0
         self._lock = threading.Lock()
 
-    def wait(self) -> None:
-        """Return when a request may go; `Stopped` if the work ends before."""
+    def wait(self) -> float:
+        """Return when a request may go, with the time; `Stopped` if the work ends before."""
         while not self.stop.is_set():
             with self._lock:
                 now = time.monotonic()
                 if now >= self._next:
                     self._next = now + self._gap
-                    return
+                    return now
                 seconds = self._next - now
             self.sleep(seconds)
         raise Stopped
 
-    def refused(self, seconds: float) -> None:
-        """Too many requests: let none go for so long, and then fewer, for a limit is of all that is asked."""
+    def refused(self, began: float, seconds: float) -> None:
+        """Too many requests: let none go for so long, and then fewer, for a limit is of all that is asked.
+
+        What went before the last time that this was heard says nothing of the pace since.
+        """
         with self._lock:
-            self._next = max(self._next, time.monotonic() + seconds)
-            self._gap = min(max(self._gap * _SLOWER, _STEP), _MOST)
+            now = time.monotonic()
+            self._next = max(self._next, now + seconds)
+            if began >= self._slowed:
+                self._slowed = now
+                self._gap = min(max(self._gap * _SLOWER, _STEP), _MOST)
 
     def answered(self) -> None:
         """Let requests go a little closer to each other."""
         with self._lock:
-            self._gap = max(self._gap * _FASTER, self._least)
+            gap = self._gap * _FASTER
+            self._gap = max(gap if gap > _STEP / 2 else 0.0, self._least)
 
     def sleep(self, seconds: float) -> None:
         """Wait; `Stopped` if the work ends before."""
