@@ -89,7 +89,9 @@ class Findings(Reported):
 
     def _forecasts(self) -> list[RenderableType]:
         if self.forecasts.is_empty():
-            return [note("no forecast of overtrained checkpoints: too few are ready")]
+            return [
+                note("no forecast of overtrained checkpoints: none is ready, or fewer than 8 ordinary ones")
+            ]
         methods = self.forecasts["method"].unique(maintain_order=True).to_list()
         table = columns("task", *methods, left=("task",))
         for (task,), rows in self.forecasts.group_by("task", maintain_order=True):
