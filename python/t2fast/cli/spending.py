@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 from rich.console import Group
-from rich.text import Text
 
 from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import show, size
@@ -21,7 +20,7 @@ from t2fast.plans.request import CHINCHILLA_RATIO, positive
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.workload import Limit, Workload
 from t2fast.progress import working
-from t2fast.text import amount, note
+from t2fast.text import amount, line, note
 
 _OWN = (
     "queries",
@@ -221,7 +220,7 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
     }
     table = comparison(chosen, chinchilla, rule, arguments.level, unit, law.metric)
     lines = comments(chosen, beside, arguments.level)
-    shown = Group(Text(title), table, *lines, *(note(words) for words in notes), *origin(law))
+    shown = Group(line(title), table, *lines, *(note(words) for words in notes), *origin(law))
     show(arguments, data, lambda: shown)
 
 

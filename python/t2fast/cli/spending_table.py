@@ -15,7 +15,7 @@ from t2fast.laws import AnyLaw
 from t2fast.plans.compared import Compared
 from t2fast.plans.planned import ratio_words
 from t2fast.plans.spending import Spending
-from t2fast.text import Columns, amount, chance, columns, ratio, samples
+from t2fast.text import Columns, amount, chance, columns, line, ratio, samples
 
 
 def to_row(plan: Spending) -> dict[str, Any]:
@@ -81,17 +81,17 @@ def comparison(
 
 def comments(chosen: Spending, beside: Compared | None, level: float) -> list[Text]:
     """The architecture, and how the plan compares with Chinchilla's."""
-    lines = [] if chosen.architecture is None else [Text(_described(chosen.architecture))]
+    lines = [] if chosen.architecture is None else [line(_described(chosen.architecture))]
     if beside is not None and beside.ratio is not None:
-        lines.append(Text(ratio_words(beside.ratio, beside.interval, level)))
+        lines.append(line(ratio_words(beside.ratio, beside.interval, level)))
     elif beside is not None and beside.withheld is not None:
-        lines.append(Text(f"no ratio to Chinchilla's: {beside.withheld}"))
+        lines.append(line(f"no ratio to Chinchilla's: {beside.withheld}"))
     return lines
 
 
 def origin(law: AnyLaw) -> list[Text]:
     """Which law it was."""
-    return [Text(f"law: {law.name}, {law.source}")] if law.source else []
+    return [line(f"law: {law.name}, {law.source}")] if law.source else []
 
 
 def money(value: float, unit: str) -> str:

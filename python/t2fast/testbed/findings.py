@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast.charts import Reported
 from t2fast.compute import sample_flops
@@ -24,7 +23,7 @@ from t2fast.testbed.grid import Checkpoint, grid
 from t2fast.testbed.measured import begun_of, likelihoods_of, losses_of
 from t2fast.testbed.settings import Settings, settings_in
 from t2fast.testbed.work import is_done, work_of
-from t2fast.text import amount, chance, columns, note, percent, plain
+from t2fast.text import amount, chance, columns, line, note, percent, plain
 from t2fast.validation.measured import Measured
 from t2fast.validation.methods import METHODS, Places, Request
 
@@ -77,14 +76,14 @@ class Findings(Reported):
 
     def __rich__(self) -> RenderableType:
         """What is missing first."""
-        parts: list[RenderableType] = [Text(f"{self.ready} of {self.wanted} checkpoints")]
+        parts: list[RenderableType] = [line(f"{self.ready} of {self.wanted} checkpoints")]
         if self.ready < self.wanted:
             parts.append(note("the grid is not whole: all below is of what is ready, and will change"))
         parts += [*self._forecasts(), *self._profiles(), *self._plans(), *self._agreement()]
         if self.seconds:
             speed, share = self.flops / self.seconds, self.flops / self.peak
             words = f"training: {speed / 1e9:.3g} GFLOP/s of a thread, {percent(share)} of what it multiplies"
-            parts.append(Text(f"{words} float32 matrices at"))
+            parts.append(line(f"{words} float32 matrices at"))
         return Group(*parts)
 
     def _forecasts(self) -> list[RenderableType]:
@@ -99,7 +98,7 @@ class Findings(Reported):
             table.add_row(str(task), *(_percent(errors[name]) for name in methods))
         means = self.forecasts.group_by("method", maintain_order=True).agg(pl.col("error").mean())["error"]
         table.add_row("mean", *map(_percent, means))
-        return [Text("relative error of overtrained checkpoints, forecast by the ordinary ones"), table]
+        return [line("relative error of overtrained checkpoints, forecast by the ordinary ones"), table]
 
     def _profiles(self) -> list[RenderableType]:
         if self.profiles.is_empty():
@@ -118,7 +117,7 @@ class Findings(Reported):
                 amount(row["chinchilla_params"]),
                 chance(row["chinchilla_measured"]),
             )
-        return [Text(f"best of the sizes measured at {most:.3g} FLOPs, and the one of least loss"), table]
+        return [line(f"best of the sizes measured at {most:.3g} FLOPs, and the one of least loss"), table]
 
     def _plans(self) -> list[RenderableType]:
         if self.plans.is_empty():
@@ -133,7 +132,7 @@ class Findings(Reported):
                 f"{row['k']:.3g}",
                 "-" if row["predicted"] is None else chance(row["predicted"]),
             )
-        return [Text(f"what laws recommend for {self.train_flops:.3g} FLOPs"), table]
+        return [line(f"what laws recommend for {self.train_flops:.3g} FLOPs"), table]
 
     def _agreement(self) -> list[RenderableType]:
         table = columns("task", "mean likelihood", "samples begin so", "z", "beyond 3", left=("task",))
@@ -145,7 +144,7 @@ class Findings(Reported):
                 f"{row['z']:.2f}",
                 percent(row["outside"]) if row["cells"] else "-",
             )
-        return [Text("likelihoods beside samples that begin with the answer"), table]
+        return [line("likelihoods beside samples that begin with the answer"), table]
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-ready."""
