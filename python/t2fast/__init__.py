@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         choices as choices,
         comparisons as comparisons,
         costs as costs,
+        data as data,
         decode as decode,
         designs as designs,
         estimators as estimators,
@@ -138,6 +139,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "read_stages",
     ),
     "costs": (),
+    "data": (),
     "decode": (),
     "designs": ("Design", "design"),
     "estimators": (

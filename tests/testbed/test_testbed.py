@@ -21,41 +21,14 @@ from t2fast.testbed import loop
 from t2fast.testbed.grid import grid
 from t2fast.testbed.measured import likelihoods_of, losses_of
 from t2fast.training import Corpus
+from tiny_bed import TINY
 
 pytest.importorskip("torch", reason="training needs torch")
-
-TINY = """
-family = "qwen3"
-sizes = [[8, 1, 1], [12, 1, 1], [16, 1, 2], [24, 1, 2]]
-context = 64
-vocab = 320
-corpus_tokens = 300_000
-batch = 8
-least_steps = 20
-lr = 1e-2
-budgets = [2e8, 4e8, 8e8]
-tokens_per_param = [0.5, 20]
-overtrained_budgets = [4e8]
-overtrained_tokens_per_param = [5, 20]
-repeated_budgets = [2e8]
-repeats = 2
-tasks = ["synthetic/knowledge"]
-problems = 12
-samples = 8
-train_flops = 6.4e9
-inference_flops = 1.2e5
-loop_seeds = 1
-"""
 
 
 @pytest.fixture(scope="module")
 def settings() -> testbed.Settings:
     return testbed.parse_settings(TINY)
-
-
-@pytest.fixture(scope="module")
-def done(settings: testbed.Settings, tmp_path_factory: pytest.TempPathFactory) -> testbed.Testbed:
-    return testbed.run_testbed(settings, tmp_path_factory.mktemp("bed") / "bed", workers=1)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -90,6 +63,10 @@ def test_tables_hold_every_checkpoint(done: testbed.Testbed, settings: testbed.S
     names = {row["model"] for row in losses}
     assert len(losses) == len(names) == len(list((done.folder / "checkpoints").iterdir()))
     assert {one.name for one in grid(settings)} < names
+    looped = {one.name for one in loop.chosen(settings, [one.promise for one in done.kept])}
+    for row in table(done.folder / "counts.csv"):
+        k = math.floor(1.2e5 / (2 * float(row["n_params"])))
+        assert int(row["n_samples"]) == (max(8, k) if row["model"] in looped else 8)
     for name in ("counts", "likelihoods"):
         rows = table(done.folder / f"{name}.csv")
         assert len(rows) == 12 * len(names)
@@ -113,13 +90,20 @@ def test_promises_are_held_against_what_was_measured(done: testbed.Testbed) -> N
         assert 6 * said.n_params * said.n_tokens == pytest.approx(6.4e9)
         assert said.k == math.floor(1.2e5 / (2 * said.n_params))
         assert said.low < said.predicted < said.high
-        (n, d), values = min(
-            p.items(), key=lambda item: -item[0][0] * (item[0][0] == said.n_params) * item[0][1]
+        (n_params, n_tokens), values = max(
+            p.items(), key=lambda item: (item[0][0] == said.n_params) * item[0][1]
         )
-        assert (n, d) == (said.n_params, pytest.approx(said.n_tokens, rel=0.05))
+        assert (n_params, n_tokens) == (said.n_params, pytest.approx(said.n_tokens, rel=0.05))
         expected = sum(1 - (1 - value) ** said.k for value in values) / len(values)
         assert one.measured == pytest.approx(expected, rel=1e-9)
         assert one.inside == (said.low <= expected <= said.high)
+        by_counts = [
+            1 - math.comb(n - c, said.k) / math.comb(n, said.k)
+            for row in table(done.folder / "counts.csv")
+            if (float(row["n_params"]), float(row["n_tokens"])) == (n_params, n_tokens)
+            for n, c in [(int(row["n_samples"]), int(row["n_correct"]))]
+        ]
+        assert one.by_counts == (pytest.approx(sum(by_counts) / len(by_counts)),)
 
 
 def test_laws_see_nothing_above_an_eighth_of_the_budget(done, settings) -> None:

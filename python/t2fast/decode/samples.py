@@ -24,12 +24,12 @@ class Finished:
     """Its index within the problem."""
     text: str
     """Up to the stop string if one fired."""
-    length: int
-    """Tokens drawn, stop tokens and the tokens of a stop string included."""
-    logprob: float
-    """Sum of the tokens' log-probabilities under the model (natural log)."""
+    length: int | None
+    """Tokens drawn, those that stopped it included; None where a server does not say."""
+    logprob: float | None
+    """Sum of the tokens' log-probabilities under the model (natural log); None from a server."""
     finish_reason: str
-    """`stop_token`, `stop_string` or `length`."""
+    """`stop_token`, `stop_string` or `length`; a server may say `stop` for the first two, or another."""
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ class T2Fast(ModelAPI):  # type: ignore[misc]
         return ModelOutput(
             model=self.model_name,
             choices=choices,
-            usage=_usage(read, sum(one.length for one in drawn)),
+            usage=_usage(read, sum(one.length or 0 for one in drawn)),
             time=time.perf_counter() - started,
             metadata={"logprob": [one.logprob for one in drawn]},
         )

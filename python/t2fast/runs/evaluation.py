@@ -12,28 +12,21 @@ tasks or models, it draws what it lacks, and ends as if it had been asked for th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from t2fast import atomic
-from t2fast.decode import Engine, load
-from t2fast.decode.hub import resolve
+from t2fast.decode.endpoint import Endpoint
 from t2fast.decode.request import Sampling, given
 from t2fast.progress import Bar
 from t2fast.runs.folder import Run, folder_name
-from t2fast.runs.manifest import (
-    NAME,
-    Manifest,
-    ModelEntry,
-    hash_model,
-    task_entry,
-    tokens_of,
-)
+from t2fast.runs.manifest import NAME, Manifest, task_entry
+from t2fast.runs.models import Files, Models, Opening, Server, Source, find_models, model_name
 from t2fast.runs.records import Lock
 from t2fast.runs.sampler import Sampler
+from t2fast.tables import read_prices
 from t2fast.tables.models import read_sizes
 from t2fast.tables.sources import TableSource
 from t2fast.tasks import Task
@@ -42,44 +35,6 @@ __all__ = ["Run", "evaluate", "find_models", "model_name"]
 
 _FEW = 5
 """Most differences between two runs that an error lists."""
-
-Models = Mapping[str, str | Path] | Sequence[str | Path]
-
-
-@dataclass(frozen=True)
-class _Opening:
-    """How models are opened."""
-
-    device: Literal["cpu", "cuda"] = "cpu"
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: int | None = None
-    kernel: str | None = None
-    tokenizer: str | Path | None = None
-
-
-class _Opener:
-    """Opens models and keeps the last one, so that a run of a single model reads it once."""
-
-    def __init__(self, paths: Mapping[str, Path], options: _Opening):
-        self.paths, self.options = paths, options
-        self._name: str | None = None
-        self._engine: Engine | None = None
-
-    def __call__(self, name: str) -> Engine:
-        if self._engine is None or self._name != name:
-            self._engine = None  # before the next is read: two models may not fit in memory
-            o = self.options
-            path = self.paths[name]
-            self._engine = load(
-                path,
-                device=o.device,
-                dtype=o.dtype,
-                threads=o.threads,
-                kernel=o.kernel,
-                tokenizer=o.tokenizer,
-            )
-            self._name = name
-        return self._engine
 
 
 def evaluate(
@@ -93,6 +48,8 @@ def evaluate(
     chat: bool = False,
     stage: str = "base",
     sizes: TableSource | None = None,
+    endpoint: Endpoint | str | None = None,
+    prices: TableSource | None = None,
     progress: bool | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
@@ -114,7 +71,8 @@ def evaluate(
     models.
 
     Args:
-        models: paths or hub ids as for `t2fast.decode.load`, named by their last part, or name -> path.
+        models: paths or hub ids as for `t2fast.decode.load`, named by their last part, or name -> path; with
+            `endpoint`, what the server calls them.
         tasks: see `t2fast.tasks.load_task`.
         folder: where the run is kept; made if it is not there.
         k: samples a problem; None: none, `score` alone.
@@ -125,6 +83,12 @@ def evaluate(
         stage: of these models' training: base, fine-tuned, sft, …; counts carry it.
         sizes: a table of `model` and `n_tokens` (D), for models whose `config.json` has no `n_tokens`. Its
             `n_params`, if there, stands in place of the N that is read from the model.
+            With `endpoint` it is all that is known of sizes.
+        endpoint: a server that has the models and speaks OpenAI's protocol, or its address; nothing is opened
+            here then, and samples are the server's: each is asked for by a seed of its own, and what a server
+            makes of seeds is its affair. It samples alone, and does not `score`.
+        prices: a table of `model`, `usd_per_million_prompt_tokens` and `usd_per_million_output_tokens`, for a
+            server's models: counts then say what their samples cost.
         progress: a bar on stderr; None: where stderr is a terminal.
         device: as for `t2fast.decode.load`, like the next four.
         dtype: of the arithmetic.
@@ -149,7 +113,7 @@ def evaluate(
             process works in it.
         KeyboardInterrupt: after Ctrl-C; finished samples are kept.
     """
-    opening = _Opening(device, dtype, threads, kernel, tokenizer)
+    opening = Opening(device, dtype, threads, kernel, tokenizer)
     settings = given(
         temperature=temperature,
         top_k=top_k,
@@ -170,43 +134,35 @@ def evaluate(
         )
     entries = tuple(task_entry(task, None if k is None else _sampling(task, settings)) for task in tasks)
     _check_tasks(tasks, score, until_successes)
-    paths = _paths(models)
-    opener = _Opener(paths, opening)
-    known = _sizes(sizes, list(paths))
-    described = tuple(_describe(name, path, opener(name), stage, known) for name, path in paths.items())
-    manifest = Manifest(described, entries, k, until_successes, score, chat)
+    source = _source(models, endpoint, opening, prices, score)
+    known = _sizes(sizes, source.names, [] if source.server else ["n_tokens"])
+    described = tuple(source.describe(name, stage, known.get(name, {})) for name in source.names)
+    manifest = Manifest(described, entries, k, until_successes, score, chat, source.server)
     _check_sizes(manifest)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with Lock(folder):
         run = _begin(folder, manifest, tasks)
-        _finish(run, {task.name: task for task in tasks}, opener, progress)
+        _finish(run, {task.name: task for task in tasks}, source, progress)
     return run
 
 
-def find_models(path: str | Path) -> list[Path]:
-    """The model at `path`, or, where that is a folder of checkpoints, each of them, ordered by name.
-
-    Args:
-        path: a model as for `t2fast.decode.load`, or a folder of such.
-
-    Returns:
-        Paths of models.
-
-    Raises:
-        ValueError: if there is no model.
-    """
-    path = resolve(path)
-    if path.is_file() or (path / "config.json").is_file():
-        return [path]
-    found = [
-        one for one in sorted(path.iterdir()) if one.suffix == ".gguf" or (one / "config.json").is_file()
-    ]
-    if not found:
-        raise ValueError(
-            f"{path} is no model and holds none: no config.json, no .gguf, in it or one level below"
-        )
-    return found
+def _source(
+    models: Models,
+    endpoint: Endpoint | str | None,
+    opening: Opening,
+    prices: TableSource | None,
+    score: bool,
+) -> Source:
+    """Where the models come from."""
+    if endpoint is None:
+        if prices is not None:
+            raise ValueError("prices are of a server's models: leave them out without endpoint")
+        return Files(models, opening)
+    if score:
+        raise ValueError("a server gives no log-likelihoods of answers here: leave score out with endpoint")
+    asked = Endpoint(endpoint) if isinstance(endpoint, str) else endpoint
+    return Server(models, asked, opening, None if prices is None else read_prices(prices))
 
 
 def _sampling(task: Task, settings: Mapping[str, Any]) -> Sampling:
@@ -242,7 +198,7 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
     return run
 
 
-def _finish(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool | None) -> None:
+def _finish(run: Run, tasks: Mapping[str, Task], source: Source, progress: bool | None) -> None:
     """Do what is missing of every part, and put in order what is whole."""
     parts = [(part, part.tally()) for part in run.parts()]
     total = sum(part.total for part, _ in parts)
@@ -254,52 +210,9 @@ def _finish(run: Run, tasks: Mapping[str, Task], opener: _Opener, progress: bool
                     f"{part.model.name} {part.task.name}" + (" scores" if part.kind != "samples" else "")
                 )
                 do = work.draw if part.kind == "samples" else work.score
-                do(opener(part.model.name), tasks[part.task.name], part, tally)
+                do(source.open(part.model.name), tasks[part.task.name], part, tally)
             part.join(tally)
     run.export()
-
-
-def _describe(
-    name: str, path: Path, engine: Engine, stage: str, sizes: Mapping[str, Mapping[str, float]]
-) -> ModelEntry:
-    given = sizes.get(name, {})
-    return ModelEntry(
-        name=name,
-        hash=hash_model(path),
-        n_params=given.get("n_params", float(engine.core.model.n_params)),
-        n_tokens=given.get("n_tokens") or tokens_of(path),
-        stage=stage,
-        dtype=engine.core.dtype,
-        kernel=engine.core.kernel,
-    )
-
-
-def _paths(models: Models) -> dict[str, Path]:
-    if isinstance(models, str | Path):
-        raise ValueError("models is one path: give a list of them, or name -> path")
-    pairs = (
-        models.items() if isinstance(models, Mapping) else [(model_name(model), model) for model in models]
-    )
-    paths: dict[str, Path] = {}
-    for name, model in pairs:
-        if folder_name(name) in map(folder_name, paths):
-            raise ValueError(f"two models are called {name!r}: name them, as name -> path or NAME=PATH")
-        paths[name] = resolve(model)
-    if not paths:
-        raise ValueError("no model given")
-    return paths
-
-
-def model_name(model: str | Path) -> str:
-    """What a model is called unless the caller says otherwise: the last part of its path or hub id.
-
-    Args:
-        model: a path or hub id.
-
-    Returns:
-        The name.
-    """
-    return re.sub(r"\.gguf$", "", Path(model).expanduser().resolve().name.partition("@")[0])
 
 
 def _check_tasks(tasks: Sequence[Task], score: bool, until_successes: int | None) -> None:
@@ -316,17 +229,21 @@ def _check_tasks(tasks: Sequence[Task], score: bool, until_successes: int | None
             raise ValueError(f"task {task.name}: problem {lacking} has no reference answer to score")
 
 
-def _sizes(table: TableSource | None, names: Sequence[str]) -> dict[str, dict[str, float]]:
+def _sizes(
+    table: TableSource | None, names: Sequence[str], required: Sequence[str]
+) -> dict[str, dict[str, float]]:
     if table is None:
         return {}
-    frame = read_sizes(table, names, "the run", required=["n_tokens"])
+    frame = read_sizes(table, names, "the run", required=required)
     return {row.pop("model"): row for row in frame.to_dicts()}
 
 
 def _check_sizes(manifest: Manifest) -> None:
-    unsaid = [model.name for model in manifest.models if model.n_tokens is None]
-    if unsaid and len(unsaid) < len(manifest.models):
-        raise ValueError(
-            f"nobody says on how many tokens {', '.join(unsaid)} was trained, although other models say it: "
-            "give a models table (model, n_tokens), or n_tokens in its config.json"
-        )
+    for symbol, says in (("n_tokens", "on how many tokens {} was trained"), ("n_params", "how large {} is")):
+        unsaid = [model.name for model in manifest.models if getattr(model, symbol) is None]
+        if unsaid and len(unsaid) < len(manifest.models):
+            raise ValueError(
+                f"nobody says {says.format(', '.join(unsaid))}, although other models say it: give a models "
+                f"table (model, {symbol})"
+                + (", or n_tokens in its config.json" if symbol == "n_tokens" else "")
+            )

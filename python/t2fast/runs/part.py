@@ -63,6 +63,8 @@ class Part:
     ids: tuple[str, ...]
     """Of its problems, in order; none if they are not written down yet."""
     records: Records
+    spent: Records
+    """Of each request to a server, what it took."""
 
     @property
     def total(self) -> int:
@@ -101,7 +103,6 @@ class Part:
     def labels(self) -> dict[str, Any]:
         """What every row of a table of this part carries."""
         model = self.model
-        sizes = {"n_params": float(model.n_params)}
-        if model.n_tokens is not None:
-            sizes["n_tokens"] = float(model.n_tokens)
+        sizes = {"n_params": model.n_params, "n_tokens": model.n_tokens}
+        sizes = {name: float(value) for name, value in sizes.items() if value is not None}
         return {"model": model.name, **sizes, "stage": model.stage, "task": self.task.name}

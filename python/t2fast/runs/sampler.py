@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from t2fast.decode import Engine
+from t2fast.decode.endpoint import Served
 from t2fast.decode.samples import Finished
 from t2fast.decode.successes import AHEAD
 from t2fast.progress import Bar
@@ -33,11 +35,11 @@ class Sampler:
         self._shown = self._started
         self._done = self._samples = self._tokens = 0
 
-    def draw(self, engine: Engine, task: Task, part: Part, tally: Tally) -> None:
+    def draw(self, model: Engine | Served, task: Task, part: Part, tally: Tally) -> None:
         """Draw what a part lacks. `KeyboardInterrupt` after Ctrl-C."""
         asked = {problem.id: problem for problem in task.problems if tally.left(problem.id)}
         assert part.task.sampling is not None
-        with Journal(part.records) as journal:
+        with Journal(part.records) as journal, Journal(part.spent) as ledger:
 
             def finished(one: Finished) -> bool:
                 problem = asked[str(one.problem)]
@@ -54,25 +56,28 @@ class Sampler:
                 journal.append(row)
                 left = tally.left(problem.id)
                 over = tally.add(problem.id, one.sample, bool(correct))
-                self._advance(left - tally.left(problem.id), 1, one.length)
+                self._advance(left - tally.left(problem.id), 1, one.length or 0)
                 return over
 
-            whole = engine.each(
-                {problem.id: problem.prompt for problem in asked.values()},
-                finished,
-                part.task.sampling,
-                k=part.k,
-                have=[tally.have(problem) for problem in asked],
-                ahead=None if part.until is None else AHEAD,
-                chat=self.manifest.chat,
-                now=self.manifest.date,
-            )
+            asking: dict[str, Any] = {
+                "k": part.k,
+                "have": [tally.have(problem) for problem in asked],
+                "ahead": None if part.until is None else AHEAD,
+                "chat": self.manifest.chat,
+            }
+            prompts: dict[str | int, Any] = {problem.id: problem.prompt for problem in asked.values()}
+            if isinstance(model, Served):
+                asking["spent"] = lambda one: ledger.append(asdict(one))
+            else:
+                asking["now"] = self.manifest.date
+            whole = model.each(prompts, finished, part.task.sampling, **asking)
         self._show()
         if not whole:
             raise KeyboardInterrupt
 
-    def score(self, engine: Engine, task: Task, part: Part, tally: Tally) -> None:
+    def score(self, engine: Engine | Served, task: Task, part: Part, tally: Tally) -> None:
         """Score what a part lacks."""
+        assert isinstance(engine, Engine)
         asked = [problem for problem in task.problems if tally.left(problem.id)]
         with Journal(part.records) as journal:
             for first in range(0, len(asked), _SCORED):

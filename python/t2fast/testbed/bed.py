@@ -7,19 +7,26 @@ import os
 from pathlib import Path
 
 from t2fast import atomic
+from t2fast.data import Measurements
 from t2fast.runs.records import Lock
+from t2fast.tables import read_counts, read_likelihoods, read_losses
 from t2fast.testbed import loop
 from t2fast.testbed.grid import Checkpoint, grid, up_to
 from t2fast.testbed.measured import counts_of, likelihoods_of, losses_of, write_tables
 from t2fast.testbed.pool import finish_all
 from t2fast.testbed.report import Testbed
-from t2fast.testbed.settings import Settings, claim
-from t2fast.testbed.work import make_corpus, work_of
+from t2fast.testbed.settings import Settings, claim, settings_in
+from t2fast.testbed.work import is_done, make_corpus, work_of
 from t2fast.training import Corpus
 
 
 def run_testbed(
-    settings: Settings, folder: str | Path, *, workers: int | None = None, progress: bool | None = None
+    settings: Settings,
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    ray: bool = False,
+    progress: bool | None = None,
 ) -> Testbed:
     """Train and measure the grid, fit, plan, train the plans, and report; go on where a kill cut it off.
 
@@ -32,6 +39,7 @@ def run_testbed(
         folder: new, or of a testbed of the same settings.
         workers: checkpoints at once, each on one thread, as processes; None: the processor's cores; 1: in
             this process.
+        ray: checkpoints as tasks of Ray instead, on all nodes that it has; they must see the folder.
         progress: a bar on stderr; None: where stderr is a terminal.
 
     Returns:
@@ -43,9 +51,7 @@ def run_testbed(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    count = _cores() if workers is None else workers
-    if count < 1:
-        raise ValueError(f"workers must be at least 1, not {count}")
+    count = None if ray else _workers(workers)
     ordinary = grid(settings)
     with Lock(folder):
         claim(folder, settings)
@@ -75,6 +81,32 @@ def run_testbed(
     return done
 
 
+def pack(folder: str | Path, target: str | Path) -> list[Path]:
+    """Keep the tables of a testbed that is done as small files, for `t2fast.data.testbed`.
+
+    Args:
+        folder: of `run_testbed`.
+        target: where to.
+
+    Returns:
+        The files.
+
+    Raises:
+        ValueError: if the testbed is not done: a part of it is not what it is for.
+    """
+    folder = Path(folder)
+    settings = settings_in(folder)
+    missing = sum(not is_done(folder, one) for one in grid(settings))
+    if missing or not (folder / "report.json").exists():
+        left = f"{missing} checkpoints are missing" if missing else "its loop is not closed"
+        raise ValueError(f"{folder} is not done ({left}): run it to its end first")
+    return Measurements(
+        read_counts(folder / "counts.csv"),
+        read_likelihoods(folder / "likelihoods.csv"),
+        read_losses(folder / "losses.csv"),
+    ).write(target)
+
+
 def estimate_seconds(settings: Settings, checkpoints: list[Checkpoint] | None = None) -> dict[str, float]:
     """What training will take here, by timing a few steps of every size on one thread.
 
@@ -102,6 +134,48 @@ def estimate_seconds(settings: Settings, checkpoints: list[Checkpoint] | None = 
             speeds[key] = steps.seconds_a_step(one.shape, one.recipe, rows)
         seconds += speeds[key] * one.recipe.steps(settings.context)
     return {"checkpoints": len(wanted), "flops": sum(one.flops for one in wanted), "seconds": seconds}
+
+
+def run_share(
+    settings: Settings, folder: str | Path, share: int, of: int, *, progress: bool | None = None
+) -> list[str]:
+    """Train and measure a share of the grid, for jobs that run side by side; `run_testbed` does the rest.
+
+    Args:
+        settings: see `read_settings`.
+        folder: seen by all jobs.
+        share: 1 to `of`; 0: the corpus alone, which must be there before any of the others.
+        of: how many jobs share the grid.
+        progress: a bar on stderr; None: where stderr is a terminal.
+
+    Returns:
+        The names of the share's checkpoints, all of them done.
+
+    Raises:
+        ValueError: if there is no such share or no corpus yet, or the folder holds another testbed.
+        ImportError: without the extra ``train``.
+    """
+    if not (of >= 1 and 0 <= share <= of):
+        raise ValueError(f"share {share}/{of} is none: the first of 40 is 1/40, and 0/40 makes the corpus")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, settings)
+    if share == 0:
+        make_corpus(folder, settings)
+        return []
+    if not (folder / "tokenizer.json").exists():
+        raise ValueError(f"{folder} has no corpus yet: share 0/{of} makes it")
+    own = sorted(grid(settings), key=lambda one: -one.flops)[share - 1 :: of]
+    if own:
+        finish_all(folder, settings, own, 1, progress)
+    return [one.name for one in own]
+
+
+def _workers(wanted: int | None) -> int:
+    count = _cores() if wanted is None else wanted
+    if count < 1:
+        raise ValueError(f"workers must be at least 1, not {count}")
+    return count
 
 
 def _cores() -> int:

@@ -16,12 +16,21 @@ _SLACK = 1.05
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model to train and measure. `role` is ordinary, overtrained or loop."""
+    """A model to train and measure.
+
+    Attributes:
+        name: N, D and the seed.
+        role: ordinary, overtrained or loop.
+        shape: of the model.
+        recipe: of its training.
+        samples: drawn of each problem.
+    """
 
     name: str
     role: str
     shape: Shape
     recipe: Recipe
+    samples: int
 
     @property
     def n_tokens(self) -> int:
@@ -62,14 +71,16 @@ def _between(
                 yield checkpoint(settings, role, shape, n_tokens, seed)
 
 
-def checkpoint(settings: Settings, role: str, shape: Shape, n_tokens: float, seed: int) -> Checkpoint:
-    """A model of this shape after so many tokens."""
+def checkpoint(
+    settings: Settings, role: str, shape: Shape, n_tokens: float, seed: int, samples: int = 1
+) -> Checkpoint:
+    """A model of this shape after so many tokens, measured by at least so many samples a problem."""
     batch = settings.batch
     while batch > 1 and n_tokens < settings.least_steps * batch * settings.context:
         batch //= 2
     recipe = Recipe(n_tokens, batch, settings.lr, seed=seed)
     name = f"{amount(shape.n_params)}-{amount(n_tokens)}-seed{seed}"
-    return Checkpoint(name, role, shape, recipe)
+    return Checkpoint(name, role, shape, recipe, max(samples, settings.samples))
 
 
 def up_to(settings: Settings) -> float:

@@ -54,7 +54,7 @@ class Kept:
     Attributes:
         promise: what was said.
         by_likelihood: mean over problems of 1 - (1 - p)^k, a seed each.
-        by_counts: unbiased pass@k from samples, a seed each; empty where fewer than k were drawn.
+        by_counts: unbiased pass@k from samples, a seed each.
     """
 
     promise: Promise
@@ -121,12 +121,15 @@ def promises(
 
 
 def chosen(settings: Settings, said: Sequence[Promise]) -> list[Checkpoint]:
-    """What is to be trained so that the promises can be held against something: each size once a seed."""
+    """What is to be trained so that the promises can be held against something: each size once a seed.
+
+    Of each problem at least k samples are drawn there, so that counts tell pass@k, too.
+    """
     shapes = {shape.n_params: shape for shape in settings.shapes}
-    sizes = dict.fromkeys((promise.n_params, promise.n_tokens) for promise in said)
+    sizes = {(promise.n_params, promise.n_tokens): promise.k for promise in said}
     return [
-        checkpoint(settings, "loop", shapes[int(n_params)], n_tokens, seed)
-        for n_params, n_tokens in sizes
+        checkpoint(settings, "loop", shapes[int(n_params)], n_tokens, seed, k)
+        for (n_params, n_tokens), k in sizes.items()
         for seed in range(settings.loop_seeds)
     ]
 
@@ -156,5 +159,4 @@ def _by_counts(table: Counts, promise: Promise) -> list[float]:
     return [
         float(np.mean(pass_at_k(group["n_samples"], group["n_correct"], promise.k)))
         for _, group in rows.group_by("model", maintain_order=True)
-        if group["n_samples"].min() >= promise.k  # type: ignore[operator]
     ]

@@ -10,17 +10,24 @@ import polars as pl
 from t2fast import atomic
 from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
 from t2fast.testbed.grid import Checkpoint
-from t2fast.testbed.work import run_of, trained_of
+from t2fast.testbed.work import BEGUN, COUNTS, LIKELIHOODS, table_of, trained_of
 
 
 def counts_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Counts:
     """Samples drawn and correct, of every checkpoint, task and problem."""
-    return read_counts(pl.concat([run_of(folder, one).counts().frame for one in checkpoints]))
+    return read_counts(pl.concat([read_counts(table_of(folder, one, COUNTS)).frame for one in checkpoints]))
+
+
+def begun_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Counts:
+    """Samples drawn, and those that begin with an answer."""
+    return read_counts(pl.concat([read_counts(table_of(folder, one, BEGUN)).frame for one in checkpoints]))
 
 
 def likelihoods_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Likelihoods:
     """The log-likelihood of every problem's answer."""
-    return read_likelihoods(pl.concat([run_of(folder, one).likelihoods().frame for one in checkpoints]))
+    return read_likelihoods(
+        pl.concat([read_likelihoods(table_of(folder, one, LIKELIHOODS)).frame for one in checkpoints])
+    )
 
 
 def losses_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Losses:
@@ -39,10 +46,11 @@ def losses_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Losses:
 
 
 def write_tables(folder: Path, checkpoints: Sequence[Checkpoint]) -> list[Path]:
-    """Write counts.csv, likelihoods.csv and losses.csv, the checkpoints in their order."""
+    """Write counts.csv, begun.csv, likelihoods.csv and losses.csv, the checkpoints in their order."""
     written = []
     for name, table in (
         ("counts", counts_of(folder, checkpoints)),
+        ("begun", begun_of(folder, checkpoints)),
         ("likelihoods", likelihoods_of(folder, checkpoints)),
         ("losses", losses_of(folder, checkpoints)),
     ):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from t2fast.progress import Bar
+from t2fast.testbed.cluster import each_on_ray
 from t2fast.testbed.grid import Checkpoint
 from t2fast.testbed.settings import Settings
 from t2fast.testbed.work import finish, is_done
@@ -19,9 +20,13 @@ _UNITS = 1_000
 
 
 def finish_all(
-    folder: Path, settings: Settings, checkpoints: Sequence[Checkpoint], workers: int, progress: bool | None
+    folder: Path,
+    settings: Settings,
+    checkpoints: Sequence[Checkpoint],
+    workers: int | None,
+    progress: bool | None,
 ) -> None:
-    """Train and measure what is missing, the dearest first."""
+    """Train and measure what is missing, the dearest first, on so many processes; None: by Ray."""
     missing = sorted((one for one in checkpoints if not is_done(folder, one)), key=lambda one: -one.flops)
     total = sum(one.flops for one in checkpoints)
     kept = total - sum(one.flops for one in missing)
@@ -29,7 +34,7 @@ def finish_all(
     with Bar(_UNITS, progress, done=round(_UNITS * kept / total)) as bar:
         ready = len(checkpoints) - len(missing)
         bar.label(f"{ready} of {len(checkpoints)} checkpoints")
-        for one in _each(folder, settings, missing, min(workers, len(missing))):
+        for one in _each(folder, settings, missing, workers):
             before, did, ready = did, did + one.flops, ready + 1
             bar.advance(round(_UNITS * did / total) - round(_UNITS * before / total))
             bar.label(f"{ready} of {len(checkpoints)} checkpoints")
@@ -37,9 +42,13 @@ def finish_all(
 
 
 def _each(
-    folder: Path, settings: Settings, missing: Sequence[Checkpoint], workers: int
+    folder: Path, settings: Settings, missing: Sequence[Checkpoint], workers: int | None
 ) -> Iterator[Checkpoint]:
     """Do them, and yield each when it is done."""
+    if workers is None:
+        yield from each_on_ray(folder, settings, missing)
+        return
+    workers = min(workers, len(missing))
     if workers <= 1:
         for one in missing:
             finish(folder, settings, one)

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from t2fast.laws import ForecastLaw
 from t2fast.tables import Counts, Likelihoods, Losses
 from t2fast.testbed.loop import Kept
-from t2fast.text import amount, chance, columns, counted, line, note, plain
+from t2fast.text import amount, chance, columns, counted, line, note, percent, plain
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,6 @@ class Testbed:
         )
         for one in self.kept:
             promise = one.promise
-            counts = chance(float(np.mean(one.by_counts))) if one.by_counts else "-"
             table.add_row(
                 promise.task,
                 promise.choice,
@@ -95,7 +94,7 @@ class Testbed:
                 chance(promise.predicted),
                 f"{chance(promise.low)} to {chance(promise.high)}",
                 chance(one.measured),
-                counts,
+                chance(float(np.mean(one.by_counts))),
             )
         return table
 
@@ -128,10 +127,16 @@ class Testbed:
         return f"mean probability by likelihood, and share of samples that are correct: {'; '.join(parts)}"
 
     def _speed_words(self) -> str:
-        flops = sum(one["train_flops"] for one in self.work.values())
-        training = sum(one["train_seconds"] for one in self.work.values())
-        measuring = sum(one["measure_seconds"] for one in self.work.values())
-        speed = f"{flops / training / 1e9:.3g} GFLOP/s" if training else "all of it trained before"
+        def total(name: str) -> float:
+            return sum(one[name] for one in self.work.values())
+
+        flops, training, measuring = total("train_flops"), total("train_seconds"), total("measure_seconds")
+        clock = total("train_cpu_seconds")
+        peak = sum(one["train_cpu_seconds"] * one["peak_flops"] for one in self.work.values())
+        speed = "all of it trained before"
+        if clock:
+            timed = total("timed_flops")
+            speed = f"{timed / clock / 1e9:.3g} GFLOP/s, {percent(timed / peak)} of float32 matrices' speed"
         return (
             f"{len(self.work)} checkpoints, {flops:.3g} FLOPs: {training:,.0f} s of training on one thread "
             f"each ({speed}), {measuring:,.0f} s of measuring"

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from t2fast import atomic
+from t2fast.decode.text import Tokenizer, load
 from t2fast.runs import Run, evaluate
-from t2fast.tasks import Task, load_task
+from t2fast.runs.records import Lock
+from t2fast.tables import read_counts
+from t2fast.tasks import Problem, Task, load_task
 from t2fast.testbed.grid import Checkpoint
 from t2fast.testbed.settings import Settings
 from t2fast.training import Corpus, Trained, generate_corpus, train
+
+COUNTS, LIKELIHOODS, BEGUN = TABLES = ("counts.csv", "likelihoods.csv", "begun.csv")
+"""What is kept of a checkpoint's measurement: samples that are correct, likelihoods of the answers, and, as a
+table of counts, samples that begin with an answer: the very thing that a likelihood is the probability of."""
+_DONE = "work.json"
 
 
 @lru_cache(maxsize=1)
@@ -43,6 +56,16 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
     """Train a checkpoint and measure it, from wherever an earlier call was cut off."""
     place = _place(folder, one)
     place.mkdir(parents=True, exist_ok=True)
+    with Lock(place):  # a node that is believed to be dead may be at work
+        _finish(place, folder, settings, one)
+
+
+def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> None:
+    from t2fast.training.loop import peak_flops  # with torch
+
+    measured = place / "measured"
+    if (place / _DONE).exists():  # with fewer samples; what a kill may have left of those is no run any more
+        shutil.rmtree(measured, ignore_errors=True)
     corpus = Corpus.open(folder / "corpus.npy")
     tokenizer = (folder / "tokenizer.json").read_text("utf-8")
     began = time.perf_counter()
@@ -50,28 +73,71 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
         corpus, tokenizer, one.shape, one.recipe, place / "model", threads=1, progress=False, label=one.name
     )
     between = time.perf_counter()
-    evaluate(
+    run = evaluate(
         {one.name: trained.folder},
         tasks_of(settings),
-        place / "measured",
-        k=settings.samples,
+        measured,
+        k=one.samples,
         score=True,
         dtype="float32",
         threads=1,
         progress=False,
     )
+    _write_begun(run, trained.folder)
+    for table in TABLES:
+        (measured / table).replace(place / table)
     record = {
         "train_flops": trained.flops,
         "train_seconds": trained.seconds,
+        "train_cpu_seconds": trained.cpu_seconds,
+        "timed_flops": trained.flops * trained.made,
+        "peak_flops": peak_flops(),
         "measure_seconds": time.perf_counter() - between,
         "seconds": time.perf_counter() - began,
+        "samples": one.samples,
     }
-    atomic.write(place / "work.json", [json.dumps(record).encode(), b"\n"])
+    atomic.write(place / _DONE, [json.dumps(record).encode(), b"\n"])
+    shutil.rmtree(measured)  # tens of megabytes that the model would draw again, to the byte
+
+
+def _write_begun(run: Run, model: Path) -> None:
+    """Of each problem, the samples that begin with one of its answers, in the answer's own tokens."""
+    tokenizer = load(model)
+    begun: Counter[tuple[str, str]] = Counter()
+    for part in run.parts():
+        if part.kind != "samples":
+            continue
+        task = part.task.name
+        begins = {problem.id: _beginning(tokenizer, problem) for problem in run.problems(task)}
+        for row in part.records.rows():
+            begun[task, row["problem"]] += begins[row["problem"]](row["text"])
+    frame = read_counts(run.folder / COUNTS).frame
+    found = [begun[key] for key in zip(frame["task"], frame["problem"], strict=True)]
+    table = frame.with_columns(n_correct=pl.Series(found, dtype=pl.Int64))
+    atomic.write(run.folder / BEGUN, [table.write_csv().encode()])
+
+
+def _beginning(tokenizer: Tokenizer, problem: Problem) -> Callable[[str], bool]:
+    """Whether a text begins with an answer: a village does not begin with a villa, though its letters do."""
+    prompt = tokenizer.encode(problem.prompt)
+
+    def cut(text: str) -> list[int]:
+        return tokenizer.encode_answer(problem.prompt, prompt, text)
+
+    answers = [(answer, cut(answer)) for answer in problem.answers]
+
+    @cache
+    def begins(text: str) -> bool:
+        near = [tokens for answer, tokens in answers if text.startswith(answer)]
+        return bool(near) and any(cut(text)[: len(tokens)] == tokens for tokens in near)
+
+    return begins
 
 
 def is_done(folder: Path, one: Checkpoint) -> bool:
-    """Whether the checkpoint is trained and measured."""
-    return (_place(folder, one) / "work.json").exists()
+    """Whether the checkpoint is trained and measured by as many samples."""
+    path = _place(folder, one) / _DONE
+    return path.exists() and json.loads(path.read_text("utf-8"))["samples"] >= one.samples
 
 
 def trained_of(folder: Path, one: Checkpoint) -> Trained:
@@ -82,14 +148,14 @@ def trained_of(folder: Path, one: Checkpoint) -> Trained:
     return Trained(path, *(config[name] for name in names))
 
 
-def run_of(folder: Path, one: Checkpoint) -> Run:
-    """What was measured of a finished checkpoint."""
-    return Run.open(_place(folder, one) / "measured")
+def table_of(folder: Path, one: Checkpoint, name: str) -> Path:
+    """The file of a finished checkpoint's counts or likelihoods, by its name among `TABLES`."""
+    return _place(folder, one) / name
 
 
 def work_of(folder: Path, one: Checkpoint) -> dict[str, Any]:
     """What a finished checkpoint took."""
-    found: dict[str, Any] = json.loads((_place(folder, one) / "work.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads((_place(folder, one) / _DONE).read_text("utf-8"))
     return found
 
 

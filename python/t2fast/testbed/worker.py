@@ -79,4 +79,4 @@ def serve() -> None:
 
 def _checkpoint(data: dict[str, Any]) -> Checkpoint:
     recipe = {**data["recipe"], "betas": tuple(data["recipe"]["betas"])}
-    return Checkpoint(data["name"], data["role"], Shape(**data["shape"]), Recipe(**recipe))
+    return Checkpoint(**{**data, "shape": Shape(**data["shape"]), "recipe": Recipe(**recipe)})

@@ -31,8 +31,8 @@ def run(
     state: State,
     bar: Bar,
     save_every: int | None,
-) -> Tensor:
-    """The steps that are missing, after those of the state; the losses of all.
+) -> tuple[Tensor, int]:
+    """The steps that are missing, after those of the state; the losses of all, and how many were missing.
 
     A step that Ctrl-C cuts off may have moved some weights: the state before it stands.
     """
@@ -59,7 +59,7 @@ def run(
         if due and step + 1 < steps:
             state.save(model, optimiser, losses[: step + 1])
             saved = now
-    return losses
+    return losses, steps - first
 
 
 def seconds_a_step(shape: Shape, recipe: Recipe, rows: npt.NDArray[np.int64], steps: int = 5) -> float:
@@ -74,6 +74,18 @@ def seconds_a_step(shape: Shape, recipe: Recipe, rows: npt.NDArray[np.int64], st
     for _ in range(steps):
         _step(model, optimiser, batch, recipe)
     return (time.process_time() - began) / steps
+
+
+def peak_flops(size: int = 768, times: int = 5) -> float:
+    """What a thread multiplies float32 matrices at, the best of a few, in FLOPs a second."""
+    torch.set_num_threads(1)
+    left, right = torch.rand(size, size), torch.rand(size, size)
+    seconds = []
+    for _ in range(times):
+        began = time.process_time()
+        left @ right
+        seconds.append(time.process_time() - began)
+    return float(2.0 * size**3 / min(seconds))
 
 
 def _step(model: Transformer, optimiser: torch.optim.Optimizer, rows: Tensor, recipe: Recipe) -> Tensor:

@@ -34,6 +34,8 @@ class Trained:
         unique_tokens: U, different tokens among them.
         loss: nats a token on the part of the corpus that is held out.
         seconds: of this call; 0 if the model was there already.
+        cpu_seconds: of this call's steps, by the processor's clock, all threads together.
+        made: share of the steps that this call made.
     """
 
     folder: Path
@@ -42,6 +44,8 @@ class Trained:
     unique_tokens: int
     loss: float
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    made: float = 0.0
 
     @property
     def flops(self) -> float:
@@ -117,7 +121,9 @@ def train(
     model.to(device)
     began = time.perf_counter()
     with Bar(steps, progress, label or f"{amount(shape.n_params)} parameters") as bar:
-        losses = loop.run(model, order, recipe, state, bar, save_every)
+        on_cpu = time.process_time()
+        losses, made = loop.run(model, order, recipe, state, bar, save_every)
+        on_cpu = time.process_time() - on_cpu
     n_tokens = steps * recipe.batch * shape.context
     unique = min(n_tokens, order.length * shape.context)
     facts = (shape.n_params, n_tokens, unique, loop.held_out_loss(model, corpus, shape.context))
@@ -125,7 +131,7 @@ def train(
     weights = {name: weight.detach().cpu() for name, weight in model.state_dict().items()}
     save(folder, shape, weights, tokenizer, dict(zip(_FACTS, facts, strict=True)))
     state.remove()
-    return Trained(folder, *facts, seconds=time.perf_counter() - began)
+    return Trained(folder, *facts, time.perf_counter() - began, on_cpu, made / steps)
 
 
 def _record(
