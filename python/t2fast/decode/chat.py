@@ -90,12 +90,15 @@ def template(path: str | Path) -> ChatTemplate:
     config_file, jinja_file = path / "tokenizer_config.json", path / "chat_template.jinja"
     config = _json(config_file)
     if jinja_file.is_file():
-        source: Any = jinja_file.read_text("utf-8")
+        source: Any = _text(jinja_file)
         origin = jinja_file
     else:
         source, origin = config.get("chat_template"), config_file
     if isinstance(source, list):  # several named templates
-        source = {entry["name"]: entry["template"] for entry in source}.get("default")
+        try:
+            source = {entry["name"]: entry["template"] for entry in source}.get("default")
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{origin}: chat_template is {source!r:.60}, not names and templates") from error
     if source is None:
         raise ValueError(f"{path} has no chat template: this is no chat model, or call without chat")
     if not isinstance(source, str):
@@ -120,12 +123,20 @@ def special_tokens(folder: Path) -> dict[str, str]:
     return tokens
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not UTF-8 ({error})") from error
+
+
 def _json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
+    text = _text(file)
     try:
-        found = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: not JSON ({error})") from error
     if not isinstance(found, dict):
         raise ValueError(f"{file}: a {type(found).__name__} where an object is expected")

@@ -392,6 +392,9 @@ class Engine:
             return self._checked(problem, prompt)
         if chat:
             tokens = self.tokenizer.encode(self.chat_text(prompt, now), special=False)
+            if not tokens:
+                origin = self._chat_template.origin
+                raise ValueError(f"{origin}: the chat template writes nothing for problem {problem.id!r}")
         elif isinstance(prompt, str):
             tokens = self.tokenizer.encode(prompt)
         else:

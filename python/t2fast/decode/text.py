@@ -26,9 +26,10 @@ class Tokenizer:
     stands: samples are decoded by joining the bytes of their tokens, special tokens giving none.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, bos: int | None = None):
+    def __init__(self, backend: tokenizers.Tokenizer, bos: int | None = None, file: str = "this tokenizer"):
         self.backend = backend
         self.bos = bos
+        self._file = file
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """Tokens of ``text``; ``special`` adds what the model wants before a prompt."""
@@ -70,14 +71,16 @@ class Tokenizer:
         """The bytes of every token; a special token has those of its name, so a stop string can be one."""
         added = self.backend.get_added_tokens_decoder()
         vocab = self.backend.get_vocab(with_added_tokens=True)
-        decoder = str(json.loads(self.backend.to_str())["decoder"])
+        # The decoder alone: all of a big tokenizer as JSON is many megabytes.
+        state = b"" if self.backend.decoder is None else self.backend.decoder.__getstate__()
+        decoder = str(json.loads(state or "null"))
         if "ByteLevel" in decoder:
             to_bytes = _byte_level_bytes
         elif "▁" in decoder or "Metaspace" in decoder:
             to_bytes = _sentencepiece_bytes
         else:
             raise ValueError(
-                f"this tokenizer's decoder is neither byte-level nor SentencePiece-like: {decoder}"
+                f"{self._file}: its decoder is neither byte-level nor SentencePiece-like: {decoder}"
             )
         table = [b""] * (max(vocab.values()) + 1)
         for text, i in vocab.items():
@@ -97,12 +100,16 @@ def load(path: str | Path) -> Tokenizer:
         backend = vocabulary.tokenizers_package().Tokenizer.from_file(str(file))
     except Exception as error:  # the package raises plain Exceptions
         raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
+    ids = backend.get_vocab()
+    last = max(ids, key=ids.__getitem__, default="")
+    if ids and ids[last] > 4 * len(ids) + 1000:
+        raise ValueError(f"{file}: token {last!r:.60} has id {ids[last]} among {len(ids)} tokens")
     # Settings of training that the file may still carry: a prompt is never cut, padded or randomised.
     backend.no_truncation()
     backend.no_padding()
     if getattr(backend.model, "dropout", None):
         backend.model.dropout = None
-    return Tokenizer(backend)
+    return Tokenizer(backend, file=str(file))
 
 
 def _byte_alphabet() -> dict[str, int]:
