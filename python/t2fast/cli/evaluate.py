@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from t2fast.cli.sampling import add_engine, add_sampling, engine, settings
+from t2fast.cli.sampling import add_engine, add_sampling, engine, say_memory, settings
 
 _EXAMPLES = """examples:
   t2fast evaluate --model SmolLM2-135M.gguf --task synthetic/arithmetic -k 64 -o run
@@ -118,6 +118,10 @@ def run(arguments: argparse.Namespace) -> None:
         load_task(spec, problems=arguments.problems, seed=arguments.task_seed, shots=arguments.shots)
         for spec in arguments.task
     ]
+    longest = max(arguments.max_tokens or task.max_tokens for task in tasks)
+    drawn = 0 if arguments.no_samples else arguments.k * max(len(task.problems) for task in tasks)
+    for path in models.values():
+        say_memory(path, arguments, drawn, longest)
     try:
         done = runs.evaluate(
             models,

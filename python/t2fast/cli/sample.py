@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from t2fast.cli.sampling import add_engine, add_sampling, engine, settings
+from t2fast.cli.sampling import add_engine, add_sampling, engine, say_memory, settings
 from t2fast.decode.engine import Engine, load
 from t2fast.decode.prompts import Problem, problems
 from t2fast.decode.samples import Samples
@@ -60,6 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit status (130 after Ctrl-C)."""
     found = problems({0: args.prompt}) if args.prompts_file is None else _read(args.prompts_file)
+    say_memory(args.model, args, args.k * len(found), args.max_tokens)
     model = load(args.model, cache=args.cache, **engine(args))
     started, samples, tokens = time.perf_counter(), 0, 0
     status = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,22 @@ def engine(arguments: argparse.Namespace) -> dict[str, Any]:
     """How the model is to be opened, as arguments of `t2fast.decode.load`."""
     names = ("device", "threads", "dtype", "kernel", "tokenizer")
     return {name: getattr(arguments, name) for name in names}
+
+
+def say_memory(model: str | Path, arguments: argparse.Namespace, samples: int, max_tokens: int) -> None:
+    """Says on stderr what a model and its samples will take in memory, before it is loaded; of the CPU alone.
+
+    Args:
+        model: as for `t2fast.decode.load`.
+        arguments: of `add_engine`.
+        samples: that are asked for, of all prompts.
+        max_tokens: longest sample.
+    """
+    from t2fast.decode.memory import memory_needed
+
+    if getattr(arguments, "device", "cpu") == "cpu":
+        names = ("dtype", "kernel")
+        given = {
+            name: getattr(arguments, name) for name in names if getattr(arguments, name, None) is not None
+        }
+        print(memory_needed(model, **given).line(samples, max_tokens), file=sys.stderr)

@@ -23,6 +23,7 @@ from t2fast import _core
 from t2fast.decode import chat as chat_templates
 from t2fast.decode import text as texts
 from t2fast.decode.hub import resolve
+from t2fast.decode.memory import available, shortage, size
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.rendering import Renderer, Stream
 from t2fast.decode.request import Backend, Request, Sampling, Settings
@@ -64,7 +65,8 @@ def load(
 
     Raises:
         ValueError: for a model file that is damaged or of an unknown architecture, naming what is wrong with
-            it, and for options that the device does not have.
+            it, for options that the device does not have, and for weights that take more memory than is
+            available.
     """
     core: Backend
     if device == "cuda":
@@ -81,7 +83,14 @@ def load(
             raise ValueError("cache is for device='cuda': leave it out with device='cpu'")
         path = resolve(model)
         threads = _within_the_processor(threads)
-        core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel)
+        there = available()
+        try:
+            core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel, memory=there)
+        except MemoryError as error:
+            raise ValueError(
+                f"{path}: the weights take {size(error.args[0])} of memory and {size(there or 0)} are "
+                "available: take a file of a smaller type (Q4_0, say), or free memory"
+            ) from None
     else:
         raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
     for note in core.notes:
@@ -202,6 +211,10 @@ class Engine:
         stopper = FirstCorrect(found, verify, render, first_sample) if verify and render else None
         ahead = None if stopper is None else AHEAD
         request = replace(request, first_sample=first_sample, max_rows=max_rows, ahead=ahead)
+        if isinstance(self.core, _core.DecodeEngine):
+            lacking = shortage(self.core.token_bytes, request)
+            if lacking is not None:
+                warnings.warn(lacking, stacklevel=2)
         started = time.perf_counter()
         with Bar(sum(counts), progress, "samples", counted=True) as bar:
 
