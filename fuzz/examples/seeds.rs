@@ -1,4 +1,4 @@
-//! Writes sound files for the targets to start from: `cargo run --bin seeds`, in this folder.
+//! Writes sound files for the targets to start from: `cargo run --example seeds`, in this folder.
 
 use std::fs;
 
