@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from rich.cells import cell_len
-from t2fast.cli.main import main
-from t2fast.cli.wording import own_words
+from t2fast.cli.main import _COMMANDS, _parser, main
+from t2fast.cli.wording import _OPTIONS, own_words
 from t2fast.text import columns, plain, with_unit
 
 ROWS = {
@@ -113,8 +113,12 @@ def test_several_files_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixtu
     }
     assert {row["model"]: row["pass_at_k"] for row in rows} == pytest.approx(expected)
     assert main(["passk", str(own), str(own)]) == 1
+    assert f"{own} is given twice" in capsys.readouterr().err
+    again = tmp_path / "again.csv"
+    again.write_bytes(own.read_bytes())
+    assert main(["passk", str(own), str(again)]) == 1
     assert "add their counts up by --duplicates sum" in capsys.readouterr().err
-    assert main(["passk", str(own), str(own), "--duplicates", "sum", "-k", "200", "--json"]) == 0
+    assert main(["passk", str(own), str(again), "--duplicates", "sum", "-k", "200", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][-1]["problems"] == 1
     named = tmp_path / "named.csv"
     pl.DataFrame(ROWS).write_csv(named)
@@ -184,13 +188,20 @@ def test_several_tasks_or_training_sets_are_no_one_law(
         ("metric= 'x' is no choice", "--metric x is no choice"),
         ("[Errno 2] No such file or directory: 'x.csv'", "x.csv: no such file or directory"),
         ("allow it by extrapolate=1.4e+09", "allow it by --extrapolate 1.4e+09"),
-        ("k_max is 0: at least one sample", "--max-k is 0: at least one sample"),
+        ("per_query is nan: it has to be", "--per-query is nan: it has to be"),
+        ("max_k is 0: at least one sample", "--max-k is 0: at least one sample"),
         ("the column target is empty: fill it", "the column target is empty: fill it"),
         ("runs/task=gsm8k/x.csv is empty", "runs/task=gsm8k/x.csv is empty"),
     ],
 )
 def test_messages_speak_the_words_of_the_command_line(message: str, words: str) -> None:
     assert own_words(message) == words
+
+
+def test_every_word_of_messages_is_an_option() -> None:
+    _, parsers = _parser(_COMMANDS)
+    there = {option for parser in parsers.values() for a in parser._actions for option in a.option_strings}
+    assert {f"--{name.replace('_', '-')}" for name in _OPTIONS.split("|")} <= there
 
 
 def test_a_file_that_is_not_there_has_no_number(capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,15 +271,49 @@ def test_a_law_goes_through_a_pipe(tmp_path: Path) -> None:
 def test_recipes_in_a_column_that_is_not_read_are_not_one_law_in_silence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "losses.csv"
-    rows = [f"{r},{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for r in ("a", "b") for n in (1, 2, 4) for d in (1, 2, 4)]
+    path, runs, page = (tmp_path / name for name in ("losses.csv", "runs.csv", "page.html"))
+    rows = [f"{r},{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for r in "ab" for n in (1, 2, 4, 8) for d in (1, 2, 4)]
     path.write_text("recipe,n_params,n_tokens,loss\n" + "\n".join(rows) + "\n")
+    runs.write_text("n_params,n_tokens\n8e8,8e9\n")
     fit = ["fit", str(path), "--law", "chinchilla", "--draws", "0"]
-    assert main(fit) == 0
-    said = capsys.readouterr().err
-    assert "18 checkpoints have 9 pairs of N and D" in said
-    assert "'recipe' (--where chooses by it)" in said
+    for line in (
+        fit,
+        ["validate", str(path), "--splits", "2", "--methods", "chinchilla", "--draws", "0"],
+        ["design", str(path), "--runs", str(runs), "--at", "8e8,8e9", "--draws", "50"],
+        ["report", str(path), "--validate", "2", "-o", str(page), "--json"],
+    ):
+        assert main(line) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "24 checkpoints have 12 pairs of N and D" in said, line
+        assert "'recipe' (where chooses by it)" in said, line
     assert main([*fit, "--where", "recipe=a"]) == 0
-    assert "pairs of N and D" not in capsys.readouterr().err
+    assert "pairs of N and D" not in capsys.readouterr().out
     assert main([*fit, "--group-by", "corpus"]) == 1
     assert "no column 'corpus' to group by" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full, a disk that is full")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fit", "losses.csv", "--law", "chinchilla", "--draws", "0", "-o", "/dev/full"],
+        ["validate", "losses.csv", "--splits", "1", "--methods", "chinchilla", "-o", "/dev/full"],
+        ["passk", "counts.csv", "--plot", "full.svg"],
+        ["compare", "counts.csv", "--draws", "100", "--plot", "full.svg"],
+        ["plan", "--train-flops", "1e20", "--inference-flops", "1e10", "--plot", "full.svg"],
+    ],
+)
+def test_what_was_found_is_printed_though_it_cannot_be_kept(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.symlink("/dev/full", "full.svg")
+    rows = [f"{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for n in (1, 2, 4, 8) for d in (1, 2, 4, 8)]
+    (tmp_path / "losses.csv").write_text("n_params,n_tokens,loss\n" + "\n".join(rows) + "\n")
+    pl.DataFrame({**ROWS, "problem": ["a"] * 3}).vstack(
+        pl.DataFrame({**ROWS, "problem": ["b"] * 3})
+    ).write_csv("counts.csv")
+    assert main([*command, "--json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)
+    assert "cannot be written: no space is left on the device" in said.err

@@ -106,7 +106,12 @@ def test_what_damage_found(tmp_path):
         ("far.json", None, text.load, r"far\.json: token ' ' has id 2147483648 among 460 tokens"),
         ("mute.json", None, lambda path: text.load(path).token_bytes, r"mute\.json: its decoder is neither"),
         ("tokenizer_config.json", deep, None, r"tokenizer_config\.json: not JSON \(maximum recursion"),
-        ("tokenizer_config.json", '{"chat_template": [{"name": "x"}]}', None, r"is \[\{'name': 'x'\}\], not"),
+        (
+            "tokenizer_config.json",
+            '{"chat_template": [{"name": "x"}]}',
+            None,
+            "chat_template is a list, and not of names",
+        ),
         ("chat_template.jinja", b"\xff{{ messages }}", None, r"chat_template\.jinja: not UTF-8"),
     ):
         path = tmp_path / name

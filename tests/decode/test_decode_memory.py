@@ -31,7 +31,7 @@ def test_weights_are_known_before_loading(model: Models, name: str, dtype: Any) 
 
 def test_weights_that_do_not_fit_are_refused(model: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     path = model("llama-gqa-tied")[0]
-    monkeypatch.setattr("t2fast.decode.engine.available", lambda: 50_000)
+    monkeypatch.setattr("t2fast.decode.opening.available", lambda: 50_000)
     with pytest.raises(ValueError, match=r"the weights take \d+ KiB of memory and 48.8 KiB are available"):
         t2fast.decode.load(path)
 

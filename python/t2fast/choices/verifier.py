@@ -10,13 +10,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast.estimators.passk import majority_at_k, pass_at_k
 from t2fast.estimators.verified import verified_from_counts
 from t2fast.tables.counts import Counts
 from t2fast.tables.sources import TableSource, open_source
-from t2fast.text import columns, plain
+from t2fast.text import columns, line, plain
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -130,7 +129,7 @@ class VerifiedCurve:
             table.add_row(f"{k}*" if k == self.best else f"{k} ", *(f"{values[k - 1]:.4f}" for values in row))
         spread = "" if self.best_low == self.best_high else f" ({self.best_low} to {self.best_high})"
         says = f"* best at {self.best} samples{spread}, where a wrong answer costs {self.harm:g} right ones"
-        return Group(table, Text(says))
+        return Group(table, line(says))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -150,7 +149,7 @@ def verified_curve(
     *,
     harm: float = 1.0,
     sample_cost: float = 0.0,
-    k_max: int | None = None,
+    max_k: int | None = None,
 ) -> VerifiedCurve:
     """Right and wrong answers by the number of samples, and the number worth drawing.
 
@@ -164,7 +163,7 @@ def verified_curve(
         verifier: the check.
         harm: what a wrong answer costs, in right ones; no answer costs nothing.
         sample_cost: what a sample costs, in right answers.
-        k_max: samples at most; the fewest of a problem in any case.
+        max_k: samples at most; the fewest of a problem in any case.
 
     Returns:
         Shares of right and wrong answers at every k up to the most, and the best k.
@@ -180,7 +179,7 @@ def verified_curve(
         if not value >= 0:
             raise ValueError(f"{name} is {value!r}: it cannot be negative")
     n, c = counts.n, counts.c
-    last = int(n.min()) if k_max is None else min(int(n.min()), k_max)
+    last = int(n.min()) if max_k is None else min(int(n.min()), max_k)
 
     def values(t: float, f: float) -> tuple[Floats, Floats, Floats]:
         right, wrong = (side.mean(axis=1) for side in verified_from_counts(n, c, last, t, f))

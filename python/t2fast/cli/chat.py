@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from t2fast.cli.sampling import say_memory
-from t2fast.decode.engine import load
+from t2fast.decode.opening import load
 from t2fast.decode.request import Sampling
 
 _EXAMPLES = """examples:

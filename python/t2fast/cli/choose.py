@@ -15,10 +15,9 @@ from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
 from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import add_where, command, mapping, show, size, where
-from t2fast.cli.plotting import add_plot, save
+from t2fast.cli.plotting import add_plot, check, save
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
-from t2fast.tables.counts import joined_counts
 
 
 def add_parser(commands: Any) -> None:
@@ -31,11 +30,11 @@ def add_parser(commands: Any) -> None:
         "  t2fast choose counts.csv --prices models.csv --prompt-tokens 500 --output-tokens 400 \\\n"
         "      --target 0.9\n"
         "  t2fast choose counts.csv --prices models.csv --prompt-tokens 500 --output-tokens 400 \\\n"
-        "      --budget 0.01 --json\n"
+        "      --per-query 0.01 --json\n"
         "\nCOUNTS are tables of model, problem, n_samples and n_correct, or results of other tools.\n"
         "--prices has model, usd_per_million_prompt_tokens and usd_per_million_output_tokens, and may\n"
         "have prompt_tokens and output_tokens where they were measured, first_token_seconds and\n"
-        "output_tokens_per_second. Without --target, --budget and --latency: least cost a solved query.",
+        "output_tokens_per_second. Without --target, --per-query and --latency: least cost a solved query.",
     )
     parser.add_argument(
         "files", metavar="COUNTS", nargs="+", help="counts of several models on the same problems"
@@ -44,7 +43,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
     parser.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")
     parser.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
-    parser.add_argument("--budget", type=size, metavar="USD", help="US dollars a query at most")
+    parser.add_argument("--per-query", type=size, metavar="USD", help="US dollars a query at most")
     parser.add_argument("--latency", type=float, metavar="S", help="seconds a query at most")
     parser.add_argument(
         "--confidence", type=float, default=0.95, help="with which the target is to be met (default: 0.95)"
@@ -96,9 +95,9 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    check(arguments)
     reading = {"columns": arguments.columns, "task": arguments.task, "where": where(arguments)}
-    tables = [results.read(arguments, file, **reading) for file in arguments.files]
-    counts = joined_counts(tables)
+    counts = results.read_all(arguments, arguments.files, **reading)
     prices, host = read_prices(arguments.prices), _host(arguments)
     with working("choosing, problems resampled"):
         chosen = choose(
@@ -107,21 +106,21 @@ def run(arguments: argparse.Namespace) -> None:
             prompt_tokens=arguments.prompt_tokens,
             output_tokens=arguments.output_tokens,
             target=arguments.target,
-            usd_per_query=arguments.budget,
-            seconds=arguments.latency,
+            per_query=arguments.per_query,
+            latency=arguments.latency,
             confidence=arguments.confidence,
             new_problems=arguments.new_problems,
             prompt_once=arguments.prompt_once,
-            models=arguments.only,
-            k_max=arguments.max_k,
+            only=arguments.only,
+            max_k=arguments.max_k,
             host=host,
             seed=arguments.seed,
         )
-    if arguments.plot:
-        save(chosen.figure(), arguments.plot, chosen.notes)
     curve = _verified(arguments, counts, chosen.together.option.model)
     data = {**chosen.to_dict(), **({} if curve is None else {"verifier": curve.to_dict()})}
     show(arguments, data, lambda: chosen if curve is None else Group(chosen, Text(), curve))
+    if arguments.plot:
+        save(chosen.figure(), arguments.plot, chosen.notes)
 
 
 def _host(arguments: argparse.Namespace) -> Host | None:

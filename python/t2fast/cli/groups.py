@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast import atomic
 from t2fast.cli.options import show
 from t2fast.tables.table import Table
+from t2fast.text import line
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 Made = TypeVar("Made")
@@ -37,8 +36,6 @@ def each(
     `ValueError` names the group that cannot be used.
     """
     column = arguments.group_by
-    if table.unexplained is not None:
-        warnings.warn(f"{table.unexplained} (--where chooses by it)", stacklevel=2)
     if column is None:
         return {"": make("", table)}
     made = {}
@@ -87,7 +84,7 @@ def show_each(
     def shown() -> RenderableType:
         parts: list[RenderableType] = []
         for value, one in made.items():
-            parts += [Text(""), Text(f"{column} {value}", "bold"), one]
+            parts += [line(""), line(f"{column} {value}", "bold"), one]
         return Group(*parts[1:])
 
     show(arguments, {"group_by": column, "groups": groups, **more}, shown)

@@ -55,7 +55,7 @@ def add_parser(commands: Any) -> None:
     bought.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
     bought.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")
     bought.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
-    bought.add_argument("--budget", type=size, metavar="USD", help="US dollars a query at most")
+    bought.add_argument("--per-query", type=size, metavar="USD", help="US dollars a query at most")
     parser.add_argument("--title", metavar="WORDS", help="of the page (default: the files)")
     parser.add_argument(
         "--level", type=float, default=0.9, help="confidence of the law's intervals (default: 0.9)"
@@ -110,7 +110,10 @@ def _tables(arguments: argparse.Namespace) -> list[Any]:
             counts.append(results.read(arguments, file, **reading(arguments)))
         else:
             others.append(read_table(arguments, kind))
-    return [*([filtered(joined_counts(counts), arguments)] if counts else []), *others]
+    return [
+        *([filtered(joined_counts(counts, duplicates=arguments.duplicates), arguments)] if counts else []),
+        *others,
+    ]
 
 
 def _validations(arguments: argparse.Namespace, tables: list[Any]) -> list[Validation]:
@@ -132,7 +135,7 @@ def _choices(arguments: argparse.Namespace, tables: list[Any]) -> list[Choice]:
             prompt_tokens=arguments.prompt_tokens,
             output_tokens=arguments.output_tokens,
             target=arguments.target,
-            usd_per_query=arguments.budget,
+            per_query=arguments.per_query,
         )
     ]
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from rich.console import Group
-from rich.text import Text
 
 from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import show, size
+from t2fast.cli.spending_table import comments, comparison, money, origin, to_row, worth
 from t2fast.costs.architectures import read_architectures
-from t2fast.costs.flops import Architecture
 from t2fast.laws import AnyLaw
-from t2fast.plans.compared import Compared, compared
+from t2fast.plans.compared import compared
 from t2fast.plans.lifting import binding, left_unspent, wall
 from t2fast.plans.limits import Limits
-from t2fast.plans.planned import ratio_words
 from t2fast.plans.request import CHINCHILLA_RATIO, positive
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.workload import Limit, Workload
 from t2fast.progress import working
-from t2fast.text import Columns, amount, chance, columns, note, ratio, samples
+from t2fast.text import amount, line, note
 
 _OWN = (
     "queries",
@@ -191,12 +186,12 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
             return best_spending(law, budget, workload, **{**options, **changes, "level": None})
 
         def aim(plan: Spending) -> str:
-            cost = _money(plan.cost, unit)
-            return _value(plan) if arguments.target is None else f"a cost of {cost}"
+            cost = money(plan.cost, unit)
+            return worth(plan) if arguments.target is None else f"a cost of {cost}"
 
         notes = [*binding(chosen, options, ends, again, aim)]
         if arguments.unique_tokens is not None:
-            notes.append(wall(chosen, arguments.unique_tokens, same_cost, _value))
+            notes.append(wall(chosen, arguments.unique_tokens, same_cost, worth))
     if chinchilla is None:
         low, high = ranges["n_params"]
         notes.append(
@@ -214,18 +209,18 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
     title = f"Best model for {asked_for}, {arguments.queries:.3g} queries of {workload.prompt_tokens:g} + "
     title += f"k x {workload.output_tokens:g} tokens" + (f" on {arguments.gpu}" if dollars else "")
     data = {
-        **_row(chosen),
+        **to_row(chosen),
         "unit": unit,
-        "chinchilla": None if chinchilla is None else _row(chinchilla),
+        "chinchilla": None if chinchilla is None else to_row(chinchilla),
         "ratio": None if beside is None else beside.ratio,
         "ratio_interval": None if beside is None or beside.interval is None else list(beside.interval),
         "no_ratio": None if beside is None else beside.withheld,
         "warnings": notes,
         "law": {"law": law.name, "source": law.source, "domain": law.domain},
     }
-    table = _table(chosen, chinchilla, rule, arguments.level, unit, law.metric)
-    lines = _lines(chosen, beside, arguments.level)
-    shown = Group(Text(title), table, *lines, *(note(words) for words in notes), *_source(law))
+    table = comparison(chosen, chinchilla, rule, arguments.level, unit, law.metric)
+    lines = comments(chosen, beside, arguments.level)
+    shown = Group(line(title), table, *lines, *(note(words) for words in notes), *origin(law))
     show(arguments, data, lambda: shown)
 
 
@@ -235,7 +230,7 @@ def _sought(
     """The plan, what it may cost, and what was asked for in words."""
     if arguments.target is None:
         budget = arguments.total_flops if arguments.usd is None else arguments.usd
-        asked_for = _money(budget, "FLOPs" if arguments.usd is None else "USD")
+        asked_for = money(budget, "FLOPs" if arguments.usd is None else "USD")
         return best_spending(law, budget, workload, **options), budget, asked_for
     # A law of -log pass@k is asked for pass@k all the same.
     logged = law.metric == "-log pass@k"
@@ -312,96 +307,3 @@ def _models(arguments: argparse.Namespace, held: tuple[float, float]) -> Any:
             "--extrapolate"
         )
     return kept
-
-
-def _row(plan: Spending) -> dict[str, Any]:
-    names = ("n_params", "n_tokens", "k", "predicted", "metric", "training", "serving", "cost", "gap")
-    row = {name: getattr(plan, name) for name in names}
-    if not math.isfinite(plan.gap):
-        row["gap"] = None
-    intervals = {name: list(interval) for name, interval in plan.intervals.items()}
-    architecture = None if plan.architecture is None else asdict(plan.architecture)
-    return {
-        **row,
-        "tokens_per_param": plan.tokens_per_param,
-        "intervals": intervals,
-        "reached": plan.reached,
-        "architecture": architecture,
-    }
-
-
-def _table(
-    chosen: Spending, chinchilla: Spending | None, rule: float, level: float, unit: str, metric: str
-) -> Columns:
-    table = columns(
-        "",
-        "plan",
-        f"{level:.0%} interval" if chosen.intervals else "",
-        f"Chinchilla ({rule:g} tokens/parameter)",
-        left=("",),
-    )
-
-    def cost(plan: Spending, value: float) -> str:
-        return f"{_money(value, unit)} ({value / plan.cost:.0%})"
-
-    def span(name: str, text: Callable[[float], str]) -> str:
-        ends = chosen.intervals.get(name)
-        return "" if ends is None else f"{text(ends[0])} to {text(ends[1])}"
-
-    passes: list[tuple[str, Callable[[Spending], str], str]] = []
-    if metric == "-log pass@k":
-        ends = chosen.intervals.get("predicted_here")
-        spanned = "" if ends is None else f"{chance(math.exp(-ends[1]))} to {chance(math.exp(-ends[0]))}"
-        passes.append(("that is pass@k", lambda s: chance(math.exp(-s.predicted)), spanned))
-    rows: list[tuple[str, Callable[[Spending], str], str]] = [
-        ("parameters N", lambda s: amount(s.n_params), span("n_params", amount)),
-        ("training tokens D", lambda s: amount(s.n_tokens), span("n_tokens", amount)),
-        ("samples per query k", lambda s: samples(s.k), span("k", samples)),
-        ("tokens per parameter", lambda s: ratio(s.tokens_per_param), span("tokens_per_param", ratio)),
-        (f"predicted {metric}", lambda s: chance(s.predicted), span("predicted_here", chance)),
-        *passes,
-        ("training", lambda s: cost(s, s.training), ""),
-        ("queries", lambda s: cost(s, s.serving), ""),
-    ]
-    low, high = chosen.intervals.get("cost", (chosen.cost, chosen.cost))
-    if high > low * (1 + 1e-6):
-        # A target: its cost is what is not known. A budget is spent.
-        money = partial(_money, unit=unit)
-        rows.append(("everything", lambda s: money(s.cost), span("cost", money)))
-    for label, text, interval in rows:
-        table.add_row(label, text(chosen), interval, "-" if chinchilla is None else text(chinchilla))
-    return table
-
-
-def _lines(chosen: Spending, beside: Compared | None, level: float) -> list[Text]:
-    """The architecture, and how the plan compares with Chinchilla's."""
-    lines = [] if chosen.architecture is None else [Text(_described(chosen.architecture))]
-    if beside is not None and beside.ratio is not None:
-        lines.append(Text(ratio_words(beside.ratio, beside.interval, level)))
-    elif beside is not None and beside.withheld is not None:
-        lines.append(Text(f"no ratio to Chinchilla's: {beside.withheld}"))
-    return lines
-
-
-def _source(law: AnyLaw) -> list[Text]:
-    return [Text(f"law: {law.name}, {law.source}")] if law.source else []
-
-
-def _money(value: float, unit: str) -> str:
-    if unit != "USD":
-        return f"{value:.3g} {unit}"
-    return f"{value:,.0f} USD" if 100 <= value < 1e12 else f"{value:.3g} USD"
-
-
-def _value(plan: Spending) -> str:
-    """What a plan is worth, in words: pass@k for a law of its logarithm too."""
-    if plan.metric == "-log pass@k":
-        return f"pass@k {chance(math.exp(-plan.predicted))}"
-    return f"{plan.metric} {chance(plan.predicted)}"
-
-
-def _described(model: Architecture) -> str:
-    return (
-        f"architecture: {model.layers} layers of width {model.width}, {model.heads} heads of "
-        f"{model.head_dim}, feed-forward {model.hidden}, vocabulary {model.vocab:,}"
-    )

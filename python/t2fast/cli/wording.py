@@ -6,8 +6,8 @@ import re
 
 _OPTIONS = (
     "model|models|columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
-    "level|draws|seed|ks|method|aggregate|losses|partial|train_flops|inference_flops|total_flops|extrapolate|"
-    "max_k|k_max|integer_k|prompt_tokens|output_tokens|queries|target|budget|latency|confidence|new_problems|"
+    "level|draws|seed|ks|method|aggregate|losses|train_flops|inference_flops|total_flops|extrapolate|"
+    "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|per_query|latency|confidence|new_problems|"
     "harm|batch|mfu|mbu"
 )
 _MAPPING = re.compile(rf"\b({_OPTIONS})=\{{([^{{}}]*)\}}")
@@ -36,7 +36,7 @@ def own_words(message: str, groups: bool = False) -> str:
 
 
 def _option(name: str) -> str:
-    return "--max-k" if name == "k_max" else f"--{name.replace('_', '-')}"
+    return f"--{name.replace('_', '-')}"
 
 
 def _pairs(content: str) -> str:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import polars as pl
 
@@ -31,17 +31,15 @@ from t2fast.readers import (
     simple_evals,
 )
 from t2fast.readers.archive import Archive
-from t2fast.readers.choices import Answer, Choices, Chosen, Errors
-from t2fast.readers.documents import first_object, opened
+from t2fast.readers.choices import Answer, Choices, Errors
+from t2fast.readers.documents import first_object
 from t2fast.readers.measured import Measured
 from t2fast.tables import Counts, read_counts
 from t2fast.tables import fields as v
+from t2fast.tables.containers import opened
 from t2fast.tables.models import with_sizes
 from t2fast.tables.reading import KEYS, LeftOut, in_order
 from t2fast.tables.sources import TableSource
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 __all__ = ["TOOLS", "Answer", "Choices", "Errors", "read_results"]
 
@@ -64,7 +62,10 @@ _READ = tuple(tool for tool in (*_TOOLS, large_language_monkeys) if tool is not 
 TOOLS = tuple(sorted((tool.NAME for tool in _READ), key=str.lower))
 """The tools whose results are read."""
 
-_SUFFIXES = (".eval", ".json", ".jsonl", ".jsonl.gz", ".parquet", ".yaml", ".yml")
+_SUFFIXES = (
+    *(".eval", ".parquet", ".yaml", ".yml"),
+    *(f".{kind}{ending}" for kind in ("json", "jsonl") for ending in ("", ".gz", ".zst")),
+)
 _HEAD = 4096
 _COLUMNS = {name for field in (v.PROBLEM, v.N_SAMPLES, v.CORRECT) for name in (field.name, *field.aliases)}
 # Files that lie beside results and hold none.
@@ -80,7 +81,13 @@ def read_results(
     stage: str | None = None,
     where: Mapping[str, str] | None = None,
     duplicates: Literal["error", "sum"] = "error",
-    **choices: Unpack[Chosen],
+    model: str | None = None,
+    scorer: str | None = None,
+    metric: str | None = None,
+    filter: str | None = None,
+    answer: Answer | None = None,
+    correct_at: float | None = None,
+    errors: Errors = "count",
 ) -> Counts:
     """Read counts out of what an evaluation tool wrote, or out of any table.
 
@@ -98,8 +105,14 @@ def read_results(
         where: as for `t2fast.read_counts`.
         duplicates: as for `t2fast.read_counts`. Two runs of one model on one task are duplicates: `"sum"`
             joins them, as samples of the same problems.
-        choices: what results of a tool leave to the caller, by name: `model`, `scorer`, `metric`, `filter`,
-            `answer`, `correct_at` and `errors`, as `t2fast.readers.Choices` says.
+        model: a name for the model, where the tool does not store it or another name is wanted.
+        scorer: inspect-ai's scorer.
+        metric: as `t2fast.readers.Choices` says, like the next four, which results of a tool leave to the
+            caller.
+        filter: lm-eval's filter.
+        answer: a pattern, or a function, that scores lm-eval's responses anew.
+        correct_at: the score from which on a sample counts as correct.
+        errors: what a sample is that ended in an error.
 
     Returns:
         The counts, a row a problem of a checkpoint.
@@ -108,7 +121,9 @@ def read_results(
         ValueError: for a file that is damaged or not as its tool writes it, naming file, row and field; for a
             choice that is left open, naming what there is; and for a choice that these results do not leave.
     """
-    chosen, model = Choices(task=task, **choices), choices.get("model")
+    chosen = Choices(task, model, scorer, metric, filter, answer, correct_at, errors)
+    if isinstance(source, list | tuple) and not source:
+        raise ValueError("the list of files is empty: give at least one")
     files = _paths(source)
     found = _find(files, chosen) if files and columns is None else None
     if found is None:
@@ -131,6 +146,12 @@ def read_results(
     return replace(counts, left_out=(*found.left_out, *counts.left_out), notes=(*found.notes, *counts.notes))
 
 
+def tool_of(path: str) -> str | None:
+    """The tool whose results a file holds, by its content; None for a file of no known kind."""
+    recognised = _recognise(path)
+    return recognised[0].NAME if recognised else None
+
+
 def _paths(source: TableSource) -> list[str]:
     """The paths that `source` is, none if it is a table."""
     if isinstance(source, list | tuple):
@@ -150,7 +171,8 @@ def _find(paths: list[str], choices: Choices) -> Measured | None:
     where = paths[0] if len(paths) == 1 else f"{len(paths)} paths"
     tools: dict[ModuleType, dict[str, None]] = {}
     unknown = []
-    for file in [file for path in paths for file in (_files(path) if os.path.isdir(path) else [path])]:
+    each = [file for path in paths for file in (_files(path) if os.path.isdir(path) else [path])]
+    for file in {os.path.realpath(file): file for file in each}.values():
         recognised = _recognise(file)
         if recognised:
             tools.setdefault(recognised[0], {}).update(dict.fromkeys(recognised[1]))
@@ -210,9 +232,9 @@ def _refuse_unknown(path: str) -> None:
             return
     first, whole = first_object(path)
     there = first.keys()
-    if not whole and (
-        there & _COLUMNS or not any(isinstance(value, dict | list) for value in first.values())
-    ):
+    flat = not any(isinstance(value, dict | list) for value in first.values())
+    # A table of one row is one object, too.
+    if len(there & _COLUMNS) > 1 or (not whole and (there & _COLUMNS or flat)):
         return
     nearest = max(_READ, key=lambda tool: len(tool.KEYS & there) / len(tool.KEYS))
     shared = nearest.KEYS & there
