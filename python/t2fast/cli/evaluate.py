@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from t2fast.cli.sampling import add_endpoint, add_engine, add_sampling, endpoint, engine, settings
+from t2fast.cli.sampling import add_endpoint, add_engine, add_sampling, endpoint, engine, say_memory, settings
 
 _EXAMPLES = """examples:
   t2fast evaluate --model SmolLM2-135M.gguf --task synthetic/arithmetic -k 64 -o run
@@ -122,6 +122,11 @@ def run(arguments: argparse.Namespace) -> None:
         load_task(spec, problems=arguments.problems, seed=arguments.task_seed, shots=arguments.shots)
         for spec in arguments.task
     ]
+    longest = max(arguments.max_tokens or task.max_tokens for task in tasks)
+    drawn = 0 if arguments.no_samples else arguments.k * max(len(task.problems) for task in tasks)
+    if server is None:
+        for path in models.values():
+            say_memory(path, arguments, drawn, longest)
     try:
         done = runs.evaluate(
             models,

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from t2fast.cli.sampling import add_endpoint, add_engine, add_sampling, endpoint, engine, settings
+from t2fast.cli.sampling import add_endpoint, add_engine, add_sampling, endpoint, engine, say_memory, settings
 from t2fast.decode.endpoint import Served, Spent
 from t2fast.decode.engine import Engine
 from t2fast.decode.opening import load
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     server = endpoint(args)
     if server is not None:
         return _ask(Served(server, args.model), found, args)
+    say_memory(args.model, args, args.k * len(found), args.max_tokens)
     model = load(args.model, cache=args.cache, **engine(args))
     started, samples, tokens = time.perf_counter(), 0, 0
     status = 0

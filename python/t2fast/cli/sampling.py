@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,3 +102,22 @@ def _fields(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError(f'{text!r} is no object, as {{"top_k": 40}}')
     return found
+
+
+def say_memory(model: str | Path, arguments: argparse.Namespace, samples: int, max_tokens: int) -> None:
+    """Says on stderr what a model and its samples will take in memory, before it is loaded; of the CPU alone.
+
+    Args:
+        model: as for `t2fast.decode.load`.
+        arguments: of `add_engine`.
+        samples: that are asked for, of all prompts.
+        max_tokens: longest sample.
+    """
+    from t2fast.decode.memory import memory_needed
+
+    if getattr(arguments, "device", "cpu") == "cpu":
+        names = ("dtype", "kernel")
+        given = {
+            name: getattr(arguments, name) for name in names if getattr(arguments, name, None) is not None
+        }
+        print(memory_needed(model, **given).line(samples, max_tokens), file=sys.stderr)

@@ -9,7 +9,8 @@ of threads. With ``load(..., device="cuda")`` a GPU does the work.
 """
 
 from t2fast.decode.engine import Engine
+from t2fast.decode.memory import Memory, memory_needed
 from t2fast.decode.opening import load
 from t2fast.decode.samples import Samples
 
-__all__ = ["Engine", "Samples", "load"]
+__all__ = ["Engine", "Memory", "Samples", "load", "memory_needed"]

@@ -100,7 +100,7 @@ def template(path: str | Path) -> ChatTemplate:
     if path.suffix == ".gguf":
         return _from_gguf(path)
     jinja_file = path / "chat_template.jinja"
-    found = [(jinja_file, jinja_file.read_text("utf-8") if jinja_file.is_file() else None)]
+    found = [(jinja_file, _text(jinja_file) if jinja_file.is_file() else None)]
     for name in ("tokenizer_config.json", "chat_template.json"):
         found.append((path / name, _named(path / name, read_json(path / name).get("chat_template"))))
     origin, source = next(((file, text) for file, text in found if text is not None), (path, None))
@@ -149,13 +149,21 @@ def special_tokens(folder: Path) -> dict[str, str]:
     return tokens
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not UTF-8 ({error})") from error
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file; empty where there is no such file."""
     if not file.is_file():
         return {}
+    text = _text(file)
     try:
-        found = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: not JSON ({error})") from error
     if not isinstance(found, dict):
         raise ValueError(f"{file}: a {type(found).__name__} where an object is expected")

@@ -18,8 +18,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from t2fast import _core
 from t2fast.decode import chat as chat_templates
 from t2fast.decode import text as texts
+from t2fast.decode.memory import shortage
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.rendering import Renderer, Stream
 from t2fast.decode.request import Backend, Request, Sampling, given
@@ -153,6 +155,10 @@ class Engine:
         stopper = FirstCorrect(found, verify, render, first_sample) if verify and render else None
         ahead = None if stopper is None else AHEAD
         request = replace(request, first_sample=first_sample, max_rows=max_rows, ahead=ahead)
+        if isinstance(self.core, _core.DecodeEngine):
+            lacking = shortage(self.core.token_bytes, request)
+            if lacking is not None:
+                warnings.warn(lacking, stacklevel=2)
         started = time.perf_counter()
         with Bar(sum(counts), progress, "samples", counted=True) as bar:
 
@@ -343,6 +349,9 @@ class Engine:
             return self._checked(problem, prompt)
         if chat:
             tokens = self.tokenizer.encode(self.chat_text(prompt, now), special=False)
+            if not tokens:
+                origin = self._chat_template.origin
+                raise ValueError(f"{origin}: the chat template writes nothing for problem {problem.id!r}")
         elif isinstance(prompt, str):
             tokens = self.tokenizer.encode(prompt)
         else:

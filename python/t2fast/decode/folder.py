@@ -41,6 +41,10 @@ def tokenizer(path: Path) -> tokenizers.Tokenizer:
         raise
     except Exception as error:  # the package raises plain Exceptions
         raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
+    ids = backend.get_vocab()
+    last = max(ids, key=ids.__getitem__, default="")
+    if ids and ids[last] > 4 * len(ids) + 1000:
+        raise ValueError(f"{file}: token {last!r:.60} has id {ids[last]} among {len(ids)} tokens")
     # Settings of training that the file may still carry: a prompt is never cut, padded or randomised.
     backend.no_truncation()
     backend.no_padding()

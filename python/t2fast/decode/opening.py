@@ -10,6 +10,7 @@ from typing import Literal
 from t2fast import _core
 from t2fast.decode.engine import Engine
 from t2fast.decode.hub import resolve
+from t2fast.decode.memory import available, size
 from t2fast.decode.request import Backend
 
 
@@ -42,7 +43,8 @@ def load(
 
     Raises:
         ValueError: for a model file that is damaged or of an unknown architecture, naming what is wrong with
-            it, and for options that the device does not have.
+            it, for options that the device does not have, and for weights that take more memory than is
+            available.
     """
     core: Backend
     if device == "cuda":
@@ -59,7 +61,14 @@ def load(
             raise ValueError("cache is for device='cuda': leave it out with device='cpu'")
         path = resolve(model)
         threads = _within_the_processor(threads)
-        core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel)
+        there = available()
+        try:
+            core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel, memory=there)
+        except MemoryError as error:
+            raise ValueError(
+                f"{path}: the weights take {size(error.args[0])} of memory and {size(there or 0)} are "
+                "available: take a file of a smaller type (Q4_0, say), or free memory"
+            ) from None
     else:
         raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
     for note in core.notes:
@@ -71,10 +80,9 @@ def _within_the_processor(threads: int | None) -> int | None:
     """At most the processor's cores: more threads only wait for each other."""
     if threads is None:
         return None
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads > available:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads > cores:
         warnings.warn(
-            f"{threads} threads on {available} cores would wait for each other: {available} are used",
-            stacklevel=3,
+            f"{threads} threads on {cores} cores would wait for each other: {cores} are used", stacklevel=3
         )
-    return min(threads, available)
+    return min(threads, cores)

@@ -28,8 +28,14 @@ class Tokenizer:
     tokens, special tokens giving none.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, before: Sequence[int] | None = None):
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        before: Sequence[int] | None = None,
+        file: str = "this tokenizer",
+    ):
         self.backend = backend
+        self._file = file
         first, after = _frame(backend) if before is None else (list(before), [])
         self.before = first
         """Tokens before every prompt."""
@@ -87,14 +93,16 @@ class Tokenizer:
         """The bytes of every token; a special token has those of its name, so a stop string can be one."""
         added = self.backend.get_added_tokens_decoder()
         vocab = self.backend.get_vocab(with_added_tokens=True)
-        decoder = str(json.loads(self.backend.to_str())["decoder"])
+        # The decoder alone: all of a big tokenizer as JSON is many megabytes.
+        state = b"" if self.backend.decoder is None else self.backend.decoder.__getstate__()
+        decoder = str(json.loads(state or "null"))
         if "ByteLevel" in decoder:
             to_bytes = _byte_level_bytes
         elif "▁" in decoder or "Metaspace" in decoder:
             to_bytes = _sentencepiece_bytes
         else:
             raise ValueError(
-                f"this tokenizer's decoder is neither byte-level nor SentencePiece-like: {decoder}"
+                f"{self._file}: its decoder is neither byte-level nor SentencePiece-like: {decoder}"
             )
         table = [b""] * (max(vocab.values()) + 1)
         for text, i in vocab.items():
@@ -107,7 +115,7 @@ def load(path: str | Path) -> Tokenizer:
     path = Path(path)
     if path.suffix == ".gguf":
         return Tokenizer(*vocabulary.tokenizer(str(path), _core.gguf_metadata(str(path))))
-    return Tokenizer(folder.tokenizer(path))
+    return Tokenizer(folder.tokenizer(path), file=str(path))
 
 
 def _frame(backend: tokenizers.Tokenizer) -> tuple[list[int], list[int]]:

@@ -4,7 +4,7 @@ use crate::kernels::Kernel;
 use crate::kernels::portable::Portable;
 use crate::kernels::simd::Arith;
 use crate::model::{Config, Model};
-use crate::network::Network;
+use crate::network::{Network, head_width};
 use crate::pool::Pool;
 use crate::request::{Drawn, Error, Observer, Request, invalid};
 use crate::step::Core;
@@ -27,6 +27,48 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Kernels; by default the fastest for the arithmetic.
     pub kernel: Option<Kernel>,
+}
+
+impl Options {
+    /// The arithmetic and the kernels that this machine runs a model with.
+    fn resolve(self) -> Result<(Precision, Kernel), Error> {
+        let available = Kernel::available();
+        let has = |kernel| available.contains(&kernel);
+        let names = || available.iter().map(|k| k.name()).collect::<Vec<_>>().join(", ");
+        if let Some(kernel) = self.kernel.filter(|&kernel| !has(kernel)) {
+            return invalid(format!("kernel {} is not available: this CPU has {}", kernel.name(), names()));
+        }
+        let bf16 = has(Kernel::Avx512Bf16) && self.kernel.is_none_or(|k| k == Kernel::Avx512Bf16);
+        let precision = self.precision.unwrap_or(if bf16 { Precision::Bfloat16 } else { Precision::Float32 });
+        let kernel = match precision {
+            Precision::Bfloat16 if !bf16 => {
+                let chosen = self.kernel.map_or(String::new(), |k| format!(" (asked for {})", k.name()));
+                return invalid(format!(
+                    "dtype bfloat16 needs kernel avx512_bf16{chosen}: this CPU has {}; use float32",
+                    names()
+                ));
+            }
+            Precision::Bfloat16 => Kernel::Avx512Bf16,
+            // The instruction set of bfloat16 contains that of float32 on AVX-512.
+            Precision::Float32 => match self.kernel {
+                Some(Kernel::Avx512Bf16) => Kernel::Avx512,
+                Some(kernel) => kernel,
+                None => {
+                    available.iter().copied().find(|&k| k != Kernel::Avx512Bf16).unwrap_or(Kernel::Portable)
+                }
+            },
+        };
+        Ok((precision, kernel))
+    }
+}
+
+/// Bytes of memory that a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// All weights, as the kernels read them.
+    pub weights: usize,
+    /// Keys and values of one token, of a prompt or of a sample.
+    pub token: usize,
 }
 
 /// What a [`Core`] of any arithmetic does.
@@ -63,33 +105,7 @@ pub struct Engine {
 impl Engine {
     /// Packs a model's weights for this machine.
     pub fn new(model: Model, options: Options) -> Result<Engine, Error> {
-        let available = Kernel::available();
-        let has = |kernel| available.contains(&kernel);
-        let names = || available.iter().map(|k| k.name()).collect::<Vec<_>>().join(", ");
-        if let Some(kernel) = options.kernel.filter(|&kernel| !has(kernel)) {
-            return invalid(format!("kernel {} is not available: this CPU has {}", kernel.name(), names()));
-        }
-        let bf16 = has(Kernel::Avx512Bf16) && options.kernel.is_none_or(|k| k == Kernel::Avx512Bf16);
-        let precision =
-            options.precision.unwrap_or(if bf16 { Precision::Bfloat16 } else { Precision::Float32 });
-        let kernel = match precision {
-            Precision::Bfloat16 if !bf16 => {
-                let chosen = options.kernel.map_or(String::new(), |k| format!(" (asked for {})", k.name()));
-                return invalid(format!(
-                    "dtype bfloat16 needs kernel avx512_bf16{chosen}: this CPU has {}; use float32",
-                    names()
-                ));
-            }
-            Precision::Bfloat16 => Kernel::Avx512Bf16,
-            // The instruction set of bfloat16 contains that of float32 on AVX-512.
-            Precision::Float32 => match options.kernel {
-                Some(Kernel::Avx512Bf16) => Kernel::Avx512,
-                Some(kernel) => kernel,
-                None => {
-                    available.iter().copied().find(|&k| k != Kernel::Avx512Bf16).unwrap_or(Kernel::Portable)
-                }
-            },
-        };
+        let (precision, kernel) = options.resolve()?;
         let threads = match options.threads {
             Some(threads @ 1..=1024) => threads,
             Some(threads) => return invalid(format!("threads must be between 1 and 1024, not {threads}")),
@@ -107,6 +123,13 @@ impl Engine {
             notes,
             vocabulary: Vec::new(),
         })
+    }
+
+    /// What a model will take, before anything is packed.
+    pub fn need(model: &Model, options: Options) -> Result<Need, Error> {
+        let bf16 = options.resolve()?.0 == Precision::Bfloat16;
+        let token = 2 * model.config.layers * model.config.kv_heads * head_width(&model.config);
+        Ok(Need { weights: Network::room(model, bf16), token: token * if bf16 { 2 } else { 4 } })
     }
 
     /// The model's configuration.

@@ -40,7 +40,7 @@ mod testing;
 mod tests;
 mod weights;
 
-pub use engine::{Engine, Options, Precision};
+pub use engine::{Engine, Need, Options, Precision};
 pub use kernels::Kernel;
 pub use request::{Drawn, Error, Finish, Observer, Request, Sample, Silent};
 pub use sampling::Sampling;

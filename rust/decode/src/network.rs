@@ -57,17 +57,17 @@ fn norm(config: &Config, norm: &model::Norm) -> Norm {
     }
 }
 
+/// Width of a head's cached keys and values.
+pub(crate) fn head_width(config: &Config) -> usize {
+    config.head_dim.next_multiple_of(BLOCK)
+}
+
 impl Network {
     /// Packs a model for float32 or bfloat16 arithmetic.
     pub(crate) fn new(model: Model, bf16: bool, pool: &Pool) -> Result<Network, String> {
         model.check()?;
+        let mut arena = Arena::new(Network::room(&model, bf16));
         let Model { config, embedding, positions, layers, final_norm, head, tied, .. } = model;
-        let of_layers = layers.iter().flat_map(|l| {
-            [Some(&l.q), Some(&l.k), Some(&l.v), Some(&l.o), l.gate.as_ref(), Some(&l.up), Some(&l.down)]
-        });
-        let tensors = of_layers.flatten().map(|l| &l.weight).chain([&head.weight]);
-        let tensors = tensors.chain((!tied).then_some(&embedding));
-        let mut arena = Arena::new(tensors.map(|tensor| Packed::room(tensor, bf16)).sum());
         let mut matrix = |tensor: &Tensor| Packed::new(tensor, bf16, &mut arena, pool);
         let mut linear = |l: &model::Linear| Linear {
             weights: matrix(&l.weight),
@@ -114,6 +114,16 @@ impl Network {
         })
     }
 
+    /// Bytes that a model's matrices take once packed.
+    pub(crate) fn room(model: &Model, bf16: bool) -> usize {
+        let of_layers = model.layers.iter().flat_map(|l| {
+            [Some(&l.q), Some(&l.k), Some(&l.v), Some(&l.o), l.gate.as_ref(), Some(&l.up), Some(&l.down)]
+        });
+        let tensors = of_layers.flatten().map(|l| &l.weight).chain([&model.head.weight]);
+        let tensors = tensors.chain((!model.tied).then_some(&model.embedding));
+        tensors.map(|tensor| Packed::room(tensor, bf16)).sum()
+    }
+
     /// Bytes of all packed matrices.
     pub(crate) fn bytes(&self) -> usize {
         let layers = self.layers.iter().flat_map(|l| {
@@ -125,7 +135,7 @@ impl Network {
 
     /// Width of a head's cached keys and values.
     pub(crate) fn head_width(&self) -> usize {
-        self.config.head_dim.next_multiple_of(BLOCK)
+        head_width(&self.config)
     }
 
     /// Embedding of a token at a position.

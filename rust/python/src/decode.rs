@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use t2fast_decode::{Engine, Error, Finish, Kernel, Observer, Options, Precision, Sample, load};
@@ -30,34 +30,31 @@ struct Facts {
     kernel: &'static str,
     threads: usize,
     weight_bytes: usize,
+    token_bytes: usize,
     notes: Vec<String>,
 }
 
 #[pymethods]
 impl DecodeEngine {
     #[new]
-    #[pyo3(signature = (path, *, dtype = "auto", threads = None, kernel = None))]
+    #[pyo3(signature = (path, *, dtype = "auto", threads = None, kernel = None, memory = None))]
     fn new(
         py: Python<'_>,
         path: PathBuf,
         dtype: &str,
         threads: Option<usize>,
         kernel: Option<&str>,
+        memory: Option<usize>,
     ) -> PyResult<Self> {
-        let precision = match dtype {
-            "auto" => None,
-            "float32" => Some(Precision::Float32),
-            "bfloat16" => Some(Precision::Bfloat16),
-            other => {
-                let text = format!("dtype must be 'auto', 'float32' or 'bfloat16', not {other:?}");
-                return Err(PyValueError::new_err(text));
-            }
-        };
-        let kernel = kernel.map(named_kernel).transpose()?;
+        let options = options(dtype, threads, kernel)?;
         py.detach(|| {
             let model = load::load(&path).map_err(|e| PyValueError::new_err(e.to_string()))?;
-            let engine = Engine::new(model, Options { precision, threads, kernel })
-                .map_err(|e| PyValueError::new_err(format!("{}: {e}", path.display())))?;
+            let invalid = |e: Error| PyValueError::new_err(format!("{}: {e}", path.display()));
+            let need = Engine::need(&model, options).map_err(invalid)?;
+            if memory.is_some_and(|most| most < need.weights) {
+                return Err(PyMemoryError::new_err(need.weights));
+            }
+            let engine = Engine::new(model, options).map_err(invalid)?;
             let facts = Facts {
                 config: engine.config().clone(),
                 n_params: engine.n_params(),
@@ -68,6 +65,7 @@ impl DecodeEngine {
                 kernel: engine.kernel().name(),
                 threads: engine.threads(),
                 weight_bytes: engine.weight_bytes(),
+                token_bytes: need.token,
                 notes: engine.notes().to_vec(),
             };
             Ok(DecodeEngine { engine: Mutex::new(engine), facts })
@@ -104,6 +102,10 @@ impl DecodeEngine {
     #[getter]
     fn weight_bytes(&self) -> usize {
         self.facts.weight_bytes
+    }
+    #[getter]
+    fn token_bytes(&self) -> usize {
+        self.facts.token_bytes
     }
 
     /// Logits after every token, float32 (len(tokens), vocab).
@@ -169,6 +171,20 @@ impl DecodeEngine {
         out.set_item("interrupted", drawn.interrupted)?;
         Ok(out)
     }
+}
+
+/// How a model is to be run, by the names that Python gives.
+pub(crate) fn options(dtype: &str, threads: Option<usize>, kernel: Option<&str>) -> PyResult<Options> {
+    let precision = match dtype {
+        "auto" => None,
+        "float32" => Some(Precision::Float32),
+        "bfloat16" => Some(Precision::Bfloat16),
+        other => {
+            let text = format!("dtype must be 'auto', 'float32' or 'bfloat16', not {other:?}");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    Ok(Options { precision, threads, kernel: kernel.map(named_kernel).transpose()? })
 }
 
 fn named_kernel(name: &str) -> PyResult<Kernel> {

@@ -8,8 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use t2fast_decode::model::{Activation, Layer, Linear, Model, Norm, NormKind, RopePairs};
 use t2fast_decode::tensor::{DType, Tensor};
-use t2fast_decode::{Error, load, logits_tokens, score_prompts};
+use t2fast_decode::{Engine, Error, load, logits_tokens, score_prompts};
 
+use crate::decode::options;
 use crate::decode_files::{to_array, value_error};
 use crate::decode_request::{Asked, ModelDescription};
 
@@ -80,6 +81,13 @@ impl ModelFile {
     #[getter]
     fn features(&self) -> Vec<&'static str> {
         self.model.features()
+    }
+
+    /// Bytes that its weights and each token's keys and values take on the CPU.
+    #[pyo3(signature = (dtype = "auto", kernel = None))]
+    fn need(&self, dtype: &str, kernel: Option<&str>) -> PyResult<(usize, usize)> {
+        let need = Engine::need(&self.model, options(dtype, None, kernel)?).map_err(invalid)?;
+        Ok((need.weights, need.token))
     }
 
     /// What the model is.
