@@ -246,6 +246,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
         "row 2: n_samples is missing; n_correct is missing",
     ),
     ("t.jsonl", b"1\n2\n", "is 1, not an object"),
+    ("t.jsonl.gz", gzip.compress(b"\x28\xb5\x2f\xfd"), "row 1 of "),
     ("t.parquet", b"", "is empty"),
     ("t.parquet", b"not parquet at all", "does not begin with the bytes PAR1"),
     ("t.parquet", parquet_bytes()[:-20], "cannot be read"),

@@ -23,6 +23,8 @@ LONGEST_LINE = 1 << 26
 # Larger pieces fall out of the processor's cache: 64 MiB take a third longer.
 _PIECE = 1 << 24
 _ROWS_FOR_NAMES = 10_000
+# OSError: polars takes what is packed twice for packed.
+_UNPARSED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def parsed(content: bytes, where: str) -> Any:
@@ -49,7 +51,7 @@ def open_json_lines(path: str) -> Source:
     try:
         frame = pl.scan_ndjson(io.BytesIO(piece), infer_schema_length=_ROWS_FOR_NAMES)
         names = frame.collect_schema().names()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+    except _UNPARSED:
         rows = islice(_rows(piece, path, 0), _ROWS_FOR_NAMES)
         names = list(dict.fromkeys(name for row in rows for name in row))
     return JsonLines(path, pl.LazyFrame(schema=dict.fromkeys(names, pl.String)), tuple(names))
@@ -75,7 +77,7 @@ class JsonLines(Source):
 def _parsed_piece(piece: bytes, path: str, schema: Mapping[str, Any], before: int) -> pl.DataFrame:
     try:
         frame = pl.read_ndjson(piece, schema=schema)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+    except _UNPARSED:
         frame = None
     # Polars takes one of two values of a key; a key in quotes, without a backslash, is a key or a value.
     if frame is not None and all(piece.count(f'"{name}"'.encode()) <= frame.height for name in schema):
