@@ -173,6 +173,25 @@ def test_a_whole_k_is_the_better_neighbour(law: Law) -> None:
     assert found.cost <= 1e22 * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("law", [LOSS, ACCURACY])
+@pytest.mark.parametrize("budget", [1e19, 7e19, 3e20])
+def test_a_whole_k_of_a_list_is_the_best_of_every_size(law: Law, budget: float) -> None:
+    # Where k is best at 10.4 for one size and at 36.03 for another, rounding down costs the first much more.
+    work, most = Workload(8e7, 45, 95), 6.6e9
+    sign = 1 if law.metric == "pass@k" else -1
+    sizes = [3.34e7, 1.14e8, 1.9e8, 7.2e8]
+    k, n = (axis.ravel() for axis in np.meshgrid(np.arange(1.0, 500.0), sizes))
+    train, prompt, sample = work.prices(1.0)
+    d = np.minimum((budget / n - prompt - sample * k) / train, most)
+    left = d >= 1e8
+    values = sign * np.asarray(law.predict(n[left], d[left], k[left]))
+    found = best_spending(
+        law, budget, work, n_params=sizes, n_tokens=(1e8, most), k=(1, 500), integer_k=True, level=None
+    )
+    assert sign * found.predicted == pytest.approx(float(values.max()), rel=1e-12)
+    assert (found.n_params, found.k) == pytest.approx((n[left][values.argmax()], k[left][values.argmax()]))
+
+
 def test_intervals_are_those_of_every_draw_planned_anew() -> None:
     rng = np.random.default_rng(0)
     draws = LOSS.vector * np.exp(0.1 * rng.normal(size=(40, LOSS.vector.size)))
