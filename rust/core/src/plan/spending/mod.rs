@@ -30,10 +30,8 @@ pub fn best(surface: &impl Surface, conditions: &Conditions, goal: Goal) -> Opti
         && sizes.len() > 1
     {
         // Each by itself: what is best with any k may lose most by a whole one.
-        let alone = |size: &(f64, Prices)| Conditions {
-            sizes: PricedSizes::List(vec![*size]),
-            ..conditions.clone()
-        };
+        let alone =
+            |size: &(f64, Prices)| Conditions { sizes: PricedSizes::List(vec![*size]), ..conditions.clone() };
         let choices = sizes.iter().filter_map(|size| best(surface, &alone(size), goal));
         return choices.max_by(|a, b| score(a).total_cmp(&score(b)));
     }
