@@ -165,7 +165,7 @@ def chances(counts: Counts, prices: Prices, number: int) -> None:
                 prices,
                 prompt_tokens=PROMPT,
                 output_tokens=OUTPUT,
-                usd_per_query=budget,
+                per_query=budget,
                 draws=1000,
                 seed=seed,
             ).together

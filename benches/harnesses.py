@@ -9,7 +9,6 @@ ratio is printed only where scores and texts are the same.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import random
 import sys
@@ -21,23 +20,9 @@ from typing import Any
 import _bench
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "harnesses"))
+from made_tasks import write_tasks
 from random_llama import WORDS, write_llama
 
-TASK = """task: {name}
-dataset_path: json
-dataset_kwargs: {{data_files: {data}}}
-test_split: train
-doc_to_text: "{{{{text}}}}"
-{rest}
-"""
-CHOICE = """output_type: multiple_choice
-doc_to_choice: choices
-doc_to_target: answer
-metric_list: [{metric: acc}]"""
-TEXT = """output_type: generate_until
-doc_to_target: "{{choices[0]}}"
-generation_kwargs: {until: ["Q"], max_gen_toks: 24}
-metric_list: [{metric: exact_match}]"""
 SIZES = {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 6}
 BATCH = 16
 
@@ -123,15 +108,12 @@ def main() -> int:
         folder = Path(made)
         model = arguments.model or write_llama(folder / "model", max_position_embeddings=1024, **SIZES)
         docs = documents(arguments.documents)
-        (folder / "data.jsonl").write_text("\n".join(map(json.dumps, docs)))
-        for name, rest in (("choices", CHOICE), ("text", TEXT)):
-            task = TASK.format(name=name, data=folder / "data.jsonl", rest=rest)
-            (folder / f"{name}.yaml").write_text(task)
+        write_tasks(folder, docs, until="Q", most_tokens=24)
         ours = T2Fast(str(model), dtype="float32")
         peer = HFLM(str(model), dtype="float32", device="cpu", batch_size=BATCH)
         sides = [
-            (f"lm-eval, {name}", lm_eval_side(ours, name, folder), lm_eval_side(peer, name, folder))
-            for name in ("choices", "text")
+            (f"lm-eval, {name}", lm_eval_side(ours, task, folder), lm_eval_side(peer, task, folder))
+            for name, task in (("choices", "made_choice"), ("text", "made_text"))
         ]
         get = inspect_ai.model.get_model
         greedy = {"device": "cpu", "do_sample": False, "dtype": "float32"}

@@ -8,7 +8,12 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import polars as pl
 import pytest
+from hypothesis import settings
 from t2fast.tables import Counts, Losses, read_counts, read_losses
+
+# A property holds however slow the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 import t2fast
+
+FUNCTIONS = {name: f for name in t2fast.__all__ if inspect.isfunction(f := getattr(t2fast, name))}
 
 
 def test_what_loads_at_first_use_is_what_type_checkers_see() -> None:
@@ -67,3 +73,44 @@ def test_a_room_is_there_without_being_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["load", "t2fast.tasks", "fit_loss"]
+
+
+def _public_functions() -> dict[str, Callable[..., Any]]:
+    """Of the face and of every room, methods of public classes among them."""
+    found = dict(FUNCTIONS)
+    for room in t2fast._ROOMS:
+        for name in (module := getattr(t2fast, room)).__all__:
+            thing = getattr(module, name)
+            if inspect.isfunction(thing):
+                found[f"{room}.{name}"] = thing
+            elif inspect.isclass(thing) and thing.__module__.startswith("t2fast"):
+                methods = inspect.getmembers(thing, inspect.isfunction)
+                found |= {f"{room}.{name}.{method}": f for method, f in methods if not method.startswith("_")}
+    return found
+
+
+def test_every_argument_has_a_name_that_help_shows() -> None:
+    for name, function in _public_functions().items():
+        kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+        assert inspect.Parameter.VAR_KEYWORD not in kinds, name
+    assert {"target", "max_k", "latency"} <= inspect.signature(t2fast.choose).parameters.keys()
+
+
+SAID = r"takes|must be a number|made of|a table is a path|No such file|alone"
+
+
+@pytest.mark.parametrize("name", [name for name, f in FUNCTIONS.items() if inspect.signature(f).parameters])
+def test_what_is_given_in_a_wrong_kind_is_refused_in_words(name: str) -> None:
+    """By a `TypeError` that says what is taken; by a `ValueError` where that is numbers."""
+    parameters = inspect.signature(FUNCTIONS[name]).parameters.values()
+    first = next(iter(parameters))
+    needed = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    wanted = str(first.annotation)
+    losses = t2fast.read_losses({"n_params": [1e8], "n_tokens": [1e9], "loss": [3.0]})
+    takes_losses = wanted in ("Table", "Forecastable", "Part", "Losses")
+    for wrong in ("nowhere", None, object(), *([] if takes_losses else [losses])):
+        kind: type[Exception] = ValueError if "ArrayLike" in wanted and "Counts" not in wanted else TypeError
+        if wanted == "TableSource" and wrong == "nowhere":
+            kind = FileNotFoundError
+        with pytest.raises(kind, match=SAID):
+            FUNCTIONS[name](*[wrong] * max(1, len(needed)))

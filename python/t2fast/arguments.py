@@ -1,8 +1,8 @@
-"""Arguments as arrays, or a `ValueError` with the name of the argument and up to ten bad entries."""
+"""Arguments held to what is wanted: arrays, or a `ValueError` that names up to ten bad entries; and kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,18 @@ Floats = NDArray[np.float64]
 _SHOWN = 10
 _BUFFER = 1 << 16
 _LARGEST = 2**53
+
+
+TABLES = "see t2fast.read_counts and kin"
+"""Where tables come from."""
+
+
+def require_kind(what: str, given: object, kinds: Sequence[type], where: str = TABLES) -> None:
+    """`TypeError` where `what` is given something else than it takes; `where` says how to come by that."""
+    if not isinstance(given, tuple(kinds)):
+        *first, last = (kind.__name__ for kind in kinds)
+        taken = f"{', '.join(first)} or {last}" if first else last
+        raise TypeError(f"{what} takes {taken}, not a {type(given).__name__}: {where}")
 
 
 def whole(name: str, value: ArrayLike) -> Integers:

@@ -160,7 +160,7 @@ def test_the_cheapest_that_reaches_the_target_is_chosen() -> None:
 
 def test_a_budget_buys_the_most_and_nothing_asked_the_cheapest_solution() -> None:
     counts, prices = counts_of(SOLVES), prices_of({"cheap": (1, 1), "dear": (30, 30)})
-    found = t2fast.choose(counts, prices, usd_per_query=0.0599, **TOKENS).together.option
+    found = t2fast.choose(counts, prices, per_query=0.0599, **TOKENS).together.option
     assert (found.model, found.k) == ("cheap", 29)
     assert found.usd_per_query == pytest.approx(0.058)
     assert found.pass_at_k == pytest.approx(t2fast.pass_at_k(50, 5, 29))
@@ -171,9 +171,7 @@ def test_a_budget_buys_the_most_and_nothing_asked_the_cheapest_solution() -> Non
 
 def test_ties_go_to_the_cheaper_and_the_frontier_rises() -> None:
     counts = counts_of({"a": [(10, 10)] * 5, "b": [(10, 10)] * 5, "c": [(10, 0)] * 5})
-    found = t2fast.choose(
-        counts, prices_of({"a": (2, 2), "b": (1, 1), "c": (3, 3)}), usd_per_query=1, **TOKENS
-    )
+    found = t2fast.choose(counts, prices_of({"a": (2, 2), "b": (1, 1), "c": (3, 3)}), per_query=1, **TOKENS)
     assert (found.together.option.model, found.together.option.k) == ("b", 1)
     assert found.together.option.probability_best == 1
     assert [(o.model, o.k) for o in found.frontier] == [("b", 1)]
@@ -190,7 +188,7 @@ def test_what_is_left_out_is_named() -> None:
 
 def test_samples_end_where_they_were_drawn_and_nothing_may_be_free() -> None:
     counts = counts_of({"a": [(10, 5), (6, 0)], "b": [(9, 3), (20, 0)]})
-    found = t2fast.choose(counts, prices_of({"a": (0, 0), "b": (1, 1)}), usd_per_query=1, k_max=9, **TOKENS)
+    found = t2fast.choose(counts, prices_of({"a": (0, 0), "b": (1, 1)}), per_query=1, max_k=9, **TOKENS)
     assert max(option.k for option in found.frontier) <= 9
     assert any("beyond the fewest samples of a problem: a (6)" in note for note in found.notes)
     free = t2fast.choose(
@@ -203,7 +201,7 @@ def test_samples_end_where_they_were_drawn_and_nothing_may_be_free() -> None:
 
 def test_one_model_and_no_success() -> None:
     counts, prices = counts_of({"a": [(8, 0)] * 5}), prices_of({"a": (1, 1)})
-    found = t2fast.choose(counts, prices, usd_per_query=1, **TOKENS)
+    found = t2fast.choose(counts, prices, per_query=1, **TOKENS)
     assert found.together.option.pass_at_k == 0
     assert found.together.option.k == 1
     assert found.to_dict()["usd_per_solved"] is None
@@ -241,20 +239,20 @@ def test_a_price_by_another_name_is_named() -> None:
 def test_impossible_requests_say_what_fails_and_by_how_much() -> None:
     counts, prices = counts_of(SOLVES), prices_of({"cheap": (1, 1), "dear": (30, 30)})
     with pytest.raises(ValueError, match=r"budget: .* cheap, costs 0.002 USD a query, 2 times the 0.001"):
-        t2fast.choose(counts, prices, usd_per_query=0.001, **TOKENS)
+        t2fast.choose(counts, prices, per_query=0.001, **TOKENS)
     with pytest.raises(
         ValueError, match=r"target: .*within 0.004 USD.*0.7.* short, by cheap at k = 2.* \d times"
     ):
-        t2fast.choose(counts, prices, target=0.9, usd_per_query=0.004, **TOKENS)
+        t2fast.choose(counts, prices, target=0.9, per_query=0.004, **TOKENS)
     few = counts_of({"a": [(9, 9)] * 5})
     with pytest.raises(ValueError, match=r"confidence: a at k = 1 reaches pass@k 0.99 .*5 problems.*5 new"):
         t2fast.choose(few, prices_of({"a": (1, 1)}), target=0.99, **TOKENS)
     with pytest.raises(ValueError, match="no model's speed is known"):
-        t2fast.choose(counts, prices, seconds=1, **TOKENS)
+        t2fast.choose(counts, prices, latency=1, **TOKENS)
     fast = prices_of({"cheap": (1, 1), "dear": (30, 30)}, output_tokens_per_second=[100.0, 200.0])
     with pytest.raises(ValueError, match=r"latency: .*The fastest, dear, takes 5 s for one sample, 5 times"):
-        t2fast.choose(counts, fast, seconds=1, **TOKENS)
-    found = t2fast.choose(counts, fast, seconds=6, **TOKENS)
+        t2fast.choose(counts, fast, latency=1, **TOKENS)
+    found = t2fast.choose(counts, fast, latency=6, **TOKENS)
     assert found.together.option.model == "dear"
     assert found.together.option.seconds == pytest.approx(5)
 
@@ -264,11 +262,11 @@ def test_impossible_requests_say_what_fails_and_by_how_much() -> None:
     [
         ({"target": 1.5}, "target is 1.5"),
         ({"confidence": 1.0}, "confidence is 1.0"),
-        ({"usd_per_query": math.nan}, "usd_per_query is nan"),
+        ({"per_query": math.nan}, "per_query is nan"),
         ({"prompt_tokens": -1}, "prompt_tokens is -1"),
         ({"prompt_tokens": None}, "prompt tokens cheap takes is unknown"),
-        ({"models": ["chaep"]}, "has no model chaep .cheap..; it has cheap, dear"),
-        ({"k_max": 0}, "k_max is 0"),
+        ({"only": ["chaep"]}, "has no model chaep .cheap..; it has cheap, dear"),
+        ({"max_k": 0}, "max_k is 0"),
         ({"new_problems": 2.5}, "new_problems is 2.5"),
     ],
 )
@@ -362,5 +360,5 @@ def test_sequential_counts_are_read_as_such() -> None:
 
 def test_one_model_has_no_cascade_and_says_so() -> None:
     counts, prices = counts_of({"a": [(8, 4)] * 5}), prices_of({"a": (1, 1)})
-    shown = str(t2fast.choose(counts, prices, usd_per_query=1, **TOKENS))
+    shown = str(t2fast.choose(counts, prices, per_query=1, **TOKENS))
     assert "none meets the request and beats one model alone" in shown

@@ -66,7 +66,7 @@ def test_the_command_on_26_models(
 def test_a_table_too_narrow_for_numbers_stays_whole(
     shared_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*evalperf(shared_data), "--budget", "0.002"]) == 0
+    assert main([*evalperf(shared_data), "--per-query", "0.002"]) == 0
     out = capsys.readouterr().out
     assert "Best buy for 0.002 USD a query at most, on 118 problems" in out
     assert "deepseek-chat-v2.5" in out

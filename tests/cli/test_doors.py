@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from rich.cells import cell_len
-from t2fast.cli.main import main
-from t2fast.cli.wording import own_words
+from t2fast.cli.main import _COMMANDS, _parser, main
+from t2fast.cli.wording import _OPTIONS, own_words
 from t2fast.text import columns, plain, with_unit
 
 ROWS = {
@@ -184,13 +184,20 @@ def test_several_tasks_or_training_sets_are_no_one_law(
         ("metric= 'x' is no choice", "--metric x is no choice"),
         ("[Errno 2] No such file or directory: 'x.csv'", "x.csv: no such file or directory"),
         ("allow it by extrapolate=1.4e+09", "allow it by --extrapolate 1.4e+09"),
-        ("k_max is 0: at least one sample", "--max-k is 0: at least one sample"),
+        ("per_query is nan: it has to be", "--per-query is nan: it has to be"),
+        ("max_k is 0: at least one sample", "--max-k is 0: at least one sample"),
         ("the column target is empty: fill it", "the column target is empty: fill it"),
         ("runs/task=gsm8k/x.csv is empty", "runs/task=gsm8k/x.csv is empty"),
     ],
 )
 def test_messages_speak_the_words_of_the_command_line(message: str, words: str) -> None:
     assert own_words(message) == words
+
+
+def test_every_word_of_messages_is_an_option() -> None:
+    _, parsers = _parser(_COMMANDS)
+    there = {option for parser in parsers.values() for a in parser._actions for option in a.option_strings}
+    assert {f"--{name.replace('_', '-')}" for name in _OPTIONS.split("|")} <= there
 
 
 def test_a_file_that_is_not_there_has_no_number(capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,15 +267,22 @@ def test_a_law_goes_through_a_pipe(tmp_path: Path) -> None:
 def test_recipes_in_a_column_that_is_not_read_are_not_one_law_in_silence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "losses.csv"
-    rows = [f"{r},{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for r in ("a", "b") for n in (1, 2, 4) for d in (1, 2, 4)]
+    path, runs, page = (tmp_path / name for name in ("losses.csv", "runs.csv", "page.html"))
+    rows = [f"{r},{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for r in "ab" for n in (1, 2, 4, 8) for d in (1, 2, 4)]
     path.write_text("recipe,n_params,n_tokens,loss\n" + "\n".join(rows) + "\n")
+    runs.write_text("n_params,n_tokens\n8e8,8e9\n")
     fit = ["fit", str(path), "--law", "chinchilla", "--draws", "0"]
-    assert main(fit) == 0
-    said = capsys.readouterr().err
-    assert "18 checkpoints have 9 pairs of N and D" in said
-    assert "'recipe' (--where chooses by it)" in said
+    for line in (
+        fit,
+        ["validate", str(path), "--splits", "2", "--methods", "chinchilla", "--draws", "0"],
+        ["design", str(path), "--runs", str(runs), "--at", "8e8,8e9", "--draws", "50"],
+        ["report", str(path), "--validate", "2", "-o", str(page), "--json"],
+    ):
+        assert main(line) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "24 checkpoints have 12 pairs of N and D" in said, line
+        assert "'recipe' (where chooses by it)" in said, line
     assert main([*fit, "--where", "recipe=a"]) == 0
-    assert "pairs of N and D" not in capsys.readouterr().err
+    assert "pairs of N and D" not in capsys.readouterr().out
     assert main([*fit, "--group-by", "corpus"]) == 1
     assert "no column 'corpus' to group by" in capsys.readouterr().err

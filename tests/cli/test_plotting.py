@@ -77,7 +77,7 @@ def test_a_comparison_is_drawn_with_its_band() -> None:
     rows = [(m, f"q{i}", 16, c) for m, c in (("a", 3), ("b", 6)) for i in range(20)]
     frame = pl.DataFrame(rows, ["model", "problem", "n_samples", "n_correct"], orient="row")
     sides = {name: t2fast.read_counts(frame.filter(model=name)) for name in ("a", "b")}
-    found = t2fast.compare(sides, k=[1, 4, 16])
+    found = t2fast.compare(sides, ks=[1, 4, 16])
     _, rows_drawn = drawn(found.plot())
     assert [row["difference"] for row in rows_drawn] == found.difference[:, 1].tolist()
     assert [row["high"] for row in rows_drawn] == found.high[:, 1].tolist()

@@ -99,7 +99,7 @@ def test_sides_that_agree_on_every_problem_are_not_certain() -> None:
     ("sides", "options", "message"),
     [
         ({"a": [1, 2]}, {}, "1 side given, two are needed"),
-        ({"a": [1, 2], "b": [1, 2]}, {"k": [11]}, "k = 11 is beyond the 10 samples"),
+        ({"a": [1, 2], "b": [1, 2]}, {"ks": [11]}, "k = 11 is beyond the 10 samples"),
         ({"a": [1, 2], "b": [1, 2]}, {"draws": 5}, "draws must be at least 100"),
         ({"a": [1, 2], "b": [1, 2]}, {"level": 1.0}, "level must lie between 0 and 1"),
         ({"a": [1], "b": [1]}, {}, "have 1 problems in common: two are needed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -63,7 +64,7 @@ def test_stages_are_read_in_their_order(both: pl.DataFrame) -> None:
 
 def test_each_stage_gets_the_law_and_plan_of_its_own_counts(both: pl.DataFrame) -> None:
     tables = read_stages(both)
-    found = compare_stages(tables, *BUDGETS, draws=20)
+    found = compare_stages(tables, *BUDGETS, fit=partial(t2fast.fit_accuracy, draws=20))
     assert found.plans["stage"].to_list() == ["base", "sft"]
     for row in found.plans.iter_rows(named=True):
         alone = t2fast.fit_accuracy(tables[row["stage"]], draws=20)
@@ -77,7 +78,7 @@ def test_each_stage_gets_the_law_and_plan_of_its_own_counts(both: pl.DataFrame) 
 
 
 def test_where_size_matters_more_less_overtraining_is_recommended(both: pl.DataFrame) -> None:
-    plans = compare_stages(read_stages(both), *BUDGETS, draws=0).plans
+    plans = compare_stages(read_stages(both), *BUDGETS, fit=partial(t2fast.fit_accuracy, draws=0)).plans
     true = [t2fast.plan(truth, *BUDGETS).tokens_per_param for truth in TRUTH.values()]
     assert true[1] < true[0] / 20
     assert plans["overtraining"][1] < 0.1
@@ -86,7 +87,7 @@ def test_where_size_matters_more_less_overtraining_is_recommended(both: pl.DataF
 
 @pytest.mark.parametrize("fit", [t2fast.fit_counts, t2fast.fit_loss])
 def test_any_fit_will_do(both: pl.DataFrame, fit: Callable[..., Law]) -> None:
-    found = compare_stages(read_stages(both), *BUDGETS, fit=fit, draws=0)
+    found = compare_stages(read_stages(both), *BUDGETS, fit=partial(fit, draws=0))
     assert np.isfinite(found.plans["tokens_per_param"].to_numpy()).all()
 
 
@@ -96,4 +97,6 @@ def test_faults_name_the_stage(both: pl.DataFrame) -> None:
         compare_stages({"base": tables["base"]}, 1e21, 1e10)
     few = t2fast.read_counts(both.filter((pl.col("stage") == "sft") & (pl.col("n_params") > 5e9)))
     with pytest.raises(ValueError, match=r"^stage sft: .*checkpoints"):
-        compare_stages({"base": tables["base"], "sft": few}, 1e21, 1e10, draws=0)
+        compare_stages(
+            {"base": tables["base"], "sft": few}, 1e21, 1e10, fit=partial(t2fast.fit_accuracy, draws=0)
+        )

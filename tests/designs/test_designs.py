@@ -137,7 +137,7 @@ def test_counts_have_designs_too(capsys, tmp_path: Path) -> None:
 def test_what_cannot_be_designed_is_refused(law, tmp_path: Path, capsys) -> None:
     with pytest.raises(ValueError, match="nothing is wanted"):
         design(law, RUNS)
-    with pytest.raises(ValueError, match=r"needs a forecast law .fit_forecast., not the chinchilla law"):
+    with pytest.raises(TypeError, match="a design takes ForecastLaw, not a Law"):
         design(Law("chinchilla", CHINCHILLA), RUNS, at=[(1e9, 1e10)])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the law has 0 draws"):
         design(fit_forecast(read_losses(SEEN), draws=0, progress=False), RUNS, at=[(1e9, 1e10)])

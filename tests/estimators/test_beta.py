@@ -74,13 +74,13 @@ def test_expected_samples_published():
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(SHAPES, st.sampled_from([1.0, 1 + 1e-12, 1 - 1e-9])), SHAPES, st.integers(1, 400))
-def test_expected_samples_is_the_sum_of_failures(a: float, b: float, k_max: int):
+def test_expected_samples_is_the_sum_of_failures(a: float, b: float, max_k: int):
     with mp.workdps(40):
         total, failure = mp.mpf(0), mp.mpf(1)
-        for j in range(k_max):
+        for j in range(max_k):
             total += failure
             failure *= (mp.mpf(b) + j) / (mp.mpf(a) + b + j)
-        assert abs(expected_samples_until_first_success(a, b, k_max) - total) < 1e-13 * total
+        assert abs(expected_samples_until_first_success(a, b, max_k) - total) < 1e-13 * total
 
 
 def test_expected_samples_without_end():
@@ -107,8 +107,8 @@ def test_broadcasting():
         (lambda: beta_pass_at_k(1, 1, -1), "k must be finite and not negative; got k = -1"),
         (lambda: beta_pass_at_k(1, 1, math.nan), "k must be finite"),
         (lambda: scaled_beta_failure(1, 1, 1.5, 1), r"scale must lie in \(0, 1\]; got scale = 1.5"),
-        (lambda: expected_samples_until_first_success(1, 1, 2.5), "k_max must be a whole number"),
-        (lambda: expected_samples_until_first_success(1, 1, 0), "k_max must be at least 1"),
+        (lambda: expected_samples_until_first_success(1, 1, 2.5), "max_k must be a whole number"),
+        (lambda: expected_samples_until_first_success(1, 1, 0), "max_k must be at least 1"),
         (lambda: beta_pass_at_k("x", 1, 1), "a must be a number"),
     ],
 )

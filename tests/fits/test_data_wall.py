@@ -63,7 +63,7 @@ def test_the_fit_finds_the_law_that_made_the_runs() -> None:
     rng = np.random.default_rng(0)
     u = 10 ** rng.uniform(8, 10.5, 120)
     d, n = u * 10 ** rng.uniform(0, 1.7, 120), 10 ** rng.uniform(7, 10, 120)
-    found = fit_data_wall(n, d, u, truth.loss(n, d, u), starts=3)
+    found = fit_data_wall(n, d, u, truth.loss(n, d, u), restarts=3)
     assert found.converged
     assert not found.on_bound
     for name in ("E", "A", "B", "alpha", "beta", "r_d", "r_n"):
@@ -78,7 +78,7 @@ def test_a_refit_forecasts_held_out_runs_better_than_the_published_constants(sha
     for fold in range(3):
         out = np.zeros(len(n), bool)
         out[order[fold::3]] = True
-        law = fit_data_wall(n[~out], d[~out], u[~out], loss[~out], starts=2).law
+        law = fit_data_wall(n[~out], d[~out], u[~out], loss[~out], restarts=2).law
         for made, into in ((law, errors), (DataWall(), published)):
             into.extend(np.abs(made.loss(n[out], d[out], u[out]) / loss[out] - 1))
     assert np.median(errors) < 0.04

@@ -46,3 +46,20 @@ def test_a_table_of_another_kind_is_refused_in_words(name: str) -> None:
         if kind not in kinds:
             with pytest.raises(TypeError, match=r"takes .*, not an? |report is made of|or arrays n, c and k"):
                 take(table)
+
+
+@pytest.mark.parametrize(
+    "fit", [t2fast.fit_accuracy, t2fast.fit_counts, t2fast.fit_loss, t2fast.fit_forecast]
+)
+def test_a_law_says_which_column_may_tell_its_checkpoints_apart(fit: Callable[..., Any]) -> None:
+    counts = t2fast.simulate_counts(
+        t2fast.default_law(), [1e9, 2e9, 4e9], [1e11, 2e11, 4e11], problems=32, samples=32
+    )
+    names = pl.concat_str(pl.col("n_params"), pl.col("n_tokens"))
+    both = [
+        counts.frame.with_columns((names + recipe).alias("model"), recipe=pl.lit(recipe)) for recipe in "ab"
+    ]
+    with pytest.warns(t2fast.FitWarning, match="18 checkpoints have 9 pairs of N and D.*'recipe'"):
+        law = fit(t2fast.read_counts(pl.concat(both)), draws=0)
+    assert any("'recipe'" in note for note in law.fit.notes)
+    assert any("'recipe'" in caution for caution in law.cautions)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_tasks import write_tasks
 from random_llama import texts
 
 lm_eval = pytest.importorskip("lm_eval", reason="lm-eval is not installed (t2fast[readers-test])")
@@ -75,31 +76,10 @@ def test_repeats_are_samples_of_one_prompt(ours: Any) -> None:
         ours.generate_until(requests("generate_until", [("a", {**settings, "num_beams": 4})]))
 
 
-TASK = """
-task: made_{name}
-dataset_path: json
-dataset_kwargs: {{data_files: {data}}}
-test_split: train
-doc_to_text: "{{{{text}}}}"
-{rest}
-"""
-CHOICE = """output_type: multiple_choice
-doc_to_choice: choices
-doc_to_target: answer
-metric_list: [{metric: acc}]"""
-TEXT = """output_type: generate_until
-doc_to_target: "{{choices[0]}}"
-generation_kwargs: {until: [' a'], max_gen_toks: 6}
-metric_list: [{metric: exact_match}]"""
-
-
 @pytest.mark.slow
 def test_the_command_runs_tasks_as_with_transformers(folder: Path, tmp_path: Path) -> None:
-    data = tmp_path / "data.jsonl"
     rows = [{"text": text, "choices": texts(3, 2), "answer": i % 3} for i, text in enumerate(texts(8, 20))]
-    data.write_text("\n".join(map(json.dumps, rows)))
-    for name, rest in (("choice", CHOICE), ("text", TEXT)):
-        (tmp_path / f"{name}.yaml").write_text(TASK.format(name=name, data=data, rest=rest))
+    write_tasks(tmp_path, rows, until=" a", most_tokens=6)
     asked = ["--tasks", "made_choice,made_text", "--include_path", str(tmp_path), "--device", "cpu"]
     found = []
     for model in ("t2fast", "hf"):

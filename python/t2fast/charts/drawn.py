@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 class Reported:
     """What a page can be made of."""
 
-    def report(self, **options: Any) -> t2fast.Report:
-        """A page about this: `t2fast.report` of it alone, with its options. `report().save(path)` writes it.
+    def report(self, *, title: str | None = None, level: float = 0.9) -> t2fast.Report:
+        """A page about this: `t2fast.report` of it alone. `report().save(path)` writes it.
 
         Args:
-            options: of `t2fast.report`.
+            title: of the page; by default what it was made of.
+            level: confidence of the intervals of what is drawn from a law.
 
         Returns:
             The report.
         """
         import t2fast  # the face, since reports know all rooms and no room knows them
 
-        made: t2fast.Report = t2fast.report(self, **options)  # type: ignore[arg-type]
+        made: t2fast.Report = t2fast.report(self, title=title, level=level)  # type: ignore[arg-type]
         return made
 
 

@@ -143,8 +143,8 @@ def market_of(
     output_tokens: float | None,
     *,
     prompt_once: bool = False,
-    models: Sequence[str] | None = None,
-    k_max: int | None = None,
+    only: Sequence[str] | None = None,
+    max_k: int | None = None,
     host: Host | None = None,
 ) -> Market:
     """Join counts and prices on the problems that all priced models share.
@@ -155,8 +155,8 @@ def market_of(
         prompt_tokens: of a query; a model's own in `prices` comes first.
         output_tokens: of a sample, likewise.
         prompt_once: see `QueryPrice`.
-        models: these alone.
-        k_max: no more samples than this.
+        only: these models alone.
+        max_k: no more samples than this.
         host: hardware to serve those on that have no price but n_params.
 
     Raises:
@@ -170,7 +170,7 @@ def market_of(
             f"{counts.source} has several checkpoints of {listed(repeated)}: keep one of each by its sizes"
         )
     present = counts.frame["model"].unique(maintain_order=True).to_list()
-    wanted = list(present) if models is None else list(dict.fromkeys(models))
+    wanted = list(present) if only is None else list(dict.fromkeys(only))
     unknown = [name for name in wanted if name not in present]
     if unknown:
         meant = nearest(unknown[0], present)
@@ -215,8 +215,8 @@ def market_of(
         elif host is not None:
             price, served_in = host.price(row, tokens[0], tokens[1])
             seconds = seconds or served_in
-        sellers.append(_seller(name, price, frame.filter(pl.col("model") == name), seconds, k_max))
-    most = max(s.ks[-1] for s in sellers) if k_max is None else k_max
+        sellers.append(_seller(name, price, frame.filter(pl.col("model") == name), seconds, max_k))
+    most = max(s.ks[-1] for s in sellers) if max_k is None else max_k
     short = [f"{s.model} ({s.ks[-1]})" for s in sellers if s.ks[-1] < most]
     if short:
         notes.append(f"nothing is known beyond the fewest samples of a problem: {listed(short)}")
@@ -265,11 +265,11 @@ def _shared(counts: Counts, models: Sequence[str]) -> tuple[pl.DataFrame, list[s
 
 
 def _seller(
-    name: str, price: QueryPrice, rows: pl.DataFrame, seconds: tuple[float, float] | None, k_max: int | None
+    name: str, price: QueryPrice, rows: pl.DataFrame, seconds: tuple[float, float] | None, max_k: int | None
 ) -> Seller:
     counts = Counts(rows)
     least = int(counts.most_samples.min())
-    last = least if k_max is None else min(least, k_max)
+    last = least if max_k is None else min(least, max_k)
     ks = sample_numbers(last)
     n, c, k = counts.n, counts.c, ks[:, None]
     passes = problem_pass_at_k(n, c, ks, counts.sequential).T

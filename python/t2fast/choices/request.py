@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
 
 from t2fast.choices.options import Floats, Options
-
-
-class Asked(TypedDict, total=False):
-    """What `t2fast.choose` may be asked for, as keyword arguments."""
-
-    target: float | None
-    usd_per_query: float | None
-    seconds: float | None
-    confidence: float
-    new_problems: float | None
 
 
 @dataclass(frozen=True)
@@ -44,17 +33,16 @@ class Request:
     def of(
         cls,
         problems: int,
-        *,
-        target: float | None = None,
-        usd_per_query: float | None = None,
-        seconds: float | None = None,
-        confidence: float = 0.95,
-        new_problems: float | None = None,
+        target: float | None,
+        per_query: float | None,
+        latency: float | None,
+        confidence: float,
+        new_problems: float | None,
     ) -> Request:
         """The arguments of `t2fast.choose`, checked; `problems` were measured."""
         if not 0 < confidence < 1:
             raise ValueError(f"confidence is {confidence!r}: it has to lie between 0 and 1")
-        for name, value in (("usd_per_query", usd_per_query), ("seconds", seconds)):
+        for name, value in (("per_query", per_query), ("latency", latency)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value!r}: it has to be positive and finite")
         if target is not None and not 0 < target <= 1:
@@ -62,8 +50,8 @@ class Request:
         new = problems if new_problems is None else new_problems
         if not (new == math.inf or (new >= 1 and new == int(new))):
             raise ValueError(f"new_problems is {new!r}: give a whole number of at least 1, or infinity")
-        budget = math.inf if usd_per_query is None else usd_per_query
-        return cls(target, budget, math.inf if seconds is None else seconds, confidence, new)
+        budget = math.inf if per_query is None else per_query
+        return cls(target, budget, math.inf if latency is None else latency, confidence, new)
 
     @property
     def limited(self) -> bool:

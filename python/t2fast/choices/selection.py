@@ -5,24 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from t2fast.arguments import require_kind
 from t2fast.choices.choice import Choice, Option, Pick
 from t2fast.choices.confidence import cheapest_that_reaches
 from t2fast.choices.market import Host, Market, market_of
 from t2fast.choices.options import Options, cascades, together, until_solved
-from t2fast.choices.request import Asked, Request, beyond_budget, beyond_confidence, beyond_target
+from t2fast.choices.request import Request, beyond_budget, beyond_confidence, beyond_target
 from t2fast.choices.resampling import Weights, measured_again, new_problems, population
 from t2fast.estimators.curve import clustered_interval
 from t2fast.tables.counts import Counts
 from t2fast.tables.prices import Prices
-from t2fast.tables.table import require_kind
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -35,16 +32,20 @@ def choose(
     counts: Counts,
     prices: Prices,
     *,
+    target: float | None = None,
+    per_query: float | None = None,
+    latency: float | None = None,
+    confidence: float = 0.95,
+    new_problems: float | None = None,
     prompt_tokens: float | None = None,
     output_tokens: float | None = None,
     prompt_once: bool = False,
-    models: Sequence[str] | None = None,
-    k_max: int | None = None,
+    only: Sequence[str] | None = None,
+    max_k: int | None = None,
     host: Host | None = None,
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
-    **asked: Unpack[Asked],
 ) -> Choice:
     """The best model and number of samples k, by what was measured.
 
@@ -62,21 +63,22 @@ def choose(
         counts: samples of several models on the same problems; compared are the problems that all priced ones
             have.
         prices: of these models.
+        target: pass@k to reach at least cost, in (0, 1].
+        per_query: US dollars a query at most, expected where sampling stops early.
+        latency: seconds a query at most, at worst; samples drawn together take as long as one.
+        confidence: of reaching the target.
+        new_problems: on which to reach it, a whole number or infinity.
         prompt_tokens: tokens of a query's prompt, where `prices` has none for the model.
         output_tokens: tokens of a sample, likewise.
         prompt_once: whether samples drawn together pay for their prompt once (one request for k samples) and
             not k times (k requests, the default: most sellers have no other). One by one, each sample pays
             for it.
-        models: these alone.
-        k_max: no more samples than this; the fewest samples of a problem in any case.
+        only: these models alone.
+        max_k: no more samples than this; the fewest samples of a problem in any case.
         host: hardware to serve those on that have no price but n_params, and what it costs.
         level: of the intervals, simultaneous over all models and k.
         draws: of the problems' weights, for intervals and chances.
         seed: of these draws.
-        asked: by name, `target`, pass@k to reach, in (0, 1]; `usd_per_query`, US dollars a query at most,
-            expected where sampling stops early; `seconds`, latency at most, at worst (samples drawn together
-            take as long as one); for the target, `confidence`, by default 0.95, and `new_problems`, a whole
-            number or infinity.
 
     Returns:
         The choice, the best ways to draw one by one until solved and in a cascade, and the frontier.
@@ -93,8 +95,8 @@ def choose(
     for name, value in (("prompt_tokens", prompt_tokens), ("output_tokens", output_tokens)):
         if value is not None and not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value!r}: it has to be finite and not negative")
-    if k_max is not None and k_max < 1:
-        raise ValueError(f"k_max is {k_max!r}: at least one sample has to be drawn")
+    if max_k is not None and max_k < 1:
+        raise ValueError(f"max_k is {max_k!r}: at least one sample has to be drawn")
     if draws < 100:
         raise ValueError(f"draws is {draws!r}: chances need at least 100")
     market = market_of(
@@ -103,11 +105,11 @@ def choose(
         prompt_tokens,
         output_tokens,
         prompt_once=prompt_once,
-        models=models,
-        k_max=k_max,
+        only=only,
+        max_k=max_k,
         host=host,
     )
-    request = Request.of(market.problems, **asked)
+    request = Request.of(market.problems, target, per_query, latency, confidence, new_problems)
     if math.isfinite(request.seconds):
         market = market.within(request.seconds)
     return _Search(market, request, level, draws, seed).choice()

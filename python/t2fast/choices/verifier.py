@@ -155,7 +155,7 @@ def verified_curve(
     *,
     harm: float = 1.0,
     sample_cost: float = 0.0,
-    k_max: int | None = None,
+    max_k: int | None = None,
 ) -> VerifiedCurve:
     """Right and wrong answers by the number of samples, and the number worth drawing.
 
@@ -169,7 +169,7 @@ def verified_curve(
         verifier: the check.
         harm: what a wrong answer costs, in right ones; no answer costs nothing.
         sample_cost: what a sample costs, in right answers.
-        k_max: samples at most; the fewest of a problem in any case.
+        max_k: samples at most; the fewest of a problem in any case.
 
     Returns:
         Shares of right and wrong answers at every k up to the most, and the best k.
@@ -185,7 +185,7 @@ def verified_curve(
         if not value >= 0:
             raise ValueError(f"{name} is {value!r}: it cannot be negative")
     n, c = counts.n, counts.c
-    last = int(n.min()) if k_max is None else min(int(n.min()), k_max)
+    last = int(n.min()) if max_k is None else min(int(n.min()), max_k)
 
     def values(t: float, f: float) -> tuple[Floats, Floats, Floats]:
         right, wrong = (side.mean(axis=1) for side in verified_from_counts(n, c, last, t, f))

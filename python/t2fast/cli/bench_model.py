@@ -16,7 +16,8 @@ from t2fast import atomic
 from t2fast.cli.options import command, numbers, show
 from t2fast.costs.hardware import Served, accelerator
 from t2fast.costs.roofline import Step, fit_roofline
-from t2fast.decode.engine import Engine, load
+from t2fast.decode.engine import Engine
+from t2fast.decode.opening import load
 from t2fast.text import columns
 
 _PROMPT = 16

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from t2fast.decode.engine import load
+from t2fast.decode.opening import load
 from t2fast.decode.request import Sampling
 
 _EXAMPLES = """examples:

@@ -31,11 +31,11 @@ def add_parser(commands: Any) -> None:
         "  t2fast choose counts.csv --prices models.csv --prompt-tokens 500 --output-tokens 400 \\\n"
         "      --target 0.9\n"
         "  t2fast choose counts.csv --prices models.csv --prompt-tokens 500 --output-tokens 400 \\\n"
-        "      --budget 0.01 --json\n"
+        "      --per-query 0.01 --json\n"
         "\nCOUNTS are tables of model, problem, n_samples and n_correct, or results of other tools.\n"
         "--prices has model, usd_per_million_prompt_tokens and usd_per_million_output_tokens, and may\n"
         "have prompt_tokens and output_tokens where they were measured, first_token_seconds and\n"
-        "output_tokens_per_second. Without --target, --budget and --latency: least cost a solved query.",
+        "output_tokens_per_second. Without --target, --per-query and --latency: least cost a solved query.",
     )
     parser.add_argument(
         "files", metavar="COUNTS", nargs="+", help="counts of several models on the same problems"
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
     parser.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")
     parser.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
-    parser.add_argument("--budget", type=size, metavar="USD", help="US dollars a query at most")
+    parser.add_argument("--per-query", type=size, metavar="USD", help="US dollars a query at most")
     parser.add_argument("--latency", type=float, metavar="S", help="seconds a query at most")
     parser.add_argument(
         "--confidence", type=float, default=0.95, help="with which the target is to be met (default: 0.95)"
@@ -107,13 +107,13 @@ def run(arguments: argparse.Namespace) -> None:
             prompt_tokens=arguments.prompt_tokens,
             output_tokens=arguments.output_tokens,
             target=arguments.target,
-            usd_per_query=arguments.budget,
-            seconds=arguments.latency,
+            per_query=arguments.per_query,
+            latency=arguments.latency,
             confidence=arguments.confidence,
             new_problems=arguments.new_problems,
             prompt_once=arguments.prompt_once,
-            models=arguments.only,
-            k_max=arguments.max_k,
+            only=arguments.only,
+            max_k=arguments.max_k,
             host=host,
             seed=arguments.seed,
         )

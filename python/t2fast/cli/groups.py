@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,8 +36,6 @@ def each(
     `ValueError` names the group that cannot be used.
     """
     column = arguments.group_by
-    if table.unexplained is not None:
-        warnings.warn(f"{table.unexplained} (--where chooses by it)", stacklevel=2)
     if column is None:
         return {"": make("", table)}
     made = {}

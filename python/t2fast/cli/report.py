@@ -55,7 +55,7 @@ def add_parser(commands: Any) -> None:
     bought.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
     bought.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")
     bought.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
-    bought.add_argument("--budget", type=size, metavar="USD", help="US dollars a query at most")
+    bought.add_argument("--per-query", type=size, metavar="USD", help="US dollars a query at most")
     parser.add_argument("--title", metavar="WORDS", help="of the page (default: the files)")
     parser.add_argument(
         "--level", type=float, default=0.9, help="confidence of the law's intervals (default: 0.9)"
@@ -132,7 +132,7 @@ def _choices(arguments: argparse.Namespace, tables: list[Any]) -> list[Choice]:
             prompt_tokens=arguments.prompt_tokens,
             output_tokens=arguments.output_tokens,
             target=arguments.target,
-            usd_per_query=arguments.budget,
+            per_query=arguments.per_query,
         )
     ]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from t2fast.cli.sampling import add_engine, add_sampling, engine, settings
-from t2fast.decode.engine import Engine, load
+from t2fast.decode.engine import Engine
+from t2fast.decode.opening import load
 from t2fast.decode.prompts import Problem, problems
 from t2fast.decode.samples import Samples
 

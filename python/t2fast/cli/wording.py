@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 
 _NAMES = {
-    "k_max": "--max-k",
-    "usd_per_query": "--budget",
-    "seconds": "--latency",
     "chinchilla (tokens per parameter)": "--chinchilla",
     "n_params minimum": "--min-params",
     "n_params maximum": "--max-params",
@@ -17,15 +14,15 @@ _NAMES = {
 """Arguments that options have another name for."""
 _OPTIONS = (
     "model|models|columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
-    "level|draws|seed|ks|method|aggregate|losses|partial|train_flops|inference_flops|total_flops|extrapolate|"
-    "max_k|k_max|integer_k|prompt_tokens|output_tokens|queries|target|budget|latency|confidence|new_problems|"
-    "harm|batch|mfu|mbu|per_query|unique_tokens|usd_per_query|seconds|true_positive|false_positive|chinchilla"
+    "level|draws|seed|ks|method|aggregate|losses|train_flops|inference_flops|total_flops|extrapolate|"
+    "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|per_query|latency|confidence|new_problems|"
+    "harm|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
 )
 _MAPPING = re.compile(rf"\b({_OPTIONS})=\{{([^{{}}]*)\}}")
 _QUOTED = re.compile(rf"(?<![\w./-])({_OPTIONS})= ?(?:'([^']*)'|\"([^\"]*)\")")
 _BARE = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
 _NUMBER = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\d.])")
-_ENDS = "|".join(re.escape(name) for name in _NAMES if " " in name)
+_ENDS = "|".join(re.escape(name) for name in _NAMES)
 _SUBJECT = re.compile(rf"^({_OPTIONS}|{_ENDS})(?= is \S+: )")  # what a refusal begins with
 _GROUPS = re.compile(r"(, take each by itself by )groups\('([^']*)'\)")
 _TWICE = re.compile(r"(--[\w-]+)( \(\1 [A-Z]+\))")

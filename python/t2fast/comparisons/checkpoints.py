@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from t2fast import compute
+from t2fast.arguments import require_kind
 from t2fast.estimators import estimate
 from t2fast.tables.counts import Counts
 
@@ -53,6 +54,7 @@ def outcomes(
     Raises:
         ValueError: for budgets that are not positive, and if no checkpoint's cost is near the budget.
     """
+    require_kind("outcomes", counts, (Counts,))
     for name, value in (("train_flops", train_flops), ("inference_flops", inference_flops)):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} is {value!r}: it has to be positive and finite")

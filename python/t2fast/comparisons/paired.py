@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 
 from t2fast import _core
-from t2fast.arguments import Floats, Integers, refuse, whole
+from t2fast.arguments import Floats, Integers, refuse, require_kind, whole
 from t2fast.charts import Drawn, Figure, Reported, differences
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts
-from t2fast.tables.table import require_kind
 from t2fast.text import columns, note, plain
 
 _PROBLEM = ("task", "problem")
@@ -141,7 +140,7 @@ class Comparison(Drawn, Reported):
 
 def compare(
     sides: Mapping[str, Counts],
-    k: Sequence[int] | None = None,
+    ks: Sequence[int] | None = None,
     *,
     level: float = 0.95,
     draws: int = 4000,
@@ -155,7 +154,7 @@ def compare(
 
     Args:
         sides: name -> its counts, of one checkpoint each; differences are from the first.
-        k: numbers of samples, by default every one up to the least n of any problem, at most 1,024.
+        ks: numbers of samples, by default every one up to the least n of any problem, at most 1,024.
         level: confidence of each side's band.
         draws: of the bootstrap.
         seed: of the draws.
@@ -168,6 +167,7 @@ def compare(
             for k beyond the samples of a problem.
         TypeError: for a table of another kind.
     """
+    require_kind("compare", sides, (Mapping,), "give names with their counts, such as {'a': …, 'b': …}")
     for name, table in sides.items():
         require_kind(f"compare, as {name!r},", table, (Counts,))
     if len(sides) < 2:
@@ -178,13 +178,13 @@ def compare(
         raise ValueError(f"draws must be at least 100 for a band; got {draws}")
     tables, notes = _aligned(sides)
     least = min(int(table.most_samples.min()) for table in tables)
-    ks = np.arange(1, min(least, _KS) + 1) if k is None else np.unique(whole("k", list(k)))
-    refuse("k", ks, ks < 1, "must be at least 1")
-    if ks[-1] > least:
-        raise ValueError(f"k = {ks[-1]} is beyond the {least} samples of the problem with the fewest")
+    at = np.arange(1, min(least, _KS) + 1) if ks is None else np.unique(whole("k", list(ks)))
+    refuse("k", at, at < 1, "must be at least 1")
+    if at[-1] > least:
+        raise ValueError(f"k = {at[-1]} is beyond the {least} samples of the problem with the fewest")
     # problems, k, sides
-    values = np.stack([problem_pass_at_k(t.n, t.c, ks, t.sequential) for t in tables], axis=2)
-    shape = (ks.size, len(tables))
+    values = np.stack([problem_pass_at_k(t.n, t.c, at, t.sequential) for t in tables], axis=2)
+    shape = (at.size, len(tables))
     low, high = np.zeros(shape), np.zeros(shape)
     for side in range(1, len(tables)):
         rows = np.ascontiguousarray(values[:, :, side] - values[:, :, 0])
@@ -195,7 +195,7 @@ def compare(
     best = _core.probability_best(np.ascontiguousarray(values), draws, seed)
     mean = values.mean(axis=0)
     return Comparison(
-        tuple(sides), ks, mean, mean - mean[:, :1], low, high, best, level, len(tables[0]), notes
+        tuple(sides), at, mean, mean - mean[:, :1], low, high, best, level, len(tables[0]), notes
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from t2fast.arguments import require_kind
 from t2fast.fits import fit_accuracy
 from t2fast.laws.law import Law
 from t2fast.plans import plan
@@ -40,15 +41,13 @@ def read_stages(
     read: Callable[..., Table] = read_counts,  # type: ignore[assignment]
     *,
     columns: Mapping[str, str] | None = None,
-    **options: Any,
 ) -> dict[str, Table]:
     """The table of every stage in a source that tells stages apart, in the order in which they occur.
 
     Args:
         source: what `read` takes, with a column `stage`.
-        read: `read_counts` or `read_likelihoods`.
+        read: `read_counts` or `read_likelihoods`, or either with further arguments: `functools.partial`.
         columns: canonical name -> the source's name, as for `read`.
-        options: further arguments of `read`.
 
     Returns:
         Stage -> its table.
@@ -63,7 +62,7 @@ def read_stages(
     stages = pl.concat(opened.batches(names))["stage"].cast(pl.String).unique(maintain_order=True)
     if stages.null_count():
         raise ValueError(f"{opened.name} has rows without a stage: give each one")
-    return {stage: read(source, columns=columns, stage=stage, **options) for stage in stages}
+    return {stage: read(source, columns=columns, stage=stage) for stage in stages}
 
 
 def compare_stages(
@@ -73,7 +72,6 @@ def compare_stages(
     *,
     fit: Callable[..., Law] = fit_accuracy,
     level: float = 0.9,
-    **options: Any,
 ) -> StageComparison:
     """Fit a law to each stage by itself, and plan by each of them under the same budgets.
 
@@ -81,9 +79,9 @@ def compare_stages(
         tables: stage -> its counts or likelihoods, as `read_stages` gives them.
         train_flops: C_train, FLOPs, as for `plan`.
         inference_flops: C_inf, FLOPs per token served, as for `plan`.
-        fit: any of `fit_accuracy`, `fit_counts`, `fit_loss`.
+        fit: any of `fit_accuracy`, `fit_counts`, `fit_loss`, or one with further arguments:
+            `functools.partial(fit_loss, draws=0)`.
         level: of the plans' intervals.
-        options: further arguments of `fit`.
 
     Returns:
         The law and the plan of each stage.
@@ -91,13 +89,14 @@ def compare_stages(
     Raises:
         ValueError: for fewer than two stages, and as the fits and plans raise, naming the stage.
     """
+    require_kind("compare_stages", tables, (Mapping,), "see t2fast.read_stages")
     if len(tables) < 2:
         raise ValueError(f"there is nothing to compare: {len(tables)} stage given, two are needed")
     laws: dict[str, Law] = {}
     rows: list[dict[str, Any]] = []
     for stage, table in tables.items():
         try:
-            laws[stage] = fit(table, **options)
+            laws[stage] = fit(table)
             best = plan(laws[stage], train_flops, inference_flops, level=level)
         except ValueError as error:
             raise ValueError(f"stage {stage}: {error}") from error

@@ -8,7 +8,8 @@ Sample i of a problem depends on (seed, problem, i) alone: not on k, on the othe
 of threads. With ``load(..., device="cuda")`` a GPU does the work.
 """
 
-from t2fast.decode.engine import Engine, load
+from t2fast.decode.engine import Engine
+from t2fast.decode.opening import load
 from t2fast.decode.samples import Samples
 
 __all__ = ["Engine", "Samples", "load"]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,97 +12,25 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from t2fast import _core
 from t2fast.decode import chat as chat_templates
 from t2fast.decode import text as texts
-from t2fast.decode.hub import resolve
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.rendering import Renderer, Stream
-from t2fast.decode.request import Backend, Request, Sampling, Settings
+from t2fast.decode.request import Backend, Request, Sampling, given
 from t2fast.decode.samples import Finished, Samples, problem_column, samples_table
 from t2fast.decode.successes import AHEAD, FirstCorrect, Verify
 from t2fast.kernels.rng import hash64
 from t2fast.progress import Bar
 
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-
-def load(
-    model: str | Path,
-    *,
-    device: Literal["cpu", "cuda"] | None = None,
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
-    threads: int | None = None,
-    kernel: str | None = None,
-    cache: Literal["fp8"] | None = None,
-    tokenizer: str | Path | None = None,
-) -> Engine:
-    """Open a model for sampling and scoring.
-
-    Args:
-        model: a Hugging Face folder, a ``.gguf`` file, or a hub id (``org/model`` or ``org/model/file.gguf``,
-            with ``@revision`` if wanted), for which the package huggingface_hub must be installed.
-        device: ``cpu`` (the default) or ``cuda``, a GPU that torch sees, by CUDA or ROCm; both draw the same
-            samples wherever rounding does not decide.
-        dtype: the arithmetic: ``auto`` takes bfloat16 where the processor multiplies it natively; float32
-            gives the same bits on every CPU.
-        threads: of the CPU; None for all.
-        kernel: forces one of ``avx512_bf16``, ``avx512``, ``avx2``, ``portable`` on the CPU.
-        cache: ``fp8``, for a GPU, keeps the keys and values of samples (not of prompts) in 8 bits.
-        tokenizer: a ``tokenizer.json`` (or a folder with one) for models that come without.
-
-    Returns:
-        The engine.
-
-    Raises:
-        ValueError: for a model file that is damaged or of an unknown architecture, naming what is wrong with
-            it, and for options that the device does not have.
-    """
-    core: Backend
-    if device == "cuda":
-        for name, value in (("threads", threads), ("kernel", kernel)):
-            if value is not None:
-                raise ValueError(f"{name} is for device='cpu': leave it out with device='cuda'")
-        from t2fast.decode.gpu import engine as gpu
-
-        found = gpu.device()
-        path = resolve(model)
-        core = gpu.GpuEngine(path, dtype=dtype, cache=cache, device=found)
-    elif device in (None, "cpu"):
-        if cache is not None:
-            raise ValueError("cache is for device='cuda': leave it out with device='cpu'")
-        path = resolve(model)
-        threads = _within_the_processor(threads)
-        core = _core.DecodeEngine(str(path), dtype=dtype, threads=threads, kernel=kernel)
-    else:
-        raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
-    for note in core.notes:
-        warnings.warn(note, stacklevel=2)
-    return Engine(core, name=str(model), path=path, tokenizer_path=Path(tokenizer or path))
-
-
-def _within_the_processor(threads: int | None) -> int | None:
-    """At most the processor's cores: more threads only wait for each other."""
-    if threads is None:
-        return None
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads > available:
-        warnings.warn(
-            f"{threads} threads on {available} cores would wait for each other: {available} are used",
-            stacklevel=3,
-        )
-    return min(threads, available)
-
 
 class Engine:
-    """A loaded model. Make one with `load`."""
+    """A loaded model. Made by `t2fast.decode.load`."""
 
     def __init__(self, core: Backend, *, name: str, path: Path, tokenizer_path: Path):
         self.core = core
@@ -146,7 +73,14 @@ class Engine:
         first_sample: int = 0,
         max_rows: int | None = None,
         progress: bool | None = None,
-        **settings: Unpack[Settings],
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        stop_tokens: Sequence[int] | None = None,
+        seed: int | None = None,
     ) -> Samples:
         """Draw ``k`` samples from each prompt.
 
@@ -156,9 +90,8 @@ class Engine:
             prompts: one prompt or several, each text, a list of tokens or, with ``chat``, text or a list of
                 messages; as a sequence, a sequence of ``(problem id, prompt)`` or a mapping from id to
                 prompt. Ids are positions unless given; a sample depends on its problem's id.
-            sampling: how tokens are chosen and when a sample ends; its fields can also be given one by one
-                (``temperature``, ``top_k``, ``top_p``, ``min_p``, ``max_tokens``, ``stop``,
-                ``stop_tokens``, ``seed``). Sample i of a problem is a function of these, its id and i.
+            sampling: how tokens are chosen and when a sample ends; its fields can also be given one by one.
+                Sample i of a problem is a function of these, its id and i.
             k: samples for each prompt, one number or one for each. Greedy samples are all the same: one
                 is drawn, and a warning says so.
             verify: called as ``verify(problem id, text)`` for each finished sample; once a sample is right
@@ -172,7 +105,15 @@ class Engine:
             max_rows: most samples decoded at once (None: the engine's choice); changes memory and speed
                 alone.
             progress: a bar on stderr; None: where stderr is a terminal.
-            settings: fields of ``sampling``, one by one.
+            temperature: in place of that of ``sampling``, like the next seven; 0 takes the most
+                probable token every time.
+            top_k: keep so many of the most probable tokens; 0 keeps all.
+            top_p: then the fewest whose mass reaches this.
+            min_p: then those with at least this times the largest probability.
+            max_tokens: longest sample, in tokens.
+            stop: a string that ends a sample, or several.
+            stop_tokens: tokens that end a sample.
+            seed: of all samples.
 
         Returns:
             The samples, in the order of prompts and index.
@@ -180,7 +121,17 @@ class Engine:
         Raises:
             ValueError: for prompts, settings or combinations of them that make no sense, naming them.
         """
-        sampling = replace(sampling or Sampling(), **settings)  # type: ignore[arg-type]
+        chosen = given(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            max_tokens=max_tokens,
+            stop=stop,
+            stop_tokens=stop_tokens,
+            seed=seed,
+        )
+        sampling = replace(sampling or Sampling(), **chosen)
         found = problems(prompts)
         counts = same_length(k, len(found), "k")
         for name, value, least in (("k", min(counts), 1), ("first_sample", first_sample, 0)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,17 +51,9 @@ class Sampling:
             raise ValueError("a stop string is empty: it would end every sample at once")
 
 
-class Settings(TypedDict, total=False):
-    """The fields of `Sampling` as keyword arguments."""
-
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    max_tokens: int
-    stop: str | Sequence[str]
-    stop_tokens: Sequence[int] | None
-    seed: int
+def given(**settings: object) -> dict[str, Any]:
+    """Those that are not None: the fields of `Sampling` that a caller gave one by one."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast.arguments import require_kind
 from t2fast.designs.candidates import read_candidates
 from t2fast.designs.choosing import choose_runs
 from t2fast.laws import ForecastLaw
@@ -40,12 +41,14 @@ class Design:
         targets: what is wanted, in words, with its interval as the law has it today.
         candidates: runs there were to choose from.
         stopped: why there are no more.
+        warnings: what the law says of itself.
     """
 
     runs: pl.DataFrame
     targets: tuple[str, ...]
     candidates: int
     stopped: str
+    warnings: tuple[str, ...]
 
     def __str__(self) -> str:
         return plain(self)
@@ -64,7 +67,7 @@ class Design:
             )
         parts: list[RenderableType] = [Text(f"wanted: {words}") for words in self.targets]
         parts += [table] if self.runs.height else []
-        return Group(*parts, note(self.stopped))
+        return Group(*parts, note(self.stopped), *map(note, self.warnings))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-ready."""
@@ -73,6 +76,7 @@ class Design:
             "candidates": self.candidates,
             "runs": self.runs.to_dicts(),
             "stopped": self.stopped,
+            "warnings": list(self.warnings),
         }
 
 
@@ -112,10 +116,10 @@ def design(
         The runs in their order, with what each leaves of the target's spread; it prints itself.
 
     Raises:
-        ValueError: for another law, one without draws, no target, and for runs that cannot be read.
+        TypeError: for another law.
+        ValueError: for one without draws, no target, and for runs that cannot be read.
     """
-    if not isinstance(law, ForecastLaw):
-        raise ValueError(f"a design needs a forecast law (fit_forecast), not the {law.name} law")
+    require_kind("a design", law, (ForecastLaw,), "t2fast.fit_forecast gives one")
     check_level(level)
     if law.draws is None or len(law.draws) < _LEAST_DRAWS:
         found = 0 if law.draws is None else len(law.draws)
@@ -142,7 +146,9 @@ def design(
         spent=pl.Series(np.cumsum(cost[places]), dtype=pl.Float64),
         spread=pl.Series([math.sqrt(max(step.variance, 0.0) / before) for step in steps], dtype=pl.Float64),
     )
-    return Design(taken, words, found_runs.height, _why(steps, count, cost, places, most))
+    why = _why(steps, count, cost, places, most)
+    said = tuple(f"the law: {caution}" for caution in law.cautions)
+    return Design(taken, words, found_runs.height, why, said)
 
 
 def _targets(

@@ -57,16 +57,16 @@ def scaled_beta_failure(a: ArrayLike, b: ArrayLike, scale: ArrayLike, k: ArrayLi
     return fill(_core.scaled_beta_failure, *_parameters(a, b), top, _not_negative("k", k))
 
 
-def expected_samples_until_first_success(a: ArrayLike, b: ArrayLike, k_max: ArrayLike) -> Floats | float:
-    """Expected samples drawn when sampling stops at the first success or after k_max, for p ~ Beta(a, b).
+def expected_samples_until_first_success(a: ArrayLike, b: ArrayLike, max_k: ArrayLike) -> Floats | float:
+    """Expected samples drawn when sampling stops at the first success or after max_k, for p ~ Beta(a, b).
 
-    sum over j < k_max of the probability that j samples all fail, ((a+b+k-1) F_k - (a+b-1)) / (1-a) with
-    F_k = 1 - pass@k and k = k_max, a whole number or infinity; infinite for k_max infinite and a <= 1.
+    sum over j < max_k of the probability that j samples all fail, ((a+b+k-1) F_k - (a+b-1)) / (1-a) with
+    F_k = 1 - pass@k and k = max_k, a whole number or infinity; infinite for max_k infinite and a <= 1.
 
     Args:
         a: first parameter, positive.
         b: second parameter, positive.
-        k_max: the most samples, whole and at least 1 or infinite; the three broadcast.
+        max_k: the most samples, whole and at least 1 or infinite; the three broadcast.
 
     Returns:
         Expected samples, of the broadcast shape, a float for scalars.
@@ -74,10 +74,10 @@ def expected_samples_until_first_success(a: ArrayLike, b: ArrayLike, k_max: Arra
     Raises:
         ValueError: for arguments out of range, naming the bad ones.
     """
-    limit = real("k_max", k_max)
+    limit = real("max_k", max_k)
     finite = np.where(np.isposinf(limit), 1.0, limit)
-    whole("k_max", finite)
-    refuse("k_max", limit, limit < 1, "must be at least 1")
+    whole("max_k", finite)
+    refuse("max_k", limit, limit < 1, "must be at least 1")
     return fill(_core.expected_samples, *_parameters(a, b), limit)
 
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast._core import FitOutcome
+from t2fast.arguments import require_kind
 from t2fast.fits.bootstrap import Target, draw_both
 from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.isoflop import isoflop_weights
 from t2fast.fits.passtable import PassTable
 from t2fast.laws.law import Law
 from t2fast.tables import Counts, Likelihoods, Losses
-from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 

@@ -31,6 +31,7 @@ class Target:
         noise: standard deviation of y over resampled problems, 0 where that is unknown; None where there are
             no problems to resample.
         errors: what y was off its mean over those, (draws, checkpoints, K), 0 where it had no value.
+        notes: what a law of it has to repeat.
     """
 
     n: Floats
@@ -39,6 +40,7 @@ class Target:
     y: Floats
     noise: Floats | None = None
     errors: Floats | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def measured(cls, observed: PassTable, measure: Measure) -> Target:
@@ -55,7 +57,7 @@ class Target:
         noise[(1 - observed.mean()) * observed.problems_behind() < 1] = 0.0
         errors = np.zeros_like(again)
         errors[:, known] = np.nan_to_num(again[:, known] - np.nanmean(again[:, known], axis=0))
-        return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise, errors)
+        return cls(observed.n_params, observed.n_tokens, observed.ks, y, noise, errors, observed.notes)
 
     def rows(self) -> tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
         """N, D, k and the checkpoint of every point with a value, and which those are."""

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast._core import FitOutcome
+from t2fast.arguments import require_kind
 from t2fast.fits.bootstrap import Target, draw
 from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.isoflop import isoflop_weights
 from t2fast.fits.passtable import resampled_checkpoints
 from t2fast.laws.law import Law
 from t2fast.tables import Losses
-from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 
@@ -95,7 +95,7 @@ def fit_chinchilla(
     words = "variable projection" if method == "least_squares" else f"Huber, delta = {delta:g}, 4,500 starts"
     words += ", regularised" if regularise else ""
     unit = "sum of squared errors" if method == "least_squares" else "sum of Huber losses of log residuals"
-    target = Target(n, d, np.ones(1), y[:, None])
+    target = Target(n, d, np.ones(1), y[:, None], notes=losses.unexplained)
     return conclude("chinchilla", found, drawn, target, words, unit)
 
 

@@ -90,7 +90,7 @@ def conclude(
     free = [names.index(p) for p in fitted if p not in {*held, *on_bound, "sigma"}]
     known = [p for p in free if names[p] not in unidentified]
     lack = lack_of_fit(name, found.params, known, target, residual)
-    notes = []
+    notes = [*target.notes]
     if not found.converged:
         notes.append(f"the search did not converge: {found.reason}")
     if on_bound:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast._core import FitOutcome
+from t2fast.arguments import require_kind
 from t2fast.fits.bootstrap import Target, draw
 from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.passtable import PassTable, resampled_checkpoints
 from t2fast.laws.law import Law
 from t2fast.tables import Counts
-from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 

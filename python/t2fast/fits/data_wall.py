@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2fast import _core
+from t2fast.arguments import real
 from t2fast.laws.data_wall import DataWall
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -41,7 +42,7 @@ def fit_data_wall(
     unique_tokens: npt.ArrayLike,
     loss: npt.ArrayLike,
     *,
-    starts: int = 8,
+    restarts: int = 8,
     seed: int = 0,
 ) -> DataWallFit:
     """Fit all seven parameters to ln L, by a loss that is square below 1% and linear beyond.
@@ -55,8 +56,8 @@ def fit_data_wall(
         n_tokens: D, repetitions counted.
         unique_tokens: U.
         loss: nats.
-        starts: searches.
-        seed: of their starts.
+        restarts: searches, all but the first from random points.
+        seed: of these.
 
     Returns:
         The law, the objective and what it leaves.
@@ -64,8 +65,8 @@ def fit_data_wall(
     Raises:
         ValueError: for arrays of different length, values that are not positive, fewer than 8 runs, no start.
     """
-    arrays = [np.atleast_1d(np.asarray(a, dtype=float)) for a in (n_params, n_tokens, unique_tokens, loss)]
-    names = ("n_params", "n_tokens", "unique_tokens", "loss")
+    given = {"n_params": n_params, "n_tokens": n_tokens, "unique_tokens": unique_tokens, "loss": loss}
+    names, arrays = tuple(given), [np.atleast_1d(real(name, values)) for name, values in given.items()]
     for name, values in zip(names, arrays, strict=True):
         if values.shape != arrays[0].shape or values.ndim != 1:
             raise ValueError(
@@ -74,12 +75,12 @@ def fit_data_wall(
         bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
         if bad.size:
             raise ValueError(f"{name}[{bad[0]}] is {values[bad[0]]}: it has to be positive and finite")
-    if starts < 1:
-        raise ValueError(f"starts = {starts} must be at least 1")
+    if restarts < 1:
+        raise ValueError(f"restarts = {restarts} must be at least 1")
     if len(arrays[0]) <= len(_NAMES):
         raise ValueError(f"{len(arrays[0])} runs cannot determine {len(_NAMES)} parameters: give more")
     rng = np.random.default_rng(seed)
-    spread = np.vstack([np.zeros(len(_NAMES)), rng.normal(size=(starts - 1, len(_NAMES))) * _SPREAD])
+    spread = np.vstack([np.zeros(len(_NAMES)), rng.normal(size=(restarts - 1, len(_NAMES))) * _SPREAD])
     n, d, u, y = arrays
     found = _core.fit_data_wall(n, d, u, y, _vector(DataWall()) + spread)
     law = _law(found.params)

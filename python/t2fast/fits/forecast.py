@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from t2fast import _core
+from t2fast.arguments import require_kind
 from t2fast.estimators.sequential import mean_variance
 from t2fast.fits.bootstrap import Target
 from t2fast.fits.calibration import widening
@@ -23,7 +24,6 @@ from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.measurements import INSIDE, ForecastDraws, Measurements, Metric, of_z, to_z
 from t2fast.progress import track
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
-from t2fast.tables.table import require_kind
 from t2fast.text import counted
 
 Floats = NDArray[np.float64]
@@ -76,6 +76,7 @@ def fit_forecast(
     if draws < 0:
         raise ValueError(f"draws = {draws} must be 0 or more")
     metric, chance, measured, notes = _measure(table, ks)
+    notes += table.unexplained
     enough(len(measured.n_params), LEAST_CHECKPOINTS, "checkpoints", "forecast")
     members = _core.fit_forecast(measured.table(metric, chance))
     thetas, scales = np.array([m.theta for m in members]), np.array([m.scale for m in members])

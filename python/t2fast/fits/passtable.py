@@ -15,10 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from t2fast import _core
+from t2fast.arguments import require_kind
 from t2fast.estimators.passk import likely_pass_at_k
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts, Likelihoods
-from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -26,7 +26,10 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PassTable:
-    """Values (rows, K), one row a checkpoint and problem, sorted by checkpoint; NaN where n < k."""
+    """Values (rows, K), one row a checkpoint and problem, sorted by checkpoint; NaN where n < k.
+
+    `notes` say what a law of them has to repeat.
+    """
 
     n_params: Floats
     n_tokens: Floats
@@ -34,6 +37,7 @@ class PassTable:
     values: Floats
     checkpoint: Integers
     problem: Integers
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: Counts | Likelihoods | PassTable, ks: Sequence[float] | None = None) -> PassTable:
@@ -60,6 +64,7 @@ class PassTable:
             values[order],
             np.ascontiguousarray(table.checkpoint_index[order], dtype=np.int64),
             _codes(table)[order],
+            table.unexplained,
         )
 
     def at(self, ks: Sequence[float]) -> PassTable:

@@ -38,6 +38,7 @@ from t2fast.laws.ends import ends
 from t2fast.laws.held import against_measured
 from t2fast.laws.measurements import NOISE, ForecastDraws, Measurements, Metric
 from t2fast.laws.report import FitReport
+from t2fast.laws.solver import Solver
 from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, note, plain
 
@@ -176,6 +177,21 @@ class ForecastLaw(Drawn, Reported):
     def latent(self) -> bool:
         """Whether no training loss was measured."""
         return self.metric != "loss"
+
+    @property
+    def has_process(self) -> bool:
+        """Whether measurements nearby move the value, beside the law's form."""
+        return True
+
+    def solver(self, which: str) -> Solver:
+        """The search for the best N, D and k: see :meth:`Law.solver`; also by its "members" alone."""
+        return self.cloud if which == "draws" else self.state
+
+    def with_draws(self, draws: ForecastDraws) -> ForecastLaw:
+        """This law, which has no draws but its own; `ValueError` for others."""
+        if draws is not self.draws:
+            raise ValueError("draws of a forecast law are its own: give draws=law.draws")
+        return self
 
     @property
     def members(self) -> list[dict[str, float]]:

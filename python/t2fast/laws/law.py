@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +37,7 @@ from t2fast.laws.ends import ends
 from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.held import against_measured
 from t2fast.laws.report import FitReport
+from t2fast.laws.solver import RowSolver, Solver
 from t2fast.laws.validated import Validated, cautions
 from t2fast.text import amount, columns, nearest, note, plain
 
@@ -177,6 +178,39 @@ class Law(Drawn, Reported):
         """Whether the value depends on k."""
         return self.name != "chinchilla"
 
+    @property
+    def has_process(self) -> bool:
+        """Whether measurements nearby move the value, beside the law's form."""
+        return False
+
+    def solver(self, which: str) -> Solver:
+        """The search for the best N, D and k: by the law ("point"), or by each of its draws ("draws")."""
+        if which == "draws" and self.draws is not None:
+            return RowSolver(self.name, np.ascontiguousarray(self.draws, dtype=np.float64))
+        return RowSolver(self.name, self.vector[None])
+
+    def with_draws(self, draws: ArrayLike) -> Law:
+        """This law with other draws, rows of its parameters; `ValueError` where they are none."""
+        rows, names = np.asarray(draws), list(self.params)
+        if rows.dtype.kind not in "iuf" or rows.ndim != 2 or rows.shape[1] != len(names) or not len(rows):
+            raise ValueError(
+                f"draws has shape {rows.shape} of {rows.dtype}: give rows of {len(names)} parameters, "
+                f"{', '.join(names)}"
+            )
+        return replace(self, draws=np.ascontiguousarray(rows, dtype=np.float64))
+
+    def draw_values(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats:
+        """The value of every draw: shape (draws, ...) with that of the coordinates behind it."""
+        if self.draws is None or len(self.draws) == 0:
+            raise ValueError("this law has no bootstrap draws; fit it with draws=200")
+        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
+        return _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_).reshape(-1, *shape)
+
+    def check_draws(self, level: float) -> None:
+        """`ValueError` for a level out of range."""
+        if not 0 < level < 1:
+            raise ValueError(f"level = {level} must lie between 0 and 1")
+
     def predict(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike = 1.0) -> Floats | float:
         """The law's value at N parameters, D tokens and k samples, broadcast over arrays.
 
@@ -216,14 +250,9 @@ class Law(Drawn, Reported):
         Raises:
             ValueError: without draws, and for coordinates or a level out of range.
         """
-        if self.draws is None or len(self.draws) == 0:
-            raise ValueError("this law has no bootstrap draws; fit it with draws=200")
-        if not 0 < level < 1:
-            raise ValueError(f"level = {level} must lie between 0 and 1")
-        shape, n, d, k_ = coordinates(n_params, n_tokens, k)
-        values = _core.law_values(self.name, np.ascontiguousarray(self.draws), n, d, k_)
-        low, high = ends(values, level)
-        return low.reshape(shape), high.reshape(shape)
+        self.check_draws(level)
+        low, high = ends(self.draw_values(n_params, n_tokens, k), level)
+        return np.asarray(low), np.asarray(high)
 
     def figure(self, level: float = 0.9) -> Figure:
         """The law against what it was fitted to, as :func:`t2fast.laws.held.against_measured`."""

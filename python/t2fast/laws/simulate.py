@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from t2fast import _core
+from t2fast.arguments import require_kind
 from t2fast.laws.law import Law
 from t2fast.tables import Counts, read_counts
 
@@ -56,6 +57,7 @@ def simulate_counts(
         ValueError: for sizes or counts that are not positive, for the direct law, and for a loss law whose
             pass@k no distribution of success probabilities has.
     """
+    require_kind("simulate_counts", law, (Law,), "of the paper or for counts; t2fast.default_law() is one")
     for name, value in (("problems", problems), ("samples", samples)):
         if value < 1:
             raise ValueError(f"{name} = {value} must be at least 1")
@@ -64,10 +66,6 @@ def simulate_counts(
     for name, sizes in (("n_params", n_params), ("n_tokens", n_tokens)):
         if len(set(sizes)) < len(sizes):
             raise ValueError(f"{name} = {list(sizes)} repeats a size: ask for more problems in its place")
-    if not isinstance(law, Law):
-        raise TypeError(
-            f"counts are drawn from a law of the paper or a counts law, not a {type(law).__name__}"
-        )
     law.predict(n_params, n_tokens[0])  # refuses sizes that are not positive and finite, by name
     law.predict(n_params[0], n_tokens)
     n, d = (

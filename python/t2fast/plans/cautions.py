@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from t2fast.compute import largest_params, sample_flops, train_flops
-from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.laws import AnyLaw
 from t2fast.plans.limits import Limits
 from t2fast.plans.planned import BOUNDS, Constraints, Floats, PlanArrays, law_values
-from t2fast.plans.search import axes, forecast_plans, point_of
+from t2fast.plans.search import axes, plans_of, point_of
 from t2fast.text import amount
 
 MOVED = 1.5
@@ -28,7 +28,7 @@ def cautions_of(
 ) -> Iterator[str]:
     """Every caution of the plan `point` (one budget, one law), and those of the law itself."""
     yield from _beyond_data(law, point)
-    if isinstance(law, ForecastLaw):
+    if law.has_process:
         yield from _moved_by_process(law, point, budgets, constraints)
     yield from _bounds(law, point, cloud, budgets, constraints, limits)
     yield from _unspent(point, budgets, constraints)
@@ -54,11 +54,11 @@ def _beyond_data(law: AnyLaw, point: PlanArrays) -> Iterator[str]:
 
 
 def _moved_by_process(
-    law: ForecastLaw, point: PlanArrays, budgets: Floats, constraints: Constraints
+    law: AnyLaw, point: PlanArrays, budgets: Floats, constraints: Constraints
 ) -> Iterator[str]:
     n = float(point.n_params[0, 0])
     rule = point.chinchilla.rule
-    alone = float(forecast_plans(law, "members", budgets, constraints, rule).n_params[0, 0])
+    alone = float(plans_of(law, "members", budgets, constraints, rule).n_params[0, 0])
     if max(n / alone, alone / n) > MOVED:
         yield (
             "the process, that is the checkpoints nearby, puts N here: by the laws alone "

@@ -72,9 +72,9 @@ def frontier(
     Raises:
         ValueError: as `plan`, naming the budget.
     """
+    check_law(law)
     check_level(level)
     budgets = budget_pairs(law, train_flops, inference_flops)
-    check_law(law)
     constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.laws import AnyLaw
 from t2fast.laws.measurements import ForecastDraws
 from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import PlanArrays, Rule
@@ -15,9 +15,8 @@ from t2fast.plans.request import (
     check_law,
     comparison_rule,
     constraints_of,
-    draw_rows,
 )
-from t2fast.plans.search import forecast_plans, point_of, solve
+from t2fast.plans.search import plans_of, point_of
 
 
 def plan_many(
@@ -55,17 +54,11 @@ def plan_many(
     Raises:
         ValueError: as `plan`, naming the budget.
     """
-    budgets = budget_pairs(law, train_flops, inference_flops)
     check_law(law)
+    budgets = budget_pairs(law, train_flops, inference_flops)
     constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)
     if draws is None:
         return point_of(law, budgets, constraints, rule, squeeze=True)
-    if isinstance(law, ForecastLaw):
-        if draws is not law.draws:
-            raise ValueError("draws of a forecast law are its own: give draws=law.draws")
-        return forecast_plans(law, "draws", budgets, constraints, rule)
-    if isinstance(draws, ForecastDraws):
-        raise ValueError(f"draws of a forecast law do not go with the {law.name} law")
-    return solve(law, draw_rows(law, draws), budgets, constraints, rule)
+    return plans_of(law.with_draws(draws), "draws", budgets, constraints, rule)  # type: ignore[arg-type]

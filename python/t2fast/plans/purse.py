@@ -15,7 +15,7 @@ from t2fast.laws import AnyLaw
 from t2fast.plans.compared import compared
 from t2fast.plans.lifting import binding, left_unspent, wall
 from t2fast.plans.limits import EXTRAPOLATE, Limits
-from t2fast.plans.request import CHINCHILLA_RATIO, Range, constraints_of, positive
+from t2fast.plans.request import CHINCHILLA_RATIO, Range, check_law, constraints_of, positive
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.spending_plan import SpendingPlan, value_words
 from t2fast.plans.workload import Limit, Workload
@@ -73,7 +73,13 @@ def plan_spending(
     Raises:
         ValueError: for numbers out of range; for budgets, targets and limits that leave nothing (it says
             which one fails, and by how much); for a law whose fit did not converge.
+        TypeError: for what is no law or no workload.
     """
+    check_law(law)
+    if not isinstance(workload, Workload):
+        raise TypeError(
+            f"plan_spending takes a Workload of queries and prices, not a {type(workload).__name__}"
+        )
     if (budget is None) == (target is None):
         raise ValueError("give a budget or a target, one of both")
     logged = law.metric == "-log pass@k"  # such a law is asked for pass@k all the same

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from t2fast import _core
+from t2fast.arguments import require_kind
 from t2fast.laws import AnyLaw, ForecastLaw, Law
 from t2fast.plans.limits import Limits, held_to_data
 from t2fast.plans.planned import Constraints, Floats, Rule
@@ -75,17 +75,6 @@ def _floats(name: str, values: npt.ArrayLike) -> Floats:
     return array.astype(np.float64)
 
 
-def draw_rows(law: Law, draws: npt.ArrayLike) -> Floats:
-    """Draws as rows of a law's parameters, (draws, parameters); `ValueError` where they are none."""
-    names = _core.law_parameters(law.name)
-    rows = np.ascontiguousarray(_floats("draws", draws))
-    if rows.ndim != 2 or rows.shape[1] != len(names) or len(rows) == 0:
-        raise ValueError(
-            f"draws has shape {rows.shape}: give rows of {len(names)} parameters, {', '.join(names)}"
-        )
-    return rows
-
-
 def comparison_rule(law: AnyLaw, chinchilla: Rule | None) -> Rule:
     """The rule to compare with: as asked for, or what suits the law; `ValueError` for no such rule."""
     if chinchilla is None:
@@ -129,10 +118,7 @@ def constraints_of(
 
 def check_law(law: AnyLaw) -> None:
     """`ValueError` for a law whose fit did not converge, `TypeError` for what is no law: neither plans."""
-    if not isinstance(law, Law | ForecastLaw):
-        raise TypeError(
-            f"plans take a law, as t2fast.Law.load('law.json') gives one, not a {type(law).__name__}"
-        )
+    require_kind("a plan", law, (Law, ForecastLaw), "t2fast.Law.load('law.json') gives one, and every fit")
     if law.fit is not None and not law.fit.converged:
         raise ValueError(
             f"the {law.name} law did not converge ({law.fit.reason}): fit it again, with other checkpoints "

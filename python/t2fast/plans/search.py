@@ -7,10 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from t2fast import _core
-from t2fast.laws import AnyLaw, ForecastLaw, Law
+from t2fast.laws import AnyLaw
 from t2fast.plans.planned import ChinchillaArrays, ChoiceArrays, Constraints, Floats, PlanArrays, Rule
-from t2fast.plans.request import draw_rows
 
 INTERVALS = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted")
 """What a choice has an interval of."""
@@ -20,30 +18,23 @@ def point_of(
     law: AnyLaw, budgets: Floats, constraints: Constraints, rule: Rule, *, squeeze: bool = False
 ) -> PlanArrays:
     """Plans with the law itself, one a budget."""
-    if isinstance(law, ForecastLaw):
-        return forecast_plans(law, "point", budgets, constraints, rule, squeeze=squeeze)
-    return solve(law, law.vector[None], budgets, constraints, rule, squeeze=squeeze)
+    return plans_of(law, "point", budgets, constraints, rule, squeeze=squeeze)
 
 
 def cloud_of(law: AnyLaw, budgets: Floats, constraints: Constraints, rule: Rule) -> PlanArrays | None:
     """Plans with every draw of the law, if it has any."""
     if law.draws is None or not len(law.draws):
         return None
-    if isinstance(law, ForecastLaw):
-        return forecast_plans(law, "draws", budgets, constraints, rule)
-    return solve(law, draw_rows(law, law.draws), budgets, constraints, rule)
+    return plans_of(law, "draws", budgets, constraints, rule)
 
 
 def drawn_values(law: AnyLaw, n: Floats, d: Floats, k: Floats) -> Floats:
     """The value of every draw of the law at points (N, D, k), (draws, points)."""
-    if isinstance(law, ForecastLaw):
-        return law.draw_values(n, d, k if law.has_k else np.ones_like(k))
-    assert law.draws is not None
-    return _core.law_values(law.name, draw_rows(law, law.draws), n, d, k)
+    return law.draw_values(n, d, k if law.has_k else np.ones_like(k))
 
 
-def forecast_plans(
-    law: ForecastLaw,
+def plans_of(
+    law: AnyLaw,
     which: Literal["point", "members", "draws"],
     budgets: Floats,
     constraints: Constraints,
@@ -51,22 +42,8 @@ def forecast_plans(
     *,
     squeeze: bool = False,
 ) -> PlanArrays:
-    """Plans with a forecast law: itself, its members without the process, or each draw."""
-    state = law.cloud if which == "draws" else law.state
-    found = state.plan(which, budgets[0], budgets[1], constraints, _ratio(rule))
-    return _arrays(found, budgets.shape[1], rule, squeeze)
-
-
-def solve(
-    law: Law, rows: Floats, budgets: Floats, constraints: Constraints, rule: Rule, *, squeeze: bool = False
-) -> PlanArrays:
-    """Plans with a law of these parameters, a row each."""
-    if law.fit is not None and not law.fit.converged:
-        raise ValueError(
-            f"the fit of this {law.name} law did not converge ({law.fit.reason}), so there is nothing to plan"
-            " by: fit another law, or other checkpoints"
-        )
-    found = _core.plan_batch(law.name, rows, budgets[0], budgets[1], constraints, _ratio(rule))
+    """Plans with a law: itself, its members without the process, or each draw."""
+    found = law.solver(which).plan(which, budgets[0], budgets[1], constraints, _ratio(rule))
     return _arrays(found, budgets.shape[1], rule, squeeze)
 
 

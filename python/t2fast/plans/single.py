@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.laws import AnyLaw
 from t2fast.plans.cautions import cautions_of
 from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import (
@@ -101,17 +101,16 @@ def plan(
         ValueError: on a budget, bound or parameter out of range, constraints or budgets that leave no N (it
             says which, and by how much), or a law whose fit did not converge.
     """
+    check_law(law)
     check_level(level)
     train = positive("train_flops", train_flops)
     inference = inference_budget(law, inference_flops)
-    check_law(law)
     constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     budgets = np.array([[train], [inference]])
     check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)
 
-    if isinstance(law, ForecastLaw):
-        law.check_draws(level)
+    law.check_draws(level)
     point = point_of(law, budgets, constraints, rule)
     ours, theirs = _fields(point), _fields(point.chinchilla)
     cloud = cloud_of(law, budgets, constraints, rule)

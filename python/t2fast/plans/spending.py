@@ -10,13 +10,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from t2fast import _core
+from t2fast.arguments import require_kind
 from t2fast.costs.flops import Architecture
-from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
 from t2fast.laws.ends import ends
 from t2fast.plans.planned import Interval
-from t2fast.plans.request import check_law, check_level, draw_rows, positive
+from t2fast.plans.request import check_law, check_level, positive
 from t2fast.plans.search import drawn_values, tails
 from t2fast.plans.workload import Limit, Prices, Workload
 from t2fast.text import amount, chance, plain, ratio, samples
@@ -71,10 +71,7 @@ class Search:
 
     def run(self, law: AnyLaw, which: Literal["point", "draws"]) -> Floats:
         """(rows, 7): N, D, k, value, cost of training, cost of queries, gap; NaN where there is no choice."""
-        if isinstance(law, ForecastLaw):
-            return (law.state if which == "point" else law.cloud).spend(which, self)
-        rows = law.vector[None] if which == "point" or law.draws is None else draw_rows(law, law.draws)
-        return _core.spend_batch(law.name, rows, self)
+        return law.solver(which).spend(which, self)
 
 
 @dataclass(frozen=True)
@@ -173,6 +170,7 @@ def best_spending(
         ValueError: if the budget cannot train the least model on the least tokens and serve it, saying what
             that costs; for a law whose fit did not converge.
     """
+    check_law(law)
     positive("budget", budget)
     models = _Models.of(n_params, workload)
     least = models.least(n_tokens[0], k[0])
@@ -204,6 +202,7 @@ def chinchilla_spending(
     """The best N and k under the same budget with D = tokens_per_param N, arguments as for `best_spending`;
     None if the budget buys no such model.
     """
+    check_law(law)
     models = _Models.of(n_params, workload)
     search = models.search(_D_RANGE, k, False, unique_tokens, limits, "ratio", positive("budget", budget))
     return _chosen(law, replace(search, tokens_per_param=tokens_per_param), models, level)
@@ -245,6 +244,7 @@ def cheapest_spending(
         ValueError: if the law reaches the target nowhere in these ranges, with the best value that it
             reaches; for a law whose fit did not converge.
     """
+    check_law(law)
     if law.higher_is_better and not 0 < target < 1:
         raise ValueError(f"target: {law.metric} {target!r} is not between 0 and 1")
     models = _Models.of(n_params, workload)
@@ -301,6 +301,7 @@ class _Models:
 
     @classmethod
     def of(cls, n_params: Sizes, workload: Workload) -> _Models:
+        require_kind("a spending", workload, (Workload,), "it says what a model will be used for")
         per_param = workload.prices(1.0)
         if isinstance(n_params, tuple):
             low, high = n_params
@@ -356,7 +357,6 @@ def _interval(values: Floats, level: float) -> Interval:
 def _chosen(law: AnyLaw, search: Search, models: _Models, level: float | None) -> Spending | None:
     if level is not None:
         check_level(level)
-    check_law(law)
     if law.name == "direct":
         raise ValueError(
             "the direct law knows training compute alone, not how it is split between parameters and tokens, "

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import polars as pl
 
@@ -31,7 +31,7 @@ from t2fast.readers import (
     simple_evals,
 )
 from t2fast.readers.archive import Archive
-from t2fast.readers.choices import Answer, Choices, Chosen, Errors
+from t2fast.readers.choices import Answer, Choices, Errors
 from t2fast.readers.documents import first_object, opened
 from t2fast.readers.measured import Measured
 from t2fast.tables import Counts, read_counts
@@ -39,9 +39,6 @@ from t2fast.tables import fields as v
 from t2fast.tables.models import with_sizes
 from t2fast.tables.reading import KEYS, LeftOut, in_order
 from t2fast.tables.sources import TableSource
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 __all__ = ["TOOLS", "Answer", "Choices", "Errors", "read_results"]
 
@@ -80,7 +77,13 @@ def read_results(
     stage: str | None = None,
     where: Mapping[str, str] | None = None,
     duplicates: Literal["error", "sum"] = "error",
-    **choices: Unpack[Chosen],
+    model: str | None = None,
+    scorer: str | None = None,
+    metric: str | None = None,
+    filter: str | None = None,
+    answer: Answer | None = None,
+    correct_at: float | None = None,
+    errors: Errors = "count",
 ) -> Counts:
     """Read counts out of what an evaluation tool wrote, or out of any table.
 
@@ -98,8 +101,14 @@ def read_results(
         where: as for `t2fast.read_counts`.
         duplicates: as for `t2fast.read_counts`. Two runs of one model on one task are duplicates: `"sum"`
             joins them, as samples of the same problems.
-        choices: what results of a tool leave to the caller, by name: `model`, `scorer`, `metric`, `filter`,
-            `answer`, `correct_at` and `errors`, as `t2fast.readers.Choices` says.
+        model: a name for the model, where the tool does not store it or another name is wanted.
+        scorer: inspect-ai's scorer.
+        metric: as `t2fast.readers.Choices` says, like the next four, which results of a tool leave to the
+            caller.
+        filter: lm-eval's filter.
+        answer: a pattern, or a function, that scores lm-eval's responses anew.
+        correct_at: the score from which on a sample counts as correct.
+        errors: what a sample is that ended in an error.
 
     Returns:
         The counts, a row a problem of a checkpoint.
@@ -108,7 +117,9 @@ def read_results(
         ValueError: for a file that is damaged or not as its tool writes it, naming file, row and field; for a
             choice that is left open, naming what there is; and for a choice that these results do not leave.
     """
-    chosen, model = Choices(task=task, **choices), choices.get("model")
+    chosen = Choices(task, model, scorer, metric, filter, answer, correct_at, errors)
+    if isinstance(source, list | tuple) and not source:
+        raise ValueError("the list of files is empty: give at least one")
     files = _paths(source)
     found = _find(files, chosen) if files and columns is None else None
     if found is None:

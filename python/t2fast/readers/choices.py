@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias
 
 from t2fast.readers.documents import described
 from t2fast.tables import fields as v
@@ -15,18 +15,6 @@ Answer: TypeAlias = "str | Callable[[Mapping[str, Any], str], bool]"
 
 #: What samples are that ended in an error: as their tool counts them, left out, or wrong.
 Errors: TypeAlias = Literal["count", "drop", "fail"]
-
-
-class Chosen(TypedDict, total=False):
-    """The fields of `Choices` but the task as keyword arguments of `t2fast.read_results`."""
-
-    model: str | None
-    scorer: str | None
-    metric: str | None
-    filter: str | None
-    answer: Answer | None
-    correct_at: float | None
-    errors: Errors
 
 
 @dataclass(frozen=True)

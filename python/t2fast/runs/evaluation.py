@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Any, Literal
 
 from t2fast import atomic
 from t2fast.decode import Engine, load
 from t2fast.decode.hub import resolve
-from t2fast.decode.request import Sampling, Settings
+from t2fast.decode.request import Sampling, given
 from t2fast.progress import Bar
 from t2fast.runs.folder import Run, folder_name
 from t2fast.runs.manifest import (
@@ -37,9 +37,6 @@ from t2fast.runs.sampler import Sampler
 from t2fast.tables.models import read_sizes
 from t2fast.tables.sources import TableSource
 from t2fast.tasks import Task
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 __all__ = ["Run", "evaluate", "find_models", "model_name"]
 
@@ -58,27 +55,6 @@ class _Opening:
     threads: int | None = None
     kernel: str | None = None
     tokenizer: str | Path | None = None
-
-
-class Options(Settings, total=False):
-    """The fields of `Sampling`, and how models are opened, as keyword arguments of `evaluate`."""
-
-    device: Literal["cpu", "cuda"]
-    dtype: Literal["auto", "float32", "bfloat16"]
-    threads: int | None
-    kernel: str | None
-    tokenizer: str | Path | None
-
-
-def _parted(options: Options) -> tuple[_Opening, Settings]:
-    """How models are opened, and how they are sampled. `TypeError` for an option that is neither."""
-    own = {field.name for field in fields(_Opening)}
-    opening = {name: value for name, value in options.items() if name in own}
-    settings = {name: value for name, value in options.items() if name not in own}
-    unknown = settings.keys() - {field.name for field in fields(Sampling)}
-    if unknown:
-        raise TypeError(f"evaluate has no option {', '.join(sorted(unknown))}")
-    return _Opening(**opening), cast(Settings, settings)  # type: ignore[arg-type]
 
 
 class _Opener:
@@ -118,7 +94,19 @@ def evaluate(
     stage: str = "base",
     sizes: TableSource | None = None,
     progress: bool | None = None,
-    **options: Unpack[Options],
+    device: Literal["cpu", "cuda"] = "cpu",
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    threads: int | None = None,
+    kernel: str | None = None,
+    tokenizer: str | Path | None = None,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    max_tokens: int | None = None,
+    stop: str | Sequence[str] | None = None,
+    stop_tokens: Sequence[int] | None = None,
+    seed: int | None = None,
 ) -> Run:
     """Sample and score every model on every task, in `folder`; go on where an earlier call ended.
 
@@ -138,11 +126,20 @@ def evaluate(
         sizes: a table of `model` and `n_tokens` (D), for models whose `config.json` has no `n_tokens`. Its
             `n_params`, if there, stands in place of the N that is read from the model.
         progress: a bar on stderr; None: where stderr is a terminal.
-        options: by name, how models are opened, as for `t2fast.decode.load` (``device``, ``dtype``,
-            ``threads``, ``kernel``, ``tokenizer``), and how tokens are chosen and when a sample ends, as for
-            `Engine.sample` (``temperature``, ``top_k``, ``top_p``, ``min_p``, ``seed``, …); ``max_tokens``
-            and ``stop`` in place of the tasks' own. Sample i of a problem is a function of the latter, its
-            id and i.
+        device: as for `t2fast.decode.load`, like the next four.
+        dtype: of the arithmetic.
+        threads: on the CPU.
+        kernel: instructions of the CPU.
+        tokenizer: in place of the models' own.
+        temperature: as for `Engine.sample`, like the next seven: sample i of a problem is a function of
+            these, its id and i.
+        top_k: keep so many of the most probable tokens; 0 keeps all.
+        top_p: then the fewest whose mass reaches this.
+        min_p: then those with at least this times the largest probability.
+        max_tokens: longest sample, in tokens; None: each task's own.
+        stop: a string that ends a sample, or several; None: each task's own.
+        stop_tokens: tokens that end a sample; None: the model's own.
+        seed: of all samples.
 
     Returns:
         The run, all of it done.
@@ -150,10 +147,19 @@ def evaluate(
     Raises:
         ValueError: if `folder` holds a run that this one does not continue (it says what differs), or another
             process works in it.
-        TypeError: for an option of another name.
         KeyboardInterrupt: after Ctrl-C; finished samples are kept.
     """
-    opening, settings = _parted(options)
+    opening = _Opening(device, dtype, threads, kernel, tokenizer)
+    settings = given(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        max_tokens=max_tokens,
+        stop=stop,
+        stop_tokens=stop_tokens,
+        seed=seed,
+    )
     if k is None and not score:
         raise ValueError("nothing to do: give k, to sample, or score=True")
     if not stage:
@@ -203,9 +209,9 @@ def find_models(path: str | Path) -> list[Path]:
     return found
 
 
-def _sampling(task: Task, settings: Settings) -> Sampling:
+def _sampling(task: Task, settings: Mapping[str, Any]) -> Sampling:
     """How a task is sampled: its own length and stops, unless others are given."""
-    return replace(Sampling(max_tokens=task.max_tokens, stop=task.stop), **settings)  # type: ignore[arg-type]
+    return replace(Sampling(max_tokens=task.max_tokens, stop=task.stop), **settings)
 
 
 def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:

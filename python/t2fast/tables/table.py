@@ -115,21 +115,21 @@ class Table(Reported):
         return self.require_sizes().frame["n_tokens"].to_numpy()
 
     @property
-    def unexplained(self) -> str | None:
-        """What to say where several checkpoints have one N and D, and columns were not read.
+    def unexplained(self) -> tuple[str, ...]:
+        """A note where several checkpoints have one N and D, and columns were not read.
 
-        They may be why: two recipes of training would be one law. None where there is nothing to say.
+        They may be why: two recipes of training would be one law.
         """
         if not (self.ignored_columns and self.has_sizes):
-            return None
+            return ()
         there = self.checkpoints if "problem" in self.frame.columns else self.frame
         sizes = there.select(SIZES).n_unique()
         if sizes == there.height:
-            return None
+            return ()
         return (
             f"{self.source}: {there.height} checkpoints have {sizes} pairs of N and D, and one law is fitted "
             "to all. Not read, and perhaps what sets them apart: "
-            f"{v.listed([v.shown(name) for name in self.ignored_columns])}"
+            f"{v.listed([v.shown(name) for name in self.ignored_columns])} (where chooses by it)",
         )
 
     @cached_property
@@ -218,14 +218,6 @@ class Table(Reported):
                 self.frame.write_csv(file, separator="," if suffix == ".csv" else "\t")
             else:
                 self.frame.write_ndjson(file)
-
-
-def require_kind(what: str, table: object, kinds: Sequence[type]) -> None:
-    """`TypeError` where `what` is given something else than it takes."""
-    if not isinstance(table, tuple(kinds)):
-        *first, last = (kind.__name__ for kind in kinds)
-        taken = f"{', '.join(first)} or {last}" if first else last
-        raise TypeError(f"{what} takes {taken}, not a {type(table).__name__}: see t2fast.read_counts and kin")
 
 
 def described(table: T, reading: Reading, task: str | None, stage: str | None = None) -> T:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from t2fast import atomic
+from t2fast.arguments import require_kind
 from t2fast.compute import train_flops
 from t2fast.progress import Bar
 from t2fast.text import amount
@@ -88,6 +89,8 @@ def train(
             sequence; if the loss is no number any more.
         ImportError: without torch and safetensors, the extra ``train``.
     """
+    for what, given in ((Corpus, corpus), (Shape, shape), (Recipe, recipe)):
+        require_kind("train", given, (what,), f"see t2fast.training.{what.__name__}")
     try:
         import torch
 

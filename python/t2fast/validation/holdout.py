@@ -95,6 +95,7 @@ def validate(
         methods=scores.by_method(by_split, forecasts, level),
         notes=(
             *table.notes,
+            *table.unexplained,
             *_notes(forecasts),
             *(["the paper's laws were fitted under the forecast law's priors"] if regularise else []),
         ),

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from t2fast.arguments import require_kind
 from t2fast.fits.passtable import PassTable
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
-from t2fast.tables.table import require_kind
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

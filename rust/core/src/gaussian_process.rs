@@ -11,7 +11,7 @@
 
 use nalgebra::{Cholesky, DMatrix, DMatrixViewMut, Dyn};
 
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 
 /// Length scales ℓ, in units of ln N and ln D.
 pub const LENGTHS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];

@@ -4,6 +4,7 @@
 
 pub mod beta;
 pub mod beyond;
+pub mod cancel;
 pub mod choose;
 pub mod compare;
 pub mod data_wall;

@@ -7,12 +7,12 @@ use crate::kernels::draw::{Noise, Partial, TILE, Want, reduce};
 use crate::kernels::linear::{Linear, product};
 use crate::kernels::math;
 use crate::kernels::rows::PackRow;
-use crate::kernels::scratch::Scratch;
+use crate::kernels::scratch::{Scratch, space};
 use crate::kernels::simd::{Arith, Op};
 use crate::kernels::xpack::XView;
 use crate::pack::BLOCK;
 use crate::sampling::{Choice, Sampling, choose, choose_filtered, score};
-use crate::step::{Core, space};
+use crate::step::Core;
 
 /// Rows of whole logits held at a time, where a filter needs them.
 const WHOLE_ROWS: usize = 32;

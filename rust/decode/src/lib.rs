@@ -22,6 +22,7 @@ pub mod model;
 mod naive;
 mod network;
 mod pack;
+mod phases;
 mod philox;
 mod pool;
 mod prefill;

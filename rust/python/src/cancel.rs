@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use t2fast_core::fit::Cancel;
+use t2fast_core::cancel::Cancel;
 
 /// Runs `work` without the interpreter lock; when a signal handler raises, tells `work` to stop and raises that.
 pub fn cancellable<T: Send>(py: Python<'_>, work: impl FnOnce(&Cancel) -> Option<T> + Send) -> PyResult<T> {

@@ -7,12 +7,13 @@ use numpy::{PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArra
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
+use t2fast_core::cancel::Cancel;
 use t2fast_core::fit::counts::Likelihood;
 use t2fast_core::fit::huber::Huber;
 use t2fast_core::fit::points::Point;
 use t2fast_core::fit::power_sum::{self, Data};
 use t2fast_core::fit::problems::Count;
-use t2fast_core::fit::{Cancel, Outcome, data_wall, direct, joint, link, restarts};
+use t2fast_core::fit::{Outcome, data_wall, direct, joint, link, restarts};
 use t2fast_core::means;
 
 use crate::cancel::cancellable;

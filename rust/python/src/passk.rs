@@ -133,8 +133,8 @@ over_arrays! {
     beta_pass_at_k(a, b, k), CHUNK, beta::pass_at_k(a, b, k)
 }
 over_arrays! {
-    /// Fill out with the expected samples until the first success, p ~ Beta(a, b), stopping after k_max.
-    expected_samples(a, b, k_max), CHUNK, beta::expected_samples(a, b, k_max)
+    /// Fill out with the expected samples until the first success, p ~ Beta(a, b), stopping after max_k.
+    expected_samples(a, b, max_k), CHUNK, beta::expected_samples(a, b, max_k)
 }
 over_arrays! {
     /// Fill out with P(all k samples fail) for p = scale·X, X ~ Beta(a, b). Up to milliseconds a cell.

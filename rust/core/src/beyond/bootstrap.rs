@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Average, Counts, Fit, Prior};
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 use crate::random::{Normals, mix};
 
 /// pass@k at `ks` of one fit a draw: to resampled clusters of problems, under priors whose centres are drawn from them,

@@ -2,7 +2,7 @@
 
 use super::{Counts, Shape};
 use crate::beta::log_beta_binomial;
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 use crate::special::log_rising_quotient;
 
 /// Standard score of problems with fewer samples being solved more often than chance and a common spread of difficulty

@@ -10,7 +10,7 @@ pub mod dependence;
 pub mod logit_normal;
 
 use crate::beta;
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 use crate::levenberg::{self, Model, Stop};
 use crate::linalg::Matrix;
 use logit_normal::Nodes;

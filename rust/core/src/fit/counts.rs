@@ -9,10 +9,11 @@
 use rayon::prelude::*;
 
 use crate::beta;
+use crate::cancel::Cancel;
+use crate::fit::Outcome;
 use crate::fit::effect::{P, Place};
 use crate::fit::latent::{self, Checkpoints, LARGEST_CEILING, Prior, UNKNOWNS};
 use crate::fit::problems::{Count, Problems};
-use crate::fit::{Cancel, Outcome};
 use crate::levenberg::{self, Minimum, Model, Stop};
 use crate::linalg::{Matrix, identified};
 

@@ -3,8 +3,9 @@
 //! Least squares on ln L by a loss that is square below [`BEND`] and linear beyond, 2 s² (√(1 + (r/s)²) − 1) with
 //! s = [`BEND`], over ln A, ln B, ln E, α, β, ln R_D* and ln R_N* inside a box.
 
+use crate::cancel::Cancel;
 use crate::data_wall::DataWall;
-use crate::fit::{Cancel, Outcome};
+use crate::fit::Outcome;
 use crate::levenberg::{Minimum, Model, Stop, minimise};
 
 /// Bounds of ln A, ln B, ln E, alpha, beta, ln R_D*, ln R_N*.

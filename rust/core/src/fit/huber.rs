@@ -7,8 +7,9 @@
 
 use rayon::prelude::*;
 
+use crate::cancel::Cancel;
+use crate::fit::Outcome;
 use crate::fit::power_sum::{self, Data};
-use crate::fit::{Cancel, Outcome};
 use crate::levenberg::{self, Minimum, Model, Stop};
 use crate::linalg::identified;
 

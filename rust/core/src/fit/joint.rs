@@ -1,9 +1,10 @@
 //! The accuracy law in one stage, by least squares on pass@k: the latent loss ([`crate::fit::latent`]) together with the
 //! link.
 
+use crate::cancel::Cancel;
+use crate::fit::Outcome;
 use crate::fit::latent::{Checkpoints, LARGEST_CEILING, LOWER, Prior, UNKNOWNS, UPPER};
 use crate::fit::points::{DRAW, FIT, Grouped, Point, best_of};
-use crate::fit::{Cancel, Outcome};
 use crate::levenberg::{Minimum, Model};
 use crate::linalg::identified;
 

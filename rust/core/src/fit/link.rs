@@ -1,8 +1,9 @@
 //! Stage 2 of the accuracy law (Roberts et al. 2026, approach 2): θ0…θ4 by least squares on pass@k, the loss of every
 //! checkpoint being known.
 
+use crate::cancel::Cancel;
+use crate::fit::Outcome;
 use crate::fit::points::{DRAW, FIT, Grouped, Point, best_of};
-use crate::fit::{Cancel, Outcome};
 use crate::laws::Link;
 use crate::levenberg::Model;
 use crate::linalg::identified;

@@ -1,7 +1,5 @@
 //! Fits of the laws, one method a file.
 
-use std::sync::atomic::AtomicBool;
-
 use crate::levenberg::Reason;
 
 pub mod counts;
@@ -15,10 +13,8 @@ pub mod link;
 pub mod points;
 pub mod power_sum;
 pub mod problems;
+mod projection;
 pub mod restarts;
-
-/// Raised from outside to end a long fit early.
-pub type Cancel = AtomicBool;
 
 /// What a fit found.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 use crate::laws::Link;
 use crate::levenberg::{self, Minimum, Model, Stop};
 

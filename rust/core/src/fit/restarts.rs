@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::cancel::Cancel;
+use crate::fit::Outcome;
 use crate::fit::power_sum::Data;
-use crate::fit::{Cancel, Outcome};
 use crate::levenberg::{self, Minimum, Model, Stop};
 use crate::linalg::identified;
 

@@ -9,7 +9,7 @@ use super::noise::{Noise, rounded};
 use super::quantity::{Quantity, array};
 use super::scatter::Scatter;
 use super::table::Table;
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 use crate::levenberg::Stop;
 use crate::random::Normals;
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::fit::freedom;
 use super::scatter::Scatter;
 use super::table::Table;
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 use crate::gaussian_process::{self, LENGTHS, Place, Setting};
 
 /// The parameters of all members, and the process on what they leave.

@@ -5,7 +5,7 @@
 use super::curve::{Curve, Prior};
 use super::quantity::Quantity;
 use super::table::Table;
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 use crate::levenberg::{Minimum, Model, Stop, minimise};
 use crate::random::Normals;
 

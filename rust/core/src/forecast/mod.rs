@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 use crate::levenberg::Reason;
 use curve::{Crossed, Curve, Loss, Passing};
 use fit::{Objective, Recipe};

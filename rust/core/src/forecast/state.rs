@@ -7,7 +7,7 @@ use super::noise::Noise;
 use super::quantity::Quantity;
 use super::scatter::Scatter;
 use super::table::Table;
-use crate::fit::Cancel;
+use crate::cancel::Cancel;
 use crate::random_field::RandomField;
 
 /// How much faster forecasts go wrong away from the measured checkpoints than refits say, for each unit of ln N or ln D

@@ -1,5 +1,7 @@
 //! What a thread works in.
 
+use std::sync::{Mutex, MutexGuard};
+
 use super::simd::Arith;
 use crate::aligned::{Buffer, Plain};
 use crate::pack::BLOCK;
@@ -65,4 +67,9 @@ impl<A: Arith> AttentionScratch<A> {
             sum: Vec::new(),
         }
     }
+}
+
+/// The work space of a thread: of its own, so nothing waits.
+pub(crate) fn space<T>(scratch: &[Mutex<T>], worker: usize) -> MutexGuard<'_, T> {
+    scratch[worker].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
