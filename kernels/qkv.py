@@ -69,6 +69,9 @@ def _finish_heads(
     tl.store(to, a.to(q.dtype.element_ty), asked)
     tl.store(to + D // 2, b.to(q.dtype.element_ty), asked)
     kv_head = tl.where(turned, head - keys, head - values)
+    if SCALED:
+        # One head: addresses a row, not an element, leave registers to the elements.
+        kv_head = tl.max(kv_head, 0) + tl.zeros((1,), tl.int32)
     entry = (own.to(tl.int64)[:, None] * KV_HEADS + kv_head[None, :]) * positions + index[:, None]
     living = known & (own >= 0)[:, None]
     _append(a, b, i, k, k_scale, entry, living & (turned & (head >= keys))[None, :], D, SCALED)
@@ -81,8 +84,8 @@ def _append(a, b, i, cache, scales, entry, known, D: tl.constexpr, SCALED: tl.co
     to = cache + entry * D + i[None, :]
     if SCALED:
         largest = tl.maximum(tl.max(tl.abs(a), 1), tl.max(tl.abs(b), 1))
-        scale = tl.where(largest > 0, largest / FP8_MAX, 1.0)[:, None] + tl.zeros_like(a)
-        tl.store(scales + entry, scale, known & (i == 0)[None, :])
+        scale = tl.where(largest > 0, largest / FP8_MAX, 1.0)[:, None]
+        tl.store(scales + entry, scale, tl.max(known.to(tl.int32), 1)[:, None] > 0)
         tl.store(to, to_float8(a / scale), known)
         tl.store(to + D // 2, to_float8(b / scale), known)
     else:
@@ -190,10 +193,10 @@ def qkv(
     tall, heads = triton.cdiv(len(rows), tiles.rows), shape.heads + 2 * shape.kv_heads
     by_row, by_head = shape.head_norm == "row", shape.head_norm == "head"
     single = linear.weight.dtype == torch.float32
-    # Sums of long heads need the registers of more threads, and so do three products in place of one. AMD has
-    # a product of float32, and twice the threads a warp.
-    few = on_amd() if single else half <= 64
+    # Sums of long heads need the registers of more threads, their scales too, and so do three products in
+    # place of one. AMD has a product of float32, and twice the threads a warp.
     scaled = cache.k_scale is not None
+    few = on_amd() if single else half <= (32 if scaled else 64)
     pack = 1 if by_head or (scaled and not by_row) else tiles.heads
     where = (rotation, rows.slot, rows.prompt, rows.position, prompts.length)
     outputs = (q, cache.k, cache.v, or_placeholder(cache.k_scale, q), or_placeholder(cache.v_scale, q))

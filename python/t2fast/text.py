@@ -26,7 +26,7 @@ def plain(renderable: RenderableType, width: int = 100, encoding: str | None = N
     encoding = encoding or "utf-8"
     written = io.BytesIO()
     file = io.TextIOWrapper(written, encoding, errors="replace", newline="\n", write_through=True)
-    Console(file=file, width=width, color_system=None, highlight=False).print(renderable)
+    Console(file=file, width=width, color_system=None, highlight=False, markup=False).print(renderable)
     text = written.getvalue().decode(encoding)
     return "\n".join(line.rstrip() for line in text.splitlines())
 
@@ -156,9 +156,14 @@ def _within(text: str, encoding: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
+def line(words: str, style: str = "") -> Text:
+    """A line of a result: brackets are no markup, and control characters are shown as such."""
+    return Text(clean(words), style=style)
+
+
 def note(words: str) -> Text:
     """Something a reader must not overlook."""
-    return Text(f"! {clean(words)}", style="yellow")
+    return line(f"! {words}", "yellow")
 
 
 def counted(number: int, noun: str) -> str:

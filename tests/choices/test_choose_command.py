@@ -86,7 +86,11 @@ def test_counts_in_several_files_are_joined(tmp_path: Path, capsys: pytest.Captu
     assert main(["choose", *files, *options]) == 0
     assert json.loads(capsys.readouterr().out)["problems"] == 40
     assert main(["choose", *files, files[0], *options]) == 1
-    assert "repeats row" in capsys.readouterr().err
+    assert f"{files[0]} is given twice" in capsys.readouterr().err
+    again = tmp_path / "again.csv"
+    again.write_bytes((tmp_path / "cheap.csv").read_bytes())
+    assert main(["choose", *files, str(again), *options]) == 1
+    assert f"{again} repeats {files[0]} (model 'cheap', problem " in capsys.readouterr().err
 
 
 def test_a_check_is_estimated_from_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,8 +113,12 @@ def test_several_files_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixtu
     }
     assert {row["model"]: row["pass_at_k"] for row in rows} == pytest.approx(expected)
     assert main(["passk", str(own), str(own)]) == 1
+    assert f"{own} is given twice" in capsys.readouterr().err
+    again = tmp_path / "again.csv"
+    again.write_bytes(own.read_bytes())
+    assert main(["passk", str(own), str(again)]) == 1
     assert "add their counts up by --duplicates sum" in capsys.readouterr().err
-    assert main(["passk", str(own), str(own), "--duplicates", "sum", "-k", "200", "--json"]) == 0
+    assert main(["passk", str(own), str(again), "--duplicates", "sum", "-k", "200", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][-1]["problems"] == 1
     named = tmp_path / "named.csv"
     pl.DataFrame(ROWS).write_csv(named)
@@ -286,3 +290,30 @@ def test_recipes_in_a_column_that_is_not_read_are_not_one_law_in_silence(
     assert "pairs of N and D" not in capsys.readouterr().out
     assert main([*fit, "--group-by", "corpus"]) == 1
     assert "no column 'corpus' to group by" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full, a disk that is full")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fit", "losses.csv", "--law", "chinchilla", "--draws", "0", "-o", "/dev/full"],
+        ["validate", "losses.csv", "--splits", "1", "--methods", "chinchilla", "-o", "/dev/full"],
+        ["passk", "counts.csv", "--plot", "full.svg"],
+        ["compare", "counts.csv", "--draws", "100", "--plot", "full.svg"],
+        ["plan", "--train-flops", "1e20", "--inference-flops", "1e10", "--plot", "full.svg"],
+    ],
+)
+def test_what_was_found_is_printed_though_it_cannot_be_kept(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.symlink("/dev/full", "full.svg")
+    rows = [f"{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for n in (1, 2, 4, 8) for d in (1, 2, 4, 8)]
+    (tmp_path / "losses.csv").write_text("n_params,n_tokens,loss\n" + "\n".join(rows) + "\n")
+    pl.DataFrame({**ROWS, "problem": ["a"] * 3}).vstack(
+        pl.DataFrame({**ROWS, "problem": ["b"] * 3})
+    ).write_csv("counts.csv")
+    assert main([*command, "--json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)
+    assert "cannot be written: no space is left on the device" in said.err

@@ -128,6 +128,34 @@ def _more(name: str, **extra: Any) -> Any:
     return getattr(transformers, f"{name}ForCausalLM")(config)
 
 
+def _gemma3_with_images() -> Any:
+    text = transformers.Gemma3TextConfig(
+        **{**SMALL, **_HEADS, "num_key_value_heads": 3, "num_hidden_layers": 7, "eos_token_id": [2, 7]}
+    )
+    vision = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = transformers.Gemma3Config(
+        text_config=text,
+        vision_config={**vision, "model_type": "siglip_vision_model", "image_size": 28, "patch_size": 14},
+        mm_tokens_per_image=4,
+        image_token_index=132,
+    )
+    return transformers.Gemma3ForConditionalGeneration(config)
+
+
+def _granite4(rotates: bool, **extra: Any) -> Any:
+    """Granite 4 without experts and without Mamba layers; the sizes of those still have to fit."""
+    return _more(
+        "GraniteMoeHybrid",
+        num_local_experts=0,
+        num_experts_per_tok=0,
+        shared_intermediate_size=160,
+        layer_types=["attention"] * 4,
+        position_embedding_type="rope" if rotates else None,
+        mamba_n_heads=6,
+        **GRANITE,
+    )
+
+
 def _gpt2() -> Any:
     config = transformers.GPT2Config(
         vocab_size=133, n_embd=96, n_head=6, n_layer=3, n_positions=256, bos_token_id=1, eos_token_id=2
@@ -136,7 +164,7 @@ def _gpt2() -> Any:
 
 
 _OLMO3_ROPE = {
-    "full_attention": {**_YARN_ROPE},
+    "full_attention": {**_YARN_ROPE, "attention_factor": 1.3},
     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
 }
 _LONG_ROPE = {
@@ -148,27 +176,72 @@ _LONG_ROPE = {
 }
 _HEADS = {"head_dim": 16, "sliding_window": 9}
 
+GRANITE = {
+    "embedding_multiplier": 3.0,
+    "residual_multiplier": 0.3,
+    "attention_multiplier": 0.2,
+    "logits_scaling": 2.5,
+}
+_GEMMA3_ROPE = {
+    "full_attention": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 8.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+}
+MIXED = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
+
 MORE: dict[str, tuple[str | None, Callable[[], Any]]] = {
     "gemma2": ("gemma2", lambda: _more("Gemma2", **_HEADS, query_pre_attn_scalar=16)),
     "gemma3": (
         "gemma3",
         lambda: _more("Gemma3", **_HEADS, query_pre_attn_scalar=16, num_hidden_layers=7),
     ),
-    "olmo2": ("olmo2", lambda: _more("Olmo2")),
-    "olmo3": (None, lambda: _more("Olmo3", sliding_window=9, rope_parameters=_OLMO3_ROPE)),
-    "granite": (
-        "granite",
+    "gemma3-linear-rope": (
+        "gemma3",
         lambda: _more(
-            "Granite",
-            embedding_multiplier=3.0,
-            residual_multiplier=0.3,
-            attention_multiplier=0.2,
-            logits_scaling=2.5,
+            "Gemma3",
+            **_HEADS,
+            query_pre_attn_scalar=16,
+            num_hidden_layers=7,
+            rope_parameters=_GEMMA3_ROPE,
         ),
     ),
+    "gemma3-mixed": (
+        "gemma3",
+        lambda: _more(
+            "Gemma3",
+            **_HEADS,
+            query_pre_attn_scalar=16,
+            layer_types=MIXED,
+            rope_parameters={
+                "full_attention": {"rope_type": "default", "rope_theta": 30000.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 700.0},
+            },
+        ),
+    ),
+    "gemma3-with-images": (None, _gemma3_with_images),
+    "olmo3-mixed": (
+        "olmo2",
+        lambda: _more("Olmo3", sliding_window=9, layer_types=MIXED, rope_parameters=_OLMO3_ROPE),
+    ),
+    "ministral": (None, lambda: _more("Ministral", **_HEADS, layer_types=MIXED)),
+    "qwen2-windows": (
+        None,
+        lambda: _more("Qwen2", use_sliding_window=True, sliding_window=9, max_window_layers=2),
+    ),
+    "qwen3-windows": (
+        None,
+        lambda: _more("Qwen3", **_HEADS, use_sliding_window=True, layer_types=MIXED),
+    ),
+    "olmo2": ("olmo2", lambda: _more("Olmo2")),
+    "olmo3": ("olmo2", lambda: _more("Olmo3", sliding_window=9, rope_parameters=_OLMO3_ROPE)),
+    "granite": (
+        "granite",
+        lambda: _more("Granite", **GRANITE),
+    ),
+    "granite4": ("granite", lambda: _granite4(True)),
+    "granite4-without-positions": ("granite", lambda: _granite4(False)),
     "phi3": ("phi3", lambda: _more("Phi3")),
     "phi3-longrope": (
-        None,
+        "phi3",
         lambda: _more(
             "Phi3",
             rope_parameters=_LONG_ROPE,
@@ -176,11 +249,14 @@ MORE: dict[str, tuple[str | None, Callable[[], Any]]] = {
             max_position_embeddings=512,
         ),
     ),
-    "phi3-partial": (None, lambda: _more("Phi3", partial_rotary_factor=0.75, tie_word_embeddings=True)),
+    "phi3-partial": ("phi3", lambda: _more("Phi3", partial_rotary_factor=0.75, tie_word_embeddings=True)),
     "gpt2": ("gpt2", _gpt2),
     "smollm3": ("smollm3", lambda: _more("SmolLM3")),
     "starcoder2": ("starcoder2", lambda: _more("Starcoder2", sliding_window=9)),
     "stablelm": ("stablelm", lambda: _more("StableLm", use_qkv_bias=True)),
+    "stablelm-parallel": ("stablelm", lambda: _more("StableLm", use_parallel_residual=True)),
+    "llama3": ("llama", lambda: _more("Llama", rope_parameters=_LLAMA3_ROPE)),
+    "llama-yarn": ("llama", lambda: _more("Llama", rope_parameters=_YARN_ROPE)),
     "falcon3": ("llama", lambda: _more("Llama", head_dim=32, rope_theta=1000042.0)),
 }
 """Families beyond the first: architecture in GGUF (None: not written here), model."""
@@ -288,6 +364,7 @@ def write_gguf(name: str, path: Path) -> Any:
     config = model.config
     writer = gguf.GGUFWriter(path, arch)
     _add_keys(writer, arch, config)
+    _add_rope(writer, arch, config)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config.num_hidden_layers)
     for hf_name, tensor in model.state_dict().items():
         if hf_name == "lm_head.weight" and getattr(config, "tie_word_embeddings", False):
@@ -295,11 +372,16 @@ def write_gguf(name: str, path: Path) -> Any:
         quantised = kind if tensor.dim() == 2 else Q.F32
         stored = gguf.quants.dequantize(gguf.quants.quantize(tensor.numpy(), quantised), quantised)
         tensor.copy_(torch.from_numpy(stored))
+        if "shared_mlp.input_linear" in hf_name:  # gate and up are two matrices there
+            stem = hf_name.rpartition("shared_mlp")[0]
+            parts = zip(("gate", "up"), np.split(tensor.numpy(), 2), strict=True)
+            for part, rows in parts:
+                writer.add_tensor(names.get_name(f"{stem}mlp.{part}_proj") + ".weight", rows)
+            continue
         values = _arranged(arch, hf_name, tensor.numpy(), config)
         data = gguf.quants.quantize(np.ascontiguousarray(values), quantised)
-        writer.add_tensor(
-            names.get_name(hf_name, try_suffixes=(".weight", ".bias")), data, raw_dtype=quantised
-        )
+        named = hf_name.replace("shared_mlp.output_linear", "mlp.down_proj")
+        writer.add_tensor(names.get_name(named, try_suffixes=(".weight", ".bias")), data, raw_dtype=quantised)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -314,7 +396,8 @@ def _add_keys(writer: Any, arch: str, config: Any) -> None:
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
+    hidden = getattr(config, "shared_intermediate_size", None) or getattr(config, "intermediate_size", None)
+    writer.add_feed_forward_length(hidden or 4 * config.hidden_size)
     writer.add_head_count(heads)
     writer.add_vocab_size(config.vocab_size)
     names = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
@@ -329,14 +412,14 @@ def _add_keys(writer: Any, arch: str, config: Any) -> None:
         return
     if not eps:
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    rope = config.rope_parameters
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_rope_freq_base((rope.get("full_attention") or rope)["rope_theta"])
-    writer.add_rope_dimension_count(int(head_dim * rope.get("partial_rotary_factor", 1.0)))
     writer.add_key_length(head_dim)
     writer.add_value_length(head_dim)
-    if arch in ("gemma2", "gemma3", "starcoder2"):
+    if arch in ("gemma2", "gemma3", "starcoder2") or config.model_type == "olmo3":
         writer.add_sliding_window(config.sliding_window)
+    if getattr(config, "layer_types", None) == MIXED:
+        writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in MIXED])
+        writer.add_rope_freq_base_swa(config.rope_parameters["sliding_attention"]["rope_theta"])
     if arch == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
@@ -345,6 +428,45 @@ def _add_keys(writer: Any, arch: str, config: Any) -> None:
         writer.add_residual_scale(config.residual_multiplier)
         writer.add_attention_scale(config.attention_multiplier)
         writer.add_logit_scale(config.logits_scaling)
+        if getattr(config, "position_embedding_type", "rope") is None:
+            writer.add_rope_scaling_finetuned(False)
+
+
+def _add_rope(writer: Any, arch: str, config: Any) -> None:
+    """The keys and tensors of the rotation."""
+    if arch in ("gpt2", "gptneox"):
+        return
+    rope = config.rope_parameters.get("full_attention") or config.rope_parameters
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    rotated = int(head_dim * rope.get("partial_rotary_factor", 1.0))
+    writer.add_rope_freq_base(rope["rope_theta"])
+    writer.add_rope_dimension_count(rotated)
+    kind, original = rope["rope_type"], rope.get("original_max_position_embeddings")
+    if kind in ("linear", "yarn"):
+        writer.add_rope_scaling_type(gguf.RopeScalingType(kind))
+        writer.add_rope_scaling_factor(rope["factor"])
+    if kind == "yarn":
+        writer.add_rope_scaling_orig_ctx_len(original)
+        if "attention_factor" in rope:
+            writer.add_rope_scaling_yarn_attn_factor(rope["attention_factor"])
+    if kind == "llama3":
+        _, factors = rotation(config)
+        writer.add_tensor("rope_freqs.weight", factors)
+    if kind == "longrope":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+        writer.add_rope_scaling_orig_ctx_len(config.original_max_position_embeddings)
+        writer.add_rope_scaling_attn_factors(rotation(config)[0])
+        for length in ("long", "short"):
+            divisors = np.array(rope[f"{length}_factor"], np.float32)
+            writer.add_tensor(f"rope_factors_{length}.weight", divisors)
+
+
+def rotation(config: Any) -> tuple[float, np.ndarray]:
+    """The factor on cosine and sine, and how much slower each pair turns than without scaling."""
+    rope = config.rope_parameters
+    scaled, factor = transformers.modeling_rope_utils.ROPE_INIT_FUNCTIONS[rope["rope_type"]](config)
+    plain = rope["rope_theta"] ** -(np.arange(len(scaled)) / len(scaled))
+    return factor, (plain / scaled.numpy()).astype(np.float32)
 
 
 def _arranged(arch: str, name: str, values: np.ndarray, config: Any) -> np.ndarray:

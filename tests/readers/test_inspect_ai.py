@@ -275,14 +275,62 @@ def test_later_entries_of_a_journal_replace_earlier_ones(logs: dict[str, Path], 
 
 
 def test_folders_join_runs_only_if_told(zipped: Path, tmp_path: Path) -> None:
-    for name in ("first.eval", "second.eval"):
-        (tmp_path / name).write_bytes(zipped.read_bytes())
+    with zipfile.ZipFile(zipped) as archive:
+        header = json.loads(archive.read("header.json"))
+    for name in ("first", "second"):
+        header["eval"]["task_id"] = name
+        rewritten(zipped, tmp_path / f"{name}.eval", "header.json", json.dumps(header).encode())
     (tmp_path / "notes.json").write_text('{"by": "hand"}')
-    with pytest.raises(ValueError, match=r"(?s)row 4 repeats row 1 .*duplicates='sum'"):
+    with pytest.raises(ValueError, match=r"(?s)second\.eval repeats \S+first\.eval \(.*duplicates='sum'"):
         read_results(tmp_path, scorer="match")
     joined = read_results(tmp_path, scorer="match", duplicates="sum")
     assert joined.n.tolist() == [4, 4, 4]
     assert joined.left_out[0].reason == "files of no known kind: notes.json"
+
+
+@pytest.fixture
+def tries(logs: dict[str, Path], tmp_path: Path) -> list[Path]:
+    """A failed log and a later one with the same task_id, as `inspect eval-retry` leaves them."""
+    found = []
+    for number, name in enumerate(("failed", "finished json")):
+        log = json.loads(logs[name].read_text())
+        log["eval"] |= {"task_id": "one", "created": f"2026-01-01T00:00:0{number}+00:00"}
+        found.append(tmp_path / f"{number}.json")
+        found[-1].write_text(json.dumps(log))
+    return found
+
+
+def test_what_was_tried_again_counts_once(
+    tries: list[Path], logs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    once = read_results(logs["finished json"])
+    assert read_results(tries[0]).n.sum() > 0
+    for source in (tries[0].parent, tries, tries[::-1]):
+        for duplicates in ("error", "sum"):
+            again = read_results(source, duplicates=duplicates)  # type: ignore[arg-type]
+            assert again.frame.equals(once.frame)
+            assert any("tried again" in note for note in again.notes)
+    assert main(["passk", *map(str, tries), "--duplicates", "sum", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)["rows"]
+    assert main(["passk", str(logs["finished json"]), "--json"]) == 0
+    assert again == json.loads(capsys.readouterr().out)["rows"]
+
+
+def test_a_sample_twice_in_a_log_is_refused(logs: dict[str, Path], tmp_path: Path) -> None:
+    log = json.loads(logs["finished json"].read_text())
+    log["samples"].append(log["samples"][0])
+    (tmp_path / "x.json").write_text(json.dumps(log))
+    with pytest.raises(ValueError, match=r"sample 7 of .* repeats sample 1 of .*: both are epoch 1 of"):
+        read_results(tmp_path / "x.json")
+
+
+def test_samples_that_a_limit_ended_count_and_are_told(logs: dict[str, Path], tmp_path: Path) -> None:
+    log = json.loads(logs["finished json"].read_text())
+    log["samples"][0]["limit"] = {"type": "token", "limit": 1}
+    (tmp_path / "x.json").write_text(json.dumps(log))
+    counts = read_results(tmp_path / "x.json")
+    assert counts.frame.equals(read_results(logs["finished json"]).frame)
+    assert "samples that a limit ended, counted as they were scored: 1" in counts.notes
 
 
 def rewritten(log: Path, path: Path, member: str, content: bytes) -> Path:
@@ -356,7 +404,7 @@ def test_other_archives_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.txt", "a")
-    with pytest.raises(ValueError, match="is no log of inspect-ai"):
+    with pytest.raises(ValueError, match=r"is a ZIP without .*, so no log of inspect-ai"):
         read_results(path)
 
 

@@ -68,8 +68,13 @@ def test_lm_eval_046_has_filters_one_after_the_other(tmp_path: Path) -> None:
 
 def test_lm_eval_finds_counts_in_pass_at_1_of_several_responses(tmp_path: Path) -> None:
     row = {**document(0, "x", doc_hash="h", filter="none", metrics=["pass@1"]), "pass@1": 0.75}
-    row["resps"] = [["a", "b", "c", "d"]]
+    row["resps"] = row["filtered_resps"] = [["a", "b", "c", "d"]]
     assert by_problem(read_results(lines(tmp_path / "x.jsonl", [row]))) == {"h": (4, 3)}
+    # A filter that takes the first, or the answer of most, has one score that says nothing of the others.
+    for scores in ({"pass@1": 1.0}, {"pass@1": [1.0]}):
+        path = lines(tmp_path / "x.jsonl", [{**row, **scores, "filtered_resps": ["a"]}])
+        with pytest.raises(ValueError, match=r"pass@1 in row 1 .* is one score for 4 responses, of which"):
+            read_results(path)
 
 
 def evalplus(tmp_path: Path, plus: bool, **extra: Any) -> Path:
@@ -134,6 +139,19 @@ def test_livecodebench(tmp_path: Path) -> None:
     ]
 
 
+def test_livecodebench_grades_every_code(tmp_path: Path) -> None:
+    path = tmp_path / "x_eval_all.json"
+    rows = [{"question_id": "a", "graded_list": [True], "code_list": ["", ""]}]
+    with pytest.raises(ValueError, match=r"row 1 of .* has 2 in code_list but 1 in graded_list"):
+        read_results(whole(path, rows))
+    rows = [
+        {"question_id": name, "graded_list": [True] * i, "code_list": [""] * i} for i, name in enumerate("ab")
+    ]
+    counts = read_results(whole(path, rows))
+    assert by_problem(counts) == {"b": (1, 1)}
+    assert [(part.rows, part.reason) for part in counts.left_out] == [(1, "problem without samples")]
+
+
 def test_helm(tmp_path: Path) -> None:
     def stat(name: str, value: float, **more: Any) -> dict[str, Any]:
         return {"name": {"name": name, "split": "test", **more}, "count": 1, "sum": value, "mean": value}
@@ -161,6 +179,59 @@ def test_helm(tmp_path: Path) -> None:
         assert by_problem(counts) == {"id0": (2, 0), "id1": (2, 2)}
         assert counts.frame["output_tokens"].to_list() == [14.0, 14.0]
         assert [(part.rows, part.reason) for part in counts.left_out] == [(1, "perturbed instance")]
+
+
+def test_helm_has_a_trial_of_an_instance_once(tmp_path: Path) -> None:
+    def row(*values: float) -> dict[str, Any]:
+        stats = [{"name": {"name": "exact_match"}, "count": 1, "sum": value} for value in values]
+        return {"instance_id": "id1", "train_trial_index": 0, "stats": stats}
+
+    path = tmp_path / "per_instance_stats.json"
+    with pytest.raises(ValueError, match=r"row 2 of .* repeats row 1 of .*: instance id1, trial 0"):
+        read_results(whole(path, [row(1.0), row(0.0)]))
+    with pytest.raises(ValueError, match=r"row 1 of .* has two values of exact_match, 1\.0 and 0\.0"):
+        read_results(whole(path, [row(1.0, 0.0)]))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "samples", "n", "c"),
+    [
+        ("avg@n:n=4", 0.75, 16, 4, 3),
+        ("avg@n:n=16", 0.75, 16, 16, 12),
+        ("avg@4", 0.75, 16, 4, 3),
+        ("avg@n:n=4", 1.0, 0, 4, 4),  # responses that were not kept
+        ("pass@k:k=1&n=4", 0.25, 16, 4, 1),
+        ("pass@k:n=4&k=1", 0.25, 16, 4, 1),
+        ("pass@k:k=1", 0.25, 8, 8, 2),
+        ("math_pass@1:4_samples", 0.5, 64, 4, 2),
+        ("math_pass@1:1_samples", 1.0, 64, 1, 1),
+        ("codegen_pass@1:16", 0.5, 16, 16, 8),
+        ("extractive_match", 1.0, 1, 1, 1),
+    ],
+)
+def test_lighteval_means_are_of_as_many_samples_as_they_say(
+    tmp_path: Path, metric: str, value: float, samples: int, n: int, c: int
+) -> None:
+    def frame(metric: str, samples: int, ids: tuple[str, ...] = ("q",)) -> Path:
+        row = {metric: value, "other": 0.0}
+        columns = {
+            "doc": [{"id": name, "query": "?"} for name in ids],
+            "metric": [row for _ in ids],
+            "model_response": [{"text": ["x"] * samples} for _ in ids],
+        }
+        pl.DataFrame(columns).write_parquet(tmp_path / "x.parquet")
+        return tmp_path / "x.parquet"
+
+    counts = read_results(frame(metric, samples), metric=metric)
+    assert by_problem(counts) == {"q": (n, c)}
+    assert [part.rows for part in counts.left_out] == ([samples - n] if samples > n else [])
+    with pytest.raises(ValueError, match=r"row 2 of .* repeats the document q"):
+        read_results(frame(metric, samples, ("q", "q")), metric=metric)
+    for others in ("pass@k:k=8&n=16", "g-pass@k:k=1&n=16", "maj@n:n=16", "pass@10"):
+        with pytest.raises(ValueError, match="is one score for 16 samples"):
+            read_results(frame(others, 16), metric=others)
+    with pytest.raises(ValueError, match="is a mean of 32 samples, of which 16 are there"):
+        read_results(frame("avg@n:n=32", 16), metric="avg@n:n=32")
 
 
 @pytest.mark.parametrize("scores", ["metric", "metrics"])
@@ -202,6 +273,18 @@ def test_simple_evals(tmp_path: Path) -> None:
         read_results(whole(tmp_path / "x.json", {"score": 0.5, "chars": 10.0}))
 
 
+def test_simple_evals_permutes_choices(tmp_path: Path) -> None:
+    def asked(order: str, question: str = "Which?") -> list[dict[str, str]]:
+        choices = "\n".join(f"{letter}) {text}" for letter, text in zip("ABCD", order, strict=True))
+        prompt = f"Answer.\n\n{question}\n\n{choices}"
+        return [{"role": "user", "content": prompt}, {"role": "assistant", "content": "A"}]
+
+    convos = [asked("wxyz"), asked("zyxw"), asked("xwyz"), asked("wxyz", "What?"), asked("wxyv")]
+    content = {"htmls": [f"<p>Score: {score}</p>" for score in (1.0, 0.0, 1.0, 0.0, 1.0)], "convos": convos}
+    counts = read_results(whole(tmp_path / "x_allresults.json", content))
+    assert sorted(by_problem(counts).values()) == [(1, 0), (1, 1), (3, 2)]
+
+
 def instance(sample: str, correct: bool, **more: Any) -> dict[str, Any]:
     return {
         "schema_version": "0.2.1",
@@ -231,6 +314,35 @@ def test_every_eval_ever_with_usage_and_errors(tmp_path: Path) -> None:
     assert "samples that ended in an error, counted as they were scored: 1" in counts.notes
     assert by_problem(read_results(path, errors="fail")) == {"a": (2, 1), "b": (1, 0)}
     assert by_problem(read_results(path, errors="drop")) == {"a": (2, 1)}
+
+
+def test_every_eval_ever_scores_a_sample_by_several_results(tmp_path: Path) -> None:
+    def row(result: str, correct: bool) -> dict[str, Any]:
+        return instance("a", correct, evaluation_result_id=result)
+
+    path = lines(tmp_path / "x.jsonl", [row("e#acc", True), row("e#strict", False), row("e#acc", False)])
+    with pytest.raises(ValueError, match=r"evaluation 'e' has 2 metrics, 'e#acc', 'e#strict': choose one"):
+        read_results(path)
+    assert by_problem(read_results(path, metric="e#acc")) == {"a": (2, 1)}
+    assert by_problem(read_results(path, metric="e#strict")) == {"a": (1, 0)}
+    # Another evaluation of the model on the task is another run, which may have had other settings.
+    path = lines(tmp_path / "x.jsonl", [instance("a", True), instance("a", False, evaluation_id="f")])
+    with pytest.raises(ValueError, match=r"x\.jsonl has twice: model 'me/small', task 'gsm8k', problem 'a'"):
+        read_results(path)
+    assert by_problem(read_results(path, duplicates="sum")) == {"a": (2, 1)}
+
+
+def test_rollouts_of_several_models_are_told_apart(tmp_path: Path) -> None:
+    rows = [{"example_id": 0, "reward": float(i), "model": "ab"[i], "step": 3} for i in (0, 1)]
+    counts = read_results(lines(tmp_path / "x.jsonl", rows))
+    assert counts.frame.rows() == [("a", "0", 1, 0), ("b", "0", 1, 1)]
+    rows[1]["step"] = 4
+    with pytest.raises(ValueError, match=r"step is 4 in row 2 of .* but 3 in row 1 of .*: another step"):
+        read_results(lines(tmp_path / "x.jsonl", rows))
+    del rows[1]["step"], rows[1]["example_id"]
+    rows[1]["problem_id"] = 0
+    with pytest.raises(ValueError, match=r"example_id in row 2 of .* is missing"):
+        read_results(lines(tmp_path / "x.jsonl", rows))
 
 
 def test_verifiers_and_prime_rl(tmp_path: Path) -> None:

@@ -142,6 +142,51 @@ def test_a_filter_is_chosen_or_n_would_double(two_filters: Path) -> None:
         read_results(two_filters, filter="strict")
 
 
+def test_lists_that_are_no_scores_of_responses_are_refused(evaluate: Evaluate, tmp_path: Path) -> None:
+    """IFEval has one truth an instruction, of the first response."""
+
+    def instructions(document: Mapping[str, str], results: list[str]) -> dict[str, Any]:
+        return {"each": [True, False, document["a"] in results[0]], "all": document["a"] in results[0]}
+
+    def mean(values: list[Any]) -> float:
+        return sum(map(bool, values)) / len(values)
+
+    metrics = [{"metric": name, "aggregation": mean, "higher_is_better": True} for name in ("each", "all")]
+    for repeats, fault in (
+        (1, "has 3 scores for 1 response: it does not say"),
+        (4, "is one score for 4 resp"),
+    ):
+        folder = evaluate(
+            tmp_path / str(repeats), repeats=repeats, process_results=instructions, metric_list=metrics
+        )
+        with pytest.raises(ValueError, match=f"each in row 1 of .* {fault}"):
+            read_results(folder, metric="each")
+    assert read_results(tmp_path / "1", metric="all").n.tolist() == [1, 1, 1, 1]
+
+
+def test_a_filter_may_leave_responses_out(evaluate: Evaluate, tmp_path: Path) -> None:
+    def each(document: Mapping[str, str], results: list[list[str]]) -> dict[str, Any]:
+        return {"acc": [document["a"] in response for response in results[0]]}
+
+    def mean(values: list[list[bool]]) -> float:
+        return sum(sum(value) / len(value) for value in values) / len(values)
+
+    two = {"name": "two", "filter": [{"function": "take_first_k", "k": 2}]}
+    folder = evaluate(
+        tmp_path,
+        repeats=4,
+        process_results=each,
+        metric_list=[{"metric": "acc", "aggregation": mean, "higher_is_better": True}],
+        filter_list=[two],
+    )
+    counts = read_results(folder)
+    assert counts.n.tolist() == [2, 2, 2, 2]
+    assert counts.c.tolist() == [1, 1, 1, 1]  # of the first two of ANSWERS: 4, 5, 5, 4
+    assert [(part.rows, part.reason) for part in counts.left_out] == [
+        (8, "response that the filter left out")
+    ]
+
+
 def test_model_task_and_n_come_from_the_results(two_filters: Path) -> None:
     models = {"model": ["me/rote-1b"], "n_tokens": [3e11]}
     paths = (two_filters.parent, only(two_filters, "samples_*"), only(two_filters, "results_*"))
@@ -274,7 +319,7 @@ def test_samples_without_results_do_not_name_their_model(two_filters: Path, tmp_
         ('"metrics": ["exact_match"]', '"metrics": "exact_match"', "metrics in row 1 of .*, not an array"),
         ('"metrics": ["exact_match"]', '"metrics": ["acc"]', "acc in row 1 of .* is missing, not a number"),
         ('"exact_match": 0', '"exact_match": 0.5, "x": 0', "exact_match in row 1 .* is 0.5, neither 0 nor 1"),
-        ('"exact_match": 0', '"exact_match": [0, 1], "x": 0', "has 2 scores for 1 responses"),
+        ('"exact_match": 0', '"exact_match": [0, 1], "x": 0', "has 2 scores for 1 response: it does not say"),
         ('"exact_match": 0', '"exact_match": {"a": 1}, "x": 0', "is an object, not a number"),
         ('"exact_match": 0', '"exact_match": ' + "9" * 5000 + ', "x": 0', "row 1 of .* is no JSON"),
         ('"exact_match": 0', '"exact_match": ' + "9" * 999 + ', "x": 0', r"neither 0 nor 1"),

@@ -9,8 +9,9 @@ import pytest
 from counts_table import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from t2fast.tables import read_counts, sources
+from t2fast.tables import read_counts
 from t2fast.tables import reading as rows
+from t2fast.tables import rows as source_rows
 
 
 @settings(max_examples=60, deadline=None)
@@ -27,7 +28,7 @@ def test_samples_are_counted(samples: list[tuple[str, int, bool]], batch: int, p
     solved = Counter((model, str(problem)) for model, problem, right in samples if right)
     expected = [(*key, drawn[key], solved[key]) for key in sorted(drawn)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "_BATCH_ROWS", batch)
+        patch.setattr(source_rows, "_BATCH_ROWS", batch)
         patch.setattr(rows, "_PENDING_ROWS", pending)
         for values in (
             correct,
@@ -58,7 +59,7 @@ def test_samples_of_a_file_with_sizes_and_tasks(tmp_path: Path) -> None:
 
 
 def test_bad_samples_are_listed_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_BATCH_ROWS", 4)
+    monkeypatch.setattr(source_rows, "_BATCH_ROWS", 4)
     table = {"problem": ["p"] * 30, "correct": ["1"] * 5 + ["passed"] * 20 + [None] * 5}
     message = refused(table)
     assert message.startswith("25 of 30 rows of the table cannot be used:")

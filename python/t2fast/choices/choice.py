@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast.charts import Drawn, Figure, Reported, market
-from t2fast.text import columns, counted, note, plain, samples
+from t2fast.text import columns, counted, line, note, plain, samples
 
 _ROWS = 12
 
@@ -215,11 +215,11 @@ class Choice(Drawn, Reported):
                 f"meet the target with {cheapest.probability_met:.0%}",
             ]
         parts: list[RenderableType] = [
-            Text(f"Best buy for {self.request}, on {counted(self.problems, 'problem')}"),
+            line(f"Best buy for {self.request}, on {counted(self.problems, 'problem')}"),
             table,
-            *(Text(words) for words in chances),
+            *(line(words) for words in chances),
             Text(),
-            Text("What nothing cheaper equals, k samples at once:"),
+            line("What nothing cheaper equals, k samples at once:"),
             self._frontier_table(),
         ]
         return Group(*parts, *(note(words) for words in (*remarks, *self.notes)))

@@ -10,13 +10,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast.estimators.passk import majority_at_k, pass_at_k
 from t2fast.estimators.verified import verified_from_counts
 from t2fast.tables.counts import Counts
 from t2fast.tables.sources import TableSource, open_source
-from t2fast.text import columns, plain
+from t2fast.text import columns, line, plain
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -135,7 +134,7 @@ class VerifiedCurve:
             table.add_row(f"{k}*" if k == self.best else f"{k} ", *(f"{values[k - 1]:.4f}" for values in row))
         spread = "" if self.best_low == self.best_high else f" ({self.best_low} to {self.best_high})"
         says = f"* best at {self.best} samples{spread}, where a wrong answer costs {self.harm:g} right ones"
-        return Group(table, Text(says))
+        return Group(table, line(says))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 from rich.console import Console, Group
-from rich.text import Text
 
 from t2fast import atomic
 from t2fast.cli.options import command, numbers, show
@@ -18,7 +17,7 @@ from t2fast.costs.hardware import Served, accelerator
 from t2fast.costs.roofline import Step, fit_roofline
 from t2fast.decode.engine import Engine
 from t2fast.decode.opening import load
-from t2fast.text import columns
+from t2fast.text import columns, line
 
 _PROMPT = 16
 _WORDS = {"flops": "arithmetic", "bandwidth": "bandwidth"}
@@ -58,6 +57,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    if arguments.output is not None:
+        atomic.check(arguments.output)
     chip = None if arguments.gpu is None else accelerator(arguments.gpu)
     for name in ("steps", "repeats"):
         if getattr(arguments, name) < 1:
@@ -121,7 +122,7 @@ def run(arguments: argparse.Namespace) -> None:
         "off": list(fitted.off),
         "steps": [{"what": what, "rows": step.rows, "seconds": step.seconds} for what, step in steps],
     }
-    show(arguments, data, lambda: Group(Text(repr(engine)), table, *map(Text, lines)))
+    show(arguments, data, lambda: Group(line(repr(engine)), table, *map(line, lines)))
 
 
 def _decode(engine: Engine, rows: int, arguments: argparse.Namespace) -> Step:

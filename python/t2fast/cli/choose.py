@@ -15,10 +15,9 @@ from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
 from t2fast.cli import results
 from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import add_where, command, mapping, show, size, where
-from t2fast.cli.plotting import add_plot, save
+from t2fast.cli.plotting import add_plot, check, save
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
-from t2fast.tables.counts import joined_counts
 
 
 def add_parser(commands: Any) -> None:
@@ -96,9 +95,9 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    check(arguments)
     reading = {"columns": arguments.columns, "task": arguments.task, "where": where(arguments)}
-    tables = [results.read(arguments, file, **reading) for file in arguments.files]
-    counts = joined_counts(tables)
+    counts = results.read_all(arguments, arguments.files, **reading)
     prices, host = read_prices(arguments.prices), _host(arguments)
     with working("choosing, problems resampled"):
         chosen = choose(
@@ -117,11 +116,11 @@ def run(arguments: argparse.Namespace) -> None:
             host=host,
             seed=arguments.seed,
         )
-    if arguments.plot:
-        save(chosen.figure(), arguments.plot, chosen.notes)
     curve = _verified(arguments, counts, chosen.together.option.model)
     data = {**chosen.to_dict(), **({} if curve is None else {"verifier": curve.to_dict()})}
     show(arguments, data, lambda: chosen if curve is None else Group(chosen, Text(), curve))
+    if arguments.plot:
+        save(chosen.figure(), arguments.plot, chosen.notes)
 
 
 def _host(arguments: argparse.Namespace) -> Host | None:

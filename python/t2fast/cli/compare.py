@@ -9,7 +9,7 @@ import polars as pl
 
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, filtered, integers, reading, show
-from t2fast.cli.plotting import add_plot, save
+from t2fast.cli.plotting import add_plot, check, save
 from t2fast.comparisons import compare
 from t2fast.tables import Counts
 
@@ -41,6 +41,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    check(arguments)
     files = [arguments.file, *arguments.others]
     sides: dict[str, Counts] = {}
     for file in files:
@@ -49,9 +50,9 @@ def run(arguments: argparse.Namespace) -> None:
             label = name if len(files) == 1 else f"{results.label(file, files)} {name}".strip()
             sides[label] = part
     found = compare(sides, arguments.k, level=arguments.level, draws=arguments.draws, seed=arguments.seed)
+    show(arguments, found.to_dict(), lambda: found)
     if arguments.plot:
         save(found.figure(), arguments.plot, found.notes)
-    show(arguments, found.to_dict(), lambda: found)
 
 
 def _sides(counts: Counts) -> dict[str, Counts]:

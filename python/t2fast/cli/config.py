@@ -9,7 +9,7 @@ from rich.console import Group
 
 from t2fast.cli.options import command, show
 from t2fast.cli.settings import NAME, folders, read_settings
-from t2fast.text import columns, nearest
+from t2fast.text import columns, line, nearest
 
 _EXAMPLES = """  t2fast config
   t2fast config --json
@@ -45,12 +45,12 @@ def run(arguments: argparse.Namespace) -> None:
     def shown() -> Group:
         if settings.path is None:
             places = " or ".join(str(folder / NAME) for folder in folders())
-            return Group(f"no file: {places} would be read; t2fast config --help has an example")
+            return Group(line(f"no file: {places} would be read; t2fast config --help has an example"))
         table = columns("command", "option", "value", left=("command", "option", "value"))
         for name, options in set_.items():
             for option, value in options.items():
                 table.add_row(name, f"--{option}", str(value))
-        return Group(f"{settings.path} sets", table)
+        return Group(line(f"{settings.path} sets"), table)
 
     data = {"file": None if settings.path is None else str(settings.path), "commands": set_}
     show(arguments, data, shown)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast import atomic
 from t2fast.cli.options import show
 from t2fast.tables.table import Table
+from t2fast.text import line
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 Made = TypeVar("Made")
@@ -84,7 +84,7 @@ def show_each(
     def shown() -> RenderableType:
         parts: list[RenderableType] = []
         for value, one in made.items():
-            parts += [Text(""), Text(f"{column} {value}", "bold"), one]
+            parts += [line(""), line(f"{column} {value}", "bold"), one]
         return Group(*parts[1:])
 
     show(arguments, {"group_by": column, "groups": groups, **more}, shown)

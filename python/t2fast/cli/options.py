@@ -111,7 +111,7 @@ def show(arguments: argparse.Namespace, data: Any, shown: Callable[[], Renderabl
     if arguments.json:
         print_json(data)
     elif sys.stdout.isatty():
-        Console(highlight=False).print(shown())
+        Console(highlight=False, markup=False).print(shown())
     else:
         sys.stdout.write(plain(shown(), encoding=sys.stdout.encoding) + "\n")
 

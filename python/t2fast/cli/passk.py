@@ -7,7 +7,7 @@ from typing import Any
 
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, curve_rows, filtered, integers, left_out, reading, show
-from t2fast.cli.plotting import add_plot, save
+from t2fast.cli.plotting import add_plot, check, save
 from t2fast.estimators import estimate
 
 
@@ -49,6 +49,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    check(arguments)
     counts = filtered(results.read_all(arguments, arguments.files, **reading(arguments)), arguments)
     curves = estimate(
         counts,
@@ -57,9 +58,9 @@ def run(arguments: argparse.Namespace) -> None:
         missing=arguments.missing,
         likelihood=arguments.likelihood,
     )
+    data = {"source": counts.source, "level": arguments.level, "rows": curve_rows(curves), **left_out(counts)}
+    show(arguments, data, lambda: curves)
     if arguments.plot:
         from t2fast.reports.measured import warnings  # with all rooms, which take a while to import
 
         save(curves.figure(), arguments.plot, list(warnings(counts)))
-    data = {"source": counts.source, "level": arguments.level, "rows": curve_rows(curves), **left_out(counts)}
-    show(arguments, data, lambda: curves)

@@ -13,7 +13,7 @@ from rich.text import Text
 from t2fast import charts
 from t2fast.cli import spending
 from t2fast.cli.options import command, finite, numbers, show, size
-from t2fast.cli.plotting import add_plot, save
+from t2fast.cli.plotting import add_plot, check, save
 from t2fast.laws import Law, default_law
 from t2fast.plans import Plan, frontier, plan
 from t2fast.plans.frontiers import ending, frontier_table, knee
@@ -75,6 +75,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    check(arguments)
     law = default_law() if arguments.law is None else Law.load(arguments.law)
     listed = "sizes" if arguments.sizes is not None else "architectures"
     if getattr(arguments, listed) is not None and (arguments.min_params or arguments.max_params):
@@ -106,17 +107,15 @@ def run(arguments: argparse.Namespace) -> None:
             )
         budgets = np.geomspace(arguments.train_flops, LARGEST_BUDGET, 2 * decades + 1)
         frame = frontier(law, budgets, arguments.inference_flops, **options)
-        if arguments.plot:
-            save(charts.frontier(frame, law.domain), arguments.plot, law.cautions)
         worth = frame.head(knee(frame))
         ended = ending(frame)
         rows = {"source": law.source, "domain": law.domain, "frontier": worth.to_dicts(), "ended": ended}
         shown = frontier_table(worth, law)
         show(arguments, rows, lambda: shown if ended is None else Group(shown, note(ended)))
+        if arguments.plot:
+            save(charts.frontier(frame, law.domain), arguments.plot, law.cautions)
         return
     chosen = plan(law, arguments.train_flops, arguments.inference_flops, **options)
-    if arguments.plot:
-        save(chosen.figure(), arguments.plot, chosen.warnings)
     data: dict[str, Any] = {
         **chosen.to_dict(),
         "law": {"law": law.name, "source": law.source, "domain": law.domain},
@@ -129,6 +128,8 @@ def run(arguments: argparse.Namespace) -> None:
             for row in zip(*(getattr(profile, name) for name in names), strict=True)
         ]
     show(arguments, data, lambda: _with_profile(chosen, data.get("profile"), arguments.verbose))
+    if arguments.plot:
+        save(chosen.figure(), arguments.plot, chosen.warnings)
 
 
 def _with_profile(chosen: Plan, profile: list[dict[str, Any]] | None, details: bool) -> RenderableType:

@@ -25,8 +25,17 @@ def add_plot(parser: Any, says: str) -> None:
     )
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse a `--plot` that cannot be written, before anything is reckoned."""
+    if arguments.plot:
+        atomic.check(arguments.plot)
+
+
 def save(figure: Figure, path: str, warnings: Sequence[str] = ()) -> None:
-    """Write the figure, on a page of its own where the name says so, and say where it is."""
+    """Write the figure, on a page of its own where the name says so, and say where it is.
+
+    It is called when the result is on stdout, so that a disk that is full by now does not take that along.
+    """
     if path.lower().endswith(PAGE):
         from t2fast.reports.page import Section, page  # with all rooms, which take a while to import
         from t2fast.reports.provenance import provenance

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
-from t2fast.readers import TOOLS, read_results
+from t2fast.readers import TOOLS, inspect_ai, read_results, tool_of
 from t2fast.tables import Counts
 from t2fast.tables.counts import joined_counts
 from t2fast.text import clean
@@ -62,10 +62,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read(arguments: argparse.Namespace, file: str, **reading: Any) -> Counts:
+def read(arguments: argparse.Namespace, file: str | list[str], **reading: Any) -> Counts:
     """The counts of `file`; what was left out of them, and how they were read, goes to stderr."""
     choices = {name: getattr(arguments, name) for name in _DEFAULTS}
-    if os.path.isfile(os.path.join(file, "manifest.json")):
+    if isinstance(file, str) and os.path.isfile(os.path.join(file, "manifest.json")):
         # Runs bring tasks and the engine along, which take a while to import.
         from t2fast.runs import Run
 
@@ -86,15 +86,21 @@ def read(arguments: argparse.Namespace, file: str, **reading: Any) -> Counts:
 
 def read_all(arguments: argparse.Namespace, files: Sequence[str], **reading: Any) -> Counts:
     """The counts of all files as one table; where a file names no model, its own name stands for that."""
-    tables = [read(arguments, file, **reading) for file in files]
-    if len(tables) == 1:
-        return tables[0]
-    named = [
-        table
-        if "model" in table.frame.columns
-        else replace(table, frame=table.frame.with_columns(model=pl.lit(label(file, files))))
-        for table, file in zip(tables, files, strict=True)
-    ]
+    places = [os.path.realpath(file) for file in files]
+    for i, file in enumerate(files):
+        if places[i] in places[:i]:
+            raise ValueError(f"{file} is given twice")
+    # Of logs some may be earlier tries of others, which shows when they are read together.
+    logs = [file for file in files if os.path.isfile(file) and tool_of(file) == inspect_ai.NAME]
+    if len(logs) < 2:
+        logs = []
+    others = [file for file in files if file not in logs]
+    named = [read(arguments, logs, **reading)] if logs else []
+    for file in others:
+        table = read(arguments, file, **reading)
+        if "model" not in table.frame.columns and len(files) > 1:
+            table = replace(table, frame=table.frame.with_columns(model=pl.lit(label(file, files))))
+        named.append(table)
     return joined_counts(named, sizes=False, duplicates=arguments.duplicates)
 
 

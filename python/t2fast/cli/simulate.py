@@ -33,7 +33,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--samples", type=int, default=256, help="per problem (default: 256)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help=".csv, .parquet or .jsonl (default: CSV on stdout)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=".csv, .parquet or .jsonl (default: CSV on stdout, with --json one JSON object a line)",
     )
 
 

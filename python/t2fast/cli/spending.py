@@ -119,9 +119,9 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
             chinchilla=CHINCHILLA_RATIO if arguments.chinchilla is None else arguments.chinchilla,
             level=arguments.level,
         )
+    show(arguments, chosen.to_dict(), lambda: chosen.shown(arguments.verbose))
     if arguments.plot:
         save(chosen.figure(), arguments.plot, chosen.warnings)
-    show(arguments, chosen.to_dict(), lambda: chosen.shown(arguments.verbose))
 
 
 def _models(arguments: argparse.Namespace) -> Models:

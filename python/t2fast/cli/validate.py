@@ -12,6 +12,7 @@ from t2fast.cli.groups import add_groups, check_paths, each, paths, show_each
 from t2fast.cli.options import add_table, command, integers, left_out
 from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
+from t2fast.laws import ForecastLaw, Law
 from t2fast.validation import BY, METHODS, Validation, validate
 from t2fast.validation.measured import Measured, Table
 from t2fast.validation.methods import Request
@@ -77,6 +78,8 @@ def run(arguments: argparse.Namespace) -> None:
     outputs = paths(arguments.output, table, arguments.group_by)
     plots = paths(arguments.plot, table, arguments.group_by)
 
+    laws: dict[str, Law | ForecastLaw] = {}
+
     def validated(value: str, part: Table) -> Validation:
         found = validate(
             part,
@@ -91,17 +94,20 @@ def run(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
         )
         if outputs:
-            _keep(found, part, arguments, outputs[value])
+            laws[value] = _law(found, part, arguments)
         return found
 
     made = each(table, arguments, validated)
+    show_each(arguments, made, Validation.to_dict, left_out(table))
     for value, found in made.items():
         if plots:
             save(found.figure(), plots[value], found.notes)
-    show_each(arguments, made, Validation.to_dict, left_out(table))
+        if outputs:
+            laws[value].save(outputs[value])
+            Console(stderr=True).print(f"law kept in {outputs[value]}", markup=False, soft_wrap=True)
 
 
-def _keep(found: Validation, table: Table, arguments: argparse.Namespace, path: str) -> None:
+def _law(found: Validation, table: Table, arguments: argparse.Namespace) -> Law | ForecastLaw:
     """The law that the verdict is about, fitted to the whole table, with what its validation found."""
     fit = METHODS[found.primary].fit
     if fit is None:
@@ -109,5 +115,4 @@ def _keep(found: Validation, table: Table, arguments: argparse.Namespace, path: 
     # As many draws as `t2fast fit` takes: this law is fitted once.
     how = Request(draws=200, seed=arguments.seed, regularise=arguments.regularise)
     law = fit(Measured.of(table, arguments.ks), how)
-    found.keep(law).save(path)
-    Console(stderr=True).print(f"law kept in {path}", markup=False, soft_wrap=True)
+    return found.keep(law)

@@ -17,7 +17,7 @@ from t2fast.arguments import Floats, Integers, refuse, require_kind, whole
 from t2fast.charts import Drawn, Figure, Reported, differences
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts
-from t2fast.text import columns, note, plain
+from t2fast.text import columns, line, note, plain
 
 _PROBLEM = ("task", "problem")
 _KS = 1024
@@ -115,9 +115,9 @@ class Comparison(Drawn, Reported):
                     band,
                     f"{self.best[j, side]:.0%}",
                 )
-        words = [self.words(side) for side in range(1, len(self.names))]
-        about = f"differences from {self.names[0]} over {self.problems} problems; a band holds at every k"
-        return Group(table, about, *words, *(note(one) for one in self.notes))
+        words = [f"differences from {self.names[0]} over {self.problems} problems; a band holds at every k"]
+        words += [self.words(side) for side in range(1, len(self.names))]
+        return Group(table, *map(line, words), *map(note, self.notes))
 
     def words(self, side: int) -> str:
         """At which k the sign of a side's difference is settled, and where it may first fall below."""

@@ -7,6 +7,7 @@ variables that transformers gives to templates. Needs the package `jinja2`.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,10 @@ from t2fast import _core
 
 Message = Mapping[str, Any]
 
-_ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""What a tokenizer's special tokens can be for, in transformers' order."""
+_REASONING = ("reasoning_content", "thinking", "reasoning")
+"""Names under which messages have the reasoning before an answer."""
 _MARK = "xqzw"
 """Stands for an answer, where a template is asked how it closes one: a word that no template holds."""
 
@@ -50,7 +54,7 @@ class ChatTemplate:
         try:
             return str(
                 environment.from_string(self.source).render(
-                    messages=[dict(message) for message in messages],
+                    messages=[_normal(message) for message in messages],
                     tools=None,
                     documents=None,
                     add_generation_prompt=add_generation_prompt,
@@ -79,28 +83,53 @@ class ChatTemplate:
         return None
 
 
+def _normal(message: Message) -> dict[str, Any]:
+    """A message without keys that say nothing, its reasoning under each name that templates read."""
+    kept = {key: value for key, value in message.items() if value is not None}
+    reasoning = next((kept[name] for name in _REASONING if name in kept), None)
+    return kept if reasoning is None else {"thinking": reasoning, **kept, "reasoning_content": reasoning}
+
+
 def template(path: str | Path) -> ChatTemplate:
     """The chat template of a model folder or `.gguf` file.
 
-    In a folder `chat_template.jinja` goes before `tokenizer_config.json`, as in transformers.
+    In a folder `chat_template.jinja` goes before `tokenizer_config.json`, as in transformers, and
+    `chat_template.json`, which belongs to models that read images as well, comes last.
     """
     path = Path(path)
     if path.suffix == ".gguf":
         return _from_gguf(path)
-    config_file, jinja_file = path / "tokenizer_config.json", path / "chat_template.jinja"
-    config = _json(config_file)
-    if jinja_file.is_file():
-        source: Any = jinja_file.read_text("utf-8")
-        origin = jinja_file
-    else:
-        source, origin = config.get("chat_template"), config_file
-    if isinstance(source, list):  # several named templates
-        source = {entry["name"]: entry["template"] for entry in source}.get("default")
+    jinja_file = path / "chat_template.jinja"
+    found = [(jinja_file, jinja_file.read_text("utf-8") if jinja_file.is_file() else None)]
+    for name in ("tokenizer_config.json", "chat_template.json"):
+        found.append((path / name, _named(path / name, read_json(path / name).get("chat_template"))))
+    origin, source = next(((file, text) for file, text in found if text is not None), (path, None))
+    others = [file.name for file, text in found if text is not None and text != source]
+    if others:
+        warnings.warn(
+            f"{path}: chat templates differ: {origin.name}'s is used, not that of {', '.join(others)}",
+            stacklevel=2,
+        )
     if source is None:
         raise ValueError(f"{path} has no chat template: this is no chat model, or call without chat")
     if not isinstance(source, str):
         raise ValueError(f"{origin}: chat_template is {source!r:.60}, not text")
     return ChatTemplate(source, special_tokens(path), str(origin))
+
+
+def _named(file: Path, source: Any) -> Any:
+    """The template to take where there are several, by name."""
+    if isinstance(source, list):
+        try:
+            source = {entry["name"]: entry["template"] for entry in source}
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{file}: chat_template is a list, and not of names and templates") from error
+    if not isinstance(source, dict):
+        return source
+    if "default" not in source:
+        names = ", ".join(map(repr, source))
+        raise ValueError(f"{file}: none of the chat templates is called 'default': {names}")
+    return source["default"]
 
 
 def special_tokens(folder: Path) -> dict[str, str]:
@@ -109,7 +138,7 @@ def special_tokens(folder: Path) -> dict[str, str]:
     As in transformers, `special_tokens_map.json` goes before `tokenizer_config.json` unless the latter lists
     its tokens by id (`added_tokens_decoder`); a token that one of them lacks is taken from the other.
     """
-    config, old = _json(folder / "tokenizer_config.json"), _json(folder / "special_tokens_map.json")
+    config, old = read_json(folder / "tokenizer_config.json"), read_json(folder / "special_tokens_map.json")
     both = {**old, **config} if "added_tokens_decoder" in config else {**config, **old}
     tokens = {}
     for role, token in both.items():
@@ -120,7 +149,8 @@ def special_tokens(folder: Path) -> dict[str, str]:
     return tokens
 
 
-def _json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where there is no such file."""
     if not file.is_file():
         return {}
     try:
@@ -139,7 +169,7 @@ def _from_gguf(path: Path) -> ChatTemplate:
         raise ValueError(f"{path} has no chat template: this is no chat model, or call without chat")
     if not isinstance(source, str):
         raise ValueError(f"{path}: tokenizer.chat_template is {source!r:.60}, not text")
-    names = dict(zip(_ROLES, ("bos", "eos", "unknown", "seperator", "padding", "cls", "mask"), strict=True))
+    names = dict(zip(ROLES, ("bos", "eos", "unknown", "seperator", "padding", "cls", "mask"), strict=True))
     listed = metadata.get("tokenizer.ggml.tokens") or []
     tokens = {}
     for role, name in names.items():

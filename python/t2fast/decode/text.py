@@ -6,13 +6,14 @@ Needs the package `tokenizers`, and only here.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from t2fast import _core
-from t2fast.decode import vocabulary
+from t2fast.decode import folder, vocabulary
 
 if TYPE_CHECKING:
     import tokenizers
@@ -21,19 +22,35 @@ if TYPE_CHECKING:
 class Tokenizer:
     """Encode prompts, decode samples, and give each token's bytes.
 
-    ``bos`` is put before every prompt that does not come from a chat template; None where the model wants
-    none or where ``tokenizer.json`` adds it by itself. The text of a token is its own bytes, wherever it
-    stands: samples are decoded by joining the bytes of their tokens, special tokens giving none.
+    ``before`` is put before every prompt that does not come from a chat template; None: what
+    ``tokenizer.json`` puts there. What it would put after a text is left out, since a prompt goes on. The
+    text of a token is its own bytes, wherever it stands: samples are decoded by joining the bytes of their
+    tokens, special tokens giving none.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, bos: int | None = None):
+    def __init__(self, backend: tokenizers.Tokenizer, before: Sequence[int] | None = None):
         self.backend = backend
-        self.bos = bos
+        first, after = _frame(backend) if before is None else (list(before), [])
+        self.before = first
+        """Tokens before every prompt."""
+        if after:
+            names = " ".join(str(backend.id_to_token(token)) for token in after)
+            warnings.warn(
+                f"the tokenizer puts {names} after every text: left out, since a prompt goes on", stacklevel=3
+            )
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """Tokens of ``text``; ``special`` adds what the model wants before a prompt."""
-        ids: list[int] = self.backend.encode(text, add_special_tokens=special).ids
-        return [self.bos, *ids] if special and self.bos is not None else ids
+        ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
+        if not special or not self.before:
+            return ids
+        if ids[: len(self.before)] == self.before:
+            token = self.backend.id_to_token(ids[0])
+            warnings.warn(
+                f"a prompt begins with {token!r}, which is put before every prompt: it is there twice",
+                stacklevel=3,
+            )
+        return [*self.before, *ids]
 
     def encode_answer(
         self, prompt: str, tokens: Sequence[int], answer: str, *, special: bool = True
@@ -90,19 +107,17 @@ def load(path: str | Path) -> Tokenizer:
     path = Path(path)
     if path.suffix == ".gguf":
         return Tokenizer(*vocabulary.tokenizer(str(path), _core.gguf_metadata(str(path))))
-    file = path / "tokenizer.json" if path.is_dir() else path
-    if not file.is_file():
-        raise ValueError(f"{path} has no tokenizer.json: pass tokenizer= or give prompts as lists of tokens")
-    try:
-        backend = vocabulary.tokenizers_package().Tokenizer.from_file(str(file))
-    except Exception as error:  # the package raises plain Exceptions
-        raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
-    # Settings of training that the file may still carry: a prompt is never cut, padded or randomised.
-    backend.no_truncation()
-    backend.no_padding()
-    if getattr(backend.model, "dropout", None):
-        backend.model.dropout = None
-    return Tokenizer(backend)
+    return Tokenizer(folder.tokenizer(path))
+
+
+def _frame(backend: tokenizers.Tokenizer) -> tuple[list[int], list[int]]:
+    """What a tokenizer puts before and after every text."""
+    plain = backend.encode("a", add_special_tokens=False).ids
+    whole = backend.encode("a").ids
+    for at in range(len(whole) - len(plain) + 1):
+        if whole[at : at + len(plain)] == plain:
+            return whole[:at], whole[at + len(plain) :]
+    return [], []
 
 
 def _byte_alphabet() -> dict[str, int]:

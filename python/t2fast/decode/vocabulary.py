@@ -1,4 +1,4 @@
-"""The tokenizer inside a GGUF file: `tokenizer.ggml.*` as byte-level BPE or SentencePiece BPE.
+"""The tokenizer inside a GGUF file: `tokenizer.ggml.*` as byte-level BPE, SentencePiece BPE or Unigram.
 
 Needs the package `tokenizers`, and only here.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tokenizers
 
-_CONTROL, _USER_DEFINED = 3, 4
+_CONTROL, _USER_DEFINED, _BYTE = 3, 4, 6
 """Token types."""
 
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -28,12 +28,33 @@ def _words_any_case(digits: str) -> str:
     )
 
 
+def _words_by_case(digits: str, suffix: str) -> str:
+    upper, lower = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+    sign = r"[^\r\n\p{L}\p{N}]?"
+    return (
+        f"{sign}{upper}*{lower}+{suffix}|{sign}{upper}+{lower}*{suffix}|"
+        + digits
+        + r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+_DEEPSEEK = [
+    r"\p{N}{1,3}",
+    "[一-龥぀-ゟ゠-ヿ]+",
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+]
+
 PRE_TOKENIZERS: dict[str, tuple[list[str], bool, bool]] = {
     # name: (patterns that cut the text one after the other, normalise to NFC, whole words skip merges)
     "gpt-2": ([_WORDS], False, False),
     "olmo": ([_WORDS], True, False),
     "smollm": ([r"\p{N}", _WORDS], False, False),
     "llama-bpe": ([_words_any_case(r"\p{N}{1,3}")], False, True),
+    "dbrx": ([_words_any_case(r"\p{N}{1,3}")], False, False),
+    "tekken": ([_words_by_case(r"\p{N}", "")], False, True),
+    "gpt-4o": ([_words_by_case(r"\p{N}{1,3}", "(?i:'s|'t|'re|'ve|'m|'ll|'d)?")], False, False),
+    "deepseek-v3": (_DEEPSEEK, False, False),
     "qwen2": ([_words_any_case(r"\p{N}")], True, False),
     "stablelm2": ([_words_any_case(r"\p{N}")], False, False),
 }
@@ -43,6 +64,10 @@ SAME_AS = {
     "phi-2": "gpt-2",
     "refact": "smollm",
     "starcoder": "smollm",
+    "smaug-bpe": "dbrx",
+    "llama4": "gpt-4o",
+    "lfm2": "llama-bpe",
+    "pixtral": "llama-bpe",
     "llama3": "llama-bpe",
     "llama-v3": "llama-bpe",
     "falcon3": "llama-bpe",
@@ -51,8 +76,8 @@ SAME_AS = {
 """Other names in use for these ways to cut."""
 
 
-def tokenizer(file: str, metadata: Mapping[str, Any]) -> tuple[tokenizers.Tokenizer, int | None]:
-    """The tokenizer in GGUF metadata, and the token that it puts before every prompt, if any.
+def tokenizer(file: str, metadata: Mapping[str, Any]) -> tuple[tokenizers.Tokenizer, list[int]]:
+    """The tokenizer in GGUF metadata, and the tokens that it puts before every prompt.
 
     Raises:
         ValueError: naming the file, the key and the value that cannot be used.
@@ -64,14 +89,25 @@ def tokenizer(file: str, metadata: Mapping[str, Any]) -> tuple[tokenizers.Tokeni
             backend, wants_bos = _byte_level(keys)
         elif model == "llama":
             backend, wants_bos = _sentencepiece(keys)
+        elif model == "t5":
+            backend, wants_bos = _unigram(keys), False
         else:
-            raise keys.wrong("model", "gpt2 and llama are supported; pass tokenizer= with a tokenizer.json")
+            raise keys.wrong(
+                "model", "gpt2, llama and t5 are supported; pass tokenizer= with a tokenizer.json"
+            )
     except ValueError:
         raise
     except Exception as error:  # the package raises plain Exceptions
         raise ValueError(f"{file}: tokenizer.ggml: {' '.join(str(error).split())}") from error
     wants_bos = keys.flag("add_bos_token", wants_bos)
-    return backend, keys.token("bos") if wants_bos else None
+    if keys.flag("add_eos_token", False):
+        warnings.warn(
+            f"{file} asks for an end-of-text token after every text (add_eos_token): left out, "
+            "since a prompt goes on",
+            stacklevel=3,
+        )
+    bos = keys.token("bos") if wants_bos else None
+    return backend, [] if bos is None else [bos]
 
 
 class _Keys:
@@ -113,6 +149,10 @@ class _Keys:
             if math.isnan(value):
                 raise self.wrong(f"{key}[{i}]", "a number is expected", value)
         return found
+
+    def bytes(self, key: str) -> bytes:
+        """A list of numbers from 0 to 255, or from -128 to 127."""
+        return bytes(int(value) % 256 for value in self._list(key, int, "a byte"))
 
     def token(self, name: str) -> int | None:
         key = f"{name}_token_id"
@@ -203,13 +243,45 @@ def _sentencepiece(keys: _Keys) -> tuple[tokenizers.Tokenizer, bool]:
             byte_fallback=True,
         )
     )
+    _mark_spaces(backend, keys, [])
+    _add_special(backend, keys)
+    return backend, True
+
+
+def _mark_spaces(backend: tokenizers.Tokenizer, keys: _Keys, steps: list[Any]) -> None:
+    """Write spaces as SentencePiece does, one before the text among them, after the steps given."""
+    tk = tokenizers_package()
     prefix = [tk.normalizers.Prepend("▁")] if keys.flag("add_space_prefix", True) else []
-    backend.normalizer = tk.normalizers.Sequence([*prefix, tk.normalizers.Replace(" ", "▁")])
+    backend.normalizer = tk.normalizers.Sequence([*steps, *prefix, tk.normalizers.Replace(" ", "▁")])
     backend.decoder = tk.decoders.Sequence(
         [tk.decoders.Replace("▁", " "), tk.decoders.ByteFallback(), tk.decoders.Fuse()]
     )
+
+
+def _unigram(keys: _Keys) -> tokenizers.Tokenizer:
+    """SentencePiece's Unigram: the cut of a text whose tokens have the highest sum of scores."""
+    tk = tokenizers_package()
+    scores = keys.numbers("scores", len(keys.tokens))
+    kinds = keys.get("token_type")
+    unknown = keys.token("unknown")
+    backend: tokenizers.Tokenizer = tk.Tokenizer(
+        tk.models.Unigram(
+            list(zip(keys.tokens, scores, strict=True)),
+            unk_id=unknown or 0,
+            byte_fallback=isinstance(kinds, list) and _BYTE in kinds,
+        )
+    )
+    steps = []
+    if keys.get("precompiled_charsmap") is not None:
+        steps.append(tk.normalizers.Precompiled(keys.bytes("precompiled_charsmap")))
+    if keys.flag("remove_extra_whitespaces", False):
+        steps += [
+            tk.normalizers.Replace(tk.Regex(r"\A +| +\z"), ""),
+            tk.normalizers.Replace(tk.Regex(" {2,}"), " "),
+        ]
+    _mark_spaces(backend, keys, steps)
     _add_special(backend, keys)
-    return backend, True
+    return backend
 
 
 def _add_special(backend: tokenizers.Tokenizer, keys: _Keys) -> None:

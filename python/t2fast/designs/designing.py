@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast.arguments import require_kind
 from t2fast.designs.candidates import read_candidates
@@ -21,7 +20,7 @@ from t2fast.plans.planned import Constraints
 from t2fast.plans.request import check_level, comparison_rule, constraints_of, positive
 from t2fast.plans.search import cloud_of
 from t2fast.tables.sources import TableSource
-from t2fast.text import amount, columns, note, plain
+from t2fast.text import amount, columns, line, note, plain
 
 Floats = npt.NDArray[np.float64]
 Place = tuple[float, float] | tuple[float, float, float]
@@ -65,7 +64,7 @@ class Design:
                 f"{row['spent']:.3g}",
                 f"{row['spread']:.1%}",
             )
-        parts: list[RenderableType] = [Text(f"wanted: {words}") for words in self.targets]
+        parts: list[RenderableType] = [line(f"wanted: {words}") for words in self.targets]
         parts += [table] if self.runs.height else []
         return Group(*parts, note(self.stopped), *map(note, self.warnings))
 

@@ -1,8 +1,9 @@
 """t2fast's engine as a model of lm-eval (EleutherAI's lm-evaluation-harness, 0.4.9 or later).
 
-lm-eval looks for no plugins, so its command is started from here:
+lm-eval looks for no plugins: it knows the models of its own list, and those that were registered before
+it started. So its command is started from here,
 
-    python -m t2fast.harnesses.lm_eval --model t2fast --model_args pretrained=MODEL --tasks TASK
+    t2fast-lm-eval --model t2fast --model_args pretrained=MODEL --tasks TASK
 
 with every option of `lm_eval`. In Python, importing this module makes
 `lm_eval.simple_evaluate(model="t2fast", model_args="pretrained=MODEL")` work.

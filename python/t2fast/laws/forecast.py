@@ -28,7 +28,6 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported
@@ -40,7 +39,7 @@ from t2fast.laws.measurements import NOISE, ForecastDraws, Measurements, Metric
 from t2fast.laws.report import FitReport
 from t2fast.laws.solver import Solver
 from t2fast.laws.validated import Validated, cautions
-from t2fast.text import amount, columns, note, plain
+from t2fast.text import amount, columns, line, note, plain
 
 Floats = NDArray[np.float64]
 Kind: TypeAlias = Literal["parameters", "mean", "checkpoint"]
@@ -116,7 +115,7 @@ class ForecastLaw(Drawn, Reported):
             table.add_row(parameter, *(f"{value:.4g}" for value in self.thetas[:, i]))
         table.add_row("scatter of checkpoints", *(f"{scale:.3g}" for scale in self.scales))
         parts: list[RenderableType] = [
-            Text(
+            line(
                 f"forecast law of {self.metric}: regularised laws and a Gaussian process on their residuals"
             ),
             table,
@@ -124,29 +123,29 @@ class ForecastLaw(Drawn, Reported):
         if self.fit is not None:
             error = self.fit.median_relative_error
             parts.append(
-                Text(f"{self.fit.points} points of {self.fit.checkpoints} checkpoints, {self.fit.method}")
+                line(f"{self.fit.points} points of {self.fit.checkpoints} checkpoints, {self.fit.method}")
             )
             if error is not None:
                 parts.append(
-                    Text(f"median relative error on these points {error:.1%} (no measure of forecasts)")
+                    line(f"median relative error on these points {error:.1%} (no measure of forecasts)")
                 )
             parts += [note(words) for words in self.fit.notes]
         if self.draws is not None:
             parts.append(
-                Text(f"{len(self.draws)} draws: refits to perturbed measurements under perturbed priors")
+                line(f"{len(self.draws)} draws: refits to perturbed measurements under perturbed priors")
             )
-            parts.append(Text(self._widened()))
+            parts.append(line(self._widened()))
         seen = ", ".join(
             f"{symbol} {amount(self.domain[name][0])} to {amount(self.domain[name][1])}"
             for symbol, name in (("N", "n_params"), ("D", "n_tokens"), ("k", "k"))
             if name in self.domain
         )
         if seen:
-            parts.append(Text(f"fitted on {seen}"))
+            parts.append(line(f"fitted on {seen}"))
         if self.source:
-            parts.append(Text(f"source: {self.source}"))
+            parts.append(line(f"source: {self.source}"))
         if self.validation is not None:
-            parts.append(Text(self.validation.caution()))
+            parts.append(line(self.validation.caution()))
         return Group(*parts)
 
     def _widened(self) -> str:

@@ -27,7 +27,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported
@@ -39,7 +38,7 @@ from t2fast.laws.held import against_measured
 from t2fast.laws.report import FitReport
 from t2fast.laws.solver import RowSolver, Solver
 from t2fast.laws.validated import Validated, cautions
-from t2fast.text import amount, columns, nearest, note, plain
+from t2fast.text import amount, columns, line, nearest, note, plain
 
 _FORMULA = {
     "chinchilla": "L = E + A/N^alpha + B/D^beta",
@@ -124,7 +123,7 @@ class Law(Drawn, Reported):
             if fit is not None and name in fit.unidentified:
                 remark.append("not identified")
             table.add_row(name, f"{value:.6g}", interval, ", ".join(remark))
-        parts: list[RenderableType] = [Text(f"{self.name} law: {_FORMULA[self.name]}"), table]
+        parts: list[RenderableType] = [line(f"{self.name} law: {_FORMULA[self.name]}"), table]
         if fit is not None:
             facts = [
                 f"{fit.points} points of {fit.checkpoints} checkpoints, {fit.method}",
@@ -134,7 +133,7 @@ class Law(Drawn, Reported):
                 facts.append(f"median relative error on these points {fit.median_relative_error:.1%}")
             if fit.lack_of_fit is not None:
                 facts.append(f"residuals {fit.lack_of_fit:.2g} times their sampling error (1: only noise)")
-            parts += [Text(fact) for fact in facts]
+            parts += [line(fact) for fact in facts]
             parts += [note(words) for words in fit.notes]
         if self.domain:
             seen = ", ".join(
@@ -142,11 +141,11 @@ class Law(Drawn, Reported):
                 for symbol, name in (("N", "n_params"), ("D", "n_tokens"), ("k", "k"))
                 if name in self.domain
             )
-            parts.append(Text(f"fitted on {seen}"))
+            parts.append(line(f"fitted on {seen}"))
         if self.source:
-            parts.append(Text(f"source: {self.source}"))
+            parts.append(line(f"source: {self.source}"))
         if self.validation is not None:
-            parts.append(Text(self.validation.caution()))
+            parts.append(line(self.validation.caution()))
         return Group(*parts)
 
     @property

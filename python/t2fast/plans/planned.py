@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported, profile
 from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.laws import AnyLaw
 from t2fast.plans.faults import shortened
-from t2fast.text import amount, chance, columns, note, plain, ratio, samples
+from t2fast.text import amount, chance, columns, line, note, plain, ratio, samples
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Interval: TypeAlias = tuple[float, float]
@@ -224,18 +223,18 @@ class Plan(Choice, Drawn, Reported):
             ours, theirs = (chance(math.exp(-choice.predicted)) for choice in (self, self.chinchilla))
             table.add_row("that is pass@k", ours, shown, theirs)
         parts: list[RenderableType] = [
-            Text(f"Best model for {self.train_flops:.3g} training FLOPs{inference}"),
+            line(f"Best model for {self.train_flops:.3g} training FLOPs{inference}"),
             table,
         ]
         if self.ratio is not None:
-            parts.append(Text(ratio_words(self.ratio, self.ratio_interval, self.level)))
+            parts.append(line(ratio_words(self.ratio, self.ratio_interval, self.level)))
         elif self.no_ratio is not None:
-            parts.append(Text(f"no ratio to Chinchilla's: {self.no_ratio}"))
+            parts.append(line(f"no ratio to Chinchilla's: {self.no_ratio}"))
         if self.chinchilla.clamped:
             parts.append(note(f"Chinchilla's N was moved by {self.chinchilla.bound}"))
         parts += map(note, self.warnings if details else shortened(self.warnings, self.law))
         if self.law.source:
-            parts.append(Text(f"law: {self.law.name}, {self.law.source}"))
+            parts.append(line(f"law: {self.law.name}, {self.law.source}"))
         return Group(*parts)
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast.charts import Drawn, Figure, profile
 from t2fast.costs.flops import Architecture
@@ -21,7 +20,7 @@ from t2fast.plans.faults import shortened
 from t2fast.plans.planned import ratio_words
 from t2fast.plans.spending import Spending, profile_spending
 from t2fast.plans.workload import Workload
-from t2fast.text import Columns, amount, chance, columns, note, plain, ratio, samples
+from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
 
 _AXES = ("n_params", "n_tokens", "k", "predicted")
 
@@ -84,14 +83,14 @@ class SpendingPlan(Drawn):
         """
         beside, lines = self.compared, []
         if self.chosen.architecture is not None:
-            lines.append(Text(_described(self.chosen.architecture)))
+            lines.append(line(_described(self.chosen.architecture)))
         if beside is not None and beside.ratio is not None:
-            lines.append(Text(ratio_words(beside.ratio, beside.interval, self.level)))
+            lines.append(line(ratio_words(beside.ratio, beside.interval, self.level)))
         elif beside is not None and beside.withheld is not None:
-            lines.append(Text(f"no ratio to Chinchilla's: {beside.withheld}"))
+            lines.append(line(f"no ratio to Chinchilla's: {beside.withheld}"))
         warnings = self.warnings if details else shortened(self.warnings, self.law)
-        source = [Text(f"law: {self.law.name}, {self.law.source}")] if self.law.source else []
-        return Group(Text(self.title), self._table(), *lines, *map(note, warnings), *source)
+        source = [line(f"law: {self.law.name}, {self.law.source}")] if self.law.source else []
+        return Group(line(self.title), self._table(), *lines, *map(note, warnings), *source)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: `n_params`, `n_tokens`, `k`, `predicted`, `training`, `serving`, `cost`, `chinchilla`

@@ -32,10 +32,11 @@ from t2fast.readers import (
 )
 from t2fast.readers.archive import Archive
 from t2fast.readers.choices import Answer, Choices, Errors
-from t2fast.readers.documents import first_object, opened
+from t2fast.readers.documents import first_object
 from t2fast.readers.measured import Measured
 from t2fast.tables import Counts, read_counts
 from t2fast.tables import fields as v
+from t2fast.tables.containers import opened
 from t2fast.tables.models import with_sizes
 from t2fast.tables.reading import KEYS, LeftOut, in_order
 from t2fast.tables.sources import TableSource
@@ -61,7 +62,10 @@ _READ = tuple(tool for tool in (*_TOOLS, large_language_monkeys) if tool is not 
 TOOLS = tuple(sorted((tool.NAME for tool in _READ), key=str.lower))
 """The tools whose results are read."""
 
-_SUFFIXES = (".eval", ".json", ".jsonl", ".jsonl.gz", ".parquet", ".yaml", ".yml")
+_SUFFIXES = (
+    *(".eval", ".parquet", ".yaml", ".yml"),
+    *(f".{kind}{ending}" for kind in ("json", "jsonl") for ending in ("", ".gz", ".zst")),
+)
 _HEAD = 4096
 _COLUMNS = {name for field in (v.PROBLEM, v.N_SAMPLES, v.CORRECT) for name in (field.name, *field.aliases)}
 # Files that lie beside results and hold none.
@@ -142,6 +146,12 @@ def read_results(
     return replace(counts, left_out=(*found.left_out, *counts.left_out), notes=(*found.notes, *counts.notes))
 
 
+def tool_of(path: str) -> str | None:
+    """The tool whose results a file holds, by its content; None for a file of no known kind."""
+    recognised = _recognise(path)
+    return recognised[0].NAME if recognised else None
+
+
 def _paths(source: TableSource) -> list[str]:
     """The paths that `source` is, none if it is a table."""
     if isinstance(source, list | tuple):
@@ -161,7 +171,8 @@ def _find(paths: list[str], choices: Choices) -> Measured | None:
     where = paths[0] if len(paths) == 1 else f"{len(paths)} paths"
     tools: dict[ModuleType, dict[str, None]] = {}
     unknown = []
-    for file in [file for path in paths for file in (_files(path) if os.path.isdir(path) else [path])]:
+    each = [file for path in paths for file in (_files(path) if os.path.isdir(path) else [path])]
+    for file in {os.path.realpath(file): file for file in each}.values():
         recognised = _recognise(file)
         if recognised:
             tools.setdefault(recognised[0], {}).update(dict.fromkeys(recognised[1]))
@@ -221,9 +232,9 @@ def _refuse_unknown(path: str) -> None:
             return
     first, whole = first_object(path)
     there = first.keys()
-    if not whole and (
-        there & _COLUMNS or not any(isinstance(value, dict | list) for value in first.values())
-    ):
+    flat = not any(isinstance(value, dict | list) for value in first.values())
+    # A table of one row is one object, too.
+    if len(there & _COLUMNS) > 1 or (not whole and (there & _COLUMNS or flat)):
         return
     nearest = max(_READ, key=lambda tool: len(tool.KEYS & there) / len(tool.KEYS))
     shared = nearest.KEYS & there

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from types import TracebackType
 
-from t2fast.readers.documents import LONGEST_LINE, parsed
+from t2fast.tables.json_lines import LONGEST_LINE, parsed
 
 _ZSTANDARD = 93
 _LOCAL_HEADER = 30  # bytes, of which the last four hold the lengths of the name and the extra field
@@ -58,7 +58,10 @@ class Archive:
         """A member as JSON."""
         where = f"{member} in {self.path}"
         if member not in self:
-            raise ValueError(f"{self.path} has no {member}: it is no log of inspect-ai")
+            raise ValueError(
+                f"{self.path} is a ZIP without {member}, so no log of inspect-ai: unpack it, and name "
+                "what is in it"
+            )
         try:
             content = self._read(self._zip.getinfo(member))
         # RuntimeError is how zipfile refuses an encrypted member.

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
 import os
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any, cast
 
 from t2fast.tables import fields as v
-
-#: Longer than any sample; a gzipped line of zeros is a thousand times as long as its file.
-LONGEST_LINE = 1 << 26
-_BOM = b"\xef\xbb\xbf"
-
-
-@contextmanager
-def opened(path: str) -> Iterator[io.BufferedReader]:
-    """The bytes of a file, gzipped or not, from its first; `ValueError` if they do not unzip."""
-    with open(path, "rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        plain = cast(io.BufferedReader, gzip.GzipFile(fileobj=file)) if zipped else file
-        try:
-            if plain.read(3) != _BOM:
-                plain.seek(0)
-            yield plain
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{path} cannot be unzipped: {error}. Check that it is complete") from error
+from t2fast.tables.containers import opened
+from t2fast.tables.json_lines import LONGEST_LINE, parsed
 
 
 def lines(file: IO[bytes], path: str) -> Iterator[tuple[int, bytes]]:
@@ -47,7 +25,7 @@ def lines(file: IO[bytes], path: str) -> Iterator[tuple[int, bytes]]:
 def json_rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a JSON Lines file, or of a file that is one array, each with words for where it is."""
     with opened(path) as file:
-        if file.peek(1)[:1] != b"[":
+        if file.peek(1).lstrip()[:1] != b"[":
             for row, line in lines(file, path):
                 where = f"row {row} of {path}"
                 yield where, as_object(parsed(line, where), where)
@@ -95,16 +73,6 @@ def whole(path: str) -> object:
         if len(content) > limit:
             raise ValueError(f"{path} unzips to more than a hundred times its size")
     return parsed(content, path)
-
-
-def parsed(content: bytes, where: str) -> object:
-    """JSON; also with a bare NaN, as some tools write it."""
-    try:
-        return json.loads(content)
-    except RecursionError:
-        raise ValueError(f"{where} cannot be read: its JSON is nested too deeply") from None
-    except ValueError as error:
-        raise ValueError(f"{where} is no JSON: {error}. Check that it is complete") from None
 
 
 def as_object(value: object, where: str) -> dict[str, Any]:

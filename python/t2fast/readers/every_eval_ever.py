@@ -1,7 +1,7 @@
 """every_eval_ever's schema of instances, 0.1 to 0.2: JSON Lines, a row a sample.
 
 A row has evaluation_id, model_id, evaluation_name, sample_id and evaluation, with score and is_correct; it
-may have token_usage, performance and error.
+may have token_usage, performance, error and, where a sample was scored more than once, evaluation_result_id.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ def recognises(first: Mapping[str, Any]) -> bool:
 
 
 def read(paths: Sequence[str], choices: Choices) -> Measured:
-    """Counts of every sample id by model and evaluation: by is_correct, or by score from `correct_at` on."""
-    choices.refuse_others(paths[0], NAME, ("correct_at", "errors"))
+    """Counts of every sample id by model and evaluation: by is_correct, or by score from `correct_at` on.
+
+    Errors: `ValueError` where one of several results of the same samples must be chosen, as `metric`.
+    """
+    choices.refuse_others(paths[0], NAME, ("metric", "correct_at", "errors"))
     tally = Tally()
-    runs: dict[tuple[str, str], Problems] = {}
+    runs: dict[tuple[str, str, str], dict[str, Problems]] = {}
+    places: dict[tuple[str, str, str], str] = {}
     for path in paths:
         for where, row in json_rows(path):
             tally.note(f"read as every_eval_ever {row.get('schema_version', 'of no stated version')}")
@@ -37,10 +41,17 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
                 continue
             problem = str(expected(row.get("sample_id"), str | int, "text", f"sample_id in {where}"))
             correct = _verdict(row, choices, tally, where)
+            run = (model, task, str(row.get("evaluation_id")))
+            places.setdefault(run, path)
+            metrics = runs.setdefault(run, {})
+            problems = metrics.setdefault(str(row.get("evaluation_result_id") or ""), Problems())
             if correct is not None:
-                runs.setdefault((model, task), Problems()).add(problem, 1, int(correct), _used(row))
-    for (model, task), problems in runs.items():
-        tally.add(problems, model=model, task=task)
+                problems.add(problem, 1, int(correct), _used(row))
+    for (model, task, name), metrics in runs.items():
+        # Under another result the same samples are there once more.
+        several = len(metrics) > 1 or choices.metric is not None
+        metric = choices.pick("metric", metrics, f"evaluation {name!r}") if several else next(iter(metrics))
+        tally.add(places[model, task, name], metrics[metric], model=model, task=task)
     return tally.measured(paths)
 
 

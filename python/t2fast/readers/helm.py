@@ -73,11 +73,20 @@ def _run(path: str) -> dict[str, str]:
 
 def _counts(path: str, choices: Choices, tally: Tally) -> Problems:
     rows = []
+    seen: dict[tuple[object, object], str] = {}
     for where, row in json_rows(path):
+        trial = row.get("instance_id"), row.get("train_trial_index")
         if row.get("perturbation"):
             tally.leave_out("perturbed instance")
-        else:
-            rows.append((where, row, dict(_stats(row, where))))
+            continue
+        if trial in seen:
+            raise ValueError(f"{where} repeats {seen[trial]}: instance {trial[0]}, trial {trial[1]}")
+        seen[trial] = where
+        stats: dict[str, float] = {}
+        for name, value in _stats(row, where):
+            if stats.setdefault(name, value) != value:
+                raise ValueError(f"{where} has two values of {name}, {stats[name]} and {value}")
+        rows.append((where, row, stats))
     there = {name for _, _, stats in rows for name in stats}
     metric = choices.pick("metric", there if choices.metric else there & set(_CORRECTNESS) or there, path)
     problems = Problems()

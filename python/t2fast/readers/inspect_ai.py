@@ -2,8 +2,9 @@
 
 A sample is one epoch of a problem. Its `scores` map a scorer's name to a value: C, I, P or N, a number, true
 or false, or an object of several. A running or crashed log has its summaries in `_journal`, a later one of a
-sample in place of an earlier. In the spring of 2024 (0.3.4) a sample has one `score`, of the scorer that
-the results name.
+sample in place of an earlier. What is tried again (`inspect eval-retry`) is another log with the same
+task_id, which repeats the samples that were done. In the spring of 2024 (0.3.4) a sample has one `score`, of
+the scorer that the results name.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from t2fast.readers.measured import Measured, Problems, Tally
 
 NAME = "inspect-ai"
 KEYS = frozenset({"version", "status", "eval"})
+# What is kept of a sample, which may hold whole conversations.
+_READ = ("scores", "score", "error", "limit", "invalidation", "model_usage", "total_time")
 # As inspect-ai's own value_to_float reads them.
 _WORDS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
@@ -27,7 +30,8 @@ _WORDS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no":
 class _Log:
     path: str
     header: Mapping[str, Any]
-    samples: Sequence[Any]
+    samples: Mapping[tuple[str | int, int], tuple[str, Mapping[str, Any]]]
+    """By id and epoch: words for where a sample is, and what is read of it."""
 
     @property
     def run(self) -> Mapping[str, Any]:
@@ -47,22 +51,37 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     choices.refuse_others(paths[0], NAME, ("scorer", "metric", "correct_at", "errors"))
     tally = Tally()
     others = 0
+    tries: dict[tuple[str, str, object], list[_Log]] = {}
     for path in paths:
         log = _log(path)
         task, model = (as_text(log.run.get(key), f"{key} in {path}") for key in ("task", "model"))
         if choices.task not in (None, task) and len(paths) > 1:
             others += 1
             continue
-        tally.add(_counts(log, choices, tally), task=task, model=model)
+        tries.setdefault((task, model, log.run.get("task_id") or path), []).append(log)
+    for (task, model, _), logs in tries.items():
+        log = _last_tries(logs, tally)
+        tally.add(log.path, _counts(log, choices, tally), task=task, model=model)
     if others:
         tally.leave_out(f"task other than {choices.task!r} ({others} logs)", 0)
     return tally.measured(paths)
 
 
+def _last_tries(logs: Sequence[_Log], tally: Tally) -> _Log:
+    """The logs of one evaluation as one: of every sample the last."""
+    if len(logs) == 1:
+        return logs[0]
+    logs = sorted(logs, key=lambda log: str(log.run.get("created")))
+    tally.note("evaluations that were tried again, of which each sample's last try counts", 1)
+    samples = {key: sample for log in logs for key, sample in log.samples.items()}
+    return _Log(logs[-1].path, logs[-1].header, samples)
+
+
 def _log(path: str) -> _Log:
     if not Archive.recognises(path):
         header = document(path)
-        return _Log(path, header, as_list(header.get("samples") or [], f"samples in {path}"))
+        samples = as_list(header.get("samples") or [], f"samples in {path}")
+        return _Log(path, header, _by_epoch(samples, path))
     with Archive(path) as archive:
         header = as_object(
             archive.json("header.json" if "header.json" in archive else "_journal/start.json"), path
@@ -73,26 +92,37 @@ def _log(path: str) -> _Log:
                 "`inspect log convert --to json`, and read that"
             )
         if "summaries.json" in archive:
-            return _Log(path, header, as_list(archive.json("summaries.json"), f"summaries.json in {path}"))
-        samples: list[Any] = []
+            samples = as_list(archive.json("summaries.json"), f"summaries.json in {path}")
+            return _Log(path, header, _by_epoch(samples, path))
+        samples = []
         for member in archive.numbered("_journal/summaries/"):
             samples += as_list(archive.json(member), f"{member} in {path}")
-        return _Log(path, header, samples)
+        return _Log(path, header, _by_epoch(samples, path, journal=True))
+
+
+def _by_epoch(
+    samples: Sequence[Any], path: str, journal: bool = False
+) -> dict[tuple[str | int, int], tuple[str, Mapping[str, Any]]]:
+    """Samples by id and epoch, of which each is there once, but in a journal, where the last counts."""
+    found: dict[tuple[str | int, int], tuple[str, Mapping[str, Any]]] = {}
+    for i, item in enumerate(samples, 1):
+        where = f"sample {i} of {path}"
+        sample = as_object(item, where)
+        name = expected(sample.get("id"), int | str, "text or a whole number", f"id of {where}")
+        epoch = expected(sample.get("epoch"), int, "a whole number", f"epoch of {where}")
+        if (name, epoch) in found and not journal:
+            raise ValueError(f"{where} repeats {found[name, epoch][0]}: both are epoch {epoch} of {name!r}")
+        found[name, epoch] = where, {key: sample[key] for key in _READ if key in sample}
+    return found
 
 
 def _counts(log: _Log, choices: Choices, tally: Tally) -> Problems:
     """Counts by sample id."""
-    latest: dict[tuple[str, int], tuple[str, dict[str, Any]]] = {}
-    for i, item in enumerate(log.samples, 1):
-        where = f"sample {i} of {log.path}"
-        sample = as_object(item, where)
-        name = expected(sample.get("id"), int | str, "text or a whole number", f"id of {where}")
-        epoch = expected(sample.get("epoch"), int, "a whole number", f"epoch of {where}")
-        latest[str(name), epoch] = where, sample
-    _leave_out_unrun(log, len(latest), tally)
+    _leave_out_unrun(log, len(log.samples), tally)
     problems = Problems()
     scored = []
-    for (problem, _), (where, sample) in latest.items():
+    for (name, _), (where, sample) in log.samples.items():
+        problem = str(name)
         scores = _scores(log, sample, where, tally)
         if sample.get("error"):
             counts_as = tally.errored(choices.errors, bool(scores))
@@ -103,6 +133,8 @@ def _counts(log: _Log, choices: Choices, tally: Tally) -> Problems:
         if sample.get("invalidation"):
             tally.leave_out("sample that was invalidated")
         elif scores:
+            if sample.get("limit"):
+                tally.note("samples that a limit ended, counted as they were scored", 1)
             scored.append((problem, where, scores, _used(sample)))
         else:
             tally.leave_out("sample without a score")

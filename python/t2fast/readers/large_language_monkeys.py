@@ -36,10 +36,8 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     tally, problems = Tally(), Problems()
     for path in track(paths, "reading problems", len(paths), None if len(paths) > 1 else False):
         verdicts = _verdicts(path)
-        if not verdicts:
-            tally.leave_out("problem without samples")
         problems.add(os.path.splitext(os.path.basename(path))[0], len(verdicts), sum(verdicts))
-    tally.add(problems)
+    tally.add(os.path.commonpath(paths), problems)
     return tally.measured(paths)
 
 

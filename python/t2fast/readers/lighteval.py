@@ -1,7 +1,8 @@
 """lighteval: `details/MODEL/TIME/details_TASK_TIME.parquet`, a row a document.
 
-`metric` (up to 0.9 `metrics`) is a struct of scores. Of several samples a document has one mean, called avg@n
-or pass@k:k=1&n=n, from which the correct ones are counted.
+`metric` (up to 0.9 `metrics`) is a struct of scores. Of several samples a document has one mean, such as
+avg@n:n=4, pass@k:k=1&n=4 or, up to 0.9, math_pass@1:4_samples, from which the correct ones are counted. It
+may be of fewer samples than there are: all metrics of a task share as many as the greediest needs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ KEYS = frozenset({"metric", "doc", "model_response"})
 _SCORES = ("metric", "metrics")
 _BESIDE = frozenset({"doc", "model_response", "full_prompt", "predictions", "example"})
 _FILE = re.compile(r"details_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.parquet")
-_MEANS = re.compile(r"(avg@|pass@k?:?(k=)?1\b|pass@1\b)")
+_MEAN = re.compile(r"(?:\w+_)?(?P<of>avg|pass)@(?P<at>\w+)(?::(?P<more>.*))?")
 
 
 def recognises(first: Mapping[str, Any]) -> bool:
@@ -64,28 +65,50 @@ def _run(path: str) -> dict[str, str]:
 def _counts(path: str, choices: Choices, tally: Tally) -> Problems:
     rows = list(_rows(path, tally))
     metric = choices.pick("metric", {name for _, _, scores, _ in rows for name in scores}, path)
+    mean_of = _mean_of(metric)
     problems = Problems()
     for where, problem, scores, samples in rows:
         named, value = f"{metric} in {where}", scores.get(metric)
+        n = samples if mean_of is None else mean_of or samples
+        if problem in problems:
+            raise ValueError(f"{where} repeats the document {problem}")
         if value is None:
             tally.leave_out(f"document without {metric}")
-        elif samples > 1 and not (_MEANS.match(metric) and isinstance(value, int | float)):
+        elif n > 1 and (mean_of is None or not isinstance(value, int | float)):
             raise ValueError(
-                f"{named} is one score for {samples} samples, from which no count can be had: choose a "
-                "metric avg@n or pass@1"
+                f"{named} is one score for {n} samples, from which no count can be had: choose a metric "
+                "avg@n or pass@1"
             )
-        elif samples > 1:
-            correct = round(value * samples)
-            if abs(value * samples - correct) > 1e-6 * samples:
-                raise ValueError(f"{named} is {described(value)}: no whole number of {samples} samples")
-            problems.add(problem, samples, correct)
+        elif 0 < samples < n:
+            raise ValueError(f"{named} is a mean of {n} samples, of which {samples} are there")
+        elif n > 1:
+            correct = round(value * n)
+            if abs(value * n - correct) > 1e-6 * n:
+                raise ValueError(f"{named} is {described(value)}: no whole number of {n} samples")
+            problems.add(problem, n, correct)
         else:
             verdict = choices.is_correct(value, named)
             if verdict is None:
                 tally.leave_out("score is NaN")
             else:
                 problems.add(problem, 1, int(verdict))
+        if value is not None and samples > max(n, 1):
+            tally.leave_out(f"sample that {metric} does not count", samples - max(n, 1))
     return problems
+
+
+def _mean_of(metric: str) -> int | None:
+    """Of how many samples a metric is the mean: 0 if of all that there are, None if it is no mean."""
+    found = _MEAN.fullmatch(metric)
+    if not found:
+        return None
+    more = found["more"] or ""
+    given = dict(part.split("=", 1) for part in more.split("&") if "=" in part)
+    plain = re.fullmatch(r"(\d+)(_samples)?", more)
+    if found["of"] == "pass" and given.get("k", found["at"]) != "1":
+        return None
+    n = given.get("n") or (plain[1] if plain else found["at"] if found["of"] == "avg" else "")
+    return int(n) if n.isdigit() else 0
 
 
 def _rows(path: str, tally: Tally) -> Iterator[tuple[str, str, dict[str, Any], int]]:

@@ -40,8 +40,11 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
                 expected(grade, bool, "true or false", f"grade {i} in {where}")
                 for i, grade in enumerate(as_list(row.get("graded_list"), f"graded_list in {where}"), 1)
             ]
+            codes = row.get("code_list")
+            if isinstance(codes, list) and len(codes) != len(grades):
+                raise ValueError(f"{where} has {len(codes)} in code_list but {len(grades)} in graded_list")
             problems.add(str(question), len(grades), sum(grades))
-        tally.add(problems, **_run(path))
+        tally.add(path, problems, **_run(path))
     return tally.measured(paths)
 
 

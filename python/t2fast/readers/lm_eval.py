@@ -69,7 +69,8 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
         if None not in (choices.task, task) and task != choices.task and len(paths) > 1:
             others += 1
             continue
-        tally.add(_counts(path, choices, tally, _filters(results, task)), task=task, **_run(results))
+        problems = _counts(path, choices, tally, _filters(results, task))
+        tally.add(path, problems, task=task, **_run(results))
     if others:
         tally.leave_out(f"task other than {choices.task!r} ({others} files)", 0)
     return tally.measured(paths)
@@ -138,7 +139,7 @@ def _counts(path: str, choices: Choices, tally: Tally, filters: Sequence[str]) -
         if doc_id in seen:
             raise ValueError(f"{where} repeats document {doc_id}, which is in {seen[doc_id]}")
         seen[doc_id] = where
-        verdicts = list(_verdicts(row, choices, where))
+        verdicts = list(_verdicts(row, choices, tally, where))
         missing = verdicts.count(None)
         if missing:
             tally.leave_out("score is NaN", missing)
@@ -184,7 +185,7 @@ def _filtered(
             tally.leave_out(f"filter {name!r}, the same responses as {taken!r}", rows)
 
 
-def _verdicts(row: Mapping[str, Any], choices: Choices, where: str) -> Iterator[bool | None]:
+def _verdicts(row: Mapping[str, Any], choices: Choices, tally: Tally, where: str) -> Iterator[bool | None]:
     responses = _responses(row, where)
     if choices.answer is not None:
         if choices.metric is not None:
@@ -192,25 +193,43 @@ def _verdicts(row: Mapping[str, Any], choices: Choices, where: str) -> Iterator[
         yield from _scored(row, responses, choices.answer, where)
         return
     metric = choices.pick("metric", _metrics(row, where), where)
-    score = row.get(metric)
+    score: Any = row.get(metric)
+    named = f"{metric} in {where}"
+    kept = _kept(row, responses)
+    if kept == 1 and len(responses) > 1:
+        raise ValueError(
+            f"{named} is one score for {len(responses)} responses, of which the filter makes one: choose a "
+            "filter that keeps them, or score the responses anew by answer="
+        )
     if not isinstance(score, list):
-        if len(responses) > 1 and _SHARE.fullmatch(metric) and isinstance(score, int | float):
-            correct = round(score * len(responses))
-            if abs(score * len(responses) - correct) < 1e-6:
-                # pass@1 of a document is the share of its responses that are right.
-                yield from (i < correct for i in range(len(responses)))
-                return
-        if len(responses) > 1:
+        if kept == 1:
+            yield choices.is_correct(score, named)
+            return
+        correct = round(score * kept) if _SHARE.fullmatch(metric) and isinstance(score, int | float) else -1
+        if correct < 0 or abs(score * kept - correct) > 1e-6:
             raise ValueError(
-                f"{metric} in {where} is one score for {len(responses)} responses, and most filters score "
-                "the first alone: choose a metric that holds a list, one score a response, or score the "
-                "responses anew by answer="
+                f"{named} is one score for {kept} responses: choose a metric that holds a list, one score a "
+                "response, or score the responses anew by answer="
             )
-        score = [score]
-    if len(score) > len(responses):
-        raise ValueError(f"{metric} in {where} has {len(score)} scores for {len(responses)} responses")
+        # pass@1 of a document is the share of its responses that are right.
+        score = [i < correct for i in range(kept)]
+    if len(score) != kept:
+        raise ValueError(
+            f"{named} has {len(score)} scores for {kept} response{'s' * (kept > 1)}: it does not say which "
+            "responses are right; choose another metric, or score the responses anew by answer="
+        )
+    if kept < len(responses):
+        tally.leave_out("response that the filter left out", len(responses) - kept)
     for value in score:
-        yield choices.is_correct(value, f"{metric} in {where}")
+        yield choices.is_correct(value, named)
+
+
+def _kept(row: Mapping[str, Any], responses: Sequence[str]) -> int:
+    """How many responses were scored: a row's filter may leave some out, or make one answer of all."""
+    kept = row.get("filtered_resps")
+    if not isinstance(kept, list) or len(kept) != 1:
+        return len(responses)
+    return min(len(kept[0]), len(responses)) if isinstance(kept[0], list) else 1
 
 
 def _metrics(row: Mapping[str, Any], where: str) -> list[str]:

@@ -13,7 +13,7 @@ import polars as pl
 
 from t2fast.tables.fields import USAGE
 from t2fast.tables.reading import LeftOut, in_order
-from t2fast.tables.sources import Source
+from t2fast.tables.rows import Source
 
 _USAGE = tuple(entry.name for entry in USAGE)
 
@@ -37,6 +37,9 @@ class Problems:
 
     def __contains__(self, problem: str) -> bool:
         return problem in self._counts
+
+    def __len__(self) -> int:
+        return len(self._counts)
 
     def add(
         self, problem: str, n_samples: int, n_correct: int, used: Mapping[str, float | None] | None = None
@@ -70,12 +73,17 @@ class Tally:
 
     def __init__(self) -> None:
         self._rows: list[dict[str, object]] = []
+        self._parts: list[tuple[str, int]] = []
         self._left_out: Counter[str] = Counter()
         self._notes: Counter[str] = Counter()
 
-    def add(self, problems: Problems, **run: str | float | None) -> None:
-        """One run; `run` is what it says of model, task and n_params."""
-        self._rows += [{**run, **row} for row in problems.rows()]
+    def add(self, path: str, problems: Problems, **run: str | float | None) -> None:
+        """One run, found in `path`; `run` is what it says of model, task and n_params."""
+        rows = problems.rows()
+        self._parts.append((path, len(rows)))
+        self._rows += [{**run, **row} for row in rows]
+        if len(rows) < len(problems):
+            self.leave_out("problem without samples", len(problems) - len(rows))
 
     def leave_out(self, reason: str, rows: int = 1) -> None:
         """Note `rows` rows, or none, that are not counted."""
@@ -109,7 +117,7 @@ class Tally:
             if task not in (None, said.get("task")) and len(paths) > 1:
                 self.leave_out(f"task other than {task!r} (files)")
             else:
-                self.add(counts(path), **said)
+                self.add(path, counts(path), **said)
 
     def measured(self, paths: Sequence[str]) -> Measured:
         """The counts as a source called by its path, or by the folder that several have in common.
@@ -143,4 +151,5 @@ class Tally:
             )
         frame = frame.drop(key for key, complete in known.items() if not complete)
         notes = tuple(f"{words}: {count}" if count else words for words, count in self._notes.items())
-        return Measured(Source(name, frame.lazy(), tuple(frame.columns)), left_out=reasons, notes=notes)
+        source = Source(name, frame.lazy(), tuple(frame.columns), parts=tuple(self._parts))
+        return Measured(source, left_out=reasons, notes=notes)

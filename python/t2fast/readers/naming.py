@@ -27,7 +27,7 @@ def measured_by_file(
     tally, named = Tally(), len(paths) > 1 and model is None
     for path in paths:
         run = {"model": file_model(path)} if named else {}
-        tally.add(counts(path, tally), **run)
+        tally.add(path, counts(path, tally), **run)
     if named:
         tally.note("models are called as their files are, since these do not name them")
     return tally.measured(paths)

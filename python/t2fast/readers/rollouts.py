@@ -2,7 +2,8 @@
 
 verifiers (`results.jsonl` beside `metadata.json`, which names model and environment) and prime-rl have
 example_id and reward. NeMo-RL (`train_data_stepN.jsonl`, `val_data_stepN.jsonl`) has content, the messages,
-and rewards; NeMo Gym has _ng_task_index and reward. Where no field names the problem it is the prompt.
+and rewards; NeMo Gym has _ng_task_index and reward. Where no field names the problem it is the prompt, and
+what names it in the first row does in all. Rows of several steps of training are of several models.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from t2fast.readers.choices import Choices
-from t2fast.readers.documents import document, json_rows
+from t2fast.readers.documents import document, expected, json_rows
 from t2fast.readers.measured import Measured, Problems, Tally
 
 NAME = "verifiers, prime-rl or NeMo-RL"
@@ -22,6 +23,7 @@ KEYS = frozenset({"example_id", "prompt", "completion", "reward"})
 BESIDE = frozenset({"metadata.json"})
 _REWARDS = ("reward", "rewards", "total_reward")
 _PROBLEMS = ("example_id", "problem_id", "task_id", "_ng_task_index", "prompt_id")
+_STEPS = ("step", "ckpt_step", "global_step", "training_step")
 _PROMPTS = ("prompt", "messages", "responses_create_params", "content", "message_log", "question")
 
 
@@ -35,26 +37,42 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     choices.refuse_others(paths[0], NAME, ("metric", "correct_at", "errors"))
     tally = Tally()
     for path in paths:
-        said = _beside(path)
-        runs: dict[str | None, Problems] = {}
+        beside = _beside(path)
+        runs: dict[tuple[str | None, str | None], Problems] = {}
+        steps: dict[str, tuple[object, str]] = {}
+        by = ""
         for where, row in json_rows(path):
+            _refuse_other_step(row, steps, where)
             task = row.get("env_name") or row.get("env_id") or row.get("task")
-            task = task if isinstance(task, str) and task != "default" else said.get("task")
+            task = task if isinstance(task, str) and task != "default" else beside.get("task")
             if choices.task is not None and task not in (None, choices.task):
                 tally.leave_out(f"task other than {choices.task!r}")
                 continue
             correct = _verdict(row, choices, tally, where)
+            if not by:
+                by = _names_problem(row, where)
+                named = by if by in _PROBLEMS else f"the prompt in {by}"
+                tally.note(f"read as rollouts with a reward, problems by {named}")
             if correct is not None:
-                runs.setdefault(task, Problems()).add(
-                    _problem(row, tally, where), 1, int(correct), _used(row)
-                )
-        for task, problems in runs.items():
-            tally.add(
-                problems,
-                **({"model": said["model"]} if "model" in said else {}),
-                **({"task": task} if task else {}),
-            )
+                model = row.get("model", beside.get("model"))
+                run = model if isinstance(model, str) else None, task
+                runs.setdefault(run, Problems()).add(_problem(row, by, where), 1, int(correct), _used(row))
+        for (model, task), problems in runs.items():
+            said = {"model": model, "task": task}
+            tally.add(path, problems, **{key: value for key, value in said.items() if value})
     return tally.measured(paths)
+
+
+def _refuse_other_step(row: Mapping[str, Any], steps: dict[str, tuple[object, str]], where: str) -> None:
+    """`ValueError` for a step of training other than that of the rows before."""
+    for name in _STEPS:
+        if isinstance(row.get(name), int):
+            step, first = steps.setdefault(name, (row[name], where))
+            if step != row[name]:
+                raise ValueError(
+                    f"{name} is {row[name]} in {where} but {step} in {first}: another step is another model, "
+                    "so make a file of each"
+                )
 
 
 def _reward_key(row: Mapping[str, Any]) -> str | None:
@@ -89,17 +107,23 @@ def _verdict(row: Mapping[str, Any], choices: Choices, tally: Tally, where: str)
     return correct
 
 
-def _problem(row: Mapping[str, Any], tally: Tally, where: str) -> str:
+def _names_problem(row: Mapping[str, Any], where: str) -> str:
+    """The field that names a row's problem, or else that holds its prompt."""
     for name in _PROBLEMS:
         if isinstance(row.get(name), str | int):
-            tally.note(f"read as rollouts with a reward, problems by {name}")
-            return str(row[name])
+            return name
     for name in _PROMPTS:
         if row.get(name) is not None:
-            tally.note(f"read as rollouts with a reward, problems by the prompt in {name}")
-            prompt = json.dumps(_prompt(row[name]), sort_keys=True)
-            return hashlib.sha256(prompt.encode()).hexdigest()[:16]
+            return name
     raise ValueError(f"{where} has neither {', '.join(_PROBLEMS)} nor a prompt: its problem is not known")
+
+
+def _problem(row: Mapping[str, Any], by: str, where: str) -> str:
+    if by in _PROBLEMS:
+        return str(expected(row.get(by), str | int, "text or a whole number", f"{by} in {where}"))
+    if row.get(by) is None:
+        raise ValueError(f"{where} has no {by}, by which the problems of the rows before are told apart")
+    return hashlib.sha256(json.dumps(_prompt(row[by]), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _prompt(content: object) -> object:

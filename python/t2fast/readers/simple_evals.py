@@ -1,7 +1,8 @@
 """OpenAI's simple-evals: `..._allresults.json`, one object with score, metrics, htmls and convos.
 
 A sample is a conversation and its page, on which its score stands as `Score: 1.0`. Its prompt, the
-conversation but the last message, is its problem: with n repeats it occurs n times.
+conversation but the last message, is its problem: with n repeats it occurs n times, its choices A) to D) in
+another order each time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from t2fast.readers.naming import measured_by_file
 
 NAME = "simple-evals"
 KEYS = frozenset({"score", "metrics", "htmls", "convos"})
+_CHOICE = re.compile(r"^\(?[A-Z]\)\s*(.*)$", re.MULTILINE)
 _SCORE = re.compile(r"Score:\s*(True|False|-?[\d.]+(?:e-?\d+)?)")
 
 
@@ -47,6 +49,15 @@ def _counts(path: str, choices: Choices, tally: Tally) -> Problems:
             raise ValueError(f"htmls of {where} has no score on it")
         score = {"True": 1.0, "False": 0.0}.get(scores[-1])
         correct = choices.is_correct(float(scores[-1]) if score is None else score, f"score of {where}")
-        prompt = json.dumps(as_list(talk, f"convos of {where}")[:-1], sort_keys=True)
+        messages = as_list(talk, f"convos of {where}")[:-1]
+        prompt = json.dumps([_in_any_order(message) for message in messages], sort_keys=True)
         problems.add(hashlib.sha256(prompt.encode()).hexdigest()[:16], 1, int(bool(correct)))
     return problems
+
+
+def _in_any_order(message: object) -> object:
+    """A message, of which the choices are set apart from the text and sorted."""
+    if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+        return message
+    choices = sorted(_CHOICE.findall(message["content"]))
+    return {**message, "content": [_CHOICE.sub("", message["content"]), choices]} if choices else message

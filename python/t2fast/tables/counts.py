@@ -11,11 +11,14 @@ import polars as pl
 from t2fast.tables import fields as v
 from t2fast.tables.models import of_source, with_sizes
 from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order
+from t2fast.tables.rows import Source
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import KEY_FIELDS, Integers, Table, described
 
 _COUNT_FIELDS = (v.N_SAMPLES, v.N_CORRECT, v.CORRECT, v.UNTIL_SUCCESSES, v.MAX_SAMPLES, *v.USAGE)
 _SEQUENTIAL = ("until_successes", "max_samples")
+# Beside these a column of zeros and ones may well be counts.
+_TOTALS = ("total", "n", "attempts", "trials", "n_total", "n_attempts", "n_trials", "n_generations")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +128,9 @@ def read_counts(
             f"{opened.name} has one row a sample and {names['until_successes']!r}, a rule of whole problems: "
             "count the samples first, one row a problem with n_samples and n_correct"
         )
+    if by_sample and "correct" not in columns:
+        unread = [name for name in opened.columns if name not in names.values()]
+        _refuse_totals(opened.name, unread, names["correct"])
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
     values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
     used = () if by_sample else tuple(name for name in USAGE if name in names)
@@ -146,6 +152,19 @@ def read_counts(
     return replace(
         table, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct", *sequential, *used)
     )
+
+
+def _refuse_totals(source: str, unread: Sequence[str], correct: str) -> None:
+    """`ValueError` if `correct`, beside some total, may be how many of several samples were."""
+    # N is a size.
+    spelt = {v.spelt(name).replace("num_", "n_"): name for name in unread if name != "N"}
+    total = next((spelt[name] for name in _TOTALS if name in spelt), None)
+    if total is not None:
+        raise ValueError(
+            f"{source} has {correct!r} beside {total!r}: if they are counts, say columns="
+            f"{{'n_correct': {correct!r}, 'n_samples': {total!r}}}; if each row is one sample, columns="
+            f"{{'correct': {correct!r}}}"
+        )
 
 
 def joined_counts(
@@ -176,10 +195,12 @@ def joined_counts(
             )
     frame = pl.concat([table.frame.select(first.frame.columns) for table in tables])
     source = " and ".join(table.source for table in tables)
-    joined = read_counts(frame, duplicates=duplicates)
+    parts = tuple((table.source, table.frame.height) for table in tables)
+    joined = read_counts(
+        Source(source, frame.lazy(), tuple(frame.columns), parts=parts), duplicates=duplicates
+    )
     return replace(
         joined,
-        source=source,
         left_out=tuple(part for table in tables for part in table.left_out),
         notes=(*dict.fromkeys(note for table in tables for note in table.notes), *joined.notes),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -305,6 +306,7 @@ class Faults:
     bad: int = 0
     blank: int = 0
     elsewhere: int = 0
+    parts: tuple[tuple[str, int], ...] = ()
     lines: list[str] = field(default_factory=list)
 
     def convert(self, batch: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
@@ -360,7 +362,15 @@ class Faults:
                 for relation in RELATIONS
                 if set(relation.names) <= used.keys() and row.select(relation.broken).item()
             ]
-        return f"row {used['row']}: " + "; ".join(faults)
+        return f"{self.place(used['row'])}: " + "; ".join(faults)
+
+    def place(self, row: Any) -> str:
+        """Words for a row: its number, or its file where the rows of several were joined."""
+        for name, rows in self.parts:
+            if row <= rows:
+                return name
+            row -= rows
+        return f"row {row}"
 
     def label(self, name: str) -> str:
         """A field's canonical name, and the source's own where that differs."""
@@ -376,7 +386,8 @@ class Faults:
             f"{self.bad} of {self.rows} rows of {self.source} cannot be used:\n  "
             + "\n  ".join(self.lines)
             + more
-            + f"\nRows are counted from 1, a header not among them. {advice}."
+            + ("\n" if self.parts else "\nRows are counted from 1, a header not among them. ")
+            + f"{advice}."
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from t2fast.tables import fields as v
-from t2fast.tables.sources import Source
+from t2fast.tables.rows import Source
 
 SIZES = ("n_params", "n_tokens")
 CHECKPOINT = ("model", *SIZES)
@@ -38,7 +38,7 @@ class Reading:
         self.source = source
         self.names = names
         self.fields = [field for field in fields if field.name in names]
-        self.faults = v.Faults(source.name, names, skip_blank=source.blank_rows)
+        self.faults = v.Faults(source.name, names, skip_blank=source.blank_rows, parts=source.parts)
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
@@ -117,7 +117,9 @@ class Reading:
         self.faults.bad += repeats.height
         for row in repeats.head(v.LISTED).to_dicts():
             what = ", ".join(f"{name} {v.shown(row[name])}" for name in keys)
-            self.faults.lines.append(f"row {row['row']} repeats row {row['first']} ({what})")
+            this, first = self.faults.place(row["row"]), self.faults.place(row["first"])
+            same = f"{this} has twice: {what}"
+            self.faults.lines.append(same if this == first else f"{this} repeats {first} ({what})")
         advice = f"Rows are told apart by {', '.join(keys)}: take the repeated ones out"
         if "n_samples" in frame.columns:
             advice += ", or add their counts up by duplicates='sum'"

@@ -7,20 +7,16 @@ from the first rows.
 
 from __future__ import annotations
 
-import glob
-import gzip
-import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
-from t2fast.tables.delimited import csv_fault
-from t2fast.tables.fields import WANTED, listed
-from t2fast.text import nearest
+from t2fast.tables.containers import opened, packing
+from t2fast.tables.json_lines import open_json_lines
+from t2fast.tables.rows import Readable, Source
 
 #: A path, a polars frame, any object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), any dataframe
 #: with `columns` and `[name]`, or a mapping of column names to sequences.
@@ -35,111 +31,9 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
 }
-_SUPPORTED = ".csv, .tsv, .jsonl, .ndjson (each also .gz) and .parquet"
-# Large enough to amortise a group_by, small enough that a few batches of text stay far below 1 GiB.
-_BATCH_ROWS = 1_000_000
+_SUPPORTED = ".csv, .tsv, .jsonl, .ndjson (each also .gz and .zst) and .parquet"
+_PACKED = (".gz", ".zst")
 _HEAD_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class Source:
-    """Rows to be read: their `name` in messages, and what their format allows."""
-
-    name: str
-    frame: pl.LazyFrame
-    columns: tuple[str, ...]
-    blank_rows: bool = False  # whether a row of nulls is but an empty line
-    random_access: bool = False  # whether a slice costs no more than its own rows
-    where: Mapping[str, str] = field(default_factory=dict)  # the rows wanted: column -> value
-
-    def wanted(self, where: Mapping[str, str], names: Mapping[str, str]) -> Source:
-        """The same source, of which rows are wanted that have these values; canonical names of columns go by
-        `names`. `ValueError` without a column.
-        """
-        own = {
-            name if name in self.columns else names.get(name, name): value for name, value in where.items()
-        }
-        for name in own:
-            if name not in self.columns:
-                hint = nearest(name, self.columns)
-                raise ValueError(
-                    f"where: {self.name} has no column {name!r}; it has {listed(self.columns)}"
-                    + (f" (did you mean {hint!r}?)" if hint else "")
-                )
-        return replace(self, where=own)
-
-    def selected(self, columns: Mapping[str, str]) -> list[pl.Expr]:
-        """`columns` (canonical name -> source name), renamed, and whether a row is wanted if asked."""
-        chosen = [pl.col(name).alias(canonical) for canonical, name in columns.items()]
-        if self.where:
-            same = [_is(pl.col(name), value) for name, value in self.where.items()]
-            chosen.append(pl.all_horizontal(same).alias(WANTED))
-        return chosen
-
-    def batches(self, columns: Mapping[str, str]) -> Iterator[pl.DataFrame]:
-        """Rows in order, some 1e6 at a time, with only `columns` (canonical name -> source name), renamed.
-
-        The first batch is empty and tells the types alone. `ValueError` if the source cannot be read.
-        """
-        chosen = self.frame.select(self.selected(columns))
-        with _Readable(self.name):
-            empty = pl.DataFrame(schema=chosen.collect_schema())
-        yield empty
-        batches = self._slices(chosen) if self.random_access else self._stream(chosen)
-        while True:
-            with _Readable(self.name):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
-
-    @staticmethod
-    def _slices(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-        # A stream reads ahead by row groups for every thread: 1.5 GiB with 16 threads, where this takes 0.3.
-        for start in itertools.count(0, _BATCH_ROWS):
-            batch = frame.slice(start, _BATCH_ROWS).collect(engine="streaming")
-            yield batch
-            if batch.height < _BATCH_ROWS:
-                return
-
-    @staticmethod
-    def _stream(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-        yield from frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming")
-
-
-def _is(column: pl.Expr, value: str) -> pl.Expr:
-    """Whether a column has a value: the same text, or the same number, however it is written."""
-    same = column.cast(pl.String) == value
-    try:
-        return same | (column.cast(pl.String).cast(pl.Float64, strict=False) == float(value))
-    except ValueError:
-        return same
-
-
-class _Readable:
-    """Turns what polars and zlib raise about unreadable input into a `ValueError` that names the source."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @property
-    def is_csv(self) -> bool:
-        return self.name.lower().endswith((".csv", ".tsv")) and os.path.isfile(self.name)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        # PanicException is how polars reports some malformed files; it is no Exception, so it must be named.
-        if isinstance(error, (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, EOFError)):
-            fault = csv_fault(self.name) if self.is_csv else None
-            if fault:
-                raise ValueError(f"{self.name} cannot be read: {fault}") from error
-            reason = str(error).split("\n", 1)[0] or type(error).__name__
-            raise ValueError(
-                f"{self.name} cannot be read: {reason}. "
-                "Check that it is complete, and of the kind that its name says"
-            ) from error
 
 
 def open_source(source: TableSource, name: str = "the table") -> Source:
@@ -160,7 +54,7 @@ def open_source(source: TableSource, name: str = "the table") -> Source:
 
 
 def _scanned(name: str, scan: Callable[[], pl.LazyFrame], **traits: Any) -> Source:
-    with _Readable(name):
+    with Readable(name):
         frame = scan()
         return Source(name, frame, tuple(frame.collect_schema().names()), **traits)
 
@@ -168,39 +62,32 @@ def _scanned(name: str, scan: Callable[[], pl.LazyFrame], **traits: Any) -> Sour
 def _open_file(path: str | bytes) -> Source:
     path = os.fsdecode(path)
     with open(path, "rb") as file:
-        head = file.read(_HEAD_BYTES)
-    zipped = head.startswith(b"\x1f\x8b")
-    if zipped:
-        with _Readable(path), gzip.open(path, "rb") as unzipped:
-            head = unzipped.read(_HEAD_BYTES)
+        zipped = packing(file.read(4))
+    with opened(path) as unpacked:
+        head = unpacked.read(_HEAD_BYTES)
     if not head.strip():
         raise ValueError(f"{path} is empty")
     kind = _kind(path, head)
     if kind == "parquet":
         if zipped:
-            raise ValueError(f"{path} is Parquet inside gzip: decompress it first")
+            raise ValueError(f"{path} is Parquet inside {zipped}: decompress it first")
         return _scanned(
             path, lambda: pl.scan_parquet(path, glob=False, hive_partitioning=False), random_access=True
         )
     if kind == "jsonl":
-        return _scanned(path, lambda: _scan_json_lines(path))
+        return open_json_lines(path)
+    if b"\r" in head[:-1].split(b'"')[0] and b"\n" not in head:
+        raise ValueError(f"{path} ends its lines with a bare carriage return: end them with a line feed")
     separator = "\t" if kind == "tsv" else ","
     return _scanned(
         path, lambda: pl.scan_csv(path, separator=separator, infer_schema=False, glob=False), blank_rows=True
     )
 
 
-def _scan_json_lines(path: str) -> pl.LazyFrame:
-    escaped = glob.escape(path)  # scan_ndjson has no glob=False
-    # Inference is asked for names alone: see the module's docstring.
-    names = pl.scan_ndjson(escaped, infer_schema_length=10_000).collect_schema().names()
-    return pl.scan_ndjson(escaped, schema=dict.fromkeys(names, pl.String))
-
-
 def _kind(path: str, head: bytes) -> str:
-    stem = path[:-3] if path.lower().endswith(".gz") else path
-    kind = FORMATS.get(os.path.splitext(stem)[1].lower())
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    stem, ending = os.path.splitext(path.lower())
+    kind = FORMATS.get(os.path.splitext(stem)[1] if ending in _PACKED else ending)
+    start = head.lstrip()[:1]
     if head.startswith(b"PAR1"):
         return "parquet"
     if kind == "parquet":
@@ -209,13 +96,11 @@ def _kind(path: str, head: bytes) -> str:
         return "jsonl"
     if kind is None:
         raise ValueError(f"cannot tell what kind of file {path} is: name it by one of {_SUPPORTED}")
-    if kind == "jsonl" and start == b"[":
-        raise ValueError(f"{path} is one JSON array: write one object a line (JSON Lines) instead")
     return kind
 
 
 def _to_polars(source: TableSource, label: str) -> pl.DataFrame:
-    with _Readable(label):
+    with Readable(label):
         if isinstance(source, pl.DataFrame):
             return source
         if isinstance(source, Mapping):

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from t2fast.laws import ForecastLaw
 from t2fast.tables import Counts, Likelihoods, Losses
 from t2fast.testbed.loop import Kept
-from t2fast.text import amount, chance, columns, counted, note, plain
+from t2fast.text import amount, chance, columns, counted, line, note, plain
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Testbed:
         """The loop first, what missed its interval before all; then what it rests on."""
         misses = [one for one in self.kept if one.inside < len(one.by_likelihood)]
         parts: list[RenderableType] = [
-            Text(
+            line(
                 f"Plans for {self.train_flops:.3g} training FLOPs and {self.inference_flops:.3g} FLOPs per "
                 f"token served, by laws of {counted(self.fitted, 'checkpoint')} of at most an eighth of that"
             )
@@ -66,7 +65,7 @@ class Testbed:
             )
             for one in misses
         ]
-        parts += [self._loop(), self._gains(), Text(self._agreement_words()), Text(self._speed_words())]
+        parts += [self._loop(), self._gains(), line(self._agreement_words()), line(self._speed_words())]
         for task, law in self.laws.items():
             parts += [note(f"law of {task}: {words}") for words in _notes(law)]
         return Group(*parts)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from t2fast.charts import Drawn, Figure, Reported, errors
 from t2fast.laws import ForecastLaw, Law, Validated
-from t2fast.text import columns, note, percent, plain
+from t2fast.text import columns, line, note, percent, plain
 from t2fast.validation import verdict
 from t2fast.validation.methods import METHODS, NEAREST
 
@@ -125,10 +125,10 @@ class Validation(Drawn, Reported):
             if row["refused"]
         ]
         return Group(
-            Text(f"{self.verdict[0].upper()}{self.verdict[1:]}.", style="bold"),
+            line(f"{self.verdict[0].upper()}{self.verdict[1:]}.", style="bold"),
             Text(),
             means,
-            Text(
+            line(
                 f"relative error of {self.quantity}: mean and median over {self.splits['split'].n_unique()} "
                 f"splits by {self.by} of the median over held-out checkpoints; worse: splits worse than the "
                 f"nearest checkpoint; inside: held out within {percent(self.level)} intervals; width: upper "

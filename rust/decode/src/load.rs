@@ -13,16 +13,19 @@ use crate::settings::Settings;
 use crate::weights::Weights;
 
 /// What `model_type` may be in a folder's `config.json`.
-pub const FOLDERS: [&str; 15] = [
+pub const FOLDERS: [&str; 18] = [
     "llama",
     "mistral",
+    "ministral",
     "qwen2",
     "qwen3",
     "gemma2",
+    "gemma3",
     "gemma3_text",
     "olmo2",
     "olmo3",
     "granite",
+    "granitemoehybrid",
     "phi3",
     "gpt2",
     "smollm3",
@@ -70,10 +73,26 @@ pub fn weights(path: &Path) -> Result<Weights, LoadError> {
 }
 
 fn load_folder(folder: &Path) -> Result<Model, LoadError> {
+    if folder.join("adapter_config.json").exists() {
+        return Err(LoadError::unsupported(folder, safetensors::ADAPTER));
+    }
+    if !folder.join("config.json").exists() {
+        let what = safetensors::nothing_to_read(folder);
+        return Err(LoadError::malformed(folder, format!("has no config.json; the folder {what}")));
+    }
     let config = Settings::from_json(&folder.join("config.json"))?;
     let mut notes = Vec::new();
     if let Some(quantization) = config.section("quantization_config")? {
-        match quantization.text("quant_method")?.unwrap_or("unnamed") {
+        let bits = ["load_in_4bit", "load_in_8bit"].iter().any(|key| quantization.mentions(key));
+        let unnamed = if bits { "bitsandbytes" } else { "unnamed" };
+        let format = quantization.text("format")?.unwrap_or("float-quantized");
+        match quantization.text("quant_method")?.unwrap_or(unnamed) {
+            "compressed-tensors" if !["float-quantized", "naive-quantized"].contains(&format) => {
+                return Err(config.unsupported(format!(
+                    "weights are quantised by compressed-tensors as {format:?}; load the unquantised model or a GGUF \
+                     file of it"
+                )));
+            }
             // Scales beside E4M3 weights; any other type of weights is refused where it is read.
             "fp8" | "fbgemm_fp8" | "compressed-tensors" => notes.push(config.note(
                 "weights in 8 bits are computed with as they are; activations are not quantised as well",
@@ -93,6 +112,7 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
         None if config.get("hidden_dim").is_some() && config.get("n_layers").is_some() => {
             open_lm::from_folder(folder, &config, &weights)?
         }
+        Some("gemma3") => gemma::from_wrapper(&config, &weights)?,
         Some(kind) if FOLDERS.contains(&kind) => {
             causal(&config)?;
             match kind {
@@ -100,6 +120,7 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
                 "gpt2" => gpt2::from_folder(&config, &weights)?,
                 "gpt_neox" => gpt_neox::from_folder(&config, &weights)?,
                 "granite" => granite::from_folder(&config, &weights)?,
+                "granitemoehybrid" => granite::from_hybrid(&config, &weights)?,
                 "olmo2" | "olmo3" => olmo::from_folder(kind, &config, &weights)?,
                 "phi3" => phi3::from_folder(&config, &weights)?,
                 "smollm3" => smollm3::from_folder(&config, &weights)?,
@@ -118,11 +139,50 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
     };
     special_tokens(folder, &config, &mut model)?;
     model.notes.extend(notes);
+    model.notes.extend(unread(&weights));
     Ok(model)
 }
 
-/// A classifier of the same family has the same `model_type` and no output head.
+/// Says which tensors have no part in what is computed, unless they never have.
+fn unread(weights: &Weights) -> Option<String> {
+    let harmless = |name: &str| {
+        NEVER_READ.iter().any(|end| name.ends_with(end)) || IMAGES.iter().any(|part| name.contains(part))
+    };
+    let names: Vec<&str> = weights.unread().into_iter().filter(|name| !harmless(name)).collect();
+    let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+    let listed: Vec<String> = names.iter().take(3).map(|name| format!("{name:?}")).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: tensors are stored that this architecture does not have, and are not used: {}{more}",
+            weights.path().display(),
+            listed.join(", ")
+        )
+    })
+}
+
+/// How names of tensors end that files hold without need: tables that are computed, scales of activations, and LongRoPE's
+/// divisors for contexts that are not reached.
+const NEVER_READ: [&str; 10] = [
+    ".inv_freq",
+    ".masked_bias",
+    ".attn.bias",
+    ".attention.bias",
+    ".input_scale",
+    ".activation_scale",
+    ".k_scale",
+    ".v_scale",
+    "rope_factors_long.weight",
+    "rope_freqs.weight",
+];
+
+/// Parts of names of tensors that read images.
+const IMAGES: [&str; 2] = ["vision_tower.", "multi_modal_projector."];
+
+/// A classifier of the same family has the same `model_type` and no output head, and an encoder looks ahead.
 fn causal(config: &Settings) -> Result<(), LoadError> {
+    if config.flag("is_causal")? == Some(false) {
+        return Err(config.unsupported("is_causal is false: this model is no decoder".into()));
+    }
     let Some(serde_json::Value::Array(names)) = config.get("architectures") else { return Ok(()) };
     let mut names = names.iter().filter_map(|name| name.as_str());
     match names.next() {
@@ -138,8 +198,12 @@ fn causal(config: &Settings) -> Result<(), LoadError> {
 fn special_tokens(folder: &Path, config: &Settings, model: &mut Model) -> Result<(), LoadError> {
     let path = folder.join("generation_config.json");
     let generation = if path.exists() { Some(Settings::from_json(&path)?) } else { None };
+    let text = config.section("text_config")?;
     let mut tokens = |key: &str| {
-        let own = config.tokens(key)?;
+        let own = match config.tokens(key)? {
+            None => text.as_ref().map_or(Ok(None), |text| text.tokens(key))?,
+            own => own,
+        };
         let generation = generation.as_ref().map_or(Ok(None), |g| g.tokens(key))?;
         if let (Some(ours), Some(theirs)) = (&own, &generation)
             && ours.iter().any(|id| !theirs.contains(id))
@@ -160,6 +224,15 @@ fn special_tokens(folder: &Path, config: &Settings, model: &mut Model) -> Result
 fn load_gguf(path: &Path) -> Result<Model, LoadError> {
     let (metadata, weights) = gguf::read(path)?;
     let general = Settings::from_gguf(path, &metadata, "general.");
+    match general.text("type")?.unwrap_or("model") {
+        "model" => {}
+        other => {
+            return Err(LoadError::unsupported(
+                path,
+                format!("holds no model but what its general.type calls {other:?}"),
+            ));
+        }
+    }
     let architecture = general.text("architecture")?.unwrap_or("(none)");
     let config = Settings::from_gguf(path, &metadata, &format!("{architecture}."));
     let mut model = match architecture {
@@ -199,5 +272,6 @@ fn load_gguf(path: &Path) -> Result<Model, LoadError> {
         }
         model.config.vocab = tokens.len();
     }
+    model.notes.extend(unread(&weights));
     Ok(model)
 }

@@ -215,8 +215,9 @@ pub(crate) fn scaling_from_gguf(config: &Settings, max_positions: usize) -> Resu
                 original: positive(config, "rope.scaling.original_context_length")?
                     .unwrap_or(max_positions as f64),
                 truncate: true,
-                attention: positive(config, "rope.scaling.attn_factor")?.unwrap_or(1.0)
-                    * yarn_attention(factor, 1.0),
+                attention: positive(config, "rope.scaling.yarn_attn_factor")?
+                    .unwrap_or_else(|| yarn_attention(factor, 1.0))
+                    * positive(config, "rope.scaling.attn_factor")?.unwrap_or(1.0),
             }
         }
         other => {

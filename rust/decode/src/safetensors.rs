@@ -15,25 +15,56 @@ use crate::weights::{Entry, Kind, Mapped, Weights};
 /// The format's own limit on its header, and ours on an index.
 const HEADER_LIMIT: usize = 100_000_000;
 
-/// All tensors of a Hugging Face folder: `model.safetensors`, or the shards its index names.
+/// All tensors of a Hugging Face folder: `model.safetensors`, as transformers prefers, or the shards its index names.
 pub fn read_folder(folder: &Path) -> Result<Weights, LoadError> {
     let mut weights = Weights::new(folder);
-    let index = folder.join("model.safetensors.index.json");
-    if index.exists() {
-        read_shards(folder, &index, &mut weights)?;
-        return Ok(weights);
-    }
     let single = folder.join("model.safetensors");
-    if !single.exists() {
-        return Err(LoadError::malformed(
-            folder,
-            "holds neither model.safetensors nor model.safetensors.index.json; \
-             convert pickled checkpoints (.bin, .pt) to safetensors first",
-        ));
+    let index = folder.join("model.safetensors.index.json");
+    if single.exists() {
+        read_into(&single, &mut weights)?;
+    } else if index.exists() {
+        read_shards(folder, &index, &mut weights)?;
+    } else {
+        return Err(LoadError::malformed(folder, nothing_to_read(folder)));
     }
-    read_into(&single, &mut weights)?;
     Ok(weights)
 }
+
+/// What a folder without safetensors holds instead, and what to do about it.
+pub(crate) fn nothing_to_read(folder: &Path) -> String {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort_unstable();
+    let first = |ends: &[&str]| names.iter().find(|name| ends.iter().any(|end| name.ends_with(end)));
+    let adapter = first(&["adapter_config.json"]);
+    if adapter.is_some() {
+        return ADAPTER.into();
+    }
+    if let Some(name) = first(&[".gguf"]) {
+        return format!("holds no safetensors but {name:?}: name that file");
+    }
+    if names.iter().any(|name| name == "model.safetensors" || name == "model.safetensors.index.json") {
+        return "holds weights alone".into();
+    }
+    let missing = "holds neither model.safetensors nor model.safetensors.index.json";
+    if let Some(name) = first(&[".safetensors"]) {
+        return format!("{missing} but {name:?}, whose names are not those of transformers or not listed");
+    }
+    match first(&[".bin", ".pt", ".pth", ".ckpt"]) {
+        Some(name) => format!(
+            "{missing} but {name:?}: pickles may run any program and are not read; convert it with transformers, \
+             AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder)"
+        ),
+        None => missing.into(),
+    }
+}
+
+/// Why a folder with an adapter is refused.
+pub(crate) const ADAPTER: &str = "holds an adapter (adapter_config.json), which would not be applied: merge it into \
+                                  its model first (peft: merge_and_unload, then save_pretrained)";
 
 /// All tensors of one file.
 pub fn read_file(path: &Path) -> Result<Weights, LoadError> {
@@ -55,7 +86,7 @@ fn read_shards(folder: &Path, index_path: &Path, weights: &mut Weights) -> Resul
     let index: Index =
         serde_json::from_slice(&file.map).map_err(|e| LoadError::malformed(index_path, format!("{e}")))?;
     let shards: BTreeSet<&String> = index.weight_map.values().collect();
-    for shard in shards {
+    for shard in &shards {
         let mut components = Path::new(shard).components();
         let inside = matches!((components.next(), components.next()), (Some(Component::Normal(_)), None));
         // A backslash separates folders elsewhere; a shard's name never holds one.
@@ -65,6 +96,21 @@ fn read_shards(folder: &Path, index_path: &Path, weights: &mut Weights) -> Resul
                 format!("shard {shard:?} is not the name of a file here"),
             ));
         }
+    }
+    let missing: Vec<&str> =
+        shards.iter().filter(|shard| !folder.join(shard).is_file()).map(|shard| shard.as_str()).collect();
+    if !missing.is_empty() {
+        let (n, all) = (missing.len(), shards.len());
+        return Err(LoadError::malformed(
+            index_path,
+            format!(
+                "names {all} files, of which {n} {}: {}",
+                if n == 1 { "is missing" } else { "are missing" },
+                missing.join(", ")
+            ),
+        ));
+    }
+    for shard in shards {
         read_into(&folder.join(shard), weights)?;
     }
     for (name, shard) in &index.weight_map {

@@ -11,6 +11,9 @@ use crate::weights::Mapped;
 /// Configuration files are kilobytes; a larger one is not a configuration.
 const LIMIT: usize = 16 << 20;
 
+/// A list with an entry for each layer is shorter.
+const LONGEST_LIST: usize = 1024;
+
 /// Keys and values, with the file they came from for errors. A null counts as absent.
 pub(crate) struct Settings {
     path: PathBuf,
@@ -25,22 +28,11 @@ impl Settings {
         }
     }
 
-    /// The entries of `metadata` under `prefix`. Lists become empty JSON arrays: no setting we read is one.
+    /// The entries of `metadata` under `prefix`. Lists that are too long to say something of layers become empty.
     pub fn from_gguf(path: &Path, metadata: &gguf::Metadata, prefix: &str) -> Self {
-        let json = |value: &gguf::Value| match value {
-            gguf::Value::Unsigned(n) => Value::from(*n),
-            gguf::Value::Signed(n) => Value::from(*n),
-            // JSON has no NaN; as text it is caught where a number is expected.
-            gguf::Value::Float(x) => {
-                serde_json::Number::from_f64(*x).map_or_else(|| Value::from(x.to_string()), Value::Number)
-            }
-            gguf::Value::Bool(b) => Value::from(*b),
-            gguf::Value::String(s) => Value::from(s.as_str()),
-            gguf::Value::Array(_) => Value::Array(Vec::new()),
-        };
         let map = metadata
             .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), json(value))))
+            .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), from_gguf(value))))
             .collect();
         Self { path: path.into(), map }
     }
@@ -57,6 +49,12 @@ impl Settings {
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
+    }
+
+    /// These, where the other does not say otherwise.
+    pub fn changed_by(mut self, other: &Settings) -> Self {
+        self.map.extend(other.map.clone());
+        self
     }
 
     /// Whether both say the same.
@@ -141,6 +139,25 @@ impl Settings {
         match value {
             Value::Array(_) => self.unsupported(format!("{key} is a list where {what} is supported")),
             value => self.malformed(format!("{key} is {value} where {what} is expected")),
+        }
+    }
+}
+
+fn from_gguf(value: &gguf::Value) -> Value {
+    match value {
+        gguf::Value::Unsigned(n) => Value::from(*n),
+        gguf::Value::Signed(n) => Value::from(*n),
+        // JSON has no NaN; as text it is caught where a number is expected.
+        gguf::Value::Float(x) => {
+            serde_json::Number::from_f64(*x).map_or_else(|| Value::from(x.to_string()), Value::Number)
+        }
+        gguf::Value::Bool(b) => Value::from(*b),
+        gguf::Value::String(s) => Value::from(s.as_str()),
+        gguf::Value::Array(list) if list.len() > LONGEST_LIST => Value::Array(Vec::new()),
+        gguf::Value::Array(list) => {
+            let one =
+                |found: Result<gguf::Value, String>| found.map_or(Value::Null, |value| from_gguf(&value));
+            Value::Array(list.iter().map(one).collect())
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The tensors of a model by name, whichever files they lie in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::Mmap;
 
@@ -73,11 +73,13 @@ pub struct Weights {
     entries: HashMap<String, Entry>,
     /// Tensors that a family has rearranged; these go before their entries.
     replaced: HashMap<String, Tensor>,
+    /// Names of what was read, shared among copies.
+    read: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Weights {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.into(), entries: HashMap::new(), replaced: HashMap::new() }
+        Self { path: path.into(), entries: HashMap::new(), replaced: HashMap::new(), read: Arc::default() }
     }
 
     pub(crate) fn insert(&mut self, name: String, entry: Entry) -> Result<(), LoadError> {
@@ -137,10 +139,10 @@ impl Weights {
 
     /// A tensor of any shape, its leading dimensions joined into rows.
     pub fn tensor(&self, name: &str) -> Result<Tensor, LoadError> {
+        let entry = self.entry(name)?;
         if let Some(tensor) = self.replaced.get(name) {
             return Ok(tensor.clone());
         }
-        let entry = self.entry(name)?;
         let dtype = match &entry.kind {
             Kind::Known(dtype) => *dtype,
             Kind::Other(kind) if kind == E4M3 => return self.scaled(name, entry),
@@ -223,7 +225,16 @@ impl Weights {
         Ok(out)
     }
 
+    /// Names of tensors that are stored and were not read, in order.
+    pub(crate) fn unread(&self) -> Vec<&str> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<&str> = self.names().filter(|name| !read.contains(*name)).collect();
+        names.sort_unstable();
+        names
+    }
+
     fn entry(&self, name: &str) -> Result<&Entry, LoadError> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
         self.entries
             .get(name)
             .ok_or_else(|| LoadError::malformed(&self.path, format!("tensor {name:?} is missing")))

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::curve::{Crossed, Curve, Loss, Passing};
 use super::field::Field;
-use super::fit::{Objective, Recipe, freedom};
+use super::fit::{Objective, Recipe};
 use super::noise::{Noise, rounded};
 use super::quantity::{Quantity, array};
 use super::scatter::Scatter;
@@ -74,12 +74,18 @@ impl Job<'_> {
         let table = self.table;
         let prior = curve.prior(table.best(), table.middle());
         let scatter = Scatter::new(table, self.scales);
-        let settings = Field::new(table.clone()).settings(self.thetas, &scatter, cancel)?;
+        let members = || table.quantity.powers().iter().zip(self.thetas.chunks_exact(P)).zip(self.scales);
+        let free = members().map(|((&power, theta), &scale)| {
+            let recipe = Recipe::new(table.quantity, power);
+            Objective::new(curve, table, &table.z, recipe, prior).freedom(&array(theta), scale)
+        });
+        let freedom = free.sum::<f64>() / table.quantity.powers().len() as f64;
+        let settings = Field::new(table.clone()).settings(self.thetas, &scatter, freedom, cancel)?;
         let one = |index: usize| {
             let mut normals = Normals::new(self.seed, first + index as u64);
             let size = table.z.len();
             let base = self.bases.map_or(&table.z[..], |bases| &bases[index * size..][..size]);
-            let noise = Noise::draw(&settings, freedom(table.len()), &mut normals);
+            let noise = Noise::draw(&settings, freedom, &mut normals);
             let z = perturbed(base, table, &scatter, &noise, &mut normals);
             let mut believed = prior;
             for (mean, spread) in believed.mean.iter_mut().zip(prior.spread) {
@@ -87,8 +93,7 @@ impl Job<'_> {
             }
             let mut thetas = Vec::with_capacity(self.thetas.len());
             let mut converged = true;
-            let members = table.quantity.powers().iter().zip(self.thetas.chunks_exact(P)).zip(self.scales);
-            for ((&power, theta), &scale) in members {
+            for ((&power, theta), &scale) in members() {
                 let objective =
                     Objective::new(curve, table, &z, Recipe::new(table.quantity, power), believed);
                 let stop = Stop { evaluations: 200, decrease: 1e-9 };

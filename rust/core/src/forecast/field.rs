@@ -2,7 +2,6 @@
 
 use rayon::prelude::*;
 
-use super::fit::freedom;
 use super::scatter::Scatter;
 use super::table::Table;
 use crate::cancel::Cancel;
@@ -120,11 +119,12 @@ impl Field {
     }
 
     /// Settings of the process of what sets checkpoints apart, in units of their scatter: the mean over k of residuals
-    /// of the members' mean. `None` when cancelled.
+    /// of the members' mean, of which fitting left `freedom`. `None` when cancelled.
     pub(super) fn settings(
         &self,
         thetas: &[f64],
         scatter: &Scatter,
+        freedom: f64,
         cancel: &Cancel,
     ) -> Option<Vec<(Setting, f64)>> {
         let (table, width) = (&self.table, self.table.ks.len());
@@ -138,8 +138,10 @@ impl Field {
             let residual = mean(&|k| row[k] - self.law_at(thetas, at, table.ks[k]).0);
             (residual / unit, mean(&|k| table.variance[i * width + k]) / (unit * unit))
         };
-        let (residuals, variance): (Vec<f64>, Vec<f64>) = (0..table.len()).map(standing).unzip();
-        let scale = (residuals.iter().map(|r| r * r).sum::<f64>() / freedom(table.len())).sqrt().max(1e-3);
+        let (mut residuals, variance): (Vec<f64>, Vec<f64>) = (0..table.len()).map(standing).unzip();
+        // One run that collapsed says little of how others scatter, and would widen the intervals of all.
+        let scale = huber_scale(&residuals, freedom).max(1e-3);
+        residuals.iter_mut().for_each(|r| *r = r.clamp(-CLIP * scale, CLIP * scale));
         gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)
     }
 
@@ -201,6 +203,25 @@ pub struct Spot {
     kernels: Vec<f64>,
 }
 
+/// Residuals count up to so many standard deviations, and E min(Z², CLIP²) of a standard normal Z.
+const CLIP: f64 = 2.5;
+const CLIPPED_SQUARE: f64 = 0.9775599834528066;
+
+/// The s at which Σ min(r, CLIP s)² is what normal residuals of that standard deviation, `freedom` of them free, are
+/// expected to have (Huber 1964, proposal 2).
+fn huber_scale(residuals: &[f64], freedom: f64) -> f64 {
+    let mut square = residuals.iter().map(|r| r * r).sum::<f64>() / freedom;
+    for _ in 0..200 {
+        let most = CLIP * CLIP * square;
+        let next = residuals.iter().map(|r| (r * r).min(most)).sum::<f64>() / (freedom * CLIPPED_SQUARE);
+        if (next - square).abs() <= 1e-12 * square {
+            break;
+        }
+        square = next;
+    }
+    square.sqrt()
+}
+
 /// Linear between knots, held at the ends.
 fn interpolate(knots: &[f64], values: &[f64], x: f64) -> f64 {
     let right = knots.partition_point(|&knot| knot < x);
@@ -246,6 +267,34 @@ mod tests {
         let mut values = [1.0, 3.0, 2.0, 2.5, 0.0, 5.0, 4.0];
         make_rising(&mut values);
         assert_eq!(values, [1.0, 1.875, 1.875, 1.875, 1.875, 4.5, 4.5]);
+    }
+
+    #[test]
+    fn one_run_that_collapsed_does_not_widen_all() {
+        // scipy.stats.norm.ppf((i + 0.5)/20), i = 10 to 19.
+        let half = [
+            0.062_706_78,
+            0.189_118_43,
+            0.318_639_36,
+            0.453_762_19,
+            0.597_760_13,
+            0.755_415_03,
+            0.934_589_29,
+            1.150_349_38,
+            1.439_531_47,
+            1.959_963_98,
+        ];
+        let mut residuals: Vec<f64> = half.iter().flat_map(|r| [*r, -r]).collect();
+        let clean = huber_scale(&residuals, 20.0);
+        assert!((clean - 0.98).abs() < 0.02, "{clean}");
+        assert!(
+            (huber_scale(&residuals.iter().map(|r| 3.0 * r).collect::<Vec<_>>(), 20.0) - 3.0 * clean).abs()
+                < 1e-9
+        );
+        residuals.push(-1e3);
+        let found = huber_scale(&residuals, 21.0);
+        assert!(found < 1.25 * clean && found > clean, "{found}");
+        assert_eq!(huber_scale(&[0.0; 6], 2.0), 0.0);
     }
 
     #[test]

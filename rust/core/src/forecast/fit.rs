@@ -7,6 +7,7 @@ use super::quantity::Quantity;
 use super::table::Table;
 use crate::cancel::Cancel;
 use crate::levenberg::{Minimum, Model, Stop, minimise};
+use crate::linalg::{Matrix, cholesky_solve};
 use crate::random::Normals;
 
 /// Starts of the first search, the prior's centre among them.
@@ -112,7 +113,22 @@ impl<'a, const P: usize, C: Curve<P>> Objective<'a, P, C> {
     pub fn scale(&self, theta: &[f64; P]) -> f64 {
         let mut points = Vec::with_capacity(self.z.len());
         self.residuals(theta, |r, _, share, variance| points.push((share * r * r, variance)));
-        paule_mandel(&points, freedom(self.table.len()))
+        paule_mandel(&points, (self.table.len() as f64 - 4.0).max(2.0))
+    }
+
+    /// What fitting leaves of m residuals: m − tr(2H − H²), H the hat matrix of a ridge regression (Hastie and Tibshirani
+    /// 1990, 3.5), and at least 2. 2H − H² has the trace of 1 − ((D + P)⁻¹P)² in the parameters, D the Hessian of the
+    /// measurements and P that of the priors.
+    pub fn freedom(&self, theta: &[f64; P], scale: f64) -> f64 {
+        let hessian = self.model(theta, self.sigma(scale)).hessian;
+        let believed: Matrix<P> = std::array::from_fn(|p| {
+            let mut column = [0.0; P];
+            column[p] = self.prior.spread[p].powi(-2);
+            cholesky_solve(&hessian, &column, P).unwrap_or(column.map(|_| 0.0))
+        });
+        let square = |p: usize| (0..P).map(|q| believed[p][q] * believed[q][p]).sum::<f64>();
+        let held = P as f64 - (0..P).map(square).sum::<f64>();
+        (self.table.len() as f64 - held).max(2.0)
     }
 
     /// σ at a scale.
@@ -157,11 +173,6 @@ impl<'a, const P: usize, C: Curve<P>> Objective<'a, P, C> {
     }
 }
 
-/// What m checkpoints leave free beside the law's form, of which the priors hold some.
-pub(super) fn freedom(m: usize) -> f64 {
-    (m as f64 - 4.0).max(2.0)
-}
-
 /// Root of the s² with Σ square/(s² + variance) = freedom.
 fn paule_mandel(points: &[(f64, f64)], freedom: f64) -> f64 {
     let sum = |at: f64| points.iter().map(|(square, variance)| square / (at + variance)).sum::<f64>();
@@ -202,5 +213,46 @@ mod tests {
         // 20/(s² + 0.1) + 1/(s² + 100) = 17
         let s2 = paule_mandel(&points, 17.0).powi(2);
         assert!((20.0 / (s2 + 0.1) + 1.0 / (s2 + 100.0) - 17.0).abs() < 1e-9 && s2 > 1.0, "{s2}");
+    }
+
+    #[test]
+    fn what_a_fit_leaves_is_that_of_its_hat_matrix() {
+        let curve = crate::forecast::curve::Passing { guessing: 0.0 };
+        let truth = [0.2, 0.5, -1.0, -0.8, -1.5, 0.0, 3.0, 0.1];
+        let places: Vec<_> =
+            (0..9).map(|i| [20.0 + f64::from(i % 3), 24.0 + 1.5 * f64::from(i / 3)]).collect();
+        let mut table = Table {
+            quantity: Quantity::Passing,
+            z: vec![0.0; 9],
+            variance: vec![1e-3; 9],
+            ks: vec![4.0],
+            places,
+        };
+        let centred: Vec<_> = table.centred().collect();
+        let z_at = |theta: &[f64; 8], i: usize| curve.value(theta, centred[i], 4.0).0;
+        table.z = (0..9).map(|i| z_at(&truth, i)).collect();
+        // Without residuals, and with priors about the truth, Gauss and Newton's Hessians are the same.
+        let prior = Prior { mean: truth, spread: [0.5; 8] };
+        let recipe = Recipe::new(Quantity::Passing, 0.0);
+        let cancel = Cancel::new(false);
+        let fitted = |z: &[f64]| {
+            let objective = Objective::new(&curve, &table, z, recipe, prior);
+            objective.search(truth, 0.2, Stop { evaluations: 300, decrease: 1e-15 }, &cancel).unwrap().x
+        };
+        let step = 1e-4;
+        let mut hat = [[0.0; 9]; 9];
+        for j in 0..9 {
+            let end = [-step, step].map(|by| {
+                let mut z = table.z.clone();
+                z[j] += by;
+                fitted(&z)
+            });
+            (0..9).for_each(|i| hat[i][j] = (z_at(&end[1], i) - z_at(&end[0], i)) / (2.0 * step));
+        }
+        let square: f64 =
+            (0..9).flat_map(|i| (0..9).map(move |j| (i, j))).map(|(i, j)| hat[i][j] * hat[j][i]).sum();
+        let left = 9.0 - 2.0 * (0..9).map(|i| hat[i][i]).sum::<f64>() + square;
+        let found = Objective::new(&curve, &table, &table.z, recipe, prior).freedom(&truth, 0.2);
+        assert!((found - left).abs() < 1e-3 && left > 2.5 && left < 8.5, "{found} {left}");
     }
 }

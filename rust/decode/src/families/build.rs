@@ -83,7 +83,7 @@ pub(crate) fn build(
         n_params: 0,
         notes,
     };
-    model.n_params = count(&model, layout.norms);
+    model.n_params = count(&model, layout);
     Ok(model)
 }
 
@@ -238,20 +238,23 @@ fn deal_heads(all: &Linear, heads: usize, head_dim: usize, third: usize) -> Line
 }
 
 /// Parameters, a tied head counted once.
-fn count(model: &Model, norms: NormWeights) -> u64 {
+fn count(model: &Model, layout: &Layout) -> u64 {
     let tensor = |t: &Tensor| t.rows as u64 * t.cols as u64;
     let linear = |l: &Linear| tensor(&l.weight) + l.bias.as_ref().map_or(0, |b| b.len() as u64);
-    let norm = |n: &Norm| match norms {
+    let norm = |n: &Norm| match layout.norms {
         NormWeights::Nothing => 0,
         _ => n.weight.len() as u64 + n.bias.as_ref().map_or(0, |b| b.len() as u64),
     };
+    // A norm that feeds both blocks is one.
+    let shared = layout.pre_norms[0] == layout.pre_norms[1];
     let layers: u64 = model
         .layers
         .iter()
         .map(|l| {
+            let ffn_norm = if shared { &None } else { &l.ffn_norm };
             [&l.q, &l.k, &l.v, &l.o, &l.up, &l.down].map(linear).iter().sum::<u64>()
                 + l.gate.as_ref().map_or(0, linear)
-                + [&l.attn_norm, &l.post_attn_norm, &l.ffn_norm, &l.post_ffn_norm, &l.q_norm, &l.k_norm]
+                + [&l.attn_norm, &l.post_attn_norm, ffn_norm, &l.post_ffn_norm, &l.q_norm, &l.k_norm]
                     .into_iter()
                     .flatten()
                     .map(norm)

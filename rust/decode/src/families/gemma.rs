@@ -3,7 +3,7 @@
 
 use super::layout::Head;
 use super::llama::{Parts, check_activation};
-use super::shared::{plus_one, set_windows, windowed};
+use super::shared::{plus_one, rope_by_layer, set_windows, windowed, windowed_gguf};
 use crate::error::LoadError;
 use crate::model::{Activation, Model, Rotation};
 use crate::rope::{Rope, Scaling, positive};
@@ -13,25 +13,44 @@ use crate::weights::Weights;
 /// Bases of Gemma 3's rotations, in full and in windowed layers.
 const BASES: (f64, f64) = (1_000_000.0, 10_000.0);
 
-/// From `config.json` and safetensors, of model type `gemma2`, `gemma3` or `gemma3_text`.
+/// From `config.json` and safetensors, of model type `gemma2` or `gemma3_text`.
 pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
+    read(kind, config, weights, "model")
+}
+
+/// The text model inside a checkpoint that reads images as well, of model type `gemma3`.
+pub(crate) fn from_wrapper(config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
+    let Some(text) = config.section("text_config")? else {
+        return Err(config.malformed("text_config is missing".into()));
+    };
+    let stored = |stem: &str| weights.contains(&format!("{stem}.embed_tokens.weight"));
+    let found =
+        ["language_model.model", "model.language_model", "model"].into_iter().find(|stem| stored(stem));
+    let mut model = read("gemma3_text", &text, weights, found.unwrap_or("language_model.model"))?;
+    model.notes.push(config.note("the text model alone is loaded: images cannot be given"));
+    Ok(model)
+}
+
+/// `stem` stands before every name but the head's.
+fn read(kind: &str, config: &Settings, weights: &Weights, stem: &str) -> Result<Model, LoadError> {
     check_activation(config, kind, &["gelu_pytorch_tanh"])?;
     let three = kind != "gemma2";
     let mut parts = Parts::of_folder(kind, config)?;
+    parts.layout.embedding = format!("{stem}.embed_tokens");
+    parts.layout.layers = format!("{stem}.layers.");
+    parts.layout.final_norm = format!("{stem}.norm");
     if config.flag("use_bidirectional_attention")?.unwrap_or(false) {
         return Err(config.unsupported(format!("{kind} with use_bidirectional_attention is no decoder")));
     }
-    let (mut full, mut local) = (None, None);
-    if let Some(section) = &parts.rope {
-        (full, local) = (section.section("full_attention")?, section.section("sliding_attention")?);
-    }
+    let mut local = None;
     if three {
         parts.base = BASES.0;
-        parts.rope = full.or(parts.rope);
+        (parts.rope, local) = rope_by_layer(config, parts.rope)?;
         let head_dim = parts.config.head_dim;
         parts.layout.qk_norm = Some(("self_attn.q_norm", "self_attn.k_norm", head_dim));
     }
-    parts.layout.head = Head::configured(config, "lm_head", true)?;
+    let head = format!("{}lm_head", if stem.starts_with("language_model") { "language_model." } else { "" });
+    parts.layout.head = Head::configured(config, &head, true)?;
     parts.layout.post_norms = [Some("post_attention_layernorm"), Some("post_feedforward_layernorm")];
     parts.layout.pre_norms = [Some("input_layernorm"), Some("pre_feedforward_layernorm")];
     let scale = positive(config, "query_pre_attn_scalar")?.unwrap_or(256.0);
@@ -42,8 +61,9 @@ pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> R
         let silent = !three && !config.mentions(key);
         Ok::<Option<f32>, LoadError>(own.or(silent.then_some(default)).map(|x| x as f32))
     };
-    parts.config.attention_softcap = cap("attn_logit_softcapping", 50.0)?;
     parts.config.logit_softcap = cap("final_logit_softcapping", 30.0)?;
+    // Gemma 3 does not cap scores, whatever its configuration says.
+    parts.config.attention_softcap = cap("attn_logit_softcapping", 50.0)?.filter(|_| !three);
     let layers = parts.config.layers;
     let every = if three { config.size("sliding_window_pattern")?.unwrap_or(6) } else { 2 }.max(1);
     let local_base = match local.as_ref().map_or(Ok(None), |section| positive(section, "rope_theta"))? {
@@ -79,13 +99,13 @@ pub(crate) fn from_gguf(kind: &str, config: &Settings, weights: &Weights) -> Res
     let cap = |key: &str, default: Option<f32>| {
         Ok::<Option<f32>, LoadError>(positive(config, key)?.map(|x| x as f32).or(default))
     };
-    parts.config.attention_softcap = cap("attn_logit_softcapping", (!three).then_some(50.0))?;
+    parts.config.attention_softcap = cap("attn_logit_softcapping", Some(50.0))?.filter(|_| !three);
     parts.config.logit_softcap = cap("final_logit_softcapping", (!three).then_some(30.0))?;
     let (layers, window) = (parts.config.layers, parts.config.sliding_window.unwrap_or(4096));
     let mut model = parts.build_gguf(config, weights)?;
-    let every = if three { 6 } else { 2 };
-    let windowed: Vec<bool> = (0..layers).map(|i| !(i + 1).is_multiple_of(every)).collect();
-    finish(&mut model, Some(window), &windowed, three.then_some(BASES.1));
+    let windowed = windowed_gguf(config, layers, if three { 6 } else { 2 })?;
+    let local_base = positive(config, "rope.freq_base_swa")?.unwrap_or(BASES.1);
+    finish(&mut model, Some(window), &windowed, three.then_some(local_base));
     Ok(model)
 }
 

@@ -1,16 +1,21 @@
-//! Llama and its kin: Mistral, Qwen2, Qwen3. RMSNorm, SwiGLU, rotary embedding of whole heads, grouped queries.
+//! Llama and its kin: Mistral, Ministral, Qwen2, Qwen3. RMSNorm, SwiGLU, rotary embedding of whole heads, grouped queries.
 //!
 //! What differs: Qwen2 has biases on queries, keys and values; Qwen3 normalises queries and keys per head; Mistral has
-//! a sliding window. GGUF's `llama` architecture stores query and key rows so that pairs are neighbours.
+//! a sliding window, Ministral and Qwen in some layers. GGUF's `llama` architecture stores query and key rows so that pairs are neighbours.
 
 use super::build::build;
 use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
-use super::shared::{base_config, embedding_rows, epsilon, gguf_rope, per_head, rope_section};
+use super::shared::{
+    base_config, embedding_rows, epsilon, gguf_rope, per_head, rope_section, set_windows, windowed,
+};
 use crate::error::LoadError;
 use crate::model::{Config, Model, RopePairs};
 use crate::rope::{self, Rope, Scaling};
 use crate::settings::Settings;
 use crate::weights::Weights;
+
+/// Families that rotate part of each head where the configuration says so.
+const PARTLY_ROTATED: &[&str] = &["phi3", "stablelm"];
 
 /// A model of this kind before its weights are read; other families change what they do otherwise.
 pub(crate) struct Parts {
@@ -47,7 +52,6 @@ impl Parts {
                 kv_heads: config.size("num_key_value_heads")?.unwrap_or(heads),
                 hidden: config.dimension("intermediate_size")?,
                 norm_eps: epsilon(config, norm_key)?,
-                sliding_window: window(kind, config, layers)?,
                 max_positions: config.dimension("max_position_embeddings")?,
                 vocab,
                 ..base_config(kind, layers, width, heads, head_dim)
@@ -75,7 +79,13 @@ impl Parts {
             notes,
         };
         let rotated = parts.parameter(config, "partial_rotary_factor")?.unwrap_or(1.0);
-        parts.config.rotary_dim = (head_dim as f64 * rotated) as usize;
+        if PARTLY_ROTATED.contains(&kind) {
+            parts.config.rotary_dim = (head_dim as f64 * rotated) as usize;
+        } else if rotated != 1.0 {
+            parts.notes.push(config.note(&format!(
+                "partial_rotary_factor is not used: {kind} rotates whole heads, in transformers, too"
+            )));
+        }
         Ok(parts)
     }
 
@@ -148,7 +158,10 @@ impl Parts {
     /// The model of a GGUF file, its weights read.
     pub(crate) fn build_gguf(self, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
         let (dim, positions) = (self.config.rotary_dim, self.config.max_positions);
-        build(weights, &self.layout, self.config, || gguf_rope(config, weights, dim, positions))
+        let mut model =
+            build(weights, &self.layout, self.config, || gguf_rope(config, weights, dim, positions))?;
+        model.notes.extend(self.notes);
+        Ok(model)
     }
 }
 
@@ -168,34 +181,29 @@ pub(crate) const SILU: &[&str] = &["silu", "swish"];
 /// From `config.json` and safetensors in the names transformers gives them.
 pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
     check_activation(config, kind, SILU)?;
-    Parts::of_folder(kind, config)?.build(config, weights)
+    let mut model = Parts::of_folder(kind, config)?.build(config, weights)?;
+    let (window, windowed) = windows(kind, config, model.layers.len())?;
+    set_windows(&mut model, window, &windowed);
+    Ok(model)
 }
 
-/// The window that every layer has. Models that mix windowed and full layers are refused.
-fn window(kind: &str, config: &Settings, layers: usize) -> Result<Option<usize>, LoadError> {
-    let size = match kind {
-        // Null says that there is none; without a word, transformers' default holds.
-        "mistral" if !config.mentions("sliding_window") => return Ok(Some(4096)),
-        "mistral" => return config.size("sliding_window"),
-        "qwen2" | "qwen3" if config.flag("use_sliding_window")?.unwrap_or(false) => {
-            config.size("sliding_window")?
-        }
-        _ => None,
+/// The window, and which layers have it.
+fn windows(kind: &str, config: &Settings, layers: usize) -> Result<(Option<usize>, Vec<bool>), LoadError> {
+    let used = match kind {
+        "mistral" | "ministral" => true,
+        "qwen2" | "qwen3" => config.flag("use_sliding_window")?.unwrap_or(false),
+        _ => false,
     };
-    if size.is_none() {
-        return Ok(None);
+    if !used {
+        return Ok((None, vec![false; layers]));
     }
-    let windowed = match config.get("layer_types") {
-        Some(serde_json::Value::Array(types)) => types.iter().filter(|t| *t == "sliding_attention").count(),
-        _ => layers.saturating_sub(config.size("max_window_layers")?.unwrap_or(28)),
+    // Null says that there is none; without a word, transformers' default holds.
+    let window = if config.mentions("sliding_window") { config.size("sliding_window")? } else { Some(4096) };
+    let first = match kind {
+        "qwen2" | "qwen3" => config.size("max_window_layers")?.unwrap_or(28),
+        _ => 0,
     };
-    match windowed {
-        0 => Ok(None),
-        n if n == layers => Ok(size),
-        n => Err(config.unsupported(format!(
-            "{n} of {layers} layers have a sliding window; all or none of them is supported"
-        ))),
-    }
+    Ok((window, windowed(config, layers, |i| i >= first)?))
 }
 
 /// From a GGUF file of architecture `llama`, `qwen2` or `qwen3`.

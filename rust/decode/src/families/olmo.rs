@@ -2,7 +2,7 @@
 //! layers in four have a window and rotate without scaling.
 
 use super::llama::{Parts, SILU, check_activation};
-use super::shared::{set_windows, windowed};
+use super::shared::{rope_by_layer, set_windows, windowed, windowed_gguf};
 use crate::error::LoadError;
 use crate::model::{Model, Rotation};
 use crate::rope::{Rope, Scaling, positive};
@@ -15,11 +15,17 @@ const OLMO3_BASE: f64 = 500_000.0;
 pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
     check_activation(config, kind, SILU)?;
     let mut parts = Parts::of_folder(kind, config)?;
-    let nested = parts.rope.as_ref().map_or(Ok(None), |section| section.section("full_attention"))?;
-    let local = parts.rope.as_ref().map_or(Ok(None), |section| section.section("sliding_attention"))?;
+    let mut local = None;
     if kind == "olmo3" {
         parts.base = OLMO3_BASE;
-        parts.rope = nested.or(parts.rope);
+        (parts.rope, local) = rope_by_layer(config, parts.rope)?;
+    }
+    if kind == "olmo3" && local.is_none() && positive(config, "rope_theta")?.is_some_and(|b| b != OLMO3_BASE)
+    {
+        parts.notes.push(config.note(
+            "every layer rotates by rope_theta, as when the model was trained; transformers 5 takes 500000 in layers \
+             with a window",
+        ));
     }
     parts.layout.pre_norms = [None, None];
     parts.layout.post_norms = [Some("post_attention_layernorm"), Some("post_feedforward_layernorm")];
@@ -50,7 +56,9 @@ pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, L
     let (window, layers) = (parts.config.sliding_window, parts.config.layers);
     let mut model = parts.build_gguf(config, weights)?;
     if let Some(window) = window {
-        mix(&mut model, (0..layers).map(pattern).collect(), window, positive(config, "rope.freq_base")?);
+        let own = positive(config, "rope.freq_base_swa")?;
+        let base = if own.is_some() { own } else { positive(config, "rope.freq_base")? };
+        mix(&mut model, windowed_gguf(config, layers, 4)?, window, base);
     }
     Ok(model)
 }

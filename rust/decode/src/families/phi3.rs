@@ -5,6 +5,7 @@
 
 use super::layout::{FeedForward, Qkv};
 use super::llama::{Parts, SILU, check_activation};
+use super::shared::SHORT_FACTORS;
 use crate::error::LoadError;
 use crate::model::Model;
 use crate::rope::positive;
@@ -18,8 +19,15 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
     parts.layout.qkv = Qkv::Stacked("self_attn.qkv_proj");
     parts.layout.feed_forward = FeedForward::Stacked("mlp.gate_up_proj");
     parts.config.sliding_window = config.size("sliding_window")?;
+    let kind = match &parts.rope {
+        Some(section) => section.text("rope_type")?.or(section.text("type")?).unwrap_or("default"),
+        None => "default",
+    };
+    if !["default", "longrope", "su"].contains(&kind) {
+        return Err(config.unsupported(format!("RoPE type {kind:?} is not supported in phi3; longrope is")));
+    }
     if let Some(section) = &parts.rope
-        && matches!(section.text("rope_type")?.or(section.text("type")?), Some("longrope" | "su"))
+        && kind != "default"
     {
         let original = match positive(config, "original_max_position_embeddings")? {
             Some(own) => own,
@@ -35,19 +43,11 @@ pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, L
     let mut parts = Parts::of_gguf("phi3", config, weights)?;
     parts.layout.qkv = Qkv::Stacked("attn_qkv");
     parts.layout.feed_forward = FeedForward::Stacked("ffn_up");
-    let factors = "rope_factors_short.weight";
-    let original = config.size("rope.scaling.original_context_length")?;
-    if !weights.contains(factors) {
-        return parts.build_gguf(config, weights);
+    if weights.contains(SHORT_FACTORS) {
+        let original = config.size("rope.scaling.original_context_length")?;
+        shorten(&mut parts, original.unwrap_or(4096), config);
     }
-    shorten(&mut parts, original.unwrap_or(4096), config);
-    let divisors = weights.vector(factors, parts.config.rotary_dim / 2)?;
-    let notes = std::mem::take(&mut parts.notes);
-    let mut model = parts.build_gguf(config, weights)?;
-    model.config.inv_freq.iter_mut().zip(divisors).for_each(|(f, d)| *f /= d);
-    model.config.rope_scale = positive(config, "rope.scaling.attn_factor")?.unwrap_or(1.0) as f32;
-    model.notes.extend(notes);
-    Ok(model)
+    parts.build_gguf(config, weights)
 }
 
 /// The context within which the first set of divisors holds.

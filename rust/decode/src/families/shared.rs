@@ -84,6 +84,25 @@ pub(super) fn rope_section(
     Ok(section)
 }
 
+/// Rotation of full and of windowed layers, for families that tell them apart: `rope_scaling` then changes full layers
+/// alone. `section` is what [`rope_section`] found, which holds for full layers where nothing is said by kind of layer.
+pub(super) fn rope_by_layer(
+    config: &Settings,
+    section: Option<Settings>,
+) -> Result<(Option<Settings>, Option<Settings>), LoadError> {
+    let Some(new) = config.section("rope_parameters")? else { return Ok((section, None)) };
+    let (full, local) = (new.section("full_attention")?, new.section("sliding_attention")?);
+    if full.is_none() && local.is_none() {
+        return Ok((section, None));
+    }
+    let old = config.section("rope_scaling")?.filter(|section| !section.is_empty());
+    let full = match (full, old) {
+        (Some(full), Some(old)) => Some(full.changed_by(&old)),
+        (full, old) => full.or(old),
+    };
+    Ok((full, local))
+}
+
 pub(super) fn embedding_rows(weights: &Weights, name: &str) -> Result<usize, LoadError> {
     let shape = weights.shape(name)?;
     shape.first().copied().filter(|&rows| rows > 0).ok_or_else(|| {
@@ -94,7 +113,10 @@ pub(super) fn embedding_rows(weights: &Weights, name: &str) -> Result<usize, Loa
     })
 }
 
-/// RoPE of a GGUF file: keys `rope.*`, and Llama 3's divisors in a tensor of their own.
+/// LongRoPE's divisors for contexts up to the length of training, in a GGUF file.
+pub(super) const SHORT_FACTORS: &str = "rope_factors_short.weight";
+
+/// RoPE of a GGUF file: keys `rope.*`, and the divisors of Llama 3 or LongRoPE in tensors of their own.
 pub(super) fn gguf_rope(
     config: &Settings,
     weights: &Weights,
@@ -104,6 +126,9 @@ pub(super) fn gguf_rope(
     let base = rope::positive(config, "rope.freq_base")?.unwrap_or(10_000.0);
     let scaling = if weights.contains("rope_freqs.weight") {
         Scaling::Divisors(weights.vector("rope_freqs.weight", dim / 2)?)
+    } else if weights.contains(SHORT_FACTORS) {
+        let attention = rope::positive(config, "rope.scaling.attn_factor")?.unwrap_or(1.0) as f32;
+        Scaling::Long { divisors: weights.vector(SHORT_FACTORS, dim / 2)?, attention }
     } else {
         rope::scaling_from_gguf(config, max_positions)?
     };
@@ -130,6 +155,27 @@ pub(super) fn windowed(
         ))),
     };
     types.iter().enumerate().map(one).collect()
+}
+
+/// The same of a GGUF file: `attention.sliding_window_pattern` has an entry for each layer, or says how often a layer
+/// without a window comes.
+pub(super) fn windowed_gguf(config: &Settings, layers: usize, every: usize) -> Result<Vec<bool>, LoadError> {
+    let key = "attention.sliding_window_pattern";
+    let flags = match config.get(key) {
+        Some(serde_json::Value::Array(flags)) => flags,
+        _ => {
+            let every = config.size(key)?.unwrap_or(every);
+            return Ok((0..layers).map(|i| every > 0 && !(i + 1).is_multiple_of(every)).collect());
+        }
+    };
+    if flags.len() != layers {
+        return Err(config.malformed(format!("{key} has {} entries for {layers} layers", flags.len())));
+    }
+    let one = |flag: &serde_json::Value| flag.as_bool().or_else(|| flag.as_u64().map(|n| n != 0));
+    flags
+        .iter()
+        .map(|flag| one(flag).ok_or_else(|| config.malformed(format!("{key} has {flag}, not true or false"))))
+        .collect()
 }
 
 /// Gives the layers that `windowed` names a window; where it names all, the configuration has it, too.

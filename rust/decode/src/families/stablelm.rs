@@ -10,31 +10,36 @@ use crate::weights::Weights;
 /// From `config.json` and safetensors.
 pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
     check_activation(config, "stablelm", SILU)?;
-    for key in ["use_parallel_residual", "qk_layernorm"] {
-        if config.flag(key)?.unwrap_or(false) {
-            return Err(config.unsupported(format!("stablelm with {key} is not supported")));
-        }
+    if config.flag("qk_layernorm")?.unwrap_or(false) {
+        return Err(config.unsupported("stablelm with qk_layernorm is not supported".into()));
     }
     let mut parts = Parts::of_folder("stablelm", config)?;
     if parts.parameter(config, "partial_rotary_factor")?.is_none() {
         parts.config.rotary_dim = parts.config.head_dim / 4;
     }
     parts.layout.attention_bias = Bias::when(config.flag("use_qkv_bias")?.unwrap_or(false));
-    norms(&mut parts);
+    norms(&mut parts, config.flag("use_parallel_residual")?.unwrap_or(false));
     parts.build(config, weights)
 }
 
 /// From a GGUF file of architecture `stablelm`.
 pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
-    if config.flag("use_parallel_residual")?.unwrap_or(false) && !weights.contains("blk.0.ffn_norm.weight") {
-        return Err(config.unsupported("stablelm with use_parallel_residual is not supported".into()));
+    if weights.contains("blk.0.attn_q_norm.weight") {
+        return Err(config
+            .unsupported("stablelm with norms of queries and keys (qk_layernorm) is not supported".into()));
     }
     let mut parts = Parts::of_gguf("stablelm", config, weights)?;
-    norms(&mut parts);
+    // The key is written for every model; what the file stores says how it is computed.
+    norms(&mut parts, !weights.contains("blk.0.ffn_norm.weight"));
     parts.build_gguf(config, weights)
 }
 
-fn norms(parts: &mut Parts) {
+/// In parallel, both blocks read what one norm gives.
+fn norms(parts: &mut Parts, parallel: bool) {
+    if parallel {
+        parts.config.parallel_residual = true;
+        parts.layout.pre_norms[1] = parts.layout.pre_norms[0];
+    }
     parts.config.norm = NormKind::Layer;
     parts.layout.norms = NormWeights::WeightAndBias;
 }

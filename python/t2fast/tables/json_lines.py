@@ -1,0 +1,126 @@
+"""JSON Lines as a source: a row an object, or one array of them, in pieces, so that memory stays bounded.
+
+Polars parses the pieces, and Python those that polars cannot, such as with a bare NaN in a key that is not
+read. An object that has a key twice is no row: which of its values is meant cannot be told.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import IO, Any
+
+import polars as pl
+
+from t2fast.tables import fields as v
+from t2fast.tables.containers import opened
+from t2fast.tables.rows import Source
+
+#: Longer than any sample; a gzipped line of zeros is a thousand times as long as its file.
+LONGEST_LINE = 1 << 26
+# Larger pieces fall out of the processor's cache: 64 MiB take a third longer.
+_PIECE = 1 << 24
+_ROWS_FOR_NAMES = 10_000
+
+
+def parsed(content: bytes, where: str) -> Any:
+    """JSON, also with a bare NaN, as some tools write it.
+
+    Errors: `ValueError` that begins with `where`, also for an object that has a key twice.
+    """
+    try:
+        return json.loads(content, object_pairs_hook=_once)
+    except _Twice as error:
+        raise ValueError(f"{where} has the key {error} twice in one object") from None
+    except RecursionError:
+        raise ValueError(f"{where} cannot be read: its JSON is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{where} is no JSON: {error}. Check that it is complete") from None
+
+
+def open_json_lines(path: str) -> Source:
+    """A file of rows, whose columns are the keys of its first 10,000."""
+    with opened(path) as file:
+        if _is_array(file):
+            raise ValueError(f"{path} is one JSON array: write one object a line (JSON Lines) instead")
+        piece = next(_pieces(file, path), b"")
+    try:
+        frame = pl.scan_ndjson(io.BytesIO(piece), infer_schema_length=_ROWS_FOR_NAMES)
+        names = frame.collect_schema().names()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        rows = islice(_rows(piece, path, 0), _ROWS_FOR_NAMES)
+        names = list(dict.fromkeys(name for row in rows for name in row))
+    return JsonLines(path, pl.LazyFrame(schema=dict.fromkeys(names, pl.String)), tuple(names))
+
+
+class JsonLines(Source):
+    """A file of rows. Numbers and truths are read as the text that stands for them."""
+
+    def batches(self, columns: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+        """Rows in order, a piece at a time."""
+        chosen = self.selected(columns)
+        names = [name for name in self.columns if name in {*columns.values(), *self.where}]
+        schema = dict.fromkeys(names, pl.String)
+        yield pl.DataFrame(schema=schema).select(chosen)
+        rows = 0
+        with opened(self.name) as file:
+            for piece in _pieces(file, self.name):
+                frame = _parsed_piece(piece, self.name, schema, rows)
+                rows += frame.height
+                yield frame.select(chosen)
+
+
+def _parsed_piece(piece: bytes, path: str, schema: Mapping[str, Any], before: int) -> pl.DataFrame:
+    try:
+        frame = pl.read_ndjson(piece, schema=schema)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        frame = None
+    # Polars takes one of two values of a key; a key in quotes, without a backslash, is a key or a value.
+    if frame is not None and all(piece.count(f'"{name}"'.encode()) <= frame.height for name in schema):
+        return frame
+    rows = [{name: _text(row.get(name)) for name in schema} for row in _rows(piece, path, before)]
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _rows(piece: bytes, path: str, before: int) -> Iterator[dict[str, Any]]:
+    """The objects of a piece. `ValueError` that names the row at fault."""
+    for row, line in enumerate(filter(None, map(bytes.strip, piece.split(b"\n"))), before + 1):
+        where = f"row {row} of {path}"
+        found = parsed(line, where)
+        if not isinstance(found, dict):
+            what = "an array" if isinstance(found, list) else v.shown(found)
+            raise ValueError(f"{where} is {what}, not an object")
+        yield found
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else json.dumps(value)
+
+
+def _pieces(file: IO[bytes], path: str) -> Iterator[bytes]:
+    """The file in pieces of whole lines."""
+    while piece := file.read(_PIECE):
+        rest = file.readline(LONGEST_LINE)
+        if len(rest) == LONGEST_LINE:
+            raise ValueError(f"a row of {path} is longer than {LONGEST_LINE >> 20} MiB")
+        yield piece + rest
+
+
+def _is_array(file: io.BufferedReader) -> bool:
+    return file.peek(1).lstrip()[:1] == b"["
+
+
+class _Twice(Exception):
+    """A key that one object has twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(v.shown(next(name for name in names if names.count(name) > 1)))
+    return found
