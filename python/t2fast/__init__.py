@@ -90,12 +90,12 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
     )
     from t2fast.plans import (
         Plan as Plan,
+        SpendingPlan as SpendingPlan,
         Workload as Workload,
-        best_spending as best_spending,
-        cheapest_spending as cheapest_spending,
         frontier as frontier,
         plan as plan,
         plan_many as plan_many,
+        plan_spending as plan_spending,
     )
     from t2fast.readers import (
         read_results as read_results,
@@ -180,12 +180,12 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "plans": (
         "Plan",
+        "SpendingPlan",
         "Workload",
-        "best_spending",
-        "cheapest_spending",
         "frontier",
         "plan",
         "plan_many",
+        "plan_spending",
     ),
     "readers": ("read_results",),
     "reports": ("Report", "report"),

@@ -4,6 +4,7 @@ hand."""
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -58,6 +59,25 @@ def test_large_totals_end_level() -> None:
 def test_bad_allocations_are_refused(p: list[float], total: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         allocate(p, total)
+
+
+def test_bad_policies_are_refused() -> None:
+    for a, b, worth, message in (
+        (0, 1, 0, "a is 0"),
+        (1, math.nan, 0, "b is nan"),
+        ([1, -1], 1, 0, "a Beta prior has positive, finite numbers"),
+        (1, 1, math.nan, "worth is nan"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            PosteriorIndex(np.array(a) if isinstance(a, list) else a, b, worth=worth)
+    with pytest.raises(ValueError, match="there are 2 priors and 3 queries"):
+        PosteriorIndex(np.array([1.0, 2.0]), 1.0).next(History.empty(3))
+    with pytest.raises(ValueError, match="query is 3: there are 3"):
+        History.empty(3).after(3, True)
+    with pytest.raises(ValueError, match=r"total is 2.5: give a whole number"):
+        allocate([0.5], 2.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="give one number of each a problem"):
+        replay([], [], 2)
 
 
 def test_a_policy_goes_round_the_unsolved_and_favours_the_easy() -> None:

@@ -208,8 +208,32 @@ def test_one_model_and_no_success() -> None:
     assert found.together.option.low == 0
     assert found.together.option.high > 0.3
     json.dumps(found.to_dict(), allow_nan=False)
+    assert "no model solved a problem: there is nothing to choose by but the price" in found.notes
+    assert ", on 5 problems" in str(found)
+    with pytest.raises(ValueError, match="no model solved any of the 5 problems: a solved query has no cost"):
+        t2fast.choose(counts, prices, **TOKENS)
     with pytest.raises(ValueError, match=r"target: nothing measured reaches pass@k 0.5.*0.5 short"):
         t2fast.choose(counts, prices, target=0.5, **TOKENS)
+
+
+def test_of_what_costs_nothing_the_most_is_best() -> None:
+    counts = counts_of({"a": [(10, c) for c in (9, 2, 0, 1)], "b": [(10, c) for c in (10, 7, 1, 5)]})
+    found = t2fast.choose(counts, prices_of({"a": (0, 0), "b": (0, 0)}), **TOKENS)
+    assert (found.together.option.model, found.together.option.k) == ("b", 10)
+    assert found.together.option.pass_at_k == max(option.pass_at_k for option in found.frontier)
+    assert found.cascade is None or found.cascade.option.pass_at_k >= found.together.option.pass_at_k
+    assert found.together.option.probability_best > 0.5
+
+
+def test_a_price_by_another_name_is_named() -> None:
+    rows = pl.DataFrame(
+        {"model": ["a"], "usd_per_million_prompt_token": [1.0], "usd_per_million_output_tokens": [1.0]}
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"there is no usd_per_million_prompt_tokens \(usd_per_million_prompt_token is no such column\)",
+    ):
+        t2fast.choose(counts_of({"a": [(8, 1)] * 5}), t2fast.read_prices(rows), **TOKENS)
 
 
 def test_impossible_requests_say_what_fails_and_by_how_much() -> None:

@@ -49,6 +49,8 @@ def test_forever_is_precision() -> None:
     right, wrong = verified_at_k([0.2, 0.0], np.inf, 0.9, 0.1)
     assert right.tolist() == pytest.approx([0.18 / 0.26, 0])
     assert wrong.tolist() == pytest.approx([0.08 / 0.26, 1])
+    with pytest.raises(ValueError, match=r"false_positive is -0\.1: a rate lies between 0 and 1"):
+        Verifier(0.9, -0.1)
     with pytest.raises(ValueError, match="true_positive"):
         verified_at_k(0.5, 1, 1.5, 0)
 

@@ -7,13 +7,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from t2fast import _core, default_law, fit_forecast
 from t2fast.cli.main import main
 from t2fast.costs import Architecture, Machine, accelerator
 from t2fast.laws import Law
+from t2fast.plans import Workload, plan_spending
 from t2fast.plans.spending import best_spending, chinchilla_spending
-from t2fast.plans.workload import Workload
 from t2fast.tables import Counts
 
 DOLLARS = ["plan", "--usd", "1000", "--gpu", "h100", "--usd-per-hour", "2.5", "--queries", "1e6"]
@@ -66,7 +67,10 @@ def test_short_text_says_what_more_would_bring(capsys: pytest.CaptureFixture[str
         ([*DOLLARS, "--target", "0.5"], "exclude each other"),
         ([*DOLLARS, "--train-flops", "1e20"], "--train-flops is a budget of its own"),
         ([*DOLLARS[:4], "X100", *DOLLARS[5:]], "no accelerator is called 'X100'"),
-        ([*DOLLARS, "--min-params", "1e12"], "n_params from 1e+12 to 2.4e+10"),
+        (
+            [*DOLLARS, "--min-params", "1e12"],
+            "n_params from 1e+12 to inf lies beyond what the law was fitted on",
+        ),
         (["plan", "--usd", "1e-3", *DOLLARS[3:]], "times that"),
         (["plan", "--target", "0.9999", *DOLLARS[3:]], "nowhere with N up to 24B"),
         ([*DOLLARS, "--frontier"], "--frontier is of plans under two budgets"),
@@ -75,8 +79,16 @@ def test_short_text_says_what_more_would_bring(capsys: pytest.CaptureFixture[str
         ([*DOLLARS, "--extrapolate", "0.5"], "--extrapolate is 0.5"),
         ([*DOLLARS, "--extrapolate", "nan"], "--extrapolate is nan"),
         ([*DOLLARS, "--max-params", "0"], "--max-params is 0.0"),
-        ([*DOLLARS, "--max-k", "0.5"], "a query gets at least one sample"),
-        ([*DOLLARS, "--min-tokens", "1e11", "--max-tokens", "1e10"], "is above --max-tokens"),
+        ([*DOLLARS, "--mfu", "2"], "--mfu is 2.0: a share of the peak lies between 0 and 1"),
+        ([*DOLLARS, "--chinchilla", "-3"], "--chinchilla is -3.0"),
+        ([*DOLLARS, "--sizes", "1e9", "--min-params", "1e8"], "--sizes already says which N are allowed"),
+        ([*DOLLARS, "--unique-tokens", "0"], "--unique-tokens is 0.0"),
+        ([*DOLLARS, "--latency", "-1"], "--latency is -1.0"),
+        ([*DOLLARS, "--max-k", "0.5"], "--max-k is 0.5: a problem gets at least one sample"),
+        (
+            [*DOLLARS, "--min-tokens", "1e11", "--max-tokens", "1e10"],
+            "n_tokens runs from 1e+11 down to 1e+10",
+        ),
         ([*BUDGETS, "--queries", "5"], "--queries goes with one budget"),
         ([*BUDGETS, "--latency", "1"], "--latency goes with one budget"),
         ([*BUDGETS, "--unique-tokens", "1e9"], "--unique-tokens goes with one budget"),
@@ -171,6 +183,62 @@ def test_an_architecture_is_chosen_from_a_file(tmp_path: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["n_params"] in (1e8, 3e8, 1e9)
 
 
+def test_the_command_says_what_python_says(capsys: pytest.CaptureFixture[str]) -> None:
+    work = Workload.on(Machine(accelerator("H100"), usd_per_hour=2.5), 1e6, 500, 500)
+    whole = plan_spending(default_law(), work, budget=1000, integer_k=True, unique_tokens=2e10)
+    assert main([*DOLLARS, "--integer-k", "--unique-tokens", "2e10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(whole.to_dict()))
+    assert main([*DOLLARS, "--integer-k", "--unique-tokens", "2e10"]) == 0
+    assert capsys.readouterr().out.rstrip("\n") == str(whole)
+
+
+def test_faults_of_the_law_are_told_in_short_and_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    fit = default_law().fit
+    assert fit is not None
+    for line in (DOLLARS, BUDGETS):
+        assert main(line) == 0
+        short = " ".join(capsys.readouterr().out.split())
+        assert (
+            f"about the law, {len(fit.notes)} things (in full by --verbose or --json): on a bound; " in short
+        )
+        assert main([*line, "--verbose"]) == 0
+        full = " ".join(capsys.readouterr().out.split())
+        assert main([*line, "--json"]) == 0
+        warnings = json.loads(capsys.readouterr().out)["warnings"]
+        for words in fit.notes:
+            assert words.split(": ")[0].split(" (")[0] in short
+            assert f"the law: {words}" in full
+            assert f"the law: {words}" in warnings
+
+
+def test_dollars_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("altair", reason="figures need t2fast[report]")
+    for more in ([], ["--sizes", "1e8,4e8,8e8,2e10"]):
+        assert main([*DOLLARS, "--usd", "100", *more, "--json", "--plot", str(tmp_path / "bought.svg")]) == 0
+        best = json.loads(capsys.readouterr().out)
+        assert "<svg" in (tmp_path / "bought.svg").read_text(encoding="utf-8")
+        work = Workload.on(Machine(accelerator("H100"), usd_per_hour=2.5), 1e6, 500, 500)
+        sizes = [1e8, 4e8, 8e8, 2e10] if more else None
+        found = plan_spending(default_law(), work, budget=100, n_params=sizes, level=0.8)
+        curve = found.profile(30)
+        # 2e10 parameters on the fewest tokens cost more than all there is.
+        assert curve["n_params"].to_list() == ([1e8, 4e8, 8e8] if more else sorted(curve["n_params"]))
+        assert curve["predicted"].max() <= best["predicted"] * (1 + 1e-9)
+        assert curve["predicted"].max() > best["predicted"] * 0.98
+        marked = found.figure().frame.filter(pl.col("choice").is_not_null())
+        assert marked["choice"].to_list() == ["plan", "Chinchilla"]
+
+
+def test_a_limit_that_cuts_chinchillas_choice_withholds_the_ratio(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*DOLLARS, "--per-query", "1e-6", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["chinchilla"]["cost"] < 0.1 * 1000
+    assert found["ratio"] is None
+    assert found["no_ratio"] == "Chinchilla's choice is cut by cost a query at most 1e-06"
+
+
 def test_a_query_is_held_to_what_it_may_cost_and_take(capsys: pytest.CaptureFixture[str]) -> None:
     limited = [*DOLLARS, "--per-query", "2e-4", "--latency", "3"]
     assert main([*limited, "--json"]) == 0
@@ -188,7 +256,7 @@ def test_a_query_is_held_to_what_it_may_cost_and_take(capsys: pytest.CaptureFixt
         ("layers,width,hidden,vocab,heads,head_dim\n12,0.5,1,1,1,1\n", "row 1: width is '0.5'"),
         ("layers,width,hidden,vocab,heads,head_dim,tied\n1,1,1,1,1,1,maybe\n", "tied is 'maybe'"),
         ("layers,width,hidden,vocab,heads,head_dim\n", "has no rows"),
-        ("layers,width,hidden,vocab,heads,head_dim\n2,8,8,8,2,4\n", "none of the sizes"),
+        ("layers,width,hidden,vocab,heads,head_dim\n2,8,8,8,2,4\n", "none of these sizes"),
     ],
 )
 def test_an_architecture_that_is_none_is_refused(

@@ -154,7 +154,7 @@ def test_draws_that_end_on_another_bound_are_named_with_it():
     share = sum(one.bound == "the n_params minimum" for one in each) / len(each)
     assert {one.bound for one in each} == {None, "the n_params minimum"}
     assert (
-        f"of the law's draws {share:.1%} end on the n_params minimum: the intervals are cut there"
+        f"of the law's draws {share:.0%} end on the n_params minimum, which cuts the intervals there"
         in found.warnings
     )
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
-from t2fast import fit_forecast, read_counts
+from t2fast import default_law, fit_forecast, read_counts
 from t2fast.costs import Accelerator, Architecture, Machine
 from t2fast.laws import Law
+from t2fast.plans import plan_spending
 from t2fast.plans.spending import best_spending, cheapest_spending
 from t2fast.plans.workload import Limit, Workload
 from t2fast.tables import Counts
@@ -117,12 +118,47 @@ def test_more_queries_want_a_smaller_model() -> None:
 
 
 def test_the_impossible_says_by_how_much() -> None:
-    with pytest.raises(ValueError, match=r"budget: 1e\+06 is too little .* costs .* times that"):
+    with pytest.raises(ValueError, match=r"budget: 1e\+06 FLOPs is too little .* costs .* times that"):
         best_spending(LOSS, 1e6, Workload(1e3, 500, 400))
     with pytest.raises(ValueError, match=r"target: the law reaches -log pass@k 1.5 nowhere .*short"):
         cheapest_spending(LOSS, 1.5, Workload(1e3, 500, 400))
     with pytest.raises(ValueError, match="budget is nan"):
         best_spending(LOSS, math.nan, Workload(1e3, 500, 400))
+
+
+def test_a_workload_without_numbers_is_refused() -> None:
+    for work, message in (
+        ((-1, 5, 5), "queries"),
+        ((1, -5, 5), "prompt_tokens"),
+        ((1, 5, 0), "output_tokens"),
+    ):
+        with pytest.raises(ValueError, match=f"{message} is "):
+            Workload(*work)
+    with pytest.raises(ValueError, match="prompt_price is nan"):
+        Workload(1, 5, 5, prompt_price=math.nan)
+    with pytest.raises(ValueError, match=r"k from 0.5: a query gets at least one sample"):
+        best_spending(LOSS, 1e20, Workload(1e3, 5, 5), k=(0.5, 10))
+    with pytest.raises(ValueError, match="a budget or a target, one of both"):
+        plan_spending(LOSS, Workload(1e3, 5, 5), budget=1e20, target=0.5)
+    with pytest.raises(TypeError, match="takes a Workload of queries and prices, not a float"):
+        plan_spending(LOSS, 1e20, budget=1e20)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="latency needs a machine"):
+        plan_spending(LOSS, Workload(1e3, 5, 5), budget=1e20, latency=1)
+
+
+def test_in_python_too_a_plan_stays_near_the_data() -> None:
+    law, work = default_law(), Workload(1e4, 500, 500)
+    found = plan_spending(law, work, budget=1e20)
+    assert best_spending(law, 1e20, work).k > 5000  # where nothing holds it
+    assert found.chosen.k == pytest.approx(256)
+    assert any(words.startswith("held to k = 256, where this law stops") for words in found.warnings)
+    sizes = np.array([2e8, 4e8, 1e12])
+    listed = plan_spending(law, work, budget=1e20, n_params=sizes)
+    assert listed.chosen.n_params == 4e8
+    assert listed.profile()["n_params"].to_list() == [2e8, 4e8]  # 1e12 lies beyond
+    one = plan_spending(law, work, budget=1e20, n_params=(3e8, 3e8))
+    assert one.profile().height == 1
+    assert one.profile()["predicted"][0] == pytest.approx(one.chosen.predicted)
 
 
 def test_a_target_is_met_to_the_last_token() -> None:
@@ -171,6 +207,25 @@ def test_a_whole_k_is_the_better_neighbour(law: Law) -> None:
     others = [best_spending(law, 1e22, work, k=(k, k)).predicted for k in range(1, 400)]
     assert sign * found.predicted == pytest.approx(max(sign * value for value in others), rel=1e-12)
     assert found.cost <= 1e22 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("law", [LOSS, ACCURACY])
+@pytest.mark.parametrize("budget", [1e19, 7e19, 3e20])
+def test_a_whole_k_of_a_list_is_the_best_of_every_size(law: Law, budget: float) -> None:
+    # Where k is best at 10.4 for one size and at 36.03 for another, rounding down costs the first much more.
+    work, most = Workload(8e7, 45, 95), 6.6e9
+    sign = 1 if law.metric == "pass@k" else -1
+    sizes = [3.34e7, 1.14e8, 1.9e8, 7.2e8]
+    k, n = (axis.ravel() for axis in np.meshgrid(np.arange(1.0, 500.0), sizes))
+    train, prompt, sample = work.prices(1.0)
+    d = np.minimum((budget / n - prompt - sample * k) / train, most)
+    left = d >= 1e8
+    values = sign * np.asarray(law.predict(n[left], d[left], k[left]))
+    found = best_spending(
+        law, budget, work, n_params=sizes, n_tokens=(1e8, most), k=(1, 500), integer_k=True, level=None
+    )
+    assert sign * found.predicted == pytest.approx(float(values.max()), rel=1e-12)
+    assert (found.n_params, found.k) == pytest.approx((n[left][values.argmax()], k[left][values.argmax()]))
 
 
 def test_intervals_are_those_of_every_draw_planned_anew() -> None:

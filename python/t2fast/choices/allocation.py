@@ -26,15 +26,16 @@ def allocate(p: npt.ArrayLike, total: int) -> Integers:
         k, whole numbers of shape (queries,), adding up to `total` unless nothing more is to be gained.
 
     Raises:
-        ValueError: for probabilities outside [0, 1] and for a negative total.
+        ValueError: for probabilities outside [0, 1] and for a total that is negative or not whole.
     """
     p = np.asarray(p, dtype=float)
     bad = np.flatnonzero(~((p >= 0) & (p <= 1)))
     if p.ndim != 1 or bad.size:
         where = f"p[{bad[0]}] is {p.flat[bad[0]]}" if bad.size else f"p has shape {p.shape}"
         raise ValueError(f"{where}: give one probability in [0, 1] a query")
-    if total < 0:
-        raise ValueError(f"total is {total!r}: it cannot be negative")
+    if total < 0 or total != int(total):
+        raise ValueError(f"total is {total!r}: give a whole number that is not negative")
+    total = int(total)
     k = _levelled(p, total)
     heap = [(-p[i] * (1 - p[i]) ** int(k[i]), i) for i in np.flatnonzero(p > 0)]
     heapq.heapify(heap)

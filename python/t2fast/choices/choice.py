@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast.charts import Drawn, Figure, Reported, market
-from t2fast.text import columns, line, note, plain, samples
+from t2fast.text import columns, counted, line, note, plain, samples
 
 _ROWS = 12
 
@@ -215,7 +215,7 @@ class Choice(Drawn, Reported):
                 f"meet the target with {cheapest.probability_met:.0%}",
             ]
         parts: list[RenderableType] = [
-            line(f"Best buy for {self.request}, on {self.problems} problems"),
+            line(f"Best buy for {self.request}, on {counted(self.problems, 'problem')}"),
             table,
             *(line(words) for words in chances),
             Text(),

@@ -183,11 +183,12 @@ def market_of(
         name for name in wanted if not priced[name] and (host is None or terms[name]["n_params"] is None)
     ]
     if silent:
-        notes.append(f"left out, without a price in {prices.source}: {listed(silent)}")
+        notes.append(f"left out, without a price in {prices.source}: {listed(silent)}{_misnamed(prices)}")
     sold = [name for name in wanted if name not in silent]
     if not sold:
         raise ValueError(
             f"none of the models of {counts.source} has both prices in {prices.source}: {listed(wanted)}"
+            f"{_misnamed(prices)}"
         )
     hosted = [name for name in sold if not priced[name]]
     if hosted and host is not None:
@@ -221,6 +222,16 @@ def market_of(
         notes.append(f"nothing is known beyond the fewest samples of a problem: {listed(short)}")
     sellers.sort(key=lambda s: s.price.prompt + s.price.sample)
     return Market(tuple(sellers), len(sellers[0].passes[0]), tuple(notes))
+
+
+def _misnamed(prices: Prices) -> str:
+    """Which column of prices is missing altogether, and which column may be meant for it."""
+    says = ""
+    for name in PRICES:
+        if prices.frame[name].is_null().all():
+            meant = nearest(name, prices.ignored_columns)
+            says += f"; there is no {name}" + (f" ({meant} is no such column)" if meant else "")
+    return says
 
 
 def _shared(counts: Counts, models: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:

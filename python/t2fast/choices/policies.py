@@ -40,7 +40,13 @@ class History:
         return int(self.failures.sum() + self.solved.sum())
 
     def after(self, query: int, success: bool) -> History:
-        """The history one sample later."""
+        """The history one sample later.
+
+        Raises:
+            ValueError: for a query that there is not.
+        """
+        if not 0 <= query < len(self.failures):
+            raise ValueError(f"query is {query!r}: there are {len(self.failures)}, counted from 0")
         failures, solved = self.failures.copy(), self.solved.copy()
         if success:
             solved[query] = True
@@ -81,8 +87,27 @@ class PosteriorIndex:
     total: int | None = None
     worth: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name in ("a", "b"):
+            values = np.asarray(getattr(self, name), float)
+            if not (np.isfinite(values) & (values > 0)).all():
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}: a Beta prior has positive, finite numbers"
+                )
+        if not self.worth >= 0:
+            raise ValueError(f"worth is {self.worth!r}: it cannot be negative")
+
     def next(self, history: History) -> int | None:
-        """The query to try, the first of equals; None where all is solved, spent or no longer worth it."""
+        """The query to try, the first of equals; None where all is solved, spent or no longer worth it.
+
+        Raises:
+            ValueError: where there are as many priors as there are not queries.
+        """
+        priors = np.broadcast_shapes(np.shape(self.a), np.shape(self.b))
+        if priors not in ((), (1,), history.failures.shape):
+            raise ValueError(
+                f"there are {priors[0]} priors and {len(history.failures)} queries: give one each"
+            )
         if self.total is not None and history.drawn >= self.total:
             return None
         index = np.where(history.solved, -1.0, self.a / (self.a + self.b + history.failures))

@@ -71,9 +71,11 @@ def replay(n: npt.ArrayLike, c: npt.ArrayLike, k: int, *, runs: int = 200, seed:
         Shares solved either way, and the samples that uniform sampling takes to keep up.
 
     Raises:
-        ValueError: if k is not between 1 and the least n.
+        ValueError: if k is not between 1 and the least n, and for no problems.
     """
     n, c = np.asarray(n, np.int64), np.asarray(c, np.int64)
+    if n.ndim != 1 or n.size == 0 or c.shape != n.shape:
+        raise ValueError(f"n has shape {n.shape} and c {c.shape}: give one number of each a problem")
     if not 1 <= k <= int(n.min()):
         raise ValueError(
             f"k is {k}: it has to lie between 1 and {int(n.min())}, the fewest samples of a problem"

@@ -128,6 +128,13 @@ class _Search:
 
     def choice(self) -> Choice:
         """The choice."""
+        notes = list(self.market.notes)
+        if not self.plain.passes.any():
+            if self.request.target is None and not self.request.limited:
+                raise ValueError(
+                    f"no model solved any of the {self.market.problems} problems: a solved query has no cost"
+                )
+            notes.append("no model solved a problem: there is nothing to choose by but the price")
         plain = self.pick(self.plain)
         single = self.pick(until_solved(self.market))
         cascade = self.pick(cascades(self.market, self.beats(single)))
@@ -148,7 +155,7 @@ class _Search:
             self.market.problems,
             str(self.request),
             self.level,
-            self.market.notes,
+            tuple(notes),
         )
 
     def beats(self, single: Pick | None) -> Callable[[Floats, Floats], Bools]:
@@ -198,7 +205,8 @@ class _Search:
     def chances(self, options: Options, best: int) -> tuple[float, float]:
         """The chance that an option is the best again on new problems, and that one of its family is."""
         request = self.request
-        order = np.argsort(options.usd_per_query, kind="stable")
+        # Of equals the first wins: the cheaper, and of what costs the same what solves more.
+        order = np.lexsort((-options.pass_at_k, options.usd_per_query))
         options = options.where_at(order)
         winners = np.full(self.again.draws, -1)
         top = np.full(self.again.draws, -np.inf)
@@ -231,11 +239,11 @@ class _Search:
 
     def best_measured(self, options: Options) -> int:
         """Most pass@k within the budget, the cheapest of equals; without one, the least cost a solved
-        query.
+        query, and the most pass@k where that is the same.
         """
         passes, usd = options.pass_at_k, options.usd_per_query
         if not self.request.limited:
-            return int(np.lexsort((usd, _per_solved(usd, passes)))[0])
+            return int(np.lexsort((-passes, usd, _per_solved(usd, passes)))[0])
         return int(np.lexsort((usd, -passes))[0])
 
     def option(self, options: Options, i: int, probability_best: float) -> Option:

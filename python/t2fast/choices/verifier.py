@@ -33,6 +33,11 @@ class Verifier:
     false_positive: float
     draws: Floats | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("true_positive", "false_positive"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: a rate lies between 0 and 1")
+
     @classmethod
     def estimated(
         cls, accepted_right: int, right: int, accepted_wrong: int, wrong: int, draws: int = 200, seed: int = 0

@@ -69,7 +69,7 @@ def add_parser(commands: Any) -> None:
     shown.add_argument(
         "--profile", action="store_true", help="what other sizes would give for the same budgets"
     )
-    add_plot(parser, "the profile or frontier")
+    add_plot(parser, "what every size gives for the same budget, or the frontier")
     spending.add_options(parser)
 
 
@@ -77,6 +77,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     check(arguments)
     law = default_law() if arguments.law is None else Law.load(arguments.law)
+    listed = "sizes" if arguments.sizes is not None else "architectures"
+    if getattr(arguments, listed) is not None and (arguments.min_params or arguments.max_params):
+        raise ValueError(f"--{listed} already says which N are allowed: drop --min-params and --max-params")
     if spending.asked(arguments):
         spending.run(arguments, law)
         return
@@ -86,8 +89,6 @@ def run(arguments: argparse.Namespace) -> None:
             "what is there to spend? Give --train-flops and --inference-flops, or --usd or --total-flops "
             "with --queries, or --target"
         )
-    if arguments.sizes is not None and (arguments.min_params or arguments.max_params):
-        raise ValueError("--sizes already says which N are allowed: drop --min-params and --max-params")
     options: dict[str, Any] = {
         "n_params": arguments.sizes or (arguments.min_params, arguments.max_params),
         "n_tokens": (arguments.min_tokens, arguments.max_tokens),
@@ -126,19 +127,19 @@ def run(arguments: argparse.Namespace) -> None:
             dict(zip(names, map(finite, row), strict=True))
             for row in zip(*(getattr(profile, name) for name in names), strict=True)
         ]
-    show(arguments, data, lambda: _with_profile(chosen, data.get("profile")))
+    show(arguments, data, lambda: _with_profile(chosen, data.get("profile"), arguments.verbose))
     if arguments.plot:
         save(chosen.figure(), arguments.plot, chosen.warnings)
 
 
-def _with_profile(chosen: Plan, profile: list[dict[str, Any]] | None) -> RenderableType:
+def _with_profile(chosen: Plan, profile: list[dict[str, Any]] | None, details: bool) -> RenderableType:
     if profile is None:
-        return chosen
+        return chosen.shown(details)
     table = columns("N", "D", "k", "D/N", f"predicted {chosen.metric}")
     for row in profile:
         n, d = row["n_params"], row["n_tokens"]
         table.add_row(amount(n), amount(d), samples(row["k"]), ratio(d / n), chance(row["predicted"]))
-    return Group(chosen, Text(), table)
+    return Group(chosen.shown(details), Text(), table)
 
 
 def _rule(text: str) -> float | str:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import re
 
+_NAMES = {
+    "chinchilla (tokens per parameter)": "--chinchilla",
+    "n_params minimum": "--min-params",
+    "n_params maximum": "--max-params",
+    "n_tokens minimum": "--min-tokens",
+    "n_tokens maximum": "--max-tokens",
+}
+"""Arguments that options have another name for."""
 _OPTIONS = (
     "model|models|columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
     "level|draws|seed|ks|method|aggregate|losses|train_flops|inference_flops|total_flops|extrapolate|"
     "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|per_query|latency|confidence|new_problems|"
-    "harm|batch|mfu|mbu"
+    "harm|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
 )
 _MAPPING = re.compile(rf"\b({_OPTIONS})=\{{([^{{}}]*)\}}")
 _QUOTED = re.compile(rf"(?<![\w./-])({_OPTIONS})= ?(?:'([^']*)'|\"([^\"]*)\")")
 _BARE = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
 _NUMBER = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\d.])")
-_SUBJECT = re.compile(rf"^({_OPTIONS})(?= is \S+: )")  # what a refusal begins with
+_ENDS = "|".join(re.escape(name) for name in _NAMES)
+_SUBJECT = re.compile(rf"^({_OPTIONS}|{_ENDS})(?= is \S+: )")  # what a refusal begins with
 _GROUPS = re.compile(r"(, take each by itself by )groups\('([^']*)'\)")
 _TWICE = re.compile(r"(--[\w-]+)( \(\1 [A-Z]+\))")
 _ERRNO = re.compile(r"^\[Errno \d+\] ([^:]+): '(.*)'$")
@@ -36,7 +45,7 @@ def own_words(message: str, groups: bool = False) -> str:
 
 
 def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return _NAMES.get(name, f"--{name.replace('_', '-')}")
 
 
 def _pairs(content: str) -> str:

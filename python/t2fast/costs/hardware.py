@@ -132,6 +132,13 @@ class Machine:
     mfu: float = MFU
     mbu: float = MBU
 
+    def __post_init__(self) -> None:
+        for name in ("mfu", "mbu"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}: a share of the peak lies between 0 and 1"
+                )
+
     @property
     def flops(self) -> float:
         """Operations a second."""

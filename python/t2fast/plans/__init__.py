@@ -3,18 +3,22 @@
 from t2fast.plans.frontiers import frontier
 from t2fast.plans.many import plan_many
 from t2fast.plans.planned import Plan
+from t2fast.plans.purse import plan_spending
 from t2fast.plans.single import plan
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending
+from t2fast.plans.spending_plan import SpendingPlan
 from t2fast.plans.workload import Limit, Workload
 
 __all__ = [
     "Limit",
     "Plan",
     "Spending",
+    "SpendingPlan",
     "Workload",
     "best_spending",
     "cheapest_spending",
     "frontier",
     "plan",
     "plan_many",
+    "plan_spending",
 ]

@@ -42,6 +42,8 @@ def _beyond_data(law: AnyLaw, point: PlanArrays) -> Iterator[str]:
     ):
         value = float(axis[0])
         low, high = law.domain.get(name, (-math.inf, math.inf))
+        if name == "k" and not law.has_k:
+            continue
         if value < low and name != "k":
             times, end = low / value, f"below the smallest fitted ({amount(low)})"
         elif math.inf > value > high:
@@ -90,9 +92,9 @@ def _bounds(
         if counts.sum() > 0.05 * cloud.bound.size:
             ends = {BOUNDS[code]: count / cloud.bound.size for code, count in zip(codes, counts, strict=True)}
             free = ends.pop(None, 0.0)
-            where = [f"{share:.1%} end on {end}" for end, share in ends.items()]
-            if where:
-                yield f"of the law's draws {', '.join(where)}: the intervals are cut there"
+            if ends:
+                where = ", ".join(f"{share:.0%} end on {end}" for end, share in ends.items())
+                yield f"of the law's draws {where}, which cuts the intervals there"
             if free > 0.05:
                 yield f"{free:.0%} of the law's draws end on no bound"
 

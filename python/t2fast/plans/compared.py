@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from t2fast.plans.planned import BOUNDS, Interval
 from t2fast.plans.ratio import log_ratio, why_withheld
 from t2fast.plans.search import tails
 from t2fast.plans.spending import Range, Spending
+from t2fast.plans.workload import Limit
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ def compared(
     theirs: Spending,
     n_params: Range,
     *,
+    limits: Sequence[Limit] = (),
     unique_tokens: float | None = None,
     level: float = 0.9,
 ) -> Compared:
@@ -46,17 +49,18 @@ def compared(
         ours: the best.
         theirs: Chinchilla's.
         n_params: the range that both N were held to.
+        limits: on what a query may cost, or how long it may take.
         unique_tokens: text that there is; what is read again is worth less.
         level: coverage of the interval.
 
     Returns:
         The ratio, or why there is none: either plan lies further outside the law's data than a law is
-        believed, or the range cuts Chinchilla's N.
+        believed, or the range or a limit cuts Chinchilla's N.
     """
     if law.metric == "loss":
         return Compared(None, None, None)
     sides = [("the plan", _seen(ours, unique_tokens)), ("Chinchilla's choice", _seen(theirs, unique_tokens))]
-    withheld = why_withheld(law, sides, _cut(theirs, n_params) if law.domain else None)
+    withheld = why_withheld(law, sides, _cut(theirs, ours.cost, n_params if law.domain else None, limits))
     ratio = math.exp(float(log_ratio(law, np.array(ours.predicted), np.array(theirs.predicted))))
     if withheld is not None or not math.isfinite(ratio):
         return Compared(None, None, withheld)
@@ -77,9 +81,12 @@ def _seen(plan: Spending, unique_tokens: float | None) -> dict[str, float]:
     return {"n_params": plan.n_params, "n_tokens": worth, "k": plan.k}
 
 
-def _cut(plan: Spending, n_params: Range) -> str | None:
-    """The end of the range that keeps N from going further."""
-    low, high = n_params
+def _cut(plan: Spending, cost: float, n_params: Range | None, limits: Sequence[Limit]) -> str | None:
+    """The limit, or the end of the range, that keeps N from going further; `cost` is what it might take."""
+    for limit in limits:
+        if limit.used(plan.n_params, plan.k) > 1 - 1e-6 and plan.cost < cost * (1 - 1e-6):
+            return limit.name
+    low, high = n_params or (0.0, math.inf)
     if plan.n_params >= high * (1 - 1e-6):
         return BOUNDS[2]
     return BOUNDS[1] if plan.n_params <= low * (1 + 1e-6) else None

@@ -16,6 +16,7 @@ from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported, profile
 from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.laws import AnyLaw
+from t2fast.plans.faults import shortened
 from t2fast.text import amount, chance, columns, line, note, plain, ratio, samples
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -186,7 +187,18 @@ class Plan(Choice, Drawn, Reported):
         return plain(self)
 
     def __rich__(self) -> RenderableType:
-        """The plan beside Chinchilla's, with intervals over the law's draws."""
+        """The plan beside Chinchilla's, what is wrong with its law in short."""
+        return self.shown()
+
+    def shown(self, details: bool = False) -> RenderableType:
+        """The plan beside Chinchilla's, with intervals over the law's draws.
+
+        Args:
+            details: whether what is wrong with the law is told in full.
+
+        Returns:
+            What `rich` prints.
+        """
         inference = (
             "" if self.inference_flops is None else f", {self.inference_flops:.3g} inference FLOPs per token"
         )
@@ -220,7 +232,7 @@ class Plan(Choice, Drawn, Reported):
             parts.append(line(f"no ratio to Chinchilla's: {self.no_ratio}"))
         if self.chinchilla.clamped:
             parts.append(note(f"Chinchilla's N was moved by {self.chinchilla.bound}"))
-        parts += [note(warning) for warning in self.warnings]
+        parts += map(note, self.warnings if details else shortened(self.warnings, self.law))
         if self.law.source:
             parts.append(line(f"law: {self.law.name}, {self.law.source}"))
         return Group(*parts)

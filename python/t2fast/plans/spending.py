@@ -24,7 +24,7 @@ from t2fast.text import columns as table_columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Range: TypeAlias = tuple[float, float]
-Sizes: TypeAlias = "Range | Sequence[float] | Sequence[Architecture]"
+Sizes: TypeAlias = "Range | Sequence[float] | Sequence[Architecture] | Sequence[float | Architecture]"
 
 _D_RANGE = (1.0, 1e20)
 _INTERVALS = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted", "cost")
@@ -66,6 +66,8 @@ class Search:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ValueError(f"{name} from {low:g} to {high:g}: give a positive range, least end first")
+        if self.k[0] < 1:
+            raise ValueError(f"k from {self.k[0]:g}: a query gets at least one sample")
 
     def run(self, law: AnyLaw, which: Literal["point", "draws"]) -> Floats:
         """(rows, 7): N, D, k, value, cost of training, cost of queries, gap; NaN where there is no choice."""
@@ -174,8 +176,8 @@ def best_spending(
     least = models.least(n_tokens[0], k[0])
     if least > budget:
         raise ValueError(
-            f"budget: {budget:.4g} is too little for the least model ({amount(models.range[0])} parameters, "
-            f"{amount(n_tokens[0])} tokens, k = {k[0]:g}), which costs {least:.4g}, "
+            f"budget: {workload.money(budget)} is too little for the least model ({amount(models.range[0])} "
+            f"parameters, {amount(n_tokens[0])} tokens, k = {k[0]:g}), which costs {workload.money(least)}, "
             f"{least / budget:.3g} times that"
         )
     search = models.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget)
@@ -260,6 +262,32 @@ def cheapest_spending(
             f"and k = {samples(k_)}"
         )
     return chosen
+
+
+def profile_spending(
+    law: AnyLaw,
+    budget: float,
+    workload: Workload,
+    models: Sequence[float | Architecture],
+    *,
+    n_tokens: Range,
+    k: Range,
+    integer_k: bool,
+    unique_tokens: float | None,
+    limits: Sequence[Limit],
+) -> list[Spending]:
+    """What every size or architecture would give under a budget, arguments as for `best_spending`; those that
+    it does not buy, or whose queries are beyond a limit, are left out.
+    """
+    rows = []
+    for model in models:
+        one = _Models.of([model], workload)
+        size = one.range[0]
+        if one.least(n_tokens[0], k[0]) > budget or any(limit.used(size, k[0]) > 1 for limit in limits):
+            continue
+        search = one.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget)
+        rows.append(_chosen(law, search, one, None))
+    return [row for row in rows if row is not None]
 
 
 @dataclass(frozen=True)

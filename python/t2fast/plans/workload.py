@@ -7,8 +7,9 @@ for k = 1); in dollars each is multiplied by its price a FLOP. An architecture b
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from t2fast.compute import sample_flops, train_flops
 from t2fast.costs.flops import Architecture
@@ -30,6 +31,11 @@ class Workload:
         prompt_price: of one FLOP of reading prompts.
         sample_price: of one FLOP of writing samples.
         sequence: tokens of a training sequence; the attention of an architecture depends on it.
+        machine: what it is trained and served on, in dollars; None for costs in FLOPs, or whatever the prices
+            are in.
+
+    Raises:
+        ValueError: for a number that is not positive and finite; a prompt may be empty.
     """
 
     queries: float
@@ -39,6 +45,53 @@ class Workload:
     prompt_price: float = 1.0
     sample_price: float = 1.0
     sequence: int = 2048
+    machine: Machine | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("queries", "output_tokens", "train_price", "sample_price", "sequence"):
+            positive(name, getattr(self, name))
+        for name in ("prompt_tokens", "prompt_price"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value!r}: it has to be finite and not negative")
+
+    @classmethod
+    def on(
+        cls,
+        machine: Machine,
+        queries: float,
+        prompt_tokens: float,
+        output_tokens: float,
+        *,
+        rows: float = 64.0,
+        sequence: int = 2048,
+    ) -> Workload:
+        """Trained and served on a machine, in US dollars by its roofline.
+
+        Args:
+            machine: the chip, its price, and how much of it is reached.
+            queries: Q.
+            prompt_tokens: P.
+            output_tokens: T of a sample.
+            rows: samples in flight.
+            sequence: tokens of a training sequence.
+
+        Returns:
+            The workload.
+        """
+        read, written = machine.usd_per_flop(positive("rows", rows))
+        return cls(queries, prompt_tokens, output_tokens, read, read, written, sequence, machine)
+
+    @property
+    def unit(self) -> Literal["USD", "FLOPs"]:
+        """Of costs."""
+        return "FLOPs" if self.machine is None else "USD"
+
+    def money(self, value: float) -> str:
+        """A cost in words."""
+        if self.machine is None:
+            return f"{value:.3g} FLOPs"
+        return f"{value:,.0f} USD" if 100 <= value < 1e12 else f"{value:.3g} USD"
 
     def prices(self, model: float | Architecture) -> Prices:
         """Cost of training on a token, of all queries' prompts, and of a sample of each: by N, 6, 2 P Q and

@@ -22,6 +22,19 @@ use search::Search;
 
 /// The best choice on a surface; `None` where nothing is affordable, or nowhere good enough.
 pub fn best(surface: &impl Surface, conditions: &Conditions, goal: Goal) -> Option<Purchase> {
+    let score = |choice: &Purchase| match goal {
+        Goal::Target(_) => -(choice.costs.0 + choice.costs.1),
+        _ => surface.score(choice.value),
+    };
+    if let PricedSizes::List(sizes) = &conditions.sizes
+        && sizes.len() > 1
+    {
+        // Each by itself: what is best with any k may lose most by a whole one.
+        let alone =
+            |size: &(f64, Prices)| Conditions { sizes: PricedSizes::List(vec![*size]), ..conditions.clone() };
+        let choices = sizes.iter().filter_map(|size| best(surface, &alone(size), goal));
+        return choices.max_by(|a, b| score(a).total_cmp(&score(b)));
+    }
     let search = |conditions: &Conditions| Search { surface, conditions, goal }.best();
     let free = match goal {
         Goal::Target(target) => {
@@ -45,10 +58,6 @@ pub fn best(surface: &impl Surface, conditions: &Conditions, goal: Goal) -> Opti
     let floor = (free.k * (1.0 + 1e-9)).floor();
     let whole = [floor, floor + 1.0].into_iter().filter(|k| (least..=most).contains(k));
     let choices = whole.filter_map(|k| search(&Conditions { samples: (k, k), ..conditions.clone() }));
-    let score = |choice: &Purchase| match goal {
-        Goal::Target(_) => -(choice.costs.0 + choice.costs.1),
-        _ => surface.score(choice.value),
-    };
     choices.max_by(|a, b| score(a).total_cmp(&score(b)))
 }
 

@@ -1,0 +1,200 @@
+"""A plan under one budget: N, D and k with what they cost, Chinchilla's beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+from rich.console import Group, RenderableType
+
+from t2fast.charts import Drawn, Figure, profile
+from t2fast.costs.flops import Architecture
+from t2fast.laws import AnyLaw
+from t2fast.plans.compared import Compared
+from t2fast.plans.faults import shortened
+from t2fast.plans.planned import ratio_words
+from t2fast.plans.spending import Spending, profile_spending
+from t2fast.plans.workload import Workload
+from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
+
+_AXES = ("n_params", "n_tokens", "k", "predicted")
+
+
+@dataclass(frozen=True)
+class SpendingPlan(Drawn):
+    """The best N, D and k for what they cost, beside Chinchilla's.
+
+    Attributes:
+        chosen: N, D and k, their costs, and intervals over the law's draws.
+        chinchilla: Chinchilla's for the same money; None where it buys no such model.
+        rule: Chinchilla's tokens per parameter.
+        asked: the budget or the target, in words.
+        budget: what both may cost: as asked for, or the least cost of the target.
+        workload: queries and prices.
+        compared: our pass@k over Chinchilla's; None without Chinchilla's.
+        level: coverage of the intervals.
+        warnings: what to know before trusting it.
+        law: the law it came from.
+        held: what it had to respect, as `best_spending` takes it, and the range of N that is `believed`.
+    """
+
+    chosen: Spending
+    chinchilla: Spending | None
+    rule: float
+    asked: str
+    budget: float
+    workload: Workload
+    compared: Compared | None
+    level: float
+    warnings: tuple[str, ...]
+    law: AnyLaw = field(repr=False, compare=False)
+    held: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        """What is planned, in words."""
+        work = self.workload
+        on = "" if work.machine is None else f" on {work.machine.chip.name}"
+        return (
+            f"Best model for {self.asked}, {work.queries:.3g} queries of {work.prompt_tokens:g} + "
+            f"k x {work.output_tokens:g} tokens{on}"
+        )
+
+    def __str__(self) -> str:
+        return plain(self)
+
+    def __rich__(self) -> RenderableType:
+        """The plan beside Chinchilla's, what is wrong with its law in short."""
+        return self.shown()
+
+    def shown(self, details: bool = False) -> RenderableType:
+        """The plan as a person reads it.
+
+        Args:
+            details: whether what is wrong with the law is told in full.
+
+        Returns:
+            What `rich` prints.
+        """
+        beside, lines = self.compared, []
+        if self.chosen.architecture is not None:
+            lines.append(line(_described(self.chosen.architecture)))
+        if beside is not None and beside.ratio is not None:
+            lines.append(line(ratio_words(beside.ratio, beside.interval, self.level)))
+        elif beside is not None and beside.withheld is not None:
+            lines.append(line(f"no ratio to Chinchilla's: {beside.withheld}"))
+        warnings = self.warnings if details else shortened(self.warnings, self.law)
+        source = [line(f"law: {self.law.name}, {self.law.source}")] if self.law.source else []
+        return Group(line(self.title), self._table(), *lines, *map(note, warnings), *source)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: `n_params`, `n_tokens`, `k`, `predicted`, `training`, `serving`, `cost`, `chinchilla`
+        with the same inside, and further keys.
+        """
+        beside = self.compared
+        return {
+            **_row(self.chosen),
+            "unit": self.workload.unit,
+            "chinchilla": None if self.chinchilla is None else _row(self.chinchilla),
+            "ratio": None if beside is None else beside.ratio,
+            "ratio_interval": None if beside is None or beside.interval is None else list(beside.interval),
+            "no_ratio": None if beside is None else beside.withheld,
+            "warnings": list(self.warnings),
+            "law": {"law": self.law.name, "source": self.law.source, "domain": self.law.domain},
+        }
+
+    def profile(self, points: int = 60) -> pl.DataFrame:
+        """What every size would give for the same money: `n_params`, `n_tokens`, `k` and `predicted`, a row a
+        size evenly in ln N over where the law is believed, or a row a size that was listed. Sizes that the
+        money does not buy are left out.
+        """
+        models = self.held["n_params"]
+        if isinstance(models, tuple):
+            low, high = models
+            models = np.geomspace(low, high, points).clip(low, high).tolist() if low < high else [low]
+        names = ("n_tokens", "k", "integer_k", "unique_tokens", "limits")
+        options = {name: self.held[name] for name in names}
+        bought = profile_spending(self.law, self.budget, self.workload, models, **options)
+        return pl.DataFrame(
+            [[getattr(row, name) for name in _AXES] for row in bought],
+            dict.fromkeys(_AXES, pl.Float64),
+            orient="row",
+        ).sort("n_params")
+
+    def figure(self) -> Figure:
+        """What every model size would give for the same money, the plan and Chinchilla's choice marked."""
+        marks = [
+            {"choice": name, **{axis: getattr(choice, axis) for axis in _AXES}}
+            for name, choice in (("plan", self.chosen), ("Chinchilla", self.chinchilla))
+            if choice is not None
+        ]
+        schema = {"choice": pl.String, **dict.fromkeys(_AXES, pl.Float64)}
+        return profile(self.profile(), pl.DataFrame(marks, schema), self.law.metric, self.title)
+
+    def _table(self) -> Columns:
+        chosen, chinchilla, money = self.chosen, self.chinchilla, self.workload.money
+        interval = f"{self.level:.0%} interval" if chosen.intervals else ""
+        table = columns("", "plan", interval, f"Chinchilla ({self.rule:g} tokens/parameter)", left=("",))
+
+        def cost(plan: Spending, value: float) -> str:
+            return f"{money(value)} ({value / plan.cost:.0%})"
+
+        def span(name: str, text: Callable[[float], str]) -> str:
+            ends = chosen.intervals.get(name)
+            return "" if ends is None else f"{text(ends[0])} to {text(ends[1])}"
+
+        passes: list[tuple[str, Callable[[Spending], str], str]] = []
+        if chosen.metric == "-log pass@k":
+            ends = chosen.intervals.get("predicted_here")
+            spanned = "" if ends is None else f"{chance(math.exp(-ends[1]))} to {chance(math.exp(-ends[0]))}"
+            passes.append(("that is pass@k", lambda s: chance(math.exp(-s.predicted)), spanned))
+        rows: list[tuple[str, Callable[[Spending], str], str]] = [
+            ("parameters N", lambda s: amount(s.n_params), span("n_params", amount)),
+            ("training tokens D", lambda s: amount(s.n_tokens), span("n_tokens", amount)),
+            ("samples per query k", lambda s: samples(s.k), span("k", samples)),
+            ("tokens per parameter", lambda s: ratio(s.tokens_per_param), span("tokens_per_param", ratio)),
+            (f"predicted {chosen.metric}", lambda s: chance(s.predicted), span("predicted_here", chance)),
+            *passes,
+            ("training", lambda s: cost(s, s.training), ""),
+            ("queries", lambda s: cost(s, s.serving), ""),
+        ]
+        low, high = chosen.intervals.get("cost", (chosen.cost, chosen.cost))
+        if high > low * (1 + 1e-6):
+            # A target: its cost is what is not known. A budget is spent.
+            rows.append(("everything", lambda s: money(s.cost), span("cost", partial(money))))
+        for label, text, spanned in rows:
+            table.add_row(label, text(chosen), spanned, "-" if chinchilla is None else text(chinchilla))
+        return table
+
+
+def value_words(plan: Spending) -> str:
+    """What a plan is worth, in words: pass@k for a law of its logarithm too."""
+    if plan.metric == "-log pass@k":
+        return f"pass@k {chance(math.exp(-plan.predicted))}"
+    return f"{plan.metric} {chance(plan.predicted)}"
+
+
+def _row(plan: Spending) -> dict[str, Any]:
+    names = ("n_params", "n_tokens", "k", "predicted", "metric", "training", "serving", "cost", "gap")
+    row = {name: getattr(plan, name) for name in names}
+    if not math.isfinite(plan.gap):
+        row["gap"] = None
+    return {
+        **row,
+        "tokens_per_param": plan.tokens_per_param,
+        "intervals": {name: list(interval) for name, interval in plan.intervals.items()},
+        "reached": plan.reached,
+        "architecture": None if plan.architecture is None else asdict(plan.architecture),
+    }
+
+
+def _described(model: Architecture) -> str:
+    return (
+        f"architecture: {model.layers} layers of width {model.width}, {model.heads} heads of "
+        f"{model.head_dim}, feed-forward {model.hidden}, vocabulary {model.vocab:,}"
+    )
