@@ -201,6 +201,8 @@ def test_faults_of_the_law_are_told_in_short_and_in_full(capsys: pytest.CaptureF
         assert (
             f"about the law, {len(fit.notes)} things (in full by --verbose or --json): on a bound; " in short
         )
+        # The humblest baseline stays beside the claim.
+        assert "a median relative error of 9% (nearest checkpoint: 12%)" in short
         assert main([*line, "--verbose"]) == 0
         full = " ".join(capsys.readouterr().out.split())
         assert main([*line, "--json"]) == 0

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from t2fast.laws import AnyLaw
 
-_FURTHER = re.compile(r": | \(")
-"""What ends the first words of a fault."""
+_FURTHER = re.compile(r": (?![^(]*\))| \((?!nearest checkpoint)")
+"""What ends the first words of a fault. The nearest checkpoint's error stands beside that of a law."""
 
 
 def shortened(warnings: Sequence[str], law: AnyLaw) -> list[str]:
