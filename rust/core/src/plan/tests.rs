@@ -169,7 +169,7 @@ proptest! {
         }
         let whole = one(law, &params, budget, &Constraints { whole_k: true, ..constraints }).unwrap().best;
         prop_assert!(whole.k >= 1.0 && whole.k.fract() == 0.0);
-        prop_assert!(sign * (whole.value - best.value) <= 1e-13 * best.value.abs() + 1e-290);
+        prop_assert!(sign * (whole.value - best.value) <= rounding(best.value));
         for k in 1..1000 {
             let n = budget.inference / (2.0 * f64::from(k));
             let other = best_of(true, n.min(top));
