@@ -22,10 +22,10 @@ STAGES = {
     "models": ("models", "models", 100),
     "bench": ("steps", "bench", 200),
     "tune": ("tune", "tune", 160),
-    "peers": ("peers", "peers", 200),
+    "peers": ("peers", "peers", 240),
     "capture": ("safety", "capture", 30),
     "tests": ("safety", "kernel_tests", 140),
-    "sanitize": ("safety", "sanitize", 240),
+    "sanitize": ("safety", "sanitize", 150),
 }
 """Module, function, and the most seconds of each, in order."""
 ON_A_GPU_ALONE = ("compile", "bits", "peers")

@@ -109,7 +109,7 @@ def sanitized(kind: str) -> dict[str, Any]:
     program = "from benches.gpu_check import bare\nbare.prepare()\n"
     program += "from benches.gpu_check import safety\nsafety.small()"
     command = [tool, "--tool", kind, "--print-limit", "5", sys.executable, "-c", program]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=70)
     end = (done.stdout + done.stderr)[-400:]
     return {"ok": bool(re.search(r"ERROR SUMMARY: 0 errors|\b0 hazards", end)), "end": end}
 

@@ -210,14 +210,15 @@ def test_a_row_depends_on_nothing_but_itself(s: Shape, monkeypatch: pytest.Monke
     the interpreter multiplies, does.
     """
     monkeypatch.setattr(InterpreterBuilder, "create_dot", row_by_row)
-    count = 29
-    own, b = layer(s, torch.float32, bias=True), batch(count, s, TILES)
+    # A model's own: others need not fit into a processor's memory.
+    count, tiles = 29, Tiles.of(s, torch.float32)
+    own, b = layer(s, torch.float32, bias=True), batch(count, s, tiles)
     weights = linear(s.vocab, s.width, 4, torch.float32)
     x = normal(count, s.width, seed=1)
 
     def run(order: list[int]) -> list[torch.Tensor]:
         rows = Rows(b.rows.table[:, order].contiguous())
-        blocks = Blocks.of(rows.prompt.tolist(), TILES.prefix_rows(s), len(order), "cpu")
+        blocks = Blocks.of(rows.prompt.tolist(), tiles.prefix_rows(s), len(order), "cpu")
         cache, n = Cache(b.own.k.clone(), b.own.v.clone()), len(order)
         stream = x[order].clone()
         q = poisoned(n, s.heads, s.head_dim)
@@ -234,19 +235,19 @@ def test_a_row_depends_on_nothing_but_itself(s: Shape, monkeypatch: pytest.Monke
             cache,
             products(n, s),
             s,
-            TILES,
+            tiles,
         )
         out, lse = poisoned(b.splits, n, s.heads, s.head_dim), poisoned(b.splits, n, s.heads)
-        triton_ops.prefix_attention(q, b.pool, rows, b.prompts, blocks, out, lse, s, TILES)
+        triton_ops.prefix_attention(q, b.pool, rows, b.prompts, blocks, out, lse, s, tiles)
         attended, hidden = poisoned(n, s.heads * s.head_dim), poisoned(n, s.hidden)
-        triton_ops.suffix_attention(q, cache, rows, b.prompts, out, lse, attended, s, TILES)
-        triton_ops.project(attended, own.o, stream, TILES)
+        triton_ops.suffix_attention(q, cache, rows, b.prompts, out, lse, attended, s, tiles)
+        triton_ops.project(attended, own.o, stream, tiles)
         triton_ops.norm(stream, own.ffn_norm, normed, s)
-        triton_ops.hidden(normed, own.gate, own.up, hidden, s, TILES)
-        triton_ops.project(hidden, own.down, stream, TILES)
+        triton_ops.hidden(normed, own.gate, own.up, hidden, s, tiles)
+        triton_ops.project(hidden, own.down, stream, tiles)
         drawn = Draw.empty(n, "cpu")
         triton_ops.norm(stream, own.attn_norm, normed, s)
-        triton_ops.draw(normed, weights, rows, torch.tensor([1.0]), drawn, parts(n, s, TILES), s, TILES)
+        triton_ops.draw(normed, weights, rows, torch.tensor([1.0]), drawn, parts(n, s, tiles), s, tiles)
         return [stream, *(getattr(drawn, field.name) for field in dataclasses.fields(drawn))]
 
     whole = run(list(range(count)))
