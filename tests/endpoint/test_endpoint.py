@@ -6,7 +6,6 @@ import itertools
 import threading
 import time
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,17 +19,6 @@ from t2fast.kernels.rng import hash64
 pytest.importorskip("httpx", reason="asking a server needs the endpoint extra (httpx)")
 
 PROMPTS = {f"p{i}": f"{i} + {i} =" for i in range(7)}
-
-
-@pytest.fixture
-def server() -> Iterator[Speaking]:
-    with speaking() as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "_FIRST", 0.01)
 
 
 def sampled(

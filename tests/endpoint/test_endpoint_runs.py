@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 import t2fast
 from speaking import Speaking, cut, cut_in_the_middle, draw, speaking, status
 from t2fast.cli.main import main
-from t2fast.decode.endpoint import Endpoint, pacing
+from t2fast.decode.endpoint import Endpoint
 from t2fast.kernels.rng import hash64
 from t2fast.runs import Run, evaluate
 from t2fast.tasks import Task, load_task
@@ -25,17 +24,6 @@ from t2fast.tasks import Task, load_task
 pytest.importorskip("httpx", reason="asking a server needs the endpoint extra (httpx)")
 
 PROBLEMS = 12
-
-
-@pytest.fixture
-def server() -> Iterator[Speaking]:
-    with speaking() as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "_FIRST", 0.01)
 
 
 @pytest.fixture
