@@ -80,14 +80,13 @@ impl Job<'_> {
             Objective::new(curve, table, &table.z, recipe, prior).freedom(&array(theta), scale)
         });
         let freedom = free.sum::<f64>() / table.quantity.powers().len() as f64;
-        let field = Field::new(table.clone());
-        let settings = field.settings(self.thetas, &scatter, freedom, cancel)?;
+        let settings = Field::new(table.clone()).settings(self.thetas, &scatter, freedom, cancel)?;
         let one = |index: usize| {
             let mut normals = Normals::new(self.seed, first + index as u64);
             let size = table.z.len();
             let base = self.bases.map_or(&table.z[..], |bases| &bases[index * size..][..size]);
             let noise = Noise::draw(&settings, freedom, &mut normals);
-            let z = self.perturbed(base, &field, &scatter, &noise, &mut normals);
+            let z = perturbed(base, table, &scatter, &noise, &mut normals);
             let mut believed = prior;
             for (mean, spread) in believed.mean.iter_mut().zip(prior.spread) {
                 *mean += jitter(table.quantity) * spread * normals.draw();
@@ -106,30 +105,28 @@ impl Job<'_> {
         };
         (0..count).into_par_iter().map(one).collect()
     }
+}
 
-    fn perturbed(
-        &self,
-        base: &[f64],
-        field: &Field,
-        scatter: &Scatter,
-        noise: &Noise,
-        normals: &mut Normals,
-    ) -> Vec<f64> {
-        let table = self.table;
-        let width = table.ks.len();
-        let smooth = noise.field();
-        let mut z = base.to_vec();
-        let rows = z.chunks_exact_mut(width).zip(table.variance.chunks_exact(width)).zip(&table.places);
-        for (i, ((row, variance), &place)) in rows.enumerate() {
-            let own = noise.nugget * normals.draw();
-            let steps = field.moved(self.thetas, scatter, i, own - smooth.at(place));
-            let sampling = normals.draw();
-            for ((z, v), step) in row.iter_mut().zip(variance).zip(steps) {
-                *z = rounded(*z + step + sampling * v.sqrt());
-            }
+fn perturbed(
+    base: &[f64],
+    table: &Table,
+    scatter: &Scatter,
+    noise: &Noise,
+    normals: &mut Normals,
+) -> Vec<f64> {
+    let width = table.ks.len();
+    let field = noise.field();
+    let mut z = base.to_vec();
+    let rows = z.chunks_exact_mut(width).zip(table.variance.chunks_exact(width)).zip(&table.places);
+    for ((row, variance), &place) in rows {
+        let own = noise.nugget * normals.draw();
+        let step = scatter.at(row[scatter.k()]) * (own - field.at(place));
+        let sampling = normals.draw();
+        for (z, v) in row.iter_mut().zip(variance) {
+            *z = rounded(*z + step + sampling * v.sqrt());
         }
-        z
     }
+    z
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use rayon::prelude::*;
 
-use super::quantity::Quantity;
 use super::scatter::Scatter;
 use super::table::Table;
 use crate::cancel::Cancel;
@@ -107,7 +106,7 @@ impl Field {
     /// Scales of the processes of some parameters: the root mean square residual of each (member, k).
     pub fn scales(&self, thetas: &[f64]) -> Vec<f64> {
         let (table, width) = (&self.table, self.table.ks.len());
-        let least = if table.quantity == Quantity::Loss { 1e-4 } else { 1e-3 };
+        let least = if table.quantity == super::Quantity::Loss { 1e-4 } else { 1e-3 };
         let scale = |theta: &[f64], k: usize| {
             let (known, z) = table.measured(&table.z, k);
             let residual = |(&i, z): (&usize, &f64)| {
@@ -131,10 +130,8 @@ impl Field {
         let (table, width) = (&self.table, self.table.ks.len());
         let standing = |i: usize| {
             let at = self.centred(table.places[i]);
+            let unit = scatter.at(self.law_at(thetas, at, table.ks[scatter.k()]).0).max(1e-9);
             let row = &table.z[i * width..][..width];
-            let steps = self.steps(thetas, scatter, at);
-            let known = || (0..width).filter(|&k| !row[k].is_nan());
-            let unit = (known().map(|k| steps[k]).sum::<f64>() / known().count() as f64).max(1e-3);
             let known: Vec<usize> = (0..width).filter(|&k| !row[k].is_nan()).collect();
             let mean =
                 |of: &dyn Fn(usize) -> f64| known.iter().map(|&k| of(k)).sum::<f64>() / known.len() as f64;
@@ -148,36 +145,6 @@ impl Field {
         gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)
     }
 
-    /// How far each measured z moves where a checkpoint is better by one unit of its scatter.
-    fn steps(&self, thetas: &[f64], scatter: &Scatter, at: Place) -> Vec<f64> {
-        let table = &self.table;
-        if table.quantity != Quantity::Passing {
-            return vec![scatter.at(self.law_at(thetas, at, table.ks[scatter.k()]).0); table.ks.len()];
-        }
-        let ends = [STEP, -STEP].map(|x| self.shifted(thetas, x));
-        let slope = |&k: &f64| {
-            (self.law_at(&ends[0], at, k).0 - self.law_at(&ends[1], at, k).0) / (2.0 * STEP)
-        };
-        table.ks.iter().map(slope).collect()
-    }
-
-    /// Parameters of all members of a checkpoint that is better by x than its size says.
-    pub(super) fn shifted(&self, thetas: &[f64], x: f64) -> Vec<f64> {
-        self.thetas(thetas).flat_map(|theta| self.table.quantity.shifted(theta, x)).collect()
-    }
-
-    /// How far z moves at a measured checkpoint that is better by x.
-    pub(super) fn moved(&self, thetas: &[f64], scatter: &Scatter, i: usize, x: f64) -> Vec<f64> {
-        let table = &self.table;
-        let at = self.centred(table.places[i]);
-        if table.quantity != Quantity::Passing {
-            let z = table.z[i * table.ks.len() + scatter.k()];
-            return vec![scatter.at(z) * x; table.ks.len()];
-        }
-        let better = self.shifted(thetas, x);
-        table.ks.iter().map(|&k| self.law_at(&better, at, k).0 - self.law_at(thetas, at, k).0).collect()
-    }
-
     /// A place with everything about it that does not depend on parameters or k.
     pub fn spot(&self, log_n: f64, log_d: f64) -> Spot {
         let place = [log_n, log_d];
@@ -188,10 +155,10 @@ impl Field {
     }
 
     /// z at a spot and k, and the part of it that is the process.
-    pub fn z(&self, thetas: &[f64], process: &[f64], spot: &Spot, log_k: f64) -> (f64, f64) {
-        let corrections = self.corrections(thetas, process, spot);
+    pub fn z(&self, forecast: &Forecast, spot: &Spot, log_k: f64) -> (f64, f64) {
+        let corrections = self.corrections(forecast, spot);
         let correction = interpolate(&self.log_ks, &corrections, log_k);
-        (self.law(thetas, spot, log_k) + correction, correction)
+        (self.law(&forecast.thetas, spot, log_k) + correction, correction)
     }
 
     /// The members' mean z at a spot, without the process.
@@ -200,15 +167,16 @@ impl Field {
     }
 
     /// The process at each measured k, kept from bending pass@k downwards.
-    fn corrections(&self, thetas: &[f64], process: &[f64], spot: &Spot) -> Vec<f64> {
+    fn corrections(&self, forecast: &Forecast, spot: &Spot) -> Vec<f64> {
         let size = spot.kernels.len();
-        let mut out: Vec<f64> = process
+        let mut out: Vec<f64> = forecast
+            .process
             .chunks_exact(size)
             .map(|weights| weights.iter().zip(&spot.kernels).map(|(w, k)| w * k).sum())
             .collect();
         // Between two k the law's z rises at least as fast as at the end where it rises least.
         let slopes: Vec<f64> =
-            self.table.ks.iter().map(|&k| self.law_at(thetas, spot.at, k).1).collect();
+            self.table.ks.iter().map(|&k| self.law_at(&forecast.thetas, spot.at, k).1).collect();
         let mut rise = 0.0;
         let rises: Vec<f64> = (0..out.len())
             .map(|k| {
@@ -234,9 +202,6 @@ pub struct Spot {
     at: Place,
     kernels: Vec<f64>,
 }
-
-/// In the latent, for derivatives.
-const STEP: f64 = 0.01;
 
 /// Residuals count up to so many standard deviations, and E min(Z², CLIP²) of a standard normal Z.
 const CLIP: f64 = 2.5;

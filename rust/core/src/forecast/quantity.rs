@@ -53,18 +53,6 @@ impl Quantity {
         }
     }
 
-    /// A member's parameters where the latent of pass@k is everywhere less by x: the law of a checkpoint that is so
-    /// much better than its size says. Others have no such latent.
-    pub(super) fn shifted(self, theta: &[f64], x: f64) -> Vec<f64> {
-        let mut theta = theta.to_vec();
-        if self == Self::Passing {
-            let [.., t0, _, t3, t4] = &mut theta[..] else { unreachable!() };
-            *t0 += x;
-            *t3 -= *t4 * x;
-        }
-        theta
-    }
-
     /// z of a member and its slope in ln k.
     pub(super) fn value(self, theta: &[f64], at: Place, k: f64) -> (f64, f64) {
         match self {

@@ -86,7 +86,7 @@ impl State {
 
     /// z at a spot, and the part of it that is the process.
     pub fn z(&self, spot: &Spot, log_k: f64) -> (f64, f64) {
-        self.field.z(&self.point.thetas, &self.point.process, spot, log_k)
+        self.field.z(&self.point, spot, log_k)
     }
 
     /// By how much more than once a new checkpoint's draws are to lie off the forecast at a spot.
@@ -108,24 +108,19 @@ impl State {
         let (forecast, noise, field) = &self.draws[draw];
         if kind == Kind::Parameters {
             let law = self.field.law(&forecast.thetas, spot, log_k);
-            return law + self.field.z(&self.point.thetas, &self.point.process, spot, log_k).1;
+            return law + self.field.z(&self.point, spot, log_k).1;
         }
-        let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
-        let x = field.at(spot.place) + own;
+        let z = self.field.z(forecast, spot, log_k).0;
         let middle = self.log_middle();
-        let (thetas, apart) = if self.quantity() == Quantity::Passing {
-            (self.field.shifted(&forecast.thetas, x), 0.0)
-        } else {
-            (forecast.thetas.clone(), x * self.scatter.at(self.field.law(&forecast.thetas, spot, middle)))
-        };
-        let at = |log_k: f64| self.field.z(&thetas, &forecast.process, spot, log_k).0 + apart;
-        let z = at(log_k);
+        let unit = self.scatter.at(self.field.law(&forecast.thetas, spot, middle));
+        let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
+        let apart = unit * (field.at(spot.place) + own);
         let stretch = if kind == Kind::Checkpoint { self.stretch(spot) } else { 0.0 };
         if stretch == 0.0 {
-            return z;
+            return z + apart;
         }
-        let there = if log_k == middle { z } else { at(middle) };
-        z + stretch * (there - centre)
+        let there = if log_k == middle { z } else { self.field.z(forecast, spot, middle).0 };
+        z + apart + stretch * (there + apart - centre)
     }
 
     /// Values at points (N, D, k), and the share of z that is the process.
