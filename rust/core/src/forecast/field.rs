@@ -118,9 +118,28 @@ impl Field {
         self.thetas(thetas).flat_map(|theta| (0..width).map(move |k| scale(theta, k))).collect()
     }
 
-    /// Settings of the process of what sets checkpoints apart, in units of their scatter: the mean over k of residuals
-    /// of the members' mean, of which fitting left `freedom`. `None` when cancelled.
+    /// Settings of the process of what sets checkpoints apart, in units of each member's scatter, with their
+    /// probabilities: the mean over k of residuals of the members' mean, of which fitting left `freedom`. `None` when
+    /// cancelled.
     pub(super) fn settings(
+        &self,
+        thetas: &[f64],
+        scatters: &[Scatter],
+        freedom: f64,
+        cancel: &Cancel,
+    ) -> Option<Vec<(usize, Setting, f64)>> {
+        let mut found = Vec::new();
+        for (member, scatter) in scatters.iter().enumerate() {
+            let settings = self.settings_in(thetas, scatter, freedom, cancel)?;
+            found.extend(settings.into_iter().map(|(setting, log_weight)| (member, setting, log_weight)));
+        }
+        let shares = gaussian_process::normalised(found.iter().map(|one| one.2));
+        found.iter_mut().zip(shares).for_each(|(one, share)| one.2 = share);
+        Some(found)
+    }
+
+    /// The same for one scatter, with logarithms of the density of what was measured.
+    fn settings_in(
         &self,
         thetas: &[f64],
         scatter: &Scatter,
@@ -136,13 +155,17 @@ impl Field {
             let mean =
                 |of: &dyn Fn(usize) -> f64| known.iter().map(|&k| of(k)).sum::<f64>() / known.len() as f64;
             let residual = mean(&|k| row[k] - self.law_at(thetas, at, table.ks[k]).0);
-            (residual / unit, mean(&|k| table.variance[i * width + k]) / (unit * unit))
+            (residual / unit, (mean(&|k| table.variance[i * width + k]) / (unit * unit), unit.ln()))
         };
-        let (mut residuals, variance): (Vec<f64>, Vec<f64>) = (0..table.len()).map(standing).unzip();
+        let (mut residuals, (variance, logs)): (Vec<f64>, (Vec<f64>, Vec<f64>)) =
+            (0..table.len()).map(standing).unzip();
         // One run that collapsed says little of how others scatter, and would widen the intervals of all.
         let scale = huber_scale(&residuals, freedom).max(1e-3);
         residuals.iter_mut().for_each(|r| *r = r.clamp(-CLIP * scale, CLIP * scale));
-        gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)
+        let mut settings = gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)?;
+        let change: f64 = logs.iter().sum();
+        settings.iter_mut().for_each(|(_, log_weight)| *log_weight -= change);
+        Some(settings)
     }
 
     /// A place with everything about it that does not depend on parameters or k.

@@ -1,10 +1,10 @@
 //! How far checkpoints lie from what is forecast of them.
 
-use super::quantity::Quantity;
 use super::table::Table;
 
 /// Standard deviation of a checkpoint's effect on z, the same at every k: constant in the transform of one member at
-/// the middle k, so that weak checkpoints scatter more in logarithms than strong ones, and never above a limit.
+/// the middle k, so that, but for l = 0, weak checkpoints scatter more in logarithms than strong ones, and never above
+/// a limit. Which member's is a matter of the residuals: tables differ.
 #[derive(Clone, Debug)]
 pub struct Scatter {
     power: f64,
@@ -18,20 +18,18 @@ pub struct Scatter {
 const MOST: f64 = 2.0;
 
 impl Scatter {
-    /// From the scales of the fitted members.
-    pub fn new(table: &Table, scales: &[f64]) -> Self {
-        let member = match table.quantity {
-            Quantity::Loss => 0,
-            _ => 1,
-        };
+    /// One a member, from the scales of the fitted members.
+    pub fn each(table: &Table, scales: &[f64]) -> Vec<Self> {
         let middle = table.ks.len() / 2;
-        Self {
-            power: table.quantity.powers()[member],
-            scale: scales[member],
-            limit: (MOST * scales[0]).max(scales[member]),
+        let top = table.largest(&table.z)[middle];
+        let one = |(&power, &scale): (&f64, &f64)| Self {
+            power,
+            scale,
+            limit: (MOST * scales[0]).max(scale),
             middle,
-            top: table.largest(&table.z)[middle],
-        }
+            top,
+        };
+        table.quantity.powers().iter().zip(scales).map(one).collect()
     }
 
     /// The k, by index, that it goes by.

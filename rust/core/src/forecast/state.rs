@@ -40,7 +40,7 @@ pub struct Refit<'a> {
 #[derive(Clone, Debug)]
 pub struct State {
     field: Field,
-    scatter: Scatter,
+    scatters: Vec<Scatter>,
     point: Forecast,
     draws: Vec<(Forecast, Noise, RandomField)>,
     widening: f64,
@@ -58,7 +58,7 @@ impl State {
         widening: f64,
         cancel: &Cancel,
     ) -> Option<Self> {
-        let scatter = Scatter::new(&table, scales);
+        let scatters = Scatter::each(&table, scales);
         let field = Field::new(table);
         let mut rows = vec![(thetas, &field.table().z[..])];
         rows.extend(refits.iter().map(|refit| (refit.thetas, refit.z)));
@@ -66,7 +66,7 @@ impl State {
         let drawn = forecasts.split_off(1).into_iter().zip(refits);
         let draws = drawn.map(|(forecast, refit)| (forecast, refit.noise, refit.noise.field())).collect();
         let point = forecasts.pop()?;
-        Some(Self { field, scatter, point, draws, widening })
+        Some(Self { field, scatters, point, draws, widening })
     }
 
     /// What is forecast.
@@ -100,7 +100,7 @@ impl State {
     }
 
     fn log_middle(&self) -> f64 {
-        self.field.table().ks[self.scatter.k()].ln()
+        self.field.table().ks[self.scatters[0].k()].ln()
     }
 
     /// z of one draw at a spot, given its [`Self::centre`]. A widening moves all k alike, lest pass@k fall in k.
@@ -112,7 +112,7 @@ impl State {
         }
         let z = self.field.z(forecast, spot, log_k).0;
         let middle = self.log_middle();
-        let unit = self.scatter.at(self.field.law(&forecast.thetas, spot, middle));
+        let unit = self.scatters[noise.member as usize].at(self.field.law(&forecast.thetas, spot, middle));
         let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
         let apart = unit * (field.at(spot.place) + own);
         let stretch = if kind == Kind::Checkpoint { self.stretch(spot) } else { 0.0 };
