@@ -22,12 +22,13 @@ pub struct Field {
     table: Table,
     centre: Place,
     log_ks: Vec<f64>,
+    none: Vec<f64>,
 }
 
 impl Field {
     /// Of a table.
     pub fn new(table: Table) -> Self {
-        Self { centre: table.centre(), log_ks: table.ks.iter().map(|k| k.ln()).collect(), table }
+        Self { centre: table.centre(), log_ks: table.ks.iter().map(|k| k.ln()).collect(), none: vec![0.0; table.ks.len()], table }
     }
 
     /// Its measurements.
@@ -147,15 +148,17 @@ impl Field {
         cancel: &Cancel,
     ) -> Option<Vec<(Setting, f64)>> {
         let (table, width) = (&self.table, self.table.ks.len());
+        let profile = scatter.profile();
         let standing = |i: usize| {
             let at = self.centred(table.places[i]);
-            let unit = scatter.at(self.law_at(thetas, at, table.ks[scatter.k()]).0).max(1e-9);
+            let unit = self.unit(thetas, scatter, i);
             let row = &table.z[i * width..][..width];
             let known: Vec<usize> = (0..width).filter(|&k| !row[k].is_nan()).collect();
             let mean =
                 |of: &dyn Fn(usize) -> f64| known.iter().map(|&k| of(k)).sum::<f64>() / known.len() as f64;
-            let residual = mean(&|k| row[k] - self.law_at(thetas, at, table.ks[k]).0);
-            (residual / unit, (mean(&|k| table.variance[i * width + k]) / (unit * unit), unit.ln()))
+            let residual = mean(&|k| (row[k] - self.law_at(thetas, at, table.ks[k]).0) / profile[k]);
+            let variance = mean(&|k| table.variance[i * width + k] / profile[k].powi(2));
+            (residual / unit, (variance / (unit * unit), unit.ln()))
         };
         let (mut residuals, (variance, logs)): (Vec<f64>, (Vec<f64>, Vec<f64>)) =
             (0..table.len()).map(standing).unzip();
@@ -166,6 +169,35 @@ impl Field {
         let change: f64 = logs.iter().sum();
         settings.iter_mut().for_each(|(_, log_weight)| *log_weight -= change);
         Some(settings)
+    }
+
+    fn unit(&self, thetas: &[f64], scatter: &Scatter, i: usize) -> f64 {
+        let at = self.centred(self.table.places[i]);
+        scatter.at(self.law_at(thetas, at, self.table.ks[scatter.k()]).0).max(1e-9)
+    }
+
+    /// The scatter in units of each member's, as the residuals have it at each k.
+    pub(super) fn scatters(&self, thetas: &[f64], scales: &[f64]) -> Vec<Scatter> {
+        let (table, width) = (&self.table, self.table.ks.len());
+        let bent = |scatter: Scatter| {
+            let mut squares = vec![0.0; width];
+            let mut seen = vec![0.0_f64; width];
+            for i in 0..table.len() {
+                let at = self.centred(table.places[i]);
+                let unit = self.unit(thetas, &scatter, i);
+                for k in 0..width {
+                    let z = table.z[i * width + k];
+                    if !z.is_nan() {
+                        let residual = (z - self.law_at(thetas, at, table.ks[k]).0).powi(2);
+                        squares[k] += (residual - table.variance[i * width + k]) / (unit * unit);
+                        seen[k] += 1.0;
+                    }
+                }
+            }
+            squares.iter_mut().zip(&seen).for_each(|(s, n)| *s /= n.max(1.0));
+            scatter.bent(&table.ks, &squares)
+        };
+        Scatter::each(table, scales).into_iter().map(bent).collect()
     }
 
     /// A place with everything about it that does not depend on parameters or k.
@@ -179,7 +211,19 @@ impl Field {
 
     /// z at a spot and k, and the part of it that is the process.
     pub fn z(&self, forecast: &Forecast, spot: &Spot, log_k: f64) -> (f64, f64) {
-        let corrections = self.corrections(forecast, spot);
+        self.z_apart(forecast, spot, log_k, 0.0, &self.none)
+    }
+
+    /// The same of a checkpoint that lies apart by x times a profile in k.
+    pub(super) fn z_apart(
+        &self,
+        forecast: &Forecast,
+        spot: &Spot,
+        log_k: f64,
+        x: f64,
+        profile: &[f64],
+    ) -> (f64, f64) {
+        let corrections = self.corrections(forecast, spot, x, profile);
         let correction = interpolate(&self.log_ks, &corrections, log_k);
         (self.law(&forecast.thetas, spot, log_k) + correction, correction)
     }
@@ -190,12 +234,13 @@ impl Field {
     }
 
     /// The process at each measured k, kept from bending pass@k downwards.
-    fn corrections(&self, forecast: &Forecast, spot: &Spot) -> Vec<f64> {
+    fn corrections(&self, forecast: &Forecast, spot: &Spot, x: f64, profile: &[f64]) -> Vec<f64> {
         let size = spot.kernels.len();
         let mut out: Vec<f64> = forecast
             .process
             .chunks_exact(size)
-            .map(|weights| weights.iter().zip(&spot.kernels).map(|(w, k)| w * k).sum())
+            .zip(profile)
+            .map(|(weights, p)| weights.iter().zip(&spot.kernels).map(|(w, k)| w * k).sum::<f64>() + x * p)
             .collect();
         // Between two k the law's z rises at least as fast as at the end where it rises least.
         let slopes: Vec<f64> =

@@ -4,7 +4,7 @@ use super::table::Table;
 
 /// Standard deviation of a checkpoint's effect on z, the same at every k: constant in the transform of one member at
 /// the middle k, so that, but for l = 0, weak checkpoints scatter more in logarithms than strong ones, and never above
-/// a limit. Which member's is a matter of the residuals: tables differ.
+/// a limit. Which member's is a matter of the residuals: tables differ. Times a power of k, likewise.
 #[derive(Clone, Debug)]
 pub struct Scatter {
     power: f64,
@@ -12,8 +12,11 @@ pub struct Scatter {
     limit: f64,
     middle: usize,
     top: f64,
+    profile: Vec<f64>,
 }
 
+/// Least share of the mean square that counts at a k.
+const LEAST: f64 = 0.1;
 /// Most scatter, over that of the first member.
 const MOST: f64 = 2.0;
 
@@ -28,8 +31,35 @@ impl Scatter {
             limit: (MOST * scales[0]).max(scale),
             middle,
             top,
+            profile: vec![1.0; table.ks.len()],
         };
         table.quantity.powers().iter().zip(scales).map(one).collect()
+    }
+
+    /// At each measured k, over that of all k together.
+    pub fn profile(&self) -> &[f64] {
+        &self.profile
+    }
+
+    /// With a profile in k: the power of k that the squares of residuals in units of this scatter, less those of
+    /// sampling, have (a line through their logarithms).
+    pub(super) fn bent(mut self, ks: &[f64], squares: &[f64]) -> Self {
+        let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+        if mean <= 0.0 || ks.len() < 2 {
+            return self;
+        }
+        let x: Vec<f64> = ks.iter().map(|k| k.ln()).collect();
+        let y: Vec<f64> = squares.iter().map(|s| 0.5 * (s / mean).max(LEAST).ln()).collect();
+        let centre = x.iter().sum::<f64>() / x.len() as f64;
+        let (mut xx, mut xy) = (0.0, 0.0);
+        for (x, y) in x.iter().zip(&y) {
+            xx += (x - centre).powi(2);
+            xy += (x - centre) * y;
+        }
+        let power: Vec<f64> = x.iter().map(|x| (xy / xx * (x - centre)).exp()).collect();
+        let size = (power.iter().map(|p| p * p).sum::<f64>() / power.len() as f64).sqrt();
+        self.profile = power.iter().map(|p| p / size).collect();
+        self
     }
 
     /// The k, by index, that it goes by.

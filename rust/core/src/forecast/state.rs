@@ -58,8 +58,8 @@ impl State {
         widening: f64,
         cancel: &Cancel,
     ) -> Option<Self> {
-        let scatters = Scatter::each(&table, scales);
         let field = Field::new(table);
+        let scatters = field.scatters(thetas, scales);
         let mut rows = vec![(thetas, &field.table().z[..])];
         rows.extend(refits.iter().map(|refit| (refit.thetas, refit.z)));
         let mut forecasts = field.forecasts(&rows, &field.scales(thetas), cancel)?;
@@ -110,17 +110,19 @@ impl State {
             let law = self.field.law(&forecast.thetas, spot, log_k);
             return law + self.field.z(&self.point, spot, log_k).1;
         }
-        let z = self.field.z(forecast, spot, log_k).0;
         let middle = self.log_middle();
-        let unit = self.scatters[noise.member as usize].at(self.field.law(&forecast.thetas, spot, middle));
+        let scatter = &self.scatters[noise.member as usize];
         let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
+        let unit = scatter.at(self.field.law(&forecast.thetas, spot, middle));
         let apart = unit * (field.at(spot.place) + own);
+        let at = |log_k: f64| self.field.z_apart(forecast, spot, log_k, apart, scatter.profile()).0;
+        let z = at(log_k);
         let stretch = if kind == Kind::Checkpoint { self.stretch(spot) } else { 0.0 };
         if stretch == 0.0 {
-            return z + apart;
+            return z;
         }
-        let there = if log_k == middle { z } else { self.field.z(forecast, spot, middle).0 };
-        z + apart + stretch * (there + apart - centre)
+        let there = if log_k == middle { z } else { at(middle) };
+        z + stretch * (there - centre)
     }
 
     /// Values at points (N, D, k), and the share of z that is the process.
