@@ -167,7 +167,12 @@ impl Field {
         residuals.iter_mut().for_each(|r| *r = r.clamp(-CLIP * scale, CLIP * scale));
         let mut settings = gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)?;
         let change: f64 = logs.iter().sum();
-        settings.iter_mut().for_each(|(_, log_weight)| *log_weight -= change);
+        settings.iter_mut().for_each(|(setting, log_weight)| {
+            *log_weight -= change;
+            if setting.amplitude == 0.0 {
+                *log_weight += 9f64.ln();
+            }
+        });
         Some(settings)
     }
 
