@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from t2fast.decode.gpu import prefill
-from t2fast.decode.gpu.prefill import upload
-from t2fast.kernels.batch import PARTS, Blocks, Cache, Prompts, Rows
+from t2fast.kernels.batch import PARTS, Blocks, Cache, Prompts, Rows, upload
 from t2fast.kernels.model import Tiles, Weights
 from t2fast.kernels.ops import Operations
 from t2fast.kernels.step import FILTER_ROWS, Filters, Space, State, choose, step
