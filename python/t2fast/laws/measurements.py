@@ -90,7 +90,8 @@ class ForecastDraws:
         z: the measurements refitted to, (draws, checkpoints * K).
         noise: what sets checkpoints apart, in units of their scatter, (draws, 6): amplitude, length
             and number of a smooth function of N and D drawn at random, standard deviation of each own
-            part, and that of a new checkpoint in standard deviations.
+            part, that of a new checkpoint in standard deviations, and whose transform of the members they
+            scatter alike in, by index.
     """
 
     thetas: Floats

@@ -87,7 +87,7 @@ impl Job<'_> {
             let size = table.z.len();
             let base = self.bases.map_or(&table.z[..], |bases| &bases[index * size..][..size]);
             let noise = Noise::draw(&settings, freedom, &mut normals);
-            let z = perturbed(base, table, &scatters[noise.member as usize], &noise, &mut normals);
+            let z = perturbed(base, table, &scatters[noise.member], &noise, &mut normals);
             let mut believed = prior;
             for (mean, spread) in believed.mean.iter_mut().zip(prior.spread) {
                 *mean += jitter(table.quantity) * spread * normals.draw();

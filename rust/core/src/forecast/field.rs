@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::quantity::Quantity;
 use super::scatter::Scatter;
 use super::table::Table;
 use crate::cancel::Cancel;
@@ -22,13 +23,19 @@ pub struct Field {
     table: Table,
     centre: Place,
     log_ks: Vec<f64>,
-    none: Vec<f64>,
+    /// The profile in k of a checkpoint that is nowhere apart.
+    nowhere: Vec<f64>,
 }
 
 impl Field {
     /// Of a table.
     pub fn new(table: Table) -> Self {
-        Self { centre: table.centre(), log_ks: table.ks.iter().map(|k| k.ln()).collect(), none: vec![0.0; table.ks.len()], table }
+        Self {
+            centre: table.centre(),
+            log_ks: table.ks.iter().map(|k| k.ln()).collect(),
+            nowhere: vec![0.0; table.ks.len()],
+            table,
+        }
     }
 
     /// Its measurements.
@@ -107,7 +114,7 @@ impl Field {
     /// Scales of the processes of some parameters: the root mean square residual of each (member, k).
     pub fn scales(&self, thetas: &[f64]) -> Vec<f64> {
         let (table, width) = (&self.table, self.table.ks.len());
-        let least = if table.quantity == super::Quantity::Loss { 1e-4 } else { 1e-3 };
+        let least = if table.quantity == Quantity::Loss { 1e-4 } else { 1e-3 };
         let scale = |theta: &[f64], k: usize| {
             let (known, z) = table.measured(&table.z, k);
             let residual = |(&i, z): (&usize, &f64)| {
@@ -130,7 +137,8 @@ impl Field {
         cancel: &Cancel,
     ) -> Option<Vec<(usize, Setting, f64)>> {
         let mut found = Vec::new();
-        for (member, scatter) in scatters.iter().enumerate() {
+        for &member in self.table.quantity.scatters() {
+            let scatter = &scatters[member];
             let settings = self.settings_in(thetas, scatter, freedom, cancel)?;
             found.extend(settings.into_iter().map(|(setting, log_weight)| (member, setting, log_weight)));
         }
@@ -167,26 +175,24 @@ impl Field {
         residuals.iter_mut().for_each(|r| *r = r.clamp(-CLIP * scale, CLIP * scale));
         let mut settings = gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)?;
         let change: f64 = logs.iter().sum();
+        let odds = table.quantity.odds_of_scatter().ln();
         settings.iter_mut().for_each(|(setting, log_weight)| {
-            *log_weight -= change;
-            if setting.amplitude == 0.0 {
-                *log_weight += 9f64.ln();
-            }
+            *log_weight += if setting.amplitude == 0.0 { odds - change } else { -change };
         });
         Some(settings)
     }
 
+    /// A checkpoint's scatter, by what the law says of it.
     fn unit(&self, thetas: &[f64], scatter: &Scatter, i: usize) -> f64 {
         let at = self.centred(self.table.places[i]);
         scatter.at(self.law_at(thetas, at, self.table.ks[scatter.k()]).0).max(1e-9)
     }
 
-    /// The scatter in units of each member's, as the residuals have it at each k.
+    /// The scatter by the transform of each member, as the residuals of the members' mean have it at each k.
     pub(super) fn scatters(&self, thetas: &[f64], scales: &[f64]) -> Vec<Scatter> {
         let (table, width) = (&self.table, self.table.ks.len());
         let bent = |scatter: Scatter| {
-            let mut squares = vec![0.0; width];
-            let mut seen = vec![0.0_f64; width];
+            let (mut squares, mut seen) = (vec![0.0; width], vec![0.0_f64; width]);
             for i in 0..table.len() {
                 let at = self.centred(table.places[i]);
                 let unit = self.unit(thetas, &scatter, i);
@@ -216,10 +222,10 @@ impl Field {
 
     /// z at a spot and k, and the part of it that is the process.
     pub fn z(&self, forecast: &Forecast, spot: &Spot, log_k: f64) -> (f64, f64) {
-        self.z_apart(forecast, spot, log_k, 0.0, &self.none)
+        self.z_apart(forecast, spot, log_k, 0.0, &self.nowhere)
     }
 
-    /// The same of a checkpoint that lies apart by x times a profile in k.
+    /// The same of a checkpoint that lies apart by x times a profile in k, so that pass@k still rises.
     pub(super) fn z_apart(
         &self,
         forecast: &Forecast,
@@ -368,6 +374,46 @@ mod tests {
         let found = huber_scale(&residuals, 21.0);
         assert!(found < 1.25 * clean && found > clean, "{found}");
         assert_eq!(huber_scale(&[0.0; 6], 2.0), 0.0);
+    }
+
+    /// A table about a law, each checkpoint off by a normal number times its scatter in the transform of `power`.
+    fn scattered(power: f64, seed: u64) -> (Vec<f64>, Table) {
+        let theta = [0.2, 0.5, -1.0, -0.8, -1.5, 1.0, 3.0, 0.1];
+        let mut normals = crate::random::Normals::new(seed, 0);
+        let places: Vec<Place> =
+            (0..36).map(|i| [20.0 + f64::from(i % 6), 24.0 + f64::from(i / 6)]).collect();
+        let ks = vec![1.0, 8.0, 64.0];
+        let mut table = Table {
+            quantity: Quantity::Passing,
+            z: vec![0.0; 108],
+            variance: vec![1e-6; 108],
+            ks: ks.clone(),
+            places,
+        };
+        let centred: Vec<Place> = table.centred().collect();
+        let z = |at: Place, k: f64| Quantity::Passing.value(&theta, at, k).0;
+        let top = centred.iter().map(|&at| z(at, 8.0)).fold(f64::NEG_INFINITY, f64::max);
+        for (i, &at) in centred.iter().enumerate() {
+            let off = 0.1 * (power * (top - z(at, 8.0))).exp() * normals.draw();
+            (0..3).for_each(|k| table.z[3 * i + k] = z(at, ks[k]) + off);
+        }
+        ([theta; 3].concat(), table)
+    }
+
+    #[test]
+    fn residuals_say_in_which_transform_checkpoints_scatter_alike() {
+        for (power, right) in [(0.0, 0), (0.5, 2)] {
+            let mean = (0..8).map(|seed| {
+                let (thetas, table) = scattered(power, seed);
+                let field = Field::new(table);
+                let scatters = field.scatters(&thetas, &[0.2, 0.15, 0.1]);
+                let settings = field.settings(&thetas, &scatters, 36.0, &Cancel::new(false)).unwrap();
+                assert!((settings.iter().map(|one| one.2).sum::<f64>() - 1.0).abs() < 1e-12);
+                settings.iter().filter(|one| one.0 == right).map(|one| one.2).sum::<f64>()
+            });
+            let mean = mean.sum::<f64>() / 8.0;
+            assert!(mean > 0.6, "{power} {mean}");
+        }
     }
 
     #[test]

@@ -73,3 +73,47 @@ impl Scatter {
         (self.scale * (-self.power * below).exp()).min(self.limit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::Quantity;
+
+    fn table(ks: &[f64]) -> Table {
+        Table {
+            quantity: Quantity::Passing,
+            places: vec![[20.0, 24.0]],
+            ks: ks.to_vec(),
+            z: vec![-1.0; ks.len()],
+            variance: vec![0.0; ks.len()],
+        }
+    }
+
+    #[test]
+    fn a_profile_is_the_power_of_k_that_residuals_have() {
+        let ks = [1.0, 4.0, 16.0];
+        let scatter = Scatter::each(&table(&ks), &[0.3, 0.2, 0.1]).remove(1);
+        // Squares that fall as k^-1/2: scatter as k^-1/4, of mean square 1.
+        let bent = scatter.clone().bent(&ks, &[4.0, 2.0, 1.0]);
+        let size = (7.0f64 / 3.0).sqrt();
+        for (found, wanted) in bent.profile().iter().zip([2.0, 2f64.sqrt(), 1.0]) {
+            assert!((found - wanted / size).abs() < 1e-12);
+        }
+        // Sampling explains all, at one k or at every one.
+        assert_eq!(scatter.clone().bent(&ks, &[-1.0, 0.0, -2.0]).profile(), [1.0; 3]);
+        assert!(
+            scatter.clone().bent(&ks, &[-1.0, 5.0, 5.0]).profile().iter().all(|p| (0.3..1.6).contains(p))
+        );
+        assert_eq!(scatter.bent(&[1.0], &[3.0]).profile(), [1.0; 3]);
+    }
+
+    #[test]
+    fn weak_checkpoints_scatter_more_where_the_power_is_above_none() {
+        let scales = [0.3, 0.2, 0.1];
+        for (scatter, power) in Scatter::each(&table(&[1.0]), &scales).iter().zip([0.0, 0.25, 0.5]) {
+            let ratio = scatter.at(-2.0) / scatter.at(-1.0);
+            assert!((ratio - f64::exp(power)).abs() < 1e-12, "{power} {ratio}");
+            assert!(scatter.at(-50.0) <= 2.0 * scales[0]);
+        }
+    }
+}

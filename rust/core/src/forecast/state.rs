@@ -111,7 +111,7 @@ impl State {
             return law + self.field.z(&self.point, spot, log_k).1;
         }
         let middle = self.log_middle();
-        let scatter = &self.scatters[noise.member as usize];
+        let scatter = &self.scatters[noise.member];
         let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
         let unit = scatter.at(self.field.law(&forecast.thetas, spot, middle));
         let apart = unit * (field.at(spot.place) + own);
