@@ -149,11 +149,6 @@ class ForecastLaw(Drawn, Reported):
         return Group(*parts)
 
     def _widened(self) -> str:
-        if not self.widening and self.metric == "pass@k":
-            return (
-                "intervals of a new checkpoint are 1 + 0.15 h times as wide as these draws have them, h its"
-                " distance in ln N and ln D from the nearest measured one: too few checkpoints to learn more"
-            )
         if not self.widening:
             return "intervals are as wide as these draws have them: too few checkpoints to hold them against"
         return (
