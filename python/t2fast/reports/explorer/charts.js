@@ -4,7 +4,7 @@
 
 const WIDE = 30; // greatest over least value from which on an axis is logarithmic
 const HEIGHT = 250;
-const MARGIN = { left: 58, right: 14, top: 10, bottom: 40 };
+const MARGIN = { left: 64, right: 14, top: 10, bottom: 40 };
 
 class Chart {
   // `title` is a heading in words, `x` and `y` what the axes show: { label, show, log }.

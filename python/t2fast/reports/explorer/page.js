@@ -208,12 +208,15 @@
     const [module, text] = await Promise.all([unpack("core").then(WebAssembly.compile), unpack("law")]);
     const whole = { ...JSON.parse(new TextDecoder().decode(text)), ...law.traits };
     const code = URL.createObjectURL(new Blob([find("work").textContent], { type: "text/javascript" }));
-    return ["law", "draws"].map((role) => {
+    const open = (role) => {
       const worker = new Worker(code);
       worker.postMessage({ module, law: whole, role });
       worker.onmessage = ({ data }) => data.id === number && take(data);
       return worker;
-    });
+    };
+    // That of the draws, once there is an answer for it not to keep waiting.
+    let draws = null;
+    return { law: open("law"), draws: () => (draws ??= open("draws")) };
   }
 
   function ask() {
@@ -222,14 +225,14 @@
     if (shown?.mode !== mode || shown?.goal !== state.mode) shown = { frontier: null, bands: null };
     shown = { ...shown, mode, goal: state.mode, intervals: null, whole: false, train: state.train, began: performance.now() };
     document.body.dataset.answered = "";
-    for (const worker of workers) worker.postMessage(asked(number));
+    workers.law.postMessage(asked(number));
   }
 
   const takers = {
     point(part) {
       shown.point = part;
-      shown.took = performance.now() - shown.began;
-      document.body.dataset.took = shown.took;
+      document.body.dataset.took = performance.now() - shown.began;
+      workers.draws().postMessage(asked(number));
       find("refusal").hidden = true;
       find("answer").hidden = false;
       table();
