@@ -82,6 +82,16 @@ def test_every_chart_is_drawn_and_nothing_leaves_the_page(
         assert (ink == "rgb(230, 232, 234)") == (scheme == "dark")
 
 
+def test_a_picture_stands_for_every_chart_until_it_is_drawn(browser: Any, page_file: Path) -> None:
+    with Visit(browser, page_file) as visit:
+        visit.page.wait_for_selector(".live[data-drawn]", state="attached")
+        assert not visit.page.locator(".still").first.is_visible()
+        assert visit.page.locator(".live").last.get_attribute("data-drawn") is None
+        assert visit.page.locator(".still").last.is_visible()
+        visit.draw()
+        assert not visit.page.locator(".still").last.is_visible()
+
+
 def test_names_are_text_wherever_they_stand(browser: Any, page_file: Path) -> None:
     shown = HOSTILE.replace("\u202e", "\\u202e")
     with Visit(browser, page_file) as visit:

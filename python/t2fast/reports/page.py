@@ -2,7 +2,7 @@
 
 What is put on the page is text, escaped, whatever it holds. Scripts run by their hashes alone, and may
 neither evaluate code nor fetch anything (Content-Security-Policy). Every figure stands there twice: as a
-drawing with tooltips, and as a picture for printers and browsers without scripts.
+drawing with tooltips, and as a picture: for printers, for browsers without scripts, and until it is drawn.
 """
 
 from __future__ import annotations
