@@ -1,4 +1,4 @@
-"""What the site is given at its build: help of every command, an explorer, places of files that are no pages."""
+"""What the site is given at its build: help of every command, an explorer, places of files beside it."""
 
 from __future__ import annotations
 
