@@ -143,6 +143,10 @@ def test_one_budget_in_dollars_and_a_target(page: Any, law: t2fast.Law) -> None:
     assert work.money(cheapest.chosen.cost) in page.locator("#plan td").all_inner_texts()
     assert page.locator("#frontier-cost .line").count() == 1
     assert page.locator("#frontier-value").is_hidden()
+    page.check("[name=mode][value=two]")
+    answer(page)
+    assert page.locator("#frontier-value .line").count() == 2
+    assert page.locator("#frontier-value .band").count() == 2
 
 
 @pytest.mark.browser

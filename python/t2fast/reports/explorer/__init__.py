@@ -34,7 +34,7 @@ from t2fast.text import clean
 __all__ = ["Explorer", "explore"]
 
 _WORK = ("core.js", "words.js", "limits.js", "plans.js", "spending.js", "desk.js")
-_PAGE = ("words.js", "charts.js", "page.js")
+_PAGE = ("words.js", "charts.js", "form.js", "page.js")
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class Desk {
     const key = JSON.stringify(rest);
     if (this.known[what] === key) return;
     this.known[what] = null;
-    yield* parts();
+    for (const part of parts()) yield part && { ...part, key };
     this.known[what] = key;
   }
 }
