@@ -134,7 +134,7 @@ def test_one_budget_in_dollars_and_a_target(page: Any, law: t2fast.Law) -> None:
     assert words.startswith(f"Train {text.amount(plan.chosen.n_params)} parameters")
     assert page.locator("#warned li").all_inner_texts() == list(plan.warnings)
     assert page.inner_text("#command") == (
-        't2fast plan --law LAW.json --usd 10000 --queries 1000000 --gpu "H100" --usd-per-hour 2.5'
+        't2fast plan --law LAW.json --usd 10000 --queries 1e6 --gpu "H100" --usd-per-hour 2.5'
     )
     page.check("[name=mode][value=target]")
     page.fill("#target", "0.3")

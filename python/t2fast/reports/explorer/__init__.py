@@ -153,6 +153,8 @@ def _facts(page: Explorer) -> dict[str, Any]:
     draws = 0 if law.draws is None else len(law.draws)
     return {
         "metrics": METRICS,
+        # A law of -log pass@k is asked for pass@k all the same.
+        "sought": METRICS["pass@k" if law.metric == "-log pass@k" else law.metric],
         "law": {
             "metric": law.metric,
             "hasK": law.has_k,
@@ -192,7 +194,7 @@ def _facts(page: Explorer) -> dict[str, Any]:
             "train": page.train_flops,
             "inference": page.inference_flops,
             "budget": _three_digits(4 * page.train_flops),
-            "target": float(f"{best:.2g}"),
+            "target": float(f"{best:.2g}") if law.metric == "loss" else min(float(f"{best:.2g}"), 0.99),
             "queries": 1e6,
             "promptTokens": 500,
             "outputTokens": 500,

@@ -10,14 +10,14 @@ const USUAL = { extrapolate: 2, level: 0.9, batch: 64, promptTokens: 500, output
 
 // A field: label and unit; `range` of its slider, logarithmic unless it is `even`; `open`, in words, what an empty one
 // means (at the lower end if `low`); `modes` in which it is asked, `shown` on what else that hangs; `flag` of the command.
-function fieldsOf({ law, ranges, chips, metrics }, priced) {
+function fieldsOf({ law, ranges, chips, sought }, priced) {
   const money = ["one", "target"];
   const everywhere = Object.keys(MODES);
   const asked = [
     { id: "train", label: "Training budget 6ND", unit: FLOPS, range: ranges.train, modes: ["two"], flag: "--train-flops" },
     { id: "inference", label: "Inference budget 2Nk, per token served", unit: FLOPS, range: ranges.inference, modes: ["two"], needs: law.hasK, flag: "--inference-flops" },
     { id: "budget", label: "Budget for training and all queries", unit: () => (priced() ? USD : FLOPS), range: () => (priced() ? [1e2, 1e9] : ranges.budget), modes: ["one"], flag: () => (priced() ? "--usd" : "--total-flops") },
-    { id: "target", label: `Target ${metrics[law.metric]}`, range: ranges.target, even: true, modes: ["target"], flag: "--target" },
+    { id: "target", label: `Target ${sought}`, range: ranges.target, even: true, modes: ["target"], flag: "--target" },
     { id: "queries", label: "Queries to be answered", range: [1, 1e12], modes: money, flag: "--queries" },
     { id: "promptTokens", label: "Tokens of a prompt", unit: "tokens", range: [1, 1e5], modes: money, flag: "--prompt-tokens" },
     { id: "outputTokens", label: "Tokens of a sample", unit: "tokens", range: [1, 1e5], modes: money, flag: "--output-tokens" },
@@ -171,7 +171,8 @@ class Form {
       const flag = of(field.flag);
       if (!flag || box.hidden || [null, "", false, usual[field.id]].includes(value)) continue;
       if (value === true) words.push(flag);
-      else words.push(`${flag} ${typeof value === "number" ? general(value, 12).replace("e+", "e") : `"${value}"`}`);
+      else if (typeof value === "string") words.push(`${flag} "${value}"`);
+      else words.push(`${flag} ${value >= 1e6 ? value.toExponential().replace("e+", "e") : value}`);
     }
     return words.join(" ");
   }

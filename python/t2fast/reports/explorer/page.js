@@ -140,7 +140,7 @@
     const cells = rows.map(([label, show, span, words]) => [
       label, show(best), span ? `${words(span[0])} to ${words(span[1])}` : "", chinchilla ? show(chinchilla) : "-",
     ]);
-    const head = ["", "plan", `${share(form.state.level)} interval`, `Chinchilla${rule ? ` (${general(rule, 6)} tokens/parameter)` : ""}`];
+    const head = ["", "plan", `${share(form.state.level)} interval`, `Chinchilla${rule ? ` (${general(rule, 6)} tokens a parameter)` : ""}`];
     find("plan").replaceChildren(
       element("thead", {}, element("tr", {}, ...head.map((words) => element("th", { scope: "col" }, words)))),
       element("tbody", {}, ...cells.map(([label, ...values]) =>
@@ -196,7 +196,7 @@
   function across() {
     if (form.state.mode === "two") return { name: "training budget", label: "training budget 6ND (FLOPs)", show: power, log: true, at: form.state.train };
     if (form.state.mode === "one") return { name: "budget", label: `budget (${form.coin})`, show: power, log: true, at: form.state.budget };
-    return { name: "target", label: `target ${metric}`, show: round, log: false, at: form.state.target };
+    return { name: "target", label: `target ${facts.sought}`, show: round, log: false, at: form.state.target };
   }
 
   function frontier() {
