@@ -17,7 +17,9 @@ class Chart {
     this.body.addEventListener("pointerleave", () => this.pick(null));
     this.body.addEventListener("blur", () => this.pick(null));
     this.body.addEventListener("keydown", (event) => this.step(event));
-    new ResizeObserver(() => this.data && this.draw()).observe(this.body);
+    // Drawn in the frame after: what changes a size while sizes are watched is an error.
+    const again = () => this.data && this.body.clientWidth !== this.width && this.draw();
+    new ResizeObserver(() => requestAnimationFrame(again)).observe(this.body);
   }
 
   // `lines`: { name, kind, points: [{ x, y, low, high }] }; `marks`: { name, kind, x, y }; `rules`: { x } or { y }.
@@ -29,7 +31,8 @@ class Chart {
   }
 
   draw() {
-    const width = Math.max(this.body.clientWidth, 200);
+    this.width = this.body.clientWidth;
+    const width = Math.max(this.width, 200);
     const { lines, marks = [], rules = [] } = this.data;
     const all = lines.flatMap(({ points }) => points);
     const inside = (value, log) => Number.isFinite(value) && (!log || value > 0);

@@ -23,13 +23,15 @@ class Desk {
     if (!this.cores.has(key)) {
       const draws = alone ? this.law.draws.slice(row - 1, row && row) : this.law.draws;
       this.cores.clear();
-      this.cores.set(key, await Core.of(this.module, { ...this.law, draws }));
+      this.cores.set(key, Core.of(this.module, { ...this.law, draws }));
     }
-    return [this.cores.get(key), alone ? Math.min(row, 1) : row];
+    return [await this.cores.get(key), alone ? Math.min(row, 1) : row];
   }
 
   async answer(asked, say) {
     const mine = ++this.number;
+    await rest(); // whatever else was asked meanwhile comes first
+    if (mine !== this.number) return;
     try {
       const [core, row] = await this.core(asked.row);
       const problem = asked.mode === "two" ? new TwoBudgets(core, { ...asked, row }) : new OneBudget(core, { ...asked, row });
@@ -37,7 +39,7 @@ class Desk {
       for (const part of parts) {
         if (mine !== this.number) return;
         if (part) say({ id: asked.id, ...part });
-        await new Promise((resume) => setTimeout(resume));
+        await rest();
       }
     } catch (error) {
       const broken = error instanceof WebAssembly.RuntimeError;
@@ -145,6 +147,10 @@ class Desk {
     for (const part of parts()) yield part && { ...part, key };
     this.known[what] = key;
   }
+}
+
+function rest() {
+  return new Promise((resume) => setTimeout(resume));
 }
 
 let desk = null;

@@ -50,8 +50,8 @@
       find("answer").hidden = false;
       table();
       sentence();
-      if (shown.profile) profile();
-      frontier();
+      soon(profile);
+      soon(frontier);
     },
     warnings(part) {
       if (shown.whole && part.role === "law") return; // those of the draws say more
@@ -61,15 +61,15 @@
     },
     profile({ points }) {
       shown.profile = points;
-      profile();
+      soon(profile);
     },
     frontier(part) {
       shown.frontier = part;
-      frontier();
+      soon(frontier);
     },
     bands(part) {
       shown.bands = part;
-      if (shown.point) frontier();
+      soon(frontier);
     },
     progress({ done, count }) {
       find("progress").textContent = `intervals: ${done} of ${count} draws of the law so far`;
@@ -93,8 +93,10 @@
       find("warnings").hidden = true;
       find("summary").textContent = "";
     },
-    done({ role }) {
-      document.body.dataset.answered += `${role} `;
+    done({ role, id }) {
+      soon(function answered() {
+        if (id === number) document.body.dataset.answered += `${role} `;
+      });
     },
   };
 
@@ -171,7 +173,21 @@
     }
   }
 
+  // Charts are drawn once a frame, however many answers came meanwhile.
+  const due = new Set();
+  function soon(draw) {
+    if (!due.size) requestAnimationFrame(paint);
+    due.add(draw);
+  }
+
+  function paint() {
+    const now = [...due];
+    due.clear();
+    for (const draw of now) draw();
+  }
+
   function profile() {
+    if (!shown.profile || !shown.point) return;
     const { best, chinchilla } = shown.point;
     const points = shown.profile.map((point) => ({ x: point.n, y: point.value, of: point }));
     const read = ({ of }) =>
@@ -200,7 +216,7 @@
   }
 
   function frontier() {
-    const rows = shown.frontier?.rows;
+    const rows = shown.point && shown.frontier?.rows;
     // Bands about another frontier would mislead.
     const bands = shown.bands && shown.bands.key === shown.frontier?.key ? shown.bands.rows : [];
     find("frontier").hidden = !rows?.length;
