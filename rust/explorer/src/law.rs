@@ -65,8 +65,11 @@ impl Explored {
         let rows: Vec<_> = rows.collect::<Option<_>>()?;
         let refits: Vec<Refit> = rows
             .iter()
-            .map(|(noise, thetas, z)| Refit { thetas, z, noise: Noise::from_row(&noise.as_chunks().0[0]) })
-            .collect();
+            .map(|(noise, thetas, z)| {
+                let noise = Noise::from_row(&noise.as_chunks().0[0], scales.len())?;
+                Some(Refit { thetas, z, noise })
+            })
+            .collect::<Option<_>>()?;
         let state = State::new(table, theta, scales, &refits, widening, &Cancel::new(false))?;
         Some(Self::Forecast(Box::new(state)))
     }

@@ -42,11 +42,11 @@ impl Quantity {
     /// By how much the odds that no smooth function sets checkpoints apart are raised over the process's own, 1 to 3.
     ///
     /// Scatter that is taken for a smooth function counts as known next to a measured checkpoint, and 25 of them tell
-    /// the two badly apart: intervals of new checkpoints of pass@k held 85 to 86% in simulations at odds of 1 to 3,
-    /// 88 to 89% at 3 to 1, and GSM8K's became no wider. Of accuracies they hold less for it.
+    /// the two badly apart: intervals of new checkpoints of pass@k hold more in simulations where they are even. At 3 to
+    /// 1 far forecasts of a wrong form hold 69% in place of 83%, and of accuracies new checkpoints hold less.
     pub(super) fn odds_of_scatter(self) -> f64 {
         match self {
-            Self::Passing => 9.0,
+            Self::Passing => 3.0,
             _ => 1.0,
         }
     }
