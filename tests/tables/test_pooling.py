@@ -77,3 +77,7 @@ def test_settings_of_json_lines_are_told_apart_too(tmp_path: Path) -> None:
 def test_evaluations_are_tasks(name: str) -> None:
     counts = read_counts({"problem": ["a", "a"], "correct": [1, 0], name: ["x", "y"]})
     assert counts.frame.rows() == [("x", "a", 1, 1), ("y", "a", 1, 0)]
+
+
+def test_a_problem_that_is_not_named_is_what_is_missing() -> None:
+    assert "has no column problem" in refused({"question": ["a", "b"], "correct": [1, 0]})

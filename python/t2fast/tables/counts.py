@@ -134,7 +134,8 @@ def read_counts(
     if by_sample and "correct" not in columns:
         unread = [name for name in opened.columns if name not in names.values()]
         _refuse_totals(opened.name, unread, names["correct"])
-    refuse_pooled(opened, names)
+    if "problem" in names:  # else that is what is missing, and is said below
+        refuse_pooled(opened, names)
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
     values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
     used = () if by_sample else tuple(name for name in USAGE if name in names)

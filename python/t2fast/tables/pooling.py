@@ -44,7 +44,7 @@ _PARTS = frozenset(
 def refuse_pooled(source: Source, names: Mapping[str, str]) -> None:
     """`ValueError` where unread columns of `source` set rows apart that would be one mean.
 
-    `names` maps the fields that are read to the source's columns.
+    `names` maps the fields that are read, `problem` among them, to the source's columns.
     """
     read = set(names.values())
     for own in source.columns:
@@ -75,7 +75,7 @@ def _refuse(source: Source, names: Mapping[str, str], own: str, keys: Sequence[s
     listed = v.listed([v.shown(value) if value else "none" for value in values])
     chosen = f"choose one by where={{{own!r}: {next(filter(None, values))!r}}}"
     if keys == KEYS:
-        what = f"samples of problem {v.shown(first['problem'][0])}" if "problem" in by else "samples"
+        what = f"samples of problem {v.shown(first['problem'][0])}"
         each, meaning = "task", "so that it may be several problems"
     else:
         what, each, meaning = "samples", "model", "which are not pooled"
