@@ -10,6 +10,7 @@ import polars as pl
 
 from t2fast.tables import fields as v
 from t2fast.tables.models import of_source, with_sizes
+from t2fast.tables.pooling import refuse_pooled
 from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order
 from t2fast.tables.rows import Source
 from t2fast.tables.sources import TableSource, open_source
@@ -87,8 +88,10 @@ def read_counts(
     The source's columns are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or
     false), one row a sample, to be counted here, with memory in proportion to the counts and not to the
     samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `dataset`, `stage` and `task`.
-    Anything else is ignored and listed in `ignored_columns`. `dataset` is for sources that do not say whether
-    they mean what was trained on or what was asked; it is pooled as little as the two. Counts may have
+    Anything else is ignored and listed in `ignored_columns`, but refused where its name says that it sets
+    samples apart (a temperature, a prompt's template, a subject) and they would be one mean. `dataset` is for
+    sources that do not say whether they mean what was trained on or what was asked; it is pooled as little as
+    the two. Counts may have
     `prompt_tokens`, `output_tokens`, `wall_seconds` and `usd`, what all samples of the row used together.
     Counts of sequential sampling also
     have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case: so
@@ -131,6 +134,8 @@ def read_counts(
     if by_sample and "correct" not in columns:
         unread = [name for name in opened.columns if name not in names.values()]
         _refuse_totals(opened.name, unread, names["correct"])
+    if "problem" in names:  # else that is what is missing, and is said below
+        refuse_pooled(opened, names)
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
     values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
     used = () if by_sample else tuple(name for name in USAGE if name in names)

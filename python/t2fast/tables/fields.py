@@ -121,7 +121,10 @@ TASK = Field(
     "task",
     "text or a whole number",
     _text,
-    ("task_name", "benchmark", "eval_set", "eval_dataset", "evaluation_set", "test_set"),
+    (
+        *("task_name", "benchmark", "bench", "eval", "eval_name", "evaluation", "evaluation_name"),
+        *("eval_set", "eval_dataset", "evaluation_set", "test_set"),
+    ),
 )
 PROBLEM = Field("problem", "text or a whole number", _text, ("problem_id", "question_id"))
 N_PARAMS = Field("n_params", "a finite number above 0", _size, ("num_params",))
@@ -236,14 +239,14 @@ def find_columns(
         if canonical not in known:
             hint = nearest(canonical, known)
             raise ValueError(
-                f"columns: {canonical!r} is no column of such a table; those are {', '.join(sorted(known))}"
+                f"columns= {canonical!r} is no column of such a table; those are {', '.join(sorted(known))}"
                 + (f" (did you mean {hint!r}?)" if hint else "")
             )
         if name not in present:
             hint = nearest(name, present)
             raise ValueError(
-                f"columns: {source} has no column {name!r} (for {canonical}); it has {listed(present)}"
-                + (f" (did you mean {hint!r}?)" if hint else "")
+                f"columns={{{canonical!r}: {name!r}}}: {source} has no column {name!r} (for {canonical}); "
+                f"it has {listed(present)}" + (f" (did you mean {hint!r}?)" if hint else "")
             )
     found: dict[str, str] = {}
     for entry in fields:
