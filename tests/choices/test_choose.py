@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from markets import SOLVES, TOKENS, counts_of, prices_of
 from scipy.stats import beta
 from t2fast.choices.confidence import cheapest_that_reaches, sure_level
-from t2fast.choices.market import Host, market_of, sample_numbers
+from t2fast.choices.market import Host, market_of
 from t2fast.choices.options import cascades, together, until_solved
 from t2fast.choices.resampling import new_problems, population
+from t2fast.choices.sellers import sample_numbers
 from t2fast.costs import Machine, QueryPrice, accelerator
 
 
@@ -53,7 +54,7 @@ def test_a_cascade_is_paid_for_by_enumeration() -> None:
     pairs = {"cheap": (4, 1), "dear": (3, 2)}
     counts = counts_of({name: [pair, (pair[0], 0)] for name, pair in pairs.items()})
     market = market_of(counts, prices_of({"cheap": (1, 1), "dear": (10, 30)}), **TOKENS)
-    options = cascades(market, lambda passes, usd: passes >= 0)
+    options = cascades(market, lambda passes, wrong, usd: passes >= 0)
     place = options.stages.index((("cheap", 2), ("dear", 3)))
     solved, drawn = drawn_exactly(4, 1, 2)
     then, more = drawn_exactly(3, 2, 3)
