@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 
 from t2fast.choices.sellers import Rates, Seller, checked
+from t2fast.choices.used import Given, Usage
 from t2fast.costs.hardware import Machine, Served
 from t2fast.costs.tokens import QueryPrice
 from t2fast.tables.counts import Counts
@@ -126,7 +128,7 @@ def market_of(
     Args:
         counts: with a column model, one checkpoint a model.
         prices: of these models; one that lacks a price is left out and named.
-        prompt_tokens: of a query; a model's own in `prices` comes first.
+        prompt_tokens: of a query; a model's own in `prices` comes first, what the counts say comes last.
         output_tokens: of a sample, likewise.
         prompt_once: see `QueryPrice`.
         only: these models alone.
@@ -153,9 +155,9 @@ def market_of(
     notes = []
     terms = {name: prices.of(name) for name in wanted}
     priced = {name: all(terms[name][price] is not None for price in PRICES) for name in wanted}
-    silent = [
-        name for name in wanted if not priced[name] and (host is None or terms[name]["n_params"] is None)
-    ]
+    hosted = [name for name in wanted if not priced[name] and host is not None and terms[name]["n_params"]]
+    paid = [name for name in _paid(counts) if name in wanted and not priced[name] and name not in hosted]
+    silent = [name for name in wanted if not priced[name] and name not in (*hosted, *paid)]
     if silent:
         notes.append(f"left out, without a price in {prices.source}: {listed(silent)}{_misnamed(prices)}")
     sold = [name for name in wanted if name not in silent]
@@ -164,39 +166,46 @@ def market_of(
             f"none of the models of {counts.source} has both prices in {prices.source}: {listed(wanted)}"
             f"{_misnamed(prices)}"
         )
-    hosted = [name for name in sold if not priced[name]]
-    if hosted and host is not None:
+    if hosted:
         notes.append(f"priced by {host}: {listed(hosted)}")
+    if paid:
+        notes.append(f"without a price, and so at what the counts say was paid for a sample: {listed(paid)}")
     frame, note = _shared(counts, sold)
     notes += note
+    usage = Usage(Given(prompt_tokens, output_tokens), prices)
     sellers = []
     for name in sold:
-        row = terms[name]
-        tokens = []
-        for side, given in (("prompt_tokens", prompt_tokens), ("output_tokens", output_tokens)):
-            value = row[side] if row[side] is not None else given
-            if value is None:
-                raise ValueError(
-                    f"how many {side.replace('_', ' ')} {name} takes is unknown: give {side}=, or a column of"
-                    f" that name in {prices.source}"
-                )
-            tokens.append(value)
-        speed, first = row["output_tokens_per_second"], row["first_token_seconds"]
-        seconds = None if speed is None else (first or 0.0, tokens[1] / speed)
-        if priced[name]:
-            usd_in, usd_out = (row[price] or 0.0 for price in PRICES)
-            price = QueryPrice.of_tokens(usd_in, usd_out, tokens[0], tokens[1], prompt_once)
-        elif host is not None:
-            price, served_in = host.price(row, tokens[0], tokens[1])
-            seconds = seconds or served_in
-        rows = Counts(frame.filter(pl.col("model") == name))
-        sellers.append(Seller.of(name, price, rows, seconds, max_k))
+        row, rows = terms[name], frame.filter(pl.col("model") == name)
+        seconds = None
+        if name in paid:
+            price = QueryPrice(0.0, (rows["usd"] / rows["n_samples"]).to_numpy())
+        else:
+            prompt, output = usage.tokens(name, row, rows)
+            mean_prompt, mean_output = float(np.mean(prompt)), float(np.mean(output))
+            if row["output_tokens_per_second"] is not None:
+                seconds = row["first_token_seconds"] or 0.0, mean_output / row["output_tokens_per_second"]
+            if host is not None and name in hosted:
+                price, served_in = host.price(row, mean_prompt, mean_output)
+                seconds = seconds or served_in
+            else:
+                usd_in, usd_out = (row[side] or 0.0 for side in PRICES)
+                price = QueryPrice.of_tokens(usd_in, usd_out, prompt, output, prompt_once)
+        sellers.append(Seller.of(name, price, Counts(rows), seconds, max_k))
+    notes += usage.notes()
     most = max(s.ks[-1] for s in sellers) if max_k is None else max_k
     short = [f"{s.model} ({s.ks[-1]})" for s in sellers if s.ks[-1] < most]
     if short:
         notes.append(f"nothing is known beyond the fewest samples of a problem: {listed(short)}")
     sellers.sort(key=lambda s: s.usd_of_one)
     return Market(tuple(sellers), len(sellers[0].kind), tuple(notes))
+
+
+def _paid(counts: Counts) -> list[str]:
+    """Models of which the counts say in every row what was paid."""
+    if "usd" not in counts.frame.columns:
+        return []
+    known = counts.frame.group_by("model", maintain_order=True).agg(pl.col("usd").null_count() == 0)
+    return known.filter("usd")["model"].to_list()
 
 
 def _misnamed(prices: Prices) -> str:
