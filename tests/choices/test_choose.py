@@ -211,7 +211,7 @@ def test_one_model_and_no_success() -> None:
     json.dumps(found.to_dict(), allow_nan=False)
     assert "no model solved a problem: there is nothing to choose by but the price" in found.notes
     assert ", on 5 problems" in str(found)
-    with pytest.raises(ValueError, match="no model solved any of the 5 problems: a solved query has no cost"):
+    with pytest.raises(ValueError, match="no model solved a problem: a solved query has no cost"):
         t2fast.choose(counts, prices, **TOKENS)
     with pytest.raises(ValueError, match=r"target: nothing measured reaches pass@k 0.5.*0.5 short"):
         t2fast.choose(counts, prices, target=0.5, **TOKENS)

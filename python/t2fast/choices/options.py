@@ -19,7 +19,10 @@ from t2fast.choices.sellers import Seller
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Stages: TypeAlias = tuple[tuple[str, int], ...]
+Of: TypeAlias = Literal["passes", "wrong", "usd"]
 Keep: TypeAlias = Callable[[Floats, Floats, Floats], npt.NDArray[np.bool_]]
+
+_OF: tuple[Of, ...] = ("passes", "wrong", "usd")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +51,7 @@ class Options:
     @classmethod
     def at(cls, market: Market, places: Integers, stop: bool, family: Integers) -> Options:
         """Laid out: of every stage what the ones before left without an answer."""
-        passes, wrong, usd = _laid_out(market, places, stop)
+        passes, wrong, usd = (_laid_out(market, places, stop, of) for of in _OF)
         return cls(market, places, stop, family, passes, wrong, usd)
 
     def __len__(self) -> int:
@@ -99,7 +102,7 @@ class Options:
         kept = (values[at] for values in (self.passes, self.wrong, self.usd))
         return Options(self.market, self.places[at], self.stop, self.family[at], *kept)
 
-    def means(self, weights: Weights, of: Literal["passes", "wrong", "usd"]) -> Floats:
+    def means(self, weights: Weights, of: Of) -> Floats:
         """Means over problems under every draw, (O, draws), or (O, 1) where all of them are the same.
 
         Where the rates of the check are uncertain, each draw of the problems has one of the rates' in turn.
@@ -113,12 +116,12 @@ class Options:
         out = np.empty((len(self), weights.draws))
         for i, market in enumerate(others[: weights.draws]):
             part = weights.every(len(others), i)
-            out[:, i :: len(others)] = part.means(getattr(self.on(market), of))
+            out[:, i :: len(others)] = part.means(_laid_out(market, self.places, self.stop, of))
         return out
 
-    def on(self, market: Market) -> Options:
-        """The same options in a market of the same sellers."""
-        return Options.at(market, self.places, self.stop, self.family)
+    def pass_at_k_under(self, market: Market) -> Floats:
+        """Right answers in another market of the same sellers, (O,)."""
+        return np.asarray(_laid_out(market, self.places, self.stop, "passes").mean(axis=1))
 
 
 def together(market: Market) -> Options:
@@ -181,29 +184,31 @@ def _sparse(ks: Integers) -> Integers:
     return np.unique(np.searchsorted(ks, wanted)).astype(np.int64)
 
 
-def _laid_out(market: Market, places: Integers, stop: bool) -> tuple[Floats, Floats, Floats]:
-    """Right, wrong and USD of `Options`."""
+def _laid_out(market: Market, places: Integers, stop: bool, of: Of) -> Floats:
+    """Right answers, wrong ones or USD of `Options`: of every stage, where the ones before gave no answer."""
+    each = (
+        market.errs
+        if of == "wrong"
+        else of == "passes" or stop or any(np.ndim(s.price.prompt + s.price.sample) for s in market.sellers)
+    )
+    out = np.zeros((len(places), market.problems if each else 1))
+    if of == "wrong" and not market.errs:
+        return out
     stages = places.shape[1]
-    each = stop or any(np.ndim(s.price.prompt + s.price.sample) for s in market.sellers)
-    whole, single = (len(places), market.problems), (len(places), 1)
-    passes, left = np.zeros(whole), np.ones(whole if stages > 1 else single)
-    wrong, usd = np.zeros(whole if market.errs else single), np.zeros(whole if each else single)
+    left = np.ones((len(places), market.problems if stages > 1 else 1))
     for stage in range(stages):
         for i in np.unique(places[:, stage, 0]).tolist():
             seller = market.sellers[i]
             at = np.flatnonzero(places[:, stage, 0] == i)
-            rows, share = places[at, stage, 1], left[at]
-            right = seller.chances.right[rows][:, seller.kind]
-            answered = right
-            passes[at] += share * right
-            if market.errs:
-                wrongly = seller.chances.wrong[rows][:, seller.kind]
-                wrong[at] += share * wrongly
-                answered = right + wrongly
-            if stop:
-                usd[at] += share * seller.price.one_by_one(seller.chances.drawn[rows][:, seller.kind])
+            rows, chances = places[at, stage, 1], seller.chances
+            if of == "usd" and not stop:
+                out[at] += seller.price.together(seller.ks[rows][:, None])
+            elif of == "usd":
+                out[at] += left[at] * seller.price.one_by_one(chances.drawn[rows][:, seller.kind])
             else:
-                usd[at] += seller.price.together(seller.ks[rows][:, None])
+                share = chances.right if of == "passes" else chances.wrong
+                out[at] += left[at] * share[rows][:, seller.kind]
             if stage + 1 < stages:
-                left[at] *= np.maximum(0, 1 - answered)
-    return passes, wrong, usd
+                answered = chances.right[rows] + chances.wrong[rows]
+                left[at] *= np.maximum(0, 1 - answered)[:, seller.kind]
+    return out

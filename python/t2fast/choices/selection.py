@@ -147,11 +147,11 @@ class _Search:
         """The choice."""
         notes = list(self.market.notes)
         if not self.plain.passes.any():
+            unsolved = not any(s.counts.c.any() for s in self.market.sellers)
+            why = "no model solved a problem" if unsolved else "the check accepts no right sample"
             if self.request.target is None and not self.request.limited:
-                raise ValueError(
-                    f"no model solved any of the {self.market.problems} problems: a solved query has no cost"
-                )
-            notes.append("no model solved a problem: there is nothing to choose by but the price")
+                raise ValueError(f"{why}: a solved query has no cost")
+            notes.append(f"{why}: there is nothing to choose by but the price")
         plain = self.pick(self.plain)
         single = self.pick(until_solved(self.market))
         cascade = self.pick(cascades(self.market, self.beats(single)))
@@ -304,7 +304,7 @@ class _Search:
         if others:
             # The rates of the check are as uncertain whatever the problems: both errors add up in squares.
             one = options.where_at(np.array([i]))
-            error = np.std([float(one.on(market).pass_at_k[0]) for market in others])
+            error = np.std([one.pass_at_k_under(market)[0] for market in others])
             away = float(NormalDist().inv_cdf((1 + self.width) / 2) * error)
             low = max(0.0, mean - math.hypot(mean - low, away))
             high = min(1.0, mean + math.hypot(high - mean, away))

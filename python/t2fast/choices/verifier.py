@@ -55,7 +55,7 @@ class Verifier:
 
     @classmethod
     def estimated(
-        cls, accepted_right: int, right: int, accepted_wrong: int, wrong: int, draws: int = 200, seed: int = 0
+        cls, accepted_right: int, right: int, accepted_wrong: int, wrong: int, draws: int = 100, seed: int = 0
     ) -> Verifier:
         """From samples that were labelled by hand: of `right` ones so many were accepted, of `wrong` ones so
         many.
@@ -73,7 +73,7 @@ class Verifier:
         return cls(accepted_right / right, accepted_wrong / wrong, np.column_stack([t, f]))
 
     @classmethod
-    def from_labels(cls, table: TableSource, draws: int = 200, seed: int = 0) -> Verifier:
+    def from_labels(cls, table: TableSource, draws: int = 100, seed: int = 0) -> Verifier:
         """From a table of samples labelled by hand, one a row.
 
         Args:

@@ -7,6 +7,7 @@ of k samples is accepted there is no answer. Samples draw on one another through
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -146,6 +147,7 @@ def _sum_of_two(n: int, p: float, m: int, q: float) -> tuple[int, Floats]:
     return low + lower, np.convolve(one, two)
 
 
+@lru_cache(maxsize=1024)
 def _binomial(n: int, p: float) -> tuple[int, Floats]:
     """Bin(n, p), without the tails that twelve standard deviations and as many samples leave: below 1e-17."""
     if p in (0, 1):
