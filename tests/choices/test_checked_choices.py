@@ -232,7 +232,7 @@ def test_another_model_is_chosen_where_the_check_errs() -> None:
         ValueError, match=r"target: nothing measured reaches right answers 0\.97.* short, by dear"
     ):
         t2fast.choose(counts, prices, target=0.97, **TOKENS, verifier=Verifier(0.9, 0.5))
-    with pytest.raises(ValueError, match="the check accepts no right sample.*: a solved query has no cost"):
+    with pytest.raises(ValueError, match=r"the check accepts no right sample.*: a solved query has no cost"):
         t2fast.choose(counts, prices, **TOKENS, verifier=Verifier(0, 0.1))
     with pytest.raises(ValueError, match="harm is -1"):
         t2fast.choose(counts, prices, **TOKENS, verifier=Verifier(0.9, 0.5), harm=-1)

@@ -152,44 +152,14 @@ def market_of(
         meant = nearest(unknown[0], present)
         hint = f" ({meant}?)" if meant else ""
         raise ValueError(f"{counts.source} has no model {listed(unknown)}{hint}; it has {listed(present)}")
-    notes = []
-    terms = {name: prices.of(name) for name in wanted}
-    priced = {name: all(terms[name][price] is not None for price in PRICES) for name in wanted}
-    hosted = [name for name in wanted if not priced[name] and host is not None and terms[name]["n_params"]]
-    paid = [name for name in _paid(counts) if name in wanted and not priced[name] and name not in hosted]
-    silent = [name for name in wanted if not priced[name] and name not in (*hosted, *paid)]
-    if silent:
-        notes.append(f"left out, without a price in {prices.source}: {listed(silent)}{_misnamed(prices)}")
-    sold = [name for name in wanted if name not in silent]
-    if not sold:
-        raise ValueError(
-            f"none of the models of {counts.source} has both prices in {prices.source}: {listed(wanted)}"
-            f"{_misnamed(prices)}"
-        )
-    if hosted:
-        notes.append(f"priced by {host}: {listed(hosted)}")
-    if paid:
-        notes.append(f"without a price, and so at what the counts say was paid for a sample: {listed(paid)}")
+    sold, hosted, notes = _sold(counts, prices, wanted, host)
     frame, note = _shared(counts, sold)
     notes += note
     usage = Usage(Given(prompt_tokens, output_tokens), prices)
     sellers = []
     for name in sold:
-        row, rows = terms[name], frame.filter(pl.col("model") == name)
-        seconds = None
-        if name in paid:
-            price = QueryPrice(0.0, (rows["usd"] / rows["n_samples"]).to_numpy())
-        else:
-            prompt, output = usage.tokens(name, row, rows)
-            mean_prompt, mean_output = float(np.mean(prompt)), float(np.mean(output))
-            if row["output_tokens_per_second"] is not None:
-                seconds = row["first_token_seconds"] or 0.0, mean_output / row["output_tokens_per_second"]
-            if host is not None and name in hosted:
-                price, served_in = host.price(row, mean_prompt, mean_output)
-                seconds = seconds or served_in
-            else:
-                usd_in, usd_out = (row[side] or 0.0 for side in PRICES)
-                price = QueryPrice.of_tokens(usd_in, usd_out, prompt, output, prompt_once)
+        rows = frame.filter(pl.col("model") == name)
+        price, seconds = _price(usage, rows, prices.of(name), host if name in hosted else None, prompt_once)
         sellers.append(Seller.of(name, price, Counts(rows), seconds, max_k))
     notes += usage.notes()
     most = max(s.ks[-1] for s in sellers) if max_k is None else max_k
@@ -198,6 +168,51 @@ def market_of(
         notes.append(f"nothing is known beyond the fewest samples of a problem: {listed(short)}")
     sellers.sort(key=lambda s: s.usd_of_one)
     return Market(tuple(sellers), len(sellers[0].kind), tuple(notes))
+
+
+def _sold(
+    counts: Counts, prices: Prices, wanted: Sequence[str], host: Host | None
+) -> tuple[list[str], list[str], list[str]]:
+    """Models that have a price, those of them that are served, and what there is to say."""
+    notes = []
+    terms = {name: prices.of(name) for name in wanted}
+    priced = {name: _has_prices(terms[name]) for name in wanted}
+    hosted = [name for name in wanted if not priced[name] and host is not None and terms[name]["n_params"]]
+    paid = [name for name in _paid(counts) if name in wanted and not priced[name] and name not in hosted]
+    silent = [name for name in wanted if not priced[name] and name not in (*hosted, *paid)]
+    if silent:
+        notes.append(f"left out, without a price in {prices.source}: {listed(silent)}{_misnamed(prices)}")
+    if len(silent) == len(wanted):
+        raise ValueError(
+            f"none of the models of {counts.source} has both prices in {prices.source}: {listed(wanted)}"
+            f"{_misnamed(prices)}"
+        )
+    if hosted:
+        notes.append(f"priced by {host}: {listed(hosted)}")
+    if paid:
+        notes.append(f"without a price, and so at what the counts say was paid for a sample: {listed(paid)}")
+    return [name for name in wanted if name not in silent], hosted, notes
+
+
+def _price(
+    usage: Usage, rows: pl.DataFrame, terms: Mapping[str, float | None], host: Host | None, prompt_once: bool
+) -> tuple[QueryPrice, tuple[float, float] | None]:
+    """What a model costs that is served by `host`, or sold, or else as it was paid for; and its speed."""
+    if host is None and not _has_prices(terms):
+        return QueryPrice(0.0, (rows["usd"] / rows["n_samples"]).to_numpy()), None
+    prompt, output = usage.tokens(str(rows["model"][0]), terms, rows)
+    mean_prompt, mean_output = float(np.mean(prompt)), float(np.mean(output))
+    speed = terms["output_tokens_per_second"]
+    seconds = None if speed is None else (terms["first_token_seconds"] or 0.0, mean_output / speed)
+    if host is not None:
+        price, served_in = host.price(terms, mean_prompt, mean_output)
+        return price, seconds or served_in
+    usd_in, usd_out = (terms[side] or 0.0 for side in PRICES)
+    return QueryPrice.of_tokens(usd_in, usd_out, prompt, output, prompt_once), seconds
+
+
+def _has_prices(terms: Mapping[str, float | None]) -> bool:
+    return all(terms[side] is not None for side in PRICES)
 
 
 def _paid(counts: Counts) -> list[str]:
