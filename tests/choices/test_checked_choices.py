@@ -215,6 +215,7 @@ def test_the_best_k_is_finite_where_samples_are_free() -> None:
         assert found.verified.best == best
         assert found.together.option.worth(harm) == pytest.approx(float(values[best - 1]))
     assert "no answer at all is worth more than any of these" in " ".join(str(found).split())
+    assert "* best at 1 sample, where a wrong answer costs 50 times" in " ".join(str(found).split())
     perfect = t2fast.choose(counts, free, per_query=1, **TOKENS, verifier=Verifier(1, 0), harm=1)
     plain = t2fast.choose(counts, free, per_query=1, **TOKENS)
     assert perfect.together.option.to_dict() == plain.together.option.to_dict()

@@ -15,7 +15,7 @@ from t2fast.estimators.passk import majority_at_k, pass_at_k
 from t2fast.estimators.verified import verified_from_counts
 from t2fast.tables.counts import Counts
 from t2fast.tables.sources import TableSource, open_source
-from t2fast.text import columns, line, plain
+from t2fast.text import columns, counted, line, plain
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -150,7 +150,7 @@ class VerifiedCurve:
             row = (self.right, self.wrong, self.value, self.perfect, self.majority)
             table.add_row(f"{k}*" if k == self.best else f"{k} ", *(f"{values[k - 1]:.4f}" for values in row))
         spread = "" if self.best_low == self.best_high else f" ({self.best_low} to {self.best_high})"
-        says = f"* best at {self.best} samples{spread}, where {weighing(self.harm)}"
+        says = f"* best at {counted(self.best, 'sample')}{spread}, where {weighing(self.harm)}"
         return Group(table, line(says))
 
     def to_dict(self) -> dict[str, Any]:
