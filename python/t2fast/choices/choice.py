@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast.charts import Drawn, Figure, Reported, market
-from t2fast.choices.request import Request
+from t2fast.choices.request import cascade, one_by_one
 from t2fast.choices.verifier import VerifiedCurve
 from t2fast.text import columns, counted, line, note, plain, samples
 
@@ -121,7 +121,7 @@ class Choice(Drawn, Reported):
         cascade: the best of a cheap model first and a dearer one on what it leaves unsolved, likewise.
         frontier: options of samples drawn together that nothing cheaper equals, by cost.
         problems: shared problems behind it all.
-        request: what was asked for.
+        request: what was asked for, in words.
         level: of the intervals.
         notes: what was left out, and what to know.
         verified: the chosen model's right and wrong answers by k, and the k worth drawing, where the check
@@ -134,10 +134,15 @@ class Choice(Drawn, Reported):
     cascade: Pick | None
     frontier: tuple[Option, ...]
     problems: int
-    request: Request
+    request: str
     level: float
     notes: tuple[str, ...]
     verified: VerifiedCurve | None = None
+
+    @property
+    def errs(self) -> bool:
+        """Whether the check errs."""
+        return self.verified is not None
 
     def __str__(self) -> str:
         return plain(self)
@@ -160,7 +165,7 @@ class Choice(Drawn, Reported):
             **others,
             "frontier": [option.to_dict() for option in self.frontier],
             "problems": self.problems,
-            "request": str(self.request),
+            "request": self.request,
             "level": self.level,
             "notes": list(self.notes),
             **({} if self.verified is None else {"verifier": self.verified.to_dict()}),
@@ -170,8 +175,8 @@ class Choice(Drawn, Reported):
         """The best of every way to sample, and what that is called."""
         return (
             ("k samples at once", self.together),
-            (self.request.one_by_one, self.until_solved),
-            (self.request.cascade, self.cascade),
+            (one_by_one(self.errs), self.until_solved),
+            (cascade(self.errs), self.cascade),
         )
 
     def figure(self) -> Figure:
@@ -194,15 +199,14 @@ class Choice(Drawn, Reported):
 
     def __rich__(self) -> RenderableType:
         """The choice, the other ways to sample, and the frontier."""
-        errs = self.verified is not None
-        solved = ("right", "wrong") if errs else ("pass@k",)
+        solved = ("right", "wrong") if self.errs else ("pass@k",)
         table = columns("", "model", "k", *solved, "USD/query", "USD/solved", left=("", "model"))
         remarks = []
         for label, pick in self.picks():
             if pick is None:
-                cascade = label == self.request.cascade
                 beaten = "none meets the request and beats one model alone"
-                remarks.append(f"{label}: {beaten if cascade else 'nothing meets the request'}")
+                both = label == cascade(self.errs)
+                remarks.append(f"{label}: {beaten if both else 'nothing meets the request'}")
                 continue
             option = pick.option
             for i, (model, k) in enumerate(option.stages):
@@ -211,7 +215,7 @@ class Choice(Drawn, Reported):
                     label if first else "",
                     model if first else f"then {model}",
                     f"{k}",
-                    *([f"{share:.4f}" if first else "" for share in _shares(option, errs)]),
+                    *([f"{share:.4f}" if first else "" for share in _shares(option, self.errs)]),
                     _usd(option.usd_per_query) if first else "",
                     _usd(option.usd_per_solved) if first else "",
                 )
@@ -243,8 +247,7 @@ class Choice(Drawn, Reported):
 
     def _frontier_table(self) -> RenderableType:
         interval = f"{self.level:.0%} interval"
-        errs = self.verified is not None
-        solved = ("right", interval, "wrong") if errs else ("pass@k", interval)
+        solved = ("right", interval, "wrong") if self.errs else ("pass@k", interval)
         table = columns("model", "k", *solved, "USD/query", "USD/solved", "best", left=("model",))
         for option in shortened(self.frontier):
             table.add_row(
@@ -252,7 +255,7 @@ class Choice(Drawn, Reported):
                 samples(option.k),
                 f"{option.pass_at_k:.4f}",
                 f"{option.low:.3f} to {option.high:.3f}",
-                *([f"{option.wrong:.4f}"] if errs else []),
+                *([f"{option.wrong:.4f}"] if self.errs else []),
                 _usd(option.usd_per_query),
                 _usd(option.usd_per_solved),
                 f"{option.probability_best:.0%}",

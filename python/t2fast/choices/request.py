@@ -76,16 +76,6 @@ class Request:
         """What is wanted."""
         return "pass@k" if self.verifier is None else "right answers"
 
-    @property
-    def one_by_one(self) -> str:
-        """When sampling one by one ends."""
-        return "one by one until solved" if self.verifier is None else "one by one until accepted"
-
-    @property
-    def cascade(self) -> str:
-        """When a cascade goes on to its next model."""
-        return "cascade, each until solved" if self.verifier is None else "cascade, each until accepted"
-
     def __str__(self) -> str:
         limits = []
         if self.target is not None:
@@ -103,6 +93,16 @@ class Request:
         if self.target is None and self.harm:
             says += f", where {weighing(self.harm)}"
         return f"{says}, by {self.verifier}"
+
+
+def one_by_one(errs: bool) -> str:
+    """When sampling one by one ends."""
+    return f"one by one until {'accepted' if errs else 'solved'}"
+
+
+def cascade(errs: bool) -> str:
+    """When a cascade goes on to its next model."""
+    return f"cascade, each until {'accepted' if errs else 'solved'}"
 
 
 def beyond_budget(options: Options, budget: float) -> str:

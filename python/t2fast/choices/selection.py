@@ -15,7 +15,14 @@ from t2fast.choices.choice import Choice, Option, Pick
 from t2fast.choices.confidence import cheapest_that_reaches
 from t2fast.choices.market import Host, Market, market_of
 from t2fast.choices.options import Keep, Options, cascades, together, until_solved
-from t2fast.choices.request import Request, beyond_budget, beyond_confidence, beyond_harm, beyond_target
+from t2fast.choices.request import (
+    Request,
+    beyond_budget,
+    beyond_confidence,
+    beyond_harm,
+    beyond_target,
+    one_by_one,
+)
 from t2fast.choices.resampling import Weights, measured_again, new_problems, population
 from t2fast.choices.verifier import VerifiedCurve, Verifier, curve_of, weighing
 from t2fast.estimators.curve import clustered_interval
@@ -159,7 +166,10 @@ class _Search:
             others = "".join(
                 f". {label} does: {pick.option.model}, k = {pick.option.k}, {pick.option.pass_at_k:.4f} for "
                 f"{pick.option.usd_per_query:.3g} USD a query"
-                for label, pick in ((f"Sampling {self.request.one_by_one}", single), ("A cascade", cascade))
+                for label, pick in (
+                    (f"Sampling {one_by_one(self.market.errs)}", single),
+                    ("A cascade", cascade),
+                )
                 if pick is not None
             )
             raise ValueError(self.why_not() + others)
@@ -180,7 +190,7 @@ class _Search:
             cascade,
             self.frontier(),
             self.market.problems,
-            self.request,
+            str(self.request),
             self.level,
             tuple(notes),
             curve,
