@@ -217,6 +217,14 @@ def test_one_model_and_no_success() -> None:
         t2fast.choose(counts, prices, target=0.5, **TOKENS)
 
 
+def test_a_budget_spent_to_the_last_cent_is_kept() -> None:
+    # Three times 0.1 is more than 0.3 in floating point.
+    counts, prices = counts_of({"a": [(8, 4)] * 5}), prices_of({"a": (100, 0)})
+    found = t2fast.choose(counts, prices, per_query=0.3, **TOKENS)
+    assert found.together.option.k == 3
+    assert found.together.option.probability_best > 0
+
+
 def test_of_what_costs_nothing_the_most_is_best() -> None:
     counts = counts_of({"a": [(10, c) for c in (9, 2, 0, 1)], "b": [(10, c) for c in (10, 7, 1, 5)]})
     found = t2fast.choose(counts, prices_of({"a": (0, 0), "b": (0, 0)}), **TOKENS)

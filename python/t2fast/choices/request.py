@@ -72,6 +72,11 @@ class Request:
         return (self.target or 0.0) * (1 - 1e-12)
 
     @property
+    def ceiling(self) -> float:
+        """The budget but for rounding: a cost that equals it may come out an ulp above."""
+        return self.budget * (1 + 1e-12)
+
+    @property
     def metric(self) -> str:
         """What is wanted."""
         return "pass@k" if self.verifier is None else "right answers"

@@ -209,22 +209,22 @@ class _Search:
         request = self.request
         least = request.floor
         if single is None:
-            return lambda passes, wrong, usd: (usd <= request.budget) & (passes >= least)
+            return lambda passes, wrong, usd: (usd <= request.ceiling) & (passes >= least)
         alone = single.option
         if request.target is not None:
-            dearest = min(request.budget, alone.usd_per_query)
+            dearest = min(request.ceiling, alone.usd_per_query)
             return lambda passes, wrong, usd: (usd <= dearest) & (passes >= least)
         worth = alone.worth(request.harm)
         if request.limited:
             return lambda passes, wrong, usd: (
-                (usd <= request.budget) & (passes - request.harm * wrong >= worth)
+                (usd <= request.ceiling) & (passes - request.harm * wrong >= worth)
             )
         return lambda passes, wrong, usd: usd * worth <= alone.usd_per_query * (passes - request.harm * wrong)
 
     def pick(self, options: Options) -> Pick | None:
         """The best of these options, or None if none meets the request."""
         request = self.request
-        fits = (options.usd_per_query <= request.budget) & ~(options.seconds > request.seconds)
+        fits = (options.usd_per_query <= request.ceiling) & ~(options.seconds > request.seconds)
         options = options.where(fits)
         if not len(options):
             return None
@@ -270,7 +270,7 @@ class _Search:
             else:
                 worth = passes - request.harm * part.means(self.again, "wrong")
                 score = worth if request.limited else -_per_solved(usd, worth)
-            score = np.where(usd <= request.budget, score, -np.inf)
+            score = np.where(usd <= request.ceiling, score, -np.inf)
             first = score.argmax(axis=0)
             value = score[first, np.arange(len(first))]
             winners = np.where(value > top, first + start, winners)
@@ -285,7 +285,7 @@ class _Search:
         request, options = self.request, self.plain
         if request.target is None:
             return None
-        reaches = (options.pass_at_k >= request.floor) & (options.usd_per_query <= request.budget)
+        reaches = (options.pass_at_k >= request.floor) & (options.usd_per_query <= request.ceiling)
         i = int(np.where(reaches, options.usd_per_query, np.inf).argmin())
         chosen, family = self.chances(options, i)
         met = float(self.reach(options.where_at(np.array([i])))[0])
@@ -361,7 +361,7 @@ class _Search:
     def why_not(self) -> str:
         """Which limit nothing meets, and by how much it is missed."""
         request, options = self.request, self.plain
-        affordable = options.where(options.usd_per_query <= request.budget)
+        affordable = options.where(options.usd_per_query <= request.ceiling)
         if not len(affordable):
             return beyond_budget(options, request.budget)
         if affordable.pass_at_k.max() < request.floor:
