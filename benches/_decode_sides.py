@@ -240,9 +240,15 @@ def _bfloat16_folder(work: Path) -> Path:
         import transformers
 
         path = smollm2()
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        read = transformers.AutoModelForCausalLM.from_pretrained(
             path.parent, gguf_file=path.name, dtype=torch.bfloat16
         )
+        # What was read from GGUF counts as quantised, and such models are not written: another takes its weights.
+        config = read.config
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        model = type(read)(config).to(torch.bfloat16)
+        model.load_state_dict(read.state_dict())
         model.save_pretrained(folder)
     return folder
 
