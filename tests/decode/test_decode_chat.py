@@ -182,6 +182,12 @@ def test_messages_that_are_no_json_are_named():
         chat.ChatTemplate("x", {}, "m").render([{"role": "user", "content": {1, 2}}])
 
 
+@pytest.mark.parametrize("messages", [[3], {"role": "user"}, 7, [["user", "x"]]])
+def test_what_is_no_list_of_messages_is_refused(messages):
+    with pytest.raises(ValueError, match="a chat is text or a list of messages with role and content"):
+        chat.ChatTemplate("x", {}, "m").render(messages)
+
+
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
 )

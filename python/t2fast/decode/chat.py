@@ -52,6 +52,8 @@ class ChatTemplate:
         """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
+        if not isinstance(messages, Sequence) or not all(isinstance(one, Mapping) for one in messages):
+            raise ValueError(f"a chat is text or a list of messages with role and content: {messages!r:.60}")
         values = {
             "messages": [_normal(message) for message in messages],
             "tools": None,

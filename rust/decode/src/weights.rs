@@ -146,12 +146,15 @@ impl Weights {
             Kind::Known(dtype) => *dtype,
             Kind::Other(kind) if kind == E4M3 => return self.scaled(name, entry),
             Kind::Other(kind) => {
+                let path = &entry.file.path;
+                let supported = if path.extension().is_some_and(|e| e == "safetensors") {
+                    format!("F32, F16, BF16 and, with scales, {E4M3}")
+                } else {
+                    DType::ALL.map(DType::name).join(", ")
+                };
                 return Err(LoadError::unsupported(
-                    &entry.file.path,
-                    format!(
-                        "tensor {name:?} has type {kind}; supported are {}",
-                        DType::ALL.map(DType::name).join(", ")
-                    ),
+                    path,
+                    format!("tensor {name:?} has type {kind}; supported are {supported}"),
                 ));
             }
         };
