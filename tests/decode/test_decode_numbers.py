@@ -30,11 +30,11 @@ def test_weights_that_are_no_numbers_draw_no_samples(tmp_path, name, value):
     sampling = Sampling(max_tokens=4, stop_tokens=())
     for dtype in ("float32", "auto"):
         engine = t2fast.decode.load(tmp_path, dtype=dtype)
-        with pytest.raises(ValueError, match="^problem 'p': after 0 tokens .* are not numbers: its weights"):
+        with pytest.raises(ValueError, match=r"^problem 'p': after 0 tokens .* are not numbers: its weights"):
             engine.sample(prompt, sampling, k=3)
-        with pytest.raises(ValueError, match="^problem 'p': after 0 tokens"):
+        with pytest.raises(ValueError, match=r"^problem 'p': after 0 tokens"):
             engine.sample(prompt, sampling, k=1, temperature=0.0)
-        with pytest.raises(ValueError, match="^problem 'p': after 0 tokens"):
+        with pytest.raises(ValueError, match=r"^problem 'p': after 0 tokens"):
             engine.each(prompt, lambda _: False, sampling, k=3)
-        with pytest.raises(ValueError, match="^problem 'p': after 0 tokens"):
+        with pytest.raises(ValueError, match=r"^problem 'p': after 0 tokens"):
             engine.score(prompt, [[[4, 5]]])
