@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 PARTS = 5
 """What the output head leaves of each tile of the vocabulary and row: the best score, its logit, log Σ
 exp(logit), log Σ exp(logit / T) and, as int32, the best token."""
+
+
+def upload(values: NDArray[Any], device: torch.device | str) -> torch.Tensor:
+    """The array on the device, without waiting for what runs there."""
+    tensor, device = torch.from_numpy(values), torch.device(device)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 @dataclass
@@ -112,7 +120,7 @@ class Blocks:
         table[0, : len(run)] = of_row[begins[run]]
         table[1, : len(run)] = begins[run] + offset
         table[2, : len(run)] = np.minimum(lengths[run] - offset, height)
-        return cls(*torch.from_numpy(table).to(device))
+        return cls(*upload(table, device))
 
 
 @dataclass

@@ -146,8 +146,11 @@ def _choose(
     chosen = tl.minimum(tl.min(tl.where(bests == best, ids, VOCAB), 0), VOCAB - 1)
     logit = tl.load(logits + chosen)
     tl.store(token + row, chosen)
-    tl.store(raw + row, logit - high - tl.log(tl.sum(all_masses, 0)))
-    tl.store(processed + row, logit * coldness - top - tl.log(tl.sum(masses, 0)))
+    whole = tl.sum(all_masses, 0)
+    tl.store(raw + row, logit - high - tl.log(whole))
+    # Filters leave no NaN among the masses: that there was one, the whole row's says.
+    mass = tl.where(whole == whole, tl.sum(masses, 0), whole)  # noqa: PLR0124
+    tl.store(processed + row, logit * coldness - top - tl.log(mass))
 
 
 def choose(

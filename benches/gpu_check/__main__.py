@@ -28,6 +28,8 @@ STAGES = {
     "sanitize": ("safety", "sanitize", 150),
 }
 """Module, function, and the most seconds of each, in order."""
+UNFIT = 3
+"""How a stage ends on a machine where none can run."""
 ON_A_GPU_ALONE = ("compile", "bits", "peers")
 """What a rehearsal leaves out: the suite compiles, bits on a CPU are those of its BLAS, and `gpu_decode`
 rehearses by itself."""
@@ -37,6 +39,14 @@ def stage(name: str, out: Path) -> None:
     """One stage, in this process."""
     os.environ.pop("TRITON_INTERPRET", None)
     bare.prepare()
+    try:
+        from t2fast.decode.gpu import engine
+
+        if not bare.REHEARSED:
+            engine.device()
+    except (ImportError, ValueError) as error:
+        print(f"{sys.executable} cannot run this: {error}")
+        sys.exit(UNFIT)
     from benches.gpu_check.results import Results
 
     if bare.REHEARSED:
@@ -55,7 +65,7 @@ def run(stages: list[str], out: Path, budget: float, rehearse: bool) -> int:
             continue
         left = None if rehearse else min(STAGES[name][2], end - time.time())
         if left is not None and left < 15:
-            print(f"{name}: no time left")
+            print(f"{name}: no time left; the same command goes on with it")
             continue
         began = time.time()
         with log.open("a") as to:
@@ -72,6 +82,8 @@ def run(stages: list[str], out: Path, budget: float, rehearse: bool) -> int:
         print(f"{name}: {time.time() - began:.0f} s, exit {code}", flush=True)
         if code:
             print("\n".join(log.read_text().splitlines()[-8:])[-900:])
+        if code == UNFIT:
+            break
     return worst
 
 

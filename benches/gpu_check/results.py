@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ class Results:
 
     def __init__(self, out: Path):
         self.path = out / "results.jsonl"
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        self.had = {(line["stage"], line["case"]): line for line in map(json.loads, lines)}
+        text = self.path.read_text() if self.path.exists() else ""
+        self.had = {(line["stage"], line["case"]): line for line in whole(text.splitlines())}
+        if text and not text.endswith("\n"):
+            with self.path.open("a") as file:
+                file.write("\n")
 
     def add(self, stage: str, case: str, **values: Any) -> None:
         """Write a result at once."""
@@ -39,6 +42,15 @@ class Results:
         except Exception as error:
             self.add(stage, case, error=f"{type(error).__name__}: {str(error)[:400]}")
             sync()  # a broken context ends the stage here
+
+
+def whole(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The lines that were not cut off when a machine went away."""
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
 
 
 def device() -> torch.device:

@@ -28,7 +28,12 @@ FILTERS = (Filters(), Filters(top_k=20, top_p=0.9))
 
 
 def kernel_tests(results: Results) -> None:
-    """The repository's tests of the kernels with `on_gpu`; in the rehearsal two of them."""
+    """The repository's tests of the kernels with `on_gpu`."""
+    results.take("tests", "kernels", tested)
+
+
+def tested() -> dict[str, Any]:
+    """Which tests failed, and pytest's last word; in the rehearsal two of them."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "benches.gpu_check.on_gpu", "--tb=short"]
     command += ["--confcutdir=tests/kernels", "-p", "no:cacheprovider"]
     command += ["tests/kernels/test_kernels.py", "tests/kernels/test_kernels_drawing.py"]
@@ -39,8 +44,8 @@ def kernel_tests(results: Results) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stdout[-6000:])
     failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", done.stdout, re.M)
-    said = (done.stdout + done.stderr[-300:]).strip().splitlines()[-1:]
-    results.add("tests", "kernels", ok=done.returncode == 0, failed=failed[:20], said=said)
+    said = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1:]
+    return {"ok": done.returncode == 0, "failed": failed[:20], "said": said}
 
 
 def capture(results: Results) -> None:

@@ -38,8 +38,9 @@ def bench(results: Results) -> None:
 
 
 def of_model(results: Results, model: str, weights: Weights, gpu: Gpu) -> None:
-    """Everything about one model."""
-    bits: set[str] = set()
+    """Everything about one model; every k must draw the same bits, those of an earlier run included."""
+    cases = {f"{model} k={k}" for k in KS}
+    bits = {line["bits"] for (_, case), line in results.had.items() if case in cases and "bits" in line}
     for k in KS:
         results.take("bench", f"{model} k={k}", lambda k=k: row(weights, model, k, gpu, bits))
     for k in KS:
@@ -64,7 +65,8 @@ def row(weights: Weights, model: str, k: int, gpu: Gpu, bits: set[str]) -> dict[
         batch = Batch(batch.job, state, batch.poll)
     del batch, state  # the next one asks how much memory is free
     drawn = b"".join(out[key][:NEW].tobytes() for key in ("tokens", "logprobs", "processed_logprobs"))
-    bits.add(hashlib.sha256(drawn).hexdigest()[:16])
+    digest = hashlib.sha256(drawn).hexdigest()[:16]
+    bits.add(digest)
     times, profile = step_times(weights, k, own)
     busy, wall = sum(us for _, us in profile.values()), sorted(walls[1:])[1]
     kernels = {name: [n, round(us, 1), round(limits.get(name, 0.0), 1)] for name, (n, us) in profile.items()}
@@ -76,7 +78,7 @@ def row(weights: Weights, model: str, k: int, gpu: Gpu, bits: set[str]) -> dict[
         "busy_us": busy, "gaps_us": times["graph_us"] - busy, **times,
     }  # fmt: skip
     rounded = {name: float(f"{value:.4g}") for name, value in line.items()}
-    return {"ok": ok, "gpu": gpu.name, **rounded, "bits": min(bits), "kernels": kernels}
+    return {"ok": ok, "gpu": gpu.name, **rounded, "bits": digest, "kernels": kernels}
 
 
 def step_times(weights: Weights, k: int, own: int) -> tuple[dict[str, float], dict[str, tuple[int, float]]]:

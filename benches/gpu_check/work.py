@@ -68,7 +68,15 @@ def sampling(
     tokens = np.random.default_rng(0).integers(3, weights.shape.vocab, prompt).tolist()
     tiles = Tiles.of(weights.shape, weights.embedding.dtype)
     sizes = Sizes.within(
-        budget, weights, tiles, problems=1, prompts=[prompt], rows=k, max_tokens=new, fp8=False
+        budget,
+        weights,
+        tiles,
+        problems=1,
+        prompts=[prompt],
+        rows=k,
+        max_tokens=new,
+        filters=filters,
+        fp8=False,
     )
     state = DeviceState(weights, tiles, ops, sizes, filters=filters, stop_tokens=8, fp8=False)
     state.begin(1.0, new, [])

@@ -24,7 +24,8 @@ from t2fast.decode.gpu import prefill  # noqa: E402
 from t2fast.decode.gpu import state as gpu_state  # noqa: E402
 from t2fast.decode.gpu.batch import Pool  # noqa: E402
 from t2fast.decode.gpu.engine import GpuEngine  # noqa: E402
-from t2fast.kernels import triton_ops  # noqa: E402
+from t2fast.kernels import torch_ops, triton_ops  # noqa: E402
+from t2fast.kernels.step import Filters, Space  # noqa: E402
 
 FILTERED = {"temperature": 1.7, "top_k": 50, "top_p": 0.9, "min_p": 0.02}
 FAMILIES = [*decode_models.FOLDERS, "open-lm", "llama-q4_0", "qwen2-q8_0", "gptneox-parallel-q8_0"]
@@ -295,12 +296,51 @@ def test_prompts_wait_for_room_and_too_long_ones_are_refused(model, monkeypatch)
             prompts=[40],
             rows=45,
             max_tokens=6,
+            filters=Filters(),
             fp8=False,
         )
         assert sizes.pool * need + sizes.slots * 6 * need < budget
         same(ask(core(path), prompts, keys, 3, **options), expected)
     with pytest.raises(ValueError, match=r"a prompt of 33 tokens and a sample of 200 need [\d,]+ bytes"):
         ask(core(path), [PROMPT + OTHERS[2][:16]], [1], 1, max_tokens=200)
+
+
+@pytest.mark.parametrize("filters", [Filters(), Filters(top_p=0.9)])
+@pytest.mark.parametrize("name", ["open-lm", "mistral-window"])
+def test_a_call_takes_no_more_than_it_says(model, name, filters):
+    """With steps of every bucket, and samples so short that intermediate results are most of it."""
+    rows, longest = 260, 600
+    ours = core(model(name)[0])
+    weights, tiles = ours._weights, ours._tiles
+    sizes = gpu_state.Sizes.within(
+        1 << 40,
+        weights,
+        tiles,
+        problems=1,
+        prompts=[longest],
+        rows=rows,
+        max_tokens=1,
+        filters=filters,
+        fp8=False,
+    )
+    state = gpu_state.DeviceState(weights, tiles, torch_ops, sizes, filters=filters, stop_tokens=8, fp8=False)
+    x = torch.zeros(1, weights.shape.width)
+    for count in (rows, 256, 64, 16):
+        state.begin(1.0, 1, [])
+        new = np.zeros((8, count), np.int32)
+        state.place(np.zeros(0, np.int64), new, [x.expand(count, -1)], np.arange(count))
+    assert sorted(state._spaces) == [16, 64, 256, rows]
+    spaces = [*state._spaces.values(), Space(weights, tiles, rows, 0, filters)]
+    held = [
+        state.state.tokens,
+        state.state.raw,
+        state.state.processed,
+        *(r.table for r in state._rows.values()),
+    ]
+    for holder in (*state.state.pools, *state.state.caches, *spaces, *(space.draw for space in spaces)):
+        held += [value for value in vars(holder).values() if isinstance(value, torch.Tensor)]
+    taken = sum(tensor.nbytes for tensor in held)
+    assert 0.8 * sizes.bytes < taken <= sizes.bytes
 
 
 @hypothesis.settings(deadline=None)

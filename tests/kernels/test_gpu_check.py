@@ -18,13 +18,16 @@ PATHS = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
 """Where another Triton may be, then the repository."""
 
 
-def check(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benches.gpu_check", "--rehearse", "--out", str(out), *arguments]
-    environment = {**os.environ, "PYTHONPATH": PATHS}
+def check(out: Path, *arguments: str, rehearse: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benches.gpu_check", "--out", str(out), *arguments]
+    command += ["--rehearse"] if rehearse else []
+    environment = {**os.environ, "PYTHONPATH": PATHS, "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_every_stage_goes_through_and_none_is_done_twice(tmp_path: Path) -> None:
+    # As a run leaves it that was killed while it made its models.
+    (tmp_path / "carried" / "models").mkdir(parents=True)
     done = check(tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
@@ -32,9 +35,20 @@ def test_every_stage_goes_through_and_none_is_done_twice(tmp_path: Path) -> None
     assert {line["stage"] for line in lines} == stages
     assert not [line for line in lines if "error" in line or line.get("ok") is False]
     assert done.stdout.splitlines()[-1] == f"{len(lines)} results, 0 of them not well"
-    again = check(tmp_path, "--stages", "tune")
-    assert again.returncode == 0
-    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == len(lines)
+    with (tmp_path / "results.jsonl").open("a") as file:
+        file.write('{"stage": "tune", "ca')  # as a machine that goes away may leave it
+    again = check(tmp_path, "--stages", "tune", "tests")
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-2000:]
+    assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == len(lines) + 1
+
+
+def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:
+    done = check(tmp_path, "--stages", "machine", "bits", rehearse=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    assert "device='cuda': torch " in done.stdout
+    assert not [line for line in done.stdout.splitlines() if line.startswith("bits")]
 
 
 def test_kernels_compiled_ahead_are_found_again(tmp_path: Path) -> None:

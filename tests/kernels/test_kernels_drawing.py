@@ -41,10 +41,12 @@ def test_a_nan_is_not_drawn(greedy: bool) -> None:
         room = parts(3, s, TILES)
         triton_ops.draw(x, weights, b.rows, torch.ones(1), out, room, s, TILES, greedy=greedy)
         check_no_nan_was_drawn(out, bad)
+        assert greedy or out.processed.isnan().all()
         logits = poisoned(3, s.vocab)
         triton_ops.logits(x, weights, logits, s, TILES)
         triton_ops.choose(logits, b.rows, torch.ones(1), 20, 0.9, 0.0, out)
         check_no_nan_was_drawn(out, bad)
+        assert out.processed.isnan().all()
 
 
 def check_no_nan_was_drawn(out: Draw, bad: slice) -> None:

@@ -215,6 +215,7 @@ class GpuEngine:
                 prompts=lengths,
                 rows=job.rows,
                 max_tokens=job.max_tokens,
+                filters=filters,
                 fp8=self._fp8,
             )
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from t2fast.kernels import step
-from t2fast.kernels.batch import Blocks, Cache, Prompts, Rows
+from t2fast.kernels.batch import Blocks, Cache, Prompts, Rows, upload
 from t2fast.kernels.model import Tiles, Weights
 from t2fast.kernels.ops import Operations
 
@@ -34,12 +33,6 @@ class Text:
     """Where the keys and values of its prompt begin in the pool."""
     first: int = 0
     """Positions of the prompt that are read already."""
-
-
-def upload(values: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """The array on the device, without waiting for what runs there."""
-    tensor = torch.from_numpy(values)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def room(weights: Weights, positions: int) -> list[Cache]:

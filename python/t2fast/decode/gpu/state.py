@@ -16,11 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from t2fast.decode.gpu import prefill
-from t2fast.decode.gpu.prefill import upload
-from t2fast.kernels.batch import PARTS, Blocks, Cache, Prompts, Rows
+from t2fast.kernels.batch import PARTS, Blocks, Cache, Prompts, Rows, upload
 from t2fast.kernels.model import Tiles, Weights
 from t2fast.kernels.ops import Operations
-from t2fast.kernels.step import Filters, Space, State, choose, step
+from t2fast.kernels.step import FILTER_ROWS, Filters, Space, State, choose, step
 
 BUCKETS = (16, 64, 256, 1024, 4096)
 """Numbers of rows that steps are captured for, besides the number of slots; a batch takes the smallest that
@@ -54,31 +53,39 @@ class Sizes:
         prompts: list[int],
         rows: int,
         max_tokens: int,
+        filters: Filters,
         fp8: bool,
     ) -> Sizes:
         """As many of `rows` samples, and of the prompts of these lengths, as `budget` bytes hold.
 
-        Prompts beyond a quarter of the budget wait for others to leave.
+        Prompts beyond a quarter of the budget wait for others to leave. Intermediate results are counted for
+        first tokens, for steps of all rows, and for those of each bucket.
         """
         s, wide = weights.shape, weights.embedding.element_size()
         longest = max(prompts)
         of_prompt = s.layers * 2 * s.kv_heads * s.head_dim * wide
         own = of_prompt // wide + s.layers * 2 * s.kv_heads * 4 if fp8 else of_prompt
-        splits, parts = -(-longest // tiles.split), PARTS * -(-s.vocab // tiles.vocabulary)
-        work = 4 * (s.width + splits * s.heads * (s.head_dim + 1) + parts)
-        work += wide * (2 * s.heads * s.head_dim + s.hidden)
+        first = wide * (s.width + 2 * s.heads * s.head_dim + s.hidden) + 4 * (s.width + 11)
         if s.head_norm == "row":
-            work += 4 * (s.heads + 2 * s.kv_heads) * s.head_dim
-        of_slot = max_tokens * (own + 12) + 2 * work
+            first += 4 * (s.heads + 2 * s.kv_heads) * s.head_dim
+        if not filters.any:
+            first += 4 * PARTS * -(-s.vocab // tiles.vocabulary)
+        step = first + 4 * -(-longest // tiles.split) * s.heads * (s.head_dim + 1)
+        # The buckets below a number of slots are less than 4/3 of it together.
+        of_slot = max_tokens * (own + 12) + first + step + -(-4 * step // 3)
         pool = min(sum(sorted(prompts)[-rows - 1 :]), max(longest, budget // 4 // of_prompt))
-        slots = min((budget - pool * of_prompt) // of_slot, rows)
+        fixed = pool * of_prompt
+        if filters.any:
+            heights = [rows, rows, *(b for b in BUCKETS if b < rows)]
+            fixed += 4 * s.vocab * sum(min(height, FILTER_ROWS) for height in heights)
+        slots = min((budget - fixed) // of_slot, rows)
         if slots < 1:
             raise ValueError(
                 f"a prompt of {longest} tokens and a sample of {max_tokens} need "
-                f"{pool * of_prompt + of_slot:,} bytes, and the GPU has {budget:,} to give: "
+                f"{fixed + of_slot:,} bytes, and the GPU has {budget:,} to give: "
                 "shorten them or use device='cpu'"
             )
-        return cls(slots, pool, longest, max_tokens, problems, pool * of_prompt + slots * of_slot)
+        return cls(slots, pool, longest, max_tokens, problems, fixed + slots * of_slot)
 
     def hold(self, others: Sizes) -> bool:
         """Whether whatever fits into `others` fits here."""
