@@ -116,19 +116,24 @@ def run(args: argparse.Namespace) -> None:
     clock = functools.partial(processor_seconds, sides) if args.cpu else time.perf_counter
     results: list[dict[str, Any]] = []
 
+    def save() -> None:
+        if args.json:
+            args.json.write_text(json.dumps({"limits": limits, "results": results}, indent=1))
+
     def keep(row: dict[str, Any]) -> None:
         results.append(row)
         print_row(row)
-        if args.json:
-            args.json.write_text(json.dumps({"limits": limits, "results": results}, indent=1))
+        save()
 
     for length in args.prompts:
         for k in args.k:
             work = [tokens[:length]], k
             seconds = alternate(_calls(sides, *work, NEW_TOKENS), _calls(sides, *work, 8), args.rounds, clock)
             row = rates(f"prompt {length}, k {k}", seconds, k * NEW_TOKENS)
-            row |= fractions(ours, tokens[:length], k, limits, args.rounds, clock)
             keep(row)
+            row |= (step := fractions(ours, tokens[:length], k, limits, args.rounds, clock))
+            print_step(step)
+            save()
     if not args.no_few_shot:
         few = FEW_SHOT
         work = few_shot(tokens), few["k"]
@@ -210,11 +215,14 @@ def print_row(row: dict[str, Any]) -> None:
         print(f"  x the best peer, {row['best_peer']}: {row['ratio']:.2f}")
     if row["same_type"]:
         print("  x llama.cpp in", ", ".join(f"{kind} {x:.2f}" for kind, x in row["same_type"].items()))
-    if "of_products" in row:
-        binds = "arithmetic" if row["of_products"] > row["of_bandwidth"] else "bandwidth"
-        shares = f"of the products' rate {row['of_products']:.0%}, of the bandwidth {row['of_bandwidth']:.0%}"
-        print(f"  a step of ours: {shares}; {binds} binds")
     sys.stdout.flush()
+
+
+def print_step(found: dict[str, float]) -> None:
+    """How near a step comes to what the machine can do."""
+    binds = "arithmetic" if found["of_products"] > found["of_bandwidth"] else "bandwidth"
+    shares = f"of the products' rate {found['of_products']:.0%}, of the bandwidth {found['of_bandwidth']:.0%}"
+    print(f"  a step of ours: {shares}; {binds} binds", flush=True)
 
 
 def fractions(
