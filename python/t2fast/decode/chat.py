@@ -52,10 +52,12 @@ class ChatTemplate:
         """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        if not isinstance(messages, Sequence) or not all(isinstance(one, Mapping) for one in messages):
+        given = list(messages) if isinstance(messages, Sequence) else [messages]
+        listed = [one for one in given if isinstance(one, Mapping)]
+        if not isinstance(messages, Sequence) or len(listed) != len(given):
             raise ValueError(f"a chat is text or a list of messages with role and content: {messages!r:.60}")
         values = {
-            "messages": [_normal(message) for message in messages],
+            "messages": [_normal(message) for message in listed],
             "tools": None,
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
