@@ -126,6 +126,19 @@ def test_quantised_models_are_those_of_their_values(tmp_path, kinds):
     assert np.abs(found - expected).max() < 4e-5 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("kind", HALVES)
+def test_quantised_samples_do_not_depend_on_their_company(tmp_path, kind):
+    """One row takes another way through the kernels than several do, to the same bits."""
+    quantised([kind], tmp_path / "m.gguf")
+    for dtype in ("float32", "auto"):
+        engine = t2fast.decode.load(tmp_path / "m.gguf", dtype=dtype)
+        options = {"max_tokens": 12, "stop_tokens": [], "seed": 3}
+        alone = engine.sample([[5, 6, 7]], k=1, **options).table
+        beside = engine.sample([[5, 6, 7]], k=19, **options).table
+        assert alone["tokens"][0].to_list() == beside["tokens"][0].to_list()
+        assert alone["logprob"][0] == beside["logprob"][0]
+
+
 def test_a_model_in_several_files(tmp_path, model):
     whole, _ = model("llama-f32")
     reader = gguf.GGUFReader(whole)

@@ -5,11 +5,34 @@
 use crate::half::f16_to_f32;
 use crate::tensor::DType;
 
+/// What sixteen codes stand for, in numbers that bfloat16 has.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Table {
+    pub(crate) floats: [f32; 16],
+    /// The same as bfloat16, twice: a lookup of 32 takes an index of five bits, and four are used.
+    pub(crate) bfloats: [u16; 32],
+    /// What code 0 stands for, where each further code is one more.
+    pub(crate) first: Option<i32>,
+}
+
+impl Table {
+    const fn new(floats: [f32; 16], first: Option<i32>) -> Table {
+        let mut bfloats = [0; 32];
+        let mut i = 0;
+        while i < 32 {
+            // Small integers need few bits: the float's high half is the number itself.
+            bfloats[i] = (floats[i % 16].to_bits() >> 16) as u16;
+            i += 1;
+        }
+        Table { floats, bfloats, first }
+    }
+}
+
 /// What the codes of a type stand for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Codes {
     /// Four bits or fewer, by this table.
-    Table(&'static [f32; 16]),
+    Table(&'static Table),
     /// A signed byte, the value itself.
     Byte,
 }
@@ -30,24 +53,31 @@ pub(crate) struct Block {
     pub(crate) minima: [f32; 2],
 }
 
-const fn steps(first: i32) -> [f32; 16] {
+const fn steps(first: i32) -> Table {
     let mut table = [0.0; 16];
     let mut i = 0;
     while i < 16 {
         table[i] = (first + i as i32) as f32;
         i += 1;
     }
-    table
+    Table::new(table, Some(first))
 }
-static FROM_0: [f32; 16] = steps(0);
-static FROM_MINUS_4: [f32; 16] = steps(-4);
+pub(crate) static FROM_0: Table = steps(0);
+static FROM_MINUS_4: Table = steps(-4);
+pub(crate) static FROM_MINUS_8: Table = steps(-8);
 /// The uneven steps of IQ4_NL and IQ4_XS.
-static UNEVEN: [f32; 16] = [
-    -127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0, 113.0,
-];
+static UNEVEN: Table = Table::new(
+    [
+        -127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0,
+        113.0,
+    ],
+    None,
+);
 /// Twice the values of E2M1, whose scale is half of MXFP4's.
-static E2M1: [f32; 16] =
-    [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0];
+static E2M1: Table = Table::new(
+    [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0],
+    None,
+);
 
 impl Grid {
     /// Of a type; none for those that the kernels compute with as they are.
@@ -66,12 +96,17 @@ impl Grid {
         Some(Grid { codes, parts, minima })
     }
 
+    /// Whether products are of the weights themselves: their inputs are summed by 32, which serves no finer minimum.
+    pub(crate) const fn whole(self) -> bool {
+        self.minima && self.parts > 1
+    }
+
     /// The value of element `i` of a block.
     pub(crate) fn value(self, block: &Block, i: usize) -> f32 {
         let part = i * self.parts / 32;
         let code = block.codes[i];
         let step = match self.codes {
-            Codes::Table(table) => table[code as usize & 15],
+            Codes::Table(table) => table.floats[code as usize & 15],
             Codes::Byte => f32::from(code),
         };
         let scaled = block.scales[part] * step;

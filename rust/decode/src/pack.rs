@@ -5,7 +5,7 @@
 //! products of bfloat16. Missing outputs and inner elements are zeros.
 
 use crate::aligned::{Arena, Buffer};
-use crate::grid::{self, Codes, Grid};
+use crate::grid::{self, Codes, FROM_0, FROM_MINUS_8, Grid};
 use crate::half::f16_to_f32;
 use crate::pool::Pool;
 use crate::tensor::{DType, Storage, Tensor};
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     Q8_0,
     Q4_0,
     Q4_1,
-    /// Scales in float32, then minima, then 4-bit codes or bytes; expanded to the weights themselves.
+    /// Scales in float32, then minima, then 4-bit codes or bytes.
     Grid(Grid),
 }
 
@@ -52,7 +52,9 @@ impl Kind {
     /// Bytes of a block's scales (and minima), which precede its values and stay apart from them.
     pub(crate) const fn scale_bytes(self) -> usize {
         match self {
-            Kind::F32 | Kind::F16 | Kind::Bf16 | Kind::Grid(_) => 0,
+            Kind::F32 | Kind::F16 | Kind::Bf16 => 0,
+            Kind::Grid(grid) if grid.whole() => 0,
+            Kind::Grid(grid) => grid.header(),
             Kind::Q8_0 | Kind::Q4_0 => 2 * BLOCK,
             Kind::Q4_1 => 4 * BLOCK,
         }
@@ -66,8 +68,30 @@ impl Kind {
                 Kind::F16 | Kind::Bf16 => 2048,
                 Kind::Q8_0 => 1024,
                 Kind::Q4_0 | Kind::Q4_1 => 512,
-                Kind::Grid(grid) => grid.header() + grid.code_bytes(),
+                Kind::Grid(grid) if grid.whole() => grid.header() + grid.code_bytes(),
+                Kind::Grid(grid) => grid.code_bytes(),
             }
+    }
+
+    /// What is multiplied, where scales are applied to sums of products.
+    pub(crate) const fn codes(self) -> Option<Codes> {
+        match self {
+            Kind::Q8_0 => Some(Codes::Byte),
+            Kind::Q4_0 => Some(Codes::Table(&FROM_MINUS_8)),
+            Kind::Q4_1 => Some(Codes::Table(&FROM_0)),
+            Kind::Grid(grid) if !grid.whole() => Some(grid.codes),
+            Kind::F32 | Kind::F16 | Kind::Bf16 | Kind::Grid(_) => None,
+        }
+    }
+
+    /// Scales for each 32 inner elements of an output.
+    pub(crate) const fn parts(self) -> usize {
+        if let Kind::Grid(grid) = self { grid.parts } else { 1 }
+    }
+
+    /// Whether each 32 inner elements of an output have a minimum.
+    pub(crate) const fn minima(self) -> bool {
+        matches!(self, Kind::Q4_1) || matches!(self, Kind::Grid(grid) if grid.minima)
     }
 }
 
@@ -216,7 +240,8 @@ fn grid_value(grid: Grid, block: &[u8], o: usize, i: usize) -> f32 {
     let step = match grid.codes {
         Codes::Table(table) => {
             let (line, shift) = nibble_position(o, i);
-            table[usize::from(u16::from_le_bytes([codes[2 * line], codes[2 * line + 1]]) >> shift & 15)]
+            table.floats
+                [usize::from(u16::from_le_bytes([codes[2 * line], codes[2 * line + 1]]) >> shift & 15)]
         }
         Codes::Byte => f32::from(codes[pair_position(o, i)] as i8),
     };

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use super::expand;
 use super::portable::float32_arith;
 use super::simd::{Arith, Isa, Op};
+use crate::grid::Codes;
 use crate::pack::Kind;
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL.

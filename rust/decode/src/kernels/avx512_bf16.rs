@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use super::avx512::{Avx512, isa_512};
 use super::expand;
 use super::simd::{Arith, Isa, Op};
+use crate::grid::Codes;
 use crate::pack::Kind;
 
 /// Proof that the CPU has AVX-512 F, BW, DQ, VL and BF16.
@@ -24,20 +25,6 @@ fn enter<O: Op<Avx512Bf16>>(s: Avx512Bf16, op: O) -> O::Out {
 
 isa_512!(Avx512Bf16, enter);
 
-/// The bfloat16 values of 0..16 minus `bias`, twice (a 4-bit index keeps one unused high bit).
-const fn nibble_table(bias: i32) -> [u16; 32] {
-    let mut table = [0u16; 32];
-    let mut i = 0;
-    while i < 32 {
-        // Small integers need few mantissa bits: the float's high half is the exact bfloat16.
-        table[i] = (((i as i32 % 16 - bias) as f32).to_bits() >> 16) as u16;
-        i += 1;
-    }
-    table
-}
-static UNSIGNED: [u16; 32] = nibble_table(0);
-static CENTRED: [u16; 32] = nibble_table(8);
-
 /// The four nibbles of each of 32 words, lowest first, as bfloat16.
 #[inline(always)]
 unsafe fn nibbles(from: *const u8, table: __m512i) -> [__m512i; 4] {
@@ -51,7 +38,11 @@ unsafe fn nibbles(from: *const u8, table: __m512i) -> [__m512i; 4] {
             _mm512_srli_epi16::<8>(packed),
             _mm512_srli_epi16::<12>(packed),
         ];
-        planes.map(|plane| _mm512_permutexvar_epi16(_mm512_and_si512(plane, low), table))
+        let mut found = planes;
+        for t in 0..4 {
+            found[t] = _mm512_permutexvar_epi16(_mm512_and_si512(planes[t], low), table);
+        }
+        found
     }
 }
 
@@ -95,18 +86,18 @@ impl Arith for Avx512Bf16 {
     unsafe fn expand(self, kind: Kind, from: *const u8, to: *mut u16) {
         // SAFETY: the caller promises the block's bytes and room for 1,024 elements.
         unsafe {
-            match kind {
-                Kind::Q4_0 | Kind::Q4_1 => {
-                    let table = if kind == Kind::Q4_1 { &UNSIGNED } else { &CENTRED };
-                    let table = _mm512_loadu_si512(table.as_ptr().cast());
+            match (kind.codes(), kind) {
+                (Some(Codes::Table(table)), _) => {
+                    let table = _mm512_loadu_si512(table.bfloats.as_ptr().cast());
                     for line in 0..8 {
-                        for (t, values) in nibbles(from.add(64 * line), table).into_iter().enumerate() {
+                        let values = nibbles(from.add(64 * line), table);
+                        for t in 0..4 {
                             let pair = 4 * (line / 2) + t;
-                            _mm512_storeu_si512(to.add(64 * pair + 32 * (line % 2)).cast(), values);
+                            _mm512_storeu_si512(to.add(64 * pair + 32 * (line % 2)).cast(), values[t]);
                         }
                     }
                 }
-                Kind::Q8_0 => {
+                (Some(Codes::Byte), _) => {
                     for vector in 0..32 {
                         let bytes = from.add(32 * vector);
                         let first = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes.cast()));
@@ -118,34 +109,40 @@ impl Arith for Avx512Bf16 {
                         );
                     }
                 }
-                Kind::Bf16 => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 2048),
-                Kind::Grid(grid) => expand::grid(self, grid, from, |pair, half, values| {
+                (None, Kind::Bf16) => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 2048),
+                (None, Kind::Grid(grid)) => expand::whole(self, grid, from, |pair, half, values| {
                     let packed = expand::bfloat16_pair(self, values);
                     _mm512_storeu_si512(to.add(64 * pair + 32 * half).cast(), packed);
                 }),
-                Kind::F32 | Kind::F16 => unreachable!("packed as bfloat16 for bfloat16 arithmetic"),
+                (None, Kind::F32 | Kind::F16) => unreachable!("packed as bfloat16 for bfloat16 arithmetic"),
+                (None, Kind::Q8_0 | Kind::Q4_0 | Kind::Q4_1) => unreachable!("a kind with codes"),
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn block(self, kind: Kind, from: *const u8, x: *const u16) -> [__m512; 2] {
+    unsafe fn block<const FROM: usize, const TO: usize>(
+        self,
+        codes: Codes,
+        from: *const u8,
+        x: *const u16,
+    ) -> [__m512; 2] {
         let mut c = [self.splat(0.0); 2];
         // SAFETY: the caller promises the block's bytes and 32 elements of x.
         unsafe {
-            match kind {
-                Kind::Q4_0 | Kind::Q4_1 => {
-                    let table = if kind == Kind::Q4_1 { &UNSIGNED } else { &CENTRED };
-                    let table = _mm512_loadu_si512(table.as_ptr().cast());
-                    for line in 0..8 {
-                        for (t, values) in nibbles(from.add(64 * line), table).into_iter().enumerate() {
-                            let values = std::mem::transmute::<__m512i, __m512bh>(values);
+            match codes {
+                Codes::Table(table) => {
+                    let table = _mm512_loadu_si512(table.bfloats.as_ptr().cast());
+                    for line in FROM..TO {
+                        let values = nibbles(from.add(64 * line), table);
+                        for t in 0..4 {
+                            let values = std::mem::transmute::<__m512i, __m512bh>(values[t]);
                             c[line % 2] = self.dot(c[line % 2], x.add(8 * (line / 2) + 2 * t), values);
                         }
                     }
                 }
-                Kind::Q8_0 => {
-                    for vector in 0..32 {
+                Codes::Byte => {
+                    for vector in 4 * FROM..4 * TO {
                         let bytes = from.add(32 * vector);
                         let first = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes.cast()));
                         let second = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes.add(16).cast()));
@@ -153,7 +150,6 @@ impl Arith for Avx512Bf16 {
                         c[vector % 2] = self.dot(c[vector % 2], x.add(2 * (vector / 2)), both);
                     }
                 }
-                Kind::F32 | Kind::F16 | Kind::Bf16 | Kind::Grid(_) => unreachable!("a kind without scales"),
             }
         }
         c

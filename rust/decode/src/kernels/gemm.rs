@@ -7,6 +7,7 @@
 use super::scratch::{CHUNK, Chunk, Scratch};
 use super::simd::{Arith, Op, prefetch};
 use super::xpack::XView;
+use crate::grid::Codes;
 use crate::pack::{BLOCK, Kind, Packed};
 
 /// How many blocks ahead of their expansion packed weights are asked for.
@@ -30,11 +31,17 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
         let panel = self.weights.panel(self.panel);
         assert!(self.acc.len() >= self.x.rows * BLOCK && self.x.blocks == self.weights.blocks);
         let size = kind.block_bytes();
-        if self.x.rows == 1 && !kind_is_plain(kind) {
+        if self.x.rows == 1
+            && let Some(codes) = kind.codes()
+        {
             // SAFETY: activations are complete before the phase that multiplies them.
             let (_, _, x, sums) = unsafe { self.x.tile(0) };
             let acc: &mut [f32; BLOCK] = (&mut self.acc[..BLOCK]).try_into().expect("32 floats");
-            single(a, kind, panel, x, sums, acc);
+            if let Kind::Grid(_) = kind {
+                single::<A, false>(a, kind, codes, panel, x, sums, acc);
+            } else {
+                single::<A, true>(a, kind, codes, panel, x, sums, acc);
+            }
             return;
         }
         self.acc[..self.x.rows * BLOCK].fill(0.0);
@@ -52,7 +59,7 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
                         prefetch(block.as_ptr().wrapping_add(AHEAD * size + line));
                     }
                     let (scales, bytes) = block.split_at(kind.scale_bytes());
-                    expand_scales(a, scales, b, chunk);
+                    expand_scales(a, kind, scales, b, chunk);
                     // SAFETY: `bytes` is a block of this kind; the chunk has room for CHUNK blocks of 1,024 elements.
                     unsafe {
                         a.expand(kind, bytes.as_ptr(), chunk.values.as_mut_ptr().add(b * BLOCK * BLOCK));
@@ -66,8 +73,9 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
                 let weights = Weights {
                     values,
                     blocks,
-                    scales: (!kind_is_plain(kind)).then_some(&chunk.scales),
-                    minima: (kind == Kind::Q4_1).then_some(&chunk.minima),
+                    scales: kind.codes().map(|_| &chunk.scales),
+                    minima: kind.minima().then_some(&chunk.minima),
+                    parts: kind.parts(),
                 };
                 let x = &x[first * BLOCK * height..];
                 let sums = &sums[first * height..];
@@ -79,9 +87,18 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
     }
 }
 
-/// One row: blocks go from memory to the registers, with the arithmetic of the tiles.
+/// One row: blocks go from memory to the registers, with the arithmetic of the tiles. Scales in half precision, one for a
+/// block, have a loop of their own.
 #[inline(always)]
-fn single<A: Arith>(a: A, kind: Kind, panel: &[u8], x: &[A::X], sums: &[f32], acc: &mut [f32; BLOCK]) {
+fn single<A: Arith, const HALVES: bool>(
+    a: A,
+    kind: Kind,
+    codes: Codes,
+    panel: &[u8],
+    x: &[A::X],
+    sums: &[f32],
+    acc: &mut [f32; BLOCK],
+) {
     let size = kind.block_bytes();
     assert!(x.len() >= panel.len() / size * BLOCK);
     let mut total = [a.splat(0.0); 2];
@@ -90,12 +107,21 @@ fn single<A: Arith>(a: A, kind: Kind, panel: &[u8], x: &[A::X], sums: &[f32], ac
             prefetch(block.as_ptr().wrapping_add(AHEAD * size + line));
         }
         let (scales, bytes) = block.split_at(kind.scale_bytes());
+        let (bytes, x) = (bytes.as_ptr(), x[b * BLOCK..].as_ptr());
         // SAFETY: `bytes` is a block of this kind, and x has 32 elements for it.
-        let c = unsafe { a.block(kind, bytes.as_ptr(), x.as_ptr().add(b * BLOCK)) };
-        for half in 0..2 {
-            total[half] = a.fma(halves(a, scales, half), c[half], total[half]);
-            if kind == Kind::Q4_1 {
-                total[half] = a.fma(halves(a, scales, 2 + half), a.splat(sums[b]), total[half]);
+        unsafe {
+            if HALVES || kind.parts() == 1 {
+                scale::<A, HALVES>(a, scales, 0, a.block::<0, 8>(codes, bytes, x), &mut total);
+            } else {
+                scale::<A, HALVES>(a, scales, 0, a.block::<0, 4>(codes, bytes, x), &mut total);
+                scale::<A, HALVES>(a, scales, 1, a.block::<4, 8>(codes, bytes, x), &mut total);
+            }
+        }
+        if kind.minima() {
+            let parts = if HALVES { 1 } else { kind.parts() };
+            for half in 0..2 {
+                let low = sixteen::<A, HALVES>(a, scales, 2 * parts + half);
+                total[half] = a.fma(low, a.splat(sums[b]), total[half]);
             }
         }
     }
@@ -104,26 +130,58 @@ fn single<A: Arith>(a: A, kind: Kind, panel: &[u8], x: &[A::X], sums: &[f32], ac
     a.store(total[1], high.try_into().expect("16 floats"));
 }
 
-/// The `i`-th sixteen of a block's half-precision scales.
+/// Adds the sums of a part of a block, times its scales.
 #[inline(always)]
-fn halves<A: Arith>(a: A, bytes: &[u8], i: usize) -> A::F {
-    // SAFETY: the slice has the 32 bytes; every bit pattern is a u16.
-    let halves = unsafe { bytes[32 * i..32 * i + 32].as_ptr().cast::<[u16; 16]>().read_unaligned() };
-    a.load_f16(&halves)
+fn scale<A: Arith, const HALVES: bool>(
+    a: A,
+    scales: &[u8],
+    part: usize,
+    c: [A::F; 2],
+    total: &mut [A::F; 2],
+) {
+    for half in 0..2 {
+        total[half] = a.fma(sixteen::<A, HALVES>(a, scales, 2 * part + half), c[half], total[half]);
+    }
 }
 
-fn kind_is_plain(kind: Kind) -> bool {
-    kind.scale_bytes() == 0
+/// The `i`-th sixteen of a block's scales, then minima: in half precision, or in single as grids have them.
+#[inline(always)]
+fn sixteen<A: Arith, const HALVES: bool>(a: A, bytes: &[u8], i: usize) -> A::F {
+    // SAFETY: the slices have the bytes; every bit pattern is a u16 and an f32.
+    unsafe {
+        if HALVES {
+            a.load_f16(&bytes[32 * i..32 * i + 32].as_ptr().cast::<[u16; 16]>().read_unaligned())
+        } else {
+            a.load(&bytes[64 * i..64 * i + 64].as_ptr().cast::<[f32; 16]>().read_unaligned())
+        }
+    }
+}
+
+/// Scales and minima of block `b` of a chunk to float32.
+#[inline(always)]
+fn expand_scales<A: Arith>(a: A, kind: Kind, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>) {
+    match kind {
+        _ if kind.codes().is_none() => {}
+        Kind::Grid(_) => expand_sixteens::<A, false>(a, kind, bytes, b, chunk),
+        _ => expand_sixteens::<A, true>(a, kind, bytes, b, chunk),
+    }
 }
 
 #[inline(always)]
-fn expand_scales<A: Arith>(a: A, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>) {
-    let parts: [&mut Vec<f32>; 2] = [&mut chunk.scales, &mut chunk.minima];
-    for (part, bytes) in parts.into_iter().zip(bytes.chunks_exact(2 * BLOCK)) {
-        for half in 0..2 {
-            let to: &mut [f32; 16] =
-                (&mut part[b * BLOCK + 16 * half..][..16]).try_into().expect("16 floats");
-            a.store(halves(a, bytes, half), to);
+fn expand_sixteens<A: Arith, const HALVES: bool>(
+    a: A,
+    kind: Kind,
+    bytes: &[u8],
+    b: usize,
+    chunk: &mut Chunk<A::X>,
+) {
+    let halves = 2 * kind.parts();
+    for (i, to) in chunk.scales[16 * halves * b..][..16 * halves].chunks_exact_mut(16).enumerate() {
+        a.store(sixteen::<A, HALVES>(a, bytes, i), to.try_into().expect("16 floats"));
+    }
+    if kind.minima() {
+        for (i, to) in chunk.minima[BLOCK * b..][..BLOCK].chunks_exact_mut(16).enumerate() {
+            a.store(sixteen::<A, HALVES>(a, bytes, halves + i), to.try_into().expect("16 floats"));
         }
     }
 }
@@ -134,6 +192,8 @@ struct Weights<'a, X> {
     blocks: usize,
     scales: Option<&'a Vec<f32>>,
     minima: Option<&'a Vec<f32>>,
+    /// Scales for each 32 inner elements of an output.
+    parts: usize,
 }
 
 /// Dispatches on the height of the tile, which the loops of [`tile`] need as a constant.
@@ -183,16 +243,42 @@ impl<A: Arith, const M: usize> Op<A> for Tile<'_, A, M> {
                 Some(scales) => {
                     let (x, w, n) = (self.x.as_ptr(), self.w.values, self.w.blocks);
                     let minima = self.w.minima.map(|m| &m[..]);
-                    if A::NV == 2 {
-                        scaled::<A, M, 2>(a, n, x, w, scales, minima, self.sums, acc);
+                    if self.w.parts == 1 {
+                        coded::<A, M, 1>(a, n, x, w, scales, minima, self.sums, acc);
                     } else {
-                        scaled::<A, M, 1>(a, n, x, w, scales, minima, self.sums, acc);
-                        let minima = minima.map(|m| &m[16..]);
-                        let (w, scales, acc) = (w.add(16 * A::STEP), &scales[16..], acc.add(16));
-                        scaled::<A, M, 1>(a, n, x, w, scales, minima, self.sums, acc);
+                        coded::<A, M, 2>(a, n, x, w, scales, minima, self.sums, acc);
                     }
                 }
             }
+        }
+    }
+}
+
+/// [`scaled`] for all 32 outputs, in one pass or two.
+///
+/// # Safety
+/// As for [`scaled`].
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn coded<A: Arith, const M: usize, const P: usize>(
+    a: A,
+    blocks: usize,
+    x: *const A::X,
+    w: *const A::X,
+    scales: &[f32],
+    minima: Option<&[f32]>,
+    sums: &[f32],
+    acc: *mut f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if A::NV == 2 {
+            scaled::<A, M, 2, P>(a, blocks, x, w, scales, minima, sums, acc);
+        } else {
+            scaled::<A, M, 1, P>(a, blocks, x, w, scales, minima, sums, acc);
+            let minima = minima.map(|m| &m[16..]);
+            let (w, scales, acc) = (w.add(16 * A::STEP), &scales[16..], acc.add(16));
+            scaled::<A, M, 1, P>(a, blocks, x, w, scales, minima, sums, acc);
         }
     }
 }
@@ -303,10 +389,13 @@ unsafe fn chain<A: Arith, const M: usize, const V: usize>(
     }
 }
 
-/// Some blocks: acc += d·Σ q·x + m·Σ x for each.
+/// Some blocks: acc += d·Σ q·x for each of P parts, + m·Σ x.
+///
+/// # Safety
+/// `x` has `blocks * M * 32` elements, `w` `blocks * 1,024`, and `acc` M rows; scales and minima are those of the blocks.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-unsafe fn scaled<A: Arith, const M: usize, const V: usize>(
+unsafe fn scaled<A: Arith, const M: usize, const V: usize, const P: usize>(
     a: A,
     blocks: usize,
     x: *const A::X,
@@ -316,34 +405,38 @@ unsafe fn scaled<A: Arith, const M: usize, const V: usize>(
     sums: &[f32],
     acc: *mut f32,
 ) {
-    // SAFETY: the caller promises the elements and rows; scales and minima have 32 floats a block, sums M.
+    // SAFETY: the caller promises the elements and rows; there are 32 scales a part, 32 minima and M sums a block.
     unsafe {
         // Where a tile is one vector wide, the registers have no room for both kinds of sums.
         let held = V == 2;
+        let inner = BLOCK / P;
         let mut total = sums_from::<A, M, V>(a, acc, BLOCK);
         for b in 0..blocks {
-            let mut c = [[a.splat(0.0); V]; M];
-            let (x, w) = (x.add(b * BLOCK * M), w.add(b * BLOCK * BLOCK));
-            dots::<A, M, V>(a, BLOCK / A::STEP, x, w, &mut c);
-            if !held {
-                total = sums_from(a, acc, BLOCK);
-            }
-            for v in 0..V {
-                let lane = b * BLOCK + 16 * v;
-                let d = a.load(&*scales.as_ptr().add(lane).cast::<[f32; 16]>());
-                for m in 0..M {
-                    total[m][v] = a.fma(d, c[m][v], total[m][v]);
+            for part in 0..P {
+                let mut c = [[a.splat(0.0); V]; M];
+                let at = b * P + part;
+                dots::<A, M, V>(a, inner / A::STEP, x.add(at * inner * M), w.add(at * inner * BLOCK), &mut c);
+                if !held {
+                    total = sums_from(a, acc, BLOCK);
                 }
-                if let Some(minima) = minima {
-                    let low = a.load(&*minima.as_ptr().add(lane).cast::<[f32; 16]>());
+                for v in 0..V {
+                    let d = a.load(&*scales.as_ptr().add(at * BLOCK + 16 * v).cast::<[f32; 16]>());
                     for m in 0..M {
-                        let sum = a.splat(*sums.get_unchecked(b * M + m));
-                        total[m][v] = a.fma(low, sum, total[m][v]);
+                        total[m][v] = a.fma(d, c[m][v], total[m][v]);
+                    }
+                    if part == P - 1
+                        && let Some(minima) = minima
+                    {
+                        let low = a.load(&*minima.as_ptr().add(b * BLOCK + 16 * v).cast::<[f32; 16]>());
+                        for m in 0..M {
+                            let sum = a.splat(*sums.get_unchecked(b * M + m));
+                            total[m][v] = a.fma(low, sum, total[m][v]);
+                        }
                     }
                 }
-            }
-            if !held {
-                sums_to(a, &total, acc, BLOCK);
+                if !held {
+                    sums_to(a, &total, acc, BLOCK);
+                }
             }
         }
         if held {

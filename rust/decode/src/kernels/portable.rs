@@ -2,6 +2,7 @@
 
 use super::expand;
 use super::simd::{Arith, Isa, Op};
+use crate::grid::Codes;
 use crate::half::f16_to_f32;
 use crate::pack::Kind;
 
@@ -237,9 +238,14 @@ macro_rules! float32_arith {
                 unsafe { expand::float32(self, kind, from, to) }
             }
             #[inline(always)]
-            unsafe fn block(self, kind: Kind, from: *const u8, x: *const f32) -> [Self::F; 2] {
+            unsafe fn block<const FROM: usize, const TO: usize>(
+                self,
+                codes: Codes,
+                from: *const u8,
+                x: *const f32,
+            ) -> [Self::F; 2] {
                 // SAFETY: passed on from the caller.
-                unsafe { expand::block_float32(self, kind, from, x) }
+                unsafe { expand::block_float32::<Self, FROM, TO>(self, codes, from, x) }
             }
         }
     };

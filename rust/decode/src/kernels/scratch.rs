@@ -9,6 +9,9 @@ use crate::pack::BLOCK;
 /// Blocks expanded at a time: 128 inner elements × 32 outputs stay in the first-level cache.
 pub(crate) const CHUNK: usize = 4;
 
+/// Most scales that 32 inner elements of an output have.
+const PARTS: usize = 2;
+
 /// Expanded weights of a chunk of a panel.
 pub(crate) struct Chunk<X: Plain> {
     pub(crate) values: Buffer<X>,
@@ -34,7 +37,7 @@ impl<A: Arith> Scratch<A> {
         Scratch {
             chunk: Chunk {
                 values: Buffer::zeroed(lines * BLOCK),
-                scales: vec![0.0; lines],
+                scales: vec![0.0; PARTS * lines],
                 minima: vec![0.0; lines],
             },
             sums: Vec::new(),

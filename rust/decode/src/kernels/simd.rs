@@ -114,12 +114,17 @@ pub(crate) trait Arith: Isa {
     /// # Safety
     /// `from` points at the block's value bytes of the given kind, `to` at 1,024 writable elements.
     unsafe fn expand(self, kind: crate::pack::Kind, from: *const u8, to: *mut Self::X);
-    /// Σ q·x over one block of a format with scales, for one row: what [`Arith::expand`] and [`Arith::dot`] compute in the
-    /// same order, without the way through memory.
+    /// Σ q·x over eighths `FROM` to `TO` of one block of a format with scales, for one row: what [`Arith::expand`] and
+    /// [`Arith::dot`] compute in the same order, without the way through memory.
     ///
     /// # Safety
-    /// `from` points at the block's value bytes of the given kind, `x` at 32 readable elements.
-    unsafe fn block(self, kind: crate::pack::Kind, from: *const u8, x: *const Self::X) -> [Self::F; 2];
+    /// `from` points at the value bytes of a block of such codes, `x` at 32 readable elements.
+    unsafe fn block<const FROM: usize, const TO: usize>(
+        self,
+        codes: crate::grid::Codes,
+        from: *const u8,
+        x: *const Self::X,
+    ) -> [Self::F; 2];
 }
 
 /// Asks for a cache line that will be read soon; any address will do.
