@@ -94,7 +94,7 @@ def test_damage_ends_well_or_in_one_line(sound: Path) -> None:
     for case in ended.values():
         said = case.get("said")
         # A special token of a thousand letters is sound, if not wise; what is wrong then is the prompt.
-        named = said is None or "damaged" in said or re.match("prompt 0 has .* tokens", said)
+        named = said is None or re.search("damaged|prompt 0 has .* tokens|logits are not numbers", said)
         if case.get("kind") not in ("well", "ValueError") or not named or "\n" in (said or ""):
             wrong.append(case)
     assert done.returncode == 0, (wrong, done.stderr[-2000:])
