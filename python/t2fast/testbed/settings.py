@@ -15,6 +15,7 @@ from t2fast import atomic
 from t2fast.compute import sample_flops
 from t2fast.text import nearest
 from t2fast.training import Shape
+from t2fast.training.objects import read_object
 
 SETTINGS = "settings.json"
 PRESETS = ("small", "full")
@@ -145,10 +146,7 @@ def parse_settings(text: str, name: str = "the settings") -> Settings:
 def settings_in(folder: Path) -> Settings:
     """The settings of the testbed in `folder`."""
     path = folder / SETTINGS
-    try:
-        return _of(json.loads(path.read_text("utf-8")), str(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}): give another folder") from error
+    return _of(read_object(path), str(path))
 
 
 def claim(folder: Path, settings: Settings) -> None:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -22,11 +21,24 @@ from t2fast.tasks import Problem, Task, load_task
 from t2fast.testbed.grid import Checkpoint
 from t2fast.testbed.settings import Settings
 from t2fast.training import Corpus, Trained, generate_corpus, train
+from t2fast.training.objects import is_number, read_object
+from t2fast.training.trainer import finished
 
 COUNTS, LIKELIHOODS, BEGUN = TABLES = ("counts.csv", "likelihoods.csv", "begun.csv")
 """What is kept of a checkpoint's measurement: samples that are correct, likelihoods of the answers, and, as a
 table of counts, samples that begin with an answer: the very thing that a likelihood is the probability of."""
 _DONE = "work.json"
+_TOOK = (
+    "train_flops",
+    "train_seconds",
+    "train_cpu_seconds",
+    "timed_flops",
+    "peak_flops",
+    "measure_seconds",
+    "seconds",
+    "samples",
+)
+"""What that file says, all of it numbers."""
 
 
 @lru_cache(maxsize=1)
@@ -135,17 +147,24 @@ def _beginning(tokenizer: Tokenizer, problem: Problem) -> Callable[[str], bool]:
 
 
 def is_done(folder: Path, one: Checkpoint) -> bool:
-    """Whether the checkpoint is trained and measured by as many samples."""
-    path = _place(folder, one) / _DONE
-    return path.exists() and json.loads(path.read_text("utf-8"))["samples"] >= one.samples
+    """Whether the checkpoint is trained and measured by as many samples, and all of it can be read.
+
+    What an older version left, or damage, is not done: `finish` measures it again, to the same tables.
+    """
+    place = _place(folder, one)
+    try:
+        took, trained = _took(place), finished(place / "model")
+    except ValueError:
+        return False
+    tables = all((place / name).exists() for name in TABLES)
+    return took is not None and trained is not None and tables and took["samples"] >= one.samples
 
 
 def trained_of(folder: Path, one: Checkpoint) -> Trained:
     """What a finished checkpoint is."""
-    path = _place(folder, one) / "model"
-    config = json.loads((path / "config.json").read_text("utf-8"))
-    names = ("n_params", "n_tokens", "unique_tokens", "loss")
-    return Trained(path, *(config[name] for name in names))
+    trained = finished(_place(folder, one) / "model")
+    assert trained is not None
+    return trained
 
 
 def table_of(folder: Path, one: Checkpoint, name: str) -> Path:
@@ -153,10 +172,22 @@ def table_of(folder: Path, one: Checkpoint, name: str) -> Path:
     return _place(folder, one) / name
 
 
-def work_of(folder: Path, one: Checkpoint) -> dict[str, Any]:
+def work_of(folder: Path, one: Checkpoint) -> dict[str, float]:
     """What a finished checkpoint took."""
-    found: dict[str, Any] = json.loads((_place(folder, one) / _DONE).read_text("utf-8"))
-    return found
+    took = _took(_place(folder, one))
+    assert took is not None
+    return took
+
+
+def _took(place: Path) -> dict[str, float] | None:
+    """What the checkpoint took; None where it is not done. `ValueError` where that cannot be read."""
+    path = place / _DONE
+    if not path.exists():
+        return None
+    found = read_object(path)
+    if wrong := [name for name in _TOOK if not is_number(found.get(name))]:
+        raise ValueError(f"{path} has no number {wrong[0]}")
+    return {name: found[name] for name in _TOOK}
 
 
 def _place(folder: Path, one: Checkpoint) -> Path:
