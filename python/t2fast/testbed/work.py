@@ -15,7 +15,7 @@ import polars as pl
 from t2fast import atomic
 from t2fast.decode.text import Tokenizer, load
 from t2fast.runs import Run, evaluate
-from t2fast.runs.records import Lock
+from t2fast.runs.records import DYING_SECONDS, Lock
 from t2fast.tables import read_counts
 from t2fast.tasks import Problem, Task, load_task
 from t2fast.testbed.grid import Checkpoint
@@ -68,7 +68,7 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
     """Train a checkpoint and measure it, from wherever an earlier call was cut off."""
     place = _place(folder, one)
     place.mkdir(parents=True, exist_ok=True)
-    with Lock(place):  # a node that is believed to be dead may be at work
+    with Lock(place, DYING_SECONDS):  # a node that is believed to be dead may be at work
         _finish(place, folder, settings, one)
 
 
