@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from t2fast.cli.options import command, print_json, show
 _EXAMPLES = """  t2fast testbed small -o testbed
   t2fast testbed full --estimate
   t2fast testbed mine.toml -o testbed --workers 2
+  t2fast testbed gpu -o testbed
   t2fast testbed report -o testbed
   t2fast testbed pack -o testbed --to data
 
-SETTINGS is small, full or a TOML file with the same keys (t2fast testbed small --print shows them). Killed at
-any moment and given again, the command continues. `report` says what the checkpoints that are ready show: how
-well laws forecast overtrained models, the best size of a budget, what laws recommend. `pack`
-keeps the tables of one that is done as small files, for t2fast.data.testbed."""
+SETTINGS is small, full, gpu or a TOML file with the same keys (t2fast testbed small --print shows them).
+Killed at any moment and given again, the command continues. `report` says what the checkpoints that are ready
+show: how well laws forecast overtrained models, the best size of a budget, what laws recommend. `pack` keeps
+the tables of one that is done as small files, for t2fast.data.testbed."""
 
 
 def add_parser(commands: Any) -> None:
@@ -26,9 +28,10 @@ def add_parser(commands: Any) -> None:
     says = "train small models, measure them, fit laws, plan, and train the plan"
     parser = command(commands, "testbed", run, says, _EXAMPLES)
     add = parser.add_argument
-    add("settings", metavar="SETTINGS", help="small, full, a TOML file, report or pack")
+    add("settings", metavar="SETTINGS", help="small, full, gpu, a TOML file, report or pack")
     add("-o", "--output", type=Path, metavar="FOLDER", help="the testbed's folder, new or to be continued")
-    add("--workers", type=int, help="checkpoints at once, a thread each (default: the processor's cores)")
+    add("--workers", type=int, help="checkpoints at once, a thread each (default: the cores; 1 on a GPU)")
+    add("--device", choices=["cpu", "cuda"], help="in place of the settings'")
     add("--estimate", action="store_true", help="say what the grid will take here, and end")
     add("--ray", action="store_true", help="checkpoints as tasks of Ray, on all its nodes (t2fast[ray])")
     add("--share", metavar="I/N", help="the I-th of N shares of the grid alone, for jobs side by side")
@@ -46,6 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
         (_report if arguments.settings == "report" else _pack)(arguments)
         return
     settings = testbed.read_settings(arguments.settings)
+    if arguments.device is not None:
+        settings = replace(settings, device=arguments.device)
     if arguments.print:
         sys.stdout.write(testbed.settings_text(arguments.settings))
         return
@@ -55,9 +60,10 @@ def run(arguments: argparse.Namespace) -> None:
             print_json(found)
             return
         hours = found["seconds"] / 3600
+        where = "one free core; two workers take half" if settings.device == "cpu" else "this GPU"
         sys.stdout.write(
             f"{found['checkpoints']:.0f} checkpoints, {found['flops']:.3g} FLOPs: about {hours:.2g} hours of "
-            f"training on one free core; two workers take half. Measuring and the loop come on top.\n"
+            f"training on {where}. Measuring and the loop come on top.\n"
         )
         return
     if arguments.output is None:

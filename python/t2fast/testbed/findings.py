@@ -54,9 +54,10 @@ class Findings(Reported):
             answer), `z` (their difference in standard errors of the sampling, a checkpoint each, as a root
             mean square: 1 if nothing but sampling sets them apart), `cells` (checkpoints and problems with at
             least 5 samples expected either way), `outside` (the share of these beyond 3 errors).
-        seconds: CPU seconds of training that were timed.
+        seconds: seconds of training that were timed, by a thread's clock, or on a GPU by the wall's.
         flops: FLOPs of those.
         peak: FLOPs that multiplying matrices would have done in them.
+        device: that trained and measured them.
     """
 
     ready: int
@@ -70,6 +71,7 @@ class Findings(Reported):
     seconds: float
     flops: float
     peak: float
+    device: str = "cpu"
 
     def __str__(self) -> str:
         return plain(self)
@@ -82,8 +84,9 @@ class Findings(Reported):
         parts += [*self._forecasts(), *self._profiles(), *self._plans(), *self._agreement()]
         if self.seconds:
             speed, share = self.flops / self.seconds, self.flops / self.peak
-            words = f"training: {speed / 1e9:.3g} GFLOP/s of a thread, {percent(share)} of what it multiplies"
-            parts.append(line(f"{words} float32 matrices at"))
+            who, kind = ("thread", "float32") if self.device == "cpu" else ("GPU", "bfloat16")
+            words = f"training: {speed / 1e9:.3g} GFLOP/s of a {who}, {percent(share)} of what it multiplies"
+            parts.append(line(f"{words} {kind} matrices at"))
         return Group(*parts)
 
     def _forecasts(self) -> list[RenderableType]:
@@ -196,6 +199,7 @@ def find(folder: str | Path) -> Findings:
         sum(one["train_cpu_seconds"] for one in work),
         sum(one["timed_flops"] for one in work),
         sum(one["train_cpu_seconds"] * one["peak_flops"] for one in work),
+        settings.device,
     )
 
 

@@ -48,7 +48,7 @@ def _each(
     if workers is None:
         by_name = {one.name: one for one in missing}
         work = {name: (folder.resolve(), settings, one) for name, one in by_name.items()}
-        for name, _ in each_on_ray(finish, work, Resources()):
+        for name, _ in each_on_ray(finish, work, Resources(gpus=float(settings.device == "cuda"))):
             yield by_name[name]
         return
     workers = min(workers, len(missing))

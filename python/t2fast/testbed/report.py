@@ -31,6 +31,7 @@ class Testbed:
         train_flops: C.
         inference_flops: FLOPs per token served.
         work: FLOPs and seconds of each checkpoint, by name.
+        device: that trained and measured them.
     """
 
     __test__ = False  # pytest takes a class of this name for a test
@@ -45,6 +46,7 @@ class Testbed:
     train_flops: float
     inference_flops: float
     work: Mapping[str, Mapping[str, float]]
+    device: str = "cpu"
 
     def __str__(self) -> str:
         return plain(self)
@@ -136,10 +138,12 @@ class Testbed:
         speed = "all of it trained before"
         if clock:
             timed = total("timed_flops")
-            speed = f"{timed / clock / 1e9:.3g} GFLOP/s, {percent(timed / peak)} of float32 matrices' speed"
+            kind = "float32" if self.device == "cpu" else "bfloat16"
+            speed = f"{timed / clock / 1e9:.3g} GFLOP/s, {percent(timed / peak)} of {kind} matrices' speed"
+        where = "one thread each" if self.device == "cpu" else "a GPU"
         return (
-            f"{len(self.work)} checkpoints, {flops:.3g} FLOPs: {training:,.0f} s of training on one thread "
-            f"each ({speed}), {measuring:,.0f} s of measuring"
+            f"{len(self.work)} checkpoints, {flops:.3g} FLOPs: {training:,.0f} s of training on {where} "
+            f"({speed}), {measuring:,.0f} s of measuring"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -82,7 +82,15 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
     tokenizer = (folder / "tokenizer.json").read_text("utf-8")
     began = time.perf_counter()
     trained = train(
-        corpus, tokenizer, one.shape, one.recipe, place / "model", threads=1, progress=False, label=one.name
+        corpus,
+        tokenizer,
+        one.shape,
+        one.recipe,
+        place / "model",
+        device=settings.device,
+        threads=1,
+        progress=False,
+        label=one.name,
     )
     between = time.perf_counter()
     run = evaluate(
@@ -91,8 +99,9 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
         measured,
         k=one.samples,
         score=True,
+        device=settings.device,
         dtype="float32",
-        threads=1,
+        threads=1 if settings.device == "cpu" else None,
         progress=False,
     )
     _write_begun(run, trained.folder)
@@ -101,9 +110,9 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
     record = {
         "train_flops": trained.flops,
         "train_seconds": trained.seconds,
-        "train_cpu_seconds": trained.cpu_seconds,
+        "train_cpu_seconds": trained.cpu_seconds if settings.device == "cpu" else trained.seconds,
         "timed_flops": trained.flops * trained.made,
-        "peak_flops": peak_flops(),
+        "peak_flops": peak_flops(settings.device),
         "measure_seconds": time.perf_counter() - between,
         "seconds": time.perf_counter() - began,
         "samples": one.samples,

@@ -92,7 +92,7 @@ def train(
 
     Raises:
         ValueError: if `folder` holds another training, naming what differs; if the corpus is too short for a
-            sequence; if the loss is no number any more.
+            sequence; if the loss is no number any more; if there is no such device.
         ImportError: without torch and safetensors, the extra ``train``.
     """
     for what, given in ((Corpus, corpus), (Shape, shape), (Recipe, recipe)):
@@ -106,7 +106,7 @@ def train(
         from t2fast.training.state import State
     except ImportError as error:
         raise ImportError(f"training needs more ({error}): pip install 't2fast[train]'") from error
-    folder = Path(folder)
+    folder, where = Path(folder), loop.device_of(device)
     if threads is not None:
         torch.set_num_threads(threads)
     order = corpus.order(recipe.seed, shape.context, unique_tokens)
@@ -120,7 +120,7 @@ def train(
         return done
     model = Transformer(shape)
     model.initialise(recipe.seed)
-    model.to(device)
+    model.to(where)
     began = time.perf_counter()
     with Bar(steps, progress, label or f"{amount(shape.n_params)} parameters") as bar:
         on_cpu = time.process_time()
