@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from t2fast.cli.options import command, print_json, show
+from t2fast.cli.plotting import add_plot, check, save
 
 _EXAMPLES = """  t2fast testbed small -o testbed
   t2fast testbed full --estimate
   t2fast testbed mine.toml -o testbed --workers 2
   t2fast testbed gpu -o testbed
   t2fast testbed report -o testbed
+  t2fast testbed report -o testbed --plot testbed.svg
   t2fast testbed pack -o testbed --to data
 
 SETTINGS is small, full, gpu or a TOML file with the same keys (t2fast testbed small --print shows them).
@@ -36,6 +38,7 @@ def add_parser(commands: Any) -> None:
     add("--ray", action="store_true", help="checkpoints as tasks of Ray, on all its nodes (t2fast[ray])")
     add("--share", metavar="I/N", help="the I-th of N shares of the grid alone, for jobs side by side")
     add("--to", type=Path, metavar="FOLDER", help="of pack: where the files go")
+    add_plot(parser, "of report: what was measured, recommended, promised and kept")
     add("--print", action="store_true", help="print the preset's TOML, and end")
 
 
@@ -48,6 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
             raise ValueError("-o FOLDER is missing: which testbed is meant")
         (_report if arguments.settings == "report" else _pack)(arguments)
         return
+    if arguments.plot is not None:
+        raise ValueError("--plot goes with `t2fast testbed report`: give -o and it once the testbed is there")
     settings = testbed.read_settings(arguments.settings)
     if arguments.device is not None:
         settings = replace(settings, device=arguments.device)
@@ -87,8 +92,11 @@ def _parts(text: str) -> tuple[int, int]:
 def _report(arguments: argparse.Namespace) -> None:
     from t2fast import testbed
 
+    check(arguments)
     findings = testbed.find(arguments.output)
     show(arguments, findings.to_dict(), lambda: findings)
+    if arguments.plot:
+        save(findings.figure(), arguments.plot)
 
 
 def _pack(arguments: argparse.Namespace) -> None:

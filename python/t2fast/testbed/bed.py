@@ -14,7 +14,7 @@ from t2fast.testbed import loop
 from t2fast.testbed.grid import Checkpoint, grid, up_to
 from t2fast.testbed.measured import counts_of, likelihoods_of, losses_of, write_tables
 from t2fast.testbed.pool import finish_all
-from t2fast.testbed.report import Testbed
+from t2fast.testbed.report import REPORT, Testbed
 from t2fast.testbed.settings import Settings, claim, settings_in
 from t2fast.testbed.work import is_done, make_corpus, work_of
 from t2fast.training import Corpus
@@ -82,7 +82,7 @@ def run_testbed(
             settings.device,
         )
         atomic.write(folder / "report.txt", [str(done).encode(), b"\n"])
-        atomic.write(folder / "report.json", [json.dumps(done.to_dict(), indent=1).encode(), b"\n"])
+        atomic.write(folder / REPORT, [json.dumps(done.to_dict(), indent=1).encode(), b"\n"])
     return done
 
 
@@ -102,7 +102,7 @@ def pack(folder: str | Path, target: str | Path) -> list[Path]:
     folder = Path(folder)
     settings = settings_in(folder)
     missing = sum(not is_done(folder, one) for one in grid(settings))
-    if missing or not (folder / "report.json").exists():
+    if missing or not (folder / REPORT).exists():
         left = f"{missing} checkpoints are missing" if missing else "its loop is not closed"
         raise ValueError(f"{folder} is not done ({left}): run it to its end first")
     return Measurements(
