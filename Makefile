@@ -13,7 +13,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find -L python/* rust/* -name __pycache__ -prune -o -name '*.so' -prune -o -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-triton testbed-small rust lint docs bench wheel clean all
+.PHONY: help setup test test-slow test-triton testbed-small rust lint docs bench explorer wheel clean all
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ docs: .venv/.docs ## The documentation site, into site/; a warning is an error
 
 bench: .venv/.bench ## Time every part against its peer, in one run (BENCH_ARGS goes to benches)
 	$(BIN)/python -m benches $(BENCH_ARGS)
+
+explorer: ## Compile the core of the explorer to WebAssembly, into the package (after changes of the Rust core)
+	$(PYTHON) rust/explorer/keep.py
 
 wheel: $(BIN)/python ## Build the wheel into dist
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

@@ -6,6 +6,7 @@ import argparse
 import ctypes
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -218,6 +219,11 @@ class Vllm:
         drawn = self._ask({"prompts": prompts, "k": k, "new": new_tokens})
         assert drawn == len(prompts) * k * new_tokens
 
+    def seconds(self) -> float:
+        """Time of the processor that it has taken, all threads together."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def logprobs(self, tokens: list[int]) -> np.ndarray:
         """Of every token but the first, given those before it."""
         return np.asarray(self._ask({"score": tokens}))
@@ -240,9 +246,15 @@ def _bfloat16_folder(work: Path) -> Path:
         import transformers
 
         path = smollm2()
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        read = transformers.AutoModelForCausalLM.from_pretrained(
             path.parent, gguf_file=path.name, dtype=torch.bfloat16
         )
+        # What comes from GGUF counts as quantised and is not written: another model takes its weights.
+        config = read.config
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        model = type(read)(config).to(torch.bfloat16)
+        model.load_state_dict(read.state_dict())
         model.save_pretrained(folder)
     return folder
 

@@ -19,8 +19,7 @@ def main(folder: str, threads: str) -> None:
         "OMP_NUM_THREADS": threads,
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_KVCACHE_SPACE": "2",
-        "VLLM_LOGGING_LEVEL": "WARNING",
-        "VLLM_USE_V1": "1",
+        "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
     }
     import vllm
 

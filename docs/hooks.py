@@ -1,11 +1,13 @@
-"""What the site is given at its build: the help of every command, and places of files that are no pages."""
+"""What the site is given at its build: help of every command, an explorer, places of files beside it."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 
+import t2fast
 from t2fast.cli.main import parser_of_all
 
 _HELP = "<!-- help -->"
@@ -18,6 +20,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     for link, place in _PLACES.items():
         markdown = markdown.replace(link, place)
     return markdown.replace(_HELP, _commands()) if _HELP in markdown else markdown
+
+
+def on_post_build(config: Any, **_: Any) -> None:
+    """The explorer of the law that ships, beside the pages that show it."""
+    t2fast.explore(t2fast.default_law()).save(Path(config["site_dir"]) / "explorer.html")
 
 
 def _commands() -> str:

@@ -21,13 +21,9 @@ import pytest
 from t2fast.cli.main import main, parser_of_all
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted(
-    path
-    for path in (ROOT / "docs").rglob("*.md")
-    if re.search(r"^```(console|python)", path.read_text("utf-8"), re.M)
-)
 BLOCK = re.compile(r"^```(?P<kind>console|python)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if BLOCK.search(path.read_text("utf-8")))
+TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [path for path in TEXTS if BLOCK.search(path.read_text("utf-8"))]
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
@@ -80,7 +76,7 @@ def alike(shown: str, found: str) -> bool:
     return abs(x - y) <= max(0.01 * abs(x), 1.01 * 10.0**-decimals)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT / "docs").as_posix())
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_a_page_shows_is_what_happens(page: Path) -> None:
     text = page.read_text("utf-8")
     with somewhere():
@@ -91,11 +87,7 @@ def test_what_a_page_shows_is_what_happens(page: Path) -> None:
     assert not differing
 
 
-@pytest.mark.parametrize(
-    "page",
-    [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")],
-    ids=lambda path: path.relative_to(ROOT).as_posix(),
-)
+@pytest.mark.parametrize("page", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_commands_that_cannot_be_run_here_are_well_formed(page: Path) -> None:
     parser = parser_of_all()
     for block in SHELL.findall(page.read_text("utf-8")):

@@ -101,7 +101,9 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         read_results as read_results,
     )
     from t2fast.reports import (
+        Explorer as Explorer,
         Report as Report,
+        explore as explore,
         report as report,
     )
     from t2fast.tables import (
@@ -188,7 +190,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "plan_spending",
     ),
     "readers": ("read_results",),
-    "reports": ("Report", "report"),
+    "reports": ("Explorer", "Report", "explore", "report"),
     "runs": (),
     "tables": (
         "Accuracies",

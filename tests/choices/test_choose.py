@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from markets import SOLVES, TOKENS, counts_of, prices_of
 from scipy.stats import beta
 from t2fast.choices.confidence import cheapest_that_reaches, sure_level
-from t2fast.choices.market import Host, market_of, sample_numbers
+from t2fast.choices.market import Host, market_of
 from t2fast.choices.options import cascades, together, until_solved
 from t2fast.choices.resampling import new_problems, population
+from t2fast.choices.sellers import sample_numbers
 from t2fast.costs import Machine, QueryPrice, accelerator
 
 
@@ -53,7 +54,7 @@ def test_a_cascade_is_paid_for_by_enumeration() -> None:
     pairs = {"cheap": (4, 1), "dear": (3, 2)}
     counts = counts_of({name: [pair, (pair[0], 0)] for name, pair in pairs.items()})
     market = market_of(counts, prices_of({"cheap": (1, 1), "dear": (10, 30)}), **TOKENS)
-    options = cascades(market, lambda passes, usd: passes >= 0)
+    options = cascades(market, lambda passes, wrong, usd: passes >= 0)
     place = options.stages.index((("cheap", 2), ("dear", 3)))
     solved, drawn = drawn_exactly(4, 1, 2)
     then, more = drawn_exactly(3, 2, 3)
@@ -210,10 +211,18 @@ def test_one_model_and_no_success() -> None:
     json.dumps(found.to_dict(), allow_nan=False)
     assert "no model solved a problem: there is nothing to choose by but the price" in found.notes
     assert ", on 5 problems" in str(found)
-    with pytest.raises(ValueError, match="no model solved any of the 5 problems: a solved query has no cost"):
+    with pytest.raises(ValueError, match="no model solved a problem: a solved query has no cost"):
         t2fast.choose(counts, prices, **TOKENS)
     with pytest.raises(ValueError, match=r"target: nothing measured reaches pass@k 0.5.*0.5 short"):
         t2fast.choose(counts, prices, target=0.5, **TOKENS)
+
+
+def test_a_budget_spent_to_the_last_cent_is_kept() -> None:
+    # Three times 0.1 is more than 0.3 in floating point.
+    counts, prices = counts_of({"a": [(8, 4)] * 5}), prices_of({"a": (100, 0)})
+    found = t2fast.choose(counts, prices, per_query=0.3, **TOKENS)
+    assert found.together.option.k == 3
+    assert found.together.option.probability_best > 0
 
 
 def test_of_what_costs_nothing_the_most_is_best() -> None:

@@ -88,7 +88,7 @@ def test_a_choice_is_made_of_the_rows_that_are_asked_for(
     pl.DataFrame({**price, "usd_per_million_output_tokens": [1, 2]}).write_csv(prices)
     asked = ["choose", str(counts), "--prices", str(prices), "--prompt-tokens", "9", "--output-tokens", "9"]
     assert main(asked) == 1  # each problem is there twice
-    assert "repeats" in capsys.readouterr().err
+    assert "samples of problem 'x' with 2 values of 'split'" in capsys.readouterr().err
     assert main([*asked, "--where", "split=hard", "--json"]) == 0
     found = capsys.readouterr()
     assert "left out: 6 x other than split 'hard'" in found.err

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from rich.cells import cell_len
 from t2fast.cli.main import main
+from terminals import NUMBER, shown
 
 MODELS = [
     ("EleutherAI/pythia-160m-deduped", 1.6e8, 2e9),
@@ -21,15 +22,6 @@ MODELS = [
     ("é-模型", 2.8e9, 2e9),
     ("m6", 4.1e8, 3e10),
 ]
-
-
-class Terminal(io.StringIO):
-    """A stream that takes itself for a terminal."""
-
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +70,6 @@ COMMANDS = {
     "design": ["design", "losses.csv", "--runs", "runs.csv", "--at", "3B,60B"],
     "config": ["config"],
 }
-NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?[%\w]?")
-
-
-def shown(command: list[str], width: int, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in (("COLUMNS", str(width)), ("NO_COLOR", "1"), ("TERM", "xterm")):
-        monkeypatch.setenv(name, value)
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stdout", Terminal())
-        assert main(command) == 0
-        text: str = sys.stdout.getvalue()  # type: ignore[attr-defined]
-    return re.sub("\x1b\\[[0-9;]*m", "", text)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
 
 import decode_models
 import pytest
 import t2fast.decode
 import transformers
-from t2fast.decode import chat
+from t2fast.decode import chat, sandbox
 from test_decode_text import byte_level
 
 TEMPLATE = """{%- if messages[0].role == 'system' %}
@@ -135,6 +136,56 @@ def test_what_goes_wrong_is_said_in_one_line(tmp_path):
             chat.template(tmp_path).render([{"role": "judge", "content": ""}])
         assert str(error.value).startswith(f"{tmp_path / 'chat_template.jinja'}: ")
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'x' * 10000000000 }}",
+        "{{ '%9000000000s' % 'x' }}",
+        "{{ 'x'.ljust(9000000000) }}",
+        "{{ [0] * 3000000000 }}",
+        "{{ {'k': 1} | tojson(indent=9000000000) }}",
+        "{% set n = namespace(x='xy') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its memory")
+def test_a_template_that_builds_gigabytes_ends(source):
+    with pytest.raises(ValueError, match=r"^m: the chat template: takes more memory than a template may$"):
+        chat.ChatTemplate(source, {}, "m").render("x")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{{ 7 ** (7 ** (7 ** 7)) }}",  # no thread of Python's own could interrupt it
+    ],
+)
+def test_a_template_without_end_is_ended(monkeypatch, source):
+    monkeypatch.setattr(sandbox, "SECONDS", 0.5)
+    endless = chat.ChatTemplate(source, {}, "m")
+    with pytest.raises(ValueError, match=r"^m: the chat template gives no text in 0\.5 s"):
+        endless.render("x")
+    assert endless.turn_end(["<|end|>"]) is None
+    monkeypatch.setattr(sandbox, "SECONDS", 60.0)
+    assert chat.ChatTemplate("{{ messages[0].content }}", {}, "m").render("x") == "x"
+
+
+def test_text_that_no_model_reads_is_refused():
+    with pytest.raises(ValueError, match=r"^m: the chat template: 17,000,000 characters"):
+        chat.ChatTemplate("{{ 'x' * 17000000 }}", {}, "m").render("x")
+
+
+def test_messages_that_are_no_json_are_named():
+    with pytest.raises(ValueError, match=r"^m: the chat template: messages are no JSON: .*type set"):
+        chat.ChatTemplate("x", {}, "m").render([{"role": "user", "content": {1, 2}}])
+
+
+@pytest.mark.parametrize("messages", [[3], {"role": "user"}, 7, [["user", "x"]]])
+def test_what_is_no_list_of_messages_is_refused(messages):
+    with pytest.raises(ValueError, match="a chat is text or a list of messages with role and content"):
+        chat.ChatTemplate("x", {}, "m").render(messages)
 
 
 CHATML = (

@@ -164,10 +164,17 @@ def test_an_unknown_family_is_refused_by_name(tmp_path):
         t2fast.decode.load(tmp_path)
 
 
-@pytest.mark.parametrize("blocks", [(1, 1), (1, None), (128, 128)])
-def test_eight_bit_floats_with_their_scales(tmp_path, model, blocks):
+@pytest.mark.parametrize(
+    ("base", "blocks"),
+    [
+        *(("llama-gqa-tied", blocks) for blocks in ((1, 1), (1, None), (128, 128))),
+        ("phi3", (128, 128)),  # rows of one matrix go to several
+        ("neox-parallel", (1, None)),  # so they do here, dealt by heads
+    ],
+)
+def test_eight_bit_floats_with_their_scales(tmp_path, model, base, blocks):
     """One scale for a matrix, for each row, or for each block, against torch's own conversion."""
-    folder, _ = model("llama-gqa-tied")
+    folder, _ = model(base)
     shutil.copytree(folder, tmp_path / "m")
     tensors, plain = {}, {}
     for name, tensor in load_file(folder / "model.safetensors").items():

@@ -226,6 +226,37 @@ def test_a_prompt_does_not_depend_on_what_is_read_beside_it(model, monkeypatch):
         assert alone["logprobs"] == pytest.approx(together["logprobs"][some], abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "rows", "ops"),
+    [
+        *[(name, rows, {}) for name in ("mistral-window", "neox-parallel") for rows in (None, 3)],
+        ("qwen2", None, {"ops": triton_ops}),
+    ],
+)
+def test_a_beginning_that_prompts_share_is_read_once(name, rows, ops, model, monkeypatch):
+    """Whether they are read together or one after the other."""
+    path, _ = model(name)
+    prompts = [PROMPT, [*PROMPT, 5], [*PROMPT[:-2], 9, 9, 9], OTHERS[2], OTHERS[2][:6], PROMPT, PROMPT[:12]]
+    prompts = prompts[:3] if ops else prompts  # the interpreter is slow
+    arguments = prompts, list(range(1, len(prompts) + 1)), 1 if ops else 2
+    options = {"max_tokens": 1 if ops else 4, "stop_tokens": [], "max_rows": rows}
+    apart = ask(core(path, **ops), *arguments, **options)
+    read, tokens = prefill.read, []
+
+    def counted(weights, texts, *others):
+        tokens.extend(len(text.tokens) for text in texts)
+        return read(weights, texts, *others)
+
+    monkeypatch.setattr(prefill, "read", counted)
+    monkeypatch.setattr(prefill, "SHARED", 4)
+    same(ask(core(path, **ops), *arguments, **options), apart)
+    alike = [17, 15, 0, 0, 16, 11][: len(prompts) - 1]  # with the first, the last token aside
+    if rows is None:  # all are read together, and share with the first
+        assert sum(tokens) == sum(map(len, prompts)) - sum(alike)
+    else:  # with the one before, as far as that is there still
+        assert len(prompts) < sum(tokens) < sum(map(len, prompts))
+
+
 def test_an_error_in_a_callback_reaches_the_caller(model):
     ours = core(model("qwen2")[0])
 

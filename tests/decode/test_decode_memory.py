@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +37,40 @@ def test_weights_that_do_not_fit_are_refused(model: Models, monkeypatch: pytest.
     monkeypatch.setattr("t2fast.decode.opening.available", lambda: 50_000)
     with pytest.raises(ValueError, match=r"the weights take \d+ KiB of memory and 48.8 KiB are available"):
         t2fast.decode.load(path)
+
+
+def test_eight_bit_floats_are_not_expanded_before_they_are_known_to_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven GiB of them, in a file that is all hole."""
+    width, vocab = 1 << 15, 8
+    shapes = {f"self_attn.{x}_proj": (width, width) for x in "qkvo"}
+    shapes |= {f"mlp.{x}_proj": (width, width) for x in ("gate", "up", "down")}
+    tensors: dict[str, Any] = {}
+    for name, shape in shapes.items():
+        tensors[f"model.layers.0.{name}.weight"] = ("F8_E4M3", shape, 1)
+        tensors[f"model.layers.0.{name}.weight_scale"] = ("F32", (1,), 4)
+    for norm in ("input_layernorm", "post_attention_layernorm"):
+        tensors[f"model.layers.0.{norm}.weight"] = ("F32", (width,), 4)
+    tensors["model.norm.weight"] = ("F32", (width,), 4)
+    tensors["model.embed_tokens.weight"] = ("F32", (vocab, width), 4)
+    header, end = {}, 0
+    for name, (kind, shape, size) in tensors.items():
+        start, end = end, end + size * math.prod(shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+    config = {"model_type": "llama", "hidden_size": width, "intermediate_size": width, "vocab_size": vocab}
+    config |= {"num_hidden_layers": 1, "num_attention_heads": 256, "tie_word_embeddings": True}
+    config |= {"rms_norm_eps": 1e-6, "max_position_embeddings": 64, "hidden_act": "silu"}
+    (tmp_path / "config.json").write_text(
+        json.dumps(config | {"quantization_config": {"quant_method": "fp8"}})
+    )
+    monkeypatch.setattr("t2fast.decode.opening.available", lambda: 1 << 32)
+    with pytest.raises(ValueError, match=r"the weights take (14|28) GiB of memory and 4 GiB are available"):
+        t2fast.decode.load(tmp_path)
 
 
 def test_samples_that_may_not_fit_are_warned_of(model: Models, monkeypatch: pytest.MonkeyPatch) -> None:

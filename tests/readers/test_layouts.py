@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from t2fast.readers import read_results
@@ -187,7 +188,10 @@ def test_helm_has_a_trial_of_an_instance_once(tmp_path: Path) -> None:
         return {"instance_id": "id1", "train_trial_index": 0, "stats": stats}
 
     path = tmp_path / "per_instance_stats.json"
-    with pytest.raises(ValueError, match=r"row 2 of .* repeats row 1 of .*: instance id1, trial 0"):
+    with pytest.raises(
+        ValueError,
+        match=r"row 2 of .* another value of exact_match than row 1 .*, 0\.0 and 1\.0: both are instance id1",
+    ):
         read_results(whole(path, [row(1.0), row(0.0)]))
     with pytest.raises(ValueError, match=r"row 1 of .* has two values of exact_match, 1\.0 and 0\.0"):
         read_results(whole(path, [row(1.0, 0.0)]))
@@ -408,3 +412,64 @@ def test_a_csv_that_does_not_parse_names_its_row(tmp_path: Path, content: str, m
     path.write_text(content)
     with pytest.raises(ValueError, match=message):
         read_results(path)
+
+
+def test_lighteval_up_to_07_prints_what_it_keeps(tmp_path: Path) -> None:
+    # evaluation_tracker.py of 0.5 to 0.7 makes text of every column by str().
+    scores = [{"em": 1, "math_pass@1:4_samples": 0.75}, {"em": np.float64(0.0), "math_pass@1:4_samples": 0.0}]
+    columns = {
+        "example": ["1", "2"],
+        "full_prompt": ["1", "2"],
+        "predictions": [str(["it's", '"2"', "np.float64(3)", "nan"])] * 2,
+        "metrics": [str(scores[0]), str(scores[1])],
+    }
+    path = tmp_path / "details" / "me" / "small" / "t" / "details_sums_2024-11-01T00-00-00.000001.parquet"
+    path.parent.mkdir(parents=True)
+    pl.DataFrame(columns).write_parquet(path)
+    counts = read_results(path, metric="math_pass@1:4_samples")
+    assert counts.frame.rows() == [("me/small", "sums", "0", 4, 3), ("me/small", "sums", "1", 4, 0)]
+    assert counts.notes == ("read as lighteval 0.3 to 0.7, of text",)
+    with pytest.raises(ValueError, match=r"em in row 1 of .* is one score for 4 samples"):
+        read_results(path, metric="em")
+    for bad in ("{'em': __import__('os')}", "[" * 5000, "{'em': 1", "[1]", "", None):
+        pl.DataFrame(
+            {**columns, "metrics": [bad] * 2}, schema_overrides={"metrics": pl.String}
+        ).write_parquet(path)
+        with pytest.raises(ValueError, match="metrics in row 1 of "):
+            read_results(path)
+    options = {**columns, "predictions": [str([(-1.5, True), (-2.0, False)])] * 2}
+    pl.DataFrame(options).write_parquet(path)
+    with pytest.raises(ValueError, match="log-probabilities of given answers, not samples"):
+        read_results(path, metric="em")
+
+
+def test_verifiers_02_writes_a_trace_a_row(tmp_path: Path) -> None:
+    def trace(idx: int, **more: Any) -> dict[str, Any]:
+        task = {"type": "Sums", "data": {"idx": idx, "prompt": "?"}}
+        return {
+            "id": "x",
+            "task": task,
+            "nodes": [],
+            "calls": [{"model": "m"}],
+            "metrics": {},
+            "errors": [],
+            **more,
+        }
+
+    rows = [
+        trace(0, rewards={"right": 1.0, "form": 0.0}),
+        trace(0, rewards={"right": 0.0}, errors=[{"type": "E", "message": ""}]),
+        trace(1, rewards={}),
+    ]
+    path = lines(tmp_path / "traces.jsonl", rows)
+    counts = read_results(path)
+    assert counts.frame.rows() == [("m", "0", 2, 1)]
+    assert [(part.rows, part.reason) for part in counts.left_out] == [(1, "trace without a reward")]
+    assert counts.notes[0] == "read as verifiers 0.2, traces with rewards"
+    assert by_problem(read_results(path, errors="drop")) == {"0": (1, 1)}
+    both = {"env": {"id": "sums"}, "task": rows[0]["task"], "traces": [rows[0], rows[0]]}
+    with pytest.raises(ValueError, match="has 2 traces of agents that are trained"):
+        read_results(lines(path, [both]))
+    work = [{**both, "traces": rows[:1], "run": {"type": "train", "work": {"step": step}}} for step in (1, 2)]
+    with pytest.raises(ValueError, match=r"step is 2 in row 2 of .* but 1 in row 1"):
+        read_results(lines(path, work))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +15,6 @@ pytestmark = pytest.mark.browser
 CHECKPOINTS, PROBLEMS = 60, 1000
 HOSTILE = '<img src=x onerror="document.title=1"></script><script>document.title=1</script>\u202e${1}`'
 SIZES = [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    found = [
-        os.environ.get("CHROMIUM"),
-        *map(shutil.which, ("chromium", "chromium-browser", "google-chrome")),
-    ]
-    path = next(filter(None, found), None)
-    if path is None:
-        pytest.skip("needs a Chromium: install Debian's chromium, or name one by CHROMIUM")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which drives the browser")
-    with sync_api.sync_playwright() as playwright:
-        # Its sandbox does not work as root, and the page is our own; containers have little shared memory.
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +80,16 @@ def test_every_chart_is_drawn_and_nothing_leaves_the_page(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         ink = page.evaluate("getComputedStyle(document.querySelector('.live text')).fill")
         assert (ink == "rgb(230, 232, 234)") == (scheme == "dark")
+
+
+def test_a_picture_stands_for_every_chart_until_it_is_drawn(browser: Any, page_file: Path) -> None:
+    with Visit(browser, page_file) as visit:
+        visit.page.wait_for_selector(".live[data-drawn]", state="attached")
+        assert not visit.page.locator(".still").first.is_visible()
+        assert visit.page.locator(".live").last.get_attribute("data-drawn") is None
+        assert visit.page.locator(".still").last.is_visible()
+        visit.draw()
+        assert not visit.page.locator(".still").last.is_visible()
 
 
 def test_names_are_text_wherever_they_stand(browser: Any, page_file: Path) -> None:

@@ -189,6 +189,25 @@ def test_what_cannot_be_drawn_is_said_and_every_plan_is_there(counts: t2fast.Cou
     assert all(words in found.warnings for plan in plans for words in plan.warnings)
 
 
+def test_wrong_answers_are_shown_where_the_check_errs() -> None:
+    counts = t2fast.read_counts(
+        {"model": ["a", "a"], "problem": ["1", "2"], "n_samples": [8, 8], "n_correct": [4, 4]}
+    )
+    prices = {"usd_per_million_prompt_tokens": [1.0], "usd_per_million_output_tokens": [1.0]}
+    chosen = t2fast.choose(
+        counts,
+        t2fast.read_prices({"model": ["a"], **prices}),
+        prompt_tokens=100,
+        output_tokens=100,
+        max_k=1,
+        verifier=t2fast.choices.Verifier(0.75, 0.25),
+    )
+    parts = Parts(t2fast.report(chosen).html())
+    assert "answered wrongly" in parts.texts["th"]
+    # Half of the samples are right: 1/2 x 3/4 and 1/2 x 1/4.
+    assert {"0.3750", "0.1250"} <= set(parts.texts["td"])
+
+
 def test_validations_and_choices_have_their_sections(counts: t2fast.Counts) -> None:
     found = t2fast.validate(counts, methods=["log-linear"], splits=2, draws=0, progress=False)
     models = counts.frame["model"].unique(maintain_order=True).to_list()

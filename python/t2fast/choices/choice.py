@@ -13,13 +13,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from t2fast.charts import Drawn, Figure, Reported, market
+from t2fast.choices.request import cascade, one_by_one
+from t2fast.choices.verifier import VerifiedCurve
 from t2fast.text import columns, counted, line, note, plain, samples
 
 _ROWS = 12
-
-
-_CASCADE = "cascade, each until solved"
-_NONE = {_CASCADE: "none meets the request and beats one model alone"}
 
 
 @dataclass(frozen=True)
@@ -28,13 +26,15 @@ class Option:
 
     Attributes:
         stages: the models in the order they are asked, with the most samples of each; one, but in a cascade.
-        pass_at_k: the chance that a query is solved, over the problems measured.
+        pass_at_k: the chance that a query is answered rightly, over the problems measured: pass@k, and less
+            where the check errs.
         low: lower limit for the population of problems, at once for all models and k that were compared.
         high: upper limit, likewise.
         usd_per_query: (expected) US dollars.
         seconds: at worst; None where no speed is known.
         probability_best: on the frontier, the chance that nothing at its cost or below solves more; of the
             choice itself, the chance that it is the best under what was asked.
+        wrong: the chance that a query is answered wrongly, because the check errs.
     """
 
     stages: tuple[tuple[str, int], ...]
@@ -44,6 +44,7 @@ class Option:
     usd_per_query: float
     seconds: float | None
     probability_best: float
+    wrong: float = 0.0
 
     @property
     def model(self) -> str:
@@ -62,6 +63,10 @@ class Option:
         """
         return self.usd_per_query / self.pass_at_k if self.pass_at_k > 0 else math.inf
 
+    def worth(self, harm: float) -> float:
+        """Right answers less what the wrong ones cost."""
+        return self.pass_at_k - harm * self.wrong
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         solved = self.usd_per_solved
@@ -71,6 +76,7 @@ class Option:
             "pass_at_k": self.pass_at_k,
             "low": self.low,
             "high": self.high,
+            "wrong": self.wrong,
             "usd_per_query": self.usd_per_query,
             "usd_per_solved": solved if math.isfinite(solved) else None,
             "seconds": self.seconds,
@@ -110,14 +116,16 @@ class Choice(Drawn, Reported):
         together: k samples drawn at once, all of them paid for: the choice.
         measured: the cheapest of that kind whose target is reached on the problems measured, whatever the
             confidence; None without a target.
-        until_solved: the best where samples are drawn one by one until one is right; None if none meets the
-            request.
+        until_solved: the best where samples are drawn one by one until one is right, or is accepted by a
+            check that errs; None if none meets the request.
         cascade: the best of a cheap model first and a dearer one on what it leaves unsolved, likewise.
         frontier: options of samples drawn together that nothing cheaper equals, by cost.
         problems: shared problems behind it all.
         request: what was asked for, in words.
         level: of the intervals.
         notes: what was left out, and what to know.
+        verified: the chosen model's right and wrong answers by k, and the k worth drawing, where the check
+            errs.
     """
 
     together: Pick
@@ -129,6 +137,12 @@ class Choice(Drawn, Reported):
     request: str
     level: float
     notes: tuple[str, ...]
+    verified: VerifiedCurve | None = None
+
+    @property
+    def errs(self) -> bool:
+        """Whether the check errs."""
+        return self.verified is not None
 
     def __str__(self) -> str:
         return plain(self)
@@ -136,7 +150,7 @@ class Choice(Drawn, Reported):
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: the choice's own `model`, `k`, `pass_at_k`, `usd_per_query`, `probability_best` and
         further keys; `measured`, `until_solved` and `cascade` with the same; `frontier`, a list of the
-        same.
+        same; where the check errs `verifier`, with its rates and the chosen model by k.
         """
         others = {
             name: None if pick is None else pick.to_dict()
@@ -154,14 +168,15 @@ class Choice(Drawn, Reported):
             "request": self.request,
             "level": self.level,
             "notes": list(self.notes),
+            **({} if self.verified is None else {"verifier": self.verified.to_dict()}),
         }
 
     def picks(self) -> tuple[tuple[str, Pick | None], ...]:
         """The best of every way to sample, and what that is called."""
         return (
             ("k samples at once", self.together),
-            ("one by one until solved", self.until_solved),
-            (_CASCADE, self.cascade),
+            (one_by_one(self.errs), self.until_solved),
+            (cascade(self.errs), self.cascade),
         )
 
     def figure(self) -> Figure:
@@ -184,11 +199,14 @@ class Choice(Drawn, Reported):
 
     def __rich__(self) -> RenderableType:
         """The choice, the other ways to sample, and the frontier."""
-        table = columns("", "model", "k", "pass@k", "USD/query", "USD/solved", left=("", "model"))
+        solved = ("right", "wrong") if self.errs else ("pass@k",)
+        table = columns("", "model", "k", *solved, "USD/query", "USD/solved", left=("", "model"))
         remarks = []
         for label, pick in self.picks():
             if pick is None:
-                remarks.append(f"{label}: {_NONE.get(label, 'nothing meets the request')}")
+                beaten = "none meets the request and beats one model alone"
+                both = label == cascade(self.errs)
+                remarks.append(f"{label}: {beaten if both else 'nothing meets the request'}")
                 continue
             option = pick.option
             for i, (model, k) in enumerate(option.stages):
@@ -197,7 +215,7 @@ class Choice(Drawn, Reported):
                     label if first else "",
                     model if first else f"then {model}",
                     f"{k}",
-                    f"{option.pass_at_k:.4f}" if first else "",
+                    *([f"{share:.4f}" if first else "" for share in _shares(option, self.errs)]),
                     _usd(option.usd_per_query) if first else "",
                     _usd(option.usd_per_solved) if first else "",
                 )
@@ -222,22 +240,31 @@ class Choice(Drawn, Reported):
             line("What nothing cheaper equals, k samples at once:"),
             self._frontier_table(),
         ]
+        if self.verified is not None:
+            says = f"{best.option.model} by samples a query:"
+            parts += [Text(), line(says), self.verified]
         return Group(*parts, *(note(words) for words in (*remarks, *self.notes)))
 
     def _frontier_table(self) -> RenderableType:
         interval = f"{self.level:.0%} interval"
-        table = columns("model", "k", "pass@k", interval, "USD/query", "USD/solved", "best", left=("model",))
+        solved = ("right", interval, "wrong") if self.errs else ("pass@k", interval)
+        table = columns("model", "k", *solved, "USD/query", "USD/solved", "best", left=("model",))
         for option in shortened(self.frontier):
             table.add_row(
                 option.model,
                 samples(option.k),
                 f"{option.pass_at_k:.4f}",
                 f"{option.low:.3f} to {option.high:.3f}",
+                *([f"{option.wrong:.4f}"] if self.errs else []),
                 _usd(option.usd_per_query),
                 _usd(option.usd_per_solved),
                 f"{option.probability_best:.0%}",
             )
         return table
+
+
+def _shares(option: Option, errs: bool) -> tuple[float, ...]:
+    return (option.pass_at_k, option.wrong) if errs else (option.pass_at_k,)
 
 
 def shortened(options: tuple[Option, ...], rows: int = _ROWS) -> tuple[Option, ...]:

@@ -4,63 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from t2fast.choices.sellers import Rates, Seller, checked
+from t2fast.choices.used import Given, Usage
 from t2fast.costs.hardware import Machine, Served
 from t2fast.costs.tokens import QueryPrice
-from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables.counts import Counts
 from t2fast.tables.fields import listed
 from t2fast.tables.prices import PRICES, Prices
 from t2fast.text import nearest
-
-Floats: TypeAlias = npt.NDArray[np.float64]
-Integers: TypeAlias = npt.NDArray[np.int64]
-
-_DENSE = 128
-"""Every k up to here is an option; beyond, about a twentieth apart."""
-_STEP = 1.05
-
-
-@dataclass(frozen=True, eq=False)
-class Seller:
-    """A model with its price and its pass@k on the shared problems.
-
-    Attributes:
-        model: its name.
-        price: what its samples cost.
-        ks: samples a query, ascending: whole numbers up to the fewest samples of a problem, (K,).
-        passes: pass@k of every problem, (K, problems).
-        drawn: expected samples of every problem if sampling stops at its first success or at k, (K,
-            problems).
-        seconds: first token and the rest of a sample, where its speed is known.
-    """
-
-    model: str
-    price: QueryPrice
-    ks: Integers
-    passes: Floats
-    drawn: Floats
-    seconds: tuple[float, float] | None
-
-    @property
-    def usd(self) -> Floats:
-        """USD a query for k samples drawn together, (K,)."""
-        return self.price.together(self.ks)
-
-    @property
-    def usd_until_solved(self) -> Floats:
-        """Expected USD a query where sampling stops at the first success, (K, problems)."""
-        return self.price.one_by_one(self.drawn)
-
-    @property
-    def pass_at_k(self) -> Floats:
-        """Mean over problems, (K,)."""
-        return np.asarray(self.passes.mean(axis=1))
 
 
 @dataclass(frozen=True)
@@ -105,11 +60,32 @@ class Market:
         sellers: ordered by the price of one sample.
         problems: how many they share.
         notes: what was left out, and why.
+        drawn: the same under other rates of a check that errs, if these are not certain.
+        errs: whether a check that errs stands between samples and answers.
     """
 
     sellers: tuple[Seller, ...]
     problems: int
     notes: tuple[str, ...]
+    drawn: tuple[Market, ...] = ()
+    errs: bool = False
+
+    def under(self, rates: Rates, drawn: Sequence[Rates] = ()) -> Market:
+        """What is bought if a check errs: the first sample that it accepts is the answer.
+
+        Args:
+            rates: the share of right samples that it accepts, and of wrong ones.
+            drawn: other rates that it may have.
+
+        Raises:
+            ValueError: for counts of sequential sampling.
+        """
+        if any(s.counts.sequential is not None for s in self.sellers):
+            raise ValueError(
+                "counts of sequential sampling do not say what a check that errs would have accepted"
+            )
+        others = tuple(replace(self, sellers=checked(self.sellers, one), errs=True) for one in drawn)
+        return replace(self, sellers=checked(self.sellers, rates), drawn=others, errs=True)
 
     def within(self, seconds: float) -> Market:
         """Those whose samples, drawn together, take at most so long; the others are named."""
@@ -152,7 +128,7 @@ def market_of(
     Args:
         counts: with a column model, one checkpoint a model.
         prices: of these models; one that lacks a price is left out and named.
-        prompt_tokens: of a query; a model's own in `prices` comes first.
+        prompt_tokens: of a query; a model's own in `prices` comes first, what the counts say comes last.
         output_tokens: of a sample, likewise.
         prompt_once: see `QueryPrice`.
         only: these models alone.
@@ -176,52 +152,75 @@ def market_of(
         meant = nearest(unknown[0], present)
         hint = f" ({meant}?)" if meant else ""
         raise ValueError(f"{counts.source} has no model {listed(unknown)}{hint}; it has {listed(present)}")
-    notes = []
-    terms = {name: prices.of(name) for name in wanted}
-    priced = {name: all(terms[name][price] is not None for price in PRICES) for name in wanted}
-    silent = [
-        name for name in wanted if not priced[name] and (host is None or terms[name]["n_params"] is None)
-    ]
-    if silent:
-        notes.append(f"left out, without a price in {prices.source}: {listed(silent)}{_misnamed(prices)}")
-    sold = [name for name in wanted if name not in silent]
-    if not sold:
-        raise ValueError(
-            f"none of the models of {counts.source} has both prices in {prices.source}: {listed(wanted)}"
-            f"{_misnamed(prices)}"
-        )
-    hosted = [name for name in sold if not priced[name]]
-    if hosted and host is not None:
-        notes.append(f"priced by {host}: {listed(hosted)}")
+    sold, hosted, notes = _sold(counts, prices, wanted, host)
     frame, note = _shared(counts, sold)
     notes += note
+    usage = Usage(Given(prompt_tokens, output_tokens), prices)
     sellers = []
     for name in sold:
-        row = terms[name]
-        tokens = []
-        for side, given in (("prompt_tokens", prompt_tokens), ("output_tokens", output_tokens)):
-            value = row[side] if row[side] is not None else given
-            if value is None:
-                raise ValueError(
-                    f"how many {side.replace('_', ' ')} {name} takes is unknown: give {side}=, or a column of"
-                    f" that name in {prices.source}"
-                )
-            tokens.append(value)
-        speed, first = row["output_tokens_per_second"], row["first_token_seconds"]
-        seconds = None if speed is None else (first or 0.0, tokens[1] / speed)
-        if priced[name]:
-            usd_in, usd_out = (row[price] or 0.0 for price in PRICES)
-            price = QueryPrice.of_tokens(usd_in, usd_out, tokens[0], tokens[1], prompt_once)
-        elif host is not None:
-            price, served_in = host.price(row, tokens[0], tokens[1])
-            seconds = seconds or served_in
-        sellers.append(_seller(name, price, frame.filter(pl.col("model") == name), seconds, max_k))
+        rows = frame.filter(pl.col("model") == name)
+        price, seconds = _price(usage, rows, prices.of(name), host if name in hosted else None, prompt_once)
+        sellers.append(Seller.of(name, price, Counts(rows), seconds, max_k))
+    notes += usage.notes()
     most = max(s.ks[-1] for s in sellers) if max_k is None else max_k
     short = [f"{s.model} ({s.ks[-1]})" for s in sellers if s.ks[-1] < most]
     if short:
         notes.append(f"nothing is known beyond the fewest samples of a problem: {listed(short)}")
-    sellers.sort(key=lambda s: s.price.prompt + s.price.sample)
-    return Market(tuple(sellers), len(sellers[0].passes[0]), tuple(notes))
+    sellers.sort(key=lambda s: s.usd_of_one)
+    return Market(tuple(sellers), len(sellers[0].kind), tuple(notes))
+
+
+def _sold(
+    counts: Counts, prices: Prices, wanted: Sequence[str], host: Host | None
+) -> tuple[list[str], list[str], list[str]]:
+    """Models that have a price, those of them that are served, and what there is to say."""
+    notes = []
+    terms = {name: prices.of(name) for name in wanted}
+    priced = {name: _has_prices(terms[name]) for name in wanted}
+    hosted = [name for name in wanted if not priced[name] and host is not None and terms[name]["n_params"]]
+    paid = [name for name in _paid(counts) if name in wanted and not priced[name] and name not in hosted]
+    silent = [name for name in wanted if not priced[name] and name not in (*hosted, *paid)]
+    if silent:
+        notes.append(f"left out, without a price in {prices.source}: {listed(silent)}{_misnamed(prices)}")
+    if len(silent) == len(wanted):
+        raise ValueError(
+            f"none of the models of {counts.source} has both prices in {prices.source}: {listed(wanted)}"
+            f"{_misnamed(prices)}"
+        )
+    if hosted:
+        notes.append(f"priced by {host}: {listed(hosted)}")
+    if paid:
+        notes.append(f"without a price, and so at what the counts say was paid for a sample: {listed(paid)}")
+    return [name for name in wanted if name not in silent], hosted, notes
+
+
+def _price(
+    usage: Usage, rows: pl.DataFrame, terms: Mapping[str, float | None], host: Host | None, prompt_once: bool
+) -> tuple[QueryPrice, tuple[float, float] | None]:
+    """What a model costs that is served by `host`, or sold, or else as it was paid for; and its speed."""
+    if host is None and not _has_prices(terms):
+        return QueryPrice(0.0, (rows["usd"] / rows["n_samples"]).to_numpy()), None
+    prompt, output = usage.tokens(str(rows["model"][0]), terms, rows)
+    mean_prompt, mean_output = float(np.mean(prompt)), float(np.mean(output))
+    speed = terms["output_tokens_per_second"]
+    seconds = None if speed is None else (terms["first_token_seconds"] or 0.0, mean_output / speed)
+    if host is not None:
+        price, served_in = host.price(terms, mean_prompt, mean_output)
+        return price, seconds or served_in
+    usd_in, usd_out = (terms[side] or 0.0 for side in PRICES)
+    return QueryPrice.of_tokens(usd_in, usd_out, prompt, output, prompt_once), seconds
+
+
+def _has_prices(terms: Mapping[str, float | None]) -> bool:
+    return all(terms[side] is not None for side in PRICES)
+
+
+def _paid(counts: Counts) -> list[str]:
+    """Models of which the counts say in every row what was paid."""
+    if "usd" not in counts.frame.columns:
+        return []
+    known = counts.frame.group_by("model", maintain_order=True).agg(pl.col("usd").null_count() == 0)
+    return known.filter("usd")["model"].to_list()
 
 
 def _misnamed(prices: Prices) -> str:
@@ -262,30 +261,3 @@ def _shared(counts: Counts, models: Sequence[str]) -> tuple[pl.DataFrame, list[s
         f"({per_model[0]} has {per_model[1]})"
     )
     return shared, [note]
-
-
-def _seller(
-    name: str, price: QueryPrice, rows: pl.DataFrame, seconds: tuple[float, float] | None, max_k: int | None
-) -> Seller:
-    counts = Counts(rows)
-    least = int(counts.most_samples.min())
-    last = least if max_k is None else min(least, max_k)
-    ks = sample_numbers(last)
-    n, c, k = counts.n, counts.c, ks[:, None]
-    passes = problem_pass_at_k(n, c, ks, counts.sequential).T
-    others, others_correct = n, c
-    if counts.sequential is not None:
-        until, _ = counts.sequential
-        # The last sample of a problem that reached its successes is one in every order of them.
-        others, others_correct = n - (c == until), c - (c == until)
-    # Sum over j < k of C(n-j, c)/C(n, c), the chance that j samples all fail: ((n+1) - (n-k+1) F_k)/(c+1).
-    drawn = (others + 1 - (others - k + 1) * (1 - passes)) / (others_correct + 1)
-    return Seller(name, price, ks, passes, drawn, seconds)
-
-
-def sample_numbers(last: int) -> Integers:
-    """Every k up to 128, then steps of a twentieth, and `last`."""
-    ks = list(range(1, min(last, _DENSE) + 1))
-    while ks[-1] < last:
-        ks.append(min(last, int(ks[-1] * _STEP)))
-    return np.array(ks, dtype=np.int64)

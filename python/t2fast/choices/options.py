@@ -1,22 +1,28 @@
-"""Ways to answer a query, laid out as arrays: samples drawn together, one by one until solved, or in a
-cascade.
+"""Ways to answer a query, laid out as arrays: samples drawn together, one by one until one is accepted, or in
+a cascade.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from t2fast.choices.market import Market, Seller
+from t2fast.choices.market import Market
 from t2fast.choices.resampling import Weights
+from t2fast.choices.sellers import Seller
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Stages: TypeAlias = tuple[tuple[str, int], ...]
+Of: TypeAlias = Literal["passes", "wrong", "usd"]
+Keep: TypeAlias = Callable[[Floats, Floats, Floats], npt.NDArray[np.bool_]]
+
+_OF: tuple[Of, ...] = ("passes", "wrong", "usd")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,26 +30,63 @@ class Options:
     """O ways to answer a query.
 
     Attributes:
-        stages: of each, the models in the order they are asked, with the most samples of each.
+        market: whose they are.
+        places: of each and of its stages, in the order they are asked, the seller and the place of its most
+            samples among the seller's, (O, stages, 2).
+        stop: whether samples are drawn one by one until one is accepted.
         family: of each, a number shared by those that differ in their numbers of samples alone, (O,).
-        passes: the chance that each solves each problem, (O, problems).
+        passes: the chance that each answers each problem rightly, (O, problems).
+        wrong: the chance that it answers it wrongly, likewise; (O, 1) of zeros where the check does not err.
         usd: expected cost of each on each problem, (O, problems), or (O, 1) where it is the same on all.
-        seconds: at worst, (O,); NaN where no speed is known.
     """
 
-    stages: tuple[Stages, ...]
+    market: Market
+    places: Integers
+    stop: bool
     family: Integers
     passes: Floats
+    wrong: Floats
     usd: Floats
-    seconds: Floats
+
+    @classmethod
+    def at(cls, market: Market, places: Integers, stop: bool, family: Integers) -> Options:
+        """Laid out: of every stage what the ones before left without an answer."""
+        passes, wrong, usd = (_laid_out(market, places, stop, of) for of in _OF)
+        return cls(market, places, stop, family, passes, wrong, usd)
 
     def __len__(self) -> int:
-        return len(self.stages)
+        return len(self.places)
+
+    @cached_property
+    def stages(self) -> tuple[Stages, ...]:
+        """Of each, the models in the order they are asked, with the most samples of each."""
+        named = [(s.model, s.ks.tolist()) for s in self.market.sellers]
+        return tuple(
+            tuple((named[seller][0], named[seller][1][row]) for seller, row in stages)
+            for stages in self.places.tolist()
+        )
+
+    @property
+    def seconds(self) -> Floats:
+        """At worst, (O,); NaN where no speed is known."""
+        sellers = self.market.sellers
+        one = np.array([np.nan if s.seconds is None else sum(s.seconds) for s in sellers])[
+            self.places[..., 0]
+        ]
+        if not self.stop:
+            return np.asarray(one.sum(axis=1))
+        k = np.array([sellers[i].ks[row] for i, row in self.places.reshape(-1, 2).tolist()], float)
+        return np.asarray((one * k.reshape(one.shape)).sum(axis=1))
 
     @property
     def pass_at_k(self) -> Floats:
-        """Mean over the problems measured, (O,)."""
+        """Right answers, the mean over the problems measured, (O,)."""
         return np.asarray(self.passes.mean(axis=1))
+
+    @property
+    def wrong_answers(self) -> Floats:
+        """Wrong answers, likewise."""
+        return np.asarray(self.wrong.mean(axis=1))
 
     @property
     def usd_per_query(self) -> Floats:
@@ -54,90 +97,85 @@ class Options:
         """Those to keep."""
         return self.where_at(np.flatnonzero(keep))
 
-    def where_at(self, places: Integers) -> Options:
+    def where_at(self, at: Integers) -> Options:
         """Those at these places, in this order."""
-        return Options(
-            tuple(self.stages[i] for i in places),
-            self.family[places],
-            self.passes[places],
-            self.usd[places],
-            self.seconds[places],
-        )
+        kept = (values[at] for values in (self.passes, self.wrong, self.usd))
+        return Options(self.market, self.places[at], self.stop, self.family[at], *kept)
 
-    def costs(self, weights: Weights) -> Floats:
-        """USD a query under every draw, (O, draws) or (O, 1)."""
-        return self.usd if self.usd.shape[1] == 1 else weights.means(self.usd)
+    def means(self, weights: Weights, of: Of) -> Floats:
+        """Means over problems under every draw, (O, draws), or (O, 1) where all of them are the same.
+
+        Where the rates of the check are uncertain, each draw of the problems has one of the rates' in turn.
+        """
+        values: Floats = getattr(self, of)
+        others = self.market.drawn
+        if values.shape[1] == 1:
+            return values
+        if not others:
+            return weights.means(values)
+        out = np.empty((len(self), weights.draws))
+        for i, market in enumerate(others[: weights.draws]):
+            part = weights.every(len(others), i)
+            out[:, i :: len(others)] = part.means(_laid_out(market, self.places, self.stop, of))
+        return out
+
+    def pass_at_k_under(self, market: Market) -> Floats:
+        """Right answers in another market of the same sellers, (O,)."""
+        return np.asarray(_laid_out(market, self.places, self.stop, "passes").mean(axis=1))
 
 
 def together(market: Market) -> Options:
     """k samples of one model at once, all of them paid for."""
-    return _stacked(
-        [
-            Options(
-                tuple(((s.model, int(k)),) for k in s.ks),
-                np.full(len(s.ks), i),
-                s.passes,
-                s.usd[:, None],
-                np.full(len(s.ks), np.nan if s.seconds is None else sum(s.seconds)),
-            )
-            for i, s in enumerate(market.sellers)
-        ]
-    )
+    return _alone(market, stop=False)
 
 
 def until_solved(market: Market) -> Options:
-    """Samples of one model one by one, up to k, until one is right."""
-    return _stacked(
-        [
-            replace(
-                together(replace(market, sellers=(s,))),
-                family=np.full(len(s.ks), i),
-                usd=s.usd_until_solved,
-                seconds=s.ks.astype(np.float64) * (np.nan if s.seconds is None else sum(s.seconds)),
-            )
-            for i, s in enumerate(market.sellers)
-        ]
-    )
+    """Samples of one model one by one, up to k, until one is accepted."""
+    return _alone(market, stop=True)
 
 
-def cascades(market: Market, keep: Callable[[Floats, Floats], npt.NDArray[np.bool_]]) -> Options:
-    """A cheap model until solved or k1 samples, then a dearer one on what stays unsolved, up to k2.
+def cascades(market: Market, keep: Keep) -> Options:
+    """A cheap model until one of its samples is accepted or k1 were drawn, then a dearer one on what has no
+    answer yet, up to k2.
 
-    Samples are independent given the problem, so the chance that both fail is the product of theirs; the
-    second is paid for only where the first failed. Numbers of samples are some 40% apart. `keep` says, of
-    mean pass@k and mean USD (each of shape (k1, k2)), which are worth having: there are many.
+    Samples are independent given the problem, so the chance that neither answers is the product of theirs;
+    the second is paid for only where the first did not. Numbers of samples are some 40% apart. `keep` says,
+    of means of right answers, wrong answers and USD (each of shape (k1, k2)), which are worth having: there
+    are many.
     """
-    parts = []
-    family = 0
-    for i, first in enumerate(market.sellers):
-        for second in market.sellers[i + 1 :]:
-            parts.append(_pair(first, second, family, keep))
-            family += 1
-    parts = [part for part in parts if len(part)]
-    return _stacked(parts) if parts else _nothing(market.problems)
+    places, family = [np.empty((0, 2, 2), np.int64)], []
+    for i in range(len(market.sellers)):
+        for j in range(i + 1, len(market.sellers)):
+            pair = _pair(market.sellers[i], market.sellers[j], keep)
+            family += [len(places)] * len(pair)
+            sellers = np.broadcast_to([i, j], pair.shape)
+            places.append(np.stack([sellers, pair], axis=2))
+    return Options.at(market, np.concatenate(places), True, np.array(family, np.int64))
 
 
-def _pair(
-    first: Seller, second: Seller, family: int, keep: Callable[[Floats, Floats], npt.NDArray[np.bool_]]
-) -> Options:
-    rows, columns = _sparse(first.ks), _sparse(second.ks)
-    fail, usd = 1 - first.passes[rows], first.usd_until_solved[rows]
-    other_fail, other_usd = 1 - second.passes[columns], second.usd_until_solved[columns]
-    problems = fail.shape[1]
+def _alone(market: Market, stop: bool) -> Options:
+    family = np.repeat(np.arange(len(market.sellers)), [len(s.ks) for s in market.sellers])
+    rows = np.concatenate([np.arange(len(s.ks)) for s in market.sellers])
+    return Options.at(market, np.column_stack([family, rows])[:, None], stop, family)
+
+
+def _pair(first: Seller, second: Seller, keep: Keep) -> Integers:
+    """Which places of both to keep, (pairs, 2)."""
+    rows, others = _sparse(first.ks), _sparse(second.ks)
+    right, wrong = first.passes[rows], first.wrong[rows]
+    left = 1 - right - wrong
+    problems = left.shape[1]
     # Means over problems of products are products of matrices; only what is kept is laid out in full.
-    mean_pass = 1 - fail @ other_fail.T / problems
-    mean_usd = usd.mean(axis=1)[:, None] + fail @ other_usd.T / problems
-    i, j = np.nonzero(keep(mean_pass, mean_usd))
-    one = np.nan if first.seconds is None else sum(first.seconds)
-    two = np.nan if second.seconds is None else sum(second.seconds)
-    k1, k2 = first.ks[rows][i], second.ks[columns][j]
-    return Options(
-        tuple(((first.model, int(a)), (second.model, int(b))) for a, b in zip(k1, k2, strict=True)),
-        np.full(len(i), family),
-        1 - fail[i] * other_fail[j],
-        usd[i] + fail[i] * other_usd[j],
-        k1 * one + k2 * two,
-    )
+    means = [
+        before.mean(axis=1)[:, None] + left @ after[others].T / problems
+        for before, after in (
+            (right, second.passes),
+            (wrong, second.wrong),
+            (first.usd_until_solved[rows], second.usd_until_solved),
+        )
+    ]
+    i, j = np.nonzero(keep(*means))
+    return np.column_stack([rows[i], others[j]])
 
 
 def _sparse(ks: Integers) -> Integers:
@@ -146,16 +184,31 @@ def _sparse(ks: Integers) -> Integers:
     return np.unique(np.searchsorted(ks, wanted)).astype(np.int64)
 
 
-def _stacked(parts: list[Options]) -> Options:
-    return Options(
-        tuple(stages for part in parts for stages in part.stages),
-        np.concatenate([part.family for part in parts]),
-        np.vstack([part.passes for part in parts]),
-        np.vstack([part.usd for part in parts]),
-        np.concatenate([part.seconds for part in parts]),
+def _laid_out(market: Market, places: Integers, stop: bool, of: Of) -> Floats:
+    """Right answers, wrong ones or USD of `Options`: of every stage, where the ones before gave no answer."""
+    each = (
+        market.errs
+        if of == "wrong"
+        else of == "passes" or stop or any(np.ndim(s.price.prompt + s.price.sample) for s in market.sellers)
     )
-
-
-def _nothing(problems: int) -> Options:
-    empty = np.empty((0, problems))
-    return Options((), np.empty(0, np.int64), empty, empty, np.empty(0))
+    out = np.zeros((len(places), market.problems if each else 1))
+    if of == "wrong" and not market.errs:
+        return out
+    stages = places.shape[1]
+    left = np.ones((len(places), market.problems if stages > 1 else 1))
+    for stage in range(stages):
+        for i in np.unique(places[:, stage, 0]).tolist():
+            seller = market.sellers[i]
+            at = np.flatnonzero(places[:, stage, 0] == i)
+            rows, chances = places[at, stage, 1], seller.chances
+            if of == "usd" and not stop:
+                out[at] += seller.price.together(seller.ks[rows][:, None])
+            elif of == "usd":
+                out[at] += left[at] * seller.price.one_by_one(chances.drawn[rows][:, seller.kind])
+            else:
+                share = chances.right if of == "passes" else chances.wrong
+                out[at] += left[at] * share[rows][:, seller.kind]
+            if stage + 1 < stages:
+                answered = chances.right[rows] + chances.wrong[rows]
+                left[at] *= np.maximum(0, 1 - answered)[:, seller.kind]
+    return out

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from t2fast.choices.options import Floats, Options
+from t2fast.choices.verifier import Verifier, weighing
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Request:
         seconds: at most; infinite likewise.
         confidence: with which new problems have to meet the target.
         new: how many new problems.
+        verifier: a check that errs, if one does.
+        harm: what a wrong answer costs, in right ones.
     """
 
     target: float | None
@@ -28,6 +31,8 @@ class Request:
     seconds: float
     confidence: float
     new: float
+    verifier: Verifier | None
+    harm: float
 
     @classmethod
     def of(
@@ -38,6 +43,8 @@ class Request:
         latency: float | None,
         confidence: float,
         new_problems: float | None,
+        verifier: Verifier | None,
+        harm: float,
     ) -> Request:
         """The arguments of `t2fast.choose`, checked; `problems` were measured."""
         if not 0 < confidence < 1:
@@ -46,12 +53,13 @@ class Request:
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value!r}: it has to be positive and finite")
         if target is not None and not 0 < target <= 1:
-            raise ValueError(f"target is {target!r}: pass@k lies between 0 and 1")
+            raise ValueError(f"target is {target!r}: it has to lie between 0 and 1")
         new = problems if new_problems is None else new_problems
         if not (new == math.inf or (new >= 1 and new == int(new))):
             raise ValueError(f"new_problems is {new!r}: give a whole number of at least 1, or infinity")
         budget = math.inf if per_query is None else per_query
-        return cls(target, budget, math.inf if latency is None else latency, confidence, new)
+        seconds = math.inf if latency is None else latency
+        return cls(target, budget, seconds, confidence, new, verifier, harm)
 
     @property
     def limited(self) -> bool:
@@ -63,18 +71,43 @@ class Request:
         """The target but for rounding: a mean that equals it may fall an ulp short. 0 without one."""
         return (self.target or 0.0) * (1 - 1e-12)
 
+    @property
+    def ceiling(self) -> float:
+        """The budget but for rounding: a cost that equals it may come out an ulp above."""
+        return self.budget * (1 + 1e-12)
+
+    @property
+    def metric(self) -> str:
+        """What is wanted."""
+        return "pass@k" if self.verifier is None else "right answers"
+
     def __str__(self) -> str:
         limits = []
         if self.target is not None:
             on = "the population" if math.isinf(self.new) else f"{self.new:.0f} new problems"
             limits.append(
-                f"pass@k {self.target:g} on {on} with {self.confidence:.0%} confidence at least cost"
+                f"{self.metric} {self.target:g} on {on} with {self.confidence:.0%} confidence at least cost"
             )
         if math.isfinite(self.budget):
             limits.append(f"{self.budget:g} USD a query at most")
         if math.isfinite(self.seconds):
             limits.append(f"{self.seconds:g} s at most")
-        return ", ".join(limits) if limits else "the least cost of a solved query"
+        says = ", ".join(limits) if limits else "the least cost of a solved query"
+        if self.verifier is None:
+            return says
+        if self.target is None and self.harm:
+            says += f", where {weighing(self.harm)}"
+        return f"{says}, by {self.verifier}"
+
+
+def one_by_one(errs: bool) -> str:
+    """When sampling one by one ends."""
+    return f"one by one until {'accepted' if errs else 'solved'}"
+
+
+def cascade(errs: bool) -> str:
+    """When a cascade goes on to its next model."""
+    return f"cascade, each until {'accepted' if errs else 'solved'}"
 
 
 def beyond_budget(options: Options, budget: float) -> str:
@@ -93,8 +126,8 @@ def beyond_target(options: Options, affordable: Options, request: Request) -> st
     most = int(affordable.pass_at_k.argmax())
     value = affordable.pass_at_k[most]
     says = (
-        f"target: nothing measured reaches pass@k {target:g}{_limit(request)}. The most is {value:.4f}, "
-        f"{target - value:.2g} short, by {_named(affordable, most)}"
+        f"target: nothing measured reaches {request.metric} {target:g}{_limit(request)}. The most is "
+        f"{value:.4f}, {target - value:.2g} short, by {_named(affordable, most)}"
     )
     if options.pass_at_k.max() < request.floor:
         return says
@@ -115,11 +148,24 @@ def beyond_confidence(affordable: Options, met: Floats, request: Request) -> str
     reaching = int(np.where(passes >= request.floor, affordable.usd_per_query, np.inf).argmin())
     problems = affordable.passes.shape[1]
     return (
-        f"confidence: {_named(affordable, reaching)} reaches pass@k {target:g}{_limit(request)} on the "
-        f"{problems} problems measured ({passes[reaching]:.4f}), but nothing does on {request.new:g} new "
+        f"confidence: {_named(affordable, reaching)} reaches {request.metric} {target:g}{_limit(request)} on "
+        f"the {problems} problems measured ({passes[reaching]:.4f}), but nothing does on {request.new:g} new "
         f"ones with {request.confidence:.0%} confidence, jointly over the models. The surest, "
         f"{_named(affordable, surest)} ({passes[surest]:.4f}), does with {met[surest]:.1%}. Lower the "
         "confidence or the target, or measure more problems"
+    )
+
+
+def beyond_harm(options: Options, request: Request) -> str:
+    """That whatever is done, wrong answers cost more than right ones bring."""
+    worth = options.pass_at_k - request.harm * options.wrong_answers
+    best = int(worth.argmax())
+    right, wrong = options.pass_at_k[best], options.wrong_answers[best]
+    most = right / wrong if wrong > 0 else math.inf
+    return (
+        f"harm: nothing is worth its cost, where {weighing(request.harm)}. The nearest, "
+        f"{_named(options, best)}, answers {right:.4f} rightly and {wrong:.4f} wrongly, which is worth "
+        f"something at a harm below {most:.3g}"
     )
 
 

@@ -36,6 +36,10 @@ class Weights:
         """How many."""
         return len(self.rows)
 
+    def every(self, step: int, first: int) -> Weights:
+        """Every so many-th of the draws."""
+        return Weights(np.ascontiguousarray(self.rows[first::step]), self.cautious)
+
     def means(self, values: Floats) -> Floats:
         """Mean of every option under every draw: (options, problems) to (options, draws)."""
         if self.cautious:

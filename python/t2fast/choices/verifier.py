@@ -15,9 +15,10 @@ from t2fast.estimators.passk import majority_at_k, pass_at_k
 from t2fast.estimators.verified import verified_from_counts
 from t2fast.tables.counts import Counts
 from t2fast.tables.sources import TableSource, open_source
-from t2fast.text import columns, line, plain
+from t2fast.text import columns, counted, line, plain
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
 
 _LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
 
@@ -38,9 +39,23 @@ class Verifier:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: a rate lies between 0 and 1")
 
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Of right samples and of wrong ones."""
+        return self.true_positive, self.false_positive
+
+    @property
+    def others(self) -> list[tuple[float, float]]:
+        """Rates that it may have."""
+        return [] if self.draws is None else [(float(t), float(f)) for t, f in self.draws]
+
+    def __str__(self) -> str:
+        rates = f"{self.true_positive:.3g} of right and {self.false_positive:.3g} of wrong samples"
+        return f"a check that accepts {rates}"
+
     @classmethod
     def estimated(
-        cls, accepted_right: int, right: int, accepted_wrong: int, wrong: int, draws: int = 200, seed: int = 0
+        cls, accepted_right: int, right: int, accepted_wrong: int, wrong: int, draws: int = 100, seed: int = 0
     ) -> Verifier:
         """From samples that were labelled by hand: of `right` ones so many were accepted, of `wrong` ones so
         many.
@@ -58,7 +73,7 @@ class Verifier:
         return cls(accepted_right / right, accepted_wrong / wrong, np.column_stack([t, f]))
 
     @classmethod
-    def from_labels(cls, table: TableSource, draws: int = 200, seed: int = 0) -> Verifier:
+    def from_labels(cls, table: TableSource, draws: int = 100, seed: int = 0) -> Verifier:
         """From a table of samples labelled by hand, one a row.
 
         Args:
@@ -109,6 +124,7 @@ class VerifiedCurve:
             none.
         best_high: see there.
         harm: what a wrong answer costs, in right ones.
+        verifier: the check.
     """
 
     right: Floats
@@ -120,6 +136,7 @@ class VerifiedCurve:
     best_low: int
     best_high: int
     harm: float
+    verifier: Verifier
 
     def __str__(self) -> str:
         return plain(self)
@@ -133,7 +150,7 @@ class VerifiedCurve:
             row = (self.right, self.wrong, self.value, self.perfect, self.majority)
             table.add_row(f"{k}*" if k == self.best else f"{k} ", *(f"{values[k - 1]:.4f}" for values in row))
         spread = "" if self.best_low == self.best_high else f" ({self.best_low} to {self.best_high})"
-        says = f"* best at {self.best} samples{spread}, where a wrong answer costs {self.harm:g} right ones"
+        says = f"* best at {counted(self.best, 'sample')}{spread}, where {weighing(self.harm)}"
         return Group(table, line(says))
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,8 +161,16 @@ class VerifiedCurve:
             "best_k_low": self.best_low,
             "best_k_high": self.best_high,
             "harm": self.harm,
+            "true_positive": self.verifier.true_positive,
+            "false_positive": self.verifier.false_positive,
         }
         return {**best, **{name: getattr(self, name).tolist() for name in arrays}}
+
+
+def weighing(harm: float) -> str:
+    """What a wrong answer costs, in words."""
+    times = "" if harm == 1 else f"{harm:g} times "
+    return f"a wrong answer costs {times}as much as a right one brings"
 
 
 def verified_curve(
@@ -183,8 +208,16 @@ def verified_curve(
     for name, value in (("harm", harm), ("sample_cost", sample_cost)):
         if not value >= 0:
             raise ValueError(f"{name} is {value!r}: it cannot be negative")
-    n, c = counts.n, counts.c
-    last = int(n.min()) if max_k is None else min(int(n.min()), max_k)
+    last = int(counts.n.min())
+    return curve_of(
+        counts.n, counts.c, last if max_k is None else min(last, max_k), verifier, harm, sample_cost
+    )
+
+
+def curve_of(
+    n: Integers, c: Integers, last: int, verifier: Verifier, harm: float, sample_cost: float = 0.0
+) -> VerifiedCurve:
+    """`verified_curve` up to k = `last` of n samples of each problem, of which c are right."""
 
     def values(t: float, f: float) -> tuple[Floats, Floats, Floats]:
         right, wrong = (side.mean(axis=1) for side in verified_from_counts(n, c, last, t, f))
@@ -195,8 +228,8 @@ def verified_curve(
     right, wrong, worth = values(verifier.true_positive, verifier.false_positive)
     best = [int(worth.argmax()) + 1]
     if verifier.draws is not None:
-        best += [int(values(float(t), float(f))[2].argmax()) + 1 for t, f in verifier.draws]
+        best += [int(values(t, f)[2].argmax()) + 1 for t, f in verifier.others]
     low, high = np.quantile(best, [0.05, 0.95], method="inverted_cdf")
     ks = np.arange(1, last + 1)[:, None]
     perfect, majority = (np.asarray(f(n, c, ks)).mean(axis=1) for f in (pass_at_k, majority_at_k))
-    return VerifiedCurve(right, wrong, perfect, majority, worth, best[0], int(low), int(high), harm)
+    return VerifiedCurve(right, wrong, perfect, majority, worth, best[0], int(low), int(high), harm, verifier)

@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import polars as pl
-from rich.console import Group
-from rich.text import Text
-
 from t2fast.choices import choose
 from t2fast.choices.market import Host
-from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
+from t2fast.choices.verifier import Verifier
 from t2fast.cli import results
 from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import add_where, command, mapping, show, size, where
 from t2fast.cli.plotting import add_plot, check, save
 from t2fast.progress import working
-from t2fast.tables import Counts, read_prices
+from t2fast.tables import read_prices
 
 
 def add_parser(commands: Any) -> None:
@@ -61,8 +57,9 @@ def add_parser(commands: Any) -> None:
     )
     check = parser.add_argument_group(
         "a check that errs",
-        "pass@k takes for granted that a right sample is recognised. With these rates the chosen model's "
-        "right and wrong answers are shown by k, and the k worth drawing.",
+        "pass@k takes for granted that a right sample is recognised. With these rates the first sample that "
+        "is accepted is the answer: chosen is by right answers, less what wrong ones cost, and the k worth "
+        "drawing is shown.",
     )
     check.add_argument("--true-positive", type=float, metavar="T", help="share of right samples accepted")
     check.add_argument("--false-positive", type=float, metavar="F", help="share of wrong samples accepted")
@@ -74,7 +71,6 @@ def add_parser(commands: Any) -> None:
     check.add_argument(
         "--harm",
         type=float,
-        default=1.0,
         metavar="H",
         help="cost of a wrong answer, in right ones (default: 1)",
     )
@@ -98,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
     check(arguments)
     reading = {"columns": arguments.columns, "task": arguments.task, "where": where(arguments)}
     counts = results.read_all(arguments, arguments.files, **reading)
-    prices, host = read_prices(arguments.prices), _host(arguments)
+    prices, host, verifier = read_prices(arguments.prices), _host(arguments), _verifier(arguments)
     with working("choosing, problems resampled"):
         chosen = choose(
             counts,
@@ -114,11 +110,11 @@ def run(arguments: argparse.Namespace) -> None:
             only=arguments.only,
             max_k=arguments.max_k,
             host=host,
+            verifier=verifier,
+            harm=1.0 if arguments.harm is None else arguments.harm,
             seed=arguments.seed,
         )
-    curve = _verified(arguments, counts, chosen.together.option.model)
-    data = {**chosen.to_dict(), **({} if curve is None else {"verifier": curve.to_dict()})}
-    show(arguments, data, lambda: chosen if curve is None else Group(chosen, Text(), curve))
+    show(arguments, chosen.to_dict(), lambda: chosen)
     if arguments.plot:
         save(chosen.figure(), arguments.plot, chosen.notes)
 
@@ -130,23 +126,23 @@ def _host(arguments: argparse.Namespace) -> Host | None:
     return Host(machine(arguments), arguments.batch)
 
 
-def _verified(arguments: argparse.Namespace, counts: Counts, model: str) -> VerifiedCurve | None:
-    """The chosen model under a check that errs, if its rates are given."""
+def _verifier(arguments: argparse.Namespace) -> Verifier | None:
+    """A check that errs, if its rates are given."""
     t, f = arguments.true_positive, arguments.false_positive
-    mine = Counts(counts.frame.filter(pl.col("model") == model))
     if arguments.labelled is not None:
         if t is not None or f is not None:
             raise ValueError(
                 "--labelled estimates both rates: leave out --true-positive and --false-positive"
             )
-        check = Verifier.from_labels(arguments.labelled, seed=arguments.seed)
-        return verified_curve(mine, check, harm=arguments.harm)
+        return Verifier.from_labels(arguments.labelled, seed=arguments.seed)
     if t is None and f is None:
+        if arguments.harm is not None:
+            raise ValueError("--harm is of wrong answers: say how the check errs, or leave it out")
         return None
     if t is None or f is None:
         missing = "true" if t is None else "false"
         raise ValueError(f"--{missing}-positive is missing: a check that errs has both rates")
-    return verified_curve(mine, Verifier(t, f), harm=arguments.harm)
+    return Verifier(t, f)
 
 
 def _names(text: str) -> list[str]:

@@ -188,9 +188,11 @@ def _models(given: str) -> dict[str, Path]:
 
 
 def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> None:
-    from t2fast.cli.options import curve_rows, print_json
+    from rich.console import Group
+
+    from t2fast.cli.options import curve_rows, show
     from t2fast.estimators import estimate
-    from t2fast.text import plain
+    from t2fast.text import line
 
     curves = None
     if any(path.name == "counts.csv" for path in written):
@@ -210,23 +212,23 @@ def _print(arguments: argparse.Namespace, done: Any, written: list[Path]) -> Non
                     "pass_at_1": float(np.exp(log_p).mean()),
                 }
             )
-    if arguments.json:
-        data = {
-            "run": str(done.folder),
-            "rows": [] if curves is None else curve_rows(curves),
-            "scores": scores,
-            "usage": done.usage().to_dicts(),
-            "files": [str(path) for path in written],
-        }
-        print_json(data)
-        return
-    if curves is not None:
-        sys.stdout.write(plain(curves, encoding=sys.stdout.encoding) + "\n")
-    for score in scores:
-        sys.stdout.write(
+    data = {
+        "run": str(done.folder),
+        "rows": [] if curves is None else curve_rows(curves),
+        "scores": scores,
+        "usage": done.usage().to_dicts(),
+        "files": [str(path) for path in written],
+    }
+    lines = [
+        line(
             f"{score['model']} {score['task']}: loss {score['loss']:.4f}, mean p {score['pass_at_1']:.4g} "
-            f"({score['problems']} problems)\n"
+            f"({score['problems']} problems)"
         )
+        for score in scores
+    ]
+    show(arguments, data, lambda: Group(*([] if curves is None else [curves]), *lines))
+    if arguments.json:
+        return
     for row in done.usage().iter_rows(named=True):
         print(_usage_words(row), file=sys.stderr)
     for path in written:

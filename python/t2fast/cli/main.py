@@ -35,6 +35,7 @@ _COMMANDS = (
     "choose",
     "design",
     "report",
+    "explore",
     "simulate",
     "sample",
     "chat",

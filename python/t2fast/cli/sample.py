@@ -18,6 +18,7 @@ from t2fast.decode.opening import load
 from t2fast.decode.prompts import Problem, problems
 from t2fast.decode.request import Sampling
 from t2fast.decode.samples import Finished, Samples
+from t2fast.text import clean
 
 _EXAMPLES = """examples:
   t2fast sample SmolLM2-135M.gguf --prompt "The capital of France is" -k 64 --seed 0
@@ -145,7 +146,7 @@ def _ask(model: Served, found: list[Problem], args: argparse.Namespace) -> int:
 
 
 def _show(text: str) -> None:
-    print(text, end="", flush=True)
+    print(clean(text), end="", flush=True)
 
 
 def _sample(
@@ -195,4 +196,5 @@ def _plain(row: dict[str, Any]) -> str:
     end = row["finish_reason"] + ("" if row["logprob"] is None else f", log p {row['logprob']:.2f}")
     header = f"── problem {row['problem']}, sample {row['sample']} ({end})"
     text = row["text"] if row["text"] is not None else " ".join(map(str, row["tokens"]))
-    return f"{header}\n{text}"
+    # What a model says is no order to a terminal; a file gets it as it is.
+    return clean(f"{header}\n{text}") if sys.stdout.isatty() else f"{header}\n{text}"

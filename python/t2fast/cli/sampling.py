@@ -23,7 +23,13 @@ def add_sampling(command: Any, max_tokens: int | None) -> None:
         default=max_tokens,
         help=f"longest sample{default or ' (default: %(default)s)'}",
     )
-    add("--temperature", type=float, default=1.0, help="0: greedy (default: %(default)s)")
+    add(
+        "--temperature",
+        type=float,
+        default=1.0,
+        help="0: greedy (default: %(default)s; what generation_config.json says of this and the next three "
+        "is not used)",
+    )
     add("--top-k", type=int, default=0, help="keep the TOP_K likeliest tokens (default: all)")
     add("--top-p", type=float, default=1.0, help="then the fewest of mass TOP_P (default: all)")
     add("--min-p", type=float, default=0.0, help="then those of MIN_P times the best (default: all)")

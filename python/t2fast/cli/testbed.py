@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from t2fast.cli.options import command, print_json, show
+from t2fast.cli.options import command, show
 from t2fast.cli.plotting import add_plot, check, save
+from t2fast.text import line
 
 _EXAMPLES = """  t2fast testbed small -o testbed
   t2fast testbed full --estimate
@@ -61,15 +62,13 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.estimate:
         found = testbed.estimate_seconds(settings)
-        if arguments.json:
-            print_json(found)
-            return
         hours = found["seconds"] / 3600
         where = "one free core; two workers take half" if settings.device == "cpu" else "this GPU"
-        sys.stdout.write(
+        words = (
             f"{found['checkpoints']:.0f} checkpoints, {found['flops']:.3g} FLOPs: about {hours:.2g} hours of "
-            f"training on {where}. Measuring and the loop come on top.\n"
+            f"training on {where}. Measuring and the loop come on top."
         )
+        show(arguments, found, lambda: line(words))
         return
     if arguments.output is None:
         raise ValueError("-o FOLDER is missing: where the testbed is to be kept")

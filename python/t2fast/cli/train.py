@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from t2fast.cli.options import command, print_json, size
+from t2fast.cli.options import command, show, size
+from t2fast.text import line
 
 _EXAMPLES = """  t2fast train corpus.jsonl --tokens 1M -o model
   t2fast train texts/ --family llama --width 64 --layers 2 --heads 2 --tokens 2M -o model
@@ -79,14 +80,13 @@ def run(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         print(f"what was saved is kept in {arguments.output}: the same command goes on", file=sys.stderr)
         raise
-    if arguments.json:
-        names = ("n_params", "n_tokens", "unique_tokens", "loss", "flops", "seconds")
-        print_json({"model": str(done.folder), **{name: getattr(done, name) for name in names}})
-        return
-    sys.stdout.write(
+    names = ("n_params", "n_tokens", "unique_tokens", "loss", "flops", "seconds")
+    data = {"model": str(done.folder), **{name: getattr(done, name) for name in names}}
+    words = (
         f"{done.folder}: {done.n_params:,} parameters, {done.n_tokens:,} tokens "
-        f"({done.n_tokens / done.n_params:.3g} a parameter), held-out loss {done.loss:.4f}\n"
+        f"({done.n_tokens / done.n_params:.3g} a parameter), held-out loss {done.loss:.4f}"
     )
+    show(arguments, data, lambda: line(words))
     if done.n_tokens > done.unique_tokens:
         times = done.n_tokens / done.unique_tokens
         print(f"the corpus was read {times:.3g} times: --unique-tokens or more text", file=sys.stderr)

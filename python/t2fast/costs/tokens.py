@@ -18,14 +18,14 @@ class QueryPrice:
     """US dollars for the samples of one query.
 
     Attributes:
-        prompt: for reading the prompt once.
-        sample: for writing one sample.
+        prompt: for reading the prompt once; one number, or one a problem.
+        sample: for writing one sample, likewise.
         prompt_once: whether k samples drawn together pay for the prompt once (one request for n = k samples)
             or k times (k requests of their own).
     """
 
-    prompt: float
-    sample: float
+    prompt: float | Floats
+    sample: float | Floats
     prompt_once: bool = False
 
     @classmethod
@@ -33,8 +33,8 @@ class QueryPrice:
         cls,
         usd_per_million_prompt_tokens: float,
         usd_per_million_output_tokens: float,
-        prompt_tokens: float,
-        output_tokens: float,
+        prompt_tokens: float | Floats,
+        output_tokens: float | Floats,
         prompt_once: bool = False,
     ) -> QueryPrice:
         """From prices a million tokens, for prompts and samples of so many tokens."""
@@ -49,8 +49,8 @@ class QueryPrice:
         sample·k.
         """
         k = np.asarray(k, dtype=float)
-        return self.prompt * (1.0 if self.prompt_once else k) + self.sample * k
+        return np.asarray(self.prompt * (1.0 if self.prompt_once else k) + self.sample * k)
 
     def one_by_one(self, drawn: npt.ArrayLike) -> Floats:
         """USD for an expected number of samples drawn one after the other: each is a request of its own."""
-        return (self.prompt + self.sample) * np.asarray(drawn, dtype=float)
+        return np.asarray((self.prompt + self.sample) * np.asarray(drawn, dtype=float))

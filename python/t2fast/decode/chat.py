@@ -1,6 +1,6 @@
 """Chat templates: from a list of messages to the text a chat model was trained on.
 
-The template comes with the model and is not trusted: jinja2's sandbox renders it, with the functions and
+The template comes with the model and is not trusted: it is rendered apart (`sandbox`), with the functions and
 variables that transformers gives to templates. Needs the package `jinja2`.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from t2fast import _core
+from t2fast.decode import sandbox
 
 Message = Mapping[str, Any]
 
@@ -46,27 +47,26 @@ class ChatTemplate:
         ``now`` is the date that the template is told if it asks; None: the present.
 
         Raises:
-            ValueError: whatever goes wrong inside the template, in one line that names it.
+            ValueError: whatever goes wrong in the template, in one line that names it; also where it takes
+                ten seconds or a GiB of memory.
         """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        environment = _environment(now or datetime.now())
+        given = list(messages) if isinstance(messages, Sequence) else [messages]
+        listed = [one for one in given if isinstance(one, Mapping)]
+        if not isinstance(messages, Sequence) or len(listed) != len(given):
+            raise ValueError(f"a chat is text or a list of messages with role and content: {messages!r:.60}")
+        values = {
+            "messages": [_normal(message) for message in listed],
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **self.tokens,
+        }
         try:
-            return str(
-                environment.from_string(self.source).render(
-                    messages=[_normal(message) for message in messages],
-                    tools=None,
-                    documents=None,
-                    add_generation_prompt=add_generation_prompt,
-                    **self.tokens,
-                )
-            )
-        except Exception as error:  # a template is a program of the model's and may fail in any way
-            line = getattr(error, "lineno", None) or _line(error)
-            kind = "" if type(error).__name__ == "TemplateError" else f"{type(error).__name__}: "
-            text = " ".join(str(error).split()) or "no reason given"
-            at = f", line {line}" if line else ""
-            raise ValueError(f"{self.origin}: the chat template{at}: {kind}{text}") from error
+            return sandbox.render(self.source, values, (now or datetime.now()).isoformat())
+        except ValueError as error:
+            raise ValueError(f"{self.origin}: the chat template{error}") from None
 
     def turn_end(self, added: Iterable[str]) -> str | None:
         """Which of the tokens ``added`` to the vocabulary closes the assistant's turn; None: none does."""
@@ -188,53 +188,3 @@ def _from_gguf(path: Path) -> ChatTemplate:
                 raise ValueError(f"{path}: {key} is {token!r}, outside the vocabulary of {len(listed)}")
             tokens[role] = listed[token]
     return ChatTemplate(source, tokens, f"{path}, tokenizer.chat_template")
-
-
-def _environment(now: datetime) -> Any:
-    try:
-        import jinja2
-        import jinja2.ext
-        import jinja2.sandbox
-    except ImportError as error:
-        raise ImportError("chat templates need the package jinja2: pip install 't2fast[decode]'") from error
-
-    class Generation(jinja2.ext.Extension):  # type: ignore[misc]
-        """`{% generation %}` marks the assistant's own text for training; here it changes nothing."""
-
-        tags = {"generation"}  # noqa: RUF012 (jinja2's way)
-
-        def parse(self, parser: Any) -> Any:
-            line = next(parser.stream).lineno
-            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            return jinja2.nodes.Scope(body).set_lineno(line)
-
-    def refuse(message: str) -> None:
-        raise jinja2.TemplateError(message)
-
-    def to_json(
-        value: Any,
-        ensure_ascii: bool = False,
-        indent: int | None = None,
-        separators: tuple[str, str] | None = None,
-        sort_keys: bool = False,
-    ) -> str:
-        return json.dumps(
-            value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
-        )
-
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = to_json
-    environment.globals |= {"raise_exception": refuse, "strftime_now": now.strftime}
-    return environment
-
-
-def _line(error: BaseException) -> int | None:
-    """The template's line at which it failed."""
-    line, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == "<template>":
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line

@@ -25,7 +25,7 @@ from t2fast.decode.memory import shortage
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.rendering import Renderer, Stream
 from t2fast.decode.request import Backend, Request, Sampling, given
-from t2fast.decode.samples import Finished, Samples, problem_column, samples_table
+from t2fast.decode.samples import Finished, Samples, problem_column, require_numbers, samples_table
 from t2fast.decode.successes import AHEAD, FirstCorrect, Verify
 from t2fast.kernels.rng import hash64
 from t2fast.progress import Bar
@@ -235,6 +235,7 @@ class Engine:
         def on_finish(
             problem: int, sample: int, tokens: list[int], logprobs: NDArray[np.float32], reason: str
         ) -> bool:
+            require_numbers(found[problem].id, logprobs)
             text = render(tokens, reason == "stop_string")
             logprob = float(logprobs.sum(dtype=np.float64))
             return finished(Finished(found[problem].id, sample, text, len(tokens), logprob, reason))
@@ -311,6 +312,8 @@ class Engine:
         ]
         scored = self.core.score(tokens, encoded)
         rows = [(row, i, values) for row, own in enumerate(scored) for i, values in enumerate(own)]
+        for row, _, values in rows:
+            require_numbers(found[row].id, values)
         logprob = np.array([values.sum(dtype=np.float64) for _, _, values in rows])
         return pl.DataFrame(
             [

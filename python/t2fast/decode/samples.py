@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from t2fast.decode.prompts import Problem, ProblemId
 from t2fast.decode.rendering import Renderer
@@ -138,6 +139,24 @@ def problem_column(found: list[Problem], rows: Sequence[int]) -> pl.Series:
     return pl.Series("problem", [str(found[row].id) for row in rows], dtype=pl.String)
 
 
+def require_numbers(problem: ProblemId, logprobs: NDArray[np.float32]) -> None:
+    """Refuse what a model draws once its logits are no numbers.
+
+    Args:
+        problem: the prompt's id, for the message.
+        logprobs: log-probabilities of the tokens.
+
+    Raises:
+        ValueError: where one is NaN.
+    """
+    if np.isnan(logprobs).any():
+        after = int(np.isnan(logprobs).argmax())
+        raise ValueError(
+            f"problem {problem!r}: after {after} tokens the model's logits are not numbers: its weights hold "
+            "NaN or infinities, or outgrow the arithmetic"
+        )
+
+
 def samples_table(
     raw: RawSamples, found: list[Problem], render: Renderer | None, stop: Sequence[str]
 ) -> pl.DataFrame:
@@ -145,6 +164,8 @@ def samples_table(
     offsets = raw["offsets"].tolist()
     spans = list(pairwise(offsets))
     tokens = [raw["tokens"][a:b].tolist() for a, b in spans]
+    for row, (a, b) in zip(raw["problem"].tolist(), spans, strict=True):
+        require_numbers(found[row].id, raw["logprobs"][a:b])
     reasons = raw["finish_reason"]
     text = None
     if render is not None:

@@ -6,14 +6,21 @@ of k samples is accepted there is no answer. Samples draw on one another through
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from t2fast.arguments import check_counts, real, refuse, whole
+from t2fast.estimators.passk import pass_at_k
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+_WHOLE = 1024
+"""Samples of a problem up to which what k of them hold is laid out once for all problems."""
 
 
 def verified_at_k(
@@ -55,8 +62,7 @@ def verified_from_counts(
     """Unbiased estimates of both chances of `verified_at_k`, at every number of samples up to k.
 
     The expectation of what happens when the samples are drawn one after the other, without replacement, from
-    the n of which c are right: sum over j < k of P(j samples are all rejected, the next is right and
-    accepted), and of wrong likewise. Exists for k <= n.
+    the n of which c are right: see `verified_sampling`. Exists for k <= n.
 
     Args:
         n: samples drawn, (problems,).
@@ -76,18 +82,81 @@ def verified_from_counts(
     rates = real("rates", [true_positive, false_positive])
     refuse("rates", rates, ~((rates >= 0) & (rates <= 1)), "must lie between 0 and 1")
     refuse("k", np.atleast_1d(k), np.atleast_1d((k < 1) | (k > n.min())), f"must lie between 1 and {n.min()}")
-    keep_right, keep_wrong = 1 - true_positive, 1 - false_positive
-    right, wrong = np.zeros((k, n.size)), np.zeros((k, n.size))
-    # weight[i]: all of the samples so far were rejected and i of them are right.
-    weight = np.zeros((int(min(k, c.max())) + 1, n.size))
-    weight[0] = 1.0
-    among = np.arange(len(weight))[:, None]
-    for j in range(k):
-        next_right = np.clip((c - among) / (n - j), 0, 1)
-        next_wrong = np.clip((n - c - (j - among)) / (n - j), 0, 1)
-        right[j] = true_positive * (weight * next_right).sum(axis=0)
-        wrong[j] = false_positive * (weight * next_wrong).sum(axis=0)
-        moved = weight * next_right * keep_right
-        weight = weight * next_wrong * keep_wrong
-        weight[1:] += moved[:-1]
-    return np.cumsum(right, axis=0), np.cumsum(wrong, axis=0)
+    right, wrong, _ = verified_sampling(n, c, np.arange(1, k + 1), true_positive, false_positive)
+    return right, wrong
+
+
+def verified_sampling(
+    n: Integers, c: Integers, ks: Integers, true_positive: float, false_positive: float
+) -> tuple[Floats, Floats, Floats]:
+    """What comes of drawing until the check accepts a sample, or k were drawn: right, wrong and drawn.
+
+    Of the n samples the check accepts S, of which A are right: A ~ Bin(c, t), and S - A ~ Bin(n - c, f).
+    Any order of them is as likely. So one is accepted among k with 1 - F, F = C(n-S, k)/C(n, k); it is right
+    with A/S of that; and ((n+1) - (n-k+1) F)/(S+1) samples are drawn. What is expected of A where S = s is
+    c t P(S' = s - 1), with S' of c - 1 right samples.
+
+    Args:
+        n: samples drawn, (problems,).
+        c: samples correct, 0 <= c <= n.
+        ks: samples at most, whole, between 1 and the least n, (K,).
+        true_positive: t in [0, 1].
+        false_positive: f in [0, 1].
+
+    Returns:
+        The chances of a right and of a wrong answer, and the samples expected, each (K, problems).
+    """
+    pairs, where = np.unique(np.column_stack([n, c]), axis=0, return_inverse=True)
+    out = np.empty((3, len(ks), len(pairs)))
+    tables: dict[int, Floats] = {}
+    for i, (total, right) in enumerate(pairs.tolist()):
+        if total <= _WHOLE and total not in tables:
+            tables[total] = np.asarray(pass_at_k(total, np.arange(total + 1), ks[:, None]))
+        out[:, :, i] = _of_pair(total, right, ks, true_positive, false_positive, tables.get(total))
+    chances = out[:, :, where.reshape(-1)]
+    return chances[0], chances[1], chances[2]
+
+
+def _of_pair(n: int, c: int, ks: Integers, t: float, f: float, table: Floats | None) -> Floats:
+    """`verified_sampling` of one problem, (3, K); `table` has pass@k of all numbers accepted."""
+    low, accepted = _sum_of_two(c, t, n - c, f)
+    s = low + np.arange(len(accepted))
+    among = np.asarray(pass_at_k(n, s, ks[:, None])) if table is None else table[:, s]
+    drawn = ((n + 1) - (n - ks[:, None] + 1) * (1 - among)) / (s + 1)
+    right = _share(c, t, n - c, f, low, len(s)) / np.maximum(s, 1)
+    wrong = _share(n - c, f, c, t, low, len(s)) / np.maximum(s, 1)
+    return np.stack([among @ right, among @ wrong, drawn @ accepted])
+
+
+def _share(mine: int, rate: float, others: int, other_rate: float, low: int, length: int) -> Floats:
+    """E[A; S = s] for s = low, low + 1, …: of `mine` samples accepted at `rate`, A are."""
+    out = np.zeros(length)
+    if mine == 0 or rate == 0:
+        return out
+    first, weights = _sum_of_two(mine - 1, rate, others, other_rate)
+    # One more than is in S'.
+    start = first + 1 - low
+    kept = weights[max(0, -start) : length - start]
+    out[max(0, start) : max(0, start) + len(kept)] = mine * rate * kept
+    return out
+
+
+def _sum_of_two(n: int, p: float, m: int, q: float) -> tuple[int, Floats]:
+    """The distribution of Bin(n, p) + Bin(m, q): its first value of any weight, and weights from there."""
+    (low, one), (lower, two) = _binomial(n, p), _binomial(m, q)
+    return low + lower, np.convolve(one, two)
+
+
+@lru_cache(maxsize=1024)
+def _binomial(n: int, p: float) -> tuple[int, Floats]:
+    """Bin(n, p), without the tails that twelve standard deviations and as many samples leave: below 1e-17."""
+    if p in (0, 1):
+        return (n if p else 0), np.ones(1)
+    away = 12 * math.sqrt(n * p * (1 - p)) + 12
+    low, high = max(0, math.floor(n * p - away)), min(n, math.ceil(n * p + away))
+    mode = min(high, max(low, math.floor((n + 1) * p)))
+    up, down = np.arange(mode, high), np.arange(mode, low, -1)
+    above = np.cumprod((n - up) / (up + 1) * (p / (1 - p)))
+    below = np.cumprod(down / (n - down + 1) * ((1 - p) / p))
+    weights = np.concatenate([below[::-1], [1.0], above])
+    return low, weights / weights.sum()

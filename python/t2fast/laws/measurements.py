@@ -13,7 +13,7 @@ from t2fast import _core
 Floats = NDArray[np.float64]
 Metric: TypeAlias = Literal["pass@k", "accuracy", "loss"]
 
-NOISE = 5
+NOISE = 6
 """Numbers that say what sets checkpoints apart in a draw."""
 MOST_CHECKPOINTS = 2000
 """A process over more of them takes minutes and gigabytes."""
@@ -88,9 +88,10 @@ class ForecastDraws:
     Attributes:
         thetas: parameters of all members, (draws, members * parameters).
         z: the measurements refitted to, (draws, checkpoints * K).
-        noise: what sets checkpoints apart, in units of their scatter, (draws, 5): amplitude, length
+        noise: what sets checkpoints apart, in units of their scatter, (draws, 6): amplitude, length
             and number of a smooth function of N and D drawn at random, standard deviation of each own
-            part, and that of a new checkpoint in standard deviations.
+            part, that of a new checkpoint in standard deviations, and whose transform of the members they
+            scatter alike in, by index.
     """
 
     thetas: Floats

@@ -29,6 +29,7 @@ from t2fast.readers import (
     means,
     rollouts,
     simple_evals,
+    traces,
 )
 from t2fast.readers.archive import Archive
 from t2fast.readers.choices import Answer, Choices, Errors
@@ -55,6 +56,7 @@ _TOOLS = (
     helm,
     lighteval,
     simple_evals,
+    traces,
     rollouts,
     means,
 )

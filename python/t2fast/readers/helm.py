@@ -1,7 +1,8 @@
 """HELM, also HELM-lite: `per_instance_stats.json`, in a folder a run that `run_spec.json` describes.
 
-The file is one array with an object an instance and trial: instance_id, train_trial_index, perturbation and
-stats, each with its name and the count and sum of its values. Perturbed instances are other prompts.
+The file is one array with an object an instance, trial and class of metrics: instance_id, train_trial_index,
+perturbation and stats, each with its name and the count and sum of its values. Perturbed instances are other
+prompts.
 """
 
 from __future__ import annotations
@@ -72,21 +73,23 @@ def _run(path: str) -> dict[str, str]:
 
 
 def _counts(path: str, choices: Choices, tally: Tally) -> Problems:
-    rows = []
-    seen: dict[tuple[object, object], str] = {}
+    trials: dict[tuple[object, object], tuple[str, dict[str, Any], dict[str, float]]] = {}
     for where, row in json_rows(path):
         trial = row.get("instance_id"), row.get("train_trial_index")
         if row.get("perturbation"):
             tally.leave_out("perturbed instance")
             continue
-        if trial in seen:
-            raise ValueError(f"{where} repeats {seen[trial]}: instance {trial[0]}, trial {trial[1]}")
-        seen[trial] = where
-        stats: dict[str, float] = {}
+        # Every class of metrics of a run has a row of its own for each trial.
+        first, _, stats = trials.setdefault(trial, (where, row, {}))
         for name, value in _stats(row, where):
             if stats.setdefault(name, value) != value:
-                raise ValueError(f"{where} has two values of {name}, {stats[name]} and {value}")
-        rows.append((where, row, stats))
+                raise ValueError(
+                    f"{where} has another value of {name} than {first}, {value} and {stats[name]}: both are "
+                    f"instance {trial[0]}, trial {trial[1]}"
+                    if where != first
+                    else f"{where} has two values of {name}, {stats[name]} and {value}"
+                )
+    rows = list(trials.values())
     there = {name for _, _, stats in rows for name in stats}
     metric = choices.pick("metric", there if choices.metric else there & set(_CORRECTNESS) or there, path)
     problems = Problems()

@@ -121,8 +121,9 @@ def _counts(log: _Log, choices: Choices, tally: Tally) -> Problems:
     _leave_out_unrun(log, len(log.samples), tally)
     problems = Problems()
     scored = []
+    names = _names(log, tally)
     for (name, _), (where, sample) in log.samples.items():
-        problem = str(name)
+        problem = names[name]
         scores = _scores(log, sample, where, tally)
         if sample.get("error"):
             counts_as = tally.errored(choices.errors, bool(scores))
@@ -153,6 +154,16 @@ def _counts(log: _Log, choices: Choices, tally: Tally) -> Problems:
             continue
         problems.add(problem, 1, int(correct), used)
     return problems
+
+
+def _names(log: _Log, tally: Tally) -> dict[str | int, str]:
+    """The problem of every sample id, no two alike: 1 and "1" are two ids."""
+    ids = dict.fromkeys(name for name, _ in log.samples)
+    numbers = {str(name) for name in ids if isinstance(name, int)}
+    names = {name: f'"{name}"' if isinstance(name, str) and name in numbers else str(name) for name in ids}
+    if any(isinstance(name, str) and name in numbers for name in ids):
+        tally.note("ids that are a number and a text alike are two problems, the text one in quotes")
+    return names
 
 
 def _scores(log: _Log, sample: Mapping[str, Any], where: str, tally: Tally) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """lighteval: `details/MODEL/TIME/details_TASK_TIME.parquet`, a row a document.
 
-`metric` (up to 0.9 `metrics`) is a struct of scores. Of several samples a document has one mean, such as
-avg@n:n=4, pass@k:k=1&n=4 or, up to 0.9, math_pass@1:4_samples, from which the correct ones are counted. It
-may be of fewer samples than there are: all metrics of a task share as many as the greediest needs.
+`metric` (up to 0.10 `metrics`) is a struct of scores; up to 0.7 it and all other columns are text, as Python
+prints them. Of several samples a document has one mean, such as avg@n:n=4, pass@k:k=1&n=4 or, up to 0.10,
+math_pass@1:4_samples, from which the correct ones are counted. It may be of fewer samples than there are: all
+metrics of a task share as many as the greediest needs.
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +17,16 @@ from typing import Any
 import polars as pl
 
 from t2fast.readers.choices import Choices
-from t2fast.readers.documents import described
+from t2fast.readers.documents import as_text, described
 from t2fast.readers.measured import Measured, Problems, Tally
+from t2fast.tables.json_lines import LONGEST_LINE
 
 NAME = "lighteval"
 KEYS = frozenset({"metric", "doc", "model_response"})
 _SCORES = ("metric", "metrics")
 _BESIDE = frozenset({"doc", "model_response", "full_prompt", "predictions", "example"})
 _FILE = re.compile(r"details_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.parquet")
+_NUMPY = re.compile(r"\bnp\.\w+\(([^()]*)\)|\b(?:nan|-?inf)\b")
 _MEAN = re.compile(r"(?:\w+_)?(?P<of>avg|pass)@(?P<at>\w+)(?::(?P<more>.*))?")
 
 
@@ -38,6 +42,8 @@ def recognises_parquet(path: str) -> bool:
         schema = pl.read_parquet_schema(path)
     except (pl.exceptions.PolarsError, OSError):
         return False
+    if isinstance(schema.get("metrics"), pl.String):
+        return {"full_prompt", "predictions"} <= schema.keys()
     return any(isinstance(schema.get(name), pl.Struct) for name in _SCORES) and bool(_BESIDE & schema.keys())
 
 
@@ -115,11 +121,35 @@ def _rows(path: str, tally: Tally) -> Iterator[tuple[str, str, dict[str, Any], i
     """Words for where a row is, its problem, its scores and how many samples it has."""
     schema = pl.read_parquet_schema(path)
     scores = next(name for name in _SCORES if name in schema)
-    tally.note(f"read as lighteval {'0.10 to 0.13' if scores == 'metric' else '0.4 to 0.9'}")
+    printed = isinstance(schema[scores], pl.String)
+    versions = "0.11 to 0.13" if scores == "metric" else "0.3 to 0.7, of text" if printed else "0.8 to 0.10"
+    tally.note(f"read as lighteval {versions}")
     wanted = [name for name in (scores, "doc", "model_response", "predictions") if name in schema]
-    for number, row in enumerate(pl.read_parquet(path, columns=wanted).iter_rows(named=True)):
+    for number, kept in enumerate(pl.read_parquet(path, columns=wanted).iter_rows(named=True)):
+        where = f"row {number + 1} of {path}"
+        row = {name: _unprinted(it, f"{name} in {where}") if printed else it for name, it in kept.items()}
         document, response = row.get("doc") or {}, row.get("model_response") or {}
         texts = response.get("text") or response.get("texts") or row.get("predictions") or []
+        if (texts and not isinstance(texts[0], str)) or (not texts and response.get("logprobs")):
+            raise ValueError(
+                f"{where} holds log-probabilities of given answers, not samples: pass@k needs a task that "
+                "generates"
+            )
         found = {name: value for name, value in row[scores].items() if value is not None}
         name = document.get("id")
-        yield f"row {number + 1} of {path}", str(number if name is None else name), found, len(texts)
+        yield where, str(number if name is None else name), found, len(texts)
+
+
+def _unprinted(text: object, where: str) -> Any:
+    """A dictionary or list from how Python prints it, numbers of numpy as numbers, NaN as None."""
+    kind, what = (dict, "a dictionary") if where.startswith("metrics") else (list, "a list")
+    printed = as_text(text, where)
+    if kind is dict:
+        printed = _NUMPY.sub(lambda found: found[1] or "None", printed)
+    try:
+        value = ast.literal_eval(printed) if len(printed) < LONGEST_LINE else None
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        value = None
+    if not isinstance(value, kind):
+        raise ValueError(f"{where} is {described(text)}, not {what} as Python prints it")
+    return value

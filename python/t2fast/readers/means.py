@@ -36,6 +36,11 @@ def _writer(first: Mapping[str, Any]) -> str | None:
             "is a summary by every_eval_ever's schema and holds means alone: read the file of instances that "
             "its detailed_evaluation_results name"
         )
+    if {"gt_pass_rate", "calibrated"} <= first.keys():
+        return (
+            "was written by BigCodeBench and holds means over problems alone: read the file "
+            "..._eval_results.json beside it"
+        )
     if "score" in first and all(isinstance(value, int | float) for value in first.values()):
         return (
             "was written by simple-evals and holds means over problems alone: read the file "

@@ -122,8 +122,8 @@ class Tally:
     def measured(self, paths: Sequence[str]) -> Measured:
         """The counts as a source called by its path, or by the folder that several have in common.
 
-        n_params, and what samples used, are columns if every row says them. Errors: `ValueError` if no
-        sample is left, or if some runs name their model and others do not.
+        n_params is a column if every row says it, and what samples used if one does. Errors: `ValueError` if
+        no sample is left, or if some runs name their model and others do not.
         """
         name = paths[0] if len(paths) == 1 else os.path.commonpath(paths)
         reasons = tuple(LeftOut(rows, reason) for reason, rows in self._left_out.items())
@@ -141,10 +141,7 @@ class Tally:
         }
         keys = {key for row in self._rows for key in row}
         frame = pl.DataFrame(self._rows, schema={key: kind for key, kind in schema.items() if key in keys})
-        known = {
-            key: frame[key].null_count() == 0
-            for key in in_order(frame, ("model", "n_params", "task", *_USAGE))
-        }
+        known = {key: frame[key].null_count() == 0 for key in in_order(frame, ("model", "n_params", "task"))}
         if not known.get("model", True) and frame["model"].null_count() < frame.height:
             raise ValueError(
                 f"some runs of {name} name their model and others do not: read them one by one, with model="

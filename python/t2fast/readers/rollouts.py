@@ -1,9 +1,10 @@
 """Rollouts of training and evaluation by reward, JSON Lines with a reward a sample.
 
-verifiers (`results.jsonl` beside `metadata.json`, which names model and environment) and prime-rl have
-example_id and reward. NeMo-RL (`train_data_stepN.jsonl`, `val_data_stepN.jsonl`) has content, the messages,
-and rewards; NeMo Gym has _ng_task_index and reward. Where no field names the problem it is the prompt, and
-what names it in the first row does in all. Rows of several steps of training are of several models.
+verifiers up to 0.1 (`results.jsonl` beside `metadata.json`, which names model and environment) and prime-rl
+have example_id and reward; the id of verifiers 0.1.3 is not the example's. NeMo-RL
+(`train_data_stepN.jsonl`, `val_data_stepN.jsonl`) has content, the messages, and rewards; NeMo Gym has
+_ng_task_index and reward. Where no field names the problem it is the prompt, and what names it in the first
+row does in all. Rows of several steps of training are of several models.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
         steps: dict[str, tuple[object, str]] = {}
         by = ""
         for where, row in json_rows(path):
-            _refuse_other_step(row, steps, where)
+            refuse_other_step(row, steps, where)
             task = row.get("env_name") or row.get("env_id") or row.get("task")
             task = task if isinstance(task, str) and task != "default" else beside.get("task")
             if choices.task is not None and task not in (None, choices.task):
@@ -63,7 +64,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     return tally.measured(paths)
 
 
-def _refuse_other_step(row: Mapping[str, Any], steps: dict[str, tuple[object, str]], where: str) -> None:
+def refuse_other_step(row: Mapping[str, Any], steps: dict[str, tuple[object, str]], where: str) -> None:
     """`ValueError` for a step of training other than that of the rows before."""
     for name in _STEPS:
         if isinstance(row.get(name), int):
@@ -147,7 +148,7 @@ def _used(row: Mapping[str, Any]) -> dict[str, float | None]:
         usage = response.get("usage") or {}
     timing = row.get("timing") or {}
     usage, timing = (one if isinstance(one, dict) else {} for one in (usage, timing))
-    total = timing.get("total_ms")
+    total = timing.get("total_ms", row.get("total_ms"))
     return {
         "prompt_tokens": _number(usage.get("input_tokens", usage.get("prompt_tokens"))),
         "output_tokens": _number(usage.get("output_tokens", usage.get("completion_tokens"))),

@@ -8,16 +8,8 @@ from t2fast.choices import Choice
 from t2fast.choices.choice import Option
 from t2fast.reports.page import Block, Grid, Prose, Section
 
-_HEADERS = [
-    "",
-    "model",
-    "k",
-    "solved",
-    "interval",
-    "USD a query",
-    "USD a solved query",
-    "chance that it is best",
-]
+_HEADERS = ["", "model", "k", "solved", "interval"]
+_COSTS = ["USD a query", "USD a solved query", "chance that it is best"]
 
 
 def bought(choice: Choice) -> Section:
@@ -26,8 +18,8 @@ def bought(choice: Choice) -> Section:
     blocks: list[Block] = [
         Prose(f"Best buy for {choice.request}, on {choice.problems} problems."),
         Grid(
-            _HEADERS,
-            [_row(name, option) for name, option in picks],
+            [*_HEADERS, *(["answered wrongly"] if choice.errs else []), *_COSTS],
+            [_row(name, option, choice.errs) for name, option in picks],
             2,
             "The choice, and other ways to sample",
         ),
@@ -36,13 +28,14 @@ def bought(choice: Choice) -> Section:
     return Section("What to buy", blocks)
 
 
-def _row(name: str, option: Option) -> list[str]:
+def _row(name: str, option: Option, errs: bool) -> list[str]:
     return [
         name,
         option.model,
         str(option.k),
         f"{option.pass_at_k:.4f}",
         f"{option.low:.3f} to {option.high:.3f}",
+        *([f"{option.wrong:.4f}"] if errs else []),
         _usd(option.usd_per_query),
         _usd(option.usd_per_solved),
         f"{option.probability_best:.0%}",

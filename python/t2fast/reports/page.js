@@ -3,7 +3,6 @@
   const { looks, charts } = JSON.parse(document.getElementById("data").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const drawn = new Map();
-  document.documentElement.classList.add("scripted");
 
   // Ink and lines of the page, which charts share.
   function config(width) {

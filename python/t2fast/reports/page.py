@@ -2,7 +2,7 @@
 
 What is put on the page is text, escaped, whatever it holds. Scripts run by their hashes alone, and may
 neither evaluate code nor fetch anything (Content-Security-Policy). Every figure stands there twice: as a
-drawing with tooltips, and as a picture for printers and browsers without scripts.
+drawing with tooltips, and as a picture: for printers, for browsers without scripts, and until it is drawn.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ def page(title: str, warnings: Sequence[str], sections: Sequence[Section]) -> st
     Returns:
         An HTML document.
     """
-    library = _script(converter().javascript_bundle())
-    own = _script(_asset("page.js"))
+    library = script(converter().javascript_bundle())
+    own = script(asset("page.js"))
     policy = "; ".join(
         [
             "default-src 'none'",
-            f"script-src {_digest(library)} {_digest(own)}",
+            f"script-src {digest(library)} {digest(own)}",
             "style-src 'unsafe-inline'",
             "img-src data:",
             "base-uri 'none'",
@@ -101,7 +101,7 @@ def page(title: str, warnings: Sequence[str], sections: Sequence[Section]) -> st
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         '<link rel="icon" href="data:,">\n'
-        f"<title>{_text(title)}</title>\n<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n"
+        f"<title>{_text(title)}</title>\n<style>\n{asset('page.css')}</style>\n</head>\n<body>\n"
         '<a class="skip" href="#main">Skip to the report</a>\n'
         f"<header><h1>{_text(title)}</h1></header>\n"
         f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n<main id="main">\n'
@@ -203,14 +203,16 @@ def _text(words: str) -> str:
     return escape(clean(words))
 
 
-def _script(code: str) -> str:
+def script(code: str) -> str:
     """Code as an element may hold it: it must not seem to end the element or to begin a comment."""
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def _digest(code: str) -> str:
+def digest(code: str) -> str:
+    """The source that a Content-Security-Policy may name: this code alone."""
     return "'sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() + "'"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file beside this one."""
     return resources.files("t2fast.reports").joinpath(name).read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import polars as pl
 
 from t2fast.tables import fields as v
 from t2fast.tables.models import of_source, with_sizes
+from t2fast.tables.pooling import refuse_pooled
 from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order
 from t2fast.tables.rows import Source
 from t2fast.tables.sources import TableSource, open_source
@@ -30,8 +31,8 @@ class Counts(Table):
     without nulls, 0 <= n_correct <= n_samples, n_samples >= 1, and no two rows for one problem of one
     checkpoint. If sampling was sequential, until_successes and max_samples follow, Int64. Then come, Float64,
     those of prompt_tokens, output_tokens, wall_seconds and usd that are known: what the samples of the row
-    used in all. A table of counts keeps its order; counts made of single samples are ordered by n_params,
-    n_tokens, model, train_set, dataset, stage, task and problem.
+    used in all, null where this row alone does not say it. A table of counts keeps its order; counts made of
+    single samples are ordered by n_params, n_tokens, model, train_set, dataset, stage, task and problem.
     """
 
     @property
@@ -87,11 +88,12 @@ def read_counts(
     The source's columns are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or
     false), one row a sample, to be counted here, with memory in proportion to the counts and not to the
     samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `dataset`, `stage` and `task`.
-    Anything else is ignored and listed in `ignored_columns`. `dataset` is for sources that do not say whether
-    they mean what was trained on or what was asked; it is pooled as little as the two. Counts may have
-    `prompt_tokens`, `output_tokens`, `wall_seconds` and `usd`, what all samples of the row used together.
-    Counts of sequential sampling also
-    have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case: so
+    Anything else is ignored and listed in `ignored_columns`, but refused where its name says that it sets
+    samples apart (a temperature, a prompt's template, a subject) and they would be one mean. `dataset` is for
+    sources that do not say whether they mean what was trained on or what was asked; it is pooled as little as
+    the two. Both may have `prompt_tokens`, `output_tokens`, `wall_seconds` and `usd`, what the sample, or all
+    samples of the row together, used; an empty cell says that this is not known. Counts of sequential sampling
+    also have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case: so
     n_samples is at most max_samples, n_correct at most until_successes, and one of the two was reached. Where
     something else cut a problem short, whatever its samples were, max_samples is its n_samples.
 
@@ -131,9 +133,11 @@ def read_counts(
     if by_sample and "correct" not in columns:
         unread = [name for name in opened.columns if name not in names.values()]
         _refuse_totals(opened.name, unread, names["correct"])
+    if "problem" in names:  # else that is what is missing, and is said below
+        refuse_pooled(opened, names)
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
     values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
-    used = () if by_sample else tuple(name for name in USAGE if name in names)
+    used = tuple(name for name in USAGE if name in names)
     reading = Reading(opened, names, (*KEY_FIELDS, *_COUNT_FIELDS)).of(
         (*values, *used), "Or give one row a sample, with a column 'correct' of 0 and 1"
     )
@@ -152,6 +156,12 @@ def read_counts(
     return replace(
         table, frame=frame.select(*in_order(frame, KEYS), "n_samples", "n_correct", *sequential, *used)
     )
+
+
+def _with_columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """`frame` with these columns last, null where it lacks one."""
+    absent = [pl.lit(None, dtype=pl.Float64).alias(name) for name in names if name not in frame.columns]
+    return frame.with_columns(absent).select(pl.exclude(names), *names)
 
 
 def _refuse_totals(source: str, unread: Sequence[str], correct: str) -> None:
@@ -179,12 +189,12 @@ def joined_counts(
     """
     if len(tables) == 1:
         return tables[0]
-    # What samples used is kept where all tables tell it.
-    known = [name for name in USAGE if all(name in table.frame.columns for table in tables)]
-    unknown = [name for name in USAGE if name not in known]
     if not sizes:
-        unknown += [name for name in SIZES if not all(name in table.frame.columns for table in tables)]
-    tables = [replace(table, frame=table.frame.drop(unknown, strict=False)) for table in tables]
+        unknown = [name for name in SIZES if not all(name in table.frame.columns for table in tables)]
+        tables = [replace(table, frame=table.frame.drop(unknown, strict=False)) for table in tables]
+    # What samples used is null where a table does not tell it.
+    used = [name for name in USAGE if any(name in table.frame.columns for table in tables)]
+    tables = [replace(table, frame=_with_columns(table.frame, used)) for table in tables]
     first = tables[0]
     for table in tables[1:]:
         differing = sorted(set(first.frame.columns) ^ set(table.frame.columns))

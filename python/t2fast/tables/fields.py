@@ -6,6 +6,7 @@ field wants; `Faults` collects those rows over all batches and raises once.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,12 +27,26 @@ _INT64_END = 2.0**63
 
 @dataclass(frozen=True)
 class Field:
-    """A canonical column. `want` completes "x is …, not"; `convert(column, dtype)` is null elsewhere."""
+    """A canonical column. `want` completes "x is …, not"; `convert(column, dtype)` is null elsewhere.
+
+    Cells may be empty, which stays null, if it is `optional`.
+    """
 
     name: str
     want: str
     convert: Convert
     aliases: tuple[str, ...] = ()
+    optional: bool = False
+
+    def or_empty(self, column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+        """`convert`, with NaN for a number's cell that is empty and may be."""
+        converted = self.convert(column, dtype)
+        if not self.optional:
+            return converted
+        empty = column.is_null()
+        if _is_text(dtype):
+            empty |= column.cast(pl.String).str.strip_chars() == ""
+        return pl.when(empty).then(math.nan).otherwise(converted)
 
 
 def _is_text(dtype: pl.DataType) -> bool:
@@ -121,7 +136,10 @@ TASK = Field(
     "task",
     "text or a whole number",
     _text,
-    ("task_name", "benchmark", "eval_set", "eval_dataset", "evaluation_set", "test_set"),
+    (
+        *("task_name", "benchmark", "bench", "eval", "eval_name", "evaluation", "evaluation_name"),
+        *("eval_set", "eval_dataset", "evaluation_set", "test_set"),
+    ),
 )
 PROBLEM = Field("problem", "text or a whole number", _text, ("problem_id", "question_id"))
 N_PARAMS = Field("n_params", "a finite number above 0", _size, ("num_params",))
@@ -153,7 +171,7 @@ TRAIN_SET = Field(
 # Trained on or asked from: a source that has it does not say, and neither may be pooled.
 DATASET = Field("dataset", "text or a whole number", _text, ("dataset_name", "data_set", "data"))
 USAGE = tuple(
-    Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
+    Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0), optional=True)
     for name in ("prompt_tokens", "output_tokens", "wall_seconds", "usd")
 )
 LOSS = Field("loss", "a finite number above 0", _POSITIVE)
@@ -236,14 +254,14 @@ def find_columns(
         if canonical not in known:
             hint = nearest(canonical, known)
             raise ValueError(
-                f"columns: {canonical!r} is no column of such a table; those are {', '.join(sorted(known))}"
+                f"columns= {canonical!r} is no column of such a table; those are {', '.join(sorted(known))}"
                 + (f" (did you mean {hint!r}?)" if hint else "")
             )
         if name not in present:
             hint = nearest(name, present)
             raise ValueError(
-                f"columns: {source} has no column {name!r} (for {canonical}); it has {listed(present)}"
-                + (f" (did you mean {hint!r}?)" if hint else "")
+                f"columns={{{canonical!r}: {name!r}}}: {source} has no column {name!r} (for {canonical}); "
+                f"it has {listed(present)}" + (f" (did you mean {hint!r}?)" if hint else "")
             )
     found: dict[str, str] = {}
     for entry in fields:
@@ -321,7 +339,7 @@ class Faults:
         self.rows += batch.height
         out = batch.select(
             *(
-                entry.convert(pl.col(entry.name), batch.schema[entry.name]).alias(entry.name)
+                entry.or_empty(pl.col(entry.name), batch.schema[entry.name]).alias(entry.name)
                 for entry in fields
             ),
             pl.int_range(first, self.rows + 1, dtype=pl.Int64).alias("row"),
@@ -335,8 +353,10 @@ class Faults:
             if set(relation.names) <= set(out.columns):
                 faulty = faulty | relation.broken
         at_fault = out.select(faulty.fill_null(True)).to_series()
+        # Not null until here, which is what a cell at fault is.
+        filled = pl.col([entry.name for entry in fields if entry.optional]).fill_nan(None)
         if not at_fault.any():
-            return out
+            return out.with_columns(filled)
         if self.skip_blank:
             blank = batch.select(pl.all_horizontal(pl.all().is_null())).to_series()
             self.blank += int(blank.sum())
@@ -344,7 +364,7 @@ class Faults:
         self.bad += int(at_fault.sum())
         for row in at_fault.arg_true().head(LISTED - len(self.lines)).to_list():
             self.lines.append(self._line(batch.row(row, named=True), out.row(row, named=True), fields))
-        return out
+        return out.with_columns(filled)
 
     def _line(self, given: Mapping[str, object], used: Mapping[str, object], fields: Sequence[Field]) -> str:
         faults = [

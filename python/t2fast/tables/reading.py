@@ -82,6 +82,7 @@ class Reading:
         groups. Merging each batch's counts into a total needs memory for the groups alone.
         """
         keys = [name for name in KEYS if name in self.names]
+        used = [sum_if_known(name) for name in USAGE if name in self.names]
         parts: list[pl.DataFrame] = []
         pending = 0
         for batch in self.source.batches(self.names):
@@ -91,7 +92,11 @@ class Reading:
             counts = (
                 samples.with_columns(pl.col(texts).cast(pl.Categorical))
                 .group_by(keys)
-                .agg(n_samples=pl.len().cast(pl.Int64), n_correct=pl.col("correct").cast(pl.Int64).sum())
+                .agg(
+                    *used,
+                    n_samples=pl.len().cast(pl.Int64),
+                    n_correct=pl.col("correct").cast(pl.Int64).sum(),
+                )
             )
             parts.append(counts)
             pending += counts.height
@@ -143,5 +148,11 @@ def in_order(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
 
 def _added_up(counts: pl.DataFrame, keys: Sequence[str], maintain_order: bool = False) -> pl.DataFrame:
     return counts.group_by(keys, maintain_order=maintain_order).agg(
-        pl.col("n_samples", "n_correct", *in_order(counts, USAGE)).sum()
+        pl.col("n_samples", "n_correct").sum(), *(sum_if_known(name) for name in in_order(counts, USAGE))
     )
+
+
+def sum_if_known(name: str) -> pl.Expr:
+    """The sum of a column; null where a part of it is."""
+    column = pl.col(name)
+    return pl.when(column.null_count() == 0).then(column.sum())

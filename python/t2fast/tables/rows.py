@@ -40,7 +40,7 @@ class Source:
             if name not in self.columns:
                 hint = nearest(name, self.columns)
                 raise ValueError(
-                    f"where: {self.name} has no column {name!r}; it has {listed(self.columns)}"
+                    f"where= {name!r}: {self.name} has no column {name!r}; it has {listed(self.columns)}"
                     + (f" (did you mean {hint!r}?)" if hint else "")
                 )
         return replace(self, where=own)

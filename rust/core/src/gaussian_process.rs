@@ -75,7 +75,8 @@ pub fn weights(
     Some(out)
 }
 
-/// The settings with their posterior probabilities given one vector of residuals; `None` when cancelled.
+/// The settings with the logarithms of their posterior weights given one vector of residuals, not normalised: to be
+/// compared with those of other residuals of the same places; `None` when cancelled.
 pub fn settings(
     places: &[Place],
     variance: &[f64],
@@ -84,12 +85,17 @@ pub fn settings(
     cancel: &Cancel,
 ) -> Option<Vec<(Setting, f64)>> {
     let solved = solve(places, variance, scale, residuals, cancel)?;
-    Some(solved.iter().map(|s| s.setting).zip(shares(&solved, 0)).collect())
+    Some(solved.iter().map(|s| (s.setting, s.log_weight[0])).collect())
 }
 
 fn shares(solved: &[Solved], row: usize) -> Vec<f64> {
-    let top = solved.iter().map(|s| s.log_weight[row]).fold(f64::NEG_INFINITY, f64::max);
-    let raw: Vec<f64> = solved.iter().map(|s| (s.log_weight[row] - top).exp()).collect();
+    normalised(solved.iter().map(|s| s.log_weight[row]))
+}
+
+/// Weights that add up to 1, from their logarithms.
+pub fn normalised(logs: impl Iterator<Item = f64> + Clone) -> Vec<f64> {
+    let top = logs.clone().fold(f64::NEG_INFINITY, f64::max);
+    let raw: Vec<f64> = logs.map(|log| (log - top).exp()).collect();
     let total: f64 = raw.iter().sum();
     raw.into_iter().map(|w| w / total).collect()
 }

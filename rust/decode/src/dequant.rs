@@ -14,9 +14,7 @@ pub const BLOCK: usize = 32;
 /// If `row` is out of range or `out` is not `tensor.cols` long.
 pub fn row_to_f32(tensor: &Tensor, row: usize, out: &mut [f32]) {
     assert_eq!(out.len(), tensor.cols, "a row of {} elements", tensor.cols);
-    let length = tensor.dtype.row_bytes(tensor.cols);
-    let bytes = &tensor.bytes()[row * length..(row + 1) * length];
-    bytes_to_f32(tensor.dtype, bytes, out);
+    bytes_to_f32(tensor.dtype, &tensor.bytes(row..row + 1), out);
 }
 
 /// `bytes` of a whole number of blocks to `out`, as [`row_to_f32`].

@@ -204,13 +204,8 @@ impl Model {
             if t.rows < rows || (name != "head" && name != "embedding" && t.rows != rows) || t.cols != cols {
                 return Err(format!("{name} is {} × {}, expected {rows} × {cols}", t.rows, t.cols));
             }
-            if bytes != Some(t.bytes().len()) {
-                return Err(format!(
-                    "{name} has {} bytes, not those of {} × {}",
-                    t.bytes().len(),
-                    t.rows,
-                    t.cols
-                ));
+            if bytes != Some(t.size()) {
+                return Err(format!("{name} has {} bytes, not those of {} × {}", t.size(), t.rows, t.cols));
             }
             Ok(())
         };

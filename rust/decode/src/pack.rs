@@ -98,7 +98,6 @@ impl Packed {
         let panel_bytes = blocks * kind.block_bytes();
         let mut data = arena.buffer(panels * panel_bytes);
         let shared = data.shared();
-        let bytes = tensor.bytes();
         let row_bytes = tensor.dtype.row_bytes(cols);
         // In slices, each let go once packed: a big matrix is never in memory twice.
         let slice = (SLICE / (BLOCK * row_bytes).max(1)).max(1);
@@ -108,15 +107,15 @@ impl Packed {
                 let panel = first + i;
                 // SAFETY: each task owns its panel.
                 let out = unsafe { shared.slice(panel * panel_bytes, panel_bytes) };
-                for o in 0..BLOCK.min(rows - panel * BLOCK) {
-                    let row = &bytes[(panel * BLOCK + o) * row_bytes..][..row_bytes];
+                let bytes = tensor.bytes(panel * BLOCK..rows.min((panel + 1) * BLOCK));
+                for (o, row) in bytes.chunks_exact(row_bytes.max(1)).enumerate() {
                     for (b, block) in out.chunks_exact_mut(kind.block_bytes()).enumerate() {
                         pack_row(tensor.dtype, kind, row, b, o, block);
                     }
                 }
             });
             let until = rows.min((first + count) * BLOCK);
-            release(tensor, first * BLOCK * row_bytes..until * row_bytes);
+            release(tensor, first * BLOCK..until);
         }
         Packed { kind, rows, cols, blocks, data }
     }
@@ -303,17 +302,22 @@ fn pack_row(dtype: DType, kind: Kind, row: &[u8], b: usize, o: usize, block: &mu
 }
 
 /// Lets go of pages of a mapped tensor: their packed copy has taken their place.
-fn release(tensor: &Tensor, bytes: std::ops::Range<usize>) {
+fn release(tensor: &Tensor, rows: std::ops::Range<usize>) {
     #[cfg(unix)]
-    if let Storage::Mapped(map, range) = &tensor.storage {
+    {
+        let (map, range, size) = match &tensor.storage {
+            Storage::Mapped(map, range) => (map, range, tensor.dtype.row_bytes(tensor.cols)),
+            Storage::Scaled(map, range, _) => (map, range, tensor.cols),
+            Storage::Owned(_) => return,
+        };
         // SAFETY: the map is a read-only view of a file, so dropped pages come back from it unchanged. Advice may fail
         // without harm: the pages then stay until the map goes.
-        let (from, until) = (range.start + bytes.start, range.start + bytes.end);
+        let (from, until) = (range.start + rows.start * size, range.start + rows.end * size);
         let from = from.saturating_sub(AROUND);
         let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, until - from) };
     }
     #[cfg(not(unix))]
-    let _ = (tensor, bytes);
+    let _ = (tensor, rows);
 }
 
 /// Single to bfloat16, to nearest even; NaN stays NaN.

@@ -1,9 +1,12 @@
 //! Weights as the file has them: a memory-mapped, possibly quantised matrix.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use memmap2::Mmap;
+
+use crate::half::e4m3_to_f32;
 
 /// How the elements of a [`Tensor`] are stored (little endian, GGML block layouts for the quantised kinds).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,24 @@ pub enum Storage {
     Mapped(Arc<Mmap>, Range<usize>),
     /// Bytes built while loading (re-ordered or joined rows).
     Owned(Arc<Vec<u8>>),
+    /// A range of a memory-mapped file with eight-bit floats (E4M3), which are float32 once they are scaled: row by row, when
+    /// they are read.
+    Scaled(Arc<Mmap>, Range<usize>, Scales),
+}
+
+/// What eight-bit floats are multiplied by: one factor for each block of rows and columns.
+#[derive(Clone)]
+pub struct Scales {
+    /// Factors of the blocks, row by row.
+    pub factors: Arc<Vec<f32>>,
+    /// Factors in a row of them.
+    pub across: usize,
+    /// Rows that share a factor.
+    pub height: usize,
+    /// Columns that share a factor.
+    pub width: usize,
+    /// Which row of the whole matrix comes first in the tensor.
+    pub first: usize,
 }
 
 /// A row-major matrix (`rows` outputs × `cols` inputs) in the precision of its file.
@@ -120,11 +141,37 @@ impl DType {
 }
 
 impl Tensor {
-    /// All bytes, row by row.
-    pub fn bytes(&self) -> &[u8] {
+    /// Bytes of all rows in the tensor's type.
+    pub fn size(&self) -> usize {
         match &self.storage {
-            Storage::Mapped(map, range) => &map[range.clone()],
-            Storage::Owned(bytes) => bytes,
+            Storage::Mapped(_, range) => range.len(),
+            Storage::Owned(bytes) => bytes.len(),
+            Storage::Scaled(_, range, _) => 4 * range.len(),
+        }
+    }
+
+    /// Bytes of some rows in the tensor's type, row by row.
+    ///
+    /// # Panics
+    /// If there are no such rows.
+    pub fn bytes(&self, rows: Range<usize>) -> Cow<'_, [u8]> {
+        let size = self.dtype.row_bytes(self.cols);
+        let (from, until) = (rows.start * size, rows.end * size);
+        match &self.storage {
+            Storage::Mapped(map, range) => Cow::Borrowed(&map[range.clone()][from..until]),
+            Storage::Owned(bytes) => Cow::Borrowed(&bytes[from..until]),
+            Storage::Scaled(map, range, scales) => {
+                let stored = &map[range.clone()][rows.start * self.cols..rows.end * self.cols];
+                let mut bytes = Vec::with_capacity(until - from);
+                for (i, row) in stored.chunks_exact(self.cols.max(1)).enumerate() {
+                    let block = (scales.first + rows.start + i) / scales.height;
+                    let factors = &scales.factors[block * scales.across..][..scales.across];
+                    for (j, &x) in row.iter().enumerate() {
+                        bytes.extend((e4m3_to_f32(x) * factors[j / scales.width]).to_le_bytes());
+                    }
+                }
+                Cow::Owned(bytes)
+            }
         }
     }
 }

@@ -10,8 +10,7 @@ use memmap2::Mmap;
 
 use crate::dequant;
 use crate::error::LoadError;
-use crate::half;
-use crate::tensor::{DType, Storage, Tensor};
+use crate::tensor::{DType, Scales, Storage, Tensor};
 
 /// Elements that share one of `n` scales along a dimension: 128 where that fits, as files have it, else another power of
 /// two, else equal parts.
@@ -147,12 +146,15 @@ impl Weights {
             Kind::Known(dtype) => *dtype,
             Kind::Other(kind) if kind == E4M3 => return self.scaled(name, entry),
             Kind::Other(kind) => {
+                let path = &entry.file.path;
+                let supported = if path.extension().is_some_and(|e| e == "safetensors") {
+                    format!("F32, F16, BF16 and, with scales, {E4M3}")
+                } else {
+                    DType::ALL.map(DType::name).join(", ")
+                };
                 return Err(LoadError::unsupported(
-                    &entry.file.path,
-                    format!(
-                        "tensor {name:?} has type {kind}; supported are {}",
-                        DType::ALL.map(DType::name).join(", ")
-                    ),
+                    path,
+                    format!("tensor {name:?} has type {kind}; supported are {supported}"),
                 ));
             }
         };
@@ -200,14 +202,9 @@ impl Weights {
                 "tensor {scale_name:?} has {down} × {across} scales, which are no blocks of {name:?}, {rows} × {cols}"
             )));
         };
-        let mut bytes = Vec::with_capacity(4 * rows * cols);
-        for (i, row) in entry.file.map[entry.range.clone()].chunks_exact(cols.max(1)).enumerate() {
-            for (j, &x) in row.iter().enumerate() {
-                let value = half::e4m3_to_f32(x) * scales[i / height * across + j / width];
-                bytes.extend(value.to_le_bytes());
-            }
-        }
-        Ok(Tensor { dtype: DType::F32, rows, cols, storage: Storage::Owned(Arc::new(bytes)) })
+        let scales = Scales { factors: Arc::new(scales), across, height, width, first: 0 };
+        let storage = Storage::Scaled(entry.file.map.clone(), entry.range.clone(), scales);
+        Ok(Tensor { dtype: DType::F32, rows, cols, storage })
     }
 
     /// A matrix of exactly this shape.

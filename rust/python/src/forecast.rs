@@ -221,10 +221,16 @@ impl ForecastState {
             let (theta, z) = (theta.as_slice()?, z.as_slice()?);
             let pairs = theta.chunks_exact(thetas.len()).zip(z.chunks_exact(table.z.len()));
             let noise = noise.as_slice()?.as_chunks::<WIDTH>().0;
-            refits = pairs
-                .zip(noise)
-                .map(|((thetas, z), row)| Refit { thetas, z, noise: Noise::from_row(row) })
-                .collect();
+            for ((thetas, z), row) in pairs.zip(noise) {
+                let noise = Noise::from_row(row, scales.len()).ok_or_else(|| {
+                    PyValueError::new_err(format!(
+                        "the last noise of a draw is {}, which is none of {} members",
+                        row[WIDTH - 1],
+                        scales.len()
+                    ))
+                })?;
+                refits.push(Refit { thetas, z, noise });
+            }
         }
         Ok(Self(cancellable(py, |cancel| {
             State::new(table.clone(), &thetas, scales, &refits, widening, cancel)

@@ -177,7 +177,10 @@ class Batch:
         if not fields and stays.all():
             return
         if unread:
-            for (problem, _, _), last in zip(unread, self.device.read_prompts(unread), strict=True):
+            read = [problem for problem, live in self.live.items() if live.last is not None]
+            # The one read last, for prompts that begin alike come one after the other.
+            known = (self.job.prompts[read[-1]], self.live[read[-1]].start) if read else None
+            for (problem, _, _), last in zip(unread, self.device.read_prompts(unread, known), strict=True):
                 self.live[problem].last = last
         sample, problem_of, slot = np.concatenate([np.zeros((3, 0), np.int64), *fields], axis=1)
         self.known[slot] = 0

@@ -7,7 +7,7 @@ depend on nothing but the prompt: not on what is read beside it, nor on where it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from t2fast.kernels.ops import Operations
 
 CHUNK = 1024
 """Tokens read together."""
+SHARED = 32
+"""Tokens from which on the beginning that two prompts share is copied and not read again."""
 _LOGITS = 256
 """Positions whose logits are held at a time."""
 
@@ -77,6 +79,57 @@ def last(
         ends = np.flatnonzero(np.diff(of, append=-1))
         found |= zip(of[ends].tolist(), x[upload(ends, x.device)].split(1), strict=True)
     return [found[i] for i in range(len(texts))]
+
+
+def last_of_alike(
+    weights: Weights,
+    texts: Sequence[Text],
+    pools: Sequence[Cache],
+    tiles: Tiles,
+    ops: Operations,
+    known: Text | None = None,
+) -> list[torch.Tensor]:
+    """As `last`, of prompts that may begin alike, as few-shot ones do.
+
+    A beginning shared with `known`, which is in the pools, is copied from there; of the others, one shared
+    with the first of them is read once.
+    """
+    left = copied(texts, known, pools) if known is not None else list(texts)
+    fresh = [i for i, text in enumerate(left) if not text.first]
+    ends: dict[int, torch.Tensor] = {}
+    if any(_alike(left[fresh[0]].tokens, left[i].tokens) for i in fresh[1:]):
+        lead, *others = fresh
+        ends[lead] = last(weights, [left[lead]], pools, tiles, ops)[0]
+        for i, text in zip(others, copied([left[i] for i in others], left[lead], pools), strict=True):
+            left[i] = text
+    rest = [i for i in range(len(left)) if i not in ends]
+    if rest:
+        found = last(weights, [left[i] for i in rest], pools, tiles, ops)
+        ends |= zip(rest, found, strict=True)
+    return [ends[i] for i in range(len(left))]
+
+
+def copied(texts: Sequence[Text], known: Text, pools: Sequence[Cache]) -> list[Text]:
+    """What is left to read of texts of which nothing is, once what they share with `known` is copied."""
+    shared = [_alike(known.tokens, text.tokens) for text in texts]
+    if any(shared):
+        where = [text.start + np.arange(n) for text, n in zip(texts, shared, strict=True)]
+        to, source = (
+            upload(np.concatenate(places), pools[0].k.device)
+            for places in (where, [known.start + np.arange(n) for n in shared])
+        )
+        for pool in pools:
+            for values in (pool.k, pool.v):
+                values[:, to] = values[:, source]
+    return [replace(text, tokens=text.tokens[n:], first=n) for text, n in zip(texts, shared, strict=True)]
+
+
+def _alike(known: Sequence[int], tokens: Sequence[int]) -> int:
+    """How many tokens two prompts begin alike with, the last of `tokens` aside; 0 for fewer than `SHARED`."""
+    most = min(len(known), len(tokens) - 1)
+    differs = np.flatnonzero(np.asarray(known[:most]) != np.asarray(tokens[:most]))
+    alike = int(differs[0]) if len(differs) else most
+    return alike if alike >= SHARED else 0
 
 
 def logits(weights: Weights, tokens: Sequence[int], tiles: Tiles, ops: Operations) -> torch.Tensor:

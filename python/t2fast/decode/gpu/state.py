@@ -164,8 +164,13 @@ class DeviceState:
         padded[: len(stop_tokens)] = stop_tokens
         state.stop_tokens.copy_(upload(padded, self.device))
 
-    def read_prompts(self, prompts: Sequence[tuple[int, Sequence[int], int]]) -> list[torch.Tensor]:
-        """Put prompts (index, tokens, start) into the pool; the last residual stream (1, width) of each."""
+    def read_prompts(
+        self, prompts: Sequence[tuple[int, Sequence[int], int]], known: tuple[Sequence[int], int] | None
+    ) -> list[torch.Tensor]:
+        """Put prompts (index, tokens, start) into the pool; the last residual stream (1, width) of each.
+
+        `known` (tokens, start) is there already: what prompts share with its beginning is copied.
+        """
         index, starts, lengths = (
             upload(np.array(values, np.int64), self.device)
             for values in zip(*((i, start, len(tokens)) for i, tokens, start in prompts), strict=True)
@@ -173,7 +178,8 @@ class DeviceState:
         self.state.prompts.start[index] = starts.int()
         self.state.prompts.length[index] = lengths.int()
         texts = [prefill.Text(tokens, start) for _, tokens, start in prompts]
-        return prefill.last(self.weights, texts, self.state.pools, self.tiles, self.ops)
+        source = None if known is None else prefill.Text(*known)
+        return prefill.last_of_alike(self.weights, texts, self.state.pools, self.tiles, self.ops, source)
 
     def place(
         self,

@@ -73,20 +73,21 @@ impl Job<'_> {
     ) -> Option<Vec<Draw>> {
         let table = self.table;
         let prior = curve.prior(table.best(), table.middle());
-        let scatter = Scatter::new(table, self.scales);
         let members = || table.quantity.powers().iter().zip(self.thetas.chunks_exact(P)).zip(self.scales);
         let free = members().map(|((&power, theta), &scale)| {
             let recipe = Recipe::new(table.quantity, power);
             Objective::new(curve, table, &table.z, recipe, prior).freedom(&array(theta), scale)
         });
         let freedom = free.sum::<f64>() / table.quantity.powers().len() as f64;
-        let settings = Field::new(table.clone()).settings(self.thetas, &scatter, freedom, cancel)?;
+        let field = Field::new(table.clone());
+        let scatters = field.scatters(self.thetas, self.scales);
+        let settings = field.settings(self.thetas, &scatters, freedom, cancel)?;
         let one = |index: usize| {
             let mut normals = Normals::new(self.seed, first + index as u64);
             let size = table.z.len();
             let base = self.bases.map_or(&table.z[..], |bases| &bases[index * size..][..size]);
             let noise = Noise::draw(&settings, freedom, &mut normals);
-            let z = perturbed(base, table, &scatter, &noise, &mut normals);
+            let z = perturbed(base, table, &scatters[noise.member], &noise, &mut normals);
             let mut believed = prior;
             for (mean, spread) in believed.mean.iter_mut().zip(prior.spread) {
                 *mean += jitter(table.quantity) * spread * normals.draw();
@@ -122,8 +123,8 @@ fn perturbed(
         let own = noise.nugget * normals.draw();
         let step = scatter.at(row[scatter.k()]) * (own - field.at(place));
         let sampling = normals.draw();
-        for (z, v) in row.iter_mut().zip(variance) {
-            *z = rounded(*z + step + sampling * v.sqrt());
+        for ((z, v), p) in row.iter_mut().zip(variance).zip(scatter.profile()) {
+            *z = rounded(*z + step * p + sampling * v.sqrt());
         }
     }
     z

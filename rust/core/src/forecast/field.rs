@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::quantity::Quantity;
 use super::scatter::Scatter;
 use super::table::Table;
 use crate::cancel::Cancel;
@@ -22,12 +23,19 @@ pub struct Field {
     table: Table,
     centre: Place,
     log_ks: Vec<f64>,
+    /// The profile in k of a checkpoint that is nowhere apart.
+    nowhere: Vec<f64>,
 }
 
 impl Field {
     /// Of a table.
     pub fn new(table: Table) -> Self {
-        Self { centre: table.centre(), log_ks: table.ks.iter().map(|k| k.ln()).collect(), table }
+        Self {
+            centre: table.centre(),
+            log_ks: table.ks.iter().map(|k| k.ln()).collect(),
+            nowhere: vec![0.0; table.ks.len()],
+            table,
+        }
     }
 
     /// Its measurements.
@@ -106,7 +114,7 @@ impl Field {
     /// Scales of the processes of some parameters: the root mean square residual of each (member, k).
     pub fn scales(&self, thetas: &[f64]) -> Vec<f64> {
         let (table, width) = (&self.table, self.table.ks.len());
-        let least = if table.quantity == super::Quantity::Loss { 1e-4 } else { 1e-3 };
+        let least = if table.quantity == Quantity::Loss { 1e-4 } else { 1e-3 };
         let scale = |theta: &[f64], k: usize| {
             let (known, z) = table.measured(&table.z, k);
             let residual = |(&i, z): (&usize, &f64)| {
@@ -118,9 +126,29 @@ impl Field {
         self.thetas(thetas).flat_map(|theta| (0..width).map(move |k| scale(theta, k))).collect()
     }
 
-    /// Settings of the process of what sets checkpoints apart, in units of their scatter: the mean over k of residuals
-    /// of the members' mean, of which fitting left `freedom`. `None` when cancelled.
+    /// Settings of the process of what sets checkpoints apart, in units of each member's scatter, with their
+    /// probabilities: the mean over k of residuals of the members' mean, of which fitting left `freedom`. `None` when
+    /// cancelled.
     pub(super) fn settings(
+        &self,
+        thetas: &[f64],
+        scatters: &[Scatter],
+        freedom: f64,
+        cancel: &Cancel,
+    ) -> Option<Vec<(usize, Setting, f64)>> {
+        let mut found = Vec::new();
+        for &member in self.table.quantity.scatters() {
+            let scatter = &scatters[member];
+            let settings = self.settings_in(thetas, scatter, freedom, cancel)?;
+            found.extend(settings.into_iter().map(|(setting, log_weight)| (member, setting, log_weight)));
+        }
+        let shares = gaussian_process::normalised(found.iter().map(|one| one.2));
+        found.iter_mut().zip(shares).for_each(|(one, share)| one.2 = share);
+        Some(found)
+    }
+
+    /// The same for one scatter, with logarithms of the density of what was measured.
+    fn settings_in(
         &self,
         thetas: &[f64],
         scatter: &Scatter,
@@ -128,21 +156,59 @@ impl Field {
         cancel: &Cancel,
     ) -> Option<Vec<(Setting, f64)>> {
         let (table, width) = (&self.table, self.table.ks.len());
+        let profile = scatter.profile();
         let standing = |i: usize| {
             let at = self.centred(table.places[i]);
-            let unit = scatter.at(self.law_at(thetas, at, table.ks[scatter.k()]).0).max(1e-9);
+            let unit = self.unit(thetas, scatter, i);
             let row = &table.z[i * width..][..width];
             let known: Vec<usize> = (0..width).filter(|&k| !row[k].is_nan()).collect();
             let mean =
                 |of: &dyn Fn(usize) -> f64| known.iter().map(|&k| of(k)).sum::<f64>() / known.len() as f64;
-            let residual = mean(&|k| row[k] - self.law_at(thetas, at, table.ks[k]).0);
-            (residual / unit, mean(&|k| table.variance[i * width + k]) / (unit * unit))
+            let residual = mean(&|k| (row[k] - self.law_at(thetas, at, table.ks[k]).0) / profile[k]);
+            let variance = mean(&|k| table.variance[i * width + k] / profile[k].powi(2));
+            (residual / unit, (variance / (unit * unit), unit.ln()))
         };
-        let (mut residuals, variance): (Vec<f64>, Vec<f64>) = (0..table.len()).map(standing).unzip();
+        let (mut residuals, (variance, logs)): (Vec<f64>, (Vec<f64>, Vec<f64>)) =
+            (0..table.len()).map(standing).unzip();
         // One run that collapsed says little of how others scatter, and would widen the intervals of all.
         let scale = huber_scale(&residuals, freedom).max(1e-3);
         residuals.iter_mut().for_each(|r| *r = r.clamp(-CLIP * scale, CLIP * scale));
-        gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)
+        let mut settings = gaussian_process::settings(&table.places, &variance, scale, &residuals, cancel)?;
+        let change: f64 = logs.iter().sum();
+        let odds = table.quantity.odds_of_scatter().ln();
+        settings.iter_mut().for_each(|(setting, log_weight)| {
+            *log_weight += if setting.amplitude == 0.0 { odds - change } else { -change };
+        });
+        Some(settings)
+    }
+
+    /// A checkpoint's scatter, by what the law says of it.
+    fn unit(&self, thetas: &[f64], scatter: &Scatter, i: usize) -> f64 {
+        let at = self.centred(self.table.places[i]);
+        scatter.at(self.law_at(thetas, at, self.table.ks[scatter.k()]).0).max(1e-9)
+    }
+
+    /// The scatter by the transform of each member, as the residuals of the members' mean have it at each k.
+    pub(super) fn scatters(&self, thetas: &[f64], scales: &[f64]) -> Vec<Scatter> {
+        let (table, width) = (&self.table, self.table.ks.len());
+        let bent = |scatter: Scatter| {
+            let (mut squares, mut seen) = (vec![0.0; width], vec![0.0_f64; width]);
+            for i in 0..table.len() {
+                let at = self.centred(table.places[i]);
+                let unit = self.unit(thetas, &scatter, i);
+                for k in 0..width {
+                    let z = table.z[i * width + k];
+                    if !z.is_nan() {
+                        let residual = (z - self.law_at(thetas, at, table.ks[k]).0).powi(2);
+                        squares[k] += (residual - table.variance[i * width + k]) / (unit * unit);
+                        seen[k] += 1.0;
+                    }
+                }
+            }
+            squares.iter_mut().zip(&seen).for_each(|(s, n)| *s /= n.max(1.0));
+            scatter.bent(&table.ks, &squares)
+        };
+        Scatter::each(table, scales).into_iter().map(bent).collect()
     }
 
     /// A place with everything about it that does not depend on parameters or k.
@@ -156,7 +222,19 @@ impl Field {
 
     /// z at a spot and k, and the part of it that is the process.
     pub fn z(&self, forecast: &Forecast, spot: &Spot, log_k: f64) -> (f64, f64) {
-        let corrections = self.corrections(forecast, spot);
+        self.z_apart(forecast, spot, log_k, 0.0, &self.nowhere)
+    }
+
+    /// The same of a checkpoint that lies apart by x times a profile in k, so that pass@k still rises.
+    pub(super) fn z_apart(
+        &self,
+        forecast: &Forecast,
+        spot: &Spot,
+        log_k: f64,
+        x: f64,
+        profile: &[f64],
+    ) -> (f64, f64) {
+        let corrections = self.corrections(forecast, spot, x, profile);
         let correction = interpolate(&self.log_ks, &corrections, log_k);
         (self.law(&forecast.thetas, spot, log_k) + correction, correction)
     }
@@ -167,12 +245,13 @@ impl Field {
     }
 
     /// The process at each measured k, kept from bending pass@k downwards.
-    fn corrections(&self, forecast: &Forecast, spot: &Spot) -> Vec<f64> {
+    fn corrections(&self, forecast: &Forecast, spot: &Spot, x: f64, profile: &[f64]) -> Vec<f64> {
         let size = spot.kernels.len();
         let mut out: Vec<f64> = forecast
             .process
             .chunks_exact(size)
-            .map(|weights| weights.iter().zip(&spot.kernels).map(|(w, k)| w * k).sum())
+            .zip(profile)
+            .map(|(weights, p)| weights.iter().zip(&spot.kernels).map(|(w, k)| w * k).sum::<f64>() + x * p)
             .collect();
         // Between two k the law's z rises at least as fast as at the end where it rises least.
         let slopes: Vec<f64> =
@@ -295,6 +374,46 @@ mod tests {
         let found = huber_scale(&residuals, 21.0);
         assert!(found < 1.25 * clean && found > clean, "{found}");
         assert_eq!(huber_scale(&[0.0; 6], 2.0), 0.0);
+    }
+
+    /// A table about a law, each checkpoint off by a normal number times its scatter in the transform of `power`.
+    fn scattered(power: f64, seed: u64) -> (Vec<f64>, Table) {
+        let theta = [0.2, 0.5, -1.0, -0.8, -1.5, 1.0, 3.0, 0.1];
+        let mut normals = crate::random::Normals::new(seed, 0);
+        let places: Vec<Place> =
+            (0..36).map(|i| [20.0 + f64::from(i % 6), 24.0 + f64::from(i / 6)]).collect();
+        let ks = vec![1.0, 8.0, 64.0];
+        let mut table = Table {
+            quantity: Quantity::Passing,
+            z: vec![0.0; 108],
+            variance: vec![1e-6; 108],
+            ks: ks.clone(),
+            places,
+        };
+        let centred: Vec<Place> = table.centred().collect();
+        let z = |at: Place, k: f64| Quantity::Passing.value(&theta, at, k).0;
+        let top = centred.iter().map(|&at| z(at, 8.0)).fold(f64::NEG_INFINITY, f64::max);
+        for (i, &at) in centred.iter().enumerate() {
+            let off = 0.1 * (power * (top - z(at, 8.0))).exp() * normals.draw();
+            (0..3).for_each(|k| table.z[3 * i + k] = z(at, ks[k]) + off);
+        }
+        ([theta; 3].concat(), table)
+    }
+
+    #[test]
+    fn residuals_say_in_which_transform_checkpoints_scatter_alike() {
+        for (power, right) in [(0.0, 0), (0.5, 2)] {
+            let mean = (0..8).map(|seed| {
+                let (thetas, table) = scattered(power, seed);
+                let field = Field::new(table);
+                let scatters = field.scatters(&thetas, &[0.2, 0.15, 0.1]);
+                let settings = field.settings(&thetas, &scatters, 36.0, &Cancel::new(false)).unwrap();
+                assert!((settings.iter().map(|one| one.2).sum::<f64>() - 1.0).abs() < 1e-12);
+                settings.iter().filter(|one| one.0 == right).map(|one| one.2).sum::<f64>()
+            });
+            let mean = mean.sum::<f64>() / 8.0;
+            assert!(mean > 0.6, "{power} {mean}");
+        }
     }
 
     #[test]

@@ -23,18 +23,20 @@ pub struct Noise {
     /// That part of a new checkpoint, in standard deviations: a number of Student's distribution, since the scatter was
     /// found from few checkpoints.
     pub own: f64,
+    /// Which member's scatter it is in units of, by index.
+    pub member: usize,
 }
 
 /// Numbers in a row of a file.
-pub const WIDTH: usize = 5;
+pub const WIDTH: usize = 6;
 
 impl Noise {
-    /// A setting by its probability, and all else at random; `freedom` is that of the scatter.
-    pub(super) fn draw(settings: &[(Setting, f64)], freedom: f64, normals: &mut Normals) -> Self {
+    /// A member's scatter and a setting by their probability, and all else at random; `freedom` is that of the scatter.
+    pub(super) fn draw(settings: &[(usize, Setting, f64)], freedom: f64, normals: &mut Normals) -> Self {
         let mut left = normals.uniform();
-        let mut chosen = settings[0].0;
-        for &(setting, share) in settings {
-            chosen = setting;
+        let (mut member, mut chosen, _) = settings[0];
+        for &(whose, setting, share) in settings {
+            (member, chosen) = (whose, setting);
             left -= share;
             if left < 0.0 {
                 break;
@@ -46,18 +48,20 @@ impl Noise {
             stream: (normals.uniform() * 4_294_967_296.0).floor(),
             nugget: rounded(chosen.nugget),
             own: rounded(normals.student(freedom as usize)),
+            member,
         }
     }
 
-    /// From a row of numbers.
-    pub fn from_row(row: &[f64; WIDTH]) -> Self {
-        let [amplitude, length, stream, nugget, own] = *row;
-        Self { amplitude, length, stream, nugget, own }
+    /// From a row of numbers; `None` if its member is none of `members`.
+    pub fn from_row(row: &[f64; WIDTH], members: usize) -> Option<Self> {
+        let [amplitude, length, stream, nugget, own, member] = *row;
+        let member = (0..members).find(|&one| one as f64 == member)?;
+        Some(Self { amplitude, length, stream, nugget, own, member })
     }
 
     /// As a row of numbers.
     pub fn row(&self) -> [f64; WIDTH] {
-        [self.amplitude, self.length, self.stream, self.nugget, self.own]
+        [self.amplitude, self.length, self.stream, self.nugget, self.own, self.member as f64]
     }
 
     /// The smooth part.

@@ -28,6 +28,29 @@ impl Quantity {
         }
     }
 
+    /// Members in whose transforms checkpoints may scatter alike, by index. Tables of pass@k differ: on GSM8K
+    /// 96 of 100 draws choose l = 1/2, under a constant effect on the latent 77 of 100 choose 0 or 1/4. Accuracies were
+    /// held less often where there was a choice.
+    pub(super) fn scatters(self) -> &'static [usize] {
+        match self {
+            Self::Passing => &[0, 1, 2],
+            Self::Accuracy { .. } => &[1],
+            Self::Loss => &[0],
+        }
+    }
+
+    /// By how much the odds that no smooth function sets checkpoints apart are raised over the process's own, 1 to 3.
+    ///
+    /// Scatter that is taken for a smooth function counts as known next to a measured checkpoint, and 25 of them tell
+    /// the two badly apart: intervals of new checkpoints of pass@k hold more in simulations where they are even. At 3 to
+    /// 1 far forecasts of a wrong form hold 69% in place of 83%, and of accuracies new checkpoints hold less.
+    pub(super) fn odds_of_scatter(self) -> f64 {
+        match self {
+            Self::Passing => 3.0,
+            _ => 1.0,
+        }
+    }
+
     /// Parameters of a member.
     pub fn parameters(self) -> &'static [&'static str] {
         match self {

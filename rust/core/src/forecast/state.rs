@@ -40,7 +40,7 @@ pub struct Refit<'a> {
 #[derive(Clone, Debug)]
 pub struct State {
     field: Field,
-    scatter: Scatter,
+    scatters: Vec<Scatter>,
     point: Forecast,
     draws: Vec<(Forecast, Noise, RandomField)>,
     widening: f64,
@@ -58,15 +58,15 @@ impl State {
         widening: f64,
         cancel: &Cancel,
     ) -> Option<Self> {
-        let scatter = Scatter::new(&table, scales);
         let field = Field::new(table);
+        let scatters = field.scatters(thetas, scales);
         let mut rows = vec![(thetas, &field.table().z[..])];
         rows.extend(refits.iter().map(|refit| (refit.thetas, refit.z)));
         let mut forecasts = field.forecasts(&rows, &field.scales(thetas), cancel)?;
         let drawn = forecasts.split_off(1).into_iter().zip(refits);
         let draws = drawn.map(|(forecast, refit)| (forecast, refit.noise, refit.noise.field())).collect();
         let point = forecasts.pop()?;
-        Some(Self { field, scatter, point, draws, widening })
+        Some(Self { field, scatters, point, draws, widening })
     }
 
     /// What is forecast.
@@ -100,7 +100,7 @@ impl State {
     }
 
     fn log_middle(&self) -> f64 {
-        self.field.table().ks[self.scatter.k()].ln()
+        self.field.table().ks[self.scatters[0].k()].ln()
     }
 
     /// z of one draw at a spot, given its [`Self::centre`]. A widening moves all k alike, lest pass@k fall in k.
@@ -110,17 +110,19 @@ impl State {
             let law = self.field.law(&forecast.thetas, spot, log_k);
             return law + self.field.z(&self.point, spot, log_k).1;
         }
-        let z = self.field.z(forecast, spot, log_k).0;
         let middle = self.log_middle();
-        let unit = self.scatter.at(self.field.law(&forecast.thetas, spot, middle));
+        let scatter = &self.scatters[noise.member];
         let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
+        let unit = scatter.at(self.field.law(&forecast.thetas, spot, middle));
         let apart = unit * (field.at(spot.place) + own);
+        let at = |log_k: f64| self.field.z_apart(forecast, spot, log_k, apart, scatter.profile()).0;
+        let z = at(log_k);
         let stretch = if kind == Kind::Checkpoint { self.stretch(spot) } else { 0.0 };
         if stretch == 0.0 {
-            return z + apart;
+            return z;
         }
-        let there = if log_k == middle { z } else { self.field.z(forecast, spot, middle).0 };
-        z + apart + stretch * (there + apart - centre)
+        let there = if log_k == middle { z } else { at(middle) };
+        z + stretch * (there - centre)
     }
 
     /// Values at points (N, D, k), and the share of z that is the process.

@@ -336,6 +336,26 @@ fn a_target_as_high_as_the_peak_is_reached_at_the_peak() {
 }
 
 #[test]
+fn a_whole_k_is_whole_where_more_tokens_do_harm() {
+    let whole = spending::Conditions { samples: (1.0, 4.6), whole_k: true, ..free() };
+    let (n, d) = (TOP.0.exp(), TOP.1.exp());
+    for budget in [1e19, 1e22, 1e26] {
+        let found = spending::best(&Peak, &whole, spending::Goal::Budget(budget)).unwrap();
+        assert_eq!(found.k.fract(), 0.0, "{budget} {}", found.k);
+    }
+    let rich = spending::best(&Peak, &whole, spending::Goal::Budget(1e26)).unwrap();
+    close(rich.n.ln(), TOP.0, 1e-4);
+    close(rich.k, 4.0, 1e-12);
+    // The highest that four samples reach is a target, too, and what a part of a fifth would add is none.
+    let highest = 0.1 * 4f64.ln();
+    let at = |target: f64| spending::best(&Peak, &whole, spending::Goal::Target(target));
+    let found = at(highest).unwrap();
+    close(found.costs.0 + found.costs.1, 6.0 * n * d + 1e3 * n * 5.0, 1e-4);
+    close(found.k, 4.0, 1e-12);
+    assert!(at(highest + 1e-6).is_none());
+}
+
+#[test]
 fn money_is_left_where_more_tokens_do_harm() {
     for budget in [1e22, 1e26] {
         let found = spending::best(&Peak, &free(), spending::Goal::Budget(budget)).unwrap();

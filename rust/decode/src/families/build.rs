@@ -6,7 +6,7 @@ use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
 use crate::error::LoadError;
 use crate::model::{Config, Layer, Linear, Model, Norm, Rotation};
 use crate::rope::{Rope, Scaling};
-use crate::tensor::{Storage, Tensor};
+use crate::tensor::{Scales, Storage, Tensor};
 use crate::weights::Weights;
 
 /// Reads the weights that `layout` names. `config.inv_freq` and `config.rope_scale` are filled in from `rope` once the
@@ -210,6 +210,11 @@ fn rows(all: &Linear, from: usize, n: usize) -> Linear {
         Storage::Owned(bytes) => {
             Storage::Owned(Arc::new(bytes[from * row_bytes..(from + n) * row_bytes].to_vec()))
         }
+        Storage::Scaled(map, range, scales) => {
+            let start = range.start + from * weight.cols;
+            let scales = Scales { first: scales.first + from, ..scales.clone() };
+            Storage::Scaled(map.clone(), start..start + n * weight.cols, scales)
+        }
     };
     Linear {
         weight: Tensor { rows: n, storage, ..weight.clone() },
@@ -220,10 +225,10 @@ fn rows(all: &Linear, from: usize, n: usize) -> Linear {
 /// Every head's `third` (0 query, 1 key, 2 value) of a map whose rows go head by head.
 fn deal_heads(all: &Linear, heads: usize, head_dim: usize, third: usize) -> Linear {
     let weight = &all.weight;
-    let head_bytes = weight.dtype.row_bytes(weight.cols) * head_dim;
-    let mut bytes = Vec::with_capacity(heads * head_bytes);
-    for group in weight.bytes().chunks_exact(3 * head_bytes) {
-        bytes.extend_from_slice(&group[third * head_bytes..(third + 1) * head_bytes]);
+    let mut bytes = Vec::with_capacity(weight.dtype.row_bytes(weight.cols) * heads * head_dim);
+    for head in 0..heads {
+        let first = (3 * head + third) * head_dim;
+        bytes.extend_from_slice(&weight.bytes(first..first + head_dim));
     }
     let bias = all.bias.as_ref().map(|bias| {
         bias.chunks_exact(3 * head_dim)

@@ -35,21 +35,7 @@ pub fn best(surface: &impl Surface, conditions: &Conditions, goal: Goal) -> Opti
         let choices = sizes.iter().filter_map(|size| best(surface, &alone(size), goal));
         return choices.max_by(|a, b| score(a).total_cmp(&score(b)));
     }
-    let search = |conditions: &Conditions| Search { surface, conditions, goal }.best();
-    let free = match goal {
-        Goal::Target(target) => {
-            search(conditions).or_else(|| near_the_highest(surface, conditions, target))?
-        }
-        _ => search(conditions)?,
-    };
-    if let Goal::Budget(budget) = goal
-        && !surface.rises()
-        && (free.costs.0 + free.costs.1 < budget * (1.0 - 1e-9) || falls(surface, conditions, &free))
-    {
-        let spared = best(surface, conditions, Goal::Within(budget));
-        let better = |choice: &Purchase| surface.score(choice.value) > surface.score(free.value);
-        return spared.filter(better).or(Some(free));
-    }
+    let free = with_any_samples(surface, conditions, goal)?;
     if !conditions.whole_k {
         return Some(free);
     }
@@ -57,8 +43,29 @@ pub fn best(surface: &impl Surface, conditions: &Conditions, goal: Goal) -> Opti
     let (least, most) = conditions.samples;
     let floor = (free.k * (1.0 + 1e-9)).floor();
     let whole = [floor, floor + 1.0].into_iter().filter(|k| (least..=most).contains(k));
-    let choices = whole.filter_map(|k| search(&Conditions { samples: (k, k), ..conditions.clone() }));
+    let choices = whole.filter_map(|k| {
+        with_any_samples(surface, &Conditions { samples: (k, k), ..conditions.clone() }, goal)
+    });
     choices.max_by(|a, b| score(a).total_cmp(&score(b)))
+}
+
+/// The best choice, k being real, among sizes in a range or one size.
+fn with_any_samples(surface: &impl Surface, conditions: &Conditions, goal: Goal) -> Option<Purchase> {
+    let found = Search { surface, conditions, goal }.best();
+    match goal {
+        Goal::Target(target) => found.or_else(|| near_the_highest(surface, conditions, target)),
+        Goal::Budget(budget) if !surface.rises() => {
+            let found = found?;
+            let left = found.costs.0 + found.costs.1 < budget * (1.0 - 1e-9);
+            if !left && !falls(surface, conditions, &found) {
+                return Some(found);
+            }
+            let spared = Search { surface, conditions, goal: Goal::Within(budget) }.best();
+            let better = |choice: &Purchase| surface.score(choice.value) > surface.score(found.value);
+            spared.filter(better).or(Some(found))
+        }
+        _ => found,
+    }
 }
 
 /// The least cost of a target that only places too near the highest for any grid reach: the grid closes in on it.

@@ -1,0 +1,117 @@
+"use strict";
+
+// What keeps a plan near the law's data, in the words of `t2fast plan`.
+
+const SYMBOLS = { n: "N", d: "D", k: "k" };
+const AXES = { n: "n_params", d: "n_tokens", k: "k" };
+const RATIO = 20; // tokens per parameter of Chinchilla's choice where the law has no training loss of its own
+
+// The ranges asked for, narrowed to a factor beyond the law's data, and which of their ends are the data's.
+function heldToData(law, { n, d, mostK, wholeK, extrapolate }) {
+  const held = { n: [...n], d: [...d], mostK, wholeK };
+  const ends = [];
+  for (const axis of ["n", "d"]) {
+    const seen = law.domain[AXES[axis]];
+    if (!seen) continue;
+    const [least, most] = seen;
+    const [low, high] = held[axis];
+    const [from, to] = [Math.max(low, least / extrapolate), Math.min(high, most * extrapolate)];
+    if (from > to) {
+      const beyond = low > most ? low / most : least / high;
+      throw new Error(
+        `${AXES[axis]} from ${general(low, 3)} to ${general(high, 3)} lies beyond what the law was fitted on ` +
+          `(${amount(least)} to ${amount(most)}): allow it by extrapolate=${roundedUp(beyond)}`,
+      );
+    }
+    if (from > low) ends.push({ axis, end: "least", limit: from, seen: least });
+    if (to < high) ends.push({ axis, end: "most", limit: to, seen: most });
+    held[axis] = [from, to];
+  }
+  if (law.hasK && law.domain.k) {
+    const most = Math.max(law.domain.k[1] * extrapolate, 1);
+    if (most < held.mostK) {
+      held.mostK = most;
+      ends.push({ axis: "k", end: "most", limit: most, seen: law.domain.k[1] });
+    }
+  }
+  return { ...held, ends, factor: extrapolate };
+}
+
+// Refuses budgets that buy nothing as large as what the law may be believed for.
+function checkReach(budget, limits) {
+  const [train, inference] = budget;
+  const byData = limits.ends.filter(({ end }) => end === "least").map(({ axis }) => axis);
+  if (!byData.length) return;
+  const [n, d] = [limits.n[0], limits.d[0]];
+  const [training, sampling] = [6 * n * d, 2 * n];
+  if (!(training / train > 1 || (byData.includes("n") && sampling / inference > 1))) return;
+  const further = [(training / train) ** (1 / byData.length)];
+  if (byData.includes("n")) further.push(sampling / inference);
+  const allowed = roundedUp(limits.factor * Math.max(...further));
+  const short =
+    training > train
+      ? `${general(train, 3)} training FLOPs buy no model that this law can speak of: the least that it is believed ` +
+        `for, ${amount(n)} parameters on ${amount(d)} tokens, costs ${general(training, 2)}, ` +
+        `${general(training / train, 3)}x as much`
+      : `${general(inference, 3)} inference FLOPs per token draw not one sample from the smallest model that this law ` +
+        `is believed for, ${amount(n)} parameters (2N = ${general(sampling, 2)})`;
+  throw new Error(`${short}. Raise the budget, or allow it by extrapolate=${allowed}`);
+}
+
+// The ends of the data that a choice sits on.
+function binding(limits, choice) {
+  return limits.ends.filter(({ axis, end, limit }) => {
+    const value = choice[axis];
+    if (!Number.isFinite(value)) return false;
+    return end === "most" ? value >= limit * (1 - 1e-9) : value <= limit * (1 + 1e-9);
+  });
+}
+
+// The limits with one end moved outward by a further factor of two.
+function lifted(limits, { axis, end, limit }) {
+  const moved = limit * (end === "most" ? 2 : 0.5);
+  if (axis === "k") return { ...limits, mostK: moved };
+  const [low, high] = limits[axis];
+  return { ...limits, [axis]: end === "most" ? [low, moved] : [Math.max(moved, 1), high] };
+}
+
+function endInWords({ axis, end, limit, seen }, factor) {
+  const shown = axis === "k" ? (value) => general(value, 3) : amount;
+  const beyond = factor === 1 ? "" : `, ${general(factor, 6)}x beyond the ${end} it was fitted on`;
+  return `${SYMBOLS[axis]} = ${shown(limit)}, where this law stops being believed${beyond} (${shown(seen)})`;
+}
+
+// The largest factor by which a choice lies outside the law's data; at least 1.
+function distance(law, choice) {
+  const factors = [1];
+  for (const axis of ["n", "d", "k"]) {
+    const seen = law.domain[AXES[axis]];
+    const value = choice[axis];
+    if (!seen || !Number.isFinite(value) || (axis === "k" && !law.hasK)) continue;
+    factors.push(value / seen[1]);
+    if (axis !== "k") factors.push(seen[0] / value);
+  }
+  return Math.max(...factors);
+}
+
+// Why a ratio of two choices cannot be believed; `cut` is what moved Chinchilla's.
+function whyWithheld(law, ours, theirs, cut, believed) {
+  for (const [whose, choice] of [["the plan", ours], ["Chinchilla's choice", theirs]]) {
+    const beyond = distance(law, choice);
+    if (beyond > believed * (1 + 1e-9)) return `${whose} lies ${general(beyond, 3)}x outside the law's data`;
+  }
+  return cut === null ? null : `Chinchilla's choice is cut by ${cut}`;
+}
+
+// Our pass@k over Chinchilla's; NaN for a loss, or where Chinchilla's is 0.
+function ratioOf(law, ours, theirs) {
+  if (law.metric === "loss") return NaN;
+  if (law.metric === "-log pass@k") return Math.exp(theirs - ours);
+  return theirs > 0 ? Math.exp(Math.log(ours) - Math.log(theirs)) : NaN;
+}
+
+// A factor with two digits, rounded up, so that it suffices as typed.
+function roundedUp(factor) {
+  const scale = 10 ** (1 - Math.floor(Math.log10(factor)));
+  return general(Math.ceil(factor * scale * (1 - 1e-12)) / scale, 6);
+}

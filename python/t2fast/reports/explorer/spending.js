@@ -1,0 +1,256 @@
+"use strict";
+
+// Plans under one budget for training and all queries, and the least cost of a target.
+
+const WIDEST = { n: [1e3, 1e15], d: [1e3, 1e20] };
+const MOST_SAMPLES = 1e9;
+const TRILLION = 1e12;
+
+// Cost of training a parameter on a token, of all prompts, and of a sample of each; on a chip in dollars, else in FLOPs.
+function pricesOf({ queries, promptTokens, outputTokens, chip, usdPerHour, batch, mfu, mbu }) {
+  const work = [6, queries * (2 * promptTokens), queries * (2 * outputTokens)];
+  if (!chip) return work;
+  const second = usdPerHour / 3600;
+  const read = 1 / (chip.flops * mfu);
+  const written = Math.max(read, 2 / (2 * batch * (chip.bandwidth * mbu)));
+  return [read * second * work[0], read * second * work[1], written * second * work[2]];
+}
+
+class OneBudget {
+  constructor(core, asked) {
+    this.core = core;
+    this.law = core.law;
+    this.asked = asked;
+    this.unit = asked.chip ? "USD" : "FLOPs";
+    const limits = heldToData(this.law, asked);
+    this.limits = limits;
+    const within = ([low, high], [least, most]) => [Math.max(low, low === 1 ? least : 0), Math.min(high, Math.max(most, low))];
+    this.search = {
+      n: within(limits.n, WIDEST.n),
+      prices: pricesOf(asked),
+      d: within(limits.d, WIDEST.d),
+      k: [1, this.law.hasK ? Math.min(limits.mostK, MOST_SAMPLES) : 1],
+      wholeK: limits.wholeK,
+      unique: asked.unique,
+      repeats: this.law.repeats,
+      limits: [],
+    };
+    this.targeted = asked.target !== null;
+    // A law of -log pass@k is asked for pass@k all the same.
+    this.amount = this.targeted ? (this.law.metric === "-log pass@k" ? -Math.log(asked.target) : asked.target) : asked.budget;
+  }
+
+  bought(changes = {}, row = this.asked.row, rows = 1) {
+    const goal = this.targeted ? "target" : "budget";
+    return this.core.purchases({ ...this.search, goal, amount: this.amount, ...changes }, row, rows);
+  }
+
+  best({ ...changes } = {}) {
+    return this.bought(changes)[0];
+  }
+
+  // The best for what was spent, whatever was asked for.
+  sameCost(changes = {}) {
+    return this.best({ goal: "budget", amount: this.spent, ...changes });
+  }
+
+  point() {
+    this.check();
+    this.chosen = this.best();
+    if (this.chosen === null) this.refuse();
+    this.spent = this.targeted ? this.chosen.cost : this.asked.budget;
+    this.other = this.core.purchases(this.comparison(), this.asked.row, 1)[0];
+    const found = { best: this.chosen, chinchilla: this.other, rule: this.asked.ratio || RATIO, unit: this.unit };
+    return { ...found, ...this.compared() };
+  }
+
+  comparison() {
+    return {
+      ...this.search, d: [1, 1e20], wholeK: false, goal: "ratio", amount: this.spent, ratio: this.asked.ratio || RATIO,
+    };
+  }
+
+  check() {
+    const { law, asked, search } = this;
+    if (this.targeted && law.metric !== "loss" && !(asked.target > 0 && asked.target < 1)) {
+      const name = law.metric === "-log pass@k" ? "pass@k" : law.metric;
+      throw new Error(`target: ${name} ${asked.target} is not between 0 and 1`);
+    }
+    if (this.targeted) return;
+    const [n, [train, prompt, sample]] = [search.n[0], search.prices];
+    const least = n * (train * search.d[0] + prompt + sample * search.k[0]);
+    if (least > asked.budget) {
+      throw new Error(
+        `budget: ${money(asked.budget, this.unit)} is too little for the least model (${amount(n)} parameters, ` +
+          `${amount(search.d[0])} tokens, k = ${general(search.k[0], 6)}), which costs ${money(least, this.unit)}, ` +
+          `${general(least / asked.budget, 3)} times that`,
+      );
+    }
+  }
+
+  refuse() {
+    const { law, search } = this;
+    if (!this.targeted) throw new Error(`the ${law.name} law has no finite value under this budget: check its parameters`);
+    const { n, d, k, value } = this.best({ goal: "highest" });
+    throw new Error(
+      `target: the law reaches ${law.metric} ${general(this.amount, 6)} nowhere with N up to ${amount(search.n[1])}, ` +
+        `D up to ${amount(search.d[1])} and k up to ${general(search.k[1], 6)}; its best there is ${chance(value)}, ` +
+        `${general(Math.abs(value - this.amount), 2)} short, at N = ${amount(n)}, D = ${amount(d)} and k = ${samples(k)}`,
+    );
+  }
+
+  worth(d) {
+    const { unique } = this.asked;
+    return unique === null ? d : effectiveTokens(d, unique, this.law.repeats);
+  }
+
+  compared() {
+    const { law, other } = this;
+    this.ours = this.targeted && other ? this.sameCost() : this.chosen;
+    if (law.metric === "loss" || !other) return { ratio: null, noRatio: null };
+    const seen = (plan) => ({ n: plan.n, d: this.worth(plan.d), k: plan.k });
+    const noRatio = whyWithheld(law, seen(this.ours), seen(other), this.cut(other), law.believed);
+    const ratio = ratioOf(law, this.ours.value, other.value);
+    return { ratio: noRatio === null && Number.isFinite(ratio) ? ratio : null, noRatio };
+  }
+
+  cut({ n }) {
+    const [low, high] = Object.keys(this.law.domain).length ? this.search.n : [0, Infinity];
+    if (n >= high * (1 - 1e-6)) return BOUNDS[2];
+    return n <= low * (1 + 1e-6) ? BOUNDS[1] : null;
+  }
+
+  // What one size would give for the same money; null where it is not bought.
+  atSize(n) {
+    const { prices, d, k } = this.search;
+    const least = n * (prices[0] * d[0] + prices[1] + prices[2] * k[0]);
+    return least > this.spent ? null : this.best({ goal: "budget", amount: this.spent, n: [n, n] });
+  }
+
+  // Where a frontier is drawn: budgets about this one, or targets.
+  frontierPlaces(count) {
+    if (!this.targeted) return spaced(this.asked.budget / 30, this.asked.budget * 30, count);
+    if (this.law.metric === "loss") return spaced(this.amount * 0.8, this.amount * 1.25, count);
+    return Array.from({ length: count }, (_, i) => (i + 0.5) / count);
+  }
+
+  // The plan for another budget or target, Chinchilla's beside it; null where there is none.
+  frontierAt(at) {
+    const logged = this.targeted && this.law.metric === "-log pass@k";
+    const best = this.best({ amount: logged ? -Math.log(at) : at });
+    if (!best) return null;
+    const amount = this.targeted ? best.cost : at;
+    return { best, chinchilla: this.core.purchases({ ...this.comparison(), amount }, this.asked.row, 1)[0] };
+  }
+
+  drawn(first, rows) {
+    const bought = this.bought({}, first, rows);
+    const others = this.other ? this.core.purchases(this.comparison(), first, rows) : [];
+    const ours = this.targeted ? this.bought({ goal: "budget", amount: this.spent }, first, rows) : bought;
+    const { n, d, k } = this.chosen;
+    const here = this.core.values([{ n, d: this.worth(d), k }], first, rows);
+    return bought.map((best, i) => ({ best, ours: ours[i], chinchilla: others[i] ?? null, here: here[i] }));
+  }
+
+  intervals(drawn, level) {
+    const found = drawn.flatMap(({ best }) => (best ? [best] : []));
+    const best = { here: interval(drawn.map(({ here }) => here[0]), level, true) };
+    if (found.length) {
+      for (const axis of ["n", "d", "k", "value", "cost"]) best[axis] = interval(found.map((plan) => plan[axis]), level);
+      best.perParam = interval(found.map(({ n, d }) => d / n), level);
+    }
+    const ratios = drawn.flatMap(({ ours, chinchilla }) =>
+      ours && chinchilla ? [ratioOf(this.law, ours.value, chinchilla.value)].filter((value) => !Number.isNaN(value)) : [],
+    );
+    return { best, ratio: ratios.length ? interval(ratios, level) : null };
+  }
+
+  // What a plan is for, in words.
+  aim(plan) {
+    return this.targeted ? `a cost of ${money(plan.cost, this.unit)}` : this.valueWords(plan);
+  }
+
+  valueWords({ value }) {
+    return this.law.metric === "-log pass@k" ? `pass@k ${chance(Math.exp(-value))}` : `${this.law.metric} ${chance(value)}`;
+  }
+
+  // As `best`, but for where the search stops: no worse is what is allowed more.
+  wider(changes) {
+    const found = this.best(changes) ?? this.chosen;
+    return this.targeted && found.cost > this.chosen.cost ? this.chosen : found;
+  }
+
+  warnings(drawn) {
+    return [
+      ...this.bounds(),
+      ...this.wall(),
+      ...this.nothingBeside(),
+      ...this.unspent(),
+      ...this.unreached(drawn),
+      ...this.law.cautions.map((caution) => `the law: ${caution}`),
+    ];
+  }
+
+  *bounds() {
+    for (const axis of ["n", "d", "k"]) {
+      const [low, high] = this.search[axis];
+      const value = this.chosen[axis];
+      const end = value >= high * (1 - 1e-6) ? "most" : value <= low * (1 + 1e-6) ? "least" : null;
+      if (!end || low === high || (axis === "k" && end === "least")) continue;
+      const own = this.limits.ends.find((one) => one.axis === axis && one.end === end);
+      const what = own
+        ? endInWords(own, this.limits.factor)
+        : `${SYMBOLS[axis]} = ${axis === "k" ? samples(value) : amount(value)}, the ${end} allowed`;
+      const further = this.aim(this.wider({ [axis]: end === "most" ? [low, 2 * high] : [low / 2, high] }));
+      const here = this.aim(this.chosen);
+      const brings = further === here ? "would bring nothing" : `would bring ${further} in place of ${here}`;
+      yield `held to ${what}; twice as far ${brings}, by the law`;
+    }
+  }
+
+  *wall() {
+    const { unique } = this.asked;
+    if (unique === null) return;
+    const epochs = this.chosen.d / unique;
+    if (epochs <= 1) {
+      yield `${amount(unique)} tokens are enough text: ${share(epochs)} of it is read once`;
+      return;
+    }
+    const more = this.sameCost({ unique: unique + TRILLION });
+    yield `text is short: read ${general(epochs, 2)} times, ${amount(this.chosen.d)} tokens are worth ` +
+      `${amount(this.worth(this.chosen.d))} unique ones (Muennighoff et al. 2023); another trillion would bring ` +
+      `${this.valueWords(more)} in place of ${this.valueWords(this.chosen)}`;
+  }
+
+  *nothingBeside() {
+    if (this.other) return;
+    const [low, high] = this.search.n;
+    yield `this budget buys no model with ${general(this.asked.ratio || RATIO, 6)} tokens a parameter and N from ` +
+      `${amount(low)} to ${amount(high)}: nothing to compare with`;
+  }
+
+  *unspent() {
+    if (this.targeted) return;
+    const left = 1 - this.chosen.cost / this.asked.budget;
+    if (left <= 1e-6) return;
+    yield this.chosen.d < this.search.d[1] * (1 - 1e-6)
+      ? `the law gets worse with more than ${amount(this.chosen.d)} tokens here: ${share(left, 1)} of the budget is ` +
+        "better left unspent"
+      : `these limits leave ${share(left, 1)} of the budget unspent`;
+  }
+
+  *unreached(drawn) {
+    if (!drawn?.length) return;
+    const missing = drawn.filter(({ best }) => !best).length / drawn.length;
+    if (missing > 0) {
+      yield `${share(missing)} of the law's draws reach the target nowhere in these ranges; the intervals are of the others`;
+    }
+  }
+}
+
+// What tokens are worth of which so many are unique (Muennighoff et al. 2023, equation 5).
+function effectiveTokens(d, unique, repeats) {
+  const full = Math.min(unique, d);
+  const times = d / full;
+  return full + (times > 1 ? full * -repeats * Math.expm1(-(times - 1) / repeats) : 0);
+}
