@@ -60,10 +60,7 @@ def each_on_ray(
 
 def _ray(resources: Resources) -> Any:
     """Ray, connected to nodes that can have such tasks."""
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError("work on a cluster needs ray: pip install 't2fast[ray]'") from error
+    ray = require_ray()
     if not ray.is_initialized():
         ray.init(log_to_driver=False)  # the cluster that RAY_ADDRESS names, else one on this machine
     there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -71,6 +68,15 @@ def _ray(resources: Resources) -> Any:
         most = max((node.get(name, 0.0) for node in there), default=0.0)
         if wanted > most:
             raise ValueError(f"a task takes {wanted:g} {name}, and no node of Ray has more than {most:g}")
+    return ray
+
+
+def require_ray() -> Any:
+    """The package; `ImportError` that says what to install."""
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError("work on a cluster needs ray: pip install 't2fast[ray]'") from error
     return ray
 
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from t2fast import atomic
+from t2fast.cluster import require_ray
 from t2fast.data import Measurements
 from t2fast.runs.records import Lock
 from t2fast.tables import read_counts, read_likelihoods, read_losses
@@ -52,7 +53,9 @@ def run_testbed(
         ImportError: without the extra ``train``.
     """
     folder, count = Path(folder), None
-    if not ray:
+    if ray:
+        require_ray()
+    else:
         count = _workers(workers, settings.device)
         _check(settings)
     folder.mkdir(parents=True, exist_ok=True)
