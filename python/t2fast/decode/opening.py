@@ -52,8 +52,9 @@ def load(
             if value is not None:
                 raise ValueError(f"{name} is for device='cpu': leave it out with device='cuda'")
         from t2fast.decode.gpu import engine as gpu
+        from t2fast.decode.gpu.device import device as gpu_in_use
 
-        found = gpu.device()
+        found = gpu_in_use()
         path = resolve(model)
         core = gpu.GpuEngine(path, dtype=dtype, cache=cache, device=found)
     elif device in (None, "cpu"):

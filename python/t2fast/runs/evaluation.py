@@ -12,12 +12,14 @@ tasks or models, it draws what it lacks, and ends as if it had been asked for th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from t2fast import atomic
+from t2fast.cluster import Resources
 from t2fast.decode.endpoint import Endpoint
 from t2fast.decode.request import Sampling, given
 from t2fast.progress import Bar
@@ -26,10 +28,12 @@ from t2fast.runs.manifest import NAME, Manifest, task_entry
 from t2fast.runs.models import Files, Models, Opening, Server, Source, find_models, model_name
 from t2fast.runs.records import Lock
 from t2fast.runs.sampler import Sampler
+from t2fast.runs.shares import describe_on_ray, finish_on_ray, finish_part, wait_for_shares
 from t2fast.tables import read_prices
 from t2fast.tables.models import read_sizes
 from t2fast.tables.sources import TableSource
 from t2fast.tasks import Task
+from t2fast.text import counted
 
 __all__ = ["Run", "evaluate", "find_models", "model_name"]
 
@@ -50,6 +54,9 @@ def evaluate(
     sizes: TableSource | None = None,
     endpoint: Endpoint | str | None = None,
     prices: TableSource | None = None,
+    ray: bool = False,
+    cpus: float | None = None,
+    gpus: float | None = None,
     progress: bool | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
@@ -89,6 +96,10 @@ def evaluate(
             makes of seeds is its affair. It samples alone, and does not `score`.
         prices: a table of `model`, `usd_per_million_prompt_tokens` and `usd_per_million_output_tokens`, for a
             server's models: counts then say what their samples cost.
+        ray: each model on each task as a task of Ray, on all nodes that it has; they must see `folder` and
+            the models' files. A task whose node dies is begun again elsewhere and loses no finished sample.
+        cpus: processors of such a task; None: as many as `threads`, or one. It works on as many threads.
+        gpus: GPUs of such a task, or a part of one; None: one with ``device="cuda"``, else none.
         progress: a bar on stderr; None: where stderr is a terminal.
         device: as for `t2fast.decode.load`, like the next four.
         dtype: of the arithmetic.
@@ -113,6 +124,9 @@ def evaluate(
             process works in it.
         KeyboardInterrupt: after Ctrl-C; finished samples are kept.
     """
+    resources = _resources(ray, cpus, gpus, threads, device)
+    if resources is not None and device == "cpu":
+        threads = threads or max(1, int(resources.cpus))
     opening = Opening(device, dtype, threads, kernel, tokenizer)
     settings = given(
         temperature=temperature,
@@ -134,17 +148,34 @@ def evaluate(
         )
     entries = tuple(task_entry(task, None if k is None else _sampling(task, settings)) for task in tasks)
     _check_tasks(tasks, score, until_successes)
+    if resources is not None and endpoint is not None:
+        raise ValueError("ray is for models that are opened: leave it out with endpoint")
     source = _source(models, endpoint, opening, prices, score)
     known = _sizes(sizes, source.names, [] if source.server else ["n_tokens"])
-    described = tuple(source.describe(name, stage, known.get(name, {})) for name in source.names)
+    if isinstance(source, Files) and resources is not None:
+        described = describe_on_ray(source, stage, known, resources)
+    else:
+        described = tuple(source.describe(name, stage, known.get(name, {})) for name in source.names)
     manifest = Manifest(described, entries, k, until_successes, score, chat, source.server)
     _check_sizes(manifest)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with Lock(folder):
         run = _begin(folder, manifest, tasks)
-        _finish(run, {task.name: task for task in tasks}, source, progress)
+        _finish(run, {task.name: task for task in tasks}, source, resources, progress)
     return run
+
+
+def _resources(
+    ray: bool, cpus: float | None, gpus: float | None, threads: int | None, device: str
+) -> Resources | None:
+    """What a task of Ray takes; None without Ray."""
+    if not ray:
+        if cpus is not None or gpus is not None:
+            raise ValueError("cpus and gpus are of tasks of Ray: leave them out, or give ray")
+        return None
+    on_gpu = 1.0 if device == "cuda" else 0.0
+    return Resources(float(threads or 1) if cpus is None else cpus, on_gpu if gpus is None else gpus)
 
 
 def _source(
@@ -198,20 +229,31 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
     return run
 
 
-def _finish(run: Run, tasks: Mapping[str, Task], source: Source, progress: bool | None) -> None:
+def _finish(
+    run: Run, tasks: Mapping[str, Task], source: Source, resources: Resources | None, progress: bool | None
+) -> None:
     """Do what is missing of every part, and put in order what is whole."""
+    wait_for_shares(run.folder)
     parts = [(part, part.tally()) for part in run.parts()]
     total = sum(part.total for part, _ in parts)
     with Bar(total, progress, done=total - sum(tally.missing for _, tally in parts)) as bar:
-        work = Sampler(run.manifest, bar)
-        for part, tally in parts:
-            if tally.missing:
-                bar.label(
-                    f"{part.model.name} {part.task.name}" + (" scores" if part.kind != "samples" else "")
-                )
-                do = work.draw if part.kind == "samples" else work.score
-                do(source.open(part.model.name), tasks[part.task.name], part, tally)
-            part.join(tally)
+        if isinstance(source, Files) and resources is not None:
+            missing: Counter[tuple[str, str]] = Counter()
+            for part, tally in parts:
+                if tally.missing:
+                    missing[part.model.name, part.task.name] += tally.missing
+                else:
+                    part.join(tally)
+            bar.label(f"{counted(len(missing), 'task')} of Ray")
+            for done in finish_on_ray(run, tasks, source, missing, resources):
+                bar.advance(done)
+        else:
+            work = Sampler(run.manifest, bar)
+            for part, tally in parts:
+                scores = " scores" if part.kind != "samples" else ""
+                bar.label(f"{part.model.name} {part.task.name}{scores}")
+                finish_part(work, source, tasks[part.task.name], part, tally)
+    wait_for_shares(run.folder)
     run.export()
 
 

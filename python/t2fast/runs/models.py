@@ -55,7 +55,7 @@ class Files:
     def __init__(self, models: Models, opening: Opening):
         self.paths = {name: resolve(model) for name, model in _named(models).items()}
         self.names = list(self.paths)
-        self._opening = opening
+        self.opening = opening
         self._name: str | None = None
         self._engine: Engine | None = None
 
@@ -63,7 +63,7 @@ class Files:
         """The model's engine."""
         if self._engine is None or self._name != name:
             self._engine = None  # before the next is read: two models may not fit in memory
-            o = self._opening
+            o = self.opening
             self._engine = load(
                 self.paths[name],
                 device=o.device,

@@ -19,6 +19,9 @@ from typing import IO, Any
 from t2fast import atomic
 
 _SYNC_SECONDS = 1.0
+_LOOK_SECONDS = 0.1
+DYING_SECONDS = 60.0
+"""What a process may take to end whose node is believed to be dead."""
 
 Row = dict[str, Any]
 Place = Callable[[Row], tuple[int, int] | None]
@@ -26,10 +29,14 @@ Place = Callable[[Row], tuple[int, int] | None]
 
 
 class Lock:
-    """One process at a time in a folder; the system frees the lock however the process ends."""
+    """One process at a time in a folder; the system frees the lock however the process ends.
 
-    def __init__(self, folder: Path):
+    `patience` is how many seconds to wait for another to end.
+    """
+
+    def __init__(self, folder: Path, patience: float = 0.0):
         self.folder = folder
+        self._patience = patience
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Lock:
@@ -38,14 +45,18 @@ class Lock:
             import fcntl
         except ImportError:  # Windows has no flock; there the caller answers for it
             return self
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise ValueError(
-                f"another process is at work in {self.folder}: wait for it, or end it"
-            ) from error
-        return self
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return self
+            except OSError as error:
+                if time.monotonic() >= until:
+                    self._file.close()
+                    raise ValueError(
+                        f"another process is at work in {self.folder}: wait for it, or end it"
+                    ) from error
+            time.sleep(_LOOK_SECONDS)
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from t2fast import atomic
+from t2fast.cluster import require_ray
 from t2fast.data import Measurements
 from t2fast.runs.records import Lock
 from t2fast.tables import read_counts, read_likelihoods, read_losses
@@ -14,7 +15,7 @@ from t2fast.testbed import loop
 from t2fast.testbed.grid import Checkpoint, grid, up_to
 from t2fast.testbed.measured import counts_of, likelihoods_of, losses_of, write_tables
 from t2fast.testbed.pool import finish_all
-from t2fast.testbed.report import Testbed
+from t2fast.testbed.report import REPORT, Testbed
 from t2fast.testbed.settings import Settings, claim, settings_in
 from t2fast.testbed.work import is_done, make_corpus, work_of
 from t2fast.training import Corpus
@@ -37,21 +38,27 @@ def run_testbed(
     Args:
         settings: see `read_settings`.
         folder: new, or of a testbed of the same settings.
-        workers: checkpoints at once, each on one thread, as processes; None: the processor's cores; 1: in
-            this process.
-        ray: checkpoints as tasks of Ray instead, on all nodes that it has; they must see the folder.
+        workers: checkpoints at once, each on one thread, as processes; None: the processor's cores, or 1 on
+            a GPU; 1: in this process.
+        ray: checkpoints as tasks of Ray instead, on all nodes that it has; they must see the folder. Each
+            takes a processor and, with ``device = "cuda"``, a GPU.
         progress: a bar on stderr; None: where stderr is a terminal.
 
     Returns:
         What was measured, promised and kept; it prints itself, and is written to report.txt and report.json.
 
     Raises:
-        ValueError: if the folder holds another testbed, or another process works in it.
+        ValueError: if the folder holds another testbed, or another process works in it, or there is no such
+            device.
         ImportError: without the extra ``train``.
     """
-    folder = Path(folder)
+    folder, count = Path(folder), None
+    if ray:
+        require_ray()
+    else:
+        count = _workers(workers, settings.device)
+        _check(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    count = None if ray else _workers(workers)
     ordinary = grid(settings)
     with Lock(folder):
         claim(folder, settings)
@@ -75,9 +82,10 @@ def run_testbed(
             settings.train_flops,
             settings.inference_flops,
             {one.name: work_of(folder, one) for one in everything},
+            settings.device,
         )
         atomic.write(folder / "report.txt", [str(done).encode(), b"\n"])
-        atomic.write(folder / "report.json", [json.dumps(done.to_dict(), indent=1).encode(), b"\n"])
+        atomic.write(folder / REPORT, [json.dumps(done.to_dict(), indent=1).encode(), b"\n"])
     return done
 
 
@@ -97,7 +105,7 @@ def pack(folder: str | Path, target: str | Path) -> list[Path]:
     folder = Path(folder)
     settings = settings_in(folder)
     missing = sum(not is_done(folder, one) for one in grid(settings))
-    if missing or not (folder / "report.json").exists():
+    if missing or not (folder / REPORT).exists():
         left = f"{missing} checkpoints are missing" if missing else "its loop is not closed"
         raise ValueError(f"{folder} is not done ({left}): run it to its end first")
     return Measurements(
@@ -108,16 +116,17 @@ def pack(folder: str | Path, target: str | Path) -> list[Path]:
 
 
 def estimate_seconds(settings: Settings, checkpoints: list[Checkpoint] | None = None) -> dict[str, float]:
-    """What training will take here, by timing a few steps of every size on one thread.
+    """What training will take here, by timing a few steps of every size on one thread, or on the GPU.
 
     Args:
         settings: see `read_settings`.
         checkpoints: of them; None: the grid's.
 
     Returns:
-        `checkpoints`, `flops` and `seconds` of one thread; measuring and the loop come on top.
+        `checkpoints`, `flops` and `seconds` of one thread, or of the GPU; measuring and the loop come on top.
 
     Raises:
+        ValueError: if there is no such device.
         ImportError: without the extra ``train``.
     """
     import numpy as np
@@ -131,7 +140,7 @@ def estimate_seconds(settings: Settings, checkpoints: list[Checkpoint] | None = 
         key = one.shape.n_params, one.recipe.batch
         if key not in speeds:
             rows = np.zeros((one.recipe.batch, settings.context + 1), dtype=np.int64)
-            speeds[key] = steps.seconds_a_step(one.shape, one.recipe, rows)
+            speeds[key] = steps.seconds_a_step(one.shape, one.recipe, rows, settings.device)
         seconds += speeds[key] * one.recipe.steps(settings.context)
     return {"checkpoints": len(wanted), "flops": sum(one.flops for one in wanted), "seconds": seconds}
 
@@ -152,7 +161,8 @@ def run_share(
         The names of the share's checkpoints, all of them done.
 
     Raises:
-        ValueError: if there is no such share or no corpus yet, or the folder holds another testbed.
+        ValueError: if there is no such share, no corpus yet or no such device, or the folder holds another
+            testbed.
         ImportError: without the extra ``train``.
     """
     if not (of >= 1 and 0 <= share <= of):
@@ -165,14 +175,22 @@ def run_share(
         return []
     if not (folder / "tokenizer.json").exists():
         raise ValueError(f"{folder} has no corpus yet: share 0/{of} makes it")
+    _check(settings)
     own = sorted(grid(settings), key=lambda one: -one.flops)[share - 1 :: of]
     if own:
         finish_all(folder, settings, own, 1, progress)
     return [one.name for one in own]
 
 
-def _workers(wanted: int | None) -> int:
-    count = _cores() if wanted is None else wanted
+def _check(settings: Settings) -> None:
+    """Refuse a device that is not there, before anything is written."""
+    from t2fast.training import loop as steps
+
+    steps.device_of(settings.device)
+
+
+def _workers(wanted: int | None, device: str) -> int:
+    count = (_cores() if device == "cpu" else 1) if wanted is None else wanted
     if count < 1:
         raise ValueError(f"workers must be at least 1, not {count}")
     return count

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 from rich.console import Group, RenderableType
 
-from t2fast.charts import Reported
+from t2fast import charts
+from t2fast.charts import Drawn, Figure, Reported
 from t2fast.compute import sample_flops
 from t2fast.estimators import likely_pass_at_k
 from t2fast.fits import FitWarning, fit_chinchilla
@@ -21,6 +22,7 @@ from t2fast.plans import plan
 from t2fast.tables import Likelihoods, Losses
 from t2fast.testbed.grid import Checkpoint, grid
 from t2fast.testbed.measured import begun_of, likelihoods_of, losses_of
+from t2fast.testbed.report import loop_in
 from t2fast.testbed.settings import Settings, settings_in
 from t2fast.testbed.work import is_done, work_of
 from t2fast.text import amount, chance, columns, line, note, percent, plain
@@ -35,7 +37,7 @@ _REACH = 64.0
 
 
 @dataclass(frozen=True)
-class Findings(Reported):
+class Findings(Drawn, Reported):
     """What a testbed shows so far.
 
     Attributes:
@@ -48,15 +50,20 @@ class Findings(Reported):
         profiles: a row a budget and task: `train_flops`, `task`, `sizes` (how many), the best of these by
             pass@k at the k that the inference budget buys (`n_params`, `n_tokens`, `k`, `measured`), and
             Chinchilla's, the one of least loss (`chinchilla_params`, `chinchilla_measured`).
+        sizes: what the profiles are of, a row a budget, task and size: `train_flops`, `task`, `n_params`,
+            `n_tokens`, `k`, `measured`, `loss` and `best`, means over seeds.
+        loop: where the testbed is done, a row a task and choice: `task`, `choice`, `n_params`, `n_tokens`,
+            `k`, `predicted`, `low`, `high` and `measured`, the mean over seeds.
         forecasts: a row a task and method: `task`, `method`, `error` (relative, of what the ordinary ones
             forecast; median over overtrained checkpoints and k), `refusal`.
         agreement: a row a task: `task`, `p` (mean likelihood), `begun` (share of samples that begin with the
             answer), `z` (their difference in standard errors of the sampling, a checkpoint each, as a root
             mean square: 1 if nothing but sampling sets them apart), `cells` (checkpoints and problems with at
             least 5 samples expected either way), `outside` (the share of these beyond 3 errors).
-        seconds: CPU seconds of training that were timed.
+        seconds: seconds of training that were timed, by a thread's clock, or on a GPU by the wall's.
         flops: FLOPs of those.
         peak: FLOPs that multiplying matrices would have done in them.
+        device: that trained and measured them.
     """
 
     ready: int
@@ -65,11 +72,14 @@ class Findings(Reported):
     inference_flops: float
     plans: pl.DataFrame
     profiles: pl.DataFrame
+    sizes: pl.DataFrame
+    loop: pl.DataFrame
     forecasts: pl.DataFrame
     agreement: pl.DataFrame
     seconds: float
     flops: float
     peak: float
+    device: str = "cpu"
 
     def __str__(self) -> str:
         return plain(self)
@@ -82,8 +92,9 @@ class Findings(Reported):
         parts += [*self._forecasts(), *self._profiles(), *self._plans(), *self._agreement()]
         if self.seconds:
             speed, share = self.flops / self.seconds, self.flops / self.peak
-            words = f"training: {speed / 1e9:.3g} GFLOP/s of a thread, {percent(share)} of what it multiplies"
-            parts.append(line(f"{words} float32 matrices at"))
+            who, kind = ("thread", "float32") if self.device == "cpu" else ("GPU", "bfloat16")
+            words = f"training: {speed / 1e9:.3g} GFLOP/s of a {who}, {percent(share)} of what it multiplies"
+            parts.append(line(f"{words} {kind} matrices at"))
         return Group(*parts)
 
     def _forecasts(self) -> list[RenderableType]:
@@ -146,9 +157,22 @@ class Findings(Reported):
             )
         return [line("likelihoods beside samples that begin with the answer"), table]
 
+    def figure(self) -> Figure:
+        """The profiles, D/N as laws recommend it, and, where the loop is closed, promises and what became.
+
+        Returns:
+            The figure.
+
+        Raises:
+            ValueError: if no budget has three sizes that are ready.
+        """
+        if self.sizes.is_empty():
+            raise ValueError("there is nothing to draw: no budget has three sizes that are ready")
+        return charts.testbed(self.sizes, self.plans, self.loop, self.train_flops)
+
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-ready."""
-        names = ("plans", "profiles", "forecasts", "agreement")
+        names = ("plans", "profiles", "sizes", "loop", "forecasts", "agreement")
         return {
             **{name: getattr(self, name) for name in ("ready", "wanted", "train_flops", "inference_flops")},
             **{name: getattr(self, name).to_dicts() for name in names},
@@ -184,18 +208,22 @@ def find(folder: str | Path) -> Findings:
         forecasts = _forecasts(folder, ordinary, beyond)
         plans = _plans(settings, folder, ordinary)
     work = [work_of(folder, one) for one in ready]
+    sizes = _sizes(settings, ordinary, likelihoods, losses)
     return Findings(
         len(ready),
         len(wanted),
         settings.train_flops,
         settings.inference_flops,
         plans,
-        _profiles(settings, ordinary, likelihoods, losses),
+        _profiles(sizes),
+        sizes,
+        loop_in(folder),
         forecasts,
         _agreement(folder, ready, likelihoods),
         sum(one["train_cpu_seconds"] for one in work),
         sum(one["timed_flops"] for one in work),
         sum(one["train_cpu_seconds"] * one["peak_flops"] for one in work),
+        settings.device,
     )
 
 
@@ -252,41 +280,45 @@ def _plans(settings: Settings, folder: Path, ordinary: Sequence[Checkpoint]) -> 
     return pl.DataFrame(rows, schema={"task": pl.String, "law": pl.String, **kinds}, orient="row")
 
 
-def _profiles(
+def _sizes(
     settings: Settings, ordinary: Sequence[Checkpoint], likelihoods: Likelihoods, losses: Losses
 ) -> pl.DataFrame:
-    """At every budget the size of the best pass@k, by task, and that of least loss; means over seeds."""
-    by_budget: dict[float, list[Checkpoint]] = {}
+    """What the sizes of a budget came to, of budgets that have three or more; means over seeds."""
+    by_budget: dict[float, dict[int, list[Checkpoint]]] = {}
     for one in ordinary:
         nearest = min(settings.budgets, key=lambda budget: abs(np.log(budget / one.flops)))
-        by_budget.setdefault(nearest, []).append(one)
+        by_budget.setdefault(nearest, {}).setdefault(one.shape.n_params, []).append(one)
     loss = dict(losses.frame.select("model", "loss").iter_rows())
-    passing = _passing(settings, likelihoods)
-    rows = []
-    for budget, some in sorted(by_budget.items()):
-        sizes: dict[int, list[Checkpoint]] = {}
-        for one in some:
-            sizes.setdefault(one.shape.n_params, []).append(one)
-        if len(sizes) < 3:
-            continue
-        least = min(sizes, key=lambda n: float(np.mean([loss[one.name] for one in sizes[n]])))
-        for task, value in passing.items():
-            mean = {n: float(np.mean([value[one.name] for one in own])) for n, own in sizes.items()}
-            best = max(mean, key=lambda n: mean[n])
-            rows.append(
-                {
-                    "train_flops": budget,
-                    "task": task,
-                    "sizes": len(sizes),
-                    "n_params": float(best),
-                    "n_tokens": float(sizes[best][0].n_tokens),
-                    "k": settings.inference_flops / sample_flops(best, 1),
-                    "measured": mean[best],
-                    "chinchilla_params": float(least),
-                    "chinchilla_measured": mean[least],
-                }
-            )
-    return pl.DataFrame(rows)
+    rows = [
+        {
+            "train_flops": budget,
+            "task": task,
+            "n_params": float(n),
+            "n_tokens": float(own[0].n_tokens),
+            "k": settings.inference_flops / sample_flops(n, 1),
+            "measured": float(np.mean([value[one.name] for one in own])),
+            "loss": float(np.mean([loss[one.name] for one in own])),
+        }
+        for budget, some in sorted(by_budget.items())
+        if len(some) >= 3
+        for task, value in _passing(settings, likelihoods).items()
+        for n, own in some.items()
+    ]
+    floats = ("n_params", "n_tokens", "k", "measured", "loss")
+    schema = {"train_flops": pl.Float64, "task": pl.String, **dict.fromkeys(floats, pl.Float64)}
+    frame = pl.DataFrame(rows, schema=schema)
+    return frame.with_columns(best=pl.col("measured") == pl.col("measured").max().over("train_flops", "task"))
+
+
+def _profiles(sizes: pl.DataFrame) -> pl.DataFrame:
+    """At every budget the size of the best pass@k, by task, and that of least loss."""
+    best, least = pl.col("measured").arg_max(), pl.col("loss").arg_min()
+    return sizes.group_by("train_flops", "task", maintain_order=True).agg(
+        sizes=pl.len().cast(pl.Int64),
+        **{name: pl.col(name).get(best) for name in ("n_params", "n_tokens", "k", "measured")},
+        chinchilla_params=pl.col("n_params").get(least),
+        chinchilla_measured=pl.col("measured").get(least),
+    )
 
 
 def _passing(settings: Settings, likelihoods: Likelihoods) -> dict[str, dict[str, float]]:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from t2fast.cluster import Resources, each_on_ray
 from t2fast.progress import Bar
-from t2fast.testbed.cluster import each_on_ray
 from t2fast.testbed.grid import Checkpoint
 from t2fast.testbed.settings import Settings
 from t2fast.testbed.work import finish, is_done
@@ -46,7 +46,10 @@ def _each(
 ) -> Iterator[Checkpoint]:
     """Do them, and yield each when it is done."""
     if workers is None:
-        yield from each_on_ray(folder, settings, missing)
+        by_name = {one.name: one for one in missing}
+        work = {name: (folder.resolve(), settings, one) for name, one in by_name.items()}
+        for name, _ in each_on_ray(finish, work, Resources(gpus=float(settings.device == "cuda"))):
+            yield by_name[name]
         return
     workers = min(workers, len(missing))
     if workers <= 1:

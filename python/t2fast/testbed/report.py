@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from rich.console import Group, RenderableType
 
 from t2fast.laws import ForecastLaw
 from t2fast.tables import Counts, Likelihoods, Losses
 from t2fast.testbed.loop import Kept
 from t2fast.text import amount, chance, columns, counted, line, note, percent, plain
+from t2fast.training.objects import read_object
+
+REPORT = "report.json"
+_ANEW = "run the testbed again, which writes it anew"
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Testbed:
         train_flops: C.
         inference_flops: FLOPs per token served.
         work: FLOPs and seconds of each checkpoint, by name.
+        device: that trained and measured them.
     """
 
     __test__ = False  # pytest takes a class of this name for a test
@@ -45,6 +51,7 @@ class Testbed:
     train_flops: float
     inference_flops: float
     work: Mapping[str, Mapping[str, float]]
+    device: str = "cpu"
 
     def __str__(self) -> str:
         return plain(self)
@@ -136,10 +143,12 @@ class Testbed:
         speed = "all of it trained before"
         if clock:
             timed = total("timed_flops")
-            speed = f"{timed / clock / 1e9:.3g} GFLOP/s, {percent(timed / peak)} of float32 matrices' speed"
+            kind = "float32" if self.device == "cpu" else "bfloat16"
+            speed = f"{timed / clock / 1e9:.3g} GFLOP/s, {percent(timed / peak)} of {kind} matrices' speed"
+        where = "one thread each" if self.device == "cpu" else "a GPU"
         return (
-            f"{len(self.work)} checkpoints, {flops:.3g} FLOPs: {training:,.0f} s of training on one thread "
-            f"each ({speed}), {measuring:,.0f} s of measuring"
+            f"{len(self.work)} checkpoints, {flops:.3g} FLOPs: {training:,.0f} s of training on {where} "
+            f"({speed}), {measuring:,.0f} s of measuring"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,6 +171,25 @@ class Testbed:
             "work": {name: dict(one) for name, one in self.work.items()},
             "notes": {task: list(_notes(law)) for task, law in self.laws.items()},
         }
+
+
+def loop_in(folder: Path) -> pl.DataFrame:
+    """What was promised and measured, as a testbed's report has it; no rows where there is none yet.
+
+    Columns: `task`, `choice`, `n_params`, `n_tokens`, `k`, `predicted`, `low`, `high`, `measured` (the mean
+    over seeds). `ValueError` if the report is damaged.
+    """
+    path, rows = folder / REPORT, []
+    numbers = ("n_params", "n_tokens", "k", "predicted", "low", "high")
+    if path.exists():
+        try:
+            for one in read_object(path, _ANEW)["loop"]:
+                values = [float(one[name]) for name in numbers]
+                rows.append((str(one["task"]), str(one["choice"]), *values, float(np.mean(one["measured"]))))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a report of this version ({error}): {_ANEW}") from error
+    kinds = dict.fromkeys((*numbers, "measured"), pl.Float64)
+    return pl.DataFrame(rows, schema={"task": pl.String, "choice": pl.String, **kinds}, orient="row")
 
 
 def _notes(law: ForecastLaw) -> tuple[str, ...]:

@@ -6,18 +6,19 @@ import contextlib
 import importlib
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from t2fast import atomic
 from t2fast.compute import sample_flops
 from t2fast.text import nearest
 from t2fast.training import Shape
+from t2fast.training.objects import read_object
 
 SETTINGS = "settings.json"
-PRESETS = ("small", "full")
+PRESETS = ("small", "full", "gpu")
 """Testbeds that come with the package."""
 
 
@@ -46,6 +47,7 @@ class Settings:
         train_flops: C, of the loop: laws are fitted on budgets up to C/8, and plans made for C.
         inference_flops: FLOPs per token served, of the loop.
         loop_seeds: seeds from which a planned model is trained.
+        device: ``cpu`` or ``cuda``, where models are trained and measured.
     """
 
     family: str
@@ -68,12 +70,15 @@ class Settings:
     train_flops: float
     inference_flops: float
     loop_seeds: int
+    device: Literal["cpu", "cuda"] = "cpu"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type in ("int", "float") and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{field.name} must be above 0, not {value}")
+        if self.device not in ("cpu", "cuda"):
+            raise ValueError(f"device must be 'cpu' or 'cuda', not {self.device!r}")
         if unknown := set(self.repeated_budgets) - set(self.budgets):
             raise ValueError(f"repeated_budgets has {min(unknown):g}, which is not among the budgets")
         for shape in self.shapes:  # refuses what is no shape
@@ -96,7 +101,7 @@ def read_settings(source: str | Path) -> Settings:
     """The settings of a preset's name or a TOML file.
 
     Args:
-        source: `small`, `full`, or a path.
+        source: `small`, `full`, `gpu`, or a path.
 
     Returns:
         The settings.
@@ -145,10 +150,7 @@ def parse_settings(text: str, name: str = "the settings") -> Settings:
 def settings_in(folder: Path) -> Settings:
     """The settings of the testbed in `folder`."""
     path = folder / SETTINGS
-    try:
-        return _of(json.loads(path.read_text("utf-8")), str(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}): give another folder") from error
+    return _of(read_object(path), str(path))
 
 
 def claim(folder: Path, settings: Settings) -> None:
@@ -170,15 +172,16 @@ def claim(folder: Path, settings: Settings) -> None:
 def _of(data: Any, name: str) -> Settings:
     """The settings of keys and values."""
     known = {field.name: str(field.type) for field in fields(Settings)}
+    optional = {field.name for field in fields(Settings) if field.default is not MISSING}
     for key in data:
         if key not in known:
             hint = nearest(key, list(known))
             meant = f" (did you mean {hint!r}?)" if hint else ""
             raise ValueError(f"{name} has an unknown key {key!r}{meant}")
     for key in known:
-        if key not in data:
+        if key not in data and key not in optional:
             raise ValueError(f"{name} has no {key}")
-    return Settings(**{key: _typed(data[key], kind, f"{name}: {key}") for key, kind in known.items()})
+    return Settings(**{key: _typed(data[key], known[key], f"{name}: {key}") for key in known if key in data})
 
 
 def _typed(value: Any, kind: str, where: str) -> Any:
@@ -193,9 +196,9 @@ def _typed(value: Any, kind: str, where: str) -> Any:
         if len(kinds) != len(value):
             raise ValueError(f"{where} is {value!r}: a list of {len(kinds)} is wanted")
         return tuple(_typed(one, kind, where) for one, kind in zip(value, kinds, strict=True))
-    wanted = {"int": int, "float": (int, float), "str": str}[kind]
+    wanted = {"int": int, "float": (int, float)}.get(kind, str)
     if isinstance(value, bool) or not isinstance(value, wanted):  # type: ignore[arg-type]
-        words = {"int": "a whole number", "float": "a number", "str": "text"}[kind]
+        words = {"int": "a whole number", "float": "a number"}.get(kind, "text")
         raise ValueError(f"{where} is {value!r}: {words} is wanted")
     return float(value) if kind == "float" else value
 

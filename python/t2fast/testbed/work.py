@@ -9,24 +9,36 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from t2fast import atomic
 from t2fast.decode.text import Tokenizer, load
 from t2fast.runs import Run, evaluate
-from t2fast.runs.records import Lock
+from t2fast.runs.records import DYING_SECONDS, Lock
 from t2fast.tables import read_counts
 from t2fast.tasks import Problem, Task, load_task
 from t2fast.testbed.grid import Checkpoint
 from t2fast.testbed.settings import Settings
 from t2fast.training import Corpus, Trained, generate_corpus, train
+from t2fast.training.objects import is_number, read_object
+from t2fast.training.trainer import finished
 
 COUNTS, LIKELIHOODS, BEGUN = TABLES = ("counts.csv", "likelihoods.csv", "begun.csv")
 """What is kept of a checkpoint's measurement: samples that are correct, likelihoods of the answers, and, as a
 table of counts, samples that begin with an answer: the very thing that a likelihood is the probability of."""
 _DONE = "work.json"
+_TOOK = (
+    "train_flops",
+    "train_seconds",
+    "train_cpu_seconds",
+    "timed_flops",
+    "peak_flops",
+    "measure_seconds",
+    "seconds",
+    "samples",
+)
+"""What that file says, all of it numbers."""
 
 
 @lru_cache(maxsize=1)
@@ -56,7 +68,7 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
     """Train a checkpoint and measure it, from wherever an earlier call was cut off."""
     place = _place(folder, one)
     place.mkdir(parents=True, exist_ok=True)
-    with Lock(place):  # a node that is believed to be dead may be at work
+    with Lock(place, DYING_SECONDS):  # a node that is believed to be dead may be at work
         _finish(place, folder, settings, one)
 
 
@@ -70,7 +82,15 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
     tokenizer = (folder / "tokenizer.json").read_text("utf-8")
     began = time.perf_counter()
     trained = train(
-        corpus, tokenizer, one.shape, one.recipe, place / "model", threads=1, progress=False, label=one.name
+        corpus,
+        tokenizer,
+        one.shape,
+        one.recipe,
+        place / "model",
+        device=settings.device,
+        threads=1,
+        progress=False,
+        label=one.name,
     )
     between = time.perf_counter()
     run = evaluate(
@@ -79,8 +99,9 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
         measured,
         k=one.samples,
         score=True,
+        device=settings.device,
         dtype="float32",
-        threads=1,
+        threads=1 if settings.device == "cpu" else None,
         progress=False,
     )
     _write_begun(run, trained.folder)
@@ -89,9 +110,9 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
     record = {
         "train_flops": trained.flops,
         "train_seconds": trained.seconds,
-        "train_cpu_seconds": trained.cpu_seconds,
+        "train_cpu_seconds": trained.cpu_seconds if settings.device == "cpu" else trained.seconds,
         "timed_flops": trained.flops * trained.made,
-        "peak_flops": peak_flops(),
+        "peak_flops": peak_flops(settings.device),
         "measure_seconds": time.perf_counter() - between,
         "seconds": time.perf_counter() - began,
         "samples": one.samples,
@@ -135,17 +156,24 @@ def _beginning(tokenizer: Tokenizer, problem: Problem) -> Callable[[str], bool]:
 
 
 def is_done(folder: Path, one: Checkpoint) -> bool:
-    """Whether the checkpoint is trained and measured by as many samples."""
-    path = _place(folder, one) / _DONE
-    return path.exists() and json.loads(path.read_text("utf-8"))["samples"] >= one.samples
+    """Whether the checkpoint is trained and measured by as many samples, and all of it can be read.
+
+    What an older version left, or damage, is not done: `finish` measures it again, to the same tables.
+    """
+    place = _place(folder, one)
+    try:
+        took, trained = _took(place), finished(place / "model")
+    except ValueError:
+        return False
+    tables = all((place / name).exists() for name in TABLES)
+    return took is not None and trained is not None and tables and took["samples"] >= one.samples
 
 
 def trained_of(folder: Path, one: Checkpoint) -> Trained:
     """What a finished checkpoint is."""
-    path = _place(folder, one) / "model"
-    config = json.loads((path / "config.json").read_text("utf-8"))
-    names = ("n_params", "n_tokens", "unique_tokens", "loss")
-    return Trained(path, *(config[name] for name in names))
+    trained = finished(_place(folder, one) / "model")
+    assert trained is not None
+    return trained
 
 
 def table_of(folder: Path, one: Checkpoint, name: str) -> Path:
@@ -153,10 +181,22 @@ def table_of(folder: Path, one: Checkpoint, name: str) -> Path:
     return _place(folder, one) / name
 
 
-def work_of(folder: Path, one: Checkpoint) -> dict[str, Any]:
+def work_of(folder: Path, one: Checkpoint) -> dict[str, float]:
     """What a finished checkpoint took."""
-    found: dict[str, Any] = json.loads((_place(folder, one) / _DONE).read_text("utf-8"))
-    return found
+    took = _took(_place(folder, one))
+    assert took is not None
+    return took
+
+
+def _took(place: Path) -> dict[str, float] | None:
+    """What the checkpoint took; None where it is not done. `ValueError` where that cannot be read."""
+    path = place / _DONE
+    if not path.exists():
+        return None
+    found = read_object(path)
+    if wrong := [name for name in _TOOK if not is_number(found.get(name))]:
+        raise ValueError(f"{path} has no number {wrong[0]}")
+    return {name: found[name] for name in _TOOK}
 
 
 def _place(folder: Path, one: Checkpoint) -> Path:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from t2fast.decode.gpu.device import device as gpu_in_use
 from t2fast.progress import Bar
 from t2fast.training.corpus import Corpus, Order
 from t2fast.training.model import Transformer
@@ -62,30 +63,56 @@ def run(
     return losses, steps - first
 
 
-def seconds_a_step(shape: Shape, recipe: Recipe, rows: npt.NDArray[np.int64], steps: int = 5) -> float:
-    """What a step takes on one thread, by the processor's time for a few of them: others may be at work."""
+def device_of(name: str) -> torch.device:
+    """The device of this name, ``cpu`` or ``cuda``; `ValueError` where there is none."""
+    if name == "cuda":
+        return gpu_in_use()
+    if name != "cpu":
+        raise ValueError(f"device must be 'cpu' or 'cuda', not {name!r}")
+    return torch.device("cpu")
+
+
+def seconds_a_step(
+    shape: Shape, recipe: Recipe, rows: npt.NDArray[np.int64], device: str = "cpu", steps: int = 5
+) -> float:
+    """What a step takes, by a few of them; on the CPU one thread's, by its clock: others may be at work."""
+    where = device_of(device)
     torch.set_num_threads(1)
     model = Transformer(shape)
     model.initialise(recipe.seed)
+    model.to(where)
     optimiser = _optimiser(model, recipe)
-    batch = torch.from_numpy(rows)
+    batch = torch.from_numpy(rows).to(where)
     _step(model, optimiser, batch, recipe)
-    began = time.process_time()
+    began = _clock(where)
     for _ in range(steps):
         _step(model, optimiser, batch, recipe)
-    return (time.process_time() - began) / steps
+    return (_clock(where) - began) / steps
 
 
-def peak_flops(size: int = 768, times: int = 5) -> float:
-    """What a thread multiplies float32 matrices at, the best of a few, in FLOPs a second."""
+def peak_flops(device: str = "cpu", times: int = 5) -> float:
+    """What multiplying matrices gets of the device, the best of a few, in FLOPs a second.
+
+    A thread of the CPU multiplies float32, a GPU bfloat16: what they train in.
+    """
+    where = device_of(device)
     torch.set_num_threads(1)
-    left, right = torch.rand(size, size), torch.rand(size, size)
+    size, kind = (768, torch.float32) if where.type == "cpu" else (8192, torch.bfloat16)
+    left, right = torch.rand(2, size, size, device=where).to(kind)
     seconds = []
     for _ in range(times):
-        began = time.process_time()
+        began = _clock(where)
         left @ right
-        seconds.append(time.process_time() - began)
+        seconds.append(_clock(where) - began)
     return float(2.0 * size**3 / min(seconds))
+
+
+def _clock(device: torch.device) -> float:
+    """Seconds, with all that was asked of the device done: of the processor alone where that is the CPU."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _step(model: Transformer, optimiser: torch.optim.Optimizer, rows: Tensor, recipe: Recipe) -> Tensor:

@@ -16,11 +16,13 @@ from t2fast.compute import train_flops
 from t2fast.progress import Bar
 from t2fast.text import amount
 from t2fast.training.corpus import Corpus
+from t2fast.training.objects import is_number, read_object
 from t2fast.training.recipe import Recipe
 from t2fast.training.shape import Shape
 
 _RECORD = "training.json"
 _FACTS = ("n_params", "n_tokens", "unique_tokens", "loss")
+_ANEW = "remove it, and the model is trained anew"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def train(
 
     Raises:
         ValueError: if `folder` holds another training, naming what differs; if the corpus is too short for a
-            sequence; if the loss is no number any more.
+            sequence; if the loss is no number any more; if there is no such device.
         ImportError: without torch and safetensors, the extra ``train``.
     """
     for what, given in ((Corpus, corpus), (Shape, shape), (Recipe, recipe)):
@@ -104,7 +106,7 @@ def train(
         from t2fast.training.state import State
     except ImportError as error:
         raise ImportError(f"training needs more ({error}): pip install 't2fast[train]'") from error
-    folder = Path(folder)
+    folder, where = Path(folder), loop.device_of(device)
     if threads is not None:
         torch.set_num_threads(threads)
     order = corpus.order(recipe.seed, shape.context, unique_tokens)
@@ -112,13 +114,13 @@ def train(
     machine = {"device": device, "threads": torch.get_num_threads(), "torch": torch.__version__}
     _claim(folder, _record(corpus, tokenizer, shape, recipe, unique_tokens, machine))
     state = State(folder)
-    done = _done(folder)
+    done = finished(folder)
     if done is not None:
         state.remove()
         return done
     model = Transformer(shape)
     model.initialise(recipe.seed)
-    model.to(device)
+    model.to(where)
     began = time.perf_counter()
     with Bar(steps, progress, label or f"{amount(shape.n_params)} parameters") as bar:
         on_cpu = time.process_time()
@@ -173,31 +175,21 @@ def _claim(folder: Path, record: dict[str, Any]) -> None:
 
 
 def _differences(path: Path, record: dict[str, Any]) -> Iterator[str]:
-    there = _read(path)
+    there = read_object(path, "remove its folder, or give another")
     for name, value in record.items():
         if there.get(name) != value:
             yield f"{name} was {there.get(name)} and is {value}"
 
 
-def _done(folder: Path) -> Trained | None:
-    """The model, if the training ended before."""
+def finished(folder: Path) -> Trained | None:
+    """The model in a folder, if its training ended; `ValueError` if its configuration cannot be read."""
     path = folder / "config.json"
     if not path.exists():
         return None
-    config = _read(path)
-    if absent := [name for name in _FACTS if name not in config]:
-        raise ValueError(f"{path} has no {absent[0]}: it is not one that training wrote")
+    config = read_object(path, _ANEW)
+    if wrong := [name for name in _FACTS if not is_number(config.get(name))]:
+        raise ValueError(f"{path} has no number {wrong[0]}, as all that training writes: {_ANEW}")
     return Trained(folder, *(config[name] for name in _FACTS))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): give another folder") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged (no object): give another folder")
-    return found
 
 
 def _write_losses(folder: Path, losses: list[float], recipe: Recipe, shape: Shape) -> None:
