@@ -92,10 +92,11 @@ def read_counts(
     samples apart (a temperature, a prompt's template, a subject) and they would be one mean. `dataset` is for
     sources that do not say whether they mean what was trained on or what was asked; it is pooled as little as
     the two. Both may have `prompt_tokens`, `output_tokens`, `wall_seconds` and `usd`, what the sample, or all
-    samples of the row together, used; an empty cell says that this is not known. Counts of sequential sampling
-    also have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any case: so
-    n_samples is at most max_samples, n_correct at most until_successes, and one of the two was reached. Where
-    something else cut a problem short, whatever its samples were, max_samples is its n_samples.
+    samples of the row together, used; an empty cell says that this is not known. Counts of sequential
+    sampling also have `until_successes`, at which a problem ended, and `max_samples`, at which it did in any
+    case: so n_samples is at most max_samples, n_correct at most until_successes, and one of the two was
+    reached. Where something else cut a problem short, whatever its samples were, max_samples is its
+    n_samples.
 
     Args:
         source: a path to .csv, .tsv, .jsonl, .ndjson (each also gzipped) or .parquet, a polars frame, any
