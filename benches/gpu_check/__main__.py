@@ -40,10 +40,10 @@ def stage(name: str, out: Path) -> None:
     os.environ.pop("TRITON_INTERPRET", None)
     bare.prepare()
     try:
-        from t2fast.decode.gpu import engine
+        from t2fast.decode.gpu.device import device
 
         if not bare.REHEARSED:
-            engine.device()
+            device()
     except (ImportError, ValueError) as error:
         print(f"{sys.executable} cannot run this: {error}")
         sys.exit(UNFIT)

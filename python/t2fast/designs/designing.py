@@ -135,7 +135,7 @@ def design(
     n, d, cost = (found_runs[name].to_numpy() for name in ("n_params", "n_tokens", "cost"))
     # pass@1, where the law has k: a run is measured at every k, and they go together.
     values = np.log(law.draw_values(n, d, 1.0, "mean"))
-    scatter = np.log(law.draw_values(n, d, 1.0, "checkpoint")).var(axis=0) - values.var(axis=0)
+    scatter = _square_spread(np.log(law.draw_values(n, d, 1.0, "checkpoint"))) - _square_spread(values)
     # What draws cannot tell from nothing is taken as little, not as none: no run is free of scatter.
     noise = np.maximum(scatter, 1e-3 * values.var(axis=0).max() + 1e-12)
     before = float(targets.var(axis=0, ddof=1).sum())
@@ -187,6 +187,12 @@ def _targets(
     if not (targets.std(axis=0) > 0).all():
         raise ValueError("the law's draws agree on a target: there is nothing to learn about it")
     return targets, tuple(words)
+
+
+def _square_spread(draws: Floats) -> Floats:
+    """Variance of each column by its middle 68%: new checkpoints' draws have tails that decide any other."""
+    low, high = np.quantile(draws, (0.1587, 0.8413), axis=0)
+    return np.asarray((high - low) ** 2 / 4)
 
 
 def _planned_sizes(law: ForecastLaw, train: float, inference: float | None, extrapolate: float) -> Floats:
