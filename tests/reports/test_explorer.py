@@ -107,6 +107,28 @@ def test_what_is_typed_is_planned_and_what_is_no_number_is_marked(page: Any, law
 
 
 @pytest.mark.browser
+def test_far_beyond_the_data_charts_still_end(page: Any, law: t2fast.Law) -> None:
+    """Where the law's pass@k is near the least number there is, ticks of its logarithm never ended."""
+    page.click("summary")
+    page.fill("#extrapolate", "1000")
+    page.fill("#train", "3e19")
+    plan = t2fast.plan(law, 3e19, 2e9, extrapolate=1000)
+    assert answer(page).startswith(f"Train {text.amount(plan.n_params)} parameters")
+    page.wait_for_function("document.querySelectorAll('#frontier svg').length > 0")
+    assert page.locator("#frontier svg text").count() < 200
+
+
+@pytest.mark.browser
+def test_what_no_command_takes_is_marked(page: Any) -> None:
+    page.click("summary")
+    before = answer(page)
+    for field, value in (("#mostK", "0.5"), ("#extrapolate", "0.9")):
+        page.fill(field, value)
+        assert page.get_attribute(field, "aria-invalid") == "true"
+        assert answer(page) == before
+
+
+@pytest.mark.browser
 def test_sliders_and_charts_move_by_keyboard(page: Any) -> None:
     before = answer(page)
     page.focus("[aria-label^='Training budget']")
@@ -147,6 +169,11 @@ def test_one_budget_in_dollars_and_a_target(page: Any, law: t2fast.Law) -> None:
     answer(page)
     assert page.locator("#frontier-value .line").count() == 2
     assert page.locator("#frontier-value .band").count() == 2
+
+
+def test_the_command_names_a_law_where_it_is_not_the_usual_one(law: t2fast.Law) -> None:
+    assert '"ours":false' in t2fast.explore(law).html()
+    assert '"ours":true' in t2fast.explore(t2fast.default_law()).html()
 
 
 @pytest.mark.browser

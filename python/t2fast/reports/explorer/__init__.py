@@ -23,7 +23,7 @@ from t2fast.arguments import require_kind
 from t2fast.charts.axes import METRICS
 from t2fast.compute import sample_flops, train_flops
 from t2fast.costs.hardware import ACCELERATORS, MBU, MFU
-from t2fast.laws import AnyLaw, ForecastLaw, Law
+from t2fast.laws import AnyLaw, ForecastLaw, Law, default_law
 from t2fast.laws.data_wall import DataWall
 from t2fast.plans import plan
 from t2fast.plans.limits import EXTRAPOLATE
@@ -157,6 +157,8 @@ def _facts(page: Explorer) -> dict[str, Any]:
         "sought": METRICS["pass@k" if law.metric == "-log pass@k" else law.metric],
         "law": {
             "metric": law.metric,
+            # Which commands take where none is named.
+            "ours": law.to_dict() == default_law().to_dict(),
             "hasK": law.has_k,
             "higherIsBetter": law.higher_is_better,
             "latent": law.latent,

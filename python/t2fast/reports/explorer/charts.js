@@ -139,13 +139,17 @@ class Chart {
   }
 }
 
+const DECADES = 9;
+
 // From values to places, with a little room at the ends.
 function scale(values, log, from, to, room) {
   const by = log ? Math.log : (value) => value;
   const [a, b] = [by(Math.min(...values)), by(Math.max(...values))];
-  const pad = (b - a || Math.abs(a) * 0.1 || 1) * room + (b === a ? Math.abs(a) * 0.05 || 0.5 : 0);
-  const [low, high] = [a - pad, b + pad];
-  const at = (value) => from + ((by(value) - low) / (high - low)) * (to - from);
+  const apart = log ? Math.min(b - a, DECADES * Math.LN10) : b - a;
+  const pad = (apart || Math.abs(a) * 0.1 || 1) * room + (b === a ? Math.abs(a) * 0.05 || 0.5 : 0);
+  // What is a billion times less than the most is at the foot: a chart of more decades shows nothing.
+  const [low, high] = log ? [Math.max(a, b - DECADES * Math.LN10) - pad, b + pad] : [a - pad, b + pad];
+  const at = (value) => from + ((Math.max(by(value), low) - low) / (high - low)) * (to - from);
   const ticks = (count) => (log ? logTicks(Math.exp(low), Math.exp(high), count) : evenTicks(low, high, count));
   return { at, ticks };
 }
@@ -155,7 +159,7 @@ function evenTicks(low, high, count) {
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = unit * [1, 2, 5, 10].find((factor) => factor * unit >= rough);
   const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i++) found.push(Number((i * step).toPrecision(12)));
+  for (let i = Math.ceil(low / step); i * step <= high && i + 1 > i; i++) found.push(Number((i * step).toPrecision(12)));
   return found;
 }
 

@@ -9,7 +9,7 @@ const SHORT = ["mostD", "unique", "leastN", "mostN"]; // written with a unit, as
 const USUAL = { extrapolate: 2, level: 0.9, batch: 64, promptTokens: 500, outputTokens: 500 }; // of the command
 
 // A field: label and unit; `range` of its slider, logarithmic unless it is `even`; `open`, in words, what an empty one
-// means (at the lower end if `low`); `modes` in which it is asked, `shown` on what else that hangs; `flag` of the command.
+// means (at the lower end if `low`); `least` and `most` what it may be at all; `modes` in which it is asked, `shown` on what else that hangs; `flag` of the command.
 function fieldsOf({ law, ranges, chips, sought }, priced) {
   const money = ["one", "target"];
   const everywhere = Object.keys(MODES);
@@ -24,8 +24,8 @@ function fieldsOf({ law, ranges, chips, sought }, priced) {
     { id: "chip", label: "Paid in", choices: [["", FLOPS], ...chips.map(({ name }) => [name, `dollars, on ${name}`])], modes: money, flag: "--gpu" },
     { id: "usdPerHour", label: "Price of one chip", unit: "USD an hour", range: [0.1, 100], modes: money, shown: priced, flag: "--usd-per-hour" },
     { id: "batch", label: "Samples in flight", range: [1, 1024], modes: money, shown: priced, flag: "--batch" },
-    { id: "mfu", label: "Share of the arithmetic reached", range: [0.01, 1], even: true, modes: money, shown: priced, flag: "--mfu" },
-    { id: "mbu", label: "Share of the bandwidth reached", range: [0.01, 1], even: true, modes: money, shown: priced, flag: "--mbu" },
+    { id: "mfu", label: "Share of the arithmetic reached", range: [0.01, 1], even: true, most: 1, modes: money, shown: priced, flag: "--mfu" },
+    { id: "mbu", label: "Share of the bandwidth reached", range: [0.01, 1], even: true, most: 1, modes: money, shown: priced, flag: "--mbu" },
     { id: "unique", label: "Text that there is; more is read again", unit: "tokens", range: ranges.tokens, open: "no end", modes: money, flag: "--unique-tokens" },
     { id: "mostD", label: "Tokens that there are: a data wall", unit: "tokens", range: ranges.tokens, open: "no end", modes: ["two"], flag: "--max-tokens" },
     { id: "row", label: "By which law", draws: law.draws, needs: law.draws > 0, modes: everywhere },
@@ -33,9 +33,9 @@ function fieldsOf({ law, ranges, chips, sought }, priced) {
   const limits = [
     { id: "leastN", label: "Fewest parameters", unit: "parameters", range: ranges.params, open: "no end", low: true, flag: "--min-params" },
     { id: "mostN", label: "Most parameters", unit: "parameters", range: ranges.params, open: "no end", flag: "--max-params" },
-    { id: "mostK", label: "Most samples", range: [1, 1e4], open: "no end", needs: law.hasK, flag: "--max-k" },
+    { id: "mostK", label: "Most samples", range: [1, 1e4], least: 1, open: "no end", needs: law.hasK, flag: "--max-k" },
     { id: "wholeK", label: " k whole, the budget kept", box: true, needs: law.hasK, flag: "--integer-k" },
-    { id: "extrapolate", label: "How far beyond the law's data, as a factor", range: [1, 100], flag: "--extrapolate" },
+    { id: "extrapolate", label: "How far beyond the law's data, as a factor", range: [1, 100], least: 1, flag: "--extrapolate" },
     { id: "ratio", label: "Chinchilla's tokens per parameter", range: [1, 1000], open: law.latent ? "20" : "by the law; 20 for one budget", flag: "--chinchilla" },
     { id: "level", label: "Level of the intervals", range: [0.5, 0.95], even: true, flag: "--level" },
   ].map((field) => ({ modes: everywhere, ...field }));
@@ -117,7 +117,8 @@ class Form {
   type(field, text) {
     const open = field.open && text.value.trim() === "";
     const value = parsed(text.value);
-    const wrong = !open && !(value > 0 && Number.isFinite(value));
+    const { least = Number.MIN_VALUE, most = Number.MAX_VALUE } = field;
+    const wrong = !open && !(value >= least && value <= most);
     text.setAttribute("aria-invalid", wrong);
     if (!wrong) this.change(field.id, open ? null : value, field.id);
   }
@@ -165,7 +166,7 @@ class Form {
 
   command() {
     const usual = { ...USUAL, mfu: this.facts.mfu, mbu: this.facts.mbu };
-    const words = ["t2fast plan", "--law LAW.json"];
+    const words = ["t2fast plan", ...(this.facts.law.ours ? [] : ["--law LAW.json"])];
     for (const { field, box } of this.fields.values()) {
       const value = this.state[field.id];
       const flag = of(field.flag);
