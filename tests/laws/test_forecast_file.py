@@ -42,6 +42,8 @@ def test_a_saved_law_is_the_same_law(law, tmp_path):
         (lambda d: d["checkpoints"][0].pop(), "checkpoints is no list of rows of"),
         (lambda d: d["checkpoints"][0].__setitem__(0, -5.0), "n_params must be positive"),
         (lambda d: d["draws"][0].append(1.0), "draws is no list of rows"),
+        (lambda d: [row.pop(5) for row in d["draws"]], "saved by an older t2fast, .*: fit it anew"),
+        (lambda d: d["draws"][0].__setitem__(5, 3.0), "the 6th number of a draw is none of 3 members"),
         (lambda d: d["draws"][0].__setitem__(0, None), "among the draws is not finite"),
         (lambda d: d.update(k=[1, 1, 2, 4, 8, 16, 32]), "must rise"),
         (lambda d: d.update(chance=1.5), r"chance = 1.5 must lie in \[0, 1\)"),

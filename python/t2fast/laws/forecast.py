@@ -360,10 +360,19 @@ class ForecastLaw(Drawn, Reported):
             draws = None
             if data.get("draws") is not None:
                 size = len(powers) * len(names)
-                rows = _matrix(data["draws"], NOISE + size + z.size, where, "draws")
+                width = NOISE + size + z.size
+                if all(isinstance(row, list) and len(row) == width - 1 for row in data["draws"]):
+                    raise ValueError(
+                        f"{where} was saved by an older t2fast, whose draws hold one number less: fit it anew"
+                    )
+                rows = _matrix(data["draws"], width, where, "draws")
                 noise, parameters, again = (
                     np.ascontiguousarray(p) for p in np.split(rows, [NOISE, NOISE + size], axis=1)
                 )
+                if not np.isin(noise[:, -1], range(len(powers))).all():
+                    raise ValueError(
+                        f"{where}: the {NOISE}th number of a draw is none of {len(powers)} members"
+                    )
                 draws = ForecastDraws(parameters, again, noise)
             domain = {
                 str(name): (file.number(low, where, name), file.number(high, where, name))
