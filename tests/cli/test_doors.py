@@ -190,6 +190,8 @@ def test_several_tasks_or_training_sets_are_no_one_law(
         ("allow it by extrapolate=1.4e+09", "allow it by --extrapolate 1.4e+09"),
         ("per_query is nan: it has to be", "--per-query is nan: it has to be"),
         ("max_k is 0: at least one sample", "--max-k is 0: at least one sample"),
+        ("choose one by where={'level': '1'}, or", "choose one by --where level=1, or"),
+        ("by columns={'problem': 'task'}, or", "by --columns problem=task, or"),
         ("the column target is empty: fill it", "the column target is empty: fill it"),
         ("runs/task=gsm8k/x.csv is empty", "runs/task=gsm8k/x.csv is empty"),
     ],

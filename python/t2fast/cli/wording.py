@@ -19,9 +19,10 @@ _OPTIONS = (
     "harm|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
 )
 _MAPPING = re.compile(rf"\b({_OPTIONS})=\{{([^{{}}]*)\}}")
-_QUOTED = re.compile(rf"(?<![\w./-])({_OPTIONS})= ?(?:'([^']*)'|\"([^\"]*)\")")
-_BARE = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
-_NUMBER = re.compile(rf"(?<![\w./-])({_OPTIONS})=(?=[\d.])")
+_CHOSEN = r"(?<!--where )(?<!--columns )"  # columns there, whatever they are called
+_QUOTED = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})= ?(?:'([^']*)'|\"([^\"]*)\")")
+_BARE = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
+_NUMBER = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\d.])")
 _ENDS = "|".join(re.escape(name) for name in _NAMES)
 _SUBJECT = re.compile(rf"^({_OPTIONS}|{_ENDS})(?= is \S+: )")  # what a refusal begins with
 _GROUPS = re.compile(r"(, take each by itself by )groups\('([^']*)'\)")
