@@ -99,9 +99,14 @@ class Usage:
         if told is not None:
             return float(told)
         if not _known(rows, side):
+            what = f"how many {side.replace('_', ' ')} {model} takes is unknown"
+            if side in rows.columns:
+                raise ValueError(
+                    f"{what}: of every problem some sample's {side} is missing in the counts. Give {side}=, or "
+                    "fill the column"
+                )
             raise ValueError(
-                f"how many {side.replace('_', ' ')} {model} takes is unknown: give {side}=, or a column of "
-                f"that name in {self.prices.source} or in the counts"
+                f"{what}: give {side}=, or a column of that name in {self.prices.source} or in the counts"
             )
         return (rows[side] / rows["n_samples"]).fill_null(strategy="mean").to_numpy()
 
