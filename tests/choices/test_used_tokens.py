@@ -60,7 +60,9 @@ def test_what_is_given_comes_first() -> None:
 
 def test_what_some_problems_leave_open_is_the_mean_of_the_others() -> None:
     rows = {**ROWS, "output_tokens": [100.0, None, None, None]}
-    with pytest.raises(ValueError, match=r"output tokens b takes is unknown: of every problem some sample.s .*missing"):
+    with pytest.raises(
+        ValueError, match=r"output tokens b takes is unknown: of every problem some sample.s .*missing"
+    ):
         market_of(t2fast.read_counts(rows), PRICES, None, None)
     market = market_of(t2fast.read_counts(rows), PRICES, None, None, only=["a"])
     np.testing.assert_allclose(market.sellers[0].usd[0], np.array([100 + 25 * 4, 200 + 25 * 4]) / 1e6)

@@ -102,8 +102,8 @@ class Usage:
             what = f"how many {side.replace('_', ' ')} {model} takes is unknown"
             if side in rows.columns:
                 raise ValueError(
-                    f"{what}: of every problem some sample's {side} is missing in the counts. Give {side}=, or "
-                    "fill the column"
+                    f"{what}: of every problem some sample's {side} is missing in the counts. Give {side}=, "
+                    "or fill the column"
                 )
             raise ValueError(
                 f"{what}: give {side}=, or a column of that name in {self.prices.source} or in the counts"
