@@ -15,7 +15,7 @@ from t2fast.cli.main import main
 
 HOSTILE = "</script><script>document.title=1</script><img src=x onerror=alert(1)>\u202e"
 SIZES = [(1280, "light"), (400, "dark")]
-ANSWERED = "() => ['law', 'draws'].every((role) => document.body.dataset.answered.includes(role))"
+ANSWERED = "() => ['law', 'draws'].every((role) => document.body.dataset.answered?.includes(role))"
 
 
 @pytest.fixture(scope="module")
