@@ -17,7 +17,8 @@ from grids import ACCURACY, COUNTS, LOSS
 from t2fast import text
 from t2fast.costs.hardware import Machine, accelerator
 from t2fast.plans import Workload
-from t2fast.reports.explorer import _WORK, _asset, _facts, _json
+from t2fast.reports.explorer import _WORK, _asset, _facts
+from t2fast.reports.page import inline
 
 pytestmark = pytest.mark.browser
 
@@ -89,7 +90,7 @@ def answers(browser: Any) -> Any:
 
     def ask(law: Any, *asked: dict[str, Any]) -> list[dict[str, Any]]:
         explorer = t2fast.explore(law)
-        whole = {**law.to_dict(), **json.loads(_json(_facts(explorer)))["law"]["traits"]}
+        whole = {**law.to_dict(), **json.loads(inline(_facts(explorer)))["law"]["traits"]}
         given = [{**FREE, **one} for one in asked]
         found: list[dict[str, Any]] = page.evaluate(
             ANSWER, {"core": core.decode(), "law": whole, "asked": given}

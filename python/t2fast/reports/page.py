@@ -91,17 +91,9 @@ def page(title: str, warnings: Sequence[str], sections: Sequence[Section]) -> st
     links = "".join(
         f'<li><a href="#s{number}">{_text(section.title)}</a></li>' for number, section in numbered
     )
-    data = json.dumps(
-        {"looks": LOOKS, "charts": specs}, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    )
-    data = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    data = inline({"looks": LOOKS, "charts": specs})
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{_text(title)}</title>\n<style>\n{asset('page.css')}</style>\n</head>\n<body>\n"
+        f"{head(title, policy, asset('page.css'))}"
         '<a class="skip" href="#main">Skip to the report</a>\n'
         f"<header><h1>{_text(title)}</h1></header>\n"
         f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n<main id="main">\n'
@@ -109,6 +101,24 @@ def page(title: str, warnings: Sequence[str], sections: Sequence[Section]) -> st
         f'<script type="application/json" id="data">{data}</script>\n'
         f"<script>{library}</script>\n<script>{own}</script>\n</body>\n</html>\n"
     )
+
+
+def head(title: str, policy: str, style: str) -> str:
+    """What a page begins with, up to its body: what it may load, its title and its looks."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+    )
+
+
+def inline(data: Any) -> str:
+    """JSON for a script element, which nothing in `data` ends."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _warnings(warnings: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ from t2fast.laws.data_wall import DataWall
 from t2fast.plans import plan
 from t2fast.plans.limits import EXTRAPOLATE
 from t2fast.plans.request import positive
-from t2fast.reports.page import asset, digest, script
+from t2fast.reports.page import asset, digest, head, inline, script
 from t2fast.text import clean
 
 __all__ = ["Explorer", "explore"]
@@ -53,7 +53,7 @@ class Explorer:
         Returns:
             The document.
         """
-        facts = _json(_facts(self))
+        facts = inline(_facts(self))
         work = script("\n".join(map(_asset, _WORK)))
         page = script("\n".join(map(_asset, _PAGE)))
         policy = "; ".join(
@@ -72,12 +72,7 @@ class Explorer:
         title = escape(clean(self.title))
         source = f"<p>The {escape(_described(self.law))}</p>"
         return (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            '<meta name="color-scheme" content="light dark">\n'
-            '<link rel="icon" href="data:,">\n'
-            f"<title>{title}</title>\n<style>\n{asset('page.css')}{_asset('page.css')}</style>\n</head>\n<body>\n"
+            f"{head(self.title, policy, asset('page.css') + _asset('page.css'))}"
             '<a class="skip" href="#main">Skip to the plan</a>\n'
             f"<header><h1>{title}</h1>{source}</header>\n{_asset('body.html')}"
             f'<script type="application/json" id="facts">{facts}</script>\n'
@@ -230,11 +225,6 @@ def _three_digits(value: float) -> float:
 
 def _packed(content: bytes) -> str:
     return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
-
-
-def _json(data: Any) -> str:
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _asset(name: str) -> str:
