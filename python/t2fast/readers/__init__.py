@@ -128,10 +128,12 @@ def read_results(
         raise ValueError("the list of files is empty: give at least one")
     files = _paths(source)
     found = _find(files, chosen) if files and columns is None else None
+    scored = None
     if found is None:
         if len(files) > 1:
             raise ValueError("several tables: give them one by one, or join them")
-        chosen.refuse_others(files[0] if files else "the table", "no known tool", ())
+        chosen.refuse_others(files[0] if files else "the table", "no known tool", ("correct_at",))
+        scored = correct_at
         found = Measured(source[0] if isinstance(source, list | tuple) else source, columns or {})
     joined = models if model is None else None  # a new name has to be there before the join
     counts = read_counts(
@@ -142,6 +144,7 @@ def read_results(
         stage=stage,
         where=where,
         duplicates=duplicates,
+        correct_at=scored,
     )
     if model is not None:
         counts = _named(counts, model, models)

@@ -1,4 +1,4 @@
-"""Files that hold nothing but means over problems: who wrote them, and what to read in their place."""
+"""Files that hold means alone, or ungraded samples: who wrote them, and what to read in their place."""
 
 from __future__ import annotations
 
@@ -38,13 +38,10 @@ def _writer(first: Mapping[str, Any]) -> str | None:
             "is a summary by every_eval_ever's schema and holds means alone: read the file of instances that "
             "its detailed_evaluation_results name"
         )
-    if {"question_id", "output_list"} <= first.keys() and "graded_list" not in first:
-        return (
-            "was written by LiveCodeBench and is not graded: run it with --evaluate, and read the file "
-            "..._eval_all.json"
-        )
-    if first.keys() in ({"pass@1"}, {"pass@1", "detail"}):
-        return "was written by LiveCodeBench and holds its metrics: read the file ..._eval_all.json beside it"
+    ungraded = {"question_id", "output_list"} <= first.keys() and "graded_list" not in first
+    if ungraded or first.keys() in ({"pass@1"}, {"pass@1", "detail"}):
+        what = "is not graded: run it with --evaluate, and" if ungraded else "holds its metrics:"
+        return f"was written by LiveCodeBench and {what} read the file ..._eval_all.json beside it"
     if {"gt_pass_rate", "calibrated"} <= first.keys():
         return (
             "was written by BigCodeBench and holds means over problems alone: read the file "
