@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from t2fast.tables import fields as v
+from t2fast.tables.faults import Faults
 from t2fast.tables.rows import Source
 
 SIZES = ("n_params", "n_tokens")
@@ -38,7 +39,7 @@ class Reading:
         self.source = source
         self.names = names
         self.fields = [field for field in fields if field.name in names]
-        self.faults = v.Faults(source.name, names, skip_blank=source.blank_rows, parts=source.parts)
+        self.faults = Faults(source.name, names, skip_blank=source.blank_rows, parts=source.parts)
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
