@@ -127,7 +127,11 @@ class Reading:
             same = f"{this} has twice: {what}"
             self.faults.lines.append(same if this == first else f"{this} repeats {first} ({what})")
         advice = f"Rows are told apart by {', '.join(keys)}: take the repeated ones out"
-        if "n_samples" in frame.columns:
+        if "until_successes" in frame.columns:
+            advice += (
+                ". Their counts cannot be added up: two runs that ended at a success are not one that did"
+            )
+        elif "n_samples" in frame.columns:
             advice += ", or add their counts up by duplicates='sum'"
         self.faults.raise_if_any(advice)
         return frame
