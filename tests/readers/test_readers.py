@@ -70,7 +70,7 @@ def test_a_new_name_keeps_other_columns_and_needs_one_model(tmp_path: Path) -> N
         read_results(counts, model="c")
 
 
-@pytest.mark.parametrize("option", [{"scorer": "x"}, {"metric": "x"}, {"filter": "x"}, {"correct_at": 1.0}])
+@pytest.mark.parametrize("option", [{"scorer": "x"}, {"metric": "x"}, {"filter": "x"}, {"answer": "x"}])
 def test_a_table_leaves_no_choice(option: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="is no choice for the table, a file of no known tool"):
         read_results({"problem": ["a"], "correct": [1]}, **option)  # type: ignore[arg-type]
