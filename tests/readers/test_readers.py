@@ -155,3 +155,16 @@ def test_any_types_in_any_form_are_refused(
     except ValueError as error:
         message = str(error)
     assert "x.jsonl" in message or (counts.n >= 1).all()
+
+
+def test_a_folder_of_tables_is_told_to_be_named_file_by_file(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("problem,n_samples,n_correct\na,4,2\n")
+    with pytest.raises(
+        ValueError, match=r"holds no results of .*\. If these are tables, name each: a\.csv, b\.csv"
+    ):
+        read_results(tmp_path)
+    row = '{"task_id": "T/0", "completion": "", "result": "passed", "passed": true}\n'
+    (tmp_path / "x_results.jsonl").write_text(row)
+    counts = read_results(tmp_path)
+    assert [part.reason for part in counts.left_out] == ["files of no known kind: a.csv, b.csv"]

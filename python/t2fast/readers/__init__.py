@@ -66,7 +66,7 @@ TOOLS = tuple(sorted((tool.NAME for tool in _READ), key=str.lower))
 
 _SUFFIXES = (
     *(".eval", ".parquet", ".yaml", ".yml"),
-    *(f".{kind}{ending}" for kind in ("json", "jsonl") for ending in ("", ".gz", ".zst")),
+    *(f".{kind}{ending}" for kind in ("json", "jsonl", "csv", "tsv") for ending in ("", ".gz", ".zst")),
 )
 _HEAD = 4096
 _COLUMNS = {name for field in (v.PROBLEM, v.N_SAMPLES, v.CORRECT) for name in (field.name, *field.aliases)}
@@ -189,7 +189,8 @@ def _find(paths: list[str], choices: Choices) -> Measured | None:
         raise ValueError(
             f"{where} holds results of {' and '.join(tool.NAME for tool in tools)}: read them one by one"
             if tools
-            else f"{where} holds no results of {', '.join(TOOLS)}; name a file"
+            else f"{where} holds no results of {', '.join(TOOLS)}"
+            + (f". If these are tables, name each: {v.listed(unknown)}" if unknown else "; name a file")
         )
     (tool, files), *_ = tools.items()
     found: Measured = tool.read(list(files), choices)
