@@ -370,10 +370,16 @@ class ModelFile:
 
     ``config`` has ``architecture`` (str); ``layers``, ``width``, ``heads``, ``kv_heads``, ``head_dim``,
     ``hidden``, ``vocab``, ``max_positions`` (int); ``layer_norm`` (bool), ``eps``; ``activation``
-    (``swiglu``, ``gelu``, ``gelu_tanh``); ``parallel`` (bool); ``rotary_dim``, ``interleaved`` (pairs are
-    (2i, 2i+1)), ``inv_freq`` (float32 array), ``rope_scale``; ``window`` (int or None); ``bos`` (int or
-    None), ``eos`` (list). Tensors are named ``embedding``, ``head.weight``, ``norm.weight`` and
-    ``layers.{i}.{attn_norm,q,k,v,q_norm,k_norm,o,ffn_norm,gate,up,down}.{weight,bias}``.
+    (``swiglu``, ``geglu_tanh``, ``gelu``, ``gelu_tanh``); ``parallel`` (bool); ``rotary_dim``,
+    ``interleaved`` (pairs are (2i, 2i+1)), ``inv_freq`` (float32 array), ``rope_scale``; ``window`` (int or
+    None, of all layers);
+    ``windows`` and ``rotations`` (``global``, ``local`` or ``absent``) of each, ``local_inv_freq``;
+    ``embedding_scale``, ``residual_scale``, ``attention_scale``, ``logit_scale``; ``attention_cap``,
+    ``logit_cap`` (float or None); ``own_head_norms`` (bool: norms of queries and keys have weights for each
+    head); ``bos`` (int or None), ``eos`` (list). Tensors are named ``embedding``, ``positions``,
+    ``head.weight``, ``norm.weight`` and ``layers.{i}.PART.{weight,bias}``, where PART is ``attn_norm``,
+    ``q``, ``k``, ``v``, ``q_norm``, ``k_norm``, ``o``, ``post_attn_norm``, ``ffn_norm``, ``gate``, ``up``,
+    ``down`` or ``post_ffn_norm``.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None: ...
@@ -385,8 +391,6 @@ class ModelFile:
     def n_params(self) -> int: ...
     @property
     def notes(self) -> list[str]: ...
-    @property
-    def features(self) -> list[str]: ...
     @property
     def tied(self) -> bool: ...
     def need(self, dtype: str = "auto", kernel: str | None = None) -> tuple[int, int]: ...
