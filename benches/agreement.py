@@ -20,6 +20,7 @@ import t2fast.decode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "decode"))
 import decode_models as models
 import torch
+from gguf_models import write_gguf
 from test_decode_families import quantised
 from test_decode_files import HALVES
 
@@ -37,11 +38,11 @@ def main() -> None:
             row(name, "safetensors", dtype, path, models.transformers_model(path), TOKENS)
         for name, (arch, _, kind) in models.GGUFS.items():
             path = root / f"{name}.gguf"
-            row(arch, "GGUF", kind.name, path, models.write_gguf(name, path), TOKENS)
+            row(arch, "GGUF", kind.name, path, write_gguf(name, path), TOKENS)
         for name, (arch, _) in models.MORE.items():
             if arch is not None:
                 path = root / f"{name}.gguf"
-                row(name, "GGUF", "F32", path, models.write_gguf(f"{name}.gguf", path), TOKENS)
+                row(name, "GGUF", "F32", path, write_gguf(f"{name}.gguf", path), TOKENS)
         for kinds in (*([kind] for kind in HALVES), ["Q4_0", "Q6_K"], ["Q4_K", "Q6_K"]):
             path = root / f"{'-'.join(kinds)}.gguf"
             peer = quantised(kinds, path)

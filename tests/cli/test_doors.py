@@ -192,6 +192,7 @@ def test_several_tasks_or_training_sets_are_no_one_law(
         ("max_k is 0: at least one sample", "--max-k is 0: at least one sample"),
         ("choose one by where={'level': '1'}, or", "choose one by --where level=1, or"),
         ("by columns={'problem': 'task'}, or", "by --columns problem=task, or"),
+        ("device='cuda': no GPU, or use device='cpu'", "--device cuda: no GPU, or use --device cpu"),
         ("the column target is empty: fill it", "the column target is empty: fill it"),
         ("runs/task=gsm8k/x.csv is empty", "runs/task=gsm8k/x.csv is empty"),
     ],
@@ -258,6 +259,20 @@ def test_a_law_that_cannot_be_kept_is_not_fitted_first(
     missing = tmp_path / "missing" / "law.json"
     assert main(["fit", "nowhere.csv", "-o", str(missing)]) == 1
     assert "there is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["explore"], ["fit", "x.csv"], ["simulate"], ["train", "x.txt", "--tokens", "1"]]
+)
+def test_a_dash_is_no_name_of_a_file(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main([*command, "-o", "-"])
+    said = capsys.readouterr().err
+    assert said.startswith(f"t2fast {command[0]}: error: argument -o/--output: '-' would be a file of that")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_law_goes_through_a_pipe(tmp_path: Path) -> None:

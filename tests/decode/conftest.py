@@ -31,6 +31,7 @@ def pytest_report_header() -> str | None:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
     """``model(name)``: path of a small model and, if transformers knows its family, its own model."""
     import decode_models as models
+    from gguf_models import write_gguf
 
     root = tmp_path_factory.mktemp("models")
     made: dict[str, tuple[Path, Any]] = {}
@@ -42,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
                 made[name] = path, models.transformers_model(path)
             elif name in models.GGUFS or name.endswith(".gguf"):
                 path = root / f"{name.removesuffix('.gguf')}.gguf"
-                made[name] = path, models.write_gguf(name, path)
+                made[name] = path, write_gguf(name, path)
             else:
                 assert name == "open-lm"
                 made[name] = models.write_open_lm(root / name), None

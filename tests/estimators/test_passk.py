@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast.estimators.passk import (
@@ -233,6 +235,28 @@ def test_standard_error_never_vanishes():
     errors = pass_at_k_stderr(20, [0, 1, 10, 20], 1)
     assert np.all(errors > 0)
     assert errors[2] == pytest.approx(math.sqrt(0.25 / 20), rel=1e-12)
+
+
+def test_standard_errors_near_n_are_as_far_off_as_they_say():
+    n, ks = 32, np.array([1, 16, 32])
+    c = np.arange(n + 1)
+    told = np.asarray(pass_at_k_stderr(n, c[:, None], ks)) ** 2
+    plugged = np.asarray(pass_at_k_variance(n, (c / n)[:, None], ks))
+    # The true variance, E[q^(2k - j)] over overlaps j less E[q^2k], by moments of q = 1 - p ~ Beta(1.2, 0.4).
+    counts = scipy.stats.betabinom(n, 0.4, 1.2).pmf(c)
+
+    def moment(m):
+        return math.exp(scipy.special.betaln(1.2 + m, 0.4) - scipy.special.betaln(1.2, 0.4))
+
+    for i, k in enumerate(ks.tolist()):
+        overlaps = [math.comb(k, j) * math.comb(n - k, k - j) / math.comb(n, k) for j in range(k + 1)]
+        truth = sum(w * moment(2 * k - j) for j, w in enumerate(overlaps)) - moment(2 * k)
+        assert math.sqrt(counts @ told[:, i] / truth) == pytest.approx([1.02, 1.15, 1.19][i], abs=0.005)
+        # As `t2fast.estimators.sequential.mean_variance` says of p = c/n.
+        assert math.sqrt(counts @ plugged[:, i] / truth) == pytest.approx([0.98, 0.85, 0.75][i], abs=0.005)
+    rare = scipy.stats.binom(n, 1 / n).pmf(c)
+    truth = pass_at_k_variance(n, 1 / n, n)
+    assert math.sqrt(rare @ told[:, 2] / truth) == pytest.approx(0.85, abs=0.005)
 
 
 def test_same_bits_for_any_number_of_threads():

@@ -202,7 +202,9 @@ def laws(draw):
     if count is not None:
         rows = draw(st.lists(positive, min_size=count * len(params), max_size=count * len(params)))
         draws = np.array(rows).reshape(count, len(params))
-    domain = draw(st.dictionaries(st.sampled_from(["n_params", "n_tokens", "k"]), st.tuples(finite, finite)))
+    sizes = st.floats(0, exclude_min=True, allow_infinity=False)
+    ranges = st.tuples(sizes, sizes).map(sorted).map(tuple)
+    domain = draw(st.dictionaries(st.sampled_from(["n_params", "n_tokens", "k"]), ranges))
     report, validation = draw(st.none() | reports), draw(st.none() | validations)
     return Law(name, params, draws, domain, draw(words), report, validation=validation)
 
@@ -274,10 +276,11 @@ def changed(*keys, to):
         ("{}", "not a law saved by t2fast"),
         ('"t2fast-law/1"', "not a law saved by t2fast"),
         (changed("format", to="t2fast-law/2"), "its 'format' is not 't2fast-law/1'"),
-        (changed("law", to=None), "not a complete law: KeyError\\('law'\\)"),
-        (changed("law", to="power"), "law 'power' is unknown"),
-        (changed("params", to=None), "not a complete law: KeyError\\('params'\\)"),
-        (changed("params", to=[1, 2]), "not a complete law"),
+        (changed("law", to=None), "law.json is not a complete law: 'law' is missing"),
+        (changed("law", to="power"), "law.json: law 'power' is unknown"),
+        (changed("law", to=["loss"]), "law.json: law holds \\['loss'\\]"),
+        (changed("params", to=None), "law.json is not a complete law: 'params' is missing"),
+        (changed("params", to=[1, 2]), "law.json: params holds \\[1, 2\\], which is no dict"),
         (changed("params", "A", to=None), "missing A"),
         (changed("params", "G", to=1.0), "not among them G"),
         (changed("params", "A", to="406"), "A holds '406', which is not a finite number"),
@@ -292,21 +295,24 @@ def changed(*keys, to):
         (changed("draws", to=[[1.0] * 4] * 2), r"shape \(2, 4\), expected \(draws, 5\)"),
         (changed("draws", to=[[1.0] * 5, [1.0] * 4]), "draws"),
         (changed("draws", to=[[1.0] * 4 + ["x"]]), "draws holds 'x'"),
-        (changed("draws", to=[1.0]), "not a complete law"),
-        (changed("draws", to=5), "not a complete law"),
-        (changed("domain", to=[1]), "not a complete law"),
-        (changed("domain", "k", to=[1.0]), "k"),
+        (changed("draws", to=[1.0]), "law.json: draws holds 1.0, which is no list"),
+        (changed("draws", to=5), "law.json: draws holds 5, which is no list"),
+        (changed("domain", to=[1]), "law.json: domain holds \\[1\\], which is no dict"),
+        (changed("domain", "k", to=[1.0]), "law.json: domain of k is \\[1.0\\], no pair of numbers"),
         (changed("domain", "k", to=[1.0, "a"]), "k holds 'a'"),
-        (changed("domain", "k", to="ab"), "k holds 'a'"),
+        (changed("domain", "k", to="ab"), "domain of k is 'ab', no pair of numbers"),
+        (changed("domain", "k", to=[8.0, 1.0]), "law.json: domain of k runs from 8 to 1: .* least end first"),
+        (changed("domain", "k", to=[-1.0, 8.0]), "law.json: domain of k runs from -1 to 8: .* positive"),
+        (changed("domain", "p", to=[1.0, 8.0]), "law.json: domain has a range of 'p'"),
         (changed("source", to=7), "source"),
-        (changed("fit", to=[1]), "not a complete law"),
+        (changed("fit", to=[1]), "law.json: fit holds \\[1\\], which is no dict"),
         (changed("fit", "points", to=None), "points"),
         (changed("fit", "points", to="many"), "points"),
         (changed("fit", "converged", to=1), "converged"),
         (changed("fit", "objective", to=[]), "objective"),
         (changed("fit", "notes", to="fine"), "notes"),
         (changed("fit", "notes", to=[1]), "notes"),
-        (changed("validation", to=[1]), "not a complete law"),
+        (changed("validation", to=[1]), "law.json: validation holds \\[1\\], which is no dict"),
         (changed("validation", "splits", to=None), "splits"),
         (changed("validation", "error", to="small"), "error"),
         (changed("validation", "coverage", to="all"), "coverage"),

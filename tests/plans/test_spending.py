@@ -141,7 +141,7 @@ def test_a_workload_without_numbers_is_refused() -> None:
         best_spending(LOSS, 1e20, Workload(1e3, 5, 5), k=(0.5, 10))
     with pytest.raises(ValueError, match="a budget or a target, one of both"):
         plan_spending(LOSS, Workload(1e3, 5, 5), budget=1e20, target=0.5)
-    with pytest.raises(TypeError, match="takes a Workload of queries and prices, not a float"):
+    with pytest.raises(TypeError, match="spending takes Workload, not a float: it says what"):
         plan_spending(LOSS, 1e20, budget=1e20)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="latency needs a machine"):
         plan_spending(LOSS, Workload(1e3, 5, 5), budget=1e20, latency=1)

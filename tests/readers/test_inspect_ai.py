@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_results import by_problem
 from t2fast.cli.main import main
 from t2fast.readers import read_results
-from t2fast.tables import Counts
 
 EVALUATE = """
 import json, os, signal, sys
@@ -145,11 +145,6 @@ def correct_by_hand(log: Path) -> dict[str, tuple[int, int]]:
             n, c = counts.get(str(summary.id), (0, 0))
             counts[str(summary.id)] = n + 1, c + (summary.scores["match"].value == "C")
     return counts
-
-
-def by_problem(counts: Counts) -> dict[str, tuple[int, int]]:
-    rows = counts.frame.select("problem", "n_samples", "n_correct").rows()
-    return {problem: (n, c) for problem, n, c in rows}
 
 
 def test_samples_in_error_are_left_out(log: Path) -> None:

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
+from made_results import by_problem, lines, whole
 from t2fast.readers import read_results
-from t2fast.tables import Counts
-
-
-def by_problem(counts: Counts) -> dict[str, tuple[int, int]]:
-    rows = counts.frame.select("problem", "n_samples", "n_correct").rows()
-    return {problem: (n, c) for problem, n, c in rows}
-
-
-def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def whole(path: Path, content: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2))
-    return path
 
 
 # lm-eval: rows of two documents, under one filter after the other up to 0.4.6.
@@ -197,72 +177,6 @@ def test_helm_has_a_trial_of_an_instance_once(tmp_path: Path) -> None:
         read_results(whole(path, [row(1.0, 0.0)]))
 
 
-@pytest.mark.parametrize(
-    ("metric", "value", "samples", "n", "c"),
-    [
-        ("avg@n:n=4", 0.75, 16, 4, 3),
-        ("avg@n:n=16", 0.75, 16, 16, 12),
-        ("avg@4", 0.75, 16, 4, 3),
-        ("avg@n:n=4", 1.0, 0, 4, 4),  # responses that were not kept
-        ("pass@k:k=1&n=4", 0.25, 16, 4, 1),
-        ("pass@k:n=4&k=1", 0.25, 16, 4, 1),
-        ("pass@k:k=1", 0.25, 8, 8, 2),
-        ("math_pass@1:4_samples", 0.5, 64, 4, 2),
-        ("math_pass@1:1_samples", 1.0, 64, 1, 1),
-        ("codegen_pass@1:16", 0.5, 16, 16, 8),
-        ("extractive_match", 1.0, 1, 1, 1),
-    ],
-)
-def test_lighteval_means_are_of_as_many_samples_as_they_say(
-    tmp_path: Path, metric: str, value: float, samples: int, n: int, c: int
-) -> None:
-    def frame(metric: str, samples: int, ids: tuple[str, ...] = ("q",)) -> Path:
-        row = {metric: value, "other": 0.0}
-        columns = {
-            "doc": [{"id": name, "query": "?"} for name in ids],
-            "metric": [row for _ in ids],
-            "model_response": [{"text": ["x"] * samples} for _ in ids],
-        }
-        pl.DataFrame(columns).write_parquet(tmp_path / "x.parquet")
-        return tmp_path / "x.parquet"
-
-    counts = read_results(frame(metric, samples), metric=metric)
-    assert by_problem(counts) == {"q": (n, c)}
-    assert [part.rows for part in counts.left_out] == ([samples - n] if samples > n else [])
-    with pytest.raises(ValueError, match=r"row 2 of .* repeats the document q"):
-        read_results(frame(metric, samples, ("q", "q")), metric=metric)
-    for others in ("pass@k:k=8&n=16", "g-pass@k:k=1&n=16", "maj@n:n=16", "pass@10"):
-        with pytest.raises(ValueError, match="is one score for 16 samples"):
-            read_results(frame(others, 16), metric=others)
-    with pytest.raises(ValueError, match="is a mean of 32 samples, of which 16 are there"):
-        read_results(frame("avg@n:n=32", 16), metric="avg@n:n=32")
-
-
-@pytest.mark.parametrize("scores", ["metric", "metrics"])
-def test_lighteval(tmp_path: Path, scores: str) -> None:
-    frame = pl.DataFrame(
-        {
-            "doc": [{"id": "q1", "query": "?"}, {"id": "q2", "query": "!"}],
-            scores: [{"avg@4": 0.75, "em": 1.0}, {"avg@4": 0.0, "em": 0.0}],
-            "model_response": [{"text": ["a"] * 4}, {"text": ["b"] * 4}],
-        }
-    )
-    path = (
-        tmp_path
-        / "details"
-        / "me"
-        / "small"
-        / "2025-01-01T00-00-00"
-        / "details_gsm8k_2025-01-01T00-00-00.parquet"
-    )
-    path.parent.mkdir(parents=True)
-    frame.write_parquet(path)
-    counts = read_results(tmp_path, metric="avg@4")
-    assert counts.frame.rows() == [("me/small", "gsm8k", "q1", 4, 3), ("me/small", "gsm8k", "q2", 4, 0)]
-    with pytest.raises(ValueError, match="is one score for 4 samples"):
-        read_results(path, metric="em")
-
-
 def test_simple_evals(tmp_path: Path) -> None:
     prompt = [{"role": "user", "content": "1+1"}]
     content = {
@@ -412,35 +326,6 @@ def test_a_csv_that_does_not_parse_names_its_row(tmp_path: Path, content: str, m
     path.write_text(content)
     with pytest.raises(ValueError, match=message):
         read_results(path)
-
-
-def test_lighteval_up_to_07_prints_what_it_keeps(tmp_path: Path) -> None:
-    # evaluation_tracker.py of 0.5 to 0.7 makes text of every column by str().
-    scores = [{"em": 1, "math_pass@1:4_samples": 0.75}, {"em": np.float64(0.0), "math_pass@1:4_samples": 0.0}]
-    columns = {
-        "example": ["1", "2"],
-        "full_prompt": ["1", "2"],
-        "predictions": [str(["it's", '"2"', "np.float64(3)", "nan"])] * 2,
-        "metrics": [str(scores[0]), str(scores[1])],
-    }
-    path = tmp_path / "details" / "me" / "small" / "t" / "details_sums_2024-11-01T00-00-00.000001.parquet"
-    path.parent.mkdir(parents=True)
-    pl.DataFrame(columns).write_parquet(path)
-    counts = read_results(path, metric="math_pass@1:4_samples")
-    assert counts.frame.rows() == [("me/small", "sums", "0", 4, 3), ("me/small", "sums", "1", 4, 0)]
-    assert counts.notes == ("read as lighteval 0.3 to 0.7, of text",)
-    with pytest.raises(ValueError, match=r"em in row 1 of .* is one score for 4 samples"):
-        read_results(path, metric="em")
-    for bad in ("{'em': __import__('os')}", "[" * 5000, "{'em': 1", "[1]", "", None):
-        pl.DataFrame(
-            {**columns, "metrics": [bad] * 2}, schema_overrides={"metrics": pl.String}
-        ).write_parquet(path)
-        with pytest.raises(ValueError, match="metrics in row 1 of "):
-            read_results(path)
-    options = {**columns, "predictions": [str([(-1.5, True), (-2.0, False)])] * 2}
-    pl.DataFrame(options).write_parquet(path)
-    with pytest.raises(ValueError, match="log-probabilities of given answers, not samples"):
-        read_results(path, metric="em")
 
 
 def test_verifiers_02_writes_a_trace_a_row(tmp_path: Path) -> None:

@@ -114,6 +114,16 @@ def test_duplicates() -> None:
     assert "… and 39 more" in refused(many)
 
 
+def test_counts_that_ended_at_a_success_are_not_added_up() -> None:
+    stopped = {"problem": ["a", "a"], "n_samples": [3, 5], "n_correct": [1, 1]}
+    stopped |= {"until_successes": [1, 1], "max_samples": [8, 8]}
+    for how in ("error", "sum"):
+        message = refused(stopped, duplicates=how)
+        assert "row 2 repeats row 1 (problem 'a')" in message
+        assert "duplicates='sum'" not in message
+        assert "cannot be added up: two runs that ended at a success are not one that did" in message
+
+
 def test_filter_notes_what_goes() -> None:
     counts = read_counts(GOOD)
     small = counts.filter(max_params=1e6, min_tokens=1e9)

@@ -65,6 +65,10 @@ def _run(argv: Sequence[str] | None) -> int:
     parser, commands = _parser(argv[:1] if argv and argv[0] in _COMMANDS else _COMMANDS)
     settings = _preset(commands)
     arguments = parser.parse_args(argv)
+    if str(getattr(arguments, "output", None)) == "-":
+        commands[arguments.command].error(
+            "argument -o/--output: '-' would be a file of that name: give another, or /dev/stdout"
+        )
     # For commands about the command line, which must not import what imports them.
     arguments.whole = lambda: _parser(_COMMANDS)
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)

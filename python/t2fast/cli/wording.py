@@ -16,7 +16,7 @@ _OPTIONS = (
     "model|models|columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
     "level|draws|seed|ks|method|aggregate|losses|train_flops|inference_flops|total_flops|extrapolate|"
     "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|usd|per_query|latency|confidence|"
-    "new_problems|harm|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
+    "new_problems|harm|device|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
 )
 _MAPPING = re.compile(rf"\b({_OPTIONS})=\{{([^{{}}]*)\}}")
 _CHOSEN = r"(?<!--where )(?<!--columns )"  # columns there, whatever they are called

@@ -97,7 +97,7 @@ def mean_variance(n: ArrayLike, c: ArrayLike, k: ArrayLike, rule: Rule) -> Float
     """Variance of the mean of `problem_pass_at_k` over these problems, by the sampling of each alone.
 
     With n fixed it is the estimator's variance at p = c/n, whose root is too small by up to a quarter as k
-    nears n (2% at k = 1, 16% at n/2, of n = 32 and p ~ Beta(0.4, 1.2)). With sequential sampling c/n is
+    nears n (2% at k = 1, 15% at n/2, of n = 32 and p ~ Beta(0.4, 1.2)). With sequential sampling c/n is
     biased, and a problem that was solved at once would count as certain. There T = 1 - F_k has the variance
     E[F_k^2] - (1 - p)^(2k), where F_j is the unbiased estimate of (1 - p)^j: F_k^2 - F_2k is unbiased.
     Where 2k is beyond a limit L, no F_2k exists; (1 - p)^2k = ((1 - p)^L)^(2k/L) then has at least the mean

@@ -13,30 +13,25 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.arguments import require_kind
-from t2fast.estimators.sequential import mean_variance
 from t2fast.fits.bootstrap import Target
 from t2fast.fits.calibration import widening
 from t2fast.fits.conclusion import FitWarning, enough
 from t2fast.fits.passtable import PassTable
+from t2fast.fits.sampling import in_logarithms
 from t2fast.fits.structure import patterns
 from t2fast.laws import FitReport
 from t2fast.laws.forecast import ForecastLaw
-from t2fast.laws.measurements import INSIDE, ForecastDraws, Measurements, Metric, of_z, to_z
+from t2fast.laws.measurements import ForecastDraws, Measurements, Metric, of_z, to_z
 from t2fast.progress import track
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.text import counted
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 Forecastable: TypeAlias = Counts | Likelihoods | Losses | Accuracies
 
 LEAST_CHECKPOINTS = 5
 POWERS = tuple(2**i for i in range(8))
 _BATCH = 50
-_STEADY = 50
-"""Problems whose own sampling noise weighs as much as that of all checkpoints together."""
-_LEAST_NOISE = 1e-3
-"""Of pass@k, relative: what no estimate is better than."""
 
 
 def fit_forecast(
@@ -140,7 +135,7 @@ def _patterns(table: Forecastable, law: ForecastLaw) -> list[str]:
     noise = errors = None
     if isinstance(table, Counts | Likelihoods):
         observed = PassTable.of(table, seen.ks.tolist())
-        keep = _complete(observed).any(axis=1)
+        keep = observed.complete().any(axis=1)
         resampled = Target.measured(observed, observed.means)
         if resampled.noise is not None and resampled.errors is not None:
             noise, errors = resampled.noise[keep], resampled.errors[:, keep]
@@ -204,8 +199,7 @@ def _measure(
 
 def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple[Measurements, list[str]]:
     observed = PassTable.of(table, _default_ks(table) if ks is None else sorted(set(ks)))
-    mean = observed.mean()
-    known = _complete(observed)
+    known = observed.complete()
     if not known.any(axis=0).all():
         listed = ", ".join(f"{k:g}" for k in observed.ks[~known.any(axis=0)])
         raise ValueError(f"no checkpoint has k = {listed} samples of every problem: leave that k out")
@@ -213,35 +207,17 @@ def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple
     notes = []
     if not keep.all():
         notes.append(f"left out {int((~keep).sum())} checkpoints that have no k samples of every problem")
-    y = np.where(known, mean, np.nan)
-    if isinstance(table, Counts):
-        noise, batches = _sampling_noise(table, observed)
-    else:
-        noise, batches = np.zeros_like(y), np.full_like(y, np.inf)
-    # Half a success, or half a failure, stands for none: its logarithm is known to about two.
-    none, all_ = y <= 0, y >= 1
-    y = np.where(none, 0.5 / batches, np.where(all_, 1 - 0.5 / batches, y))
-    y = np.clip(y, *INSIDE)
-    z = to_z("pass@k", y)
-    slope = 1 / ((1 - y) * np.exp(z))
-    noise = np.maximum(np.where(none, 2.0 * y, np.where(all_, 1 - y, noise)), _LEAST_NOISE * y)
+    none = known & (observed.mean() <= 0)
     if none.any():
         notes.append(
             f"nothing was solved at {counted(int(none.any(axis=1).sum()), 'checkpoint')}: half a success "
             "stands for none"
         )
-    variance = np.where(known, (noise * slope) ** 2, 0.0)
-    z = np.where(known, z, np.nan)
+    z, variance = in_logarithms(table, observed)
     measured = Measurements(
         observed.n_params[keep], observed.n_tokens[keep], observed.ks, z[keep], variance[keep]
     )
     return measured, notes
-
-
-def _complete(observed: PassTable) -> NDArray[np.bool_]:
-    """Where every problem has k samples, (checkpoints, K): a mean over those that do is another quantity."""
-    every = np.bincount(observed.checkpoint, minlength=observed.checkpoints)[:, None]
-    return np.asarray(observed.problems_behind() == every)
 
 
 def _default_ks(table: Counts | Likelihoods) -> list[int]:
@@ -252,40 +228,3 @@ def _default_ks(table: Counts | Likelihoods) -> list[int]:
     np.minimum.at(least, table.checkpoint_index, table.most_samples)
     usual = float(np.quantile(least, 0.5, method="lower"))
     return [k for k in POWERS if k <= usual] or [1]
-
-
-def _sampling_noise(table: Counts, observed: PassTable) -> tuple[Floats, Floats]:
-    """Standard error of the mean pass@k by the sampling of each problem alone, and how many batches of k were
-    drawn.
-    """
-    order = np.argsort(table.checkpoint_index, kind="stable")
-    problems = np.bincount(observed.checkpoint, minlength=observed.checkpoints)
-    rows = np.split(order, np.cumsum(problems)[:-1])
-    rule = table.sequential
-    variance = np.array(
-        [
-            mean_variance(
-                table.n[i], table.c[i], observed.ks, None if rule is None else (rule[0][i], rule[1][i])
-            )
-            for i in rows
-        ]
-    )
-    if rule is not None:
-        variance = _steadied(variance, observed.mean(), problems[:, None])
-    drawn = np.array([table.n[i].sum() for i in rows])
-    return np.sqrt(variance), drawn[:, None] / observed.ks[None, :]
-
-
-def _steadied(variance: Floats, mean: Floats, problems: Integers) -> Floats:
-    """Variances that are unbiased but, of few problems, now and then 0 or below, without such: each share of
-    y(1 - y)/problems, the most that problems can scatter, is drawn to that of all checkpoints at this k.
-
-    The share of all counts one more problem, whose scatter is its sampling's; that of a checkpoint, as many
-    more as `_STEADY`, which have the share of all.
-    """
-    most = mean * (1 - mean)
-    found, every = problems**2 * variance, problems * most
-    middle = most.mean(axis=0)
-    common = (np.maximum(found.sum(axis=0), 0) + middle) / np.maximum(every.sum(axis=0) + middle, 1e-300)
-    own = (found + _STEADY * common * most) / np.maximum((problems + _STEADY) * most, 1e-300)
-    return np.asarray(np.clip(own, 0.2 * common, 1) * most / problems)

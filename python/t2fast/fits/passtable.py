@@ -116,6 +116,11 @@ class PassTable:
         starts = np.searchsorted(self.checkpoint, np.arange(self.checkpoints))
         return np.asarray(np.add.reduceat(rows, starts, axis=0))
 
+    def complete(self) -> NDArray[np.bool_]:
+        """Where every problem has k samples, (checkpoints, K): a mean over fewer is another quantity."""
+        every = np.bincount(self.checkpoint, minlength=self.checkpoints)[:, None]
+        return np.asarray(self.problems_behind() == every)
+
     def problems_behind(self) -> Integers:
         """How many problems are behind each mean, (checkpoints, K)."""
         return self._sum((~np.isnan(self.values)).astype(float)).astype(np.int64)

@@ -55,6 +55,21 @@ def typed(value: Any, kind: type, where: str, name: object) -> Any:
     return value
 
 
+def ranges(value: Any, where: str, name: object) -> dict[str, tuple[float, float]]:
+    """A pair of finite numbers under each key, or the `ValueError` that names the key."""
+    found = {}
+    for key, pair in typed(value, dict, where, name).items():
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise ValueError(f"{where}: {name} of {key} is {reprlib.repr(pair)}, no pair of numbers")
+        found[key] = (number(pair[0], where, key), number(pair[1], where, key))
+    return found
+
+
+def incomplete(where: str, lacking: KeyError) -> ValueError:
+    """The error for a file that lacks a key."""
+    return ValueError(f"{where} is not a complete law: {lacking} is missing")
+
+
 def _value(value: Any, a_line_each: bool) -> str:
     if not a_line_each or not value:
         return json.dumps(value, indent=1, allow_nan=False).replace("\n", "\n ")

@@ -32,7 +32,7 @@ from rich.console import Group, RenderableType
 from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
-from t2fast.laws.coordinates import coordinates
+from t2fast.laws.coordinates import check_domain, coordinates
 from t2fast.laws.ends import ends
 from t2fast.laws.held import against_measured
 from t2fast.laws.measurements import NOISE, ForecastDraws, Measurements, Metric
@@ -101,6 +101,7 @@ class ForecastLaw(Drawn, Reported):
             raise ValueError(f"a forecast law of {self.metric} has k = 1 alone")
         if not 0 <= self.widening < math.inf:
             raise ValueError(f"widening = {self.widening} must be finite, and 0 or more")
+        check_domain(self.domain)
         if self.draws is not None:
             self.draws.check(self.thetas.size, self.measured)
 
@@ -374,10 +375,7 @@ class ForecastLaw(Drawn, Reported):
                         f"{where}: the {NOISE}th number of a draw is none of {len(powers)} members"
                     )
                 draws = ForecastDraws(parameters, again, noise)
-            domain = {
-                str(name): (file.number(low, where, name), file.number(high, where, name))
-                for name, (low, high) in data.get("domain", {}).items()
-            }
+            domain = file.ranges(data.get("domain", {}), where, "domain")
             return cls(
                 metric,
                 measured,
@@ -391,8 +389,10 @@ class ForecastLaw(Drawn, Reported):
                 None if data.get("validation") is None else Validated.from_dict(data["validation"], where),
                 file.number(data.get("widening", 0.0), where, "widening"),
             )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{where} is not a complete law: {error!r}") from None
+        except KeyError as error:
+            raise file.incomplete(where, error) from None
+        except TypeError as error:
+            raise ValueError(f"{where} is not a complete law: {error}") from None
         except ValueError as error:
             raise ValueError(str(error) if where in str(error) else f"{where}: {error}") from None
 

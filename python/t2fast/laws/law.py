@@ -31,7 +31,7 @@ from rich.console import Group, RenderableType
 from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
-from t2fast.laws.coordinates import coordinates
+from t2fast.laws.coordinates import check_domain, coordinates
 from t2fast.laws.ends import ends
 from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.held import against_measured
@@ -101,6 +101,7 @@ class Law(Drawn, Reported):
             raise ValueError(refusal)
         if self.latent and not (ordered.get("E") == 0 and ordered.get("theta1") == 1):
             raise ValueError("a latent loss belongs to an accuracy or counts law with E = 0 and theta1 = 1")
+        check_domain(self.domain)
         object.__setattr__(self, "params", ordered)
         if self.draws is not None and (self.draws.ndim != 2 or self.draws.shape[1] != len(expected)):
             raise ValueError(f"draws have shape {self.draws.shape}, expected (draws, {len(expected)})")
@@ -285,27 +286,29 @@ class Law(Drawn, Reported):
         if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
             raise ValueError(f"{where} is not a law saved by t2fast: its 'format' is not {_FORMAT!r}")
         try:
-            params = {str(name): file.number(value, where, name) for name, value in data["params"].items()}
+            given = file.typed(data["params"], dict, where, "params")
+            params = {str(name): file.number(value, where, name) for name, value in given.items()}
             draws = None
             if data.get("draws") is not None:
-                rows = [[file.number(v, where, "draws") for v in row] for row in data["draws"]]
+                given = file.typed(data["draws"], list, where, "draws")
+                rows = [
+                    [file.number(v, where, "draws") for v in file.typed(row, list, where, "draws")]
+                    for row in given
+                ]
                 if len({len(row) for row in rows}) > 1:
                     raise ValueError(f"{where}: draws holds rows of different lengths")
                 draws = np.array(rows, dtype=float).reshape(len(rows), len(rows[0]) if rows else len(params))
-            domain = {
-                str(name): (file.number(low, where, name), file.number(high, where, name))
-                for name, (low, high) in data.get("domain", {}).items()
-            }
+            domain = file.ranges(data.get("domain", {}), where, "domain")
             report = None if data.get("fit") is None else FitReport.from_dict(data["fit"], where)
             kept = data.get("validation")
             validation = None if kept is None else Validated.from_dict(kept, where)
-            name = str(data["law"])
+            name = file.typed(data["law"], str, where, "law")
             if name in _LINKED and "latent" not in data:
                 raise ValueError(f"{where} does not say whether its loss is latent: {_HOW_LATENT}")
             latent = file.typed(data.get("latent", False), bool, where, "latent")
             source = file.typed(data.get("source", ""), str, where, "source")
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{where} is not a complete law: {error!r}") from None
+        except KeyError as error:
+            raise file.incomplete(where, error) from None
         try:
             return cls(name, params, draws, domain, source, report, latent, validation)
         except ValueError as error:

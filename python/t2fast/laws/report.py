@@ -55,6 +55,7 @@ class FitReport:
         def optional(name: str) -> float | None:
             return None if data.get(name) is None else file.number(data[name], where, name)
 
+        data = file.typed(data, dict, where, "fit")
         return cls(
             method=file.typed(data["method"], str, where, "method"),
             objective=file.number(data["objective"], where, "objective"),

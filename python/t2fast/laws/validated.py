@@ -48,6 +48,7 @@ class Validated:
         def optional(name: str) -> float | None:
             return None if data.get(name) is None else file.number(data[name], where, name)
 
+        data = file.typed(data, dict, where, "validation")
         return cls(
             by=file.typed(data["by"], str, where, "by"),
             splits=file.typed(data["splits"], int, where, "splits"),

@@ -18,7 +18,7 @@ from t2fast.plans.limits import EXTRAPOLATE, Limits
 from t2fast.plans.request import CHINCHILLA_RATIO, Range, check_law, constraints_of, positive
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.spending_plan import SpendingPlan, value_words
-from t2fast.plans.workload import Limit, Workload
+from t2fast.plans.workload import Limit, Workload, check_workload
 from t2fast.text import amount
 
 Models: TypeAlias = "Range | Sequence[float] | Sequence[Architecture]"
@@ -76,10 +76,7 @@ def plan_spending(
         TypeError: for what is no law or no workload.
     """
     check_law(law)
-    if not isinstance(workload, Workload):
-        raise TypeError(
-            f"plan_spending takes a Workload of queries and prices, not a {type(workload).__name__}"
-        )
+    check_workload(workload)
     if (budget is None) == (target is None):
         raise ValueError("give a budget or a target, one of both")
     logged = law.metric == "-log pass@k"  # such a law is asked for pass@k all the same

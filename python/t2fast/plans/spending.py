@@ -10,7 +10,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from t2fast.arguments import require_kind
 from t2fast.costs.flops import Architecture
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
@@ -18,7 +17,7 @@ from t2fast.laws.ends import ends
 from t2fast.plans.planned import Interval
 from t2fast.plans.request import check_law, check_level, positive
 from t2fast.plans.search import drawn_values, tails
-from t2fast.plans.workload import Limit, Prices, Workload
+from t2fast.plans.workload import Limit, Prices, Workload, check_workload
 from t2fast.text import amount, chance, plain, ratio, samples
 from t2fast.text import columns as table_columns
 
@@ -301,7 +300,7 @@ class _Models:
 
     @classmethod
     def of(cls, n_params: Sizes, workload: Workload) -> _Models:
-        require_kind("a spending", workload, (Workload,), "it says what a model will be used for")
+        check_workload(workload)
         per_param = workload.prices(1.0)
         if isinstance(n_params, tuple):
             low, high = n_params

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from t2fast.arguments import require_kind
 from t2fast.compute import sample_flops, train_flops
 from t2fast.costs.flops import Architecture
 from t2fast.costs.hardware import Machine
@@ -166,3 +167,8 @@ class Limit:
     def used(self, n_params: float, k: float) -> float:
         """The share of the ceiling that a choice takes."""
         return n_params * (self.prompt + max(self.sample * k, self.floor)) / self.most
+
+
+def check_workload(given: object) -> None:
+    """`TypeError` for what is no workload."""
+    require_kind("a spending", given, (Workload,), "it says what a model will be used for")

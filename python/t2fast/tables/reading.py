@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from t2fast.tables import fields as v
+from t2fast.tables.faults import Faults
 from t2fast.tables.rows import Source
 
 SIZES = ("n_params", "n_tokens")
@@ -38,7 +39,7 @@ class Reading:
         self.source = source
         self.names = names
         self.fields = [field for field in fields if field.name in names]
-        self.faults = v.Faults(source.name, names, skip_blank=source.blank_rows, parts=source.parts)
+        self.faults = Faults(source.name, names, skip_blank=source.blank_rows, parts=source.parts)
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
@@ -126,7 +127,11 @@ class Reading:
             same = f"{this} has twice: {what}"
             self.faults.lines.append(same if this == first else f"{this} repeats {first} ({what})")
         advice = f"Rows are told apart by {', '.join(keys)}: take the repeated ones out"
-        if "n_samples" in frame.columns:
+        if "until_successes" in frame.columns:
+            advice += (
+                ". Their counts cannot be added up: two runs that ended at a success are not one that did"
+            )
+        elif "n_samples" in frame.columns:
             advice += ", or add their counts up by duplicates='sum'"
         self.faults.raise_if_any(advice)
         return frame

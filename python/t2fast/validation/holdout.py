@@ -14,6 +14,7 @@ from t2fast.validation import scores
 from t2fast.validation.measured import Measured, Table
 from t2fast.validation.methods import METHODS, NEAREST, Forecast, Places, Request
 from t2fast.validation.report import Validation
+from t2fast.validation.sampling import inside
 from t2fast.validation.splits import Split, hold_out
 
 
@@ -43,7 +44,8 @@ def validate(
             nearest checkpoint is always among them. The verdict is about the first law.
         ks: the k to fit and to judge by; by default the laws see the powers of two up to 128 that all
             problems have samples for, and are judged by 1, 8, 64, 128 and the largest.
-        level: coverage of the intervals.
+        level: coverage of the intervals. Whether one holds what is held out is judged with the sampling error
+            of that measurement allowed for.
         draws: draws of the first law behind its intervals; 0 for none.
         all_intervals: whether to ask the other laws for intervals, too, which takes several times as long.
         regularise: whether to fit the paper's laws under the forecast law's priors, Chinchilla's then by
@@ -81,7 +83,7 @@ def validate(
         except ValueError as error:
             refusal = str(error)
         else:
-            points.append(_points(split, name, ahead, forecast, judged))
+            points.append(_points(split, name, ahead, forecast, level, judged))
         rows.append((split.name, split.threshold, len(seen), len(ahead), name, refusal))
     forecasts = scores.with_errors(pl.concat(points))
     by_split = scores.by_split(rows, forecasts)
@@ -114,7 +116,7 @@ def _chosen(methods: Sequence[str] | None, measured: Measured) -> list[str]:
 
 
 def _points(
-    split: Split, method: str, ahead: Measured, forecast: Forecast, judged: list[int]
+    split: Split, method: str, ahead: Measured, forecast: Forecast, level: float, judged: list[int]
 ) -> pl.DataFrame:
     """A row a held-out checkpoint and judged k."""
 
@@ -133,8 +135,9 @@ def _points(
             "forecast": column(forecast.values),
             "low": column(forecast.low),
             "high": column(forecast.high),
+            "inside": column(inside(forecast, ahead, level)),
         },
-        schema_overrides={"low": pl.Float64, "high": pl.Float64},
+        schema_overrides={"low": pl.Float64, "high": pl.Float64, "inside": pl.Boolean},
     )
     return frame.select(pl.lit(split.name).alias("split"), pl.lit(method).alias("method"), pl.all()).filter(
         pl.col("measured").is_not_nan()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from t2fast.arguments import require_kind
 from t2fast.fits.passtable import PassTable
+from t2fast.fits.sampling import in_logarithms
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 
 Floats = NDArray[np.float64]
@@ -31,6 +32,8 @@ class Measured:
         n_params, n_tokens: N and D, shape (checkpoints,).
         ks: the k of the columns; 1 for an accuracy or a loss.
         values: shape (checkpoints, K); NaN where nothing was measured.
+        z, variance: of counts, the values' ln(-ln(1 - pass@k)), finite where all or none was solved, and its
+            variance by sampling (`t2fast.fits.sampling`), of the shape of the values; None for other tables.
     """
 
     table: Table
@@ -40,6 +43,8 @@ class Measured:
     n_tokens: Floats
     ks: Floats
     values: Floats
+    z: Floats | None = None
+    variance: Floats | None = None
 
     @classmethod
     def of(cls, table: Table, ks: Sequence[float] | None = None) -> Measured:
@@ -49,9 +54,12 @@ class Measured:
         """
         require_kind("validate", table, (Counts, Likelihoods, Losses, Accuracies))
         checkpoints = table.require_sizes().require_one_kind().checkpoints
+        z = variance = None
         if isinstance(table, Counts | Likelihoods):
             passing = PassTable.of(table, ks)
             quantity, at, values = "pass@k", passing.ks, passing.mean()
+            if isinstance(table, Counts):
+                z, variance = in_logarithms(table, passing)
         elif ks is not None:
             raise ValueError("ks are for counts and likelihoods: losses and accuracies have no k")
         else:
@@ -59,7 +67,7 @@ class Measured:
             values = checkpoints[quantity].to_numpy()[:, None]
         models = tuple(checkpoints["model"].to_list()) if "model" in checkpoints.columns else None
         n, d = (checkpoints[name].to_numpy() for name in ("n_params", "n_tokens"))
-        return cls(table, quantity, models, n, d, at, values)
+        return cls(table, quantity, models, n, d, at, values, z, variance)
 
     def __len__(self) -> int:
         return len(self.n_params)
@@ -76,6 +84,8 @@ class Measured:
             n_params=self.n_params[chosen],
             n_tokens=self.n_tokens[chosen],
             values=self.values[chosen],
+            z=None if self.z is None else self.z[chosen],
+            variance=None if self.variance is None else self.variance[chosen],
         )
 
     def judged(self) -> list[int]:

@@ -32,8 +32,9 @@ class Validation(Drawn, Reported):
         quantity: what was forecast: "pass@k", "accuracy" or "loss".
         level: nominal coverage of the intervals.
         points: a row a forecast: `split`, `method`, `model` if known, `n_params`, `n_tokens`, `k`,
-            `measured`, `forecast`, `low`, `high`, `error` (null where 0 was measured: a relative error
-            against 0 says nothing).
+            `measured`, `forecast`, `low`, `high`, `inside` (whether they hold what was measured, give or take
+            the sampling error of counts), `error` (null where 0 was measured: a relative error against 0 says
+            nothing).
         splits: a row a split and method: `split`, `threshold`, `seen` and `held_out` (checkpoints), `method`,
             `error`, `nearest` (the nearest checkpoint's error), `coverage`, `width`, `refusal` (why it has no
             error).
@@ -116,6 +117,7 @@ class Validation(Drawn, Reported):
                 _shown(row["coverage"]),
                 "-" if row["width"] is None else f"{row['width']:.2g}",
             )
+        allowed = ", its sampling error allowed for" if self.quantity == "pass@k" else ""
         refusals = [
             note(
                 f"{row['method']}: {row['refused']} of {row['refused'] + row['splits']} splits without a "
@@ -131,8 +133,8 @@ class Validation(Drawn, Reported):
             line(
                 f"relative error of {self.quantity}: mean and median over {self.splits['split'].n_unique()} "
                 f"splits by {self.by} of the median over held-out checkpoints; worse: splits worse than the "
-                f"nearest checkpoint; inside: held out within {percent(self.level)} intervals; width: upper "
-                "over lower end"
+                f"nearest checkpoint; inside: held out within {percent(self.level)} intervals{allowed}; "
+                "width: upper over lower end"
             ),
             Text(),
             self._split_table(),

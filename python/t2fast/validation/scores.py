@@ -30,13 +30,12 @@ def by_split(rows: Sequence[tuple[Any, ...]], points: pl.DataFrame) -> pl.DataFr
 
     rows: (split, threshold, seen, held_out, method, refusal), in the order of the result.
     """
-    inside = (pl.col("low") <= pl.col("measured")) & (pl.col("measured") <= pl.col("high"))
     found = (
         points.filter(pl.col("error").is_not_null())
         .group_by("split", "method")
         .agg(
             pl.col("error").median(),
-            inside.mean().alias("coverage"),
+            pl.col("inside").mean().alias("coverage"),
             (pl.col("high") / pl.col("low")).median().alias("width"),
         )
     )
