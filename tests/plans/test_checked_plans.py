@@ -204,6 +204,9 @@ def test_what_a_check_is_of_no_use_for_is_said() -> None:
     found = plan_checked(LAW, Verifier(0.2, 0.6), TRAIN, INFERENCE)
     assert any("worse than none" in words for words in found.warnings)
     assert any("no answer at all is worth more" in words for words in found.warnings)
+    for all_or_none in (0, 1):
+        found = plan_checked(LAW, Verifier(all_or_none, all_or_none), TRAIN, INFERENCE)
+        assert found.finding() == "more samples than k = 1 bring nothing"
     found = plan_checked(LAW, Verifier(0.9, 0.05), TRAIN, INFERENCE, harm=0)
     assert any("cost nothing" in words for words in found.warnings)
     assert found.chosen.k == pytest.approx(INFERENCE / 2 / found.chosen.n_params)

@@ -163,6 +163,8 @@ class CheckedPlan:
         """Whether more samples would help, in words."""
         chosen, last = self.chosen, self.by_k[-1]
         most = self.most_k * (1 - 1e-6)
+        if chosen.k < most and chosen.worth <= last.worth + 1e-12:
+            return f"more samples than k = {samples(chosen.k)} bring nothing"
         if chosen.k < most:
             paid = "the k maximum allows" if self.inference_flops is None else "the budget pays for"
             return (
