@@ -60,10 +60,10 @@ def test_samples_of_a_file_with_sizes_and_tasks(tmp_path: Path) -> None:
 
 def test_bad_samples_are_listed_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_rows, "_BATCH_ROWS", 4)
-    table = {"problem": ["p"] * 30, "correct": ["1"] * 5 + ["passed"] * 20 + [None] * 5}
+    table = {"problem": ["p"] * 30, "correct": ["1"] * 5 + ["perhaps"] * 20 + [None] * 5}
     message = refused(table)
     assert message.startswith("25 of 30 rows of the table cannot be used:")
-    assert "row 6: correct is 'passed', not 0, 1, true or false" in message
+    assert "row 6: correct is 'perhaps', not 0, 1, true or false" in message
     assert "row 15: " in message
     assert "row 16: " not in message
     assert "… and 15 more" in message
