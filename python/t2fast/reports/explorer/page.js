@@ -47,6 +47,7 @@
       document.body.dataset.took = performance.now() - shown.began;
       workers.draws().postMessage(form.asked(number));
       find("refusal").hidden = true;
+      form.blame(null);
       find("answer").hidden = false;
       table();
       sentence();
@@ -85,9 +86,12 @@
       table();
       sentence();
     },
-    refusal({ words, role }) {
+    refusal({ words, field, role }) {
       if (role === "draws") return;
-      find("refusal").textContent = words;
+      form.blame(field);
+      // The command's names by those of the fields.
+      const named = words.replace(`${field}: `, "").replace("extrapolate=", `“${form.label("extrapolate")}” `);
+      find("refusal").textContent = field ? `${form.label(field)}: ${named}` : named;
       find("refusal").hidden = false;
       find("answer").hidden = true;
       find("warnings").hidden = true;
