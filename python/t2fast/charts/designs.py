@@ -62,12 +62,13 @@ def designs(runs: pl.DataFrame, targets: Sequence[str]) -> Figure:
         f"{number}: N = {amount(row['n_params'])}, D = {amount(row['n_tokens'])}, {row['spread']:.1%} left"
         for number, row in enumerate(runs.iter_rows(named=True), 1)
     )
-    wanted = f" Wanted: {'; '.join(targets)}."
+    named = f"{counted(runs.height, 'run')} to make next, in their order."
+    wanted = f"Wanted: {'; '.join(targets)}."
     return Figure(
         "design",
         "Runs to make next",
-        f"{counted(runs.height, 'run')} to make next, in their order.{f' {listed}.' if listed else ''}{wanted}",
+        f"{named} {listed}. {wanted}" if listed else f"{named} {wanted}",
         numbered,
         (left, dots + words),
-        f"Numbers: the order of the runs.{wanted}",
+        f"Numbers: the order of the runs. {wanted}",
     )

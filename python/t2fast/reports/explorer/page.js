@@ -38,6 +38,7 @@
     views[mode] ??= { mode, profile: null, frontier: null, bands: null };
     shown = Object.assign(views[mode], { intervals: null, whole: false, began: performance.now() });
     document.body.dataset.answered = "";
+    find("main").setAttribute("aria-busy", "true");
     workers.law.postMessage(form.asked(number));
   }
 
@@ -46,6 +47,7 @@
       shown.point = part;
       document.body.dataset.took = performance.now() - shown.began;
       workers.draws().postMessage(form.asked(number));
+      find("main").setAttribute("aria-busy", "false");
       find("refusal").hidden = true;
       form.blame(null);
       find("answer").hidden = false;
@@ -88,6 +90,7 @@
     },
     refusal({ words, field, role }) {
       if (role === "draws") return;
+      find("main").setAttribute("aria-busy", "false");
       form.blame(field);
       // The command's names by those of the fields.
       const named = words.replace(`${field}: `, "").replace("extrapolate=", `“${form.label("extrapolate")}” `);
