@@ -1,9 +1,9 @@
 """Every benchmark in one run, one Markdown table: `python -m benches [NAME ...] [--quick]`.
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
-table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by name
-also decode, and beyond, calibration, alarms and validation, which have tables of their own; validation needs
-`--data FOLDER` and most of an hour. The exit status is that of the first benchmark that refused its own
+table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by
+name also decode, and beyond, missing, calibration, alarms and validation with tables of their own; validation
+needs `--data FOLDER` and most of an hour. The exit status is that of the first benchmark that refused its own
 numbers.
 """
 
@@ -25,11 +25,12 @@ QUICK = {
     "tables": ["--rows", "1e6", "--peer-rows", "1e6"],
     "decode": ["--quick"],
     "beyond": ["--quick"],
+    "missing": ["--quick"],
     "calibration": ["--quick"],
     "alarms": ["--quick"],
     "validation": ["--splits", "2", "--draws", "40"],
 }
-OWN_TABLES = ("beyond", "calibration", "alarms", "validation")
+OWN_TABLES = ("beyond", "missing", "calibration", "alarms", "validation")
 DEFAULT = ["passk", "compare", "fits", "plan", "tables"]
 
 

@@ -1,9 +1,10 @@
 """Do 90% intervals cover 90%? Laws fitted to simulated tables whose truth is known, one line a setting.
 
-Run as `python -m benches calibration` (500 tables a setting, some hours on two idle cores), with
-`--quick` for a look at 10 tables, `--minutes M` for as many tables as M minutes give, and `--settings
-NAME,NAME` for some of them. Every table has 25 checkpoints (N from 1e8 to 1e10, D from 2e9 to 2e11), 64
-problems and 128 samples each, unless the setting says otherwise:
+Run as `python -m benches calibration` (500 tables a setting, some hours on two idle cores), with `--quick`
+for a look at 10 tables, `--minutes M` for as many tables as M minutes give, `--settings NAME,NAME` for some
+of them, and `--keep FILE` to go on where an earlier run with the same file stopped. Every table has 25
+checkpoints (N from 1e8 to 1e10, D from 2e9 to 2e11), 64 problems and 128 samples each, unless the setting
+says otherwise:
 
 - exact: the law that is fitted, a Beta link on A/N^alpha + B/D^beta;
 - scatter: each checkpoint's latent is off by N(0, 0.3²);
@@ -27,6 +28,7 @@ error (by the spread over tables):
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import time
@@ -36,6 +38,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAYON_NUM_THREADS", "1")  # one process a core instead
@@ -211,6 +214,17 @@ def one(draws: int, problems: int, job: tuple[str, str, int]) -> Marks:
     return marks(name, law, draws, problems, seed)
 
 
+def kept(file: Path, rows: list[tuple[str, str]], draws: int) -> dict[tuple[str, str, int], Marks]:
+    """What an earlier run with as many draws found, by setting, law and seed."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    found = (json.loads(line) for line in lines if line.endswith("}"))  # a kill cuts the last line
+    return {
+        (each["setting"], each["law"], each["seed"]): each["marks"]
+        for each in found
+        if each["draws"] == draws and (each["setting"], each["law"]) in rows
+    }
+
+
 def shares(found: list[Marks]) -> dict[str, tuple[float, float]]:
     """Share of intervals that hold the truth and its standard error over tables, by column."""
     out = {}
@@ -244,23 +258,31 @@ def main() -> None:
     parser.add_argument("--settings", default=",".join(SETTINGS), help="some of them, by name")
     parser.add_argument("--laws", default=",".join(LAWS), help="some of them, by name")
     parser.add_argument("--quick", action="store_true", help="10 tables a setting")
+    parser.add_argument("--keep", type=Path, help="JSON lines to go on from, a table each")
     arguments = parser.parse_args()
     tables = 10 if arguments.quick else arguments.tables
     rows = [(name, law) for name in arguments.settings.split(",") for law in arguments.laws.split(",")]
-    found: dict[tuple[str, str], list[Marks]] = {row: [] for row in rows}
+    found = kept(arguments.keep, rows, arguments.draws) if arguments.keep else {}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     end = time.monotonic() + 60 * arguments.minutes
     work = partial(one, arguments.draws, 64)
+    jobs = [(*row, seed) for seed in range(tables) for row in rows if (*row, seed) not in found]
     with ProcessPoolExecutor(cores, SPAWN) as pool:
-        for first in range(0, tables, 5):
+        # A few at a time, so that the clock is looked at.
+        for first in range(0, len(jobs), 5 * len(rows)):
             if time.monotonic() > end:
                 break
-            jobs = [(*row, seed) for seed in range(first, min(first + 5, tables)) for row in rows]
-            for (name, law, _), result in zip(jobs, pool.map(work, jobs), strict=True):
-                found[name, law].append(result)
+            batch = jobs[first : first + 5 * len(rows)]
+            for job, result in zip(batch, pool.map(work, batch), strict=True):
+                found[job] = result
+                if arguments.keep:
+                    names = dict(zip(("setting", "law", "seed"), job, strict=True))
+                    with arguments.keep.open("a") as file:
+                        print(json.dumps({**names, "draws": arguments.draws, "marks": result}), file=file)
     print(f"| setting | law | tables | {' | '.join(COLUMNS)} |")
     print("| --- " * (3 + len(COLUMNS)) + "|")
-    for (name, law), results in found.items():
+    for name, law in rows:
+        results = [result for (*row, _), result in found.items() if (*row,) == (name, law)]
         held = shares(results) if results else {}
         cells = [f"{held[c][0]:.0%} ± {held[c][1]:.0%}" if c in held else "-" for c in COLUMNS]
         print(f"| {name} | {law} | {len(results)} | {' | '.join(cells)} |")

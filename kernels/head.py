@@ -11,6 +11,7 @@ from t2fast.kernels.philox import gumbel
 from t2fast.kernels.primitives import (
     LAUNCH,
     VARYING,
+    capped,
     dot,
     input_tile,
     no_nan,
@@ -24,7 +25,7 @@ from t2fast.kernels.primitives import (
 def _tile_of_logits(
     x, weight, bias, row, here, token,
     WIDTH: tl.constexpr, VOCAB: tl.constexpr, BIAS: tl.constexpr,
-    ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr,
+    ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr, CAP: tl.constexpr,
 ):  # fmt: skip
     """Logits (ROWS, TILE) of a row tile; −∞ beyond the vocabulary."""
     inside = token < VOCAB
@@ -34,6 +35,7 @@ def _tile_of_logits(
         logit = dot(inputs, weight_tile(weight, token, inside, start, WIDTH, INPUTS), logit)
     if BIAS:
         logit += tl.load(bias + token, inside, 0.0)[None, :]
+    logit = capped(logit, CAP)
     return tl.where(inside[None, :], logit, float("-inf"))
 
 
@@ -48,13 +50,13 @@ def log_sum_exp(x, axis: tl.constexpr):
 def _draw_tile(
     x, weight, bias, key_low, key_high, sample, position, temperature, parts, tokens, n_rows,
     WIDTH: tl.constexpr, VOCAB: tl.constexpr, BIAS: tl.constexpr, GREEDY: tl.constexpr,
-    ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr,
+    ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr, CAP: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     here = row < n_rows
     tile = tl.program_id(1)
     token = tile * TILE + tl.arange(0, TILE)
-    logit = _tile_of_logits(x, weight, bias, row, here, token, WIDTH, VOCAB, BIAS, ROWS, TILE, INPUTS)
+    logit = _tile_of_logits(x, weight, bias, row, here, token, WIDTH, VOCAB, BIAS, ROWS, TILE, INPUTS, CAP)
     to = tile * n_rows + row
     part = tl.num_programs(1) * n_rows
     tl.store(parts + 2 * part + to, log_sum_exp(logit, 1), here)
@@ -127,7 +129,7 @@ def draw(
         x, linear.weight, or_placeholder(linear.bias, x),
         rows.key_low, rows.key_high, rows.sample, rows.position, temperature, parts, tokens, count,
         WIDTH=shape.width, VOCAB=shape.vocab, BIAS=linear.bias is not None, GREEDY=greedy,
-        ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs, num_warps=8,
+        ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs, CAP=shape.logit_cap or 0.0, num_warps=8,
         **LAUNCH, **pipeline(linear.weight),
     )  # fmt: skip
     _draw_row[(count,)](
@@ -140,12 +142,12 @@ def draw(
 def _logits(
     x, weight, bias, out, n_rows,
     WIDTH: tl.constexpr, VOCAB: tl.constexpr, BIAS: tl.constexpr,
-    ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr,
+    ROWS: tl.constexpr, TILE: tl.constexpr, INPUTS: tl.constexpr, CAP: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     here = row < n_rows
     token = tl.program_id(1) * TILE + tl.arange(0, TILE)
-    logit = _tile_of_logits(x, weight, bias, row, here, token, WIDTH, VOCAB, BIAS, ROWS, TILE, INPUTS)
+    logit = _tile_of_logits(x, weight, bias, row, here, token, WIDTH, VOCAB, BIAS, ROWS, TILE, INPUTS, CAP)
     at = out + row.to(tl.int64)[:, None] * VOCAB + token[None, :]
     tl.store(at, logit, here[:, None] & (token < VOCAB)[None, :])
 
@@ -155,6 +157,6 @@ def logits(x: torch.Tensor, linear: Linear, out: torch.Tensor, shape: Shape, til
     _logits[(triton.cdiv(len(x), tiles.rows), triton.cdiv(shape.vocab, tiles.vocabulary))](
         x, linear.weight, or_placeholder(linear.bias, x), out, len(x),
         WIDTH=shape.width, VOCAB=shape.vocab, BIAS=linear.bias is not None,
-        ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs,
+        ROWS=tiles.rows, TILE=tiles.vocabulary, INPUTS=tiles.inputs, CAP=shape.logit_cap or 0.0,
         num_warps=4 if linear.weight.dtype == torch.float32 else 8, **LAUNCH,
     )  # fmt: skip

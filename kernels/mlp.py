@@ -25,6 +25,7 @@ def _hidden(
     x, gate, gate_bias, up, up_bias, out, n_rows,
     WIDTH: tl.constexpr, HIDDEN: tl.constexpr,
     GATE_BIAS: tl.constexpr, UP_BIAS: tl.constexpr, ACTIVATION: tl.constexpr,
+    GATED: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -36,14 +37,14 @@ def _hidden(
     for start in range(0, WIDTH, INPUTS):
         inputs = input_tile(x, row, here, start, WIDTH, INPUTS)
         value = dot(inputs, weight_tile(up, output, inside, start, WIDTH, INPUTS), value)
-        if ACTIVATION == "swiglu":
+        if GATED:
             gated = dot(inputs, weight_tile(gate, output, inside, start, WIDTH, INPUTS), gated)
     if UP_BIAS:
         value += tl.load(up_bias + output, inside, 0.0)[None, :]
-    if ACTIVATION == "swiglu":
+    if GATED:
         if GATE_BIAS:
             gated += tl.load(gate_bias + output, inside, 0.0)[None, :]
-        value = gated * tl.sigmoid(gated) * value
+        value *= gated * tl.sigmoid(gated) if ACTIVATION == "swiglu" else _gelu_tanh(gated)
     elif ACTIVATION == "gelu":
         value = _gelu(value)
     else:
@@ -66,6 +67,7 @@ def hidden(
         x, gates.weight, or_placeholder(gates.bias, x), up.weight, or_placeholder(up.bias, x), out, len(x),
         WIDTH=shape.width, HIDDEN=shape.hidden,
         GATE_BIAS=gates.bias is not None, UP_BIAS=up.bias is not None, ACTIVATION=shape.activation,
+        GATED=shape.gated,
         ROWS=tiles.rows, COLUMNS=tiles.columns, INPUTS=tiles.inputs,
         num_warps=8 if up.weight.dtype == torch.float32 else 4, **LAUNCH, **pipeline(up.weight),
     )  # fmt: skip

@@ -6,6 +6,7 @@ the caches, have the weights' type.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,13 +29,35 @@ class Shape:
     eps: float
     layer_norm: bool = False
     """LayerNorm rather than RMSNorm, everywhere."""
-    activation: Literal["swiglu", "gelu", "gelu_tanh"] = "swiglu"
+    activation: Literal["swiglu", "geglu_tanh", "gelu", "gelu_tanh"] = "swiglu"
     parallel: bool = False
     """The feed-forward block reads the layer's input, not attention's result (GPT-NeoX)."""
-    head_norm: Literal["head", "row"] | None = None
-    """Norm of queries and of keys: each head by itself (Qwen3) or all heads as one row (OpenLM)."""
+    head_norm: Literal["head", "own", "row"] | None = None
+    """Norm of queries and of keys: each head by itself, with the same weights (Qwen3) or its own
+    (StableLM), or all heads as one row (OpenLM)."""
     window: int | None = None
     """Positions that attention sees, the query's own included; None: all."""
+    attention_scale: float | None = None
+    """Factor on query · key; None: 1 / √head_dim."""
+    attention_cap: float | None = None
+    """c in c · tanh(x / c), for scaled query · key (Gemma 2)."""
+    logit_cap: float | None = None
+    """The same for logits."""
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    """Factor on what attention and feed-forward add to the residual stream (Granite)."""
+    post_norms: bool = False
+    """Norms after attention and after the feed-forward block, before they are added (Gemma, OLMo)."""
+
+    @property
+    def scale(self) -> float:
+        """Factor on query · key."""
+        return 1 / math.sqrt(self.head_dim) if self.attention_scale is None else self.attention_scale
+
+    @property
+    def gated(self) -> bool:
+        """Whether the feed-forward block has a gate."""
+        return self.activation in ("swiglu", "geglu_tanh")
 
     @property
     def group(self) -> int:
@@ -113,17 +136,23 @@ class Linear:
 class Layer:
     """One transformer layer."""
 
-    attn_norm: Norm
+    attn_norm: Norm | None
     qkv: Linear
     """All query heads, then all key heads, then all value heads; each query and key head in pairs' order."""
     head_norm: Norm | None
     """Of queries and of keys, their weights one after the other: (2 · head_dim,) where each head is
-    normalised by itself, ((heads + kv_heads) · head_dim,) where all are as one."""
+    normalised by itself with the same ones, else ((heads + kv_heads) · head_dim,)."""
     o: Linear
-    ffn_norm: Norm
+    ffn_norm: Norm | None
     gate: Linear | None
     up: Linear
     down: Linear
+    post_attn_norm: Norm | None = None
+    post_ffn_norm: Norm | None = None
+    shape: Shape | None = None
+    """The model's, where this layer's window is another."""
+    rotation: torch.Tensor | None = None
+    """In place of the model's."""
 
 
 @dataclass
@@ -144,3 +173,5 @@ class Weights:
     head: Linear
     rotation: torch.Tensor
     """float32 (2, positions, head_dim / 2): cosines, sines."""
+    positions: torch.Tensor | None = None
+    """float32 (positions, width): learned embeddings of positions (GPT-2)."""

@@ -20,11 +20,28 @@ class Operations(Protocol):
     CAPTURED: bool
     """Whether nothing waits for the device or allocates, so that a step may become a CUDA graph."""
 
-    def embed(self, rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
-        """x = table[token], table (vocabulary, width)."""
+    def embed(
+        self,
+        rows: Rows,
+        prompts: Prompts,
+        table: torch.Tensor,
+        positions: torch.Tensor | None,
+        x: torch.Tensor,
+        shape: Shape,
+    ) -> None:
+        """x = embedding_scale · table[token] + positions[position in the sequence], where there are any.
 
-    def norm(self, x: torch.Tensor, norm: Norm, out: torch.Tensor, shape: Shape) -> None:
-        """out = norm(x), (R, width) in the weights' type: RMSNorm, or LayerNorm where the model has that."""
+        table: (vocabulary, width); positions: float32 (positions, width).
+        """
+
+    def norm(self, x: torch.Tensor, norm: Norm | None, out: torch.Tensor, shape: Shape) -> None:
+        """out = norm(x), (R, width) in the weights' type: RMSNorm, or LayerNorm where the model has that.
+
+        Without a norm, x itself.
+        """
+
+    def add(self, branch: torch.Tensor, norm: Norm, x: torch.Tensor, shape: Shape) -> None:
+        """x += residual_scale · norm(branch), in place; both float32 (R, width)."""
 
     def qkv(
         self,
@@ -62,9 +79,10 @@ class Operations(Protocol):
     ) -> None:
         """Attention to each split of the prompt, with what is needed to join the splits.
 
-        For split s, positions s · split … of the prompt: ``out[s]`` = Σ softmax(q·k / √d) v, float32
-        (splits, R, heads, head_dim), and ``lse[s]`` = log Σ exp(q·k / √d), (splits, R, heads), −∞ where the
-        window hides the whole split. Splits past a prompt's end are not written. cache: the pool.
+        For split s, positions s · split … of the prompt: ``out[s]`` = Σ softmax(z) v, float32
+        (splits, R, heads, head_dim), and ``lse[s]`` = log Σ exp(z), (splits, R, heads), −∞ where the
+        window hides the whole split; z = scale · q·k, capped where the model does. Splits past a prompt's
+        end are not written. cache: the pool.
         """
 
     def suffix_attention(
@@ -104,8 +122,10 @@ class Operations(Protocol):
         the last of them, as far as the window reaches.
         """
 
-    def project(self, x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tiles) -> None:
-        """residual += W x + b, in place: W (m, n), residual float32 (R, m)."""
+    def project(
+        self, x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tiles, scale: float = 1.0
+    ) -> None:
+        """residual += scale · (W x + b), in place: W (m, n), residual float32 (R, m)."""
 
     def hidden(
         self,
@@ -116,7 +136,7 @@ class Operations(Protocol):
         shape: Shape,
         tiles: Tiles,
     ) -> None:
-        """SiLU(G x + g) · (U x + u) or GELU(U x + u): out (R, hidden)."""
+        """SiLU or GELU of G x + g, times (U x + u), or GELU(U x + u): out (R, hidden)."""
 
     def draw(
         self,
@@ -133,15 +153,15 @@ class Operations(Protocol):
     ) -> None:
         """Draw a token for each row from softmax(z / T), z = W x + b over the first `vocab` outputs.
 
-        token = argmax(z / T + g), with Gumbel noise g of (key, sample, position, token); `greedy`: argmax z.
-        Equal scores go to the lower id. ``raw`` = z_token − log Σ exp(z); ``processed`` = z_token / T −
-        log Σ exp(z / T), or 0 if greedy. temperature: float32 (1,), a tensor so that a captured graph can
-        change it. parts: float32 (5, vocabulary tiles, R), room for what the tiles leave. A NaN among the
-        logits is never drawn, and makes the log-probabilities NaN.
+        z is capped where the model does. token = argmax(z / T + g), with Gumbel noise g of (key, sample,
+        position, token); `greedy`: argmax z. Equal scores go to the lower id. ``raw`` = z_token −
+        log Σ exp(z); ``processed`` = z_token / T − log Σ exp(z / T), or 0 if greedy. temperature: float32
+        (1,), a tensor so that a captured graph can change it. parts: float32 (5, vocabulary tiles, R), room
+        for what the tiles leave. A NaN among the logits is never drawn, and makes the log-probabilities NaN.
         """
 
     def logits(self, x: torch.Tensor, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles) -> None:
-        """W x + b over the first `vocab` outputs, for filters: out float32 (R, vocab)."""
+        """W x + b over the first `vocab` outputs, capped, for filters: out float32 (R, vocab)."""
 
     def choose(
         self,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import triton
 import triton.language as tl
 from t2fast.kernels.batch import Blocks, Cache, Prompts, Rows
 from t2fast.kernels.model import Shape, Tiles
-from t2fast.kernels.primitives import EVERYTHING, LAUNCH, VARYING, dot
+from t2fast.kernels.primitives import EVERYTHING, LAUNCH, VARYING, capped, dot
 
 
 @triton.jit(do_not_specialize=VARYING)
@@ -17,7 +15,7 @@ def _prefix_attention(
     q, k, v, block_prompt, block_first, block_count, prompt_start, prompt_length, position, out, lse,
     n_rows, pool, scale, window,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, GROUP: tl.constexpr, D: tl.constexpr, DIM: tl.constexpr,
-    QUERIES: tl.constexpr, KEYS: tl.constexpr, SPLIT: tl.constexpr,
+    QUERIES: tl.constexpr, KEYS: tl.constexpr, SPLIT: tl.constexpr, CAP: tl.constexpr,
 ):  # fmt: skip
     block = tl.program_id(0)
     kv_head = tl.program_id(1)
@@ -47,6 +45,7 @@ def _prefix_attention(
             there = n < length
             keys = tl.load(k + entries + n[None, :] * D + d[:, None], inside[:, None] & there[None, :], 0.0)
             scores = dot(query, keys, tl.zeros((QUERIES, KEYS), tl.float32)) * scale
+            scores = capped(scores, CAP)
             scores = tl.where(there[None, :] & (n[None, :] > hidden[:, None]), scores, float("-inf"))
             higher = tl.maximum(top, tl.max(scores, 1))
             # Where nothing is visible yet, any finite number will do in place of −∞.
@@ -79,8 +78,9 @@ def prefix_attention(
     _prefix_attention[(len(blocks.count), shape.kv_heads, len(out))](
         q, cache.k, cache.v, blocks.prompt, blocks.first, blocks.count,
         prompts.start, prompts.length, rows.position, out, lse,
-        len(rows), cache.k.shape[1], 1 / math.sqrt(shape.head_dim), shape.window or EVERYTHING,
+        len(rows), cache.k.shape[1], shape.scale, shape.window or EVERYTHING,
         HEADS=shape.heads, KV_HEADS=shape.kv_heads, GROUP=shape.group, D=shape.head_dim, DIM=dim,
         QUERIES=tiles.query_tile(shape), KEYS=tiles.keys, SPLIT=tiles.split,
+        CAP=shape.attention_cap or 0.0,
         num_warps=4 if dim <= 64 and q.dtype != torch.float32 else 8, **LAUNCH,
     )  # fmt: skip

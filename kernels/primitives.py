@@ -69,6 +69,15 @@ def dot(a, b, acc):
 
 
 @triton.jit
+def capped(x, CAP: tl.constexpr):
+    """CAP · tanh(x / CAP); x where CAP is 0."""
+    if CAP == 0.0:
+        return x
+    else:
+        return CAP * (2.0 * tl.sigmoid(x * (2.0 / CAP)) - 1.0)
+
+
+@triton.jit
 def no_nan(x):
     """x, with −∞ for a NaN."""
     return tl.where(x == x, x, float("-inf"))  # noqa: PLR0124

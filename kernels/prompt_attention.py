@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import triton
 import triton.language as tl
 from t2fast.kernels.batch import Blocks, Cache, Prompts, Rows
 from t2fast.kernels.model import Shape, Tiles
-from t2fast.kernels.primitives import EVERYTHING, LAUNCH, VARYING, dot
+from t2fast.kernels.primitives import EVERYTHING, LAUNCH, VARYING, capped, dot
 
 
 @triton.jit(do_not_specialize=VARYING)
 def _prompt_attention(
     q, k, v, block_prompt, block_first, block_count, prompt_start, position, out, pool, scale, window,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, GROUP: tl.constexpr, D: tl.constexpr, DIM: tl.constexpr,
-    QUERIES: tl.constexpr, KEYS: tl.constexpr,
+    QUERIES: tl.constexpr, KEYS: tl.constexpr, CAP: tl.constexpr,
 ):  # fmt: skip
     block = tl.program_id(0)
     kv_head = tl.program_id(1)
@@ -42,6 +40,7 @@ def _prompt_attention(
             there = n < last
             keys = tl.load(k + entries + n[None, :] * D + d[:, None], inside[:, None] & there[None, :], 0.0)
             scores = dot(query, keys, tl.zeros((QUERIES, KEYS), tl.float32)) * scale
+            scores = capped(scores, CAP)
             seen = (n[None, :] < end[:, None]) & (n[None, :] >= (end - window)[:, None])
             scores = tl.where(seen, scores, float("-inf"))
             higher = tl.maximum(top, tl.max(scores, 1))
@@ -71,8 +70,8 @@ def prompt_attention(
     dim = max(triton.next_power_of_2(shape.head_dim), 16)
     _prompt_attention[(len(blocks.count), shape.kv_heads)](
         q, cache.k, cache.v, blocks.prompt, blocks.first, blocks.count, prompts.start, rows.position, out,
-        cache.k.shape[1], 1 / math.sqrt(shape.head_dim), shape.window or EVERYTHING,
+        cache.k.shape[1], shape.scale, shape.window or EVERYTHING,
         HEADS=shape.heads, KV_HEADS=shape.kv_heads, GROUP=shape.group, D=shape.head_dim, DIM=dim,
-        QUERIES=tiles.query_tile(shape), KEYS=tiles.keys,
+        QUERIES=tiles.query_tile(shape), KEYS=tiles.keys, CAP=shape.attention_cap or 0.0,
         num_warps=4 if dim <= 64 and q.dtype != torch.float32 else 8, **LAUNCH,
     )  # fmt: skip

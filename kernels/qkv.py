@@ -31,7 +31,8 @@ def _finish_heads(
     norm_weight, norm_bias, rotation, slot, prompt, position, prompt_length, q, k, v, k_scale, v_scale,
     eps, positions, rotations,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr,
-    HEAD_NORM: tl.constexpr, LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr, SCALED: tl.constexpr,
+    HEAD_NORM: tl.constexpr, OWN_NORM: tl.constexpr, LAYER_NORM: tl.constexpr, NORM_BIAS: tl.constexpr,
+    SCALED: tl.constexpr,
 ):  # fmt: skip
     """Norm, rotate and store heads of a row tile: a column holds coordinate i of its head in a, i + D/2 in b.
 
@@ -49,8 +50,12 @@ def _finish_heads(
         own_b = tl.where(inside[None, :], b - mean[:, None], 0.0)
         scale = 1.0 / tl.sqrt((tl.sum(own_a * own_a, 1) + tl.sum(own_b * own_b, 1)) / D + eps)
         at = tl.where(head < keys, 0, D) + i
-        own_a = own_a * scale[:, None] * tl.load(norm_weight + at, inside, 0.0)[None, :]
-        own_b = own_b * scale[:, None] * tl.load(norm_weight + at + D // 2, inside, 0.0)[None, :]
+        weighed = inside
+        if OWN_NORM:
+            at = head * D + i
+            weighed = inside & turned
+        own_a = own_a * scale[:, None] * tl.load(norm_weight + at, weighed, 0.0)[None, :]
+        own_b = own_b * scale[:, None] * tl.load(norm_weight + at + D // 2, weighed, 0.0)[None, :]
         if NORM_BIAS:
             own_a += tl.load(norm_bias + at, inside, 0.0)[None, :]
             own_b += tl.load(norm_bias + at + D // 2, inside, 0.0)[None, :]
@@ -100,7 +105,7 @@ def _qkv(
     n_rows, eps, positions, rotations,
     WIDTH: tl.constexpr, HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, HALF: tl.constexpr,
     PACK: tl.constexpr, LAYER_NORM: tl.constexpr, BIAS: tl.constexpr, RAW: tl.constexpr,
-    HEAD_NORM: tl.constexpr, HEAD_NORM_BIAS: tl.constexpr, SCALED: tl.constexpr,
+    HEAD_NORM: tl.constexpr, OWN_NORM: tl.constexpr, HEAD_NORM_BIAS: tl.constexpr, SCALED: tl.constexpr,
     ROWS: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -128,7 +133,7 @@ def _qkv(
             a, b, head, i, row, here,
             head_weight, head_bias, rotation, slot, prompt, position, prompt_length,
             q, k, v, k_scale, v_scale, eps, positions, rotations,
-            HEADS, KV_HEADS, D, HEAD_NORM, LAYER_NORM, HEAD_NORM_BIAS, SCALED,
+            HEADS, KV_HEADS, D, HEAD_NORM, OWN_NORM, LAYER_NORM, HEAD_NORM_BIAS, SCALED,
         )  # fmt: skip
 
 
@@ -171,7 +176,7 @@ def _norm_of_all_heads(
         a, b, head + tl.zeros_like(i), i, row, here,
         head_weight, head_bias, rotation, slot, prompt, position, prompt_length, q, k, v, k_scale, v_scale,
         eps, positions, rotations,
-        HEADS, KV_HEADS, D, False, LAYER_NORM, NORM_BIAS, SCALED,
+        HEADS, KV_HEADS, D, False, False, LAYER_NORM, NORM_BIAS, SCALED,
     )  # fmt: skip
 
 
@@ -191,7 +196,7 @@ def qkv(
     """As `Operations.qkv`."""
     half = max(triton.next_power_of_2(shape.head_dim // 2), 16)
     tall, heads = triton.cdiv(len(rows), tiles.rows), shape.heads + 2 * shape.kv_heads
-    by_row, by_head = shape.head_norm == "row", shape.head_norm == "head"
+    by_row, by_head = shape.head_norm == "row", shape.head_norm in ("head", "own")
     single = linear.weight.dtype == torch.float32
     # Sums of long heads need the registers of more threads, their scales too, and so do three products in
     # place of one. AMD has a product of float32, and twice the threads a warp.
@@ -215,7 +220,7 @@ def qkv(
     _qkv[tall, triton.cdiv(heads, pack)](
         x, linear.weight, or_placeholder(linear.bias, x), raw, *head,
         WIDTH=shape.width, PACK=pack, BIAS=linear.bias is not None, RAW=by_row,
-        HEAD_NORM=by_head, HEAD_NORM_BIAS=own.bias is not None,
+        HEAD_NORM=by_head, OWN_NORM=shape.head_norm == "own", HEAD_NORM_BIAS=own.bias is not None,
         ROWS=tiles.rows, INPUTS=tiles.inputs, num_warps=4 if few else 8, **common, **pipeline(linear.weight),
     )  # fmt: skip
     if by_row:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from t2fast.kernels.batch import PARTS, Blocks, Cache, Draw, Prompts, Rows
-from t2fast.kernels.model import Layer, Tiles, Weights
+from t2fast.kernels.model import Layer, Linear, Norm, Tiles, Weights
 from t2fast.kernels.ops import Operations
 
 FILTER_ROWS = 256
@@ -63,6 +63,7 @@ class Space:
         s, device, dtype = weights.shape, weights.embedding.device, weights.embedding.dtype
         self.x = torch.empty(rows, s.width, device=device)
         self.normed = torch.empty(rows, s.width, device=device, dtype=dtype)
+        self.branch = torch.empty(rows if s.post_norms else 0, s.width, device=device)
         self.q = torch.empty(rows, s.heads, s.head_dim, device=device, dtype=dtype)
         outputs = (s.heads + 2 * s.kv_heads) * s.head_dim if s.head_norm == "row" else 0
         self.products = torch.empty(rows, outputs, device=device)
@@ -87,10 +88,11 @@ def step(
 
 def forward(weights: Weights, state: State, space: Space, tiles: Tiles, ops: Operations) -> None:
     """The residual stream after the last layer, in ``space.x``; keys and values enter the rows' caches."""
-    shape, rows, prompts = weights.shape, state.rows, state.prompts
+    rows, prompts = state.rows, state.prompts
     q, attended, partial = space.q, space.attended, (space.prefix_out, space.prefix_lse)
-    ops.embed(rows, weights.embedding, space.x)
+    ops.embed(rows, prompts, weights.embedding, weights.positions, space.x, weights.shape)
     for layer, pool, cache in zip(weights.layers, state.pools, state.caches, strict=True):
+        shape = layer.shape or weights.shape
         project_in(weights, layer, rows, prompts, cache, space, tiles, ops)
         ops.prefix_attention(q, pool, rows, prompts, state.blocks, *partial, shape, tiles)
         ops.suffix_attention(q, cache, rows, prompts, *partial, attended, shape, tiles)
@@ -112,10 +114,11 @@ def read(
     A token's slot is 0, and its position its place in the pool, plus 1; ``prompts.length`` is what to add to
     a place for the token's position in its prompt, − ``prompts.start``.
     """
-    ops.embed(rows, weights.embedding, space.x)
+    ops.embed(rows, prompts, weights.embedding, weights.positions, space.x, weights.shape)
     for layer, pool in zip(weights.layers, pools, strict=True):
+        shape = layer.shape or weights.shape
         project_in(weights, layer, rows, prompts, Cache(pool.k[None], pool.v[None]), space, tiles, ops)
-        ops.prompt_attention(space.q, pool, rows, prompts, blocks, space.attended, weights.shape, tiles)
+        ops.prompt_attention(space.q, pool, rows, prompts, blocks, space.attended, shape, tiles)
         project_out(weights, layer, space, tiles, ops)
 
 
@@ -130,9 +133,10 @@ def project_in(
     ops: Operations,
 ) -> None:
     """A layer up to attention."""
+    rotation = weights.rotation if layer.rotation is None else layer.rotation
     ops.norm(space.x, layer.attn_norm, space.normed, weights.shape)
     ops.qkv(
-        space.normed, layer.qkv, layer.head_norm, weights.rotation, rows, prompts, space.q, cache,
+        space.normed, layer.qkv, layer.head_norm, rotation, rows, prompts, space.q, cache,
         space.products, weights.shape, tiles,
     )  # fmt: skip
 
@@ -140,13 +144,22 @@ def project_in(
 def project_out(weights: Weights, layer: Layer, space: Space, tiles: Tiles, ops: Operations) -> None:
     """A layer from attention on."""
     x, normed, shape, hidden = space.x, space.normed, weights.shape, space.hidden
+
+    def add(inputs: torch.Tensor, linear: Linear, norm: Norm | None) -> None:
+        if norm is None:
+            ops.project(inputs, linear, x, tiles, shape.residual_scale)
+        else:
+            space.branch.zero_()
+            ops.project(inputs, linear, space.branch, tiles)
+            ops.add(space.branch, norm, x, shape)
+
     if not shape.parallel:
-        ops.project(space.attended, layer.o, x, tiles)
+        add(space.attended, layer.o, layer.post_attn_norm)
     ops.norm(x, layer.ffn_norm, normed, shape)
     ops.hidden(normed, layer.gate, layer.up, hidden, shape, tiles)
     if shape.parallel:
-        ops.project(space.attended, layer.o, x, tiles)
-    ops.project(hidden, layer.down, x, tiles)
+        add(space.attended, layer.o, layer.post_attn_norm)
+    add(hidden, layer.down, layer.post_ffn_norm)
 
 
 def choose(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import triton
 import triton.language as tl
 from t2fast.kernels.batch import Cache, Prompts, Rows
 from t2fast.kernels.model import Shape, Tiles
-from t2fast.kernels.primitives import EVERYTHING, LAUNCH, VARYING, dot, on_amd, or_placeholder
+from t2fast.kernels.primitives import EVERYTHING, LAUNCH, VARYING, capped, dot, on_amd, or_placeholder
 
 
 @triton.jit(do_not_specialize=VARYING)
@@ -18,6 +16,7 @@ def _suffix_attention(
     n_rows, positions, scale, window,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, GROUP: tl.constexpr, HEIGHT: tl.constexpr,
     D: tl.constexpr, DIM: tl.constexpr, KEYS: tl.constexpr, SPLIT: tl.constexpr, SCALED: tl.constexpr,
+    CAP: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     kv_head = tl.program_id(1)
@@ -46,6 +45,7 @@ def _suffix_attention(
             scores = dot(query, keys.to(query.dtype), tl.zeros((HEIGHT, KEYS), tl.float32)) * scale
             if SCALED:
                 scores = scores * tl.load(k_scale + at, there, 0.0)[None, :]
+            scores = capped(scores, CAP)
             scores = tl.where(there[None, :], scores, float("-inf"))
             higher = tl.maximum(top, tl.max(scores, 1))
             shift = tl.where(higher == float("-inf"), 0.0, higher)
@@ -92,9 +92,9 @@ def suffix_attention(
     _suffix_attention[(len(rows), shape.kv_heads)](
         q, cache.k, cache.v, or_placeholder(cache.k_scale, q), or_placeholder(cache.v_scale, q),
         rows.slot, rows.prompt, rows.position, prompts.length, prefix_out, prefix_lse, out,
-        len(rows), cache.k.shape[2], 1 / math.sqrt(shape.head_dim), shape.window or EVERYTHING,
+        len(rows), cache.k.shape[2], shape.scale, shape.window or EVERYTHING,
         HEADS=shape.heads, KV_HEADS=shape.kv_heads, GROUP=shape.group,
         HEIGHT=max(triton.next_power_of_2(shape.group), 16), D=shape.head_dim, DIM=dim,
         KEYS=tiles.own_keys, SPLIT=tiles.split, SCALED=cache.k_scale is not None,
-        num_warps=warps, **LAUNCH,
+        CAP=shape.attention_cap or 0.0, num_warps=warps, **LAUNCH,
     )  # fmt: skip

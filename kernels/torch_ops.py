@@ -17,14 +17,29 @@ CAPTURED = False
 _FP8_MAX = torch.finfo(torch.float8_e4m3fn).max
 
 
-def embed(rows: Rows, table: torch.Tensor, x: torch.Tensor) -> None:
+def embed(
+    rows: Rows,
+    prompts: Prompts,
+    table: torch.Tensor,
+    positions: torch.Tensor | None,
+    x: torch.Tensor,
+    shape: Shape,
+) -> None:
     """As `Operations.embed`."""
     x.copy_(table[rows.token.long()])
+    x *= shape.embedding_scale
+    if positions is not None:
+        x += positions[(rows.position.long() - 1 + prompts.length[rows.prompt.long()]).clamp(min=0)]
 
 
-def norm(x: torch.Tensor, norm: Norm, out: torch.Tensor, shape: Shape) -> None:
+def norm(x: torch.Tensor, norm: Norm | None, out: torch.Tensor, shape: Shape) -> None:
     """As `Operations.norm`."""
-    out.copy_(_norm(x, norm, shape))
+    out.copy_(x if norm is None else _norm(x, norm, shape))
+
+
+def add(branch: torch.Tensor, norm: Norm, x: torch.Tensor, shape: Shape) -> None:
+    """As `Operations.add`."""
+    x += shape.residual_scale * _norm(branch, norm, shape)
 
 
 def qkv(
@@ -87,7 +102,7 @@ def prefix_attention(
         for split, begin in enumerate(range(0, length, tiles.split) if count else ()):
             at = torch.arange(begin, min(begin + tiles.split, length), device=q.device)
             k, v = (t[:, start + at].float().repeat_interleave(shape.group, 0) for t in (cache.k, cache.v))
-            scores = torch.einsum("rhd,hnd->rhn", q[some].float(), k) / math.sqrt(shape.head_dim)
+            scores = _scores("rhd,hnd->rhn", q[some], k, shape)
             if shape.window is not None:
                 scores.masked_fill_((at <= newest[:, None])[:, None], -math.inf)
             lse[split, some] = scores.logsumexp(-1)
@@ -117,7 +132,7 @@ def suffix_attention(
             .repeat_interleave(shape.group, 0)
             for stored, s in ((cache.k, cache.k_scale), (cache.v, cache.v_scale))
         )  # fmt: skip
-        scores = torch.einsum("hd,hnd->hn", q[row].float(), k) / math.sqrt(shape.head_dim)
+        scores = _scores("hd,hnd->hn", q[row], k, shape)
         own = torch.einsum("hn,hnd->hd", scores.softmax(-1), v)
         splits = -(-int(prompts.length[int(rows.prompt[row])]) // tiles.split)
         parts = torch.cat([own[None], prefix_out[:splits, row]])
@@ -141,15 +156,17 @@ def prompt_attention(
         at = rows.position[own].long()[:, None]
         n = torch.arange(int(prompts.start[prompt]), int(at.max()), device=q.device)
         k, v = (t[:, n].float().repeat_interleave(shape.group, 0) for t in (cache.k, cache.v))
-        scores = torch.einsum("rhd,hnd->rhn", q[own].float(), k) / math.sqrt(shape.head_dim)
+        scores = _scores("rhd,hnd->rhn", q[own], k, shape)
         hidden = (n >= at) | (n < at - (shape.window or int(at.max())))
         p = scores.masked_fill(hidden[:, None], -math.inf).softmax(-1)
         out[own] = torch.einsum("rhn,hnd->rhd", p, v).flatten(1).to(out.dtype)
 
 
-def project(x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tiles) -> None:
+def project(
+    x: torch.Tensor, linear: Linear, residual: torch.Tensor, tiles: Tiles, scale: float = 1.0
+) -> None:
     """As `Operations.project`."""
-    residual += _linear(x, linear.weight, linear.bias)
+    residual += scale * _linear(x, linear.weight, linear.bias)
 
 
 def hidden(
@@ -163,7 +180,8 @@ def hidden(
     """As `Operations.hidden`."""
     value = _linear(x, up.weight, up.bias)
     if gate is not None:
-        value = F.silu(_linear(x, gate.weight, gate.bias)) * value
+        opened = _linear(x, gate.weight, gate.bias)
+        value *= F.silu(opened) if shape.activation == "swiglu" else F.gelu(opened, approximate="tanh")
     else:
         value = F.gelu(value, approximate="tanh" if shape.activation == "gelu_tanh" else "none")
     out.copy_(value)
@@ -199,7 +217,7 @@ def draw(
 def logits(x: torch.Tensor, linear: Linear, out: torch.Tensor, shape: Shape, tiles: Tiles) -> None:
     """As `Operations.logits`."""
     bias = None if linear.bias is None else linear.bias[: shape.vocab]
-    out.copy_(_linear(x, linear.weight[: shape.vocab], bias))
+    out.copy_(_capped(_linear(x, linear.weight[: shape.vocab], bias), shape.logit_cap))
 
 
 def choose(
@@ -277,6 +295,15 @@ def _norm(x: torch.Tensor, norm: Norm, shape: Shape) -> torch.Tensor:
     return F.rms_norm(x, x.shape[-1:], norm.weight, shape.eps)
 
 
+def _scores(form: str, q: torch.Tensor, k: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Scaled and capped products of queries and keys."""
+    return _capped(torch.einsum(form, q.float(), k) * shape.scale, shape.attention_cap)
+
+
+def _capped(x: torch.Tensor, cap: float | None) -> torch.Tensor:
+    return x if cap is None else cap * torch.tanh(x / cap)
+
+
 def _linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """W x + b, summed in float32."""
     return F.linear(x.float(), weight.float(), bias)
@@ -286,6 +313,10 @@ def _norm_heads(
     q: torch.Tensor, k: torch.Tensor, norm: Norm, shape: Shape
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Queries and keys (n, heads, head_dim) normalised, each head by itself or all as one row."""
+    if shape.head_norm == "own":
+        plain = Norm(torch.ones(q.shape[2], device=q.device))
+        parts = norm.weight.unflatten(0, (-1, q.shape[2])).split([q.shape[1], k.shape[1]])
+        return _norm(q, plain, shape) * parts[0], _norm(k, plain, shape) * parts[1]
     by_head = shape.head_norm == "head"
     sizes = [t.shape[2] if by_head else t.shape[1] * t.shape[2] for t in (q, k)]
     biases = (None, None) if norm.bias is None else norm.bias.split(sizes)

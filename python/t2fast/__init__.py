@@ -55,8 +55,10 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
     from t2fast.estimators import (
         PassCurve as PassCurve,
         PassCurves as PassCurves,
+        Verifier as Verifier,
         best_of_k as best_of_k,
         beta_pass_at_k as beta_pass_at_k,
+        beta_verified_at_k as beta_verified_at_k,
         estimate as estimate,
         expected_samples_until_first_success as expected_samples_until_first_success,
         g_pass_at_k as g_pass_at_k,
@@ -89,11 +91,13 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         simulate_counts as simulate_counts,
     )
     from t2fast.plans import (
+        CheckedPlan as CheckedPlan,
         Plan as Plan,
         SpendingPlan as SpendingPlan,
         Workload as Workload,
         frontier as frontier,
         plan as plan,
+        plan_checked as plan_checked,
         plan_many as plan_many,
         plan_spending as plan_spending,
     )
@@ -147,8 +151,10 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "estimators": (
         "PassCurve",
         "PassCurves",
+        "Verifier",
         "best_of_k",
         "beta_pass_at_k",
+        "beta_verified_at_k",
         "estimate",
         "expected_samples_until_first_success",
         "g_pass_at_k",
@@ -181,11 +187,13 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "simulate_counts",
     ),
     "plans": (
+        "CheckedPlan",
         "Plan",
         "SpendingPlan",
         "Workload",
         "frontier",
         "plan",
+        "plan_checked",
         "plan_many",
         "plan_spending",
     ),

@@ -1,6 +1,7 @@
 """A small part of the calibration bench: intervals of a few simulated tables, and the truths behind them."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -62,3 +63,14 @@ def test_intervals_of_a_true_law_cover(calibration: ModuleType, law: str):
     assert set(found) >= {"inside", "far out", "N*"}
     # 90% meant: of ten intervals, two a table, five or fewer hold with a chance of two in a thousand.
     assert found["inside"][0] > 5.5 / 10
+
+
+def test_tables_of_an_earlier_run_are_kept_but_a_line_cut_by_a_kill(calibration: ModuleType, tmp_path: Path):
+    file = tmp_path / "kept.jsonl"
+    rows = [("exact", "forecast")]
+    assert calibration.kept(file, rows, 100) == {}
+    marks = {"inside": [True, False], "N*": []}
+    line = {"setting": "exact", "law": "forecast", "seed": 3, "draws": 100, "marks": marks}
+    others = {**line, "draws": 200}, {**line, "law": "counts"}
+    file.write_text("".join(json.dumps(each) + "\n" for each in (line, *others)) + json.dumps(line)[:40])
+    assert calibration.kept(file, rows, 100) == {("exact", "forecast", 3): marks}

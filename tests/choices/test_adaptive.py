@@ -76,6 +76,14 @@ def test_bad_policies_are_refused() -> None:
         History.empty(3).after(3, True)
     with pytest.raises(ValueError, match=r"total is 2.5: give a whole number"):
         allocate([0.5], 2.5)  # type: ignore[arg-type]
+    for total in (math.nan, math.inf, "x"):
+        with pytest.raises(ValueError, match="give a whole number"):
+            allocate([0.5], total)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="p must be a number"):
+        allocate(["a"], 2)  # type: ignore[list-item]
+    for total in (-1, math.nan):
+        with pytest.raises(ValueError, match="samples to spend cannot be negative"):
+            PosteriorIndex(1, 1, total=total)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="give one number of each a problem"):
         replay([], [], 2)
 

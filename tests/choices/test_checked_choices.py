@@ -308,3 +308,34 @@ def test_the_command_says_what_the_check_costs(
     ).write_csv(sequential)
     assert main([line[0], str(sequential), *line[2:]]) == 1
     assert "sequential sampling do not say what a check" in capsys.readouterr().err
+
+
+def test_the_command_says_how_many_were_labelled_and_what_is_odd(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    counts, labelled = tmp_path / "counts.csv", tmp_path / "labelled.csv"
+    rows = [(m, f"q{i}", n, c) for m, pairs in SOLVES.items() for i, (n, c) in enumerate(pairs)]
+    pl.DataFrame(rows, ["model", "problem", "n_samples", "n_correct"], orient="row").write_csv(counts)
+    prices = tmp_path / "prices.csv"
+    prices_of({"cheap": (1, 1), "dear": (10, 10)}).frame.write_csv(prices)
+    line = ["choose", str(counts), "--prices", str(prices), "--prompt-tokens", "9", "--output-tokens", "9"]
+
+    def said(*options: str, code: int = 0) -> str:
+        assert main([*line, *options]) == code
+        found = capsys.readouterr()
+        return " ".join((found.out or found.err).split())
+
+    pl.DataFrame({"correct": [1, 1, 0, 0, 0], "accepted": [1, 0, 1, 0, 0]}).write_csv(labelled)
+    assert "(2 right and 3 wrong ones labelled)" in said("--labelled", str(labelled), "--per-query", "1")
+    swapped = ("--true-positive", "0.1", "--false-positive", "0.9")
+    assert "the wrong way round?" in said(*swapped, "--harm", "9", code=1)
+    assert "the wrong way round?" in said(*swapped, "--per-query", "1")
+    alike = said("--true-positive", "0.5", "--false-positive", "0.5", "--per-query", "1")
+    assert "its verdict says nothing" in alike
+    harmful = ("--true-positive", "0.9", "--false-positive", "0.1", "--harm", "100", "--per-query", "1")
+    assert said(*harmful).startswith("Nothing is worth buying; the least bad for 1 USD a query at most")
+    assert json.loads(said(*harmful, "--json"))["worth"] < 0
+    assert "Best buy" not in said(*harmful)
+    assert said("--seed", "-1", code=1) == "t2fast choose: --seed is -1: it cannot be negative"
+    # A sum of money that nobody has does not fill the screen.
+    assert "9e+" in said("--prompt-tokens", "1e30")

@@ -86,5 +86,7 @@ def test_the_papers_table_from_counts_that_have_its_values() -> None:
             assert row[side + "_pass_at_k"] == pytest.approx(percent / 100, abs=1e-12)
     (lambada,) = found.filter(task="LAMBADA OpenAI").to_dicts()
     assert lambada["overtrained_pass_at_k"] == pytest.approx(0.499)
+    with pytest.raises(ValueError, match="chinchilla is None"):
+        outcomes(t2fast.read_counts(pl.concat(parts)), train, inference, chinchilla=None)  # type: ignore[arg-type]  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="chinchilla is 'loss'"):
         outcomes(t2fast.read_counts(pl.concat(parts)), train, inference, chinchilla="loss")  # type: ignore[arg-type]

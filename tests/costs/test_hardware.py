@@ -67,3 +67,17 @@ def test_chips_of_a_users_table() -> None:
         accelerator("x", {"name": ["x"], "tflops": [1], "tb_per_s": [1]})
     with pytest.raises(ValueError, match="positive and finite"):
         accelerator("x", {"name": ["x"], "tflops": [-1], "tb_per_s": [1], "gb": [1]})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"usd_per_hour": -1.0}, "usd_per_hour is -1.0"),
+        ({"usd_per_hour": float("nan")}, "usd_per_hour is nan"),
+        ({"chips": 0}, "chips is 0"),
+        ({"chips": 1.5}, "chips is 1.5"),
+    ],
+)
+def test_machines_that_nobody_has_are_refused(options, message) -> None:
+    with pytest.raises(ValueError, match=message.replace(".", "[.]")):
+        Machine(accelerator("H100"), **options)

@@ -254,6 +254,10 @@ MORE: dict[str, tuple[str | None, Callable[[], Any]]] = {
     "starcoder2": ("starcoder2", lambda: _more("Starcoder2", sliding_window=9)),
     "stablelm": ("stablelm", lambda: _more("StableLm", use_qkv_bias=True)),
     "stablelm-parallel": ("stablelm", lambda: _more("StableLm", use_parallel_residual=True)),
+    "stablelm-head-norms": (
+        "stablelm",
+        lambda: _more("StableLm", use_parallel_residual=True, qk_layernorm=True),
+    ),
     "llama3": ("llama", lambda: _more("Llama", rope_parameters=_LLAMA3_ROPE)),
     "llama-yarn": ("llama", lambda: _more("Llama", rope_parameters=_YARN_ROPE)),
     "falcon3": ("llama", lambda: _more("Llama", head_dim=32, rope_theta=1000042.0)),

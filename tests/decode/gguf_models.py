@@ -24,8 +24,13 @@ def write_gguf(name: str, path: Path) -> Any:
     _add_keys(writer, arch, config)
     _add_rope(writer, arch, config)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config.num_hidden_layers)
+    stacked: dict[str, dict[int, np.ndarray]] = {}
     for hf_name, tensor in model.state_dict().items():
         if hf_name == "lm_head.weight" and getattr(config, "tie_word_embeddings", False):
+            continue
+        if "_layernorm.norms." in hf_name:  # those of a layer are one matrix there
+            stem, _, head = hf_name.removesuffix(".weight").rpartition(".norms.")
+            stacked.setdefault(stem, {})[int(head)] = tensor.numpy()
             continue
         quantised = kind if tensor.dim() == 2 else Q.F32
         stored = gguf.quants.dequantize(gguf.quants.quantize(tensor.numpy(), quantised), quantised)
@@ -40,6 +45,8 @@ def write_gguf(name: str, path: Path) -> Any:
         data = gguf.quants.quantize(np.ascontiguousarray(values), quantised)
         named = hf_name.replace("shared_mlp.output_linear", "mlp.down_proj")
         writer.add_tensor(names.get_name(named, try_suffixes=(".weight", ".bias")), data, raw_dtype=quantised)
+    for stem, heads in stacked.items():
+        writer.add_tensor(names.get_name(stem) + ".weight", np.stack([heads[i] for i in range(len(heads))]))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

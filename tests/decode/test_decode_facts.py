@@ -13,6 +13,7 @@ import t2fast.decode
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from t2fast import _core
 from t2fast.decode import chat, text
 from test_decode_text import byte_level, from_gguf
 
@@ -297,7 +298,6 @@ def test_names_of_a_text_model_beside_one_of_images(model, tmp_path, stem):
         ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
         ("granite4", {"num_local_experts": 4}, "with experts"),
         ("granite4", {"layer_types": ["mamba", *["attention"] * 3]}, "Mamba layers"),
-        ("stablelm", {"qk_layernorm": True}, "qk_layernorm"),
         ("phi3", {"rope_scaling": YARN}, '"yarn" is not supported in phi3'),
         ("qwen2", {"hidden_act": "relu"}, 'hidden_act "relu"'),
         ("qwen2", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, 'quantised by "gptq"'),
@@ -310,3 +310,129 @@ def test_names_of_a_text_model_beside_one_of_images(model, tmp_path, stem):
 def test_what_is_computed_otherwise_is_refused_by_name(model, tmp_path, base, change, named):
     with pytest.raises(ValueError, match=named):
         t2fast.decode.load(patched(model, tmp_path, change, base=base))
+
+
+SIZES = {"vocab_size": 133, "hidden_size": 96, "intermediate_size": 160, "num_hidden_layers": 4}
+CLASSES = {
+    "llama": "Llama",
+    "mistral": "Mistral",
+    "ministral": "Ministral",
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen3",
+    "gemma2": "Gemma2",
+    "gemma3_text": "Gemma3Text",
+    "olmo2": "Olmo2",
+    "olmo3": "Olmo3",
+    "granite": "Granite",
+    "granitemoehybrid": "GraniteMoeHybrid",
+    "phi3": "Phi3",
+    "gpt2": "GPT2",
+    "smollm3": "SmolLM3",
+    "starcoder2": "Starcoder2",
+    "stablelm": "StableLm",
+    "gpt_neox": "GPTNeoX",
+}
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_keys_that_are_left_out_have_the_defaults_of_transformers(tmp_path, kind):
+    """Sizes alone are said, not even the number of key heads; and nothing of when to stop."""
+    key_heads = {"mistral": 8, "ministral": 8, "gemma2": 4, "gemma3_text": 4, "smollm3": 4, "starcoder2": 2}
+    heads = {"qwen2": 32, "qwen3": 32, "stablelm": 32}.get(kind, 2 * key_heads.get(kind, 3))
+    said = {**SIZES, "num_attention_heads": heads, "hidden_size": 16 * heads}
+    if kind == "gpt2":
+        said = {"vocab_size": 133, "n_embd": 96, "n_head": 6, "n_layer": 2}
+    if kind == "granitemoehybrid":
+        said |= {"num_local_experts": 0, "shared_intermediate_size": 160, "layer_types": ["attention"] * 4}
+        said |= {"mamba_n_heads": 6}
+    if kind == "ministral":
+        said |= {"head_dim": 16}  # which transformers cannot do without
+    made = getattr(transformers, f"{CLASSES[kind]}Config")(**said, pad_token_id=None)
+    name = CLASSES[kind].removesuffix("Text") + ("LMHeadModel" if kind == "gpt2" else "ForCausalLM")
+    models.randomise(getattr(transformers, name)(made), 5).save_pretrained(tmp_path)
+    (tmp_path / "generation_config.json").unlink()
+    (tmp_path / "config.json").write_text(json.dumps({**said, "model_type": kind, "pad_token_id": None}))
+    theirs = transformers.AutoConfig.from_pretrained(tmp_path)
+    same_logits(tmp_path, match=None if theirs.eos_token_id is None else "eos_token_id is missing")
+    ours = _core.ModelFile(tmp_path).config
+    assert ours["eos"] == ([] if theirs.eos_token_id is None else [theirs.eos_token_id])
+    assert ours["max_positions"] == theirs.max_position_embeddings
+
+
+def test_a_text_model_whose_heads_are_left_out(tmp_path):
+    """As in google/gemma-3-4b-it, whose text_config has neither heads nor vocabulary."""
+    said = {**SIZES, "vocab_size": 133, "sliding_window": 9}
+    models.randomise(
+        transformers.Gemma3ForCausalLM(transformers.Gemma3TextConfig(**said)), 5
+    ).save_pretrained(tmp_path)
+    expected = same_logits(tmp_path)
+    config = {"model_type": "gemma3", "eos_token_id": [1, 2], "text_config": said}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.warns(UserWarning, match="the text model alone"):
+        found = t2fast.decode.load(tmp_path, dtype="float32").core.logits(TOKENS)
+    np.testing.assert_allclose(found, expected, atol=4e-5 * np.abs(expected).max())
+
+
+OTHERS = {"layer_norm_eps", "norm_epsilon", "rms_norm_eps", "mlp_bias", "attention_bias"}
+READ = {
+    "llama": {"rms_norm_eps", "attention_bias", "mlp_bias"},
+    "granite": {"rms_norm_eps", "attention_bias", "mlp_bias"},
+    "smollm3": {"rms_norm_eps", "attention_bias", "mlp_bias"},
+    "mistral": {"rms_norm_eps"},
+    "ministral": {"rms_norm_eps"},
+    "qwen2": {"rms_norm_eps"},
+    "phi3": {"rms_norm_eps"},
+    "starcoder2": {"norm_epsilon"},
+    "stablelm": {"layer_norm_eps"},
+    "neox": {"layer_norm_eps", "attention_bias"},
+}
+"""Which of them a family reads."""
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        *("llama-gqa-tied", "mistral-window", "ministral", "qwen2", "qwen3", "gemma2", "gemma3", "olmo2"),
+        *("olmo3", "granite", "granite4", "phi3", "smollm3", "starcoder2", "stablelm", "neox-parallel"),
+    ],
+)
+def test_keys_of_other_families_are_not_read(model, tmp_path, base):
+    own = READ.get(base.split("-")[0], {"rms_norm_eps", "attention_bias"})
+    change = {key: 0.3 if "eps" in key else True for key in OTHERS - own}
+    same_logits(patched(model, tmp_path, change, base=base))
+
+
+@pytest.mark.parametrize("base", ["qwen2", "gemma3", "neox-parallel"])
+def test_longrope_holds_up_to_the_length_of_training(model, tmp_path, base):
+    """Beyond it transformers turns by other frequencies, in every family."""
+    folder, _ = model(base)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    pairs = width // (4 if base == "neox-parallel" else 2)
+    scaling = {"rope_type": "longrope", "factor": 4.0, "original_max_position_embeddings": len(TOKENS)}
+    scaling |= {"short_factor": [1 + 0.1 * i for i in range(pairs)], "long_factor": [2.0] * pairs}
+    change = {"rope_parameters": ..., "rope_scaling": scaling, "rotary_pct": 0.5}
+    folder = patched(model, tmp_path, change, base=base)
+    same_logits(folder, match=f"limited to the {len(TOKENS)} positions of training")
+    with pytest.warns(UserWarning, match="positions of training"):
+        engine = t2fast.decode.load(folder, dtype="float32")
+    with pytest.raises(ValueError, match=f"made for {len(TOKENS)} positions"):
+        engine.core.logits([*TOKENS, 5])
+
+
+@pytest.mark.parametrize(
+    ("stored", "what"),
+    [
+        ("qweight", "weights are quantised"),
+        ("weight_packed", "weights are quantised"),
+        ("base_layer.weight", "an adapter was saved with its model"),
+    ],
+)
+def test_what_stands_in_a_matrix_s_place_is_named(model, tmp_path, stored, what):
+    folder = patched(model, tmp_path, {})
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.0.self_attn.q_proj."
+    tensors[name + stored] = tensors.pop(name + "weight")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=rf"q_proj\.weight\" is missing; .*{stored}\" is there: {what}"):
+        t2fast.decode.load(folder)

@@ -180,7 +180,7 @@ def test_an_unknown_family_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("base", "blocks"),
     [
-        *(("llama-gqa-tied", blocks) for blocks in ((1, 1), (1, None), (128, 128))),
+        *(("llama-gqa-tied", blocks) for blocks in ((1, 1), (1, None), (128, 128), (48, 40))),
         ("phi3", (128, 128)),  # rows of one matrix go to several
         ("neox-parallel", (1, None)),  # so they do here, dealt by heads
     ],
@@ -195,18 +195,20 @@ def test_eight_bit_floats_with_their_scales(tmp_path, model, base, blocks):
             tensors[name] = plain[name] = tensor
             continue
         rows, cols = tensor.shape
-        height, width = {(1, 1): (rows, cols), (1, None): (1, cols)}.get(blocks, (32, 32))
+        height, width = {(1, 1): (rows, cols), (1, None): (1, cols), (128, 128): (32, 32)}.get(blocks, blocks)
         scale = torch.rand(-(-rows // height), -(-cols // width)) * 0.01 + 0.001
         whole = scale.repeat_interleave(height, 0)[:rows].repeat_interleave(width, 1)[:, :cols]
         stored = (tensor / whole).to(torch.float8_e4m3fn)
         tensors[name], plain[name] = stored, stored.float() * whole
-        suffix = "weight_scale_inv" if blocks == (128, 128) else "weight_scale"
+        suffix = "weight_scale" if 1 in blocks else "weight_scale_inv"
         tensors[name.removesuffix("weight") + suffix] = scale.reshape(()) if blocks == (1, 1) else scale
     models.save_file(plain, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
     expected = expected_logits(models.transformers_model(tmp_path / "m"), TOKENS)
     models.save_file(tensors, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((tmp_path / "m" / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "fp8"}
+    if blocks == (48, 40):  # sizes that numbers of scales do not tell
+        config["quantization_config"]["weight_block_size"] = list(blocks)
     (tmp_path / "m" / "config.json").write_text(json.dumps(config))
     with pytest.warns(UserWarning, match="weights in 8 bits"):
         found = t2fast.decode.load(tmp_path / "m", dtype="float32").core.logits(TOKENS)

@@ -173,12 +173,6 @@ def test_every_other_architecture_is_refused_by_name(tmp_path: Path) -> None:
             t2fast.decode.load(path)
 
 
-def test_stablelm_with_norms_of_queries_is_refused_by_name(tmp_path: Path) -> None:
-    tensors = {"blk.0.attn_q_norm.weight": (np.zeros((1, 4), np.float32), Q.F32)}
-    with pytest.raises(ValueError, match=r"m\.gguf: stablelm with .*\(qk_layernorm\) is not supported"):
-        t2fast.decode.load(write(tmp_path / "m.gguf", tensors, architecture="stablelm"))
-
-
 def test_absent_tensors_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "x.gguf", {"x": (np.zeros((1, 4), np.float32), Q.F32)})
     with pytest.raises(ValueError, match=r'tensor "y" is missing'):

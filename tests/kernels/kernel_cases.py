@@ -50,15 +50,16 @@ def linear(n_out: int, n_in: int, seed: int, dtype: torch.dtype, bias: bool = Fa
 def layer(s: Shape, dtype: torch.dtype, *, bias: bool = False, seed: int = 0) -> Layer:
     """A layer of the shape."""
     d = s.head_dim
-    head_norm = {None: 0, "head": 2 * d, "row": (s.heads + s.kv_heads) * d}[s.head_norm]
-    gated = s.activation == "swiglu"
+    head_norm = {None: 0, "head": 2 * d}.get(s.head_norm, (s.heads + s.kv_heads) * d)
     return Layer(
         attn_norm=norm(s.width, seed + 1, s.layer_norm and bias),
         qkv=linear((s.heads + 2 * s.kv_heads) * d, s.width, seed + 3, dtype, bias),
-        head_norm=norm(head_norm, seed + 5, s.layer_norm and bias) if head_norm else None,
+        head_norm=norm(head_norm, seed + 5, s.layer_norm and bias and s.head_norm != "own")
+        if head_norm
+        else None,
         o=linear(s.width, s.heads * d, seed + 7, dtype, bias),
         ffn_norm=norm(s.width, seed + 9, s.layer_norm and bias),
-        gate=linear(s.hidden, s.width, seed + 11, dtype, bias) if gated else None,
+        gate=linear(s.hidden, s.width, seed + 11, dtype, bias) if s.gated else None,
         up=linear(s.hidden, s.width, seed + 13, dtype, bias),
         down=linear(s.width, s.hidden, seed + 15, dtype, bias),
     )

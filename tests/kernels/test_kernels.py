@@ -36,6 +36,16 @@ SHAPES = {
     "neox": shape(heads=2, kv_heads=2, head_dim=80, layer_norm=True, activation="gelu", parallel=True),
     "tanh": shape(activation="gelu_tanh", layer_norm=True),
     "window": shape(window=7),
+    "stablelm": shape(head_norm="own", layer_norm=True, heads=4, kv_heads=2),
+    "gemma": shape(
+        activation="geglu_tanh",
+        attention_scale=0.3,
+        attention_cap=1.5,
+        logit_cap=0.7,
+        post_norms=True,
+        embedding_scale=3.0,
+        residual_scale=0.4,
+    ),
 }
 CASES = [(name, rows) for name in SHAPES for rows in (3, 63)] + [("llama", 1), ("open-lm", 111)]
 
@@ -66,6 +76,9 @@ def check_layer(s: Shape, count: int, dtype: torch.dtype, tiles: Tiles, **sizes:
     own, b = layer(s, dtype, bias=True), batch(count, s, tiles, dtype=dtype, empty=empty, **sizes)
     x, normed = normal(count, s.width, seed=1), poisoned(count, s.width, dtype=dtype)
     compare(triton_ops.norm, torch_ops.norm, lambda a: [a[2]], (x, own.attn_norm, normed, s))
+    compare(triton_ops.norm, torch_ops.norm, lambda a: [a[2]], (x, None, normed, s))
+    branch = normal(count, s.width, seed=8)
+    compare(triton_ops.add, torch_ops.add, lambda a: [a[2]], (branch, own.ffn_norm, x, s))
     torch_ops.norm(x, own.attn_norm, normed, s)
     q = poisoned(count, s.heads, s.head_dim, dtype=dtype)
     turn = rotation(s, 100)
@@ -123,7 +136,7 @@ def check_layer(s: Shape, count: int, dtype: torch.dtype, tiles: Tiles, **sizes:
         (q, pool, tokens, places, blocks, attended, s, tiles),
     )
     y = normal(count, s.heads * s.head_dim, seed=3, dtype=dtype)
-    compare(triton_ops.project, torch_ops.project, lambda a: [a[2]], (y, own.o, x, tiles))
+    compare(triton_ops.project, torch_ops.project, lambda a: [a[2]], (y, own.o, x, tiles, s.residual_scale))
     hidden = poisoned(count, s.hidden, dtype=dtype)
     compare(
         triton_ops.hidden,
@@ -132,7 +145,9 @@ def check_layer(s: Shape, count: int, dtype: torch.dtype, tiles: Tiles, **sizes:
         (normed, own.gate, own.up, hidden, s, tiles),
     )
     table = linear(s.vocab, s.width, 9, dtype).weight
-    compare(triton_ops.embed, torch_ops.embed, lambda a: [a[2]], (b.rows, table, poisoned(count, s.width)))
+    for positions in (None, normal(100, s.width, seed=6)):
+        arguments = (b.rows, b.prompts, table, positions, poisoned(count, s.width), s)
+        compare(triton_ops.embed, torch_ops.embed, lambda a: [a[4]], arguments)
 
 
 def test_a_row_that_has_drawn_nothing_sees_the_prompt_alone() -> None:

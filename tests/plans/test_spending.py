@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 from t2fast import default_law, fit_forecast, read_counts
+from t2fast.cli.main import main
 from t2fast.costs import Accelerator, Architecture, Machine
 from t2fast.laws import Law
 from t2fast.plans import plan_spending
@@ -324,3 +325,14 @@ def test_a_limit_that_nothing_keeps_is_refused() -> None:
         best_spending(LOSS, 1e20, work, limits=[Limit.of_cost(work, 1.0)])
     with pytest.raises(ValueError, match="latency at most"):
         cheapest_spending(LOSS, 2.5, work, limits=[Limit.of_latency(CHIP, work, 1e-9)])
+
+
+def test_text_worth_less_than_the_law_has_seen_is_said(capsys) -> None:
+    work, law = Workload(1e6, 500, 500), default_law()
+    words = "below the smallest fitted (2B): this law has seen nothing like it"
+    little = plan_spending(law, work, budget=1e20, unique_tokens=1e7).warnings
+    assert any(words in one for one in little)
+    enough = plan_spending(law, work, budget=1e20, unique_tokens=1e9).warnings
+    assert not any(words in one for one in enough)
+    assert main(["plan", "--usd", "0", "--gpu", "H100", "--usd-per-hour", "2", "--queries", "1e6"]) == 1
+    assert capsys.readouterr().err == "t2fast plan: --usd is 0.0: it has to be positive and finite\n"

@@ -70,7 +70,7 @@ def test_a_new_name_keeps_other_columns_and_needs_one_model(tmp_path: Path) -> N
         read_results(counts, model="c")
 
 
-@pytest.mark.parametrize("option", [{"scorer": "x"}, {"metric": "x"}, {"filter": "x"}, {"correct_at": 1.0}])
+@pytest.mark.parametrize("option", [{"scorer": "x"}, {"metric": "x"}, {"filter": "x"}, {"answer": "x"}])
 def test_a_table_leaves_no_choice(option: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="is no choice for the table, a file of no known tool"):
         read_results({"problem": ["a"], "correct": [1]}, **option)  # type: ignore[arg-type]
@@ -155,3 +155,16 @@ def test_any_types_in_any_form_are_refused(
     except ValueError as error:
         message = str(error)
     assert "x.jsonl" in message or (counts.n >= 1).all()
+
+
+def test_a_folder_of_tables_is_told_to_be_named_file_by_file(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("problem,n_samples,n_correct\na,4,2\n")
+    with pytest.raises(
+        ValueError, match=r"holds no results of .*\. If these are tables, name each: a\.csv, b\.csv"
+    ):
+        read_results(tmp_path)
+    row = '{"task_id": "T/0", "completion": "", "result": "passed", "passed": true}\n'
+    (tmp_path / "x_results.jsonl").write_text(row)
+    counts = read_results(tmp_path)
+    assert [part.reason for part in counts.left_out] == ["files of no known kind: a.csv, b.csv"]

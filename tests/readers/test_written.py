@@ -30,6 +30,25 @@ WRITTEN = Path(__file__).parent / "written"
         ("lighteval-0.7.0.parquet", {"metric": "math_pass@1:4_samples"}, 0.5, 12, "0.3 to 0.7"),
         ("lighteval-0.10.0.parquet", {"metric": "math_pass@1:4_samples"}, 0.5, 12, "0.8 to 0.10"),
         ("lighteval-0.13.0.parquet", {"metric": "avg@n:n=4"}, 0.5, 12, "0.11 to 0.13"),
+        ("lm-eval-0.4.0", {"filter": "strict-match"}, 0.6666666666666666, 3, "0.4.0 to 0.4.2"),
+        ("lm-eval-0.4.0", {"filter": "flexible-extract"}, 1.0, 3, "0.4.0 to 0.4.2"),
+        ("lm-eval-0.4.1", {"filter": "strict-match"}, 0.6666666666666666, 3, "0.4.0 to 0.4.2"),
+        ("lm-eval-0.4.2", {"filter": "strict-match"}, 0.6666666666666666, 3, "0.4.0 to 0.4.2"),
+        ("lm-eval-0.4.5", {"filter": "strict-match"}, 0.6666666666666666, 3, "0.4.3 to 0.4.6"),
+        ("lm-eval-0.4.5", {"filter": "flexible-extract"}, 1.0, 3, "0.4.3 to 0.4.6"),
+        ("lm-eval-0.4.9", {"filter": "strict-match"}, 0.6666666666666666, 3, "0.4.7 to 0.4.13"),
+        ("livecodebench", {"task": "codegeneration"}, 0.3333333333333333, 6, "LiveCodeBench"),
+        ("livecodebench", {"task": "testoutputprediction"}, 0.3333333333333333, 9, "LiveCodeBench"),
+        ("livecodebench", {"task": "codeexecution"}, 0.5555555555555555, 9, "LiveCodeBench"),
+        ("simple-evals", {"task": "gpqa"}, 0.16666666666666666, 12, "simple-evals"),
+        ("simple-evals", {"task": "humaneval"}, 0.5333333333333333, 15, "simple-evals"),
+        ("nemo-rl/train_data_step7.jsonl", {}, 0.25, 4, "the prompt in content"),
+        ("nemo-rl/val_data_step7.jsonl", {}, 0.25, 4, "the prompt in content"),
+        ("nemo-rl/eval", {}, 0.25, 4, "the prompt in prompt"),
+        ("verifiers-0.1.3", {}, 0.3333333333333333, 6, "the prompt in prompt"),
+        ("verifiers-0.1.9", {}, 0.3333333333333333, 6, "example_id"),
+        ("verifiers-0.2.1_traces.jsonl", {"errors": "fail"}, 0.3333333333333333, 6, "verifiers 0.2"),
+        ("verifiers-0.3.1_traces.jsonl", {"errors": "fail"}, 0.3333333333333333, 6, "verifiers 0.3"),
     ],
 )
 def test_the_tools_own_means_come_out(
@@ -51,6 +70,72 @@ def test_inspect_ids_one_and_one_are_two_problems() -> None:
         assert rows[:2] == [("1", 3, 3), ('"1"', 3, 0)]
         assert rows[2][:2] == ("x", 3)
         assert counts.notes[0].startswith("ids that are a number and a text alike are two problems")
+
+
+@pytest.mark.parametrize(
+    ("file", "model", "task"),
+    [
+        ("lm-eval-0.4.0", "me/rote-1b", "my_sums"),
+        ("lm-eval-0.4.5", "me/rote-1b", "two_filters"),
+        ("livecodebench/GPT-4O-2024-05-13", "GPT-4O-2024-05-13", "codegeneration"),
+        ("simple-evals", "gpt-4o", "gpqa"),
+        ("nemo-rl/eval", "me/small", "sums"),
+        ("verifiers-0.1.3", "me/small", "sums"),
+        ("verifiers-0.1.9", "me/small", "sums"),
+        ("verifiers-0.2.1_traces.jsonl", "me/small", "sums"),
+        ("verifiers-0.3.1_traces.jsonl", "me/small", "sums"),
+    ],
+)
+def test_models_and_tasks_are_named_where_the_tools_name_them(file: str, model: str, task: str) -> None:
+    choices: dict[str, Any] = {"filter": "strict-match"} if file.startswith("lm-eval") else {}
+    counts = read_results(WRITTEN / file, task=task, **choices)
+    assert counts.frame.select("model", "task").unique().rows() == [(model, task)]
+
+
+def test_livecodebench_scenarios_ask_a_question_in_parts() -> None:
+    counts = read_results(WRITTEN / "livecodebench")
+    rows = counts.frame.select("task", "problem", "n_samples", "n_correct").sort("task", "problem").rows()
+    assert rows == [
+        ("codeexecution", "q1/sample_0", 3, 2),
+        ("codeexecution", "q1/sample_1", 3, 3),
+        ("codeexecution", "q2/sample_2", 3, 0),
+        ("codegeneration", "abc1", 3, 2),
+        ("codegeneration", "abc2", 3, 0),
+        ("testoutputprediction", "q1/0", 3, 2),
+        ("testoutputprediction", "q1/1", 3, 1),
+        ("testoutputprediction", "q2/0", 3, 0),
+    ]
+    folder = WRITTEN / "livecodebench" / "GPT-4O-2024-05-13"
+    for name, message in (("", "is not graded: run it with --evaluate"), ("_eval", "holds its metrics")):
+        with pytest.raises(ValueError, match=rf"LiveCodeBench and {message}.*_eval_all\.json"):
+            read_results(folder / f"Scenario.codegeneration_3_0.2{name}.json")
+
+
+def test_simple_evals_keeps_all_completions_of_a_problem() -> None:
+    counts = read_results(WRITTEN / "simple-evals", task="humaneval")
+    # Its pass@2 is the same estimator's, and is in the file.
+    assert sorted(counts.frame.select("n_samples", "n_correct").rows()) == [(5, 1), (5, 2), (5, 5)]
+    assert estimate(counts, k=2).frame["pass_at_k"].to_list() == pytest.approx([0.7], abs=1e-12)
+
+
+def test_steps_of_nemo_rl_are_models_by_their_files(tmp_path: Path) -> None:
+    for step in (7, 8):
+        content = (WRITTEN / "nemo-rl" / "train_data_step7.jsonl").read_text()
+        (tmp_path / f"train_data_step{step}.jsonl").write_text(content)
+    counts = read_results(tmp_path)
+    assert counts.frame["model"].unique().sort().to_list() == ["train_data_step7", "train_data_step8"]
+    assert "models are called as their files are" in counts.notes[1]
+    # A system's prompt may come before the user's; where a conversation is longer, nothing says who spoke.
+    row = '{"content": [%s], "rewards": [1.0]}\n'
+    path = tmp_path / "other.jsonl"
+    path.write_text(row % '["be brief", "2+2=", "4"]' + row % '["be brief", "2+3=", "4"]')
+    assert len(read_results(path)) == 2
+    path.write_text(row % '["2+2=", "4", "sure?", "yes"]')
+    with pytest.raises(ValueError, match="has 4 texts, which do not say whose they are"):
+        read_results(path)
+    path.write_text(row % '"2+2=4"')
+    with pytest.raises(ValueError, match="is one text, of which prompt and answer cannot be told apart"):
+        read_results(path)
 
 
 def test_verifiers_traces() -> None:

@@ -187,6 +187,7 @@ CHIP = {"usdPerHour": 2.5, "batch": 64, "mfu": 0.4, "mbu": 0.6}
 ONE: dict[str, dict[str, Any]] = {
     "flops": {"budget": 1e21},
     "dollars": {"budget": 1e4, "chip": "H100", "unique": 2e10},
+    "little": {"budget": 1e20, "unique": 5e7},
     "free": {"budget": 1e20, "d": [1, 3e10], "mostK": 20, "wholeK": True, "ratio": 40.0},
     "target": {"target": 0.3},
     "far": {"target": 0.999},

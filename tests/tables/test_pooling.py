@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from counts_table import refused
 from hypothesis import given, settings
@@ -81,3 +82,58 @@ def test_evaluations_are_tasks(name: str) -> None:
 
 def test_a_problem_that_is_not_named_is_what_is_missing() -> None:
     assert "has no column problem" in refused({"question": ["a", "b"], "correct": [1, 0]})
+
+
+def test_settings_inside_objects_are_settings(tmp_path: Path) -> None:
+    rows = [
+        {
+            "problem": "a",
+            "correct": i,
+            "sampling": {"temperature": t, "top_p": 1},
+            "config": {"seed": i},
+        }
+        for i, t in enumerate((0.2, 0.8))
+    ]
+    path = tmp_path / "samples.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    frame = pl.DataFrame(rows)
+    frame.write_parquet(tmp_path / "samples.parquet")
+    cells = pl.DataFrame([{key: json.dumps(value) for key, value in row.items()} for row in rows])
+    cells.with_columns(pl.col("problem").str.strip_chars('"')).write_csv(tmp_path / "samples.csv")
+    for source in (path, frame, tmp_path / "samples.parquet", tmp_path / "samples.csv"):
+        message = refused(source)
+        assert "has samples with 2 values of 'sampling.temperature'" in message
+        assert "Choose one by where={'sampling.temperature': '0.2'}" in message
+        assert read_counts(source, where={"sampling.temperature": ".80"}).frame.rows() == [("a", 1, 1)]
+        # A seed differs from sample to sample, and a path is a column, too.
+        by_seed = read_counts(
+            source, columns={"problem": "config.seed"}, where={"sampling.temperature": "0.2"}
+        )
+        assert by_seed.frame.rows() == [("0", 1, 0)]
+
+
+def test_all_of_a_setting_but_seeds_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+
+    def written(*configs: dict[str, Any]) -> Path:
+        rows = [{"problem": "a", "correct": 1, "config": config} for config in configs]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    seeds = [{"agent": {"name": "x"}, "seed": i, "run_id": f"r{i}"} for i in range(3)]
+    assert read_counts(written(*seeds)).frame.rows() == [("a", 3, 3)]
+    message = refused(written(*seeds, {"agent": {"name": "y"}, "seed": 4}))
+    assert "2 values of 'config.agent.name'" in message
+
+
+def test_two_prompts_of_one_problem_may_be_two_problems() -> None:
+    table = {"problem": ["a", "a", "b"], "correct": [1, 0, 0], "prompt": ["one", "two" * 50, "three"]}
+    message = refused(table)
+    assert "has samples of problem 'a' with 2 values of 'prompt'" in message
+    assert len(message) < 500
+    assert len(read_counts({**table, "prompt": ["one", "one", "three"]})) == 2
+
+
+def test_what_cannot_be_a_name_is_not_proposed_as_one() -> None:
+    message = refused({"problem": ["a", "a"], "correct": [1, 0], "temperature": [0.2, 0.8]})
+    assert "where={'temperature': '0.2'}, or leave the column out" in message

@@ -211,7 +211,8 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("t.csv.gz", gzip.compress(b""), "is empty"),
     ("t.csv.gz", b"\x1f\x8b\x08garbage", "cannot be read"),
     ("t.jsonl", b"", "is empty"),
-    ("t.jsonl", b'[{"problem": 1}]', "is one JSON array"),
+    ("t.jsonl", b'[{"problem": 1}]', "has no column n_samples"),
+    ("t.jsonl", b'[{"problem": 1}, 3]', "t.jsonl is 3, not an object"),
     (
         "t.jsonl",
         b'{"problem": "x", "n_samples": 8, "n_correct": 1}\n{"problem": "y", "n_sam',

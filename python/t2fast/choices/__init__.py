@@ -8,7 +8,8 @@ from t2fast.choices.market import Host
 from t2fast.choices.policies import History, Policy, PosteriorIndex
 from t2fast.choices.replays import Replay, replay, replay_policy
 from t2fast.choices.selection import choose
-from t2fast.choices.verifier import VerifiedCurve, Verifier, verified_curve
+from t2fast.choices.verifier import VerifiedCurve, verified_curve
+from t2fast.estimators.verifier import Verifier
 
 __all__ = [
     "Choice",

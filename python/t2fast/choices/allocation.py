@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import heapq
+from numbers import Real
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from t2fast.arguments import real
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -28,12 +31,12 @@ def allocate(p: npt.ArrayLike, total: int) -> Integers:
     Raises:
         ValueError: for probabilities outside [0, 1] and for a total that is negative or not whole.
     """
-    p = np.asarray(p, dtype=float)
+    p = real("p", p) if np.size(p) else np.zeros(np.shape(p))
     bad = np.flatnonzero(~((p >= 0) & (p <= 1)))
     if p.ndim != 1 or bad.size:
         where = f"p[{bad[0]}] is {p.flat[bad[0]]}" if bad.size else f"p has shape {p.shape}"
         raise ValueError(f"{where}: give one probability in [0, 1] a query")
-    if total < 0 or total != int(total):
+    if not (isinstance(total, Real) and 0 <= total < np.inf and total == int(total)):
         raise ValueError(f"total is {total!r}: give a whole number that is not negative")
     total = int(total)
     k = _levelled(p, total)

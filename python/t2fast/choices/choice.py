@@ -144,6 +144,18 @@ class Choice(Drawn, Reported):
         """Whether the check errs."""
         return self.verified is not None
 
+    @property
+    def worth(self) -> float:
+        """Right answers less what the wrong ones cost; negative where no answer at all is worth more."""
+        return self.together.option.worth(0.0 if self.verified is None else self.verified.harm)
+
+    @property
+    def heading(self) -> str:
+        """What was asked for, and whether anything is worth buying."""
+        if self.worth < 0:
+            return f"Nothing is worth buying; the least bad for {self.request}"
+        return f"Best buy for {self.request}"
+
     def __str__(self) -> str:
         return plain(self)
 
@@ -164,6 +176,7 @@ class Choice(Drawn, Reported):
             **self.together.to_dict(),
             **others,
             "frontier": [option.to_dict() for option in self.frontier],
+            "worth": self.worth,
             "problems": self.problems,
             "request": self.request,
             "level": self.level,
@@ -193,7 +206,7 @@ class Choice(Drawn, Reported):
         return market(
             pl.DataFrame(frontier, schema, orient="row"),
             pl.DataFrame(picks, {"pick": pl.String, **schema}, orient="row"),
-            f"Best buy for {self.request}",
+            self.heading,
             self.level,
         )
 
@@ -233,7 +246,7 @@ class Choice(Drawn, Reported):
                 f"meet the target with {cheapest.probability_met:.0%}",
             ]
         parts: list[RenderableType] = [
-            line(f"Best buy for {self.request}, on {counted(self.problems, 'problem')}"),
+            line(f"{self.heading}, on {counted(self.problems, 'problem')}"),
             table,
             *(line(words) for words in chances),
             Text(),
@@ -283,7 +296,7 @@ def _usd(value: float) -> str:
         return "-"
     return (
         f"{value:,.0f}"
-        if value >= 1000
+        if 1000 <= value < 1e9
         else f"{value:.3g}"
         if value >= 1e-4 or value == 0
         else f"{value:.2e}"

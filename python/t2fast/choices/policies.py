@@ -96,6 +96,8 @@ class PosteriorIndex:
                 )
         if not self.worth >= 0:
             raise ValueError(f"worth is {self.worth!r}: it cannot be negative")
+        if self.total is not None and not self.total >= 0:
+            raise ValueError(f"total is {self.total!r}: samples to spend cannot be negative")
 
     def next(self, history: History) -> int | None:
         """The query to try, the first of equals; None where all is solved, spent or no longer worth it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from t2fast.choices.options import Floats, Options
-from t2fast.choices.verifier import Verifier, weighing
+from t2fast.estimators.verifier import Verifier, weighing
 
 
 @dataclass(frozen=True)
@@ -162,10 +162,11 @@ def beyond_harm(options: Options, request: Request) -> str:
     best = int(worth.argmax())
     right, wrong = options.pass_at_k[best], options.wrong_answers[best]
     most = right / wrong if wrong > 0 else math.inf
+    odd = None if request.verifier is None else request.verifier.remark
     return (
         f"harm: nothing is worth its cost, where {weighing(request.harm)}. The nearest, "
         f"{_named(options, best)}, answers {right:.4f} rightly and {wrong:.4f} wrongly, which is worth "
-        f"something at a harm below {most:.3g}"
+        f"something at a harm below {most:.3g}{'' if odd is None else f'; {odd}'}"
     )
 
 

@@ -24,8 +24,9 @@ from t2fast.choices.request import (
     one_by_one,
 )
 from t2fast.choices.resampling import Weights, measured_again, new_problems, population
-from t2fast.choices.verifier import VerifiedCurve, Verifier, curve_of, weighing
+from t2fast.choices.verifier import VerifiedCurve, curve_of
 from t2fast.estimators.curve import clustered_interval
+from t2fast.estimators.verifier import Verifier, weighing
 from t2fast.tables.counts import Counts
 from t2fast.tables.prices import Prices
 
@@ -119,6 +120,8 @@ def choose(
         raise ValueError(f"harm is {harm!r}: it has to be finite and not negative")
     if draws < 100:
         raise ValueError(f"draws is {draws!r}: chances need at least 100")
+    if seed < 0:
+        raise ValueError(f"seed is {seed!r}: it cannot be negative")
     market = market_of(
         counts,
         prices,
@@ -153,6 +156,8 @@ class _Search:
     def choice(self) -> Choice:
         """The choice."""
         notes = list(self.market.notes)
+        if self.request.verifier is not None and self.request.verifier.remark is not None:
+            notes.append(self.request.verifier.remark)
         if not self.plain.passes.any():
             unsolved = not any(s.counts.c.any() for s in self.market.sellers)
             why = "no model solved a problem" if unsolved else "the check accepts no right sample"

@@ -7,8 +7,8 @@ from typing import Any
 
 from t2fast.choices import choose
 from t2fast.choices.market import Host
-from t2fast.choices.verifier import Verifier
 from t2fast.cli import results
+from t2fast.cli.checks import add_check, check_of
 from t2fast.cli.hardware import add_hardware, machine
 from t2fast.cli.options import add_where, command, mapping, show, size, where
 from t2fast.cli.plotting import add_plot, check, save
@@ -55,24 +55,11 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="k samples are one request that pays for its prompt once (default: k requests)",
     )
-    check = parser.add_argument_group(
-        "a check that errs",
+    add_check(
+        parser,
         "pass@k takes for granted that a right sample is recognised. With these rates the first sample that "
         "is accepted is the answer: chosen is by right answers, less what wrong ones cost, and the k worth "
         "drawing is shown.",
-    )
-    check.add_argument("--true-positive", type=float, metavar="T", help="share of right samples accepted")
-    check.add_argument("--false-positive", type=float, metavar="F", help="share of wrong samples accepted")
-    check.add_argument(
-        "--labelled",
-        metavar="FILE",
-        help="estimate both rates from samples labelled by hand: columns correct and accepted",
-    )
-    check.add_argument(
-        "--harm",
-        type=float,
-        metavar="H",
-        help="cost of a wrong answer, in right ones (default: 1)",
     )
     served = parser.add_argument_group(
         "models that are not sold by the token",
@@ -94,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     check(arguments)
     reading = {"columns": arguments.columns, "task": arguments.task, "where": where(arguments)}
     counts = results.read_all(arguments, arguments.files, **reading)
-    prices, host, verifier = read_prices(arguments.prices), _host(arguments), _verifier(arguments)
+    prices, host, verifier = read_prices(arguments.prices), _host(arguments), check_of(arguments)
     with working("choosing, problems resampled"):
         chosen = choose(
             counts,
@@ -124,25 +111,6 @@ def _host(arguments: argparse.Namespace) -> Host | None:
     if arguments.gpu is None:
         return None
     return Host(machine(arguments), arguments.batch)
-
-
-def _verifier(arguments: argparse.Namespace) -> Verifier | None:
-    """A check that errs, if its rates are given."""
-    t, f = arguments.true_positive, arguments.false_positive
-    if arguments.labelled is not None:
-        if t is not None or f is not None:
-            raise ValueError(
-                "--labelled estimates both rates: leave out --true-positive and --false-positive"
-            )
-        return Verifier.from_labels(arguments.labelled, seed=arguments.seed)
-    if t is None and f is None:
-        if arguments.harm is not None:
-            raise ValueError("--harm is of wrong answers: say how the check errs, or leave it out")
-        return None
-    if t is None or f is None:
-        missing = "true" if t is None else "false"
-        raise ValueError(f"--{missing}-positive is missing: a check that errs has both rates")
-    return Verifier(t, f)
 
 
 def _names(text: str) -> list[str]:

@@ -12,13 +12,16 @@ from rich.text import Text
 
 from t2fast import charts
 from t2fast.cli import spending
+from t2fast.cli.checks import add_check, check_of
 from t2fast.cli.options import command, finite, numbers, show, size
 from t2fast.cli.plotting import add_plot, check, save
-from t2fast.laws import Law, default_law
-from t2fast.plans import Plan, frontier, plan
+from t2fast.estimators import Verifier
+from t2fast.laws import AnyLaw, Law, default_law
+from t2fast.plans import Plan, frontier, plan, plan_checked
 from t2fast.plans.frontiers import ending, frontier_table, knee
 from t2fast.plans.limits import EXTRAPOLATE
 from t2fast.plans.request import positive
+from t2fast.progress import working
 from t2fast.text import amount, chance, columns, note, ratio, samples
 
 LARGEST_BUDGET = 1e25
@@ -36,6 +39,7 @@ def add_parser(commands: Any) -> None:
         "  t2fast plan --law law.json --train-flops 1e21 --inference-flops 1e10 --integer-k --json\n"
         "  t2fast plan --train-flops 1e20 --inference-flops 2e10 --frontier\n"
         "  t2fast plan --usd 10000 --gpu H100 --usd-per-hour 2.5 --queries 1e6\n"
+        "  t2fast plan --train-flops 2.56e19 --true-positive 0.9 --false-positive 0.001\n"
         "\nWithout --law, the law that ships with t2fast is used: fitted to Pythia's GSM8K counts.",
     )
     parser.set_defaults(refuse=parser.error)
@@ -71,6 +75,12 @@ def add_parser(commands: Any) -> None:
     )
     add_plot(parser, "what every size gives for the same budget, or the frontier")
     spending.add_options(parser)
+    add_check(
+        parser,
+        "of two budgets, or of --train-flops alone where sampling is free: of the samples that are accepted "
+        "a random one is the answer. The best plan has the most right answers less what wrong ones cost; "
+        "its k is finite.",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -80,7 +90,13 @@ def run(arguments: argparse.Namespace) -> None:
     listed = "sizes" if arguments.sizes is not None else "architectures"
     if getattr(arguments, listed) is not None and (arguments.min_params or arguments.max_params):
         raise ValueError(f"--{listed} already says which N are allowed: drop --min-params and --max-params")
+    verifier = check_of(arguments)
     if spending.asked(arguments):
+        if verifier is not None:
+            raise ValueError(
+                "a check that errs goes with two budgets: give --train-flops and --inference-flops in place "
+                "of --usd, --total-flops or --target, or leave out its rates"
+            )
         spending.run(arguments, law)
         return
     spending.refuse(arguments)
@@ -98,6 +114,9 @@ def run(arguments: argparse.Namespace) -> None:
         "chinchilla": arguments.chinchilla,
         "level": arguments.level,
     }
+    if verifier is not None:
+        _run_checked(arguments, law, verifier, options)
+        return
     if arguments.frontier:
         positive("train_flops", arguments.train_flops)
         decades = max(1, math.ceil(math.log10(LARGEST_BUDGET / arguments.train_flops)))
@@ -130,6 +149,24 @@ def run(arguments: argparse.Namespace) -> None:
     show(arguments, data, lambda: _with_profile(chosen, data.get("profile"), arguments.verbose))
     if arguments.plot:
         save(chosen.figure(), arguments.plot, chosen.warnings)
+
+
+def _run_checked(
+    arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier, options: dict[str, Any]
+) -> None:
+    """Plan with a check that errs, and print it."""
+    for name in ("frontier", "profile", "plot"):
+        if getattr(arguments, name):
+            raise ValueError(
+                f"--{name} is of plans whose check does not err: leave out --{name} or the check's rates"
+            )
+    harm = 1.0 if arguments.harm is None else arguments.harm
+    with working("planning, for the law and each of its draws"):
+        chosen = plan_checked(
+            law, verifier, arguments.train_flops, arguments.inference_flops, harm=harm, **options
+        )
+    data = {**chosen.to_dict(), "law": {"law": law.name, "source": law.source, "domain": law.domain}}
+    show(arguments, data, lambda: chosen.shown(arguments.verbose))
 
 
 def _with_profile(chosen: Plan, profile: list[dict[str, Any]] | None, details: bool) -> RenderableType:

@@ -12,7 +12,7 @@ from t2fast.costs.architectures import read_architectures
 from t2fast.laws import AnyLaw
 from t2fast.plans import Workload, plan_spending
 from t2fast.plans.purse import Models
-from t2fast.plans.request import CHINCHILLA_RATIO
+from t2fast.plans.request import CHINCHILLA_RATIO, positive
 from t2fast.progress import working
 
 _OWN = (
@@ -86,6 +86,8 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
             )
     if arguments.queries is None:
         raise ValueError("--queries is missing: how many will be answered decides what is left for training")
+    if given[0] != "target":
+        positive(given[0], getattr(arguments, given[0]))
     dollars = arguments.gpu is not None
     if arguments.usd is not None and not dollars:
         raise ValueError("--usd needs --gpu and --usd-per-hour, which say what a FLOP costs")

@@ -33,11 +33,15 @@ def kind_of(path: str, columns: Mapping[str, str] | None) -> str:
 
     Counts where none does: what other tools wrote tells itself when it is read.
     """
-    known = path.lower().removesuffix(".gz").endswith(tuple(FORMATS))
+    known = path.lower().removesuffix(".gz").removesuffix(".zst").endswith(tuple(FORMATS))
     if not known or not os.path.isfile(path):
         return "counts"
+    try:
+        there = open_source(path).columns
+    except ValueError:  # no table; its reader says what it is
+        return "counts"
     # What the caller maps comes before what is there.
-    for present in (set(columns or ()), set(map(v.spelt, open_source(path).columns))):
+    for present in (set(columns or ()), set(map(v.spelt, there))):
         for kind, fields in _KINDS.items():
             if present & {name for field in fields for name in (field.name, *field.aliases)}:
                 return kind

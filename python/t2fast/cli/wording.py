@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
 
 _NAMES = {
     "chinchilla (tokens per parameter)": "--chinchilla",
@@ -15,10 +17,11 @@ _NAMES = {
 _OPTIONS = (
     "model|models|columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
     "level|draws|seed|ks|method|aggregate|losses|train_flops|inference_flops|total_flops|extrapolate|"
-    "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|per_query|latency|confidence|new_problems|"
-    "harm|device|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
+    "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|usd|per_query|latency|confidence|"
+    "new_problems|harm|device|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
 )
-_MAPPING = re.compile(rf"\b({_OPTIONS})=\{{([^{{}}]*)\}}")
+_TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_MAPPING = re.compile(rf"\b({_OPTIONS})=\{{((?:{_TEXT}|[^{{}}'\"])*)\}}")
 _CHOSEN = r"(?<!--where )(?<!--columns )"  # columns there, whatever they are called
 _QUOTED = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})= ?(?:'([^']*)'|\"([^\"]*)\")")
 _BARE = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
@@ -50,5 +53,13 @@ def _option(name: str) -> str:
 
 
 def _pairs(content: str) -> str:
+    """`'a': 'b'` as `a=b`, in quotes where a shell wants them."""
+    try:
+        named = ast.literal_eval(f"{{{content}}}")
+    except (ValueError, SyntaxError):
+        named = None
+    if isinstance(named, dict):
+        text = ",".join(f"{name}={value}" for name, value in named.items())
+        return text if "…" in text else shlex.quote(text)
     pairs = [pair.split(":", 1) for pair in content.split(", ")]
     return ",".join("=".join(part.strip().strip("'\"") for part in pair) for pair in pairs)

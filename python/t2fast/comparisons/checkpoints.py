@@ -7,6 +7,7 @@ What table 1 of Roberts et al. 2026 (arXiv 2604.01411) shows, from any table of 
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -58,7 +59,7 @@ def outcomes(
     for name, value in (("train_flops", train_flops), ("inference_flops", inference_flops)):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} is {value!r}: it has to be positive and finite")
-    if chinchilla != "pass@1" and not (not isinstance(chinchilla, str) and 0 < chinchilla < math.inf):
+    if chinchilla != "pass@1" and not (isinstance(chinchilla, Real) and 0 < chinchilla < math.inf):
         raise ValueError(f"chinchilla is {chinchilla!r}: give tokens per parameter, or 'pass@1'")
     if not within >= 1:
         raise ValueError(f"within is {within!r}: give a factor of at least 1")

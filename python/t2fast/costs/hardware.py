@@ -10,6 +10,7 @@ Engineering").
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -138,6 +139,10 @@ class Machine:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}: a share of the peak lies between 0 and 1"
                 )
+        if not 0 <= self.usd_per_hour < math.inf:
+            raise ValueError(f"usd_per_hour is {self.usd_per_hour!r}: it has to be finite and not negative")
+        if not (self.chips >= 1 and self.chips == int(self.chips)):
+            raise ValueError(f"chips is {self.chips!r}: give a whole number of at least 1")
 
     @property
     def flops(self) -> float:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?P<file>/[^@]+\.gguf)?(@(?P<revision>[\w./-]+))?")
 _WANTED = ["*.json", "*.safetensors", "*.jinja"]
+_UNWANTED = ["*/*", "consolidated*.safetensors"]
+"""What is in folders, and the same weights once more in the names of those who trained them (Mistral)."""
 
 
 def resolve(name: str | Path) -> Path:
@@ -35,7 +37,7 @@ def resolve(name: str | Path) -> Path:
             return Path(huggingface_hub.hf_hub_download(repo, file[1:], revision=revision))
         folder = Path(
             huggingface_hub.snapshot_download(
-                repo, revision=revision, allow_patterns=_WANTED, ignore_patterns="*/*"
+                repo, revision=revision, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
             )
         )
     except Exception as error:  # huggingface_hub raises many kinds: its own, requests' and the system's

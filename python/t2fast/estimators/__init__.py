@@ -14,13 +14,16 @@ from t2fast.estimators.passk import (
     pass_hat_k,
 )
 from t2fast.estimators.sequential import pass_at_k_sequential
-from t2fast.estimators.verified import verified_at_k, verified_from_counts
+from t2fast.estimators.verified import beta_verified_at_k, verified_at_k, verified_from_counts
+from t2fast.estimators.verifier import Verifier
 
 __all__ = [
     "PassCurve",
     "PassCurves",
+    "Verifier",
     "best_of_k",
     "beta_pass_at_k",
+    "beta_verified_at_k",
     "estimate",
     "expected_samples_until_first_success",
     "g_pass_at_k",

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from t2fast import _core
 from t2fast.arguments import check_counts, real, refuse, whole
 from t2fast.estimators.passk import pass_at_k
 
@@ -54,6 +55,45 @@ def verified_at_k(
         share = np.where(accepted > 0, answered / accepted, 0.0)
     share = np.where((accepted == 1) & (k == 0), 0.0, share)
     return np.asarray(share * p * t), np.asarray(share * (1 - p) * f)
+
+
+def beta_verified_at_k(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    k: npt.ArrayLike,
+    true_positive: npt.ArrayLike,
+    false_positive: npt.ArrayLike,
+) -> tuple[Floats, Floats]:
+    """Means of both chances of `verified_at_k` over problems of p ~ Beta(a, b).
+
+    Of a whole k the right ones are t a/(a+b) times the sum over j < k of (1 - f)^j E(1 - sX)^j, where
+    X ~ Beta(a + 1, b) and s = (t - f)/(1 - f), each mean a `scaled_beta_failure`. With f = 0 they are 1 less
+    `scaled_beta_failure(a, b, t, k)`.
+
+    Args:
+        a: positive.
+        b: positive.
+        k: samples at most, real and at least 0.
+        true_positive: t, chance that a right sample is accepted.
+        false_positive: f, chance that a wrong one is; all broadcast.
+
+    Returns:
+        Shares of right and of wrong answers, right first, each of the broadcast shape.
+
+    Raises:
+        ValueError: for a, b or k out of range, and for rates outside [0, 1].
+    """
+    a, b, k = real("a", a), real("b", b), real("k", k)
+    t, f = real("true_positive", true_positive), real("false_positive", false_positive)
+    for name, value in (("a", a), ("b", b)):
+        refuse(name, value, ~((value > 0) & np.isfinite(value)), "must be positive and finite")
+    refuse("k", k, ~((k >= 0) & np.isfinite(k)), "must be finite and not negative")
+    for name, value in (("true_positive", t), ("false_positive", f)):
+        refuse(name, value, ~((value >= 0) & (value <= 1)), "must lie between 0 and 1")
+    arrays = np.broadcast_arrays(a, b, k, t, f)
+    shape = arrays[0].shape
+    right, wrong = _core.verified_beta(*(np.ascontiguousarray(array).ravel() for array in arrays))
+    return right.reshape(shape), wrong.reshape(shape)
 
 
 def verified_from_counts(

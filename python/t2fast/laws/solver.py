@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from t2fast import _core
 
 if TYPE_CHECKING:
-    from t2fast._core import _Constraints, _Search
+    from t2fast._core import _Asked, _Constraints, _Search
 
 Floats = NDArray[np.float64]
 Choices = tuple[Floats, Floats, NDArray[np.uint8]]
@@ -30,6 +30,14 @@ class Solver(Protocol):
         tokens_per_param: float | None,
     ) -> Choices:
         """The best N, D and k of each pair of budgets."""
+
+    def plan_checked(self, which: str, asked: _Asked, checks: Floats, harm: float) -> Choices:
+        """The best N, D and k under checks that err, by their rates (rows, 2): N, D, k, right, wrong and the
+        best k if samples were free.
+        """
+
+    def outcomes(self, which: str, n: Floats, d: Floats, k: Floats, checks: Floats) -> Floats:
+        """Right and wrong answers at points, (rows, points, 2)."""
 
     def spend(self, which: str, search: _Search) -> Floats:
         """The best N, D and k of one budget, (rows, 7)."""
@@ -56,3 +64,11 @@ class RowSolver:
     def spend(self, which: str, search: _Search) -> Floats:
         """See `Solver.spend`."""
         return _core.spend_batch(self.name, self.rows, search)
+
+    def plan_checked(self, which: str, asked: _Asked, checks: Floats, harm: float) -> Choices:
+        """See `Solver.plan_checked`."""
+        return _core.plan_checked(self.name, self.rows, asked, checks, harm)
+
+    def outcomes(self, which: str, n: Floats, d: Floats, k: Floats, checks: Floats) -> Floats:
+        """See `Solver.outcomes`."""
+        return _core.law_outcomes(self.name, self.rows, n, d, k, checks)

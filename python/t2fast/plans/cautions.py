@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.laws import AnyLaw
@@ -27,7 +28,7 @@ def cautions_of(
     limits: Limits,
 ) -> Iterator[str]:
     """Every caution of the plan `point` (one budget, one law), and those of the law itself."""
-    yield from _beyond_data(law, point)
+    yield from beyond_data(law, *(float(axis[0]) for axis in axes(point)))
     if law.has_process:
         yield from _moved_by_process(law, point, budgets, constraints)
     yield from _bounds(law, point, cloud, budgets, constraints, limits)
@@ -36,11 +37,9 @@ def cautions_of(
     yield from (f"the law: {caution}" for caution in law.cautions)
 
 
-def _beyond_data(law: AnyLaw, point: PlanArrays) -> Iterator[str]:
-    for (name, symbol), axis in zip(
-        (("n_params", "N"), ("n_tokens", "D"), ("k", "k")), axes(point), strict=True
-    ):
-        value = float(axis[0])
+def beyond_data(law: AnyLaw, n: float, d: float, k: float) -> Iterator[str]:
+    """How far N, D and k lie outside what the law was fitted on."""
+    for name, symbol, value in (("n_params", "N", n), ("n_tokens", "D", d), ("k", "k", k)):
         low, high = law.domain.get(name, (-math.inf, math.inf))
         if name == "k" and not law.has_k:
             continue
@@ -88,15 +87,21 @@ def _bounds(
     if bound is not None and not binding:
         yield f"the plan sits on {bound}"
     if cloud is not None:
-        codes, counts = np.unique(cloud.bound[cloud.bound != point.bound], return_counts=True)
-        if counts.sum() > 0.05 * cloud.bound.size:
-            ends = {BOUNDS[code]: count / cloud.bound.size for code, count in zip(codes, counts, strict=True)}
-            free = ends.pop(None, 0.0)
-            if ends:
-                where = ", ".join(f"{share:.0%} end on {end}" for end, share in ends.items())
-                yield f"of the law's draws {where}, which cuts the intervals there"
-            if free > 0.05:
-                yield f"{free:.0%} of the law's draws end on no bound"
+        yield from drawn_bounds(int(point.bound[0, 0]), cloud.bound)
+
+
+def drawn_bounds(bound: int, drawn: npt.NDArray[np.uint8]) -> Iterator[str]:
+    """How many draws end on other bounds than the plan, both as indices into `BOUNDS`."""
+    codes, counts = np.unique(drawn[drawn != bound], return_counts=True)
+    if counts.sum() <= 0.05 * drawn.size:
+        return
+    ends = {BOUNDS[code]: count / drawn.size for code, count in zip(codes, counts, strict=True)}
+    free = ends.pop(None, 0.0)
+    if ends:
+        where = ", ".join(f"{share:.0%} end on {end}" for end, share in ends.items())
+        yield f"of the law's draws {where}, which cuts the intervals there"
+    if free > 0.05:
+        yield f"{free:.0%} of the law's draws end on no bound"
 
 
 def _unspent(point: PlanArrays, budgets: Floats, constraints: Constraints) -> Iterator[str]:

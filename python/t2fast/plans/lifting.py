@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
 from t2fast.plans.limits import Limits
 from t2fast.plans.spending import Spending
@@ -77,6 +78,20 @@ def wall(
         f"text is short: read {epochs:.2g} times, {amount(chosen.n_tokens)} tokens are worth "
         f"{amount(effective)} unique ones (Muennighoff et al. 2023); another trillion would bring "
         f"{shown(more)} in place of {shown(chosen)}"
+    )
+
+
+def beyond_text(chosen: Spending, unique: float, law: AnyLaw, factor: float) -> str | None:
+    """That so little text is worth fewer tokens than the law is believed for, if it is."""
+    if "n_tokens" not in law.domain:
+        return None
+    least = law.domain["n_tokens"][0]
+    effective = float(DataWall().effective_tokens(chosen.n_tokens, unique))
+    if effective >= least / factor * (1 - 1e-9):
+        return None
+    return (
+        f"{amount(effective)} tokens are {least / effective:.3g}x below the smallest fitted "
+        f"({amount(least)}): this law has seen nothing like it"
     )
 
 

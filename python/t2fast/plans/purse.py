@@ -13,7 +13,7 @@ import numpy as np
 from t2fast.costs.flops import Architecture
 from t2fast.laws import AnyLaw
 from t2fast.plans.compared import compared
-from t2fast.plans.lifting import binding, left_unspent, wall
+from t2fast.plans.lifting import beyond_text, binding, left_unspent, wall
 from t2fast.plans.limits import EXTRAPOLATE, Limits
 from t2fast.plans.request import CHINCHILLA_RATIO, Range, check_law, constraints_of, positive
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
@@ -141,6 +141,8 @@ def plan_spending(
         yield from binding(chosen, held, ends, again, aim)
         if held["unique_tokens"] is not None:
             yield wall(chosen, held["unique_tokens"], same_cost, value_words)
+            if words := beyond_text(chosen, held["unique_tokens"], law, float(extrapolate)):
+                yield words
         if other is None:
             low, high = believed
             yield (

@@ -66,7 +66,7 @@ TOOLS = tuple(sorted((tool.NAME for tool in _READ), key=str.lower))
 
 _SUFFIXES = (
     *(".eval", ".parquet", ".yaml", ".yml"),
-    *(f".{kind}{ending}" for kind in ("json", "jsonl") for ending in ("", ".gz", ".zst")),
+    *(f".{kind}{ending}" for kind in ("json", "jsonl", "csv", "tsv") for ending in ("", ".gz", ".zst")),
 )
 _HEAD = 4096
 _COLUMNS = {name for field in (v.PROBLEM, v.N_SAMPLES, v.CORRECT) for name in (field.name, *field.aliases)}
@@ -128,10 +128,12 @@ def read_results(
         raise ValueError("the list of files is empty: give at least one")
     files = _paths(source)
     found = _find(files, chosen) if files and columns is None else None
+    scored = None
     if found is None:
         if len(files) > 1:
             raise ValueError("several tables: give them one by one, or join them")
-        chosen.refuse_others(files[0] if files else "the table", "no known tool", ())
+        chosen.refuse_others(files[0] if files else "the table", "no known tool", ("correct_at",))
+        scored = correct_at
         found = Measured(source[0] if isinstance(source, list | tuple) else source, columns or {})
     joined = models if model is None else None  # a new name has to be there before the join
     counts = read_counts(
@@ -142,6 +144,7 @@ def read_results(
         stage=stage,
         where=where,
         duplicates=duplicates,
+        correct_at=scored,
     )
     if model is not None:
         counts = _named(counts, model, models)
@@ -186,7 +189,8 @@ def _find(paths: list[str], choices: Choices) -> Measured | None:
         raise ValueError(
             f"{where} holds results of {' and '.join(tool.NAME for tool in tools)}: read them one by one"
             if tools
-            else f"{where} holds no results of {', '.join(TOOLS)}; name a file"
+            else f"{where} holds no results of {', '.join(TOOLS)}"
+            + (f". If these are tables, name each: {v.listed(unknown)}" if unknown else "; name a file")
         )
     (tool, files), *_ = tools.items()
     found: Measured = tool.read(list(files), choices)

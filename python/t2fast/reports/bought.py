@@ -16,7 +16,7 @@ def bought(choice: Choice) -> Section:
     """The section about a choice."""
     picks = [(name, pick.option) for name, pick in choice.picks() if pick is not None]
     blocks: list[Block] = [
-        Prose(f"Best buy for {choice.request}, on {choice.problems} problems."),
+        Prose(f"{choice.heading}, on {choice.problems} problems."),
         Grid(
             [*_HEADERS, *(["answered wrongly"] if choice.errs else []), *_COSTS],
             [_row(name, option, choice.errs) for name, option in picks],

@@ -82,6 +82,7 @@ def read_counts(
     stage: str | None = None,
     where: Mapping[str, str] | None = None,
     duplicates: Literal["error", "sum"] = "error",
+    correct_at: float | None = None,
 ) -> Counts:
     """Read counts, given as such or as one row a sample, from a file or a dataframe.
 
@@ -89,7 +90,8 @@ def read_counts(
     false), one row a sample, to be counted here, with memory in proportion to the counts and not to the
     samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `dataset`, `stage` and `task`.
     Anything else is ignored and listed in `ignored_columns`, but refused where its name says that it sets
-    samples apart (a temperature, a prompt's template, a subject) and they would be one mean. `dataset` is for
+    samples apart (a temperature, a prompt, a subject; `sampling.temperature` inside an object) and they would
+    be one mean. `dataset` is for
     sources that do not say whether they mean what was trained on or what was asked; it is pooled as little as
     the two. Both may have `prompt_tokens`, `output_tokens`, `wall_seconds` and `usd`, what the sample, or all
     samples of the row together, used; an empty cell says that this is not known. Counts of sequential
@@ -102,7 +104,8 @@ def read_counts(
         source: a path to .csv, .tsv, .jsonl, .ndjson (each also gzipped) or .parquet, a polars frame, any
             object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), or a mapping of columns.
         columns: canonical name -> the source's name, for columns that go by another one; those of the models
-            table as models.model, models.n_params and models.n_tokens.
+            table as models.model, models.n_params and models.n_tokens. What is inside objects goes by a path:
+            doc.id.
         models: a second table, of `model` and what it has of `n_params` and `n_tokens` that the first one
             lacks.
         task: keep this task alone, if the source tells tasks apart; otherwise the name of its only task.
@@ -111,6 +114,7 @@ def read_counts(
             by its name in the source or by the canonical one.
         duplicates: what to do when two rows of counts are for one problem of one checkpoint: refuse them
             (`"error"`), or add them up (`"sum"`).
+        correct_at: the score from which on a sample is correct, where `correct` is a column of scores.
 
     Returns:
         The counts, a row a problem of a checkpoint.
@@ -123,7 +127,8 @@ def read_counts(
         raise ValueError(f"duplicates is {duplicates!r}, not 'error' or 'sum'")
     asked, columns = columns, of_source(columns)
     opened = open_source(source)
-    names = v.find_columns(opened.name, opened.columns, (*KEY_FIELDS, *_COUNT_FIELDS), columns)
+    fields = (*KEY_FIELDS, *_COUNT_FIELDS)
+    names = v.find_columns(opened.name, opened.columns, fields, columns)
     opened = opened.wanted(where or {}, names)
     by_sample = "correct" in columns or ("correct" in names and not {"n_samples", "n_correct"} & names.keys())
     if by_sample and "until_successes" in names:
@@ -134,13 +139,28 @@ def read_counts(
     if by_sample and "correct" not in columns:
         unread = [name for name in opened.columns if name not in names.values()]
         _refuse_totals(opened.name, unread, names["correct"])
+    if correct_at is not None:
+        if not by_sample:
+            score = v.likely("correct", opened.columns)
+            raise ValueError(
+                f"correct_at= {correct_at:g} is for a score of every sample, and {opened.name} has no column "
+                f"correct: say which it is by columns={{'correct': {score or '…'!r}}}"
+            )
+        fields = tuple(v.correct_from(correct_at) if field is v.CORRECT else field for field in fields)
     if "problem" in names:  # else that is what is missing, and is said below
         refuse_pooled(opened, names)
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()
-    values = ("correct",) if by_sample else ("n_samples", "n_correct", *sequential)
+    counted = any(v.likely(name, opened.columns) for name in ("n_samples", "n_correct"))
+    scored = (
+        not counted and not {"n_samples", "n_correct"} & names.keys() and v.likely("correct", opened.columns)
+    )
+    values = ("correct",) if by_sample or scored else ("n_samples", "n_correct", *sequential)
     used = tuple(name for name in USAGE if name in names)
-    reading = Reading(opened, names, (*KEY_FIELDS, *_COUNT_FIELDS)).of(
-        (*values, *used), "Or give one row a sample, with a column 'correct' of 0 and 1"
+    reading = Reading(opened, names, fields).of(
+        (*values, *used),
+        "A score is correct from correct_at= on. Or give n_samples and n_correct"
+        if scored
+        else "Or give one row a sample, with a column 'correct' of 0 and 1",
     )
     frame = with_sizes(reading.counted_samples() if by_sample else reading.rows(), opened.name, models, asked)
     table = described(Counts(frame), reading, task, stage)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from t2fast.tables.nested import column_of
 from t2fast.text import nearest
 
 LISTED = 10  # rows that one error names
@@ -88,15 +89,15 @@ def _integer(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 
 def _truth(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Boolean, from true/false in any case or from 0 and 1."""
+    """Boolean, from true/false and words that say the same in any case, or from 0 and 1."""
     if isinstance(dtype, pl.Boolean):
         return column
     if _is_text(dtype):
         text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
         return (
-            pl.when(text.is_in(["1", "true", "1.0"]))
+            pl.when(text.is_in(["1", "true", "1.0", "yes", "pass", "passed", "correct"]))
             .then(pl.lit(True))
-            .when(text.is_in(["0", "false", "0.0"]))
+            .when(text.is_in(["0", "false", "0.0", "no", "fail", "failed", "incorrect"]))
             .then(pl.lit(False))
         )
     number = _number(column, dtype)
@@ -149,7 +150,24 @@ N_SAMPLES = Field(
 N_CORRECT = Field(
     "n_correct", "a whole number of at least 0", _where(_integer, lambda x: x >= 0), ("num_correct",)
 )
-CORRECT = Field("correct", "0, 1, true or false", _truth, ("is_correct", "passed"))
+CORRECT = Field(
+    "correct",
+    "0, 1, true or false (a score is correct from correct_at= on)",
+    _truth,
+    ("is_correct", "passed"),
+)
+
+
+def correct_from(least: float) -> Field:
+    """`CORRECT` for a column of scores, which are correct from `least` on."""
+
+    def converted(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+        score = column.cast(pl.Float64) if isinstance(dtype, pl.Boolean) else _number(column, dtype)
+        return score >= least
+
+    return replace(CORRECT, want="a number, which correct_at= needs", convert=converted)
+
+
 UNTIL_SUCCESSES = Field("until_successes", "a whole number of at least 1", _where(_integer, lambda x: x >= 1))
 MAX_SAMPLES = Field("max_samples", "a whole number of at least 1", _where(_integer, lambda x: x >= 1))
 P = Field("p", "a probability in (0, 1]", _where(_number, lambda x: (x > 0) & (x <= 1)), ("probability",))
@@ -169,9 +187,15 @@ TRAIN_SET = Field(
 )
 # Trained on or asked from: a source that has it does not say, and neither may be pooled.
 DATASET = Field("dataset", "text or a whole number", _text, ("dataset_name", "data_set", "data"))
+# Names as OpenAI's and Anthropic's interfaces give them, and with the unit.
 USAGE = tuple(
-    Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0), optional=True)
-    for name in ("prompt_tokens", "output_tokens", "wall_seconds", "usd")
+    Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0), aliases, optional=True)
+    for name, aliases in (
+        ("prompt_tokens", ("input_tokens",)),
+        ("output_tokens", ("completion_tokens",)),
+        ("wall_seconds", ("latency_s", "duration_s", "latency_seconds", "duration_seconds")),
+        ("usd", ("cost_usd", "total_cost_usd")),
+    )
 )
 LOSS = Field("loss", "a finite number above 0", _POSITIVE)
 ACCURACY = Field("accuracy", "a share in [0, 1]", _where(_number, lambda x: (x >= 0) & (x <= 1)), ("acc",))
@@ -215,7 +239,7 @@ def find_columns(
                 f"columns= {canonical!r} is no column of such a table; those are {', '.join(sorted(known))}"
                 + (f" (did you mean {hint!r}?)" if hint else "")
             )
-        if name not in present:
+        if column_of(name, present)[0] not in present:
             hint = nearest(name, present)
             raise ValueError(
                 f"columns={{{canonical!r}: {name!r}}}: {source} has no column {name!r} (for {canonical}); "
@@ -252,10 +276,35 @@ def spelt(name: str) -> str:
     return re.sub(r"\W+", "_", name.strip().lower())
 
 
-def missing_columns(source: str, present: Sequence[str], missing: Sequence[str], how: str = "") -> ValueError:
-    """The error for columns that are not there: names those that are, and the nearest of them."""
-    hints = {name: nearest(name, present) for name in missing}
-    mapping = ", ".join(f"{name!r}: {hint or '…'!r}" for name, hint in hints.items())
+#: Names that columns often go by, which are too many things to be read without being asked.
+_OFTEN = {
+    "problem": ("task_id", "example_id", "instance_id", "doc_id", "item", "question", "id"),
+    "n_samples": ("n", "total", "attempts", "trials", "n_attempts", "n_trials", "num_generations"),
+    "n_correct": ("c", "successes", "n_success", "n_successes", "n_passed", "num_passed"),
+    "correct": ("score", "reward", "success", "solved", "result", "status", "acc", "exact_match"),
+    "model": ("name", "model_name", "model_id"),
+    "n_params": ("params", "parameters", "n_parameters"),
+    "n_tokens": ("tokens",),
+}
+
+
+def likely(name: str, present: Sequence[str]) -> str | None:
+    """The column that is most likely meant by a field that is not there by its name."""
+    spellings = {spelt(own): own for own in reversed(present)}
+    often = next((spellings[other] for other in _OFTEN.get(name, ()) if other in spellings), None)
+    others = {*_OFTEN, *(other for names in _OFTEN.values() for other in names)}
+    return often or nearest(name, [own for own in present if spelt(own) not in others])
+
+
+def missing_columns(
+    source: str, present: Sequence[str], missing: Sequence[str], how: str = "", prefix: str = ""
+) -> ValueError:
+    """The error for columns that are not there: names those that are, and the likeliest of them.
+
+    `prefix` is what `columns` calls a field of this source by, before its name.
+    """
+    hints = {name: likely(name, present) for name in missing}
+    mapping = ", ".join(f"{prefix + name!r}: {hint or '…'!r}" for name, hint in hints.items())
     only = present[0] if len(present) == 1 else ""
     separator = next((mark for mark in (";", "\t", "|", ",") if mark in only), None)
     return ValueError(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import IO, Any
 
@@ -16,6 +18,7 @@ import polars as pl
 
 from t2fast.tables import fields as v
 from t2fast.tables.containers import opened
+from t2fast.tables.nested import column_of
 from t2fast.tables.rows import Source
 
 #: Longer than any sample; a gzipped line of zeros is a thousand times as long as its file.
@@ -43,10 +46,10 @@ def parsed(content: bytes, where: str) -> Any:
 
 
 def open_json_lines(path: str) -> Source:
-    """A file of rows, whose columns are the keys of its first 10,000."""
+    """A file of rows, whose columns are the keys of its first 10,000; of one array, which is read at once."""
     with opened(path) as file:
         if _is_array(file):
-            raise ValueError(f"{path} is one JSON array: write one object a line (JSON Lines) instead")
+            return _array(file, path)
         piece = next(_pieces(file, path), b"")
     try:
         frame = pl.scan_ndjson(io.BytesIO(piece), infer_schema_length=_ROWS_FOR_NAMES)
@@ -57,13 +60,34 @@ def open_json_lines(path: str) -> Source:
     return JsonLines(path, pl.LazyFrame(schema=dict.fromkeys(names, pl.String)), tuple(names))
 
 
+def _array(file: IO[bytes], path: str) -> Source:
+    # A gzipped file may hold a thousand times its size: what it warrants ends at a hundredfold.
+    limit = LONGEST_LINE + 100 * os.path.getsize(path)
+    content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{path} unzips to more than a hundred times its size")
+    rows = [_object(row, f"row {i} of {path}") for i, row in enumerate(parsed(content, path), 1)]
+    schema = dict.fromkeys((name for row in rows for name in row), pl.String)
+    texts = [{name: _text(row.get(name)) for name in schema} for row in rows]
+    frame = pl.DataFrame(texts, schema=schema)
+    return Source(path, frame.lazy(), tuple(frame.columns), random_access=True)
+
+
 class JsonLines(Source):
     """A file of rows. Numbers and truths are read as the text that stands for them."""
+
+    def first(self, columns: Sequence[str]) -> pl.DataFrame:
+        """The first rows, some thousand, of these columns as they are."""
+        schema = dict.fromkeys(columns, pl.String)
+        with opened(self.name) as file:
+            lines = list(islice(iter(partial(file.readline, LONGEST_LINE), b""), 1_000))
+        return _parsed_piece(b"".join(lines), self.name, schema, 0)
 
     def batches(self, columns: Mapping[str, str]) -> Iterator[pl.DataFrame]:
         """Rows in order, a piece at a time."""
         chosen = self.selected(columns)
-        names = [name for name in self.columns if name in {*columns.values(), *self.where}]
+        asked = {column_of(name, self.columns)[0] for name in (*columns.values(), *self.where)}
+        names = [name for name in self.columns if name in asked]
         schema = dict.fromkeys(names, pl.String)
         yield pl.DataFrame(schema=schema).select(chosen)
         rows = 0
@@ -90,11 +114,14 @@ def _rows(piece: bytes, path: str, before: int) -> Iterator[dict[str, Any]]:
     """The objects of a piece. `ValueError` that names the row at fault."""
     for row, line in enumerate(filter(None, map(bytes.strip, piece.split(b"\n"))), before + 1):
         where = f"row {row} of {path}"
-        found = parsed(line, where)
-        if not isinstance(found, dict):
-            what = "an array" if isinstance(found, list) else v.shown(found)
-            raise ValueError(f"{where} is {what}, not an object")
-        yield found
+        yield _object(parsed(line, where), where)
+
+
+def _object(found: Any, where: str) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        what = "an array" if isinstance(found, list) else v.shown(found)
+        raise ValueError(f"{where} is {what}, not an object")
+    return found
 
 
 def _text(value: object) -> str | None:

@@ -28,8 +28,11 @@ def read_sizes(
     sizes: Sequence[str] = SIZES,
     required: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    prefix: str = "",
 ) -> pl.DataFrame:
     """A row a model of the models table: `model` and those of `sizes` that are there.
+
+    `prefix` is what the caller's `columns` call these by, before the name.
 
     Errors: `ValueError` if none of `sizes` or one of `required` is not there, if a model that `asker` has is
     not, or if one is there twice.
@@ -37,9 +40,9 @@ def read_sizes(
     opened = open_source(models, _NAME)
     fields = [v.MODEL, *(field for field in (v.N_PARAMS, v.N_TOKENS) if field.name in sizes)]
     reading = Reading(opened, v.find_columns(opened.name, opened.columns, fields, columns or {}), fields)
-    reading.require(["model", *required])
+    reading.require(["model", *required], prefix=prefix)
     if not any(size in reading.names for size in sizes):
-        reading.require(sizes)
+        reading.require(sizes, prefix=prefix)
     found = reading.without_duplicates(reading.rows(), keys=["model"]).drop("row")
     unknown = sorted(set(wanted) - set(found["model"]))
     if unknown:
@@ -75,5 +78,5 @@ def with_sizes(
     named = {
         key.removeprefix(_PREFIX): own for key, own in (columns or {}).items() if key.startswith(_PREFIX)
     }
-    sizes = read_sizes(models, frame["model"].unique(), name, sizes=lacking, columns=named)
+    sizes = read_sizes(models, frame["model"].unique(), name, sizes=lacking, columns=named, prefix=_PREFIX)
     return frame.join(sizes, on="model", how="left", maintain_order="left")

@@ -1,4 +1,7 @@
-"""Columns that no table reads, but that set samples of one problem apart: they are refused, not pooled."""
+"""Columns that no table reads, but that set samples of one problem apart: they are refused, not pooled.
+
+Settings inside objects (`sampling.temperature`, all of `config`) are looked for, too.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from t2fast.tables import fields as v
+from t2fast.tables import nested
 from t2fast.tables.reading import GROUP, KEYS, in_order
 from t2fast.tables.rows import Source
 
-#: How samples were drawn or judged: of two values in one model and task, the mean is of neither.
-_SETTINGS = frozenset(
+_SHOWN = 60  # the longest value that is worth typing
+#: How samples were drawn: of two values in one model and task, the mean is of neither.
+_DRAWN = frozenset(
     (
         *("temperature", "temp", "sampling_temperature", "top_p", "top_k", "min_p", "typical_p"),
         *("repetition_penalty", "presence_penalty", "frequency_penalty", "sampler", "decoding", "strategy"),
@@ -26,6 +31,11 @@ _SETTINGS = frozenset(
         ),
         *("prompt_style", "prompt_format", "prompt_template", "prompt_version", "template", "system_prompt"),
         *("num_fewshot", "num_few_shot", "n_shot", "n_shots", "num_shots", "shots", "few_shot", "fewshot"),
+    )
+)
+#: All that sets samples apart: how they were drawn, by what, and how they were judged.
+_SETTINGS = _DRAWN | frozenset(
+    (
         *("scaffold", "harness", "agent", "method", "mode", "setting", "settings", "variant", "condition"),
         *("arm", "config", "configuration", "quantization", "quantisation", "quant", "dtype", "precision"),
         *("backend", "engine", "provider", "revision", "version", "checkpoint", "ckpt", "ckpt_step", "step"),
@@ -36,7 +46,14 @@ _SETTINGS = frozenset(
 _PARTS = frozenset(
     (
         *("subject", "subset", "category", "subcategory", "split", "level", "difficulty", "domain", "topic"),
-        *("section", "subtask", "sub_task", "language", "lang", "programming_language", "question"),
+        *("section", "subtask", "sub_task", "language", "lang", "programming_language", "question", "prompt"),
+    )
+)
+#: In an object of settings, what differs from sample to sample of one setting.
+_OF_SAMPLES = frozenset(
+    (
+        *("seed", "random_seed", "sampling_seed", "id", "uuid", "run_id", "request_id", "sample_id", "index"),
+        *("idx", "sample", "sample_index", "epoch", "repeat", "n", "time", "timestamp", "date", "created"),
     )
 )
 
@@ -47,22 +64,34 @@ def refuse_pooled(source: Source, names: Mapping[str, str]) -> None:
     `names` maps the fields that are read, `problem` among them, to the source's columns.
     """
     read = set(names.values())
-    for own in source.columns:
-        if own in read:
-            continue
+    unread = [own for own in source.columns if own not in read]
+    first = source.first(unread)
+    for own in unread:
         spelt = v.spelt(own)
         setting = spelt in _SETTINGS
-        if setting or spelt in _PARTS:
+        inside = nested.paths(first[own].to_list()) if _may_hold_objects(first[own]) else []
+        for path in inside:
+            last = v.spelt(path[-1])
+            if last in _DRAWN or (setting and last not in _OF_SAMPLES):
+                _refuse(source, names, ".".join((own, *path)), GROUP)
+        if not inside and (setting or spelt in _PARTS):
             _refuse(source, names, own, GROUP if setting else KEYS)
+
+
+def _may_hold_objects(column: pl.Series) -> bool:
+    return isinstance(column.dtype, pl.Struct) or (
+        isinstance(column.dtype, pl.String) and bool(column.str.starts_with("{").any())
+    )
 
 
 def _refuse(source: Source, names: Mapping[str, str], own: str, keys: Sequence[str]) -> None:
     """`ValueError` if rows with the same `keys` have several values in the column `own`."""
     there = {key: names[key] for key in keys if key in names}
     column = " column"  # no field is called so
-    seen = pl.DataFrame()
+    seen, kinds = pl.DataFrame(), pl.Schema()
     for batch in source.batches({**there, column: own}):
         rows = batch.filter(pl.col(v.WANTED).fill_null(False)) if v.WANTED in batch.columns else batch
+        kinds = rows.schema
         rows = rows.select(*there, _value(column)).unique(maintain_order=True)
         seen = pl.concat([seen, rows]).unique(maintain_order=True) if seen.width else rows
     by = in_order(seen, keys)
@@ -73,13 +102,15 @@ def _refuse(source: Source, names: Mapping[str, str], own: str, keys: Sequence[s
     first = mixed.partition_by(by, maintain_order=True)[0] if by else mixed
     values = sorted(first[column].unique().to_list())
     listed = v.listed([v.shown(value) if value else "none" for value in values])
-    chosen = f"choose one by where={{{own!r}: {next(filter(None, values))!r}}}"
+    some = next(filter(None, values))
+    chosen = f"choose one by where={{{own!r}: {some!r}}}" if len(some) <= _SHOWN else "choose one by where="
     if keys == KEYS:
         what = f"samples of problem {v.shown(first['problem'][0])}"
         each, meaning = "task", "so that it may be several problems"
     else:
         what, each, meaning = "samples", "model", "which are not pooled"
-    apart = f", take each by itself by columns={{{each!r}: {own!r}}}" if each not in names else ""
+    texts = isinstance(kinds[column], pl.String) or kinds[column].is_integer()  # which may be keys
+    apart = f", take each by itself by columns={{{each!r}: {own!r}}}" if texts and each not in names else ""
     raise ValueError(
         f"{source.name} has {what} with {len(values)} values of {own!r}, {meaning}: {listed}. "
         f"{chosen[0].upper()}{chosen[1:]}{apart}, or leave the column out if they are one"

@@ -58,11 +58,14 @@ class Reading:
             parts.append(LeftOut(self.faults.elsewhere, f"other than {wanted}"))
         return tuple(parts)
 
-    def require(self, required: Sequence[str], how: str = "") -> None:
-        """`ValueError` naming those of `required` that the source has no column for; `how` ends it."""
+    def require(self, required: Sequence[str], how: str = "", prefix: str = "") -> None:
+        """`ValueError` naming those of `required` that the source has no column for; `how` ends it.
+
+        `prefix` as for `t2fast.tables.fields.missing_columns`.
+        """
         missing = [name for name in required if name not in self.names]
         if missing:
-            raise v.missing_columns(self.source.name, self.source.columns, missing, how)
+            raise v.missing_columns(self.source.name, self.source.columns, missing, how, prefix)
 
     def of(self, values: Sequence[str], how: str) -> Reading:
         """A reading of a problem and `values`, which have to be there, and of the other keys alone."""

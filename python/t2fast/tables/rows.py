@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from t2fast.tables.delimited import csv_fault
 from t2fast.tables.fields import WANTED, listed
+from t2fast.tables.nested import column_of, value_of
 from t2fast.text import nearest
 
 # Large enough to amortise a group_by, small enough that a few batches of text stay far below 1 GiB.
 _BATCH_ROWS = 1_000_000
+_FIRST_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Source:
             name if name in self.columns else names.get(name, name): value for name, value in where.items()
         }
         for name in own:
-            if name not in self.columns:
+            if column_of(name, self.columns)[0] not in self.columns:
                 hint = nearest(name, self.columns)
                 raise ValueError(
                     f"where= {name!r}: {self.name} has no column {name!r}; it has {listed(self.columns)}"
@@ -47,11 +49,17 @@ class Source:
 
     def selected(self, columns: Mapping[str, str]) -> list[pl.Expr]:
         """`columns` (canonical name -> source name), renamed, and whether a row is wanted if asked."""
-        chosen = [pl.col(name).alias(canonical) for canonical, name in columns.items()]
+        schema = self.frame.collect_schema()
+        chosen = [value_of(name, schema).alias(canonical) for canonical, name in columns.items()]
         if self.where:
-            same = [_is(pl.col(name), value) for name, value in self.where.items()]
+            same = [_is(value_of(name, schema), value) for name, value in self.where.items()]
             chosen.append(pl.all_horizontal(same).alias(WANTED))
         return chosen
+
+    def first(self, columns: Sequence[str]) -> pl.DataFrame:
+        """The first rows, some thousand, of these columns as they are."""
+        with Readable(self.name):
+            return self.frame.select(columns).head(_FIRST_ROWS).collect()
 
     def batches(self, columns: Mapping[str, str]) -> Iterator[pl.DataFrame]:
         """Rows in order, some 1e6 at a time, with only `columns` (canonical name -> source name), renamed.

@@ -1,5 +1,6 @@
 //! pass@k when success probabilities follow a Beta distribution, p ~ Beta(a, b), and the Beta-binomial likelihood.
 
+use crate::logit::Logit;
 use crate::special::{log_rising_quotient, log_rising_quotient_gradient, log_rising_quotient_signed, log1p};
 
 /// ln of the probability that k samples all fail: ln B(a, b+k) − ln B(a, b), for real k >= 0 and a, b > 0.
@@ -21,6 +22,44 @@ pub fn log_failure_gradient(a: f64, b: f64, k: f64) -> (f64, [f64; 3]) {
 #[inline]
 pub fn pass_at_k(a: f64, b: f64, k: f64) -> f64 {
     -log_failure(a, b, k).exp_m1()
+}
+
+/// ln ν outside this range is held: all problems alike, or each always or never solved.
+const LOG_NU: (f64, f64) = (-10.0, 14.0);
+
+/// a and b of the Beta distribution whose pass@1 and pass@k are those given, each as ln(−ln(1 − pass)).
+///
+/// The first is its mean μ = a/(a+b), the other decides ν = a+b, in which pass@k rises; where no ν gives it, the nearest.
+pub fn through(first: f64, kth: f64, k: f64) -> [f64; 2] {
+    let hazard = first.exp();
+    let (mean, rest) = (-(-hazard).exp_m1(), (-hazard).exp());
+    let ab = |log_nu: f64| {
+        let nu = log_nu.exp();
+        [(mean * nu).max(f64::MIN_POSITIVE), (rest * nu).max(f64::MIN_POSITIVE)]
+    };
+    // ln(−ln(1 − pass@k)) less what it is to be, and its slope in ln ν.
+    let gap = |log_nu: f64| {
+        let [a, b] = ab(log_nu);
+        let (log_failure, [by_a, by_b, _]) = log_failure_gradient(a, b, k);
+        ((-log_failure).ln() - kth, (a * by_a + b * by_b) / log_failure)
+    };
+    let (mut low, mut high) = LOG_NU;
+    let mut log_nu = 0.0;
+    for _ in 0..60 {
+        let (off, slope) = gap(log_nu);
+        if off < 0.0 {
+            low = log_nu;
+        } else {
+            high = log_nu;
+        }
+        let newton = log_nu - off / slope;
+        let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
+        if (next - log_nu).abs() <= 1e-10 || off == 0.0 {
+            break;
+        }
+        log_nu = next;
+    }
+    ab(log_nu)
 }
 
 /// ln B(c+a, n−c+b) − ln B(a, b): the Beta-binomial log-likelihood of c successes in n, less ln C(n, c).
@@ -63,9 +102,8 @@ pub fn expected_samples(a: f64, b: f64, k_max: f64) -> f64 {
 
 /// The probability that k samples all fail when p = scale·X, X ~ Beta(a, b): E(1 − scale·X)^k = 2F1(−k, a; a+b; scale).
 ///
-/// For real k >= 0 and 0 < scale <= 1; NaN outside. Trapezoidal sums over y = ln(X/(1−X)), which converge
-/// geometrically because the integrand is analytic in a strip about the real line. Where a < 1 or b < 1 the density falls
-/// too slowly in y, so the line through the integrand's end values is taken off and its mean added back.
+/// For real k >= 0 and 0 < scale <= 1; NaN outside. A mean over ln(X/(1−X)), see [`Logit`]. Where a < 1 or b < 1 the density
+/// falls too slowly there, so the line through the integrand's end values is taken off and its mean added back.
 pub fn scaled_failure(a: f64, b: f64, scale: f64, k: f64) -> f64 {
     if !(a > 0.0 && b > 0.0 && scale > 0.0 && scale <= 1.0 && k >= 0.0) {
         return f64::NAN;
@@ -73,77 +111,18 @@ pub fn scaled_failure(a: f64, b: f64, scale: f64, k: f64) -> f64 {
     if scale == 1.0 {
         return log_failure(a, b, k).exp();
     }
-    let scaled = Scaled::new(a, b, scale, k);
-    let (sum, total) = scaled.integrate();
-    let [at_0, at_1] = scaled.ends;
-    (at_0 * b + at_1 * a) / (a + b) + if scaled.weak() { sum * scaled.density() } else { sum / total }
-}
-
-struct Scaled {
-    a: f64,
-    b: f64,
-    scale: f64,
-    k: f64,
-    /// What is taken off at X = 0 and at X = 1: the integrand there, or nothing where the density falls fast.
-    ends: [f64; 2],
-    step: f64,
-}
-
-impl Scaled {
-    fn new(a: f64, b: f64, scale: f64, k: f64) -> Scaled {
-        let last = (k * (-scale).ln_1p()).exp();
-        let ends = [if a < 1.0 { 1.0 } else { 0.0 }, if b < 1.0 { last } else { 0.0 }];
-        // The product of density and (1−scale·X)^k has a curvature of at most 2a in y at its peak.
-        Scaled { a, b, scale, k, ends, step: 0.3 / (2.0 * a).max(1.0).sqrt() }
-    }
-
-    /// Density in y at its peak X = a/(a+b), times the step; needs a < 1 or b < 1, where ln B(a, b) keeps its digits.
-    fn density(&self) -> f64 {
-        let (a, b) = (self.a, self.b);
-        let log_beta = ((a + b) / (a * b)).ln() + log_rising_quotient(1.0, a, b);
-        self.step * (-a * (b / a).ln_1p() - b * (a / b).ln_1p() - log_beta).exp()
-    }
-
-    /// Density at distance d in y from its peak, relative to the peak; and what remains of the integrand there.
-    fn at(&self, d: f64) -> (f64, f64, f64) {
-        let Scaled { a, b, scale, k, ends: [at_0, at_1], .. } = *self;
-        let (peak, rest) = (a / (a + b), b / (a + b));
-        let (left, right) = ((rest * (-d).exp_m1()).ln_1p(), (peak * d.exp_m1()).ln_1p());
-        let (x, y) = (peak * (-left).exp(), rest * (-right).exp());
+    let logit = Logit::new(a, b, 0.3);
+    let last = (k * (-scale).ln_1p()).exp();
+    // What is taken off at X = 0 and at X = 1.
+    let (at_0, at_1) = (if a < 1.0 { 1.0 } else { 0.0 }, if b < 1.0 { last } else { 0.0 });
+    let remainder = |x: f64, y: f64| {
         let log = if x < 0.5 { k * (-scale * x).ln_1p() } else { k * (1.0 - scale + scale * y).ln() };
-        let remainder = match (x < 0.5, at_0 > 0.0, at_1 > 0.0) {
+        [match (x < 0.5, at_0 > 0.0, at_1 > 0.0) {
             (true, true, _) => log.exp_m1() + (1.0 - at_1) * x,
             (true, false, _) => log.exp() - at_1 * x,
             (false, _, true) => at_1 * (k * log1p(scale * y / (1.0 - scale))).exp_m1() + (at_1 - at_0) * y,
             (false, _, false) => log.exp() - at_0 * y,
-        };
-        ((-a * left - b * right).exp(), remainder, x)
-    }
-
-    /// Whether the density falls so slowly in y that only the integrand with its ends taken off can be summed.
-    fn weak(&self) -> bool {
-        self.a < 1.0 || self.b < 1.0
-    }
-
-    /// Σ density·remainder and Σ density over a grid in y, outwards from the density's peak.
-    fn integrate(&self) -> (f64, f64) {
-        let (density, remainder, _) = self.at(0.0);
-        let (mut sum, mut total, mut size) = (density * remainder, density, (density * remainder).abs());
-        for direction in [-1.0, 1.0] {
-            for j in 1.. {
-                let (density, remainder, x) = self.at(direction * f64::from(j) * self.step);
-                let term = density * remainder;
-                sum += term;
-                total += density;
-                size += term.abs();
-                // To the left the factor (1−scale·X)^k may still be rising towards the peak of the product.
-                let past_peak = direction > 0.0 || self.k * self.scale * x <= 0.5 * self.a;
-                let negligible = term.abs() <= 1e-18 * size && (self.weak() || density <= 1e-18 * total);
-                if past_peak && negligible {
-                    break;
-                }
-            }
-        }
-        (sum, total)
-    }
+        }]
+    };
+    (at_0 * b + at_1 * a) / (a + b) + logit.mean(k * scale, remainder)[0]
 }

@@ -171,6 +171,11 @@ impl Law {
         matches!(self, Self::Accuracy | Self::Counts | Self::Direct)
     }
 
+    /// Whether it says how success probabilities differ between problems.
+    pub fn knows_problems(self) -> bool {
+        matches!(self, Self::Accuracy | Self::Counts)
+    }
+
     fn exponents(self, params: &[f64]) -> (f64, f64) {
         if self == Self::Loss { (params[4], params[5]) } else { (params[3], params[4]) }
     }

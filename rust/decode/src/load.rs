@@ -4,7 +4,7 @@ use std::path::Path;
 
 pub use crate::error::{LoadError, Reason};
 use crate::families::{
-    gemma, gpt_neox, gpt2, granite, llama, olmo, open_lm, phi3, smollm3, stablelm, starcoder2,
+    defaults, gemma, gpt_neox, gpt2, granite, llama, olmo, open_lm, phi3, smollm3, stablelm, starcoder2,
 };
 use crate::gguf;
 use crate::model::Model;
@@ -82,9 +82,12 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
     }
     let config = Settings::from_json(&folder.join("config.json"))?;
     let mut notes = Vec::new();
+    let mut blocks = None;
     if let Some(quantization) = config.section("quantization_config")? {
         let bits = ["load_in_4bit", "load_in_8bit"].iter().any(|key| quantization.mentions(key));
         let unnamed = if bits { "bitsandbytes" } else { "unnamed" };
+        blocks =
+            quantization.numbers("weight_block_size")?.and_then(|sizes| <[f32; 2]>::try_from(sizes).ok());
         let format = quantization.text("format")?.unwrap_or("float-quantized");
         match quantization.text("quant_method")?.unwrap_or(unnamed) {
             "compressed-tensors" if !["float-quantized", "naive-quantized"].contains(&format) => {
@@ -104,7 +107,8 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
             }
         }
     }
-    let weights = safetensors::read_folder(folder)?;
+    let mut weights = safetensors::read_folder(folder)?;
+    weights.blocks = blocks;
     let kind = config.text("model_type")?;
     let mut model = match kind {
         Some("openlm" | "open_lm") => open_lm::from_folder(folder, &config, &weights)?,
@@ -115,6 +119,7 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
         Some("gemma3") => gemma::from_wrapper(&config, &weights)?,
         Some(kind) if FOLDERS.contains(&kind) => {
             causal(&config)?;
+            let config = config.or(defaults::of_transformers(kind));
             match kind {
                 "gemma2" | "gemma3_text" => gemma::from_folder(kind, &config, &weights)?,
                 "gpt2" => gpt2::from_folder(&config, &weights)?,
@@ -137,7 +142,7 @@ fn load_folder(folder: &Path) -> Result<Model, LoadError> {
             )));
         }
     };
-    special_tokens(folder, &config, &mut model)?;
+    special_tokens(folder, kind.filter(|kind| FOLDERS.contains(kind)), &config, &mut model)?;
     model.notes.extend(notes);
     model.notes.extend(unread(&weights));
     Ok(model)
@@ -195,7 +200,12 @@ fn causal(config: &Settings) -> Result<(), LoadError> {
 
 /// `generation_config.json` has the last word on when to stop, as in transformers; what it leaves out, `config.json`
 /// says.
-fn special_tokens(folder: &Path, config: &Settings, model: &mut Model) -> Result<(), LoadError> {
+fn special_tokens(
+    folder: &Path,
+    kind: Option<&str>,
+    config: &Settings,
+    model: &mut Model,
+) -> Result<(), LoadError> {
     let path = folder.join("generation_config.json");
     let generation = if path.exists() { Some(Settings::from_json(&path)?) } else { None };
     let text = config.section("text_config")?;
@@ -215,7 +225,16 @@ fn special_tokens(folder: &Path, config: &Settings, model: &mut Model) -> Result
         Ok(generation.or(own))
     };
     let bos = tokens("bos_token_id")?;
-    let eos = tokens("eos_token_id")?;
+    let mut eos = tokens("eos_token_id")?;
+    let files = [Some(config), text.as_ref(), generation.as_ref()];
+    if !files.into_iter().flatten().any(|file| file.mentions("eos_token_id"))
+        && let Some(id) = kind.and_then(|kind| defaults::of_transformers(kind).get("eos_token_id")?.as_u64())
+    {
+        model.notes.push(config.note(&format!(
+            "eos_token_id is missing, here and in generation_config.json: {id} ends a sample, as transformers has it"
+        )));
+        eos = Some(vec![id as u32]);
+    }
     model.config.bos = bos.and_then(|ids| ids.first().copied());
     model.config.eos = eos.unwrap_or_default();
     Ok(())

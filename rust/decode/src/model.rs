@@ -78,6 +78,8 @@ pub struct Config {
     pub embedding_scale: f32,
     /// Factor on what attention and feed-forward add to the residual stream.
     pub residual_scale: f32,
+    /// Norms of queries and keys over each head have weights of their own for each (StableLM 12B).
+    pub own_head_norms: bool,
     /// Factor on query · key; 1 / √head_dim for most.
     pub attention_scale: f32,
     /// c in c · tanh(x / c), for scaled query · key.
@@ -136,7 +138,8 @@ pub struct Layer {
     pub k: Linear,
     /// Values.
     pub v: Linear,
-    /// Norm of queries before RoPE, over each head (length `head_dim`: Qwen3) or all heads (length `heads * head_dim`: OpenLM).
+    /// Norm of queries before RoPE, over each head (length `head_dim`: Qwen3), or over all heads or each with weights of its
+    /// own (length `heads * head_dim`: OpenLM, StableLM; see [`Config::own_head_norms`]).
     pub q_norm: Option<Norm>,
     /// Norm of keys, likewise.
     pub k_norm: Option<Norm>,
@@ -270,30 +273,5 @@ impl Model {
             }
         }
         Ok(())
-    }
-
-    /// What this model has beyond RMSNorm or LayerNorm before each block, one rotation and one window for all layers:
-    /// back ends that know the common part alone refuse it by these names.
-    pub fn features(&self) -> Vec<&'static str> {
-        let c = &self.config;
-        let any = |has: fn(&Layer) -> bool| self.layers.iter().any(has);
-        let windows = self.layers.iter().any(|l| l.window != c.sliding_window);
-        let scales = c.embedding_scale != 1.0 || c.residual_scale != 1.0 || c.logit_scale != 1.0;
-        let plain = 1.0 / (c.head_dim as f32).sqrt();
-        [
-            ("learned positions", self.positions.is_some()),
-            ("windows that differ between layers", windows),
-            ("rotations that differ between layers", any(|l| l.rotation != Rotation::Global)),
-            ("blocks without a norm before them", any(|l| l.attn_norm.is_none() || l.ffn_norm.is_none())),
-            ("norms after blocks", any(|l| l.post_attn_norm.is_some() || l.post_ffn_norm.is_some())),
-            ("GeGLU", c.activation == Activation::GeGluTanh),
-            ("scaled embeddings, residuals or logits", scales),
-            ("another scale of attention", (c.attention_scale - plain).abs() > 1e-6 * plain),
-            ("soft-capped attention", c.attention_softcap.is_some()),
-            ("soft-capped logits", c.logit_softcap.is_some()),
-        ]
-        .into_iter()
-        .filter_map(|(name, has)| has.then_some(name))
-        .collect()
     }
 }

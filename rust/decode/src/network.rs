@@ -74,6 +74,14 @@ impl Network {
             bias: l.bias.as_ref().map(|bias| pad(bias, l.weight.rows)),
         };
         let optional = |n: &Option<model::Norm>| n.as_ref().map(|n| norm(&config, n));
+        let by_head = |n: &Option<model::Norm>| -> Vec<Norm> {
+            let Some(n) = n else { return Vec::new() };
+            if !config.own_head_norms {
+                return vec![norm(&config, n)];
+            }
+            let own = n.weight.chunks_exact(config.head_dim);
+            own.map(|weight| norm(&config, &model::Norm { weight: weight.to_vec(), bias: None })).collect()
+        };
         let layers = layers
             .iter()
             .map(|l| Layer {
@@ -83,10 +91,7 @@ impl Network {
                 q: linear(&l.q),
                 k: linear(&l.k),
                 v: linear(&l.v),
-                head_norms: HeadNorms {
-                    q: l.q_norm.as_ref().map(|n| norm(&config, n)),
-                    k: l.k_norm.as_ref().map(|n| norm(&config, n)),
-                },
+                head_norms: HeadNorms { q: by_head(&l.q_norm), k: by_head(&l.k_norm) },
                 o: linear(&l.o),
                 post_attn_norm: optional(&l.post_attn_norm),
                 ffn_norm: optional(&l.ffn_norm),

@@ -108,9 +108,20 @@ pub(crate) fn yarn_attention(factor: f64, weight: f64) -> f64 {
     if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 }
 }
 
+/// How long contexts were in training: the top level goes before the section, but in families whose sections differ by kind
+/// of layer, as in transformers.
+pub(crate) fn original(config: &Settings, section: &Settings) -> Result<Option<f64>, LoadError> {
+    let key = "original_max_position_embeddings";
+    let by_layer = matches!(config.text("model_type")?, None | Some("gemma3_text" | "olmo3"));
+    match positive(config, key)? {
+        Some(own) if !by_layer => Ok(Some(own)),
+        _ => positive(section, key),
+    }
+}
+
 /// Scaling of a Hugging Face configuration: `rope_parameters` (transformers 5) or `rope_scaling` (4).
 ///
-/// `config` is the whole of it: its own `original_max_position_embeddings` goes before the section's, as in transformers.
+/// `config` is the whole of it.
 pub(crate) fn scaling_from_json(
     config: &Settings,
     section: &Settings,
@@ -119,12 +130,7 @@ pub(crate) fn scaling_from_json(
     let required = |key: &str| {
         positive(section, key)?.ok_or_else(|| section.malformed(format!("RoPE scaling lacks {key}")))
     };
-    let original = || {
-        let key = "original_max_position_embeddings";
-        let own = positive(config, key)?;
-        let found = if own.is_some() { own } else { positive(section, key)? };
-        Ok(found.unwrap_or(max_positions as f64))
-    };
+    let original = || Ok::<f64, LoadError>(original(config, section)?.unwrap_or(max_positions as f64));
     let kind = match section.text("rope_type")? {
         Some(kind) => kind,
         None => section.text("type")?.unwrap_or("default"),

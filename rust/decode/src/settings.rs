@@ -57,6 +57,12 @@ impl Settings {
         self
     }
 
+    /// These, and of `defaults` the keys that they do not mention.
+    pub fn or(&self, mut defaults: Map<String, Value>) -> Self {
+        defaults.extend(self.map.clone());
+        Self { path: self.path.clone(), map: defaults }
+    }
+
     /// Whether both say the same.
     pub fn same(&self, other: &Settings) -> bool {
         self.map == other.map

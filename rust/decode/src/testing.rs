@@ -186,6 +186,7 @@ pub(crate) fn model(shape: &Shape) -> Model {
             sliding_window: window,
             embedding_scale: 1.0,
             residual_scale: 1.0,
+            own_head_norms: false,
             attention_scale: 1.0 / (head_dim as f32).sqrt(),
             attention_softcap: None,
             logit_scale: 1.0,

@@ -22,6 +22,17 @@ fn block_size(elements: usize, n: usize) -> Option<usize> {
     usual.or((n > 0 && elements.is_multiple_of(n)).then(|| elements / n))
 }
 
+/// What stands in a matrix's place where it was quantised or is being trained, and what to do about it.
+const INSTEAD: [(&str, &str); 4] = [
+    ("qweight", "weights are quantised (GPTQ or AWQ); load the unquantised model or a GGUF file of it"),
+    (
+        "weight_packed",
+        "weights are quantised (compressed-tensors); load the unquantised model or a GGUF file of it",
+    ),
+    ("base_layer.weight", "an adapter was saved with its model; merge it first (peft: merge_and_unload)"),
+    ("linear.weight", "a wrapper was saved with the model; save the model itself"),
+];
+
 /// safetensors' name of eight-bit floats.
 const E4M3: &str = "F8_E4M3";
 
@@ -72,13 +83,21 @@ pub struct Weights {
     entries: HashMap<String, Entry>,
     /// Tensors that a family has rearranged; these go before their entries.
     replaced: HashMap<String, Tensor>,
+    /// Rows and columns that share a scale, where the configuration says so.
+    pub(crate) blocks: Option<[f32; 2]>,
     /// Names of what was read, shared among copies.
     read: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Weights {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.into(), entries: HashMap::new(), replaced: HashMap::new(), read: Arc::default() }
+        Self {
+            path: path.into(),
+            entries: HashMap::new(),
+            replaced: HashMap::new(),
+            blocks: None,
+            read: Arc::default(),
+        }
     }
 
     pub(crate) fn insert(&mut self, name: String, entry: Entry) -> Result<(), LoadError> {
@@ -197,7 +216,14 @@ impl Weights {
                 )));
             }
         };
-        let (Some(height), Some(width)) = (block_size(rows, down), block_size(cols, across)) else {
+        let said = self.blocks.filter(|_| (down, across) != (1, 1) && (down, across) != (rows, 1));
+        let one = |axis: usize, elements: usize, n: usize| match said {
+            None => block_size(elements, n),
+            Some(sizes) => {
+                Some(sizes[axis] as usize).filter(|&size| size > 0 && elements.div_ceil(size) == n)
+            }
+        };
+        let (Some(height), Some(width)) = (one(0, rows, down), one(1, cols, across)) else {
             return Err(malformed(format!(
                 "tensor {scale_name:?} has {down} × {across} scales, which are no blocks of {name:?}, {rows} × {cols}"
             )));
@@ -232,9 +258,15 @@ impl Weights {
 
     fn entry(&self, name: &str) -> Result<&Entry, LoadError> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
-        self.entries
-            .get(name)
-            .ok_or_else(|| LoadError::malformed(&self.path, format!("tensor {name:?} is missing")))
+        self.entries.get(name).ok_or_else(|| {
+            let stem = name.strip_suffix(".weight").unwrap_or(name);
+            let mut instead = INSTEAD.iter().map(|(part, what)| (format!("{stem}.{part}"), what));
+            let why = match instead.find(|(stored, _)| self.contains(stored)) {
+                None => String::new(),
+                Some((stored, what)) => format!("; {stored:?} is there: {what}"),
+            };
+            LoadError::malformed(&self.path, format!("tensor {name:?} is missing{why}"))
+        })
     }
 
     fn expect_shape(&self, name: &str, expected: &[usize]) -> Result<(), LoadError> {

@@ -147,6 +147,7 @@ fn sliding_windows() {
 fn qwen3() -> (Value, Vec<Named>) {
     let (mut config, mut tensors) = llama();
     config["model_type"] = json!("qwen3");
+    config["head_dim"] = json!(4); // transformers' default is 128
     config["architectures"] = json!(["Qwen3ForCausalLM"]);
     for i in 0..2 {
         for norm in ["q_norm", "k_norm"] {

@@ -6,7 +6,7 @@ use numpy::{IntoPyArray, PyArrayDyn, PyArrayMethods};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use t2fast_decode::model::{Activation, Layer, Linear, Model, Norm, NormKind, RopePairs};
+use t2fast_decode::model::{Activation, Layer, Linear, Model, Norm, NormKind, RopePairs, Rotation};
 use t2fast_decode::tensor::{DType, Tensor};
 use t2fast_decode::{Engine, Error, load, logits_tokens, score_prompts};
 
@@ -66,6 +66,22 @@ impl ModelFile {
         out.set_item("inv_freq", c.inv_freq.clone().into_pyarray(py))?;
         out.set_item("rope_scale", c.rope_scale)?;
         out.set_item("window", c.sliding_window)?;
+        let layers = &self.model.layers;
+        out.set_item("windows", layers.iter().map(|l| l.window).collect::<Vec<_>>())?;
+        let rotation = |l: &Layer| match l.rotation {
+            Rotation::Global => "global",
+            Rotation::Local => "local",
+            Rotation::Absent => "absent",
+        };
+        out.set_item("rotations", layers.iter().map(rotation).collect::<Vec<_>>())?;
+        out.set_item("local_inv_freq", c.local_inv_freq.clone().into_pyarray(py))?;
+        out.set_item("embedding_scale", c.embedding_scale)?;
+        out.set_item("residual_scale", c.residual_scale)?;
+        out.set_item("attention_scale", c.attention_scale)?;
+        out.set_item("attention_cap", c.attention_softcap)?;
+        out.set_item("logit_scale", c.logit_scale)?;
+        out.set_item("logit_cap", c.logit_softcap)?;
+        out.set_item("own_head_norms", c.own_head_norms)?;
         out.set_item("bos", c.bos)?;
         out.set_item("eos", c.eos.clone())?;
         Ok(out)
@@ -75,12 +91,6 @@ impl ModelFile {
     #[getter]
     fn notes(&self) -> Vec<String> {
         self.model.notes.clone()
-    }
-
-    /// What the model has beyond the part that all families share, by name: a back end computes these or refuses.
-    #[getter]
-    fn features(&self) -> Vec<&'static str> {
-        self.model.features()
     }
 
     /// Bytes that its weights and each token's keys and values take on the CPU.
@@ -158,6 +168,7 @@ impl ModelFile {
         let model = &self.model;
         let found = match name.split('.').collect::<Vec<_>>()[..] {
             ["embedding"] => Some(Some(Part::Matrix(&model.embedding))),
+            ["positions"] => Some(model.positions.as_ref().map(Part::Matrix)),
             ["head", field] => of_linear(Some(&model.head), field),
             ["norm", field] => of_norm(Some(&model.final_norm), field),
             ["layers", i, part, field] => {
@@ -180,6 +191,8 @@ fn of_layer<'m>(layer: &'m Layer, part: &str, field: &str) -> Option<Option<Part
         "k_norm" => of_norm(layer.k_norm.as_ref(), field),
         "o" => of_linear(Some(&layer.o), field),
         "ffn_norm" => of_norm(layer.ffn_norm.as_ref(), field),
+        "post_attn_norm" => of_norm(layer.post_attn_norm.as_ref(), field),
+        "post_ffn_norm" => of_norm(layer.post_ffn_norm.as_ref(), field),
         "gate" => of_linear(layer.gate.as_ref(), field),
         "up" => of_linear(Some(&layer.up), field),
         "down" => of_linear(Some(&layer.down), field),

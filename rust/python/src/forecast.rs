@@ -3,7 +3,7 @@
 // A column of a table each: a struct would only be taken apart again.
 #![allow(clippy::too_many_arguments)]
 
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
@@ -16,6 +16,7 @@ use t2fast_core::plan::spending::best;
 use t2fast_core::plan::surface::plan;
 
 use crate::cancel::cancellable;
+use crate::checked::{self, Asked, points};
 use crate::plan::{Limits, Plans, budgets, collect, rule_of};
 use crate::spending;
 
@@ -294,6 +295,31 @@ impl ForecastState {
         collect(py, budgets.len() * rows.len(), CHUNK, |range| range.into_par_iter().map(one).collect())
     }
 
+    /// Plans as `plan_checked` makes them, with each forecast of `which`.
+    fn plan_checked<'py>(
+        &self,
+        py: Python<'py>,
+        which: &str,
+        asked: Asked,
+        checks: Rows<'py>,
+        harm: f64,
+    ) -> PyResult<Plans<'py>> {
+        checked::plans(py, &self.passing(which)?, asked, &checks, harm)
+    }
+
+    /// Answers as `law_outcomes` has them, with each forecast of `which`.
+    fn outcomes<'py>(
+        &self,
+        py: Python<'py>,
+        which: &str,
+        n: Column<'py>,
+        d: Column<'py>,
+        k: Column<'py>,
+        checks: Rows<'py>,
+    ) -> PyResult<Bound<'py, PyArray3<f64>>> {
+        checked::outcomes(py, &self.passing(which)?, points(&n, &d, &k)?, &checks)
+    }
+
     /// Plans as `spend_batch` makes them, with each forecast of `which`.
     fn spend<'py>(
         &self,
@@ -307,6 +333,14 @@ impl ForecastState {
 }
 
 impl ForecastState {
+    /// Forecasts of pass@k, which alone says how problems differ.
+    fn passing(&self, which: &str) -> PyResult<Vec<View<'_>>> {
+        match self.0.quantity() {
+            Quantity::Passing => self.views(which),
+            _ => Err(PyValueError::new_err("this law does not say how problems differ")),
+        }
+    }
+
     /// Forecasts to plan with: "point", "members" or "draws".
     fn views(&self, which: &str) -> PyResult<Vec<View<'_>>> {
         let view = |which| View { state: &self.0, which };
@@ -317,12 +351,4 @@ impl ForecastState {
             other => Err(PyValueError::new_err(format!("{other:?} is not 'point', 'members' or 'draws'"))),
         }
     }
-}
-
-fn points<'a>(n: &'a Column, d: &'a Column, k: &'a Column) -> PyResult<(&'a [f64], &'a [f64], &'a [f64])> {
-    let (n, d, k) = (n.as_slice()?, d.as_slice()?, k.as_slice()?);
-    if n.len() != d.len() || n.len() != k.len() {
-        return Err(PyValueError::new_err("n, d and k must agree in length"));
-    }
-    Ok((n, d, k))
 }

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod beyond;
 mod cancel;
+mod checked;
 mod choose;
 mod compare;
 mod data_wall;
@@ -24,6 +25,8 @@ mod _core {
 
     #[pymodule_export]
     use super::beyond::{fit_beyond, samples_follow_outcome};
+    #[pymodule_export]
+    use super::checked::{law_outcomes, plan_checked, verified_beta};
     #[pymodule_export]
     use super::choose::resampled_means;
     #[pymodule_export]

@@ -95,7 +95,7 @@ pub fn beta_parameters<'py>(
 ) -> PyResult<Table<'py>> {
     let law = law_named(name)?;
     let (params, n, d, effect) = (params.as_slice()?, n.as_slice()?, d.as_slice()?, effect.as_slice()?);
-    if !matches!(law, Law::Accuracy | Law::Counts) || params.len() != law.parameters().len() {
+    if !law.knows_problems() || params.len() != law.parameters().len() {
         return Err(PyValueError::new_err(format!(
             "{name} with {} parameters has no Beta link",
             params.len()
@@ -236,7 +236,7 @@ fn row(choice: &Choice) -> [f64; 4] {
     [choice.n, choice.d, choice.k, choice.value]
 }
 
-fn code(bound: Bound) -> u8 {
+pub(crate) fn code(bound: Bound) -> u8 {
     match bound {
         Bound::None => 0,
         Bound::LeastParams => 1,

@@ -75,11 +75,6 @@ class GpuEngine:
                     f"cache='fp8' needs compute capability 8.9 or later, and this GPU has {major}.{minor}"
                 )
         self._file = _core.ModelFile(path)
-        if features := self._file.features:
-            raise ValueError(
-                f"{path}: device='cuda' does not compute {', '.join(features)} "
-                f"({self._file.model.architecture}): use device='cpu'"
-            )
         self._device, self._ops, self._poll = device, ops, poll
         self._lock = threading.RLock()
         with self._use():

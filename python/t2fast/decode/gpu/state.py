@@ -66,6 +66,8 @@ class Sizes:
         of_prompt = s.layers * 2 * s.kv_heads * s.head_dim * wide
         own = of_prompt // wide + s.layers * 2 * s.kv_heads * 4 if fp8 else of_prompt
         first = wide * (s.width + 2 * s.heads * s.head_dim + s.hidden) + 4 * (s.width + 11)
+        if s.post_norms:
+            first += 4 * s.width
         if s.head_norm == "row":
             first += 4 * (s.heads + 2 * s.kv_heads) * s.head_dim
         if not filters.any:

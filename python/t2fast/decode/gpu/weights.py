@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,13 +26,29 @@ def load(file: _core.ModelFile, dtype: torch.dtype, device: torch.device) -> Wei
     reader = _Reader(file, config, dtype, device)
     embedding = reader.matrix("embedding")
     head = Linear(embedding if file.tied else reader.matrix("head.weight"), reader.vector("head.bias"))
+    whole = shape(file)
+    frequencies = {"local": config["local_inv_freq"], "absent": config["inv_freq"][:0]}
+    others = {*config["rotations"]} - {"global"}
+    tables = {turn: rotation(config, frequencies[turn], 1.0).to(device) for turn in others}
+    layers = []
+    for i, (window, turn) in enumerate(zip(config["windows"], config["rotations"], strict=True)):
+        layer = reader.layer(i)
+        layer.shape = replace(whole, window=window) if window != whole.window else None
+        layer.rotation = tables.get(turn)
+        layers.append(layer)
+    norm = reader.norm("norm")
+    # A factor on logits is one on what they are made of.
+    for values in (norm.weight, norm.bias, head.bias):
+        if values is not None:
+            values.mul_(config["logit_scale"])
     return Weights(
-        shape=shape(file),
+        shape=whole,
         embedding=embedding,
-        layers=[reader.layer(i) for i in range(config["layers"])],
-        norm=reader.norm("norm"),
+        layers=layers,
+        norm=norm,
         head=head,
-        rotation=rotation(config).to(device),
+        rotation=rotation(config, config["inv_freq"], config["rope_scale"]).to(device),
+        positions=reader.vector("positions"),
     )
 
 
@@ -49,12 +66,20 @@ def shape(file: _core.ModelFile) -> Shape:
         "eps",
         "layer_norm",
     )
-    head_norm: Literal["head", "row"] | None = None
+    head_norm: Literal["head", "own", "row"] | None = None
     norm = file.tensor("layers.0.q_norm.weight")
     if norm is not None:
         head_norm = "head" if len(norm) == config["head_dim"] else "row"
-    same += ("activation", "parallel", "window")
-    return Shape(**{name: config[name] for name in same}, head_norm=head_norm)
+        head_norm = "own" if config["own_head_norms"] else head_norm
+    same += ("activation", "parallel", "window", "attention_cap", "logit_cap", "embedding_scale")
+    same += ("residual_scale",)
+    scale, usual = config["attention_scale"], config["head_dim"] ** -0.5
+    return Shape(
+        **{name: config[name] for name in same},
+        attention_scale=scale if abs(scale - usual) > 1e-6 * usual else None,
+        head_norm=head_norm,
+        post_norms=file.tensor_dtype("layers.0.post_attn_norm.weight") is not None,
+    )
 
 
 def pair_order(config: dict[str, Any]) -> NDArray[np.int64]:
@@ -70,17 +95,17 @@ def pair_order(config: dict[str, Any]) -> NDArray[np.int64]:
     return np.concatenate([first, rest[0], second, rest[1]])
 
 
-def rotation(config: dict[str, Any]) -> torch.Tensor:
+def rotation(config: dict[str, Any], frequencies: NDArray[np.float32], scale: float) -> torch.Tensor:
     """Cosines and sines of every position's angles, float32 (2, positions, head_dim / 2).
 
     Angles are position · inverse frequency, in float64; coordinates that are not rotated have angle 0, and
-    the scale that some models put on cosine and sine (YaRN) leaves them alone.
+    the `scale` that some models put on cosine and sine (YaRN) leaves them alone.
     """
-    angle = np.outer(np.arange(config["max_positions"]), config["inv_freq"].astype(np.float64))
+    angle = np.outer(np.arange(config["max_positions"]), frequencies.astype(np.float64))
     still = config["head_dim"] // 2 - angle.shape[1]
     tables = []
     for values, rest in ((np.cos(angle), 1.0), (np.sin(angle), 0.0)):
-        scaled = values * config["rope_scale"]
+        scaled = values * scale
         tables.append(np.pad(scaled, ((0, 0), (0, still)), constant_values=rest).astype(np.float32))
     return torch.from_numpy(np.stack(tables))
 
@@ -108,6 +133,9 @@ class _Reader:
         assert weight is not None, name
         return Norm(weight, self.vector(f"{name}.bias"))
 
+    def norm_or_none(self, name: str) -> Norm | None:
+        return None if self.file.tensor_dtype(f"{name}.weight") is None else self.norm(name)
+
     def linear(self, name: str) -> Linear:
         return Linear(self.matrix(f"{name}.weight"), self.vector(f"{name}.bias"))
 
@@ -115,14 +143,16 @@ class _Reader:
         at = f"layers.{i}"
         gated = self.file.tensor_dtype(f"{at}.gate.weight") is not None
         return Layer(
-            attn_norm=self.norm(f"{at}.attn_norm"),
+            attn_norm=self.norm_or_none(f"{at}.attn_norm"),
             qkv=self.joined([f"{at}.{part}" for part in "qkv"], paired=2),
             head_norm=self.head_norm(at),
             o=self.linear(f"{at}.o"),
-            ffn_norm=self.norm(f"{at}.ffn_norm"),
+            ffn_norm=self.norm_or_none(f"{at}.ffn_norm"),
             gate=self.linear(f"{at}.gate") if gated else None,
             up=self.linear(f"{at}.up"),
             down=self.linear(f"{at}.down"),
+            post_attn_norm=self.norm_or_none(f"{at}.post_attn_norm"),
+            post_ffn_norm=self.norm_or_none(f"{at}.post_ffn_norm"),
         )
 
     def in_pairs(self, rows: torch.Tensor) -> torch.Tensor:

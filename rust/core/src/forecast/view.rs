@@ -3,6 +3,8 @@
 use super::field::Spot;
 use super::quantity::Quantity;
 use super::state::{Kind, State};
+use crate::beta;
+use crate::plan::checked::Population;
 use crate::plan::surface::Surface;
 
 /// Which forecast is planned with.
@@ -40,6 +42,10 @@ impl View<'_> {
             }
         }
     }
+
+    fn through(&self, spot: &Spot, log_k: f64, kind: Kind) -> [f64; 2] {
+        beta::through(self.z(spot, 0.0, kind), self.z(spot, log_k, kind), log_k.exp())
+    }
 }
 
 impl Surface for View<'_> {
@@ -66,5 +72,17 @@ impl Surface for View<'_> {
     fn score(&self, value: f64) -> f64 {
         let z = self.state.quantity().z(value);
         if self.state.quantity() == Quantity::Loss { -z } else { z }
+    }
+}
+
+/// A mean of transforms is no mixture of Beta distributions: at every k that one is taken whose pass@1 and pass@k are
+/// forecast.
+impl Population for View<'_> {
+    fn problems(&self, spot: &Spot, log_k: f64) -> [f64; 2] {
+        self.through(spot, log_k, Kind::Mean)
+    }
+
+    fn reported_problems(&self, spot: &Spot, log_k: f64) -> [f64; 2] {
+        self.through(spot, log_k, Kind::Checkpoint)
     }
 }

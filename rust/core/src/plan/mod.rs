@@ -2,8 +2,9 @@
 //! 2Nk <= C_inf buy best, and what Chinchilla's rule would have bought.
 //!
 //! Both budgets are spent in full, so the search is over N alone: of a law with a formula along [`line`], of any forecast
-//! along a [`surface`]. One budget for both is another search, [`spending`].
+//! along a [`surface`]. One budget for both is another search, [`spending`]; a check that errs makes k free, [`checked`].
 
+pub mod checked;
 mod choice;
 mod error;
 mod failures;

@@ -41,18 +41,29 @@ pub(super) fn root(f: impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 
     a
 }
 
-/// The maximum between a and b around x, by golden sections sped up with parabolas (Brent 1973, chapter 5).
-pub(super) fn polish(mut a: f64, x: f64, mut b: f64, fx: f64, height: &impl Fn(f64) -> f64) -> (f64, f64) {
+/// The maximum between a and b around x, to [`PEAK`].
+pub(super) fn polish(a: f64, x: f64, b: f64, fx: f64, height: &impl Fn(f64) -> f64) -> (f64, f64) {
+    polish_to(PEAK, (a, x, b), fx, height)
+}
+
+/// The maximum between a and b around x to an accuracy, by golden sections sped up with parabolas (Brent 1973,
+/// chapter 5).
+pub(super) fn polish_to(
+    accuracy: f64,
+    (mut a, x, mut b): (f64, f64, f64),
+    fx: f64,
+    height: &impl Fn(f64) -> f64,
+) -> (f64, f64) {
     let (mut x, mut fx) = (x, fx);
     let ((mut w, mut fw), (mut v, mut fv)) = ((x, fx), (x, fx));
     let (mut step, mut before) = (0.0_f64, 0.0_f64);
     for _ in 0..60 {
         let middle = 0.5 * (a + b);
-        if (x - middle).abs() <= 2.0 * PEAK - 0.5 * (b - a) {
+        if (x - middle).abs() <= 2.0 * accuracy - 0.5 * (b - a) {
             break;
         }
         let mut golden = true;
-        if before.abs() > PEAK {
+        if before.abs() > accuracy {
             let (r, q) = ((x - w) * (fx - fv), (x - v) * (fx - fw));
             let (mut p, mut q) = ((x - v) * q - (x - w) * r, 2.0 * (q - r));
             if q > 0.0 {
@@ -63,8 +74,8 @@ pub(super) fn polish(mut a: f64, x: f64, mut b: f64, fx: f64, height: &impl Fn(f
             if p.abs() < (0.5 * q * last).abs() && p > q * (a - x) && p < q * (b - x) {
                 step = p / q;
                 let there = x + step;
-                if there - a < 2.0 * PEAK || b - there < 2.0 * PEAK {
-                    step = PEAK.copysign(middle - x);
+                if there - a < 2.0 * accuracy || b - there < 2.0 * accuracy {
+                    step = accuracy.copysign(middle - x);
                 }
                 golden = false;
             }
@@ -73,7 +84,7 @@ pub(super) fn polish(mut a: f64, x: f64, mut b: f64, fx: f64, height: &impl Fn(f
             before = if x >= middle { a - x } else { b - x };
             step = GOLDEN * before;
         }
-        let u = x + if step.abs() >= PEAK { step } else { PEAK.copysign(step) };
+        let u = x + if step.abs() >= accuracy { step } else { accuracy.copysign(step) };
         let fu = height(u);
         if fu >= fx {
             if u >= x {

@@ -3,6 +3,7 @@
 //! Budgets are spent along the same line as in [`super::line`]; the line is scanned finely and every local optimum
 //! polished, so that the best of them is found, not the nearest.
 
+use super::checked::Population;
 use super::choice::{Choice, Plan};
 use super::error::Error;
 use super::request::{Budget, Constraints, Rule, Sizes};
@@ -82,6 +83,12 @@ impl Surface for Formula<'_> {
     /// Latent losses fall with every token.
     fn rises(&self) -> bool {
         true
+    }
+}
+
+impl Population for Formula<'_> {
+    fn problems(&self, &(_, ab): &Self::Spot, _log_k: f64) -> [f64; 2] {
+        ab
     }
 }
 
@@ -198,7 +205,7 @@ impl<S: Surface> Task<'_, S> {
             let spot = self.surface.spot(choice.n.ln(), choice.d.ln());
             let log_k = if choice.k.is_finite() { choice.k.ln() } else { 0.0 };
             let height = self.surface.height(&spot, log_k);
-            if best.is_none_or(|(_, top)| height > top) {
+            if best.is_none_or(|(_, top)| height > top || top.is_nan()) {
                 best = Some((choice, height));
             }
         }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
+use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Over, Qkv};
+use crate::dequant::row_to_f32;
 use crate::error::LoadError;
 use crate::model::{Config, Layer, Linear, Model, Norm, Rotation};
 use crate::rope::{Rope, Scaling};
@@ -70,6 +71,7 @@ pub(crate) fn build(
         return malformed(format!("{found} divisors of the rotation where {wanted} are needed"));
     }
     (config.inv_freq, config.rope_scale) = rope.frequencies();
+    config.own_head_norms = layout.qk_norm.is_some_and(|(.., over)| over == Over::OwnHead);
 
     let tied = head_name.is_none();
     let mut model = Model {
@@ -118,11 +120,10 @@ impl Reader<'_> {
         };
         let (q_norm, k_norm) = match layout.qk_norm {
             None => (None, None),
-            Some((q, k, length)) => {
-                // Keys may have fewer heads than queries; a norm over all heads follows.
-                let k_length = if length == config.head_dim { length } else { kv_rows };
-                (Some(self.norm(&name(q), length)?), Some(self.norm(&name(k), k_length)?))
-            }
+            Some((q, k, over)) => (
+                Some(self.head_norm(&name(q), over, config.heads)?),
+                Some(self.head_norm(&name(k), over, config.kv_heads)?),
+            ),
         };
         let (gate, up) = match layout.feed_forward {
             FeedForward::Gated { gate, up } => (
@@ -173,6 +174,27 @@ impl Reader<'_> {
             Bias::Present | Bias::IfStored => Some(self.weights.vector(&bias_name, outputs)?),
         };
         Ok(Linear { weight, bias })
+    }
+
+    fn head_norm(&self, name: &str, over: Over, heads: usize) -> Result<Norm, LoadError> {
+        let width = self.config.head_dim;
+        match over {
+            Over::Head => self.norm(name, width),
+            Over::Row => self.norm(name, heads * width),
+            Over::OwnHead => {
+                let mut all = Vec::new();
+                if self.weights.contains(&weight(name)) {
+                    let rows = self.weights.matrix(&weight(name), heads, width)?;
+                    all.resize(heads * width, 0.0);
+                    all.chunks_exact_mut(width).enumerate().for_each(|(i, row)| row_to_f32(&rows, i, row));
+                } else {
+                    for head in 0..heads {
+                        all.extend(self.weights.vector(&weight(&format!("{name}.{head}")), width)?);
+                    }
+                }
+                Ok(Norm { weight: all, bias: None })
+            }
+        }
     }
 
     fn norm(&self, name: &str, length: usize) -> Result<Norm, LoadError> {

@@ -1,7 +1,8 @@
 //! Gemma 2 and 3 (text): scaled embeddings, norms around both blocks that store what is beyond one, GeGLU, windows in
 //! some layers. Gemma 2 caps scores and logits; Gemma 3 normalises queries and keys and rotates windowed layers otherwise.
 
-use super::layout::Head;
+use super::defaults;
+use super::layout::{Head, Over};
 use super::llama::{Parts, check_activation};
 use super::shared::{plus_one, rope_by_layer, set_windows, windowed, windowed_gguf};
 use crate::error::LoadError;
@@ -23,6 +24,7 @@ pub(crate) fn from_wrapper(config: &Settings, weights: &Weights) -> Result<Model
     let Some(text) = config.section("text_config")? else {
         return Err(config.malformed("text_config is missing".into()));
     };
+    let text = text.or(defaults::of_transformers("gemma3_text"));
     let stored = |stem: &str| weights.contains(&format!("{stem}.embed_tokens.weight"));
     let found =
         ["language_model.model", "model.language_model", "model"].into_iter().find(|stem| stored(stem));
@@ -45,9 +47,8 @@ fn read(kind: &str, config: &Settings, weights: &Weights, stem: &str) -> Result<
     let mut local = None;
     if three {
         parts.base = BASES.0;
-        (parts.rope, local) = rope_by_layer(config, parts.rope)?;
-        let head_dim = parts.config.head_dim;
-        parts.layout.qk_norm = Some(("self_attn.q_norm", "self_attn.k_norm", head_dim));
+        (parts.rope, local) = rope_by_layer(config, parts.rope, &mut parts.notes)?;
+        parts.layout.qk_norm = Some(("self_attn.q_norm", "self_attn.k_norm", Over::Head));
     }
     let head = format!("{}lm_head", if stem.starts_with("language_model") { "language_model." } else { "" });
     parts.layout.head = Head::configured(config, &head, true)?;
@@ -89,7 +90,7 @@ pub(crate) fn from_gguf(kind: &str, config: &Settings, weights: &Weights) -> Res
     let mut parts = Parts::of_gguf(kind, config, weights)?;
     parts.layout.post_norms = [Some("post_attention_norm"), Some("post_ffw_norm")];
     if three {
-        parts.layout.qk_norm = Some(("attn_q_norm", "attn_k_norm", parts.config.head_dim));
+        parts.layout.qk_norm = Some(("attn_q_norm", "attn_k_norm", Over::Head));
     }
     // The 27B models alone scale by the width of a head that they do not have; the file does not say so.
     let big = if three { 62 } else { 46 };

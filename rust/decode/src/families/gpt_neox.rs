@@ -2,7 +2,7 @@
 
 use super::build::build;
 use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
-use super::shared::{base_config, embedding_rows, epsilon, gguf_rope, per_head, rope_section};
+use super::shared::{base_config, embedding_rows, epsilon, gguf_rope, per_head, rope_section, served};
 use crate::error::LoadError;
 use crate::model::{Activation, Config, Model, NormKind};
 use crate::rope::{self, Rope, Scaling};
@@ -30,7 +30,7 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
             );
         }
     };
-    let model = Config {
+    let mut model = Config {
         hidden: config.dimension("intermediate_size")?,
         vocab: config.dimension("vocab_size")?,
         max_positions: config.dimension("max_position_embeddings")?,
@@ -61,6 +61,7 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
         norms: NormWeights::WeightAndBias,
     };
     let (dim, positions) = (model.rotary_dim, model.max_positions);
+    model.max_positions = served(config, rope.as_ref(), positions, &mut notes)?;
     let mut model = build(weights, &layout, model, || {
         Ok(Rope {
             dim,

@@ -18,8 +18,8 @@ pub(crate) struct Layout {
     /// After them.
     pub post_norms: [Option<&'static str>; 2],
     pub qkv: Qkv,
-    /// Norms of queries and keys and their length.
-    pub qk_norm: Option<(&'static str, &'static str, usize)>,
+    /// Norms of queries and of keys, and what each is over.
+    pub qk_norm: Option<(&'static str, &'static str, Over)>,
     pub o: &'static str,
     pub feed_forward: FeedForward,
     pub down: &'static str,
@@ -49,6 +49,17 @@ impl Head {
     pub fn stored(weights: &Weights) -> Head {
         if weights.contains("output.weight") { Head::Own("output".into()) } else { Head::Tied(None) }
     }
+}
+
+/// What a norm of queries or keys is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Each head by itself, all with the same weights.
+    Head,
+    /// All heads as one row.
+    Row,
+    /// Each head by itself, with weights of its own: in vectors `NAME.0`, `NAME.1`, …, or the rows of one matrix `NAME`.
+    OwnHead,
 }
 
 /// How queries, keys and values are stored.

@@ -4,9 +4,10 @@
 //! a sliding window, Ministral and Qwen in some layers. GGUF's `llama` architecture stores query and key rows so that pairs are neighbours.
 
 use super::build::build;
-use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
+use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Over, Qkv};
 use super::shared::{
-    base_config, embedding_rows, epsilon, gguf_rope, per_head, rope_section, set_windows, windowed,
+    SHORT_FACTORS, base_config, embedding_rows, epsilon, gguf_rope, per_head, rope_section, served,
+    set_windows, shortened, windowed,
 };
 use crate::error::LoadError;
 use crate::model::{Config, Model, RopePairs};
@@ -16,6 +17,10 @@ use crate::weights::Weights;
 
 /// Families that rotate part of each head where the configuration says so.
 const PARTLY_ROTATED: &[&str] = &["phi3", "stablelm"];
+
+/// Families that read `attention_bias`.
+const BIASED: &[&str] =
+    &["llama", "qwen3", "gemma2", "gemma3_text", "olmo2", "olmo3", "granite", "granitemoehybrid", "smollm3"];
 
 /// A model of this kind before its weights are read; other families change what they do otherwise.
 pub(crate) struct Parts {
@@ -40,13 +45,16 @@ impl Parts {
             None => per_head(config, width, heads)?,
         };
         let layers = config.dimension("num_hidden_layers")?;
-        let qkv_bias = match kind {
-            "qwen2" => true,
-            _ => config.flag("attention_bias")?.unwrap_or(false),
+        let flag = |kinds: &[&str], key: &str| {
+            Ok::<bool, LoadError>(kinds.contains(&kind) && config.flag(key)?.unwrap_or(false))
         };
+        let qkv_bias = kind == "qwen2" || flag(BIASED, "attention_bias")?;
         let vocab = config.dimension("vocab_size")?;
-        let norm_key = ["layer_norm_eps", "norm_epsilon"].into_iter().find(|key| config.mentions(key));
-        let norm_key = norm_key.unwrap_or("rms_norm_eps");
+        let norm_key = match kind {
+            "stablelm" => "layer_norm_eps",
+            "starcoder2" => "norm_epsilon",
+            _ => "rms_norm_eps",
+        };
         let mut parts = Parts {
             config: Config {
                 kv_heads: config.size("num_key_value_heads")?.unwrap_or(heads),
@@ -65,13 +73,13 @@ impl Parts {
                 pre_norms: [Some("input_layernorm"), Some("post_attention_layernorm")],
                 post_norms: [None, None],
                 qkv: Qkv::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
-                qk_norm: (kind == "qwen3").then_some(("self_attn.q_norm", "self_attn.k_norm", head_dim)),
+                qk_norm: (kind == "qwen3").then_some(("self_attn.q_norm", "self_attn.k_norm", Over::Head)),
                 o: "self_attn.o_proj",
                 feed_forward: FeedForward::Gated { gate: "mlp.gate_proj", up: "mlp.up_proj" },
                 down: "mlp.down_proj",
                 attention_bias: Bias::when(qkv_bias),
                 o_bias: Bias::when(qkv_bias && kind != "qwen2"),
-                ffn_bias: Bias::when(config.flag("mlp_bias")?.unwrap_or(false)),
+                ffn_bias: Bias::when(flag(&["llama", "granite", "smollm3"], "mlp_bias")?),
                 norms: NormWeights::Weight,
             },
             rope,
@@ -96,10 +104,11 @@ impl Parts {
     }
 
     /// The model, its weights read.
-    pub(crate) fn build(self, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
+    pub(crate) fn build(mut self, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
         let base = self.parameter(config, "rope_theta")?.unwrap_or(self.base);
         let (dim, positions) = (self.config.rotary_dim, self.config.max_positions);
         let section = self.rope.as_ref();
+        self.config.max_positions = served(config, section, positions, &mut self.notes)?;
         let mut model = build(weights, &self.layout, self.config, || {
             let scaling =
                 section.map_or(Ok(Scaling::None), |r| rope::scaling_from_json(config, r, positions))?;
@@ -149,15 +158,20 @@ impl Parts {
             ..base_config(architecture, config.dimension("block_count")?, width, heads, head_dim)
         };
         let layout = Layout {
-            qk_norm: (architecture == "qwen3").then_some(("attn_q_norm", "attn_k_norm", head_dim)),
+            qk_norm: (architecture == "qwen3").then_some(("attn_q_norm", "attn_k_norm", Over::Head)),
             ..Layout::of_gguf(rows, weights)
         };
         Ok(Parts { config: model, layout, rope: None, base: 10_000.0, notes: Vec::new() })
     }
 
     /// The model of a GGUF file, its weights read.
-    pub(crate) fn build_gguf(self, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
+    pub(crate) fn build_gguf(mut self, config: &Settings, weights: &Weights) -> Result<Model, LoadError> {
         let (dim, positions) = (self.config.rotary_dim, self.config.max_positions);
+        if let Some(original) = config.size("rope.scaling.original_context_length")?
+            && weights.contains(SHORT_FACTORS)
+        {
+            self.config.max_positions = shortened(original, positions, config, &mut self.notes);
+        }
         let mut model =
             build(weights, &self.layout, self.config, || gguf_rope(config, weights, dim, positions))?;
         model.notes.extend(self.notes);

@@ -1,6 +1,7 @@
 //! The supported families. Each says where its weights lie (a [`layout::Layout`]); one builder makes the model of them.
 
 mod build;
+pub(crate) mod defaults;
 pub(crate) mod gemma;
 pub(crate) mod gpt2;
 pub(crate) mod gpt_neox;

@@ -1,6 +1,7 @@
 //! OLMo 2 and 3: norms after the blocks in place of before, norms of queries and keys over all heads; of OLMo 3 three
 //! layers in four have a window and rotate without scaling.
 
+use super::layout::Over;
 use super::llama::{Parts, SILU, check_activation};
 use super::shared::{rope_by_layer, set_windows, windowed, windowed_gguf};
 use crate::error::LoadError;
@@ -18,7 +19,7 @@ pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> R
     let mut local = None;
     if kind == "olmo3" {
         parts.base = OLMO3_BASE;
-        (parts.rope, local) = rope_by_layer(config, parts.rope)?;
+        (parts.rope, local) = rope_by_layer(config, parts.rope, &mut parts.notes)?;
     }
     if kind == "olmo3" && local.is_none() && positive(config, "rope_theta")?.is_some_and(|b| b != OLMO3_BASE)
     {
@@ -29,8 +30,7 @@ pub(crate) fn from_folder(kind: &str, config: &Settings, weights: &Weights) -> R
     }
     parts.layout.pre_norms = [None, None];
     parts.layout.post_norms = [Some("post_attention_layernorm"), Some("post_feedforward_layernorm")];
-    let all = parts.config.heads * parts.config.head_dim;
-    parts.layout.qk_norm = Some(("self_attn.q_norm", "self_attn.k_norm", all));
+    parts.layout.qk_norm = Some(("self_attn.q_norm", "self_attn.k_norm", Over::Row));
     let layers = parts.config.layers;
     let mut model = parts.build(config, weights)?;
     if kind == "olmo3" {
@@ -51,8 +51,7 @@ pub(crate) fn from_gguf(config: &Settings, weights: &Weights) -> Result<Model, L
     let mut parts = Parts::of_gguf("olmo2", config, weights)?;
     parts.layout.pre_norms = [None, None];
     parts.layout.post_norms = [Some("post_attention_norm"), Some("post_ffw_norm")];
-    let all = parts.config.heads * parts.config.head_dim;
-    parts.layout.qk_norm = Some(("attn_q_norm", "attn_k_norm", all));
+    parts.layout.qk_norm = Some(("attn_q_norm", "attn_k_norm", Over::Row));
     let (window, layers) = (parts.config.sliding_window, parts.config.layers);
     let mut model = parts.build_gguf(config, weights)?;
     if let Some(window) = window {

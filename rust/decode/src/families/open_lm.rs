@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::build::{build, read_norm};
-use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Qkv};
+use super::layout::{Bias, FeedForward, Head, Layout, NormWeights, Over, Qkv};
 use super::shared::{base_config, embedding_rows, per_head};
 use crate::dequant;
 use crate::error::LoadError;
@@ -88,7 +88,7 @@ pub(crate) fn from_folder(folder: &Path, config: &Settings, weights: &Weights) -
         pre_norms: [Some("attention_norm"), Some("ffn_norm")],
         post_norms: [None, None],
         qkv: Qkv::Stacked("attention.in_proj"),
-        qk_norm: qk_norm.then_some(("attention.q_norm", "attention.k_norm", width)),
+        qk_norm: qk_norm.then_some(("attention.q_norm", "attention.k_norm", Over::Row)),
         o: "attention.out_proj",
         feed_forward,
         down,

@@ -36,6 +36,7 @@ pub(super) fn base_config(
         sliding_window: None,
         embedding_scale: 1.0,
         residual_scale: 1.0,
+        own_head_norms: false,
         attention_scale: 1.0 / (head_dim as f32).sqrt(),
         attention_softcap: None,
         logit_scale: 1.0,
@@ -89,10 +90,17 @@ pub(super) fn rope_section(
 pub(super) fn rope_by_layer(
     config: &Settings,
     section: Option<Settings>,
+    notes: &mut Vec<String>,
 ) -> Result<(Option<Settings>, Option<Settings>), LoadError> {
     let Some(new) = config.section("rope_parameters")? else { return Ok((section, None)) };
     let (full, local) = (new.section("full_attention")?, new.section("sliding_attention")?);
     if full.is_none() && local.is_none() {
+        if !new.is_empty() {
+            notes.push(config.note(
+                "rope_parameters does not tell full_attention and sliding_attention apart: it holds for full layers here, \
+                 and transformers leaves it aside",
+            ));
+        }
         return Ok((section, None));
     }
     let old = config.section("rope_scaling")?.filter(|section| !section.is_empty());
@@ -101,6 +109,39 @@ pub(super) fn rope_by_layer(
         (full, old) => full.or(old),
     };
     Ok((full, local))
+}
+
+/// Positions that a model serves: LongRoPE's first set of divisors holds up to the length of training. It has a second one
+/// for longer contexts, but a prompt's cache is computed once, whatever length its samples will reach.
+pub(super) fn served(
+    config: &Settings,
+    section: Option<&Settings>,
+    positions: usize,
+    notes: &mut Vec<String>,
+) -> Result<usize, LoadError> {
+    let Some(section) = section else { return Ok(positions) };
+    let kind = section.text("rope_type")?.or(section.text("type")?);
+    if !matches!(kind, Some("longrope" | "su")) {
+        return Ok(positions);
+    }
+    let original = rope::original(config, section)?;
+    Ok(shortened(original.map_or(positions, |n| n as usize), positions, config, notes))
+}
+
+/// The fewer of both lengths, with a note where that is the first.
+pub(super) fn shortened(
+    original: usize,
+    positions: usize,
+    config: &Settings,
+    notes: &mut Vec<String>,
+) -> usize {
+    if original < positions {
+        notes.push(config.note(&format!(
+            "prompts and samples are limited to the {original} positions of training, not the {positions} of LongRoPE's \
+             second set of frequencies"
+        )));
+    }
+    original.min(positions)
 }
 
 pub(super) fn embedding_rows(weights: &Weights, name: &str) -> Result<usize, LoadError> {

@@ -125,10 +125,10 @@ pub(crate) struct Columns {
     pub(crate) stride: usize,
 }
 
-/// One layer's norms of queries and keys.
+/// One layer's norms of queries and keys: none, one for all heads, or one for each.
 pub(crate) struct HeadNorms {
-    pub(crate) q: Option<Norm>,
-    pub(crate) k: Option<Norm>,
+    pub(crate) q: Vec<Norm>,
+    pub(crate) k: Vec<Norm>,
 }
 
 /// Queries, keys and values of one row: normalised, rotated, and stored for attention.
@@ -160,7 +160,7 @@ impl<A: Arith> Op<A> for Heads<'_, A> {
         let head = self.scratch;
         let (q_len, kv_len) = (c.heads * width, c.kv_heads * width);
         for (norm, start, len) in [(&self.norms.q, 0, q_len), (&self.norms.k, self.columns.k, kv_len)] {
-            if let Some(norm) = norm.as_ref().filter(|norm| norm.len == len && len != width) {
+            if let Some(norm) = norm.first().filter(|norm| norm.len == len && len != width) {
                 head.clear();
                 head.extend_from_slice(&self.qkv[start..start + len]);
                 head.resize(len.next_multiple_of(BLOCK), 0.0);
@@ -170,16 +170,17 @@ impl<A: Arith> Op<A> for Heads<'_, A> {
         }
         head.clear();
         head.resize(padded, 0.0);
-        let load = |head: &mut Vec<f32>, start: usize, norm: &Option<Norm>| {
+        let load = |head: &mut Vec<f32>, start: usize, norms: &[Norm], h: usize| {
+            let start = start + h * width;
             head[..width].copy_from_slice(&self.qkv[start..start + width]);
             head[width..].fill(0.0);
-            if let Some(norm) = norm.as_ref().filter(|norm| norm.len == width) {
+            if let Some(norm) = norms.get(h).or(norms.first()).filter(|norm| norm.len == width) {
                 normalise(a, norm, head);
             }
             rotate(head, self.rotation, c.rope_pairs);
         };
         for h in 0..c.heads {
-            load(head, h * width, &self.norms.q);
+            load(head, 0, &self.norms.q, h);
             let to = &mut self.queries[h * padded..(h + 1) * padded];
             for block in 0..padded / BLOCK {
                 let pair = [lanes(a, head, 2 * block), lanes(a, head, 2 * block + 1)];
@@ -189,7 +190,7 @@ impl<A: Arith> Op<A> for Heads<'_, A> {
         }
         for h in 0..c.kv_heads {
             let Place { k, v } = self.segment.place(self.layer, h, self.index, A::STEP);
-            load(head, self.columns.k + h * width, &self.norms.k);
+            load(head, self.columns.k, &self.norms.k, h);
             for block in 0..padded / BLOCK {
                 let pair = [lanes(a, head, 2 * block), lanes(a, head, 2 * block + 1)];
                 let stride = BLOCK * A::STEP;

@@ -1,0 +1,238 @@
+"""A plan whose check errs: N, D and k with their right and wrong answers, beside what else could be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from t2fast.estimators.verifier import Verifier, weighing
+from t2fast.laws import AnyLaw
+from t2fast.plans.faults import shortened
+from t2fast.plans.planned import Interval, Rule
+from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
+
+
+@dataclass(frozen=True)
+class CheckedChoice:
+    """A model size with the k that is best for it.
+
+    Attributes:
+        n_params: parameters N.
+        n_tokens: training tokens D.
+        k: samples a problem.
+        right: share of problems that are answered rightly.
+        wrong: share that is answered wrongly; the rest has no answer.
+        worth: `right` less the harm of `wrong`.
+        free_k: the best k at this N and D if samples cost nothing.
+        bound: the constraint that it sits on, in words; of Chinchilla's the one that moved it.
+        intervals: over the draws of the law and of the check's rates: of `n_params`, `n_tokens`, `k`,
+            `tokens_per_param`, `right`, `wrong`, `worth` and `free_k` chosen anew for each, and of
+            `right_here`, `wrong_here` and `worth_here` for this very choice. Empty without draws.
+    """
+
+    n_params: float
+    n_tokens: float
+    k: float
+    right: float
+    wrong: float
+    worth: float
+    free_k: float
+    bound: str | None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+    @property
+    def tokens_per_param(self) -> float:
+        """D/N."""
+        return self.n_tokens / self.n_params
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        names = ("n_params", "n_tokens", "k", "tokens_per_param", "right", "wrong", "worth", "free_k")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "bound": self.bound,
+            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What k samples bring at the plan's N and D.
+
+    Attributes:
+        k: samples a problem.
+        right: share of problems answered rightly.
+        wrong: share answered wrongly.
+        worth: `right` less the harm of `wrong`.
+        perfect: pass@k, what a check without errors would bring.
+    """
+
+    k: float
+    right: float
+    wrong: float
+    worth: float
+    perfect: float
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON-ready."""
+        return {name: getattr(self, name) for name in ("k", "right", "wrong", "worth", "perfect")}
+
+
+@dataclass(frozen=True)
+class CheckedPlan:
+    """The best N, D and k where the check errs.
+
+    Attributes:
+        chosen: what is best, with intervals.
+        chinchilla: Chinchilla's N and D for the same budgets, with the k that is best there.
+        rule: Chinchilla's: "law" or tokens per parameter.
+        perfect: N, D, k and pass@k of the plan for a check without errors, under the same budgets.
+        most_k: what the inference budget pays for at the chosen N, as far as limits allow.
+        limit_k: the most k that limits allow, whatever the budget.
+        by_k: right and wrong answers at the plan's N and D by k, the plan's k among them.
+        verifier: the check.
+        harm: what a wrong answer costs, in right ones.
+        train_flops: the training budget, FLOPs.
+        inference_flops: the inference budget, FLOPs per token served; None where sampling is free.
+        level: coverage of the intervals.
+        warnings: what to know before trusting it.
+        law: the law it came from.
+    """
+
+    chosen: CheckedChoice
+    chinchilla: CheckedChoice
+    rule: Rule
+    perfect: Mapping[str, float]
+    most_k: float
+    limit_k: float
+    by_k: tuple[Answers, ...]
+    verifier: Verifier
+    harm: float
+    train_flops: float
+    inference_flops: float | None
+    level: float
+    warnings: tuple[str, ...]
+    law: AnyLaw = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return plain(self)
+
+    def __rich__(self) -> RenderableType:
+        """The plan beside Chinchilla's and a perfect check's, what is wrong with its law in short."""
+        return self.shown()
+
+    @property
+    def worth_words(self) -> str:
+        """What is maximised, in words."""
+        if self.harm == 0:
+            return "right"
+        return "right less wrong" if self.harm == 1 else f"right less {self.harm:g} x wrong"
+
+    def shown(self, details: bool = False) -> RenderableType:
+        """The plan as a person reads it.
+
+        Args:
+            details: whether what is wrong with the law is told in full.
+
+        Returns:
+            What `rich` prints.
+        """
+        inference = ", sampling free"
+        if self.inference_flops is not None:
+            inference = f", {self.inference_flops:.3g} inference FLOPs per token"
+        harm = f", where {weighing(self.harm)}" if self.harm else ""
+        title = f"Best model for {self.train_flops:.3g} training FLOPs{inference}, by {self.verifier}{harm}"
+        warnings = self.warnings if details else shortened(self.warnings, self.law)
+        source = [line(f"law: {self.law.name}, {self.law.source}")] if self.law.source else []
+        return Group(
+            line(title),
+            self._table(),
+            line(self.finding()),
+            Text(),
+            line("the same model by samples a problem:"),
+            self._by_k(),
+            *map(note, warnings),
+            *source,
+        )
+
+    def finding(self) -> str:
+        """Whether more samples would help, in words."""
+        chosen, last = self.chosen, self.by_k[-1]
+        most = self.most_k * (1 - 1e-6)
+        if chosen.k < most and chosen.worth <= last.worth + 1e-12:
+            return f"more samples than k = {samples(chosen.k)} bring nothing"
+        if chosen.k < most:
+            paid = "the k maximum allows" if self.inference_flops is None else "the budget pays for"
+            return (
+                f"sampling more than k = {samples(chosen.k)} lowers {self.worth_words}, even for free: the "
+                f"{samples(last.k)} samples that {paid} bring {last.worth:.4f} in place of {chosen.worth:.4f}"
+            )
+        if chosen.k >= self.limit_k * (1 - 1e-6):
+            return f"more samples would still help at k = {samples(chosen.k)}, the most that limits allow"
+        free = f"be {samples(chosen.free_k)}"
+        if chosen.free_k >= self.limit_k * (1 - 1e-6):
+            free += ", the most that limits allow, or more"
+        return (
+            f"the budget ends at k = {samples(chosen.k)}; were sampling free, the best k of this model would "
+            f"{free}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: `n_params`, `n_tokens`, `k`, `right`, `wrong`, `worth`, `free_k`; `chinchilla` with the
+        same inside, `perfect`, `by_k`, and further keys.
+        """
+        labelled = self.verifier.labelled
+        return {
+            **self.chosen.to_dict(),
+            "chinchilla": {**self.chinchilla.to_dict(), "rule": self.rule},
+            "perfect": dict(self.perfect),
+            "most_k": self.most_k,
+            "by_k": [answers.to_dict() for answers in self.by_k],
+            "true_positive": self.verifier.true_positive,
+            "false_positive": self.verifier.false_positive,
+            "labelled": None if labelled is None else list(labelled),
+            "harm": self.harm,
+            "train_flops": self.train_flops,
+            "inference_flops": self.inference_flops,
+            "level": self.level,
+            "warnings": list(self.warnings),
+        }
+
+    def _table(self) -> Columns:
+        chosen, chinchilla, perfect = self.chosen, self.chinchilla, self.perfect
+        interval = chosen.intervals
+        rule = "Chinchilla" if self.rule == "law" else f"Chinchilla ({self.rule:g} tokens/parameter)"
+        spans = f"{self.level:.0%} interval" if interval else ""
+        table = columns("", "plan", spans, rule, "perfect check", left=("",))
+        rows: tuple[tuple[str, str, Callable[[Any], str], float], ...] = (
+            ("parameters N", "n_params", amount, perfect["n_params"]),
+            ("training tokens D", "n_tokens", amount, perfect["n_tokens"]),
+            ("samples per problem k", "k", samples, perfect["k"]),
+            ("tokens per parameter", "tokens_per_param", ratio, perfect["n_tokens"] / perfect["n_params"]),
+            ("right answers", "right", chance, perfect["pass_at_k"]),
+            ("wrong answers", "wrong", chance, 0.0),
+            (self.worth_words, "worth", _signed, perfect["pass_at_k"]),
+        )
+        for label, name, show, ideal in rows if self.harm else rows[:-1]:
+            span = interval.get(f"{name}_here", interval.get(name))
+            shown = "" if span is None else f"{show(span[0])} to {show(span[1])}"
+            values = show(getattr(chosen, name)), shown, show(getattr(chinchilla, name)), show(ideal)
+            table.add_row(label, *values)
+        return table
+
+    def _by_k(self) -> Columns:
+        worth = (self.worth_words,) if self.harm else ()
+        table = columns("k", "right", "wrong", *worth, "perfect check")
+        for row in self.by_k:
+            values = (row.right, row.wrong, *([row.worth] if self.harm else []), row.perfect)
+            mark = "*" if row.k == self.chosen.k else " "
+            table.add_row(f"{samples(row.k)}{mark}", *(f"{value:.4f}" for value in values))
+        return table
+
+
+def _signed(value: float) -> str:
+    return f"-{chance(-value)}" if value < 0 else chance(value)
