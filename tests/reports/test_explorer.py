@@ -95,7 +95,7 @@ def test_what_is_typed_is_planned_and_what_is_no_number_is_marked(page: Any, law
     before = answer(page)
     page.fill("#train", "much")
     assert page.get_attribute("#train", "aria-invalid") == "true"
-    assert page.inner_text("#train-why") == "“much” is no number: such as 2.5e9, 160M or 1.2B"
+    assert page.inner_text("#train-why") == "“much” is no number: write 2.5e9, 160M or 1.2B"
     assert answer(page) == before
     page.fill("#train", "1e14")
     page.wait_for_selector("#refusal:not([hidden])")
@@ -131,7 +131,7 @@ def test_what_no_command_takes_is_marked(page: Any) -> None:
         ("#extrapolate", "0.9", "at least 1"),
         ("#level", "1.5", "at most 0.9999"),
         ("#train", "-2", "more than 0"),
-        ("#train", "", "a number is needed: such as 2.5e9, 160M or 1.2B"),
+        ("#train", "", "a number is needed: write 2.5e9, 160M or 1.2B"),
     ):
         page.fill(field, value)
         assert page.get_attribute(field, "aria-invalid") == "true"

@@ -217,7 +217,7 @@ class Form {
 // What is wrong with the text of a field, in words; nothing if it is a number that the field takes.
 function whyNot(text, { least = Number.MIN_VALUE, most = Number.MAX_VALUE }) {
   const value = parsed(text);
-  if (Number.isNaN(value)) return `${text.trim() ? `“${text.trim()}” is no number` : "a number is needed"}: such as 2.5e9, 160M or 1.2B`;
+  if (Number.isNaN(value)) return `${text.trim() ? `“${text.trim()}” is no number` : "a number is needed"}: write 2.5e9, 160M or 1.2B`;
   if (value < least) return least === Number.MIN_VALUE ? "more than 0" : `at least ${general(least, 4)}`;
   return value > most ? `at most ${general(most, 4)}` : "";
 }
