@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
@@ -130,8 +131,25 @@ def test_counts_have_designs_too(capsys, tmp_path: Path) -> None:
     data = json.loads(capsys.readouterr().out)
     assert len(data["targets"]) == 2
     assert 1 <= len(data["runs"]) <= 3
-    assert main(["design", *names, *targets, "--count", "3"]) == 0
+    plot = ["--plot", str(tmp_path / "runs.svg")]
+    assert main(["design", *names, *targets, "--count", "3", *plot]) == 0
     assert "spread left" in capsys.readouterr().out
+    assert "Runs to make next" in "".join(ET.parse(tmp_path / "runs.svg").getroot().itertext())
+
+
+def test_a_design_is_drawn_as_it_was_chosen(law) -> None:
+    found = design(law, RUNS, at=[(1e9, 1e11)], count=3)
+    left, place = found.plot().to_dict(), found.figure().panels[1].to_dict()
+    (rows,) = (data for name, data in left["datasets"].items() if name == left["hconcat"][0]["data"]["name"])
+    assert [row["spread"] for row in rows] == [1.0, *found.runs["spread"]]
+    assert [row["spent"] for row in rows] == [0.0, *found.runs["spent"]]
+    (rows,) = place["datasets"].values()
+    assert [(row["run"], row["n_params"]) for row in rows] == list(enumerate(found.runs["n_params"], 1))
+
+
+def test_a_design_without_runs_is_drawn_too(law, tmp_path: Path) -> None:
+    design(law, RUNS, at=[(1e9, 1e11)], budget=1.0).figure().save(tmp_path / "none.svg")
+    assert "0 runs" in design(law, RUNS, at=[(1e9, 1e11)], budget=1.0).figure().says
 
 
 def test_what_cannot_be_designed_is_refused(law, tmp_path: Path, capsys) -> None:

@@ -95,14 +95,18 @@ def test_what_is_typed_is_planned_and_what_is_no_number_is_marked(page: Any, law
     before = answer(page)
     page.fill("#train", "much")
     assert page.get_attribute("#train", "aria-invalid") == "true"
+    assert page.inner_text("#train-why") == "“much” is no number: write 2.5e9, 160M or 1.2B"
     assert answer(page) == before
     page.fill("#train", "1e14")
     page.wait_for_selector("#refusal:not([hidden])")
     with pytest.raises(ValueError, match="buy no model") as refused:
         t2fast.plan(law, 1e14, 2e9)
-    assert page.inner_text("#refusal") == str(refused.value)
+    words = str(refused.value).replace("extrapolate=", "“How far beyond the law's data, as a factor” ")
+    assert page.inner_text("#refusal") == f"Training budget 6ND: {words}"
+    assert page.get_attribute("#train", "aria-invalid") == "true"
     page.click("#reset")
     page.wait_for_selector("#refusal", state="hidden")
+    assert page.get_attribute("#train", "aria-invalid") == "false"
     assert page.input_value("#train") == "2.56e+19"
 
 
@@ -122,9 +126,16 @@ def test_far_beyond_the_data_charts_still_end(page: Any, law: t2fast.Law) -> Non
 def test_what_no_command_takes_is_marked(page: Any) -> None:
     page.click("summary")
     before = answer(page)
-    for field, value in (("#mostK", "0.5"), ("#extrapolate", "0.9")):
+    for field, value, why in (
+        ("#mostK", "0.5", "at least 1"),
+        ("#extrapolate", "0.9", "at least 1"),
+        ("#level", "1.5", "at most 0.9999"),
+        ("#train", "-2", "more than 0"),
+        ("#train", "", "a number is needed: write 2.5e9, 160M or 1.2B"),
+    ):
         page.fill(field, value)
         assert page.get_attribute(field, "aria-invalid") == "true"
+        assert page.inner_text(f"{field}-why") == why
         assert answer(page) == before
 
 
@@ -169,6 +180,24 @@ def test_one_budget_in_dollars_and_a_target(page: Any, law: t2fast.Law) -> None:
     answer(page)
     assert page.locator("#frontier-value .line").count() == 2
     assert page.locator("#frontier-value .band").count() == 2
+
+
+@pytest.mark.browser
+def test_a_refusal_names_the_field_that_is_to_blame(page: Any) -> None:
+    refusal = "#refusal:not([hidden])"
+    page.fill("#inference", "1e3")
+    page.wait_for_selector(refusal)
+    assert page.inner_text(refusal).startswith("Inference budget 2Nk, per token served: 1e+03 infer")
+    assert page.get_attribute("#inference", "aria-invalid") == "true"
+    page.check("[name=mode][value=one]")
+    page.fill("#budget", "1e3")
+    page.wait_for_selector(refusal)
+    assert page.inner_text(refusal).startswith("Budget for training and all queries: 1e+03 FLOPs is too")
+    page.check("[name=mode][value=target]")
+    page.fill("#target", "0.999")
+    page.wait_for_selector(f"{refusal} >> text=nowhere")
+    assert page.inner_text(refusal).startswith("Target pass@k: the law reaches pass@k 0.999 nowhere")
+    assert page.get_attribute("#budget", "aria-invalid") == "false"
 
 
 def test_the_command_names_a_law_where_it_is_not_the_usual_one(law: t2fast.Law) -> None:

@@ -4,6 +4,7 @@ Altair and vl-convert are optional: `pip install 't2fast[report]'`.
 """
 
 from t2fast.charts.curves import pass_curves
+from t2fast.charts.designs import designs
 from t2fast.charts.differences import differences
 from t2fast.charts.difficulties import difficulties
 from t2fast.charts.drawn import Drawn, Reported
@@ -20,6 +21,7 @@ __all__ = [
     "Drawn",
     "Figure",
     "Reported",
+    "designs",
     "differences",
     "difficulties",
     "errors",

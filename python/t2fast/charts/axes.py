@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from t2fast.charts.library import DASHES, ROUND, SERIES, SHORT, SIZE, altair
+from t2fast.charts.library import DASHES, ROUND, SERIES, SHORT, SIZE, TENTH, altair
 
 METRICS = {
     "loss": "loss (nats)",
@@ -22,6 +22,9 @@ NAMES = {
     "k": "samples per problem k",
     "train_flops": "training FLOPs (6ND)",
 }
+
+_DECADES = 100.0
+"""Greatest over least from which on an axis has two powers of ten at least."""
 
 WIDE = 30.0
 """Greatest over least value from which on an axis is logarithmic."""
@@ -77,6 +80,15 @@ def strokes() -> Any:
 def x(name: str) -> Any:
     """A horizontal axis of N, D, k or FLOPs."""
     return altair().X(f"{name}:Q", **size(name))
+
+
+def flops(values: pl.Series) -> Any:
+    """A horizontal axis of training FLOPs, labelled at powers of ten where it holds some."""
+    found = size("train_flops")
+    least, most = ends(values.to_frame("at"), "at")
+    if most / least >= _DECADES:
+        found["axis"]["labelExpr"] = TENTH + found["axis"]["labelExpr"]
+    return altair().X("train_flops:Q", **found)
 
 
 def value(title: str, least: float, most: float, domain: tuple[float, float] | None = None) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _panel(alt: Any, long: pl.DataFrame, name: str, metric: str, seen: tuple[flo
     title = axes.METRICS[metric] if name == "predicted" else axes.NAMES[name]
     colour, dash = axes.series("choice", [OURS, THEIRS])
     base = alt.Chart(data(long, long.columns), width=WIDTH * 3 // 4, height=220).encode(
-        x=axes.x("train_flops"), color=colour
+        x=axes.flops(long["train_flops"]), color=colour
     )
     y = axes.value(title, *axes.ends(long, "value")) if name == "predicted" else axes.size(name)
     tooltip = [

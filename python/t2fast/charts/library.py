@@ -54,6 +54,9 @@ SHORT = SIZE.replace("~s", ".3~s")
 ROUND = "indexof('125', substring(format(datum.value, 'e'), 0, 1)) < 0 ? '' : "
 """Before a label of a logarithmic axis: none but those of 1, 2 and 5, which have room."""
 
+TENTH = "substring(format(datum.value, 'e'), 0, 2) != '1.' ? '' : "
+"""The same: none but those of powers of ten."""
+
 
 def altair() -> Any:
     """Altair. `ImportError` that says what to install."""

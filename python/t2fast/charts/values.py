@@ -35,7 +35,7 @@ def values(frame: pl.DataFrame, value: str, title: str) -> Figure:
         alt.Chart(data(shown, columns), width=WIDTH, height=HEIGHT)
         .mark_circle(size=45, opacity=0.85)
         .encode(
-            x=axes.x("train_flops"),
+            x=axes.flops(shown["train_flops"]),
             y=alt.Y(f"{value}:Q", **y),
             color=axes.shades("n_params", shown["n_params"]),
             tooltip=[

@@ -7,6 +7,7 @@ from typing import Any
 
 from t2fast.cli import results
 from t2fast.cli.options import add_table, command, left_out, numbers, show, size
+from t2fast.cli.plotting import add_plot, check, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.designs import design
 from t2fast.fits import fit_forecast
@@ -14,6 +15,7 @@ from t2fast.fits import fit_forecast
 _EXAMPLES = """  t2fast design losses.csv --runs runs.csv --at 7B,2T --budget 1e21
   t2fast design counts.csv --runs runs.csv --at 2.8B,300B,64
   t2fast design counts.csv --runs runs.csv --train-flops 1e22 --inference-flops 2e10
+  t2fast design counts.csv --runs runs.csv --at 2.8B,300B,64 --plot runs.svg
 
 The table holds what was measured so far; the forecast law is fitted to it. RUNS has n_params and n_tokens of
 the runs that could be made and, if costs are not 6 N D, cost. Make some of the runs, add them to the table,
@@ -43,10 +45,12 @@ def add_parser(commands: Any) -> None:
     add("--count", type=int, default=8, help="most runs (default: %(default)s)")
     add("--draws", type=int, default=400, help="of the law (default: %(default)s)")
     add("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+    add_plot(parser, "what the runs leave open over what they cost, and where they lie")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    check(arguments)
     for place in arguments.at:
         if len(place) not in (2, 3):
             raise ValueError(f"--at takes N,D or N,D,k, not {len(place)} numbers")
@@ -64,3 +68,5 @@ def run(arguments: argparse.Namespace) -> None:
         count=arguments.count,
     )
     show(arguments, {**left_out(table), **found.to_dict()}, lambda: found)
+    if arguments.plot:
+        save(found.figure(), arguments.plot, found.warnings)

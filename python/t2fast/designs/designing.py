@@ -13,6 +13,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 
 from t2fast.arguments import require_kind
+from t2fast.charts import Drawn, Figure, designs
 from t2fast.designs.candidates import read_candidates
 from t2fast.designs.choosing import choose_runs
 from t2fast.laws import ForecastLaw
@@ -31,7 +32,7 @@ _MOST_RUNS = 4_000
 
 
 @dataclass(frozen=True)
-class Design:
+class Design(Drawn):
     """Runs to make next, in their order.
 
     Attributes:
@@ -77,6 +78,10 @@ class Design:
             "stopped": self.stopped,
             "warnings": list(self.warnings),
         }
+
+    def figure(self) -> Figure:
+        """What the runs leave of the target's spread over what is spent, and where they lie."""
+        return designs(self.runs, self.targets)
 
 
 def design(

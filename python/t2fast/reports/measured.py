@@ -13,7 +13,7 @@ from t2fast.estimators import PassCurves, estimate
 from t2fast.reports.page import Block, Grid, Prose, Section
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.tables.reading import CHECKPOINT, GROUP, SIZES
-from t2fast.text import amount, counted
+from t2fast.text import amount, chance, counted
 
 LEVEL = 0.95
 """Of the intervals of what was measured, as `t2fast passk` has them."""
@@ -119,8 +119,8 @@ def _counts(counts: Counts, curves: PassCurves) -> Grid:
                 f"{least:,}" if least == most else f"{least:,} to {most:,}",
                 f"{int(n.sum()):,}",
                 f"{(c > 0).sum() / part.height:.1%}",
-                f"{curve.mean[0]:.4f}",
-                f"{curve.low[0]:.4f} to {curve.high[0]:.4f}",
+                chance(curve.mean[0]),
+                f"{chance(curve.low[0])} to {chance(curve.high[0])}",
             ]
         )
     headers = [

@@ -14,7 +14,7 @@ from t2fast.compute import sample_flops, train_flops
 from t2fast.laws import AnyLaw
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.reports.page import Block, Grid, Prose, Section
-from t2fast.text import amount, ratio, samples
+from t2fast.text import amount, chance, ratio, samples
 
 BUDGETS = 7
 """Training budgets of a frontier."""
@@ -108,7 +108,7 @@ def _plan(found: Plan) -> Section:
         ("training tokens D", "n_tokens", amount),
         ("samples per problem k", "k", samples),
         ("tokens per parameter", "tokens_per_param", ratio),
-        (f"predicted {found.metric}", "predicted", lambda value: f"{value:.4f}"),
+        (f"predicted {found.metric}", "predicted", chance),
         ("training FLOPs used", "train_flops_used", lambda value: f"{value:.3g}"),
         (
             "inference FLOPs per token used",

@@ -44,7 +44,8 @@ class Desk {
     } catch (error) {
       const broken = error instanceof WebAssembly.RuntimeError;
       if (broken) this.cores.clear();
-      if (mine === this.number) say({ id: asked.id, part: "refusal", words: broken ? "no answer to this" : error.message });
+      const { message, field = null } = error;
+      if (mine === this.number) say({ id: asked.id, part: "refusal", words: broken ? "no answer to this" : message, field });
     }
   }
 

@@ -37,7 +37,7 @@ function fieldsOf({ law, ranges, chips, sought }, priced) {
     { id: "wholeK", label: " k whole, the budget kept", box: true, needs: law.hasK, flag: "--integer-k" },
     { id: "extrapolate", label: "How far beyond the law's data, as a factor", range: [1, 100], least: 1, flag: "--extrapolate" },
     { id: "ratio", label: "Chinchilla's tokens per parameter", range: [1, 1000], open: law.latent ? "20" : "by the law; 20 for one budget", flag: "--chinchilla" },
-    { id: "level", label: "Level of the intervals", range: [0.5, 0.95], even: true, flag: "--level" },
+    { id: "level", label: "Level of the intervals", range: [0.5, 0.95], even: true, most: 0.9999, flag: "--level" },
   ].map((field) => ({ modes: everywhere, ...field }));
   const wanted = ({ needs }) => needs ?? true;
   return { asked: asked.filter(wanted), limits: limits.filter(wanted) };
@@ -46,7 +46,7 @@ function fieldsOf({ law, ranges, chips, sought }, priced) {
 class Form {
   // `moved` is called after every change.
   constructor(facts, moved) {
-    Object.assign(this, { facts, moved, fields: new Map() });
+    Object.assign(this, { facts, moved, fields: new Map(), blamed: null });
     this.begin();
     const { asked, limits } = fieldsOf(facts, () => this.priced);
     const find = (id) => document.getElementById(id);
@@ -102,6 +102,7 @@ class Form {
     } else {
       text = element("input", { id, type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false" });
       if (field.open) text.placeholder = field.open;
+      text.setAttribute("aria-describedby", `${id}-why`);
       slider = element("input", { type: "range", min: 0, max: 1000, step: 1, "aria-label": label });
       text.addEventListener("input", () => this.type(field, text));
       slider.addEventListener("input", () => this.change(id, valueAt(field, Number(slider.value) / 1000)));
@@ -109,6 +110,7 @@ class Form {
     if (!field.box) {
       const line = element("span", { class: "value" }, text, element("span", { class: "unit" }));
       box.append(element("label", { for: id }, label), line, ...(slider ? [slider] : []));
+      box.append(element("p", { id: `${id}-why`, class: "why", role: "alert" }));
     }
     this.fields.set(id, { field, box, text, slider });
     return box;
@@ -116,11 +118,26 @@ class Form {
 
   type(field, text) {
     const open = field.open && text.value.trim() === "";
-    const value = parsed(text.value);
-    const { least = Number.MIN_VALUE, most = Number.MAX_VALUE } = field;
-    const wrong = !open && !(value >= least && value <= most);
+    const wrong = open ? "" : whyNot(text.value, field);
+    this.mark(field.id, wrong !== "", wrong);
+    if (!wrong) this.change(field.id, open ? null : parsed(text.value), field.id);
+  }
+
+  mark(id, wrong, why = "") {
+    const { box, text } = this.fields.get(id);
     text.setAttribute("aria-invalid", wrong);
-    if (!wrong) this.change(field.id, open ? null : value, field.id);
+    box.querySelector(".why").textContent = why;
+  }
+
+  label(id) {
+    return this.fields.get(id).field.label;
+  }
+
+  // Marks the field that a refusal is of, in place of the one before.
+  blame(id) {
+    if (this.blamed) this.mark(this.blamed, false);
+    this.blamed = id;
+    if (id) this.mark(id, true);
   }
 
   // `but` is the field that is being typed in.
@@ -153,7 +170,7 @@ class Form {
         const unit = of(field.unit) ?? "";
         if (id !== but) {
           text.value = words;
-          text.removeAttribute("aria-invalid");
+          this.mark(id, id === this.blamed);
         }
         slider.value = Math.round(1000 * placeOf(field, value));
         slider.setAttribute("aria-valuetext", value === null ? field.open : `${words} ${unit}`);
@@ -195,6 +212,14 @@ class Form {
     const target = state.mode === "target" ? state.target : null;
     return { ...common, target, budget, queries, promptTokens, outputTokens, chip: this.chip, usdPerHour, batch, mfu, mbu, unique };
   }
+}
+
+// What is wrong with the text of a field, in words; nothing if it is a number that the field takes.
+function whyNot(text, { least = Number.MIN_VALUE, most = Number.MAX_VALUE }) {
+  const value = parsed(text);
+  if (Number.isNaN(value)) return `${text.trim() ? `“${text.trim()}” is no number` : "a number is needed"}: write 2.5e9, 160M or 1.2B`;
+  if (value < least) return least === Number.MIN_VALUE ? "more than 0" : `at least ${general(least, 4)}`;
+  return value > most ? `at most ${general(most, 4)}` : "";
 }
 
 function of(setting) {

@@ -6,6 +6,14 @@ const SYMBOLS = { n: "N", d: "D", k: "k" };
 const AXES = { n: "n_params", d: "n_tokens", k: "k" };
 const RATIO = 20; // tokens per parameter of Chinchilla's choice where the law has no training loss of its own
 
+// What cannot be planned, in the words of `t2fast plan`, and the field of the form that is to blame.
+class Refusal extends Error {
+  constructor(words, field) {
+    super(words);
+    this.field = field;
+  }
+}
+
 // The ranges asked for, narrowed to a factor beyond the law's data, and which of their ends are the data's.
 function heldToData(law, { n, d, mostK, wholeK, extrapolate }) {
   const held = { n: [...n], d: [...d], mostK, wholeK };
@@ -18,9 +26,10 @@ function heldToData(law, { n, d, mostK, wholeK, extrapolate }) {
     const [from, to] = [Math.max(low, least / extrapolate), Math.min(high, most * extrapolate)];
     if (from > to) {
       const beyond = low > most ? low / most : least / high;
-      throw new Error(
+      throw new Refusal(
         `${AXES[axis]} from ${general(low, 3)} to ${general(high, 3)} lies beyond what the law was fitted on ` +
           `(${amount(least)} to ${amount(most)}): allow it by extrapolate=${roundedUp(beyond)}`,
+        `${low > most ? "least" : "most"}${axis.toUpperCase()}`,
       );
     }
     if (from > low) ends.push({ axis, end: "least", limit: from, seen: least });
@@ -55,7 +64,7 @@ function checkReach(budget, limits) {
         `${general(training / train, 3)}x as much`
       : `${general(inference, 3)} inference FLOPs per token draw not one sample from the smallest model that this law ` +
         `is believed for, ${amount(n)} parameters (2N = ${general(sampling, 2)})`;
-  throw new Error(`${short}. Raise the budget, or allow it by extrapolate=${allowed}`);
+  throw new Refusal(`${short}. Raise the budget, or allow it by extrapolate=${allowed}`, training > train ? "train" : "inference");
 }
 
 // The ends of the data that a choice sits on.

@@ -38,6 +38,7 @@
     views[mode] ??= { mode, profile: null, frontier: null, bands: null };
     shown = Object.assign(views[mode], { intervals: null, whole: false, began: performance.now() });
     document.body.dataset.answered = "";
+    find("main").setAttribute("aria-busy", "true");
     workers.law.postMessage(form.asked(number));
   }
 
@@ -46,7 +47,9 @@
       shown.point = part;
       document.body.dataset.took = performance.now() - shown.began;
       workers.draws().postMessage(form.asked(number));
+      find("main").setAttribute("aria-busy", "false");
       find("refusal").hidden = true;
+      form.blame(null);
       find("answer").hidden = false;
       table();
       sentence();
@@ -85,9 +88,13 @@
       table();
       sentence();
     },
-    refusal({ words, role }) {
+    refusal({ words, field, role }) {
       if (role === "draws") return;
-      find("refusal").textContent = words;
+      find("main").setAttribute("aria-busy", "false");
+      form.blame(field);
+      // The command's names by those of the fields.
+      const named = words.replace(`${field}: `, "").replace("extrapolate=", `“${form.label("extrapolate")}” `);
+      find("refusal").textContent = field ? `${form.label(field)}: ${named}` : named;
       find("refusal").hidden = false;
       find("answer").hidden = true;
       find("warnings").hidden = true;

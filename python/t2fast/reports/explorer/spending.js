@@ -74,16 +74,17 @@ class OneBudget {
     const { law, asked, search } = this;
     if (this.targeted && law.metric !== "loss" && !(asked.target > 0 && asked.target < 1)) {
       const name = law.metric === "-log pass@k" ? "pass@k" : law.metric;
-      throw new Error(`target: ${name} ${asked.target} is not between 0 and 1`);
+      throw new Refusal(`target: ${name} ${asked.target} is not between 0 and 1`, "target");
     }
     if (this.targeted) return;
     const [n, [train, prompt, sample]] = [search.n[0], search.prices];
     const least = n * (train * search.d[0] + prompt + sample * search.k[0]);
     if (least > asked.budget) {
-      throw new Error(
+      throw new Refusal(
         `budget: ${money(asked.budget, this.unit)} is too little for the least model (${amount(n)} parameters, ` +
           `${amount(search.d[0])} tokens, k = ${general(search.k[0], 6)}), which costs ${money(least, this.unit)}, ` +
           `${general(least / asked.budget, 3)} times that`,
+        "budget",
       );
     }
   }
@@ -92,10 +93,11 @@ class OneBudget {
     const { law, search } = this;
     if (!this.targeted) throw new Error(`the ${law.name} law has no finite value under this budget: check its parameters`);
     const { n, d, k, value } = this.best({ goal: "highest" });
-    throw new Error(
+    throw new Refusal(
       `target: the law reaches ${law.metric} ${general(this.amount, 6)} nowhere with N up to ${amount(search.n[1])}, ` +
         `D up to ${amount(search.d[1])} and k up to ${general(search.k[1], 6)}; its best there is ${chance(value)}, ` +
         `${general(Math.abs(value - this.amount), 2)} short, at N = ${amount(n)}, D = ${amount(d)} and k = ${samples(k)}`,
+      "target",
     );
   }
 
