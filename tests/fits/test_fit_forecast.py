@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -296,3 +297,28 @@ def test_widened_intervals_hold_most_of_what_is_beyond_them(shared_data):
 
     assert held(replace(law, widening=0.0)) < 0.75
     assert held(law) > 0.85
+
+
+def test_luck_of_checkpoints_that_know_nothing_is_not_carried_to_their_neighbours():
+    """Trained on next to nothing, every size solves a millionth, and the law says e^-80: what it is off by
+    must not lift what lies between them and those that learnt something."""
+    n, d = (
+        axis.ravel() for axis in np.meshgrid([1e8, 4e8, 2e9, 8e9], [2e6, 6e7, 5e8, 2e9, 1e10, 5e10, 3e11])
+    )
+    p = np.maximum(1e-6, 0.3 / (1 + np.exp(1500 * n**-0.35 + 10_000 * d**-0.37)))
+    samples = np.where(p < 1e-4, 10_000_000, 10_000)
+    frame = pl.DataFrame(
+        {
+            "n_params": n,
+            "n_tokens": d,
+            "problem": "all",
+            "n_samples": samples,
+            "n_correct": np.rint(p * samples),
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        law = fit_forecast(read_counts(frame), draws=0)
+    between = np.asarray(law.predict(1e9, np.geomspace(2e6, 6e7, 20), 1.0))
+    assert (between < 1e-4).all()
+    assert (between > 1e-8).all()

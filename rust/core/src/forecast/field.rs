@@ -25,7 +25,12 @@ pub struct Field {
     log_ks: Vec<f64>,
     /// The profile in k of a checkpoint that is nowhere apart.
     nowhere: Vec<f64>,
+    /// z of luck at k = 1, where pass@k is forecast.
+    luck: Option<f64>,
 }
+
+/// Luck's share of the least success measured in a draw.
+const LUCK: f64 = 1e-3;
 
 impl Field {
     /// Of a table.
@@ -34,6 +39,7 @@ impl Field {
             centre: table.centre(),
             log_ks: table.ks.iter().map(|k| k.ln()).collect(),
             nowhere: vec![0.0; table.ks.len()],
+            luck: (table.quantity == Quantity::Passing).then(|| table.least_in_a_draw() + LUCK.ln()),
             table,
         }
     }
@@ -49,14 +55,26 @@ impl Field {
 
     /// The members' mean z and slope in ln k at centred coordinates.
     fn law_at(&self, thetas: &[f64], at: Place, k: f64) -> (f64, f64) {
-        let quantity = self.table.quantity;
         let (mut z, mut slope) = (0.0, 0.0);
         for theta in self.thetas(thetas) {
-            let (value, by_k) = quantity.value(theta, at, k);
+            let (value, by_k) = self.member(theta, at, k);
             (z, slope) = (z + value, slope + by_k);
         }
-        let members = quantity.powers().len() as f64;
+        let members = self.table.quantity.powers().len() as f64;
         (z / members, slope / members)
+    }
+
+    /// A member's z and its slope in ln k at centred coordinates; pass@k with a little luck in every draw.
+    ///
+    /// Of checkpoints that know nothing a member may say e^-80 where e^-14 was measured, by luck. The process would carry
+    /// the difference to their neighbours, of which the member says more, and forecast that those solve everything.
+    fn member(&self, theta: &[f64], at: Place, k: f64) -> (f64, f64) {
+        let (z, slope) = self.table.quantity.value(theta, at, k);
+        let Some(luck) = self.luck.map(|luck| luck + k.ln()) else { return (z, slope) };
+        let top = z.max(luck);
+        let sum = top + ((z - top).exp() + (luck - top).exp()).ln();
+        let share = (z - sum).exp();
+        (sum, share * slope + (1.0 - share))
     }
 
     fn centred(&self, place: Place) -> Place {
@@ -86,7 +104,7 @@ impl Field {
                 for (thetas, z) in rows {
                     let theta = &thetas[member * size..][..size];
                     residuals.extend(known.iter().zip(&places).map(|(&i, &place)| {
-                        let law = table.quantity.value(theta, self.centred(place), table.ks[k]).0;
+                        let law = self.member(theta, self.centred(place), table.ks[k]).0;
                         z[i * width + k] - law
                     }));
                 }
@@ -118,7 +136,7 @@ impl Field {
         let scale = |theta: &[f64], k: usize| {
             let (known, z) = table.measured(&table.z, k);
             let residual = |(&i, z): (&usize, &f64)| {
-                z - table.quantity.value(theta, self.centred(table.places[i]), table.ks[k]).0
+                z - self.member(theta, self.centred(table.places[i]), table.ks[k]).0
             };
             let sum: f64 = known.iter().zip(&z).map(residual).map(|r| r * r).sum();
             (sum / known.len() as f64).sqrt().max(least)

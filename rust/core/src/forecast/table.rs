@@ -47,6 +47,13 @@ impl Table {
         (0..width).map(|k| at(k).fold(f64::NEG_INFINITY, f64::max)).collect()
     }
 
+    /// The least z that is measured, a draw: -ln(1 - pass@k) goes with k where success is rare.
+    pub(super) fn least_in_a_draw(&self) -> f64 {
+        let rows = self.z.chunks_exact(self.ks.len());
+        let each = rows.flat_map(|row| row.iter().zip(&self.ks).map(|(z, k)| z - k.ln()));
+        each.filter(|z| !z.is_nan()).fold(f64::INFINITY, f64::min)
+    }
+
     /// Measurements at one k: checkpoints and z.
     pub(super) fn measured(&self, z: &[f64], k: usize) -> (Vec<usize>, Vec<f64>) {
         let width = self.ks.len();
