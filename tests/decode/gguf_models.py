@@ -21,7 +21,7 @@ def write_gguf(name: str, path: Path) -> Any:
     model = randomise(build(), seed=len(name))
     config = model.config
     writer = gguf.GGUFWriter(path, arch)
-    _add_keys(writer, arch, config)
+    add_keys(writer, arch, config)
     _add_rope(writer, arch, config)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config.num_hidden_layers)
     stacked: dict[str, dict[int, np.ndarray]] = {}
@@ -54,7 +54,7 @@ def write_gguf(name: str, path: Path) -> Any:
     return model.eval()
 
 
-def _add_keys(writer: Any, arch: str, config: Any) -> None:
+def add_keys(writer: Any, arch: str, config: Any) -> None:
     """The keys that an architecture has in GGUF."""
     heads = config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads

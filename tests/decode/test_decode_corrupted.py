@@ -14,6 +14,7 @@ import decode_models as models
 import gguf
 import pytest
 import transformers
+from gguf_models import add_keys
 from test_decode_text import byte_level
 
 SEEDS = 400
@@ -62,7 +63,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _write_gguf(path: Path, model: Any, metadata: dict[str, Any]) -> None:
     writer = gguf.GGUFWriter(path, "llama")
-    models._add_keys(writer, "llama", model.config)
+    add_keys(writer, "llama", model.config)
     for key, value in metadata.items():
         {str: writer.add_string, int: writer.add_uint32, list: writer.add_array}[type(value)](key, value)
     writer.add_eos_token_id(2)

@@ -74,8 +74,8 @@ def test_without_a_gpu_one_line_says_so(
     assert main(["testbed", "gpu", "-o", str(folder), *more]) == 1
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
-    assert "device='cuda': torch" in said
-    assert "or use device='cpu'" in said
+    assert "--device cuda: torch" in said
+    assert "or use --device cpu" in said
     assert folder.exists() == ("--share" in more)  # nothing was begun
 
 
@@ -85,7 +85,7 @@ def test_training_without_a_gpu_says_so(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*given, "-o", str(tmp_path / "model")]) == 1
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
-    assert "device='cuda': torch" in said
+    assert "--device cuda: torch" in said
     assert not (tmp_path / "model").exists()
 
 

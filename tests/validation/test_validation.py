@@ -71,7 +71,8 @@ def test_coverage_width_and_share_of_worse_splits_from_the_points(found):
             errors.append(np.median([abs(r["forecast"] / r["measured"] - 1) for r in rows]))
             worse.append(errors[-1] > nearest)
             if name == "forecast":
-                inside.append(np.mean([r["low"] <= r["measured"] <= r["high"] for r in rows]))
+                inside.append(np.mean([r["inside"] for r in rows]))
+                assert all(r["inside"] for r in rows if r["low"] <= r["measured"] <= r["high"])
                 width.append(np.median([r["high"] / r["low"] for r in rows]))
         summary = found.methods.row(by_predicate=pl.col("method") == name, named=True)
         assert summary["mean"] == pytest.approx(np.mean(errors))

@@ -4,8 +4,9 @@ use numpy::{IntoPyArray, PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray1, P
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use t2fast_core::plan::checked::{Choice, Judge, Population, plan};
+use t2fast_core::plan::checked::{Choice, Judge, plan};
 use t2fast_core::plan::surface::Formula;
+use t2fast_core::plan::surface::Population;
 use t2fast_core::plan::{Budget, Constraints, Error};
 use t2fast_core::verified::{Check, outcome};
 

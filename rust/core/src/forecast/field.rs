@@ -70,11 +70,14 @@ impl Field {
     /// the difference to their neighbours, of which the member says more, and forecast that those solve everything.
     fn member(&self, theta: &[f64], at: Place, k: f64) -> (f64, f64) {
         let (z, slope) = self.table.quantity.value(theta, at, k);
-        let Some(luck) = self.luck.map(|luck| luck + k.ln()) else { return (z, slope) };
+        let Some(luck) = self.luck else { return (z, slope) };
+        // No luck beyond the k measured: else any model would solve everything by sheer numbers.
+        let most = self.table.ks[self.table.ks.len() - 1];
+        let (luck, by_k) = (luck + k.min(most).ln(), if k < most { 1.0 } else { 0.0 });
         let top = z.max(luck);
         let sum = top + ((z - top).exp() + (luck - top).exp()).ln();
         let share = (z - sum).exp();
-        (sum, share * slope + (1.0 - share))
+        (sum, share * slope + (1.0 - share) * by_k)
     }
 
     fn centred(&self, place: Place) -> Place {

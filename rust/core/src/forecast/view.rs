@@ -4,8 +4,7 @@ use super::field::Spot;
 use super::quantity::Quantity;
 use super::state::{Kind, State};
 use crate::beta;
-use crate::plan::checked::Population;
-use crate::plan::surface::Surface;
+use crate::plan::surface::{Population, Surface};
 
 /// Which forecast is planned with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::request::{Budget, Constraints, Rule, Sizes};
 use super::scalar::polish_to;
 use super::span::{Span, largest_below, spend};
-use super::surface::{Surface, plan as perfect_plan};
+use super::surface::{Population, plan as perfect_plan};
 use crate::verified::{Accuracy, Check, Outcome, Problems};
 
 /// Points of a scan of ln N, and of ln k.
@@ -20,17 +20,6 @@ const SAMPLES: usize = 8;
 const FLAT: f64 = 3e-5;
 /// Accuracy of the ln k that is chosen.
 const SETTLED: f64 = 1e-7;
-
-/// A forecast that knows how problems differ.
-pub trait Population: Surface {
-    /// a and b of the Beta distribution of success probabilities at a spot, as k samples show it.
-    fn problems(&self, spot: &Self::Spot, log_k: f64) -> [f64; 2];
-
-    /// The same of what is reported.
-    fn reported_problems(&self, spot: &Self::Spot, log_k: f64) -> [f64; 2] {
-        self.problems(spot, log_k)
-    }
-}
 
 /// What decides between right and wrong, and what errors cost.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,6 @@
 //! Budgets are spent along the same line as in [`super::line`]; the line is scanned finely and every local optimum
 //! polished, so that the best of them is found, not the nearest.
 
-use super::checked::Population;
 use super::choice::{Choice, Plan};
 use super::error::Error;
 use super::request::{Budget, Constraints, Rule, Sizes};
@@ -38,6 +37,17 @@ pub trait Surface: Sync {
     /// Whether more tokens never lower it.
     fn rises(&self) -> bool {
         false
+    }
+}
+
+/// A forecast that knows how problems differ.
+pub trait Population: Surface {
+    /// a and b of the Beta distribution of success probabilities at a spot, as k samples show it.
+    fn problems(&self, spot: &Self::Spot, log_k: f64) -> [f64; 2];
+
+    /// The same of what is reported.
+    fn reported_problems(&self, spot: &Self::Spot, log_k: f64) -> [f64; 2] {
+        self.problems(spot, log_k)
     }
 }
 
