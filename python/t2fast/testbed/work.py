@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections import Counter
-from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
-import polars as pl
-
 from t2fast import atomic
-from t2fast.decode.text import Tokenizer, load
-from t2fast.runs import Run, evaluate
 from t2fast.runs.records import DYING_SECONDS, Lock
-from t2fast.tables import read_counts
-from t2fast.tasks import Problem, Task, load_task
+from t2fast.tasks import Task, load_task
 from t2fast.testbed.grid import Checkpoint
+from t2fast.testbed.measure import measure
 from t2fast.testbed.settings import Settings
 from t2fast.training import Corpus, Trained, generate_corpus, train
 from t2fast.training.objects import is_number, read_object
@@ -58,6 +51,12 @@ def make_corpus(folder: Path, settings: Settings) -> None:
         atomic.write(tokenizer, [cutter.to_str().encode()])
 
 
+@lru_cache(maxsize=1)
+def _corpus(path: Path) -> Corpus:
+    """The corpus, whose fingerprint takes a second to read: once for all checkpoints of a process."""
+    return Corpus.open(path)
+
+
 def _others(settings: Settings) -> list[Task]:
     """Problems to learn from, of the tasks whose skills the corpus does not have by itself."""
     taught = [name for name in settings.tasks if not name.startswith("synthetic/")]
@@ -75,10 +74,7 @@ def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
 def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> None:
     from t2fast.training.loop import peak_flops  # with torch
 
-    measured = place / "measured"
-    if (place / _DONE).exists():  # with fewer samples; what a kill may have left of those is no run any more
-        shutil.rmtree(measured, ignore_errors=True)
-    corpus = Corpus.open(folder / "corpus.npy")
+    corpus = _corpus(folder / "corpus.npy")
     tokenizer = (folder / "tokenizer.json").read_text("utf-8")
     began = time.perf_counter()
     trained = train(
@@ -93,20 +89,9 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
         label=one.name,
     )
     between = time.perf_counter()
-    run = evaluate(
-        {one.name: trained.folder},
-        tasks_of(settings),
-        measured,
-        k=one.samples,
-        score=True,
-        device=settings.device,
-        dtype="float32",
-        threads=1 if settings.device == "cpu" else None,
-        progress=False,
-    )
-    _write_begun(run, trained.folder)
-    for table in TABLES:
-        (measured / table).replace(place / table)
+    tables = measure(one.name, trained, tasks_of(settings), one.samples, settings.device)
+    for name, table in zip(TABLES, tables, strict=True):
+        atomic.write(place / name, [table.write_csv().encode()])
     record = {
         "train_flops": trained.flops,
         "train_seconds": trained.seconds,
@@ -118,41 +103,6 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
         "samples": one.samples,
     }
     atomic.write(place / _DONE, [json.dumps(record).encode(), b"\n"])
-    shutil.rmtree(measured)  # tens of megabytes that the model would draw again, to the byte
-
-
-def _write_begun(run: Run, model: Path) -> None:
-    """Of each problem, the samples that begin with one of its answers, in the answer's own tokens."""
-    tokenizer = load(model)
-    begun: Counter[tuple[str, str]] = Counter()
-    for part in run.parts():
-        if part.kind != "samples":
-            continue
-        task = part.task.name
-        begins = {problem.id: _beginning(tokenizer, problem) for problem in run.problems(task)}
-        for row in part.records.rows():
-            begun[task, row["problem"]] += begins[row["problem"]](row["text"])
-    frame = read_counts(run.folder / COUNTS).frame
-    found = [begun[key] for key in zip(frame["task"], frame["problem"], strict=True)]
-    table = frame.with_columns(n_correct=pl.Series(found, dtype=pl.Int64))
-    atomic.write(run.folder / BEGUN, [table.write_csv().encode()])
-
-
-def _beginning(tokenizer: Tokenizer, problem: Problem) -> Callable[[str], bool]:
-    """Whether a text begins with an answer: a village does not begin with a villa, though its letters do."""
-    prompt = tokenizer.encode(problem.prompt)
-
-    def cut(text: str) -> list[int]:
-        return tokenizer.encode_answer(problem.prompt, prompt, text)
-
-    answers = [(answer, cut(answer)) for answer in problem.answers]
-
-    @cache
-    def begins(text: str) -> bool:
-        near = [tokens for answer, tokens in answers if text.startswith(answer)]
-        return bool(near) and any(cut(text)[: len(tokens)] == tokens for tokens in near)
-
-    return begins
 
 
 def is_done(folder: Path, one: Checkpoint) -> bool:
