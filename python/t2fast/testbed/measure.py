@@ -60,6 +60,12 @@ def measure(
     )
 
 
+def score(engine: Engine, name: str, trained: Trained, task: Task, stage: str) -> pl.DataFrame:
+    """The likelihoods of a task's answers, a row a problem, under the model `name` at a stage of training."""
+    rows = _likelihoods(engine, task)
+    return _table(_labels(name, trained, stage), rows, {"log_likelihood": pl.Float64})
+
+
 def _likelihoods(engine: Engine, task: Task) -> list[tuple[str, str, float]]:
     return [(task.name, row["problem"], row["log_likelihood"]) for row in scores(engine, task.problems)]
 

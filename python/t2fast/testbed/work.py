@@ -13,6 +13,7 @@ from t2fast.tasks import Task, load_task
 from t2fast.testbed.grid import Checkpoint
 from t2fast.testbed.measure import measure
 from t2fast.testbed.settings import Settings
+from t2fast.testbed.tune import tune
 from t2fast.training import Corpus, Trained, generate_corpus, train
 from t2fast.training.objects import is_number, read_object
 from t2fast.training.trainer import finished
@@ -20,6 +21,8 @@ from t2fast.training.trainer import finished
 COUNTS, LIKELIHOODS, BEGUN = TABLES = ("counts.csv", "likelihoods.csv", "begun.csv")
 """What is kept of a checkpoint's measurement: samples that are correct, likelihoods of the answers, and, as a
 table of counts, samples that begin with an answer: the very thing that a likelihood is the probability of."""
+TUNED = "tuned.csv"
+"""Likelihoods of the answers after fine-tuning."""
 _DONE = "work.json"
 _TOOK = (
     "train_flops",
@@ -64,11 +67,15 @@ def _others(settings: Settings) -> list[Task]:
 
 
 def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
-    """Train a checkpoint and measure it, from wherever an earlier call was cut off."""
+    """Train a checkpoint, measure it and fine-tune it, from wherever an earlier call was cut off."""
     place = _place(folder, one)
     place.mkdir(parents=True, exist_ok=True)
     with Lock(place, DYING_SECONDS):  # a node that is believed to be dead may be at work
-        _finish(place, folder, settings, one)
+        if not _is_measured(place, one):
+            _finish(place, folder, settings, one)
+        if one.tuned and not (place / TUNED).exists():
+            table = tune(one.name, one.shape, trained_of(folder, one), one.tuned, settings)
+            atomic.write(place / TUNED, [table.write_csv().encode()])
 
 
 def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> None:
@@ -106,11 +113,15 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
 
 
 def is_done(folder: Path, one: Checkpoint) -> bool:
-    """Whether the checkpoint is trained and measured by as many samples, and all of it can be read.
+    """Whether the checkpoint is trained, measured by as many samples, and fine-tuned, all of it readable.
 
     What an older version left, or damage, is not done: `finish` measures it again, to the same tables.
     """
     place = _place(folder, one)
+    return _is_measured(place, one) and (not one.tuned or (place / TUNED).exists())
+
+
+def _is_measured(place: Path, one: Checkpoint) -> bool:
     try:
         took, trained = _took(place), finished(place / "model")
     except ValueError:
