@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,15 +96,17 @@ def test_laws_say_why_they_say_nothing(done: testbed.Testbed, settings: testbed.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         laws = questions.fitted(solved)
-    losses = losses_of(done.folder, some)
-    frame = questions.advice(settings, laws, losses, [6.4e9])
-    refused = frame.filter(task="solved").drop_nulls("refusal")
-    assert refused.height or all(not isinstance(law, str) for law in laws["solved"].laws.values())
-    assert frame.filter(task="knowledge")["n_params"].null_count() == 0
-    assert {name for name, law in laws["solved"].laws.items() if isinstance(law, str)} >= {
-        {words: name for name, words in questions.NAMES.items()}[law]
-        for law in refused.filter(pl.col("refusal").str.contains("converge"))["law"]
-    }
+    assert "infinite" in str(laws["solved"].laws["direct"])
+    frame = questions.forecasts(laws, solved)
+    refused = frame.filter(task="solved", method="direct")
+    assert refused["error"].to_list() == [None]
+    assert refused["refusal"].to_list() == [laws["solved"].laws["direct"]]
+    assert frame.filter(task="knowledge")["refusal"].null_count() == frame["method"].n_unique()
+    silent = {task: replace(own, laws={**own.laws, "loss": "no law"}) for task, own in laws.items()}
+    plans = questions.advice(settings, silent, losses_of(done.folder, some), [6.4e9])
+    assert plans.filter(law="approach 1")["refusal"].to_list() == ["no law", "no law"]
+    assert plans.filter(law="approach 1")["n_params"].null_count() == 2
+    assert plans.filter(law="forecast", task="knowledge")["n_params"].null_count() == 0
 
 
 def test_the_optimum_before_and_after_fine_tuning(done: testbed.Testbed, settings: testbed.Settings) -> None:
