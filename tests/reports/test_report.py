@@ -24,6 +24,7 @@ from t2fast.reports.fitted import points_of
 from t2fast.reports.page import Grid, Prose
 from t2fast.reports.provenance import provenance
 from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
+from t2fast.text import amount
 
 HOSTILE = "</td><script>alert(1)</script>&amp;'\"\x1b[2J"
 
@@ -266,9 +267,40 @@ def test_the_command_names_its_files_and_hashes(tmp_path: Path, capsys: Any, cou
     for file in (table, law):
         assert hashlib.sha256(file.read_bytes()).hexdigest() in html
     assert "No plan was asked for" in html
-    assert main(["report", str(table), "--train-flops", "1e20", "-o", str(page)]) == 1
-    assert "a plan needs a law: give --law too" in capsys.readouterr().err
     assert re.search(r"<title>counts.csv</title>", html)
+
+
+def test_the_command_plans_by_the_law_that_ships_as_plan_does(
+    tmp_path: Path, capsys: Any, counts: t2fast.Counts
+) -> None:
+    table, page = tmp_path / "counts.csv", tmp_path / "page.html"
+    counts.write(table)
+    line = ["report", str(table), "-o", str(page)]
+    assert main([*line, "--train-flops", "1e20", "--inference-flops", "1e10", "--json"]) == 0
+    assert "What to train" in json.loads(capsys.readouterr().out)["sections"]
+    best = t2fast.plan(t2fast.default_law(), 1e20, 1e10)
+    html = page.read_text(encoding="utf-8")
+    assert amount(best.n_params) in html
+    assert t2fast.default_law().source[:30] in html
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("--inference-flops", "--inference-flops is half of a plan: give --train-flops too"),
+        ("--target", "--target is for choosing among models that exist: give --prices"),
+        ("--per-query", "--per-query is for choosing among models that exist: give --prices"),
+        ("--prompt-tokens", "--prompt-tokens is for choosing among models that exist: give --prices"),
+    ],
+)
+def test_an_option_that_nothing_heeds_is_refused(
+    option: str, why: str, tmp_path: Path, capsys: Any, counts: t2fast.Counts
+) -> None:
+    table, page = tmp_path / "counts.csv", tmp_path / "page.html"
+    counts.write(table)
+    assert main(["report", str(table), "-o", str(page), option, "0.9"]) == 1
+    assert why in capsys.readouterr().err
+    assert not page.exists()
 
 
 def test_the_command_validates_chooses_and_knows_runs(
