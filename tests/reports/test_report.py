@@ -238,6 +238,14 @@ def test_losses_need_no_k(tmp_path: Path) -> None:
     assert {"values.csv", "isoflop.csv"} <= {a.get("download") for a in parts.all("a")}
 
 
+def test_an_interval_from_next_to_nothing_begins_at_nought() -> None:
+    problems = [str(i) for i in range(64)]
+    table = t2fast.read_counts({"problem": problems, "n_samples": [128] * 64, "n_correct": [2] + [0] * 63})
+    page = t2fast.report(table).html()
+    assert re.search(r"<td[^>]*>0\.0000 to 0\.0\d+</td>", page)
+    assert not re.search(r"<td[^>]*>[\d.]+e-\d+ to ", page)
+
+
 def test_likelihoods_become_curves() -> None:
     p = [0.5, 0.25, 1.0]
     table = t2fast.read_likelihoods({"problem": ["a", "b", "c"], "p": p})
