@@ -11,8 +11,8 @@ use crate::cancel::Cancel;
 use crate::random_field::RandomField;
 
 /// How much faster forecasts go wrong away from the measured checkpoints than refits say, for each unit of ln N or ln D
-/// from the nearest of them.
-const GROWTH: f64 = 0.5;
+/// from the nearest of them. What a table's widening is learnt with, too.
+pub const GROWTH: f64 = 1.5;
 
 /// What a forecast of a draw includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
