@@ -114,6 +114,15 @@ def test_as_sure_of_each_as_keeps_all_sure() -> None:
     assert sure_level(np.ones((20, 100)), 0.95) == 0.95
 
 
+def test_one_problem_proves_nothing_of_the_next() -> None:
+    counts, prices = counts_of({"m": [(10, 10)]}), prices_of({"m": (1, 1)})
+    with pytest.raises(ValueError, match=r"nothing does on 1 new ones with 95% confidence"):
+        t2fast.choose(counts, prices, target=0.5, **TOKENS)
+    found = t2fast.choose(counts, prices, target=0.5, confidence=0.4, **TOKENS).together
+    # Beside the one that is solved, one problem that is not stands for what was not seen.
+    assert found.probability_met == pytest.approx(0.5, abs=0.04)
+
+
 def test_the_luckiest_of_many_models_misses_no_more_often_than_is_allowed() -> None:
     # Twenty models that solve nine in ten of all problems: half of the time they miss 0.9 on 60 new ones.
     rng, missed, alone = np.random.default_rng(0), 0, 0

@@ -321,7 +321,7 @@ def test_limits_of_a_query_are_kept_and_used(
 
 def test_a_limit_that_nothing_keeps_is_refused() -> None:
     work = Workload(1e6, 500, 400)
-    with pytest.raises(ValueError, match=r"cost a query at most 1: the least model, 1M .* times that"):
+    with pytest.raises(ValueError, match=r"cost a query at most 1 FLOPs: the least model, 1M .* times that"):
         best_spending(LOSS, 1e20, work, limits=[Limit.of_cost(work, 1.0)])
     with pytest.raises(ValueError, match="latency at most"):
         cheapest_spending(LOSS, 2.5, work, limits=[Limit.of_latency(CHIP, work, 1e-9)])

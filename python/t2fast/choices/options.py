@@ -109,7 +109,7 @@ class Options:
         """
         values: Floats = getattr(self, of)
         others = self.market.drawn
-        if values.shape[1] == 1:
+        if values.shape[1] < self.market.problems:
             return values
         if not others:
             return weights.means(values)

@@ -75,7 +75,7 @@ def held_to_data(law: AnyLaw, constraints: Constraints, factor: float) -> tuple[
         if low > high:
             beyond = asked[0] / most if asked[0] > most else least / asked[1]
             raise ValueError(
-                f"{axis} from {asked[0]:.3g} to {asked[1]:.3g} lies beyond what the law was fitted on "
+                f"{_SYMBOLS[axis]} {_between(asked)} lies beyond what the law was fitted on "
                 f"({amount(least)} to {amount(most)}): allow it by extrapolate={_up(beyond)}"
             )
         if low > asked[0]:
@@ -143,6 +143,14 @@ def distance(law: AnyLaw, choice: dict[str, Any]) -> float:
         if value is not None and (axis != "k" or law.has_k):
             factors += [value / high, low / value] if axis != "k" else [value / high]
     return max(factors)
+
+
+def _between(ends: tuple[float, float]) -> str:
+    """A range, its open ends left out."""
+    low, high = ends
+    if high == math.inf:
+        return f"from {amount(low)} on"
+    return f"up to {amount(high)}" if low == 1 else f"from {amount(low)} to {amount(high)}"
 
 
 def _up(factor: float) -> str:
