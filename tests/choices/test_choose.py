@@ -342,6 +342,21 @@ def test_targets_are_met_on_the_other_half(shared_data: Path) -> None:
     assert missed <= 1
 
 
+def test_samples_beyond_what_is_drawn_at_once_wait() -> None:
+    counts = counts_of({"own": [(80, 40)] * 6})
+    prices = prices_of({"own": (None, None)}, n_params=[8e9])
+    host = Host(Machine(accelerator("H100"), usd_per_hour=2.5), rows=32)
+    market = market_of(counts, prices, **TOKENS, host=host)
+    first, rest = market.sellers[0].seconds or (0.0, 0.0)
+    options = together(market)
+    for k, rounds in ((1, 1), (32, 1), (33, 2), (64, 2), (65, 3), (80, 3)):
+        place = options.stages.index((("own", k),))
+        assert options.seconds[place] == pytest.approx(first + rounds * rest)
+        assert until_solved(market).seconds[place] == pytest.approx(k * (first + rest))
+    found = t2fast.choose(counts, prices, host=host, latency=first + 1.5 * rest, **TOKENS)
+    assert found.together.option.k == 32
+
+
 def test_models_without_a_price_are_served() -> None:
     counts = counts_of({"sold": [(10, 5)] * 6, "own": [(10, 6)] * 6, "vast": [(10, 9)] * 6})
     prices = prices_of(

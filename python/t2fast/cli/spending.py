@@ -9,6 +9,7 @@ from t2fast.cli.hardware import add_hardware, machine, refuse_hardware
 from t2fast.cli.options import show, size
 from t2fast.cli.plotting import save
 from t2fast.costs.architectures import read_architectures
+from t2fast.estimators import Verifier
 from t2fast.laws import AnyLaw
 from t2fast.plans import Workload, plan_spending
 from t2fast.plans.purse import Models
@@ -79,8 +80,8 @@ def refuse(arguments: argparse.Namespace) -> None:
             )
 
 
-def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
-    """Plan under one budget, or for a target, and print it."""
+def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -> None:
+    """Plan under one budget, or for a target, perhaps with a check that errs, and print it."""
     given = [name for name in ("usd", "total_flops", "target") if getattr(arguments, name) is not None]
     if len(given) > 1:
         raise ValueError(f"--{' and --'.join(given).replace('_', '-')} exclude each other: give one")
@@ -119,6 +120,8 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
             extrapolate=arguments.extrapolate,
             chinchilla=CHINCHILLA_RATIO if arguments.chinchilla is None else arguments.chinchilla,
             level=arguments.level,
+            verifier=verifier,
+            harm=1.0 if arguments.harm is None else arguments.harm,
         )
     show(arguments, chosen.to_dict(), lambda: chosen.shown(arguments.verbose))
     if arguments.plot:
