@@ -77,9 +77,9 @@ def add_parser(commands: Any) -> None:
     spending.add_options(parser)
     add_check(
         parser,
-        "of two budgets, or of --train-flops alone where sampling is free: of the samples that are accepted "
-        "a random one is the answer. The best plan has the most right answers less what wrong ones cost; "
-        "its k is finite.",
+        "of the samples that are accepted a random one is the answer. The best plan has the most right "
+        "answers less what wrong ones cost; its k is finite, even with --train-flops alone, where sampling "
+        "is free. --target is then a share of right answers.",
     )
 
 
@@ -92,12 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--{listed} already says which N are allowed: drop --min-params and --max-params")
     verifier = check_of(arguments)
     if spending.asked(arguments):
-        if verifier is not None:
-            raise ValueError(
-                "a check that errs goes with two budgets: give --train-flops and --inference-flops in place "
-                "of --usd, --total-flops or --target, or leave out its rates"
-            )
-        spending.run(arguments, law)
+        spending.run(arguments, law, verifier)
         return
     spending.refuse(arguments)
     if arguments.train_flops is None:
@@ -155,7 +150,7 @@ def _run_checked(
     arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier, options: dict[str, Any]
 ) -> None:
     """Plan with a check that errs, and print it."""
-    for name in ("frontier", "profile", "plot"):
+    for name in ("frontier", "profile"):
         if getattr(arguments, name):
             raise ValueError(
                 f"--{name} is of plans whose check does not err: leave out --{name} or the check's rates"
@@ -167,6 +162,8 @@ def _run_checked(
         )
     data = {**chosen.to_dict(), "law": {"law": law.name, "source": law.source, "domain": law.domain}}
     show(arguments, data, lambda: chosen.shown(arguments.verbose))
+    if arguments.plot:
+        save(chosen.figure(), arguments.plot, chosen.warnings)
 
 
 def _with_profile(chosen: Plan, profile: list[dict[str, Any]] | None, details: bool) -> RenderableType:

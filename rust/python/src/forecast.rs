@@ -336,6 +336,18 @@ impl ForecastState {
         let (rows, (constraints, goal)) = (self.views(which)?, search.parts()?);
         spending::rows(py, rows.len(), |row| best(&rows[row], &constraints, goal))
     }
+
+    /// Plans as `spend_checked` makes them, with each forecast of `which`.
+    fn spend_checked<'py>(
+        &self,
+        py: Python<'py>,
+        which: &str,
+        search: spending::Search,
+        checks: Rows<'py>,
+        harm: f64,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        spending::checked_rows(py, &self.passing(which)?, search, &checks, harm)
+    }
 }
 
 impl ForecastState {

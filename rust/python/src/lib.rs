@@ -61,7 +61,7 @@ mod _core {
         beta_parameters, budget_line, law_parameters, law_refusal, law_values, loss_mixture, plan_batch,
     };
     #[pymodule_export]
-    use super::spending::spend_batch;
+    use super::spending::{spend_batch, spend_checked};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -43,6 +43,11 @@ pub trait Surface: Sync {
     fn rises(&self) -> bool {
         false
     }
+
+    /// Whether more samples never lower it.
+    fn samples_help(&self) -> bool {
+        true
+    }
 }
 
 /// A forecast that knows how problems differ.

@@ -67,6 +67,7 @@ impl<S: Surface> Search<'_, S> {
         }
         sizes[1] = sizes[1].max(sizes[0]);
         let samples = match self.goal {
+            Goal::Ratio(..) if !self.surface.samples_help() => [least.ln(), most.ln()],
             Goal::Ratio(..) | Goal::Within(_) => [0.0; 2], // k follows from N
             _ => [least.ln(), most.ln()],
         };
@@ -162,7 +163,8 @@ impl<S: Surface> Search<'_, S> {
                 let log_d = log_n + ratio.ln();
                 let least = self.conditions.samples.0;
                 let k = enough((budget - train * log_d.exp() - prompt) / sample, least)?;
-                (log_d, k.clamp(least, allowed.max(least)).ln())
+                let most = k.clamp(least, allowed.max(least)).ln();
+                (log_d, if self.surface.samples_help() { most } else { log_k.min(most) })
             }
             Goal::Target(target) => {
                 let goal = self.goal_height(target);
