@@ -2,9 +2,9 @@
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
 table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by
-name also decode, and beyond, missing, calibration, alarms and validation with tables of their own; validation
-needs `--data FOLDER` and most of an hour. The exit status is that of the first benchmark that refused its own
-numbers.
+name also decode, and beyond, missing, bands, calibration, alarms and validation with tables of their own;
+validation needs `--data FOLDER` and most of an hour. The exit status is that of the first benchmark that
+refused its own numbers.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ QUICK = {
     "decode": ["--quick"],
     "beyond": ["--quick"],
     "missing": ["--quick"],
+    "bands": ["--quick"],
     "calibration": ["--quick"],
     "alarms": ["--quick"],
     "validation": ["--splits", "2", "--draws", "40"],
 }
-OWN_TABLES = ("beyond", "missing", "calibration", "alarms", "validation")
+OWN_TABLES = ("beyond", "missing", "bands", "calibration", "alarms", "validation")
 DEFAULT = ["passk", "compare", "fits", "plan", "tables"]
 
 
