@@ -42,6 +42,10 @@ WRITTEN = Path(__file__).parent / "written"
         ("livecodebench", {"task": "codeexecution"}, 0.5555555555555555, 9, "LiveCodeBench"),
         ("simple-evals", {"task": "gpqa"}, 0.16666666666666666, 12, "simple-evals"),
         ("simple-evals", {"task": "humaneval"}, 0.5333333333333333, 15, "simple-evals"),
+        ("every-eval-ever-0.3.0-lm-eval.jsonl", {"task": "two_filters/strict-match"}, 2 / 3, 3, "0.3.0"),
+        # inspect's own accuracy of the log that was converted; every one of its five epochs says their mean.
+        ("every-eval-ever-0.3.0-inspect.jsonl", {}, 0.15, 20, "every_eval_ever 0.3.0"),
+        ("bigcode-logs.json", {}, 0.6, 20, "code_eval"),
         ("nemo-rl/train_data_step7.jsonl", {}, 0.25, 4, "the prompt in content"),
         ("nemo-rl/val_data_step7.jsonl", {}, 0.25, 4, "the prompt in content"),
         ("nemo-rl/eval", {}, 0.25, 4, "the prompt in prompt"),

@@ -154,9 +154,9 @@ def compare(
     out of it. Its band is that of a multiplier bootstrap over problems with a studentised maximum over k:
     with the probability `level` the true differences, over the population of problems, lie in it at every k.
 
-    Where fewer than 10 problems carry a difference, by (sum d^2)^2 / sum d^4 of the differences d of problems,
-    its mean is too skew for that: there the band is widened to exact bounds, of the means of what a side gains
-    and of what it loses, each in [0, 1], by Clopper and Pearson's with fractions of problems.
+    Where fewer than 10 problems carry a difference, by (sum d^2)^2 / sum d^4 of the differences d of
+    problems, its mean is too skew for that: there the band is widened to bounds of the means of what a side
+    gains and of what it loses, each in [0, 1], by Clopper and Pearson's for fractions of problems.
 
     Args:
         sides: name -> its counts, of one checkpoint each; differences are from the first.
@@ -228,7 +228,7 @@ def _exact_bounds(rows: Floats, level: float) -> tuple[Floats, Floats]:
 
 
 def _share(total: Floats, count: int, tail: float) -> tuple[Floats, Floats]:
-    """Clopper and Pearson's bounds on a mean of `count` numbers in [0, 1], each missed with probability `tail`."""
+    """Clopper and Pearson's bounds on a mean of `count` numbers in [0, 1], each missed by a share `tail`."""
     ones = np.ones_like(total)
     some, others = np.maximum(total, 1e-300), np.maximum(count - total, 1e-300)
     low = cells(_core.beta_quantile, tail * ones, some, others + 1)
