@@ -89,6 +89,23 @@ def test_problems_are_paired_by_name_and_others_left_out() -> None:
     )
 
 
+def test_tasks_are_not_pooled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"model": model, "task": task, "problem": i, "n_samples": 4, "n_correct": (i + len(model)) % 5}
+        for model in ("a", "bb")
+        for task in ("easy", "hard")
+        for i in range(12)
+    ]
+    pl.DataFrame(rows).write_csv(tmp_path / "counts.csv")
+    assert main(["compare", str(tmp_path / "counts.csv")]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith(
+        "a, bb have 2 tasks in common, which are not pooled: easy, hard. Choose one by --task\n"
+    )
+    assert main(["compare", str(tmp_path / "counts.csv"), "--task", "hard", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["problems"] == 12
+
+
 def test_sides_that_agree_on_every_problem_are_not_certain() -> None:
     c = np.array([0, 5, 10])
     found = compare({"a": side(10, c), "b": side(10, c)}, [1, 2])

@@ -17,6 +17,7 @@ from t2fast.arguments import Floats, Integers, cells, refuse, require_kind, whol
 from t2fast.charts import Drawn, Figure, Reported, differences
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts
+from t2fast.tables.fields import listed
 from t2fast.text import columns, line, note, plain
 
 _PROBLEM = ("task", "problem")
@@ -169,8 +170,8 @@ def compare(
         pass@k of each side and the differences from the first, with their bands, at every k.
 
     Raises:
-        ValueError: for fewer than two sides or two common problems, for a side of several checkpoints, and
-            for k beyond the samples of a problem.
+        ValueError: for fewer than two sides or two common problems, for a side of several checkpoints, for
+            several tasks, and for k beyond the samples of a problem.
         TypeError: for a table of another kind.
     """
     require_kind("compare", sides, (Mapping,), "give names with their counts, such as {'a': …, 'b': …}")
@@ -252,6 +253,12 @@ def _aligned(sides: Mapping[str, Counts]) -> tuple[list[Counts], tuple[str, ...]
     assert common is not None
     if common.height < 2:
         raise ValueError(f"{', '.join(sides)} have {common.height} problems in common: two are needed")
+    if "task" in keys and common["task"].n_unique() > 1:
+        tasks = common["task"].unique().sort().to_list()
+        raise ValueError(
+            f"{', '.join(sides)} have {len(tasks)} tasks in common, which are not pooled: {listed(tasks)}. "
+            "Choose one by task="
+        )
     notes = tuple(
         f"{len(table) - common.height} of {len(table)} problems of {name} are left out: others lack them"
         for name, table in sides.items()
