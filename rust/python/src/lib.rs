@@ -49,7 +49,7 @@ mod _core {
     #[pymodule_export]
     use super::forecast::{
         ForecastMember, ForecastRefits, ForecastState, ForecastTable, draw_forecast, fit_forecast,
-        forecast_members,
+        forecast_growth, forecast_members,
     };
     #[pymodule_export]
     use super::passk::{
