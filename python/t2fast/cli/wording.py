@@ -34,6 +34,7 @@ _RANGE = re.compile(r"^n_(params|tokens)(?= runs from )")
 _GROUPS = re.compile(r"(, take each by itself by )groups\('([^']*)'\)")
 _TWICE = re.compile(r"(--[\w-]+)( \(\1 [A-Z]+\))")
 _ERRNO = re.compile(r"^\[Errno \d+\] ([^:]+): '(.*)'$")
+_NAMELESS = re.compile(r"^\[Errno \d+\] ([^:]+)$")  # which of the files that have no name but what is printed
 
 
 def own_words(message: str, groups: bool = False) -> str:
@@ -43,6 +44,7 @@ def own_words(message: str, groups: bool = False) -> str:
     """
     message = _GROUPS.sub(lambda found: f"{found[1]}--group-by {found[2]}" if groups else "", message)
     message = _ERRNO.sub(lambda found: f"{found[2]}: {found[1].lower()}", message)
+    message = _NAMELESS.sub(lambda found: f"what is printed cannot be written: {found[1].lower()}", message)
     message = _MAPPING.sub(lambda found: f"{_option(found[1])} {_pairs(found[2])}", message)
     message = _QUOTED.sub(lambda found: f"{_option(found[1])} {found[2] or found[3] or ''}", message)
     message = _NUMBER.sub(lambda found: f"{_option(found[1])} ", message)
