@@ -22,7 +22,7 @@ WIDTH, HEADS, HIDDEN, CONTEXT = 32, 2, 64, 512
 
 
 def write_model(path: Path) -> None:
-    """A Llama of one layer, whose tokens are the printable characters, a space, a line's end, ab and an end."""
+    """A Llama of one layer: its tokens are printable characters, a space, a line's end, ab and an end."""
     import gguf
 
     tokens = [*CHARACTERS, "Ġ", "Ċ", "ab", "<end>"]
