@@ -67,7 +67,7 @@ def testbed(folder: Path | None) -> None:
     for task in likelihoods.frame["task"].unique(maintain_order=True):
         own = likelihoods.filter(task=task)
         name = "testbed-" + re.sub("[^a-z0-9]+", "-", task.partition(":")[0].rpartition("/")[2].lower())
-        source = f"t2fast's own testbed on {task}, {len(own.checkpoints)} checkpoints, by likelihood"
+        source = f"t2fast's own testbed, likelihoods of {len(own.checkpoints)} checkpoints on {task}"
         keep(fit_accuracy(own), name, source, forecast(own))
 
 
