@@ -64,6 +64,7 @@ class Grid:
     def designed(self, seed: int) -> list[int]:
         taken = list(range(FIRST))
         at = list(self.target.select("n_params", "n_tokens").iter_rows())
+        places = self.frame.select("n_params", "n_tokens").rows()
         for share in ROUNDS:
             rest = [i for i in self.everything() if i not in set(taken)]
             left = share * self.budget - self.frame["cost"][taken].sum()
@@ -72,8 +73,9 @@ class Grid:
             law = self._fit(taken, draws=400, seed=seed)
             runs = self.frame[rest].drop("loss")
             found = design(law, runs, at=at, budget=left, count=12).runs
-            keys = found.select("n_params", "n_tokens").rows()
-            taken += [i for i in rest if self.frame.select("n_params", "n_tokens").row(i) in keys]
+            # Some runs were made twice: a run of the design is one of them.
+            for key in found.select("n_params", "n_tokens").iter_rows():
+                taken.append(next(i for i in rest if i not in taken and places[i] == key))
         return taken
 
     def selected(self, seed: int) -> tuple[list[int], float]:
