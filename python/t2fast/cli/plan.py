@@ -13,10 +13,11 @@ from rich.text import Text
 from t2fast import charts
 from t2fast.cli import spending
 from t2fast.cli.checks import add_check, check_of
+from t2fast.cli.laws import add_law
 from t2fast.cli.options import command, finite, numbers, show, size
 from t2fast.cli.plotting import add_plot, check, save
 from t2fast.estimators import Verifier
-from t2fast.laws import AnyLaw, Law, default_law
+from t2fast.laws import AnyLaw, find_law
 from t2fast.plans import Plan, frontier, plan, plan_checked
 from t2fast.plans.frontiers import ending, frontier_table, knee
 from t2fast.plans.limits import EXTRAPOLATE
@@ -37,13 +38,14 @@ def add_parser(commands: Any) -> None:
         "choose parameters N, tokens D and samples k under two budgets, beside Chinchilla's choice",
         "  t2fast plan --train-flops 2.56e19 --inference-flops 2e9\n"
         "  t2fast plan --law law.json --train-flops 1e21 --inference-flops 1e10 --integer-k --json\n"
+        "  t2fast plan --law testbed-arithmetic --train-flops 1e12 --inference-flops 1e7\n"
         "  t2fast plan --train-flops 1e20 --inference-flops 2e10 --frontier\n"
         "  t2fast plan --usd 10000 --gpu H100 --usd-per-hour 2.5 --queries 1e6\n"
         "  t2fast plan --train-flops 2.56e19 --true-positive 0.9 --false-positive 0.001\n"
         "\nWithout --law, the law that ships with t2fast is used: fitted to Pythia's GSM8K counts.",
     )
     parser.set_defaults(refuse=parser.error)
-    parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o`")
+    add_law(parser)
     parser.add_argument("--train-flops", type=size, metavar="C", help="training budget 6ND")
     parser.add_argument("--inference-flops", type=size, metavar="C", help="FLOPs per token served, 2Nk")
     parser.add_argument("--min-params", type=size, metavar="N")
@@ -86,7 +88,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     check(arguments)
-    law = default_law() if arguments.law is None else Law.load(arguments.law)
+    law = find_law(arguments.law)
     listed = "sizes" if arguments.sizes is not None else "architectures"
     if getattr(arguments, listed) is not None and (arguments.min_params or arguments.max_params):
         raise ValueError(f"--{listed} already says which N are allowed: drop --min-params and --max-params")

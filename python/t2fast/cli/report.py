@@ -11,9 +11,10 @@ from rich.console import Console
 from t2fast import atomic
 from t2fast.choices import Choice, choose
 from t2fast.cli import results
+from t2fast.cli.laws import add_law
 from t2fast.cli.options import add_table, command, filtered, print_json, reading, size
 from t2fast.cli.tables import add_chance, kind_of, read_table
-from t2fast.laws import AnyLaw, Law, default_law
+from t2fast.laws import AnyLaw, find_law
 from t2fast.plans import Plan, plan
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
@@ -40,7 +41,7 @@ def add_parser(commands: Any) -> None:
     add_table(parser, several=True)
     results.add_options(parser)
     add_chance(parser)
-    parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o` or `validate -o`")
+    add_law(parser)
     parser.add_argument("--train-flops", type=size, metavar="C", help="plan for this training budget, 6ND")
     parser.add_argument(
         "--inference-flops", type=size, metavar="C", help="and this many FLOPs per token, 2Nk"
@@ -70,11 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     atomic.check(arguments.output)
     _refuse_what_nothing_heeds(arguments)
-    planned = arguments.train_flops is not None
-    if arguments.law is not None:
-        law: AnyLaw | None = Law.load(arguments.law)
-    else:
-        law = default_law() if planned else None
+    wanted = arguments.law is not None or arguments.train_flops is not None
+    law: AnyLaw | None = find_law(arguments.law) if wanted else None
     tables = _tables(arguments)
     with working("drawing"):
         found = report(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from t2fast import _core
 from t2fast.laws.ends import ends
 from t2fast.laws.forecast import ForecastLaw
-from t2fast.laws.measurements import INSIDE, ForecastDraws, Measurements, Metric, to_z
+from t2fast.laws.measurements import ForecastDraws, Measurements, Metric, to_z
 
 Floats = NDArray[np.float64]
 
@@ -101,8 +101,7 @@ def _scores(
     z = measured.z[~seen][:, ks]
     n, d = measured.n_params[~seen], measured.n_tokens[~seen]
     values = law.draw_values(n[:, None], d[:, None], known.ks[None, :])
-    # Accuracies are above chance or below, and a pass@k of 1 has no finite logarithm.
-    values = to_z(metric, values if metric == "loss" else np.clip(values, *INSIDE))
+    values = to_z(metric, values)
     middle, (low, high) = np.median(values, axis=0), ends(values, LEVEL)
     half = np.where(z > middle, high - middle, middle - low)
     apart = np.log(n)[:, None] - np.log(known.n_params), np.log(d)[:, None] - np.log(known.n_tokens)
