@@ -154,9 +154,9 @@ class ForecastLaw(Drawn, Reported):
             return "intervals are as wide as these draws have them: too few checkpoints to hold them against"
         growth = _core.forecast_growth()
         return (
-            f"intervals of a new checkpoint are widened {self.widening:.2g} (1 + {growth:g} h) times where that"
-            " is above 1, h its distance in ln N and ln D from the nearest measured one: learnt from forecasts"
-            " of this table's own checkpoints"
+            f"intervals of a new checkpoint are widened {self.widening:.2g} (1 + {growth:g} h) times where"
+            " that is above 1, h its distance in ln N and ln D from the nearest measured one: learnt from"
+            " forecasts of this table's own checkpoints"
         )
 
     @property
