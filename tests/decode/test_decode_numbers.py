@@ -37,4 +37,6 @@ def test_weights_that_are_no_numbers_draw_no_samples(tmp_path, name, value):
         with pytest.raises(ValueError, match=r"^problem 'p': after 0 tokens"):
             engine.each(prompt, lambda _: False, sampling, k=3)
         with pytest.raises(ValueError, match=r"^problem 'p': after 0 tokens"):
+            engine.tally(prompt, sampling, k=3)
+        with pytest.raises(ValueError, match=r"^problem 'p': after 0 tokens"):
             engine.score(prompt, [[[4, 5]]])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,9 @@ from t2fast import testbed
 from t2fast.cli.main import main
 from t2fast.decode import load
 from t2fast.tasks import load_task
-from t2fast.testbed import findings
+from t2fast.testbed import questions
 from t2fast.testbed.grid import grid
+from t2fast.testbed.measured import likelihoods_of, losses_of
 from t2fast.testbed.settings import claim
 from tiny_bed import TINY
 
@@ -59,7 +62,8 @@ def test_forecasts_are_of_those_held_out(done: testbed.Testbed, settings: testbe
     """The humblest forecast by hand: the nearest checkpoint's pass@k; every law says something or why not."""
     some = grid(settings)
     seen, ahead = some[:-3], some[-3:]
-    frame = findings._forecasts(done.folder, seen, ahead)
+    laws = questions.fitted(likelihoods_of(done.folder, seen))
+    frame = questions.forecasts(laws, likelihoods_of(done.folder, ahead))
     p = likely(done.folder)
     errors = []
     for one in ahead:
@@ -80,6 +84,52 @@ def test_forecasts_are_of_those_held_out(done: testbed.Testbed, settings: testbe
         math.isfinite(row["error"]) if row["error"] is not None else row["refusal"]
         for row in by_name.values()
     )
+
+
+def test_laws_say_why_they_say_nothing(done: testbed.Testbed, settings: testbed.Settings) -> None:
+    """A task that every checkpoint solves has no law: the report says so, and the rest of it stands."""
+    some = grid(settings)
+    table = likelihoods_of(done.folder, some)
+    solved = t2fast.read_likelihoods(
+        pl.concat([table.frame, table.frame.with_columns(task=pl.lit("solved"), log_likelihood=pl.lit(0.0))])
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        laws = questions.fitted(solved)
+    assert "infinite" in str(laws["solved"].laws["direct"])
+    frame = questions.forecasts(laws, solved)
+    refused = frame.filter(task="solved", method="direct")
+    assert refused["error"].to_list() == [None]
+    assert refused["refusal"].to_list() == [laws["solved"].laws["direct"]]
+    assert frame.filter(task="knowledge")["refusal"].null_count() == frame["method"].n_unique()
+    silent = {task: replace(own, laws={**own.laws, "loss": "no law"}) for task, own in laws.items()}
+    plans = questions.advice(settings, silent, losses_of(done.folder, some), [6.4e9])
+    assert plans.filter(law="approach 1")["refusal"].to_list() == ["no law", "no law"]
+    assert plans.filter(law="approach 1")["n_params"].null_count() == 2
+    assert plans.filter(law="forecast", task="knowledge")["n_params"].null_count() == 0
+
+
+def test_the_optimum_before_and_after_fine_tuning(done: testbed.Testbed, settings: testbed.Settings) -> None:
+    found = testbed.find(done.folder)
+    assert set(found.frontiers["train_flops"]) == {2e8, 4e8, 8e8, 6.4e9}
+    assert found.plans.equals(found.frontiers.filter(train_flops=6.4e9))
+    assert found.tuned.filter(stage="base").drop("stage").equals(found.plans)
+    assert found.tuned["stage"].unique(maintain_order=True).to_list() == ["base", "FT", "SFT"]
+    assert found.tuned["law"].unique().len() == 4
+    p = defaultdict(list)
+    for row in pl.read_csv(done.folder / "tuned.csv").filter(stage="SFT").iter_rows(named=True):
+        p[row["model"]].append(math.exp(row["log_likelihood"]))
+    row = found.tuned_profiles.filter(stage="SFT", train_flops=4e8).row(0, named=True)
+    sizes = {
+        one.shape.n_params: np.mean([1 - (1 - v) ** (1.2e5 / (2 * one.shape.n_params)) for v in p[one.name]])
+        for one in grid(settings)
+        if abs(math.log(one.flops / 4e8)) < 0.3
+    }
+    assert row["n_params"] == max(sizes, key=lambda n: sizes[n])
+    assert row["measured"] == pytest.approx(max(sizes.values()))
+    text = str(found)
+    assert "before and after fine-tuning" in text
+    assert "D/N by training FLOPs" in text
 
 
 def test_likelihoods_are_what_samples_begin_with(done: testbed.Testbed, settings: testbed.Settings) -> None:

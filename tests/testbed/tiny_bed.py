@@ -21,4 +21,7 @@ samples = 8
 train_flops = 6.4e9
 inference_flops = 1.2e5
 loop_seeds = 1
+tuned_tasks = ["synthetic/knowledge"]
+tuned_problems = 24
+tuned_epochs = 2
 """

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,14 @@ from t2fast.decode.memory import shortage
 from t2fast.decode.prompts import Problem, ProblemId, Prompts, is_tokens, problems, same_length
 from t2fast.decode.rendering import Renderer, Stream
 from t2fast.decode.request import Backend, Request, Sampling, given
-from t2fast.decode.samples import Finished, Samples, problem_column, require_numbers, samples_table
+from t2fast.decode.samples import (
+    Finished,
+    Samples,
+    distinct,
+    problem_column,
+    require_numbers,
+    samples_table,
+)
 from t2fast.decode.successes import AHEAD, FirstCorrect, Verify
 from t2fast.kernels.rng import hash64
 from t2fast.progress import Bar
@@ -243,6 +252,40 @@ class Engine:
         request = replace(request, have=have, ahead=ahead, keep=False)
         raw = self.core.sample(request, on_finish=on_finish, progress=progress)
         return not raw["interrupted"]
+
+    def tally(
+        self, prompts: Prompts, sampling: Sampling, *, k: int | Iterable[int]
+    ) -> dict[ProblemId, Counter[str]]:
+        """Draw samples of which only the texts matter: of each prompt the distinct ones, and how often.
+
+        They are those of `sample`, at a part of its cost: nothing is rendered twice, and no sample is kept.
+
+        Args:
+            prompts: as for `sample`; text.
+            sampling: how tokens are chosen and when a sample ends.
+            k: samples for each prompt, one number or one for each.
+
+        Returns:
+            By problem id, the texts and how many samples have each.
+
+        Raises:
+            ValueError: as `sample` does.
+            KeyboardInterrupt: after Ctrl-C.
+        """
+        found = problems(prompts)
+        request = self._request(found, sampling, same_length(k, len(found), "k"), False, None)
+        render = self._renderer(sampling.stop)
+        raw = self.core.sample(request)
+        if raw["interrupted"]:
+            raise KeyboardInterrupt
+        if np.isnan(raw["logprobs"]).any():
+            for row, (a, b) in zip(raw["problem"].tolist(), pairwise(raw["offsets"].tolist()), strict=True):
+                require_numbers(found[row].id, raw["logprobs"][a:b])
+        texts: dict[ProblemId, Counter[str]] = {problem.id: Counter() for problem in found}
+        for (row, drawn, reason), count in distinct(raw).items():
+            tokens = np.frombuffer(drawn, dtype=np.uint32).tolist()
+            texts[found[row].id][render(tokens, reason == "stop_string")] += count
+        return texts
 
     def _renderer(self, stop: Sequence[str]) -> Renderer:
         return Renderer(self._token_bytes, self.tokenizer.special, stop)

@@ -15,12 +15,15 @@ class Renderer:
 
     def __call__(self, tokens: Iterable[int], cut: bool) -> str:
         """The text; with `cut`, up to the first stop string."""
-        pieces = [(token, self.bytes[token]) for token in tokens]
-        joined = b"".join(piece for _, piece in pieces)
+        own = list(tokens)
+        pieces = [self.bytes[token] for token in own]
+        joined = b"".join(pieces)
         starts = [at for at in (joined.find(s) for s in self.stop) if at >= 0] if cut else []
         room = min(starts, default=len(joined))
+        if self.special.isdisjoint(own):
+            return joined[:room].decode("utf-8", errors="replace")
         kept = []
-        for token, piece in pieces:
+        for token, piece in zip(own, pieces, strict=True):
             if token not in self.special:
                 kept.append(piece[:room])
             room = max(room - len(piece), 0)

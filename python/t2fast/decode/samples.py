@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -155,6 +156,16 @@ def require_numbers(problem: ProblemId, logprobs: NDArray[np.float32]) -> None:
             f"problem {problem!r}: after {after} tokens the model's logits are not numbers: its weights hold "
             "NaN or infinities, or outgrow the arithmetic"
         )
+
+
+def distinct(raw: RawSamples) -> Counter[tuple[int, bytes, str]]:
+    """Of each problem's place in the request, the different runs of tokens (uint32) with why they ended.
+
+    The values say how many samples are the same.
+    """
+    tokens, offsets = raw["tokens"].tobytes(), (4 * raw["offsets"]).tolist()
+    cut = (tokens[a:b] for a, b in pairwise(offsets))
+    return Counter(zip(raw["problem"].tolist(), cut, raw["finish_reason"], strict=True))
 
 
 def samples_table(

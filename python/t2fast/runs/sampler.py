@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from t2fast.decode import Engine
@@ -17,7 +14,8 @@ from t2fast.progress import Bar
 from t2fast.runs.manifest import Manifest
 from t2fast.runs.part import Part, Tally
 from t2fast.runs.records import Journal
-from t2fast.tasks import Problem, Task
+from t2fast.runs.scores import scores
+from t2fast.tasks import Task
 
 _SCORED = 8
 """Problems scored between two writes: seconds of work for a model of a size that runs here."""
@@ -81,7 +79,7 @@ class Sampler:
         asked = [problem for problem in task.problems if tally.left(problem.id)]
         with Journal(part.records) as journal:
             for first in range(0, len(asked), _SCORED):
-                for row in _scores(
+                for row in scores(
                     engine, asked[first : first + _SCORED], self.manifest.chat, self.manifest.date
                 ):
                     journal.append(row)
@@ -102,30 +100,3 @@ class Sampler:
         self.bar.rate(f"{self._samples / seconds:,.0f} samples/s, {self._tokens / seconds:,.0f} tokens/s")
         self.bar.advance(self._done)
         self._done = 0
-
-
-def _scores(engine: Engine, problems: Sequence[Problem], chat: bool, now: datetime) -> list[dict[str, Any]]:
-    """The log-likelihood of each problem's answers: log of the probability that a sample begins with one."""
-    prompts: dict[str | int, str] = {problem.id: problem.prompt for problem in problems}
-    answers: dict[str | int, list[str | Sequence[int]]] = {
-        problem.id: _without_extensions(problem.answers) for problem in problems
-    }
-    scored = engine.score(prompts, answers, chat=chat, now=now)
-    rows: dict[Any, dict[str, Any]] = {
-        problem: {"problem": problem, "log_likelihood": 0.0, "answers": [], "length": 0}
-        for problem in prompts
-    }
-    for one in scored.iter_rows(named=True):
-        rows[one["problem"]]["answers"].append(one["logprob"])
-        rows[one["problem"]]["length"] += one["n_tokens"]
-    for one in rows.values():
-        largest = max(one["answers"])
-        total = largest + math.log(math.fsum(math.exp(value - largest) for value in one["answers"]))
-        one["log_likelihood"] = min(total, 0.0)  # rounding can lift a sum of probabilities above one
-    return list(rows.values())
-
-
-def _without_extensions(answers: tuple[str, ...]) -> list[str | Sequence[int]]:
-    """Answers that begin with no other answer: the texts that begin with them are then counted once."""
-    distinct = dict.fromkeys(answers)
-    return [one for one in distinct if not any(one != other and one.startswith(other) for other in distinct)]

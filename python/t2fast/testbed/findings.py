@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from rich.console import Group, RenderableType
 
 from t2fast import charts
 from t2fast.charts import Drawn, Figure, Reported
-from t2fast.compute import sample_flops
-from t2fast.estimators import likely_pass_at_k
-from t2fast.fits import FitWarning, fit_chinchilla
-from t2fast.laws import ForecastLaw, Law
-from t2fast.plans import plan
-from t2fast.tables import Likelihoods, Losses
-from t2fast.testbed.grid import Checkpoint, grid
-from t2fast.testbed.measured import begun_of, likelihoods_of, losses_of
+from t2fast.fits import FitWarning
+from t2fast.testbed import questions
+from t2fast.testbed.grid import grid
+from t2fast.testbed.measured import begun_of, likelihoods_of, losses_of, tuned_of
 from t2fast.testbed.report import loop_in
-from t2fast.testbed.settings import Settings, settings_in
+from t2fast.testbed.settings import settings_in
 from t2fast.testbed.work import is_done, work_of
 from t2fast.text import amount, chance, columns, line, note, percent, plain
-from t2fast.validation.measured import Measured
-from t2fast.validation.methods import METHODS, Places, Request
 
-_LAWS = {"forecast": "forecast", "loss": "approach 1", "accuracy": "approach 2"}
-"""The laws that are asked for plans, as `METHODS` and as this report name them."""
-_KS = (1, 8, 64, 128)
-"""The k by which forecasts are judged."""
-_REACH = 64.0
+_PAPER = {"approach 1": 0.028, "approach 2": 0.084}
+"""Relative errors of Roberts et al. 2026, from 85 checkpoints to 21 overtrained ones."""
+_TABLE = {"knowledge": (14.6, 5.8), "arithmetic": (57.9, 18.4), "causal": (8.1, 1.4), "spatial": (6.0, 1.1)}
+"""Its table 1: pass@k in percent of the best overtrained checkpoint and of Chinchilla's, by kind of task."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +36,10 @@ class Findings(Drawn, Reported):
         wanted: checkpoints of the grid.
         train_flops: C, for which laws are asked for plans.
         inference_flops: FLOPs per token served.
-        plans: a row a task and law: `task`, `law`, `n_params`, `n_tokens`, `k`, `predicted` (pass@k);
-            Chinchilla's size has the law `Chinchilla` and no prediction.
+        plans: for C, a row a task and law: `task`, `law`, `train_flops`, `n_params`, `n_tokens`, `k`,
+            `predicted` (pass@k) and `refusal`, why there is none of these; Chinchilla's size has the law
+            `Chinchilla` and no prediction.
+        frontiers: likewise for every budget of the grid.
         profiles: a row a budget and task: `train_flops`, `task`, `sizes` (how many), the best of these by
             pass@k at the k that the inference budget buys (`n_params`, `n_tokens`, `k`, `measured`), and
             Chinchilla's, the one of least loss (`chinchilla_params`, `chinchilla_measured`).
@@ -60,6 +53,9 @@ class Findings(Drawn, Reported):
             answer), `z` (their difference in standard errors of the sampling, a checkpoint each, as a root
             mean square: 1 if nothing but sampling sets them apart), `cells` (checkpoints and problems with at
             least 5 samples expected either way), `outside` (the share of these beyond 3 errors).
+        tuned: what laws recommend for C before and after fine-tuning: as `plans`, of the tasks that were
+            fine-tuned on, with `stage`: base, FT or SFT.
+        tuned_profiles: likewise as `profiles`.
         seconds: seconds of training that were timed, by a thread's clock, or on a GPU by the wall's.
         flops: FLOPs of those.
         peak: FLOPs that multiplying matrices would have done in them.
@@ -71,11 +67,14 @@ class Findings(Drawn, Reported):
     train_flops: float
     inference_flops: float
     plans: pl.DataFrame
+    frontiers: pl.DataFrame
     profiles: pl.DataFrame
     sizes: pl.DataFrame
     loop: pl.DataFrame
     forecasts: pl.DataFrame
     agreement: pl.DataFrame
+    tuned: pl.DataFrame
+    tuned_profiles: pl.DataFrame
     seconds: float
     flops: float
     peak: float
@@ -89,13 +88,37 @@ class Findings(Drawn, Reported):
         parts: list[RenderableType] = [line(f"{self.ready} of {self.wanted} checkpoints")]
         if self.ready < self.wanted:
             parts.append(note("the grid is not whole: all below is of what is ready, and will change"))
-        parts += [*self._forecasts(), *self._profiles(), *self._plans(), *self._agreement()]
+        parts += [note(words) for words in self._failures()]
+        parts += [*self._forecasts(), *self._profiles(), *self._plans(), *self._frontiers(), *self._tuned()]
+        parts += self._agreement()
         if self.seconds:
             speed, share = self.flops / self.seconds, self.flops / self.peak
             who, kind = ("thread", "float32") if self.device == "cpu" else ("GPU", "bfloat16")
             words = f"training: {speed / 1e9:.3g} GFLOP/s of a {who}, {percent(share)} of what it multiplies"
             parts.append(line(f"{words} {kind} matrices at"))
         return Group(*parts)
+
+    def _failures(self) -> list[str]:
+        """Promises that were not kept, and laws that say nothing."""
+        found = [
+            f"{row['task']}, {row['choice']}: {chance(row['measured'])} measured, outside the interval of "
+            f"{chance(row['low'])} to {chance(row['high'])}"
+            for row in self.loop.iter_rows(named=True)
+            if not row["low"] <= row["measured"] <= row["high"]
+        ]
+        refused = pl.concat(
+            [
+                self.forecasts.select("task", "method", "refusal"),
+                self.plans.select("task", pl.col("law").alias("method"), "refusal"),
+                self.tuned.select(
+                    pl.format("{} after {}", "task", "stage").alias("task"),
+                    pl.col("law").alias("method"),
+                    "refusal",
+                ),
+            ]
+        )
+        rows = refused.drop_nulls("refusal").unique(("task", "method"), keep="first", maintain_order=True)
+        return found + [f"{row['method']} of {row['task']}: {row['refusal']}" for row in rows.to_dicts()]
 
     def _forecasts(self) -> list[RenderableType]:
         if self.forecasts.is_empty():
@@ -109,6 +132,7 @@ class Findings(Drawn, Reported):
             table.add_row(str(task), *(_percent(errors[name]) for name in methods))
         means = self.forecasts.group_by("method", maintain_order=True).agg(pl.col("error").mean())["error"]
         table.add_row("mean", *map(_percent, means))
+        table.add_row("the paper's", *(_percent(_PAPER.get(name)) for name in methods))
         return [line("relative error of overtrained checkpoints, forecast by the ordinary ones"), table]
 
     def _profiles(self) -> list[RenderableType]:
@@ -116,7 +140,16 @@ class Findings(Drawn, Reported):
             return [note("no budget has three sizes that are ready")]
         most = float(self.profiles["train_flops"].to_numpy().max())
         table = columns(
-            "task", "best N", "D/N", "k", "pass@k", "Chinchilla N", "pass@k there", left=("task",)
+            "task",
+            "best N",
+            "D/N",
+            "k",
+            "pass@k",
+            "Chinchilla N",
+            "pass@k there",
+            "ratio",
+            "the paper's",
+            left=("task",),
         )
         for row in self.profiles.filter(train_flops=most).iter_rows(named=True):
             table.add_row(
@@ -127,6 +160,8 @@ class Findings(Drawn, Reported):
                 chance(row["measured"]),
                 amount(row["chinchilla_params"]),
                 chance(row["chinchilla_measured"]),
+                _ratio(row["measured"], row["chinchilla_measured"]),
+                _ratio(*_TABLE[row["task"]]) if row["task"] in _TABLE else "-",
             )
         return [line(f"best of the sizes measured at {most:.3g} FLOPs, and the one of least loss"), table]
 
@@ -134,7 +169,7 @@ class Findings(Drawn, Reported):
         if self.plans.is_empty():
             return [note("too few checkpoints are ready to fit a law")]
         table = columns("task", "law", "N", "D/N", "k", "predicted", left=("task", "law"))
-        for row in self.plans.iter_rows(named=True):
+        for row in self.plans.drop_nulls("n_params").iter_rows(named=True):
             table.add_row(
                 row["task"],
                 row["law"],
@@ -144,6 +179,64 @@ class Findings(Drawn, Reported):
                 "-" if row["predicted"] is None else chance(row["predicted"]),
             )
         return [line(f"what laws recommend for {self.train_flops:.3g} FLOPs"), table]
+
+    def _frontiers(self) -> list[RenderableType]:
+        if self.frontiers.is_empty():
+            return []
+        budgets = self.frontiers["train_flops"].unique().sort().to_list()
+        table = columns("task", "law", *(f"{budget:.3g}" for budget in budgets), left=("task", "law"))
+        measured = {
+            (row["task"], row["train_flops"]): row["n_tokens"] / row["n_params"]
+            for row in self.profiles.iter_rows(named=True)
+        }
+        for (task,), own in self.frontiers.group_by("task", maintain_order=True):
+            for (law,), rows in own.group_by("law", maintain_order=True):
+                some = zip(rows["n_tokens"], rows["n_params"], strict=True)
+                table.add_row(str(task), str(law), *("-" if n is None else f"{d / n:,.0f}" for d, n in some))
+            best = (measured.get((task, budget)) for budget in budgets)
+            table.add_row(str(task), "best measured", *("-" if r is None else f"{r:,.0f}" for r in best))
+        return [line("D/N by training FLOPs: what laws recommend, and the best of the sizes measured"), table]
+
+    def _tuned(self) -> list[RenderableType]:
+        """RQ3: the optimum before and after fine-tuning."""
+        if self.tuned.is_empty():
+            return []
+        laws = self.tuned["law"].unique(maintain_order=True).to_list()
+        table = columns(
+            "task", "stage", *(f"{law} D/N" for law in laws), "best N", "D/N", "pass@k", "Chinchilla N",
+            "pass@k there", "ratio", left=("task", "stage"),
+        )  # fmt: skip
+        most = float(self.tuned_profiles["train_flops"].to_numpy().max(initial=0.0))
+        best = {
+            (row["task"], row["stage"]): row
+            for row in self.tuned_profiles.filter(train_flops=most).iter_rows(named=True)
+        }
+        for (task, stage), rows in self.tuned.group_by("task", "stage", maintain_order=True):
+            ratios = {row["law"]: row for row in rows.iter_rows(named=True)}
+            said = [
+                "-"
+                if ratios[law]["n_params"] is None
+                else f"{ratios[law]['n_tokens'] / ratios[law]['n_params']:,.0f}"
+                for law in laws
+            ]
+            own = best.get((task, stage))
+            cells = (
+                []
+                if own is None
+                else [
+                    amount(own["n_params"]),
+                    f"{own['n_tokens'] / own['n_params']:,.0f}",
+                    chance(own["measured"]),
+                    amount(own["chinchilla_params"]),
+                    chance(own["chinchilla_measured"]),
+                    _ratio(own["measured"], own["chinchilla_measured"]),
+                ]
+            )
+            table.add_row(str(task), str(stage), *said, *(cells or ["-"] * 6))
+        words = (
+            f"before and after fine-tuning: laws for {self.train_flops:.3g} FLOPs, and the best size measured"
+        )
+        return [line(f"{words} at {most:.3g}" if most else words), table]
 
     def _agreement(self) -> list[RenderableType]:
         table = columns("task", "mean likelihood", "samples begin so", "z", "beyond 3", left=("task",))
@@ -168,11 +261,21 @@ class Findings(Drawn, Reported):
         """
         if self.sizes.is_empty():
             raise ValueError("there is nothing to draw: no budget has three sizes that are ready")
-        return charts.testbed(self.sizes, self.plans, self.loop, self.train_flops)
+        return charts.testbed(self.sizes, self.plans.drop_nulls("n_params"), self.loop, self.train_flops)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-ready."""
-        names = ("plans", "profiles", "sizes", "loop", "forecasts", "agreement")
+        names = (
+            "plans",
+            "frontiers",
+            "profiles",
+            "sizes",
+            "loop",
+            "forecasts",
+            "agreement",
+            "tuned",
+            "tuned_profiles",
+        )
         return {
             **{name: getattr(self, name) for name in ("ready", "wanted", "train_flops", "inference_flops")},
             **{name: getattr(self, name).to_dicts() for name in names},
@@ -203,23 +306,33 @@ def find(folder: str | Path) -> Findings:
     ordinary = [one for one in ready if one.role == "ordinary"]
     beyond = [one for one in ready if one.role == "overtrained"]
     likelihoods, losses = likelihoods_of(folder, ready), losses_of(folder, ready)
+    seen, their_losses = likelihoods_of(folder, ordinary), losses_of(folder, ordinary)
+    ahead = likelihoods_of(folder, beyond) if beyond else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # how far laws are right is what is looked at here
-        forecasts = _forecasts(folder, ordinary, beyond)
-        plans = _plans(settings, folder, ordinary)
+        laws = questions.fitted(seen)
+        forecasts = questions.forecasts(laws, ahead)
+        budgets = sorted({*settings.budgets, settings.train_flops})
+        frontiers = questions.advice(settings, laws, their_losses, budgets)
+        plans = frontiers.filter(train_flops=settings.train_flops)
+        after = tuned_of(folder, ordinary)
+        tuned, tuned_profiles = questions.tuned(settings, ordinary, seen, after, plans, their_losses)
     work = [work_of(folder, one) for one in ready]
-    sizes = _sizes(settings, ordinary, likelihoods, losses)
+    sizes = questions.sizes(settings, ordinary, likelihoods, losses)
     return Findings(
         len(ready),
         len(wanted),
         settings.train_flops,
         settings.inference_flops,
         plans,
-        _profiles(sizes),
+        frontiers,
+        questions.profiles(sizes),
         sizes,
         loop_in(folder),
         forecasts,
-        _agreement(folder, ready, likelihoods),
+        questions.agreement(begun_of(folder, ready), likelihoods),
+        tuned,
+        tuned_profiles,
         sum(one["train_cpu_seconds"] for one in work),
         sum(one["timed_flops"] for one in work),
         sum(one["train_cpu_seconds"] * one["peak_flops"] for one in work),
@@ -227,135 +340,9 @@ def find(folder: str | Path) -> Findings:
     )
 
 
-def _forecasts(folder: Path, ordinary: Sequence[Checkpoint], beyond: Sequence[Checkpoint]) -> pl.DataFrame:
-    """The paper's second question, for every law and baseline."""
-    rows = []
-    if len(ordinary) >= _LEAST and beyond:
-        seen, ahead = likelihoods_of(folder, ordinary), likelihoods_of(folder, beyond)
-        for task in seen.frame["task"].unique(maintain_order=True):
-            known, truth = (Measured.of(table.filter(task=task), _KS) for table in (seen, ahead))
-            places = Places(truth.n_params, truth.n_tokens, truth.ks)
-            for name, method in METHODS.items():
-                if truth.quantity not in method.quantities or name == "counts":
-                    continue
-                error, refusal = None, None
-                try:
-                    values = method.forecast(known, places, Request()).values
-                except ValueError as refused:
-                    refusal = str(refused)
-                else:
-                    error = float(np.median(np.abs(values - truth.values) / truth.values))
-                rows.append((task, _LAWS.get(name, name), error, refusal))
-    schema = {"task": pl.String, "method": pl.String, "error": pl.Float64, "refusal": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-_LEAST = 8
-"""Checkpoints, from which on a law is fitted."""
-
-
-def _plans(settings: Settings, folder: Path, ordinary: Sequence[Checkpoint]) -> pl.DataFrame:
-    """The paper's first question: what each law recommends, and Chinchilla's of the held-out losses."""
-    rows: list[tuple[str, str, float, float, float, float | None]] = []
-    if len(ordinary) >= _LEAST:
-        sizes = [float(shape.n_params) for shape in settings.shapes]
-        budget, served = settings.train_flops, settings.inference_flops
-        loss_law = fit_chinchilla(losses_of(folder, ordinary), draws=0, progress=False)
-        theirs = plan(loss_law, budget, n_params=sizes, extrapolate=_REACH)
-        likelihoods = likelihoods_of(folder, ordinary)
-        for task in likelihoods.frame["task"].unique(maintain_order=True):
-            known = Measured.of(likelihoods.filter(task=task), _KS)
-            for name, words in _LAWS.items():
-                fit = METHODS[name].fit
-                assert fit is not None
-                law: Law | ForecastLaw = fit(known, Request())
-                best = plan(law, budget, served, n_params=sizes, extrapolate=_REACH)
-                k = 1.0 if best.k is None else best.k
-                value = float(law.predict(best.n_params, best.n_tokens, k))
-                passing = np.exp(-value) if law.metric == "-log pass@k" else value
-                rows.append((task, words, best.n_params, best.n_tokens, k, float(passing)))
-            k = served / sample_flops(theirs.n_params, 1)
-            rows.append((task, "Chinchilla", theirs.n_params, theirs.n_tokens, k, None))
-    kinds = dict.fromkeys(("n_params", "n_tokens", "k", "predicted"), pl.Float64)
-    return pl.DataFrame(rows, schema={"task": pl.String, "law": pl.String, **kinds}, orient="row")
-
-
-def _sizes(
-    settings: Settings, ordinary: Sequence[Checkpoint], likelihoods: Likelihoods, losses: Losses
-) -> pl.DataFrame:
-    """What the sizes of a budget came to, of budgets that have three or more; means over seeds."""
-    by_budget: dict[float, dict[int, list[Checkpoint]]] = {}
-    for one in ordinary:
-        nearest = min(settings.budgets, key=lambda budget: abs(np.log(budget / one.flops)))
-        by_budget.setdefault(nearest, {}).setdefault(one.shape.n_params, []).append(one)
-    loss = dict(losses.frame.select("model", "loss").iter_rows())
-    rows = [
-        {
-            "train_flops": budget,
-            "task": task,
-            "n_params": float(n),
-            "n_tokens": float(own[0].n_tokens),
-            "k": settings.inference_flops / sample_flops(n, 1),
-            "measured": float(np.mean([value[one.name] for one in own])),
-            "loss": float(np.mean([loss[one.name] for one in own])),
-        }
-        for budget, some in sorted(by_budget.items())
-        if len(some) >= 3
-        for task, value in _passing(settings, likelihoods).items()
-        for n, own in some.items()
-    ]
-    floats = ("n_params", "n_tokens", "k", "measured", "loss")
-    schema = {"train_flops": pl.Float64, "task": pl.String, **dict.fromkeys(floats, pl.Float64)}
-    frame = pl.DataFrame(rows, schema=schema)
-    return frame.with_columns(best=pl.col("measured") == pl.col("measured").max().over("train_flops", "task"))
-
-
-def _profiles(sizes: pl.DataFrame) -> pl.DataFrame:
-    """At every budget the size of the best pass@k, by task, and that of least loss."""
-    best, least = pl.col("measured").arg_max(), pl.col("loss").arg_min()
-    return sizes.group_by("train_flops", "task", maintain_order=True).agg(
-        sizes=pl.len().cast(pl.Int64),
-        **{name: pl.col(name).get(best) for name in ("n_params", "n_tokens", "k", "measured")},
-        chinchilla_params=pl.col("n_params").get(least),
-        chinchilla_measured=pl.col("measured").get(least),
-    )
-
-
-def _passing(settings: Settings, likelihoods: Likelihoods) -> dict[str, dict[str, float]]:
-    """By task and checkpoint: pass@k, for the k that the inference budget buys of its size."""
-    found: dict[str, dict[str, float]] = {}
-    for (task, model), rows in likelihoods.frame.group_by("task", "model", maintain_order=True):
-        k = settings.inference_flops / sample_flops(rows["n_params"][0], 1)
-        value = float(np.mean(likely_pass_at_k(rows["log_likelihood"], k)))
-        found.setdefault(str(task), {})[str(model)] = value
-    return found
-
-
-def _agreement(folder: Path, ready: Sequence[Checkpoint], likelihoods: Likelihoods) -> pl.DataFrame:
-    """Likelihoods beside the samples that begin with an answer."""
-    both = begun_of(folder, ready).frame.join(likelihoods.frame, on=["model", "task", "problem"])
-    p, n = pl.col("log_likelihood").exp(), pl.col("n_samples")
-    both = both.with_columns(
-        p=p,
-        off=pl.col("n_correct") - n * p,
-        spread=n * p * (1 - p),
-        judged=(n * p >= 5) & (n * (1 - p) >= 5),
-    )
-    # A problem's samples rest on the same random numbers at every checkpoint: they are not added up.
-    z = (
-        both.group_by("task", "model")
-        .agg(z=pl.col("off").sum() / pl.col("spread").sum().sqrt())
-        .group_by("task")
-        .agg(z=pl.col("z").pow(2).mean().sqrt())
-    )
-    found = both.group_by("task", maintain_order=True).agg(
-        pl.col("p").mean(),
-        begun=pl.col("n_correct").sum() / n.sum(),
-        cells=pl.col("judged").sum().cast(pl.Int64),
-        outside=(pl.col("off").abs() > 3 * pl.col("spread").sqrt()).filter("judged").mean(),
-    )
-    return found.join(z, on="task", maintain_order="left")
-
-
 def _percent(error: float | None) -> str:
     return "-" if error is None else percent(error)
+
+
+def _ratio(ours: float, theirs: float) -> str:
+    return f"{ours / theirs:.3g}" if theirs else "-"

@@ -24,6 +24,7 @@ class Checkpoint:
         shape: of the model.
         recipe: of its training.
         samples: drawn of each problem.
+        tuned: tasks on which it is fine-tuned, beside.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Checkpoint:
     shape: Shape
     recipe: Recipe
     samples: int
+    tuned: tuple[str, ...] = ()
 
     @property
     def n_tokens(self) -> int:
@@ -80,7 +82,8 @@ def checkpoint(
         batch //= 2
     recipe = Recipe(n_tokens, batch, settings.lr, seed=seed)
     name = f"{amount(shape.n_params)}-{amount(n_tokens)}-seed{seed}"
-    return Checkpoint(name, role, shape, recipe, max(samples, settings.samples))
+    tuned = settings.tuned_tasks if role == "ordinary" else ()
+    return Checkpoint(name, role, shape, recipe, max(samples, settings.samples), tuned)
 
 
 def up_to(settings: Settings) -> float:

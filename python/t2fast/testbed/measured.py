@@ -10,7 +10,8 @@ import polars as pl
 from t2fast import atomic
 from t2fast.tables import Counts, Likelihoods, Losses, read_counts, read_likelihoods, read_losses
 from t2fast.testbed.grid import Checkpoint
-from t2fast.testbed.work import BEGUN, COUNTS, LIKELIHOODS, table_of, trained_of
+from t2fast.testbed.tune import STAGES
+from t2fast.testbed.work import BEGUN, COUNTS, LIKELIHOODS, TUNED, table_of, trained_of
 
 
 def counts_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Counts:
@@ -30,6 +31,15 @@ def likelihoods_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Likelihoo
     )
 
 
+def tuned_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> dict[str, Likelihoods]:
+    """The log-likelihood of every problem's answer after fine-tuning, by stage; empty if none was."""
+    paths = [table_of(folder, one, TUNED) for one in checkpoints if one.tuned]
+    return {
+        stage: read_likelihoods(pl.concat([read_likelihoods(path, stage=stage).frame for path in paths]))
+        for stage in (STAGES if paths else ())
+    }
+
+
 def losses_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Losses:
     """The held-out loss of every checkpoint, in nats a token."""
     rows = [(one.name, trained_of(folder, one)) for one in checkpoints]
@@ -46,15 +56,18 @@ def losses_of(folder: Path, checkpoints: Sequence[Checkpoint]) -> Losses:
 
 
 def write_tables(folder: Path, checkpoints: Sequence[Checkpoint]) -> list[Path]:
-    """Write counts.csv, begun.csv, likelihoods.csv and losses.csv, the checkpoints in their order."""
+    """Write counts.csv, begun.csv, likelihoods.csv, losses.csv and, if any is fine-tuned, tuned.csv."""
+    tables = {
+        "counts": counts_of(folder, checkpoints).frame,
+        "begun": begun_of(folder, checkpoints).frame,
+        "likelihoods": likelihoods_of(folder, checkpoints).frame,
+        "losses": losses_of(folder, checkpoints).frame,
+    }
+    if tuned := tuned_of(folder, checkpoints):
+        tables["tuned"] = pl.concat([table.frame for table in tuned.values()])
     written = []
-    for name, table in (
-        ("counts", counts_of(folder, checkpoints)),
-        ("begun", begun_of(folder, checkpoints)),
-        ("likelihoods", likelihoods_of(folder, checkpoints)),
-        ("losses", losses_of(folder, checkpoints)),
-    ):
+    for name, frame in tables.items():
         path = folder / f"{name}.csv"
-        atomic.write(path, [table.frame.write_csv().encode()])
+        atomic.write(path, [frame.write_csv().encode()])
         written.append(path)
     return written

@@ -48,6 +48,10 @@ class Settings:
         inference_flops: FLOPs per token served, of the loop.
         loop_seeds: seeds from which a planned model is trained.
         device: ``cpu`` or ``cuda``, where models are trained and measured.
+        tuned_tasks: of `tasks`, those on each of which every ordinary checkpoint is fine-tuned, beside.
+        tuned_problems: other problems of such a task, to learn from.
+        tuned_epochs: times that these are read.
+        tuned_lr: learning rate of it, the same to the end.
     """
 
     family: str
@@ -71,6 +75,10 @@ class Settings:
     inference_flops: float
     loop_seeds: int
     device: Literal["cpu", "cuda"] = "cpu"
+    tuned_tasks: tuple[str, ...] = ()
+    tuned_problems: int = 256
+    tuned_epochs: int = 3
+    tuned_lr: float = 2e-3
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -79,6 +87,8 @@ class Settings:
                 raise ValueError(f"{field.name} must be above 0, not {value}")
         if self.device not in ("cpu", "cuda"):
             raise ValueError(f"device must be 'cpu' or 'cuda', not {self.device!r}")
+        if strange := set(self.tuned_tasks) - set(self.tasks):
+            raise ValueError(f"tuned_tasks has {min(strange)}, which is not among the tasks")
         if unknown := set(self.repeated_budgets) - set(self.budgets):
             raise ValueError(f"repeated_budgets has {min(unknown):g}, which is not among the budgets")
         for shape in self.shapes:  # refuses what is no shape

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections import Counter
-from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
-import polars as pl
-
 from t2fast import atomic
-from t2fast.decode.text import Tokenizer, load
-from t2fast.runs import Run, evaluate
 from t2fast.runs.records import DYING_SECONDS, Lock
-from t2fast.tables import read_counts
-from t2fast.tasks import Problem, Task, load_task
+from t2fast.tasks import Task, load_task
 from t2fast.testbed.grid import Checkpoint
+from t2fast.testbed.measure import measure
 from t2fast.testbed.settings import Settings
+from t2fast.testbed.tune import tune
 from t2fast.training import Corpus, Trained, generate_corpus, train
 from t2fast.training.objects import is_number, read_object
 from t2fast.training.trainer import finished
@@ -27,6 +21,8 @@ from t2fast.training.trainer import finished
 COUNTS, LIKELIHOODS, BEGUN = TABLES = ("counts.csv", "likelihoods.csv", "begun.csv")
 """What is kept of a checkpoint's measurement: samples that are correct, likelihoods of the answers, and, as a
 table of counts, samples that begin with an answer: the very thing that a likelihood is the probability of."""
+TUNED = "tuned.csv"
+"""Likelihoods of the answers after fine-tuning."""
 _DONE = "work.json"
 _TOOK = (
     "train_flops",
@@ -58,6 +54,12 @@ def make_corpus(folder: Path, settings: Settings) -> None:
         atomic.write(tokenizer, [cutter.to_str().encode()])
 
 
+@lru_cache(maxsize=1)
+def _corpus(path: Path) -> Corpus:
+    """The corpus, whose fingerprint takes a second to read: once for all checkpoints of a process."""
+    return Corpus.open(path)
+
+
 def _others(settings: Settings) -> list[Task]:
     """Problems to learn from, of the tasks whose skills the corpus does not have by itself."""
     taught = [name for name in settings.tasks if not name.startswith("synthetic/")]
@@ -65,20 +67,21 @@ def _others(settings: Settings) -> list[Task]:
 
 
 def finish(folder: Path, settings: Settings, one: Checkpoint) -> None:
-    """Train a checkpoint and measure it, from wherever an earlier call was cut off."""
+    """Train a checkpoint, measure it and fine-tune it, from wherever an earlier call was cut off."""
     place = _place(folder, one)
     place.mkdir(parents=True, exist_ok=True)
     with Lock(place, DYING_SECONDS):  # a node that is believed to be dead may be at work
-        _finish(place, folder, settings, one)
+        if not _is_measured(place, one):
+            _finish(place, folder, settings, one)
+        if one.tuned and not (place / TUNED).exists():
+            table = tune(one.name, one.shape, trained_of(folder, one), one.tuned, settings)
+            atomic.write(place / TUNED, [table.write_csv().encode()])
 
 
 def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> None:
     from t2fast.training.loop import peak_flops  # with torch
 
-    measured = place / "measured"
-    if (place / _DONE).exists():  # with fewer samples; what a kill may have left of those is no run any more
-        shutil.rmtree(measured, ignore_errors=True)
-    corpus = Corpus.open(folder / "corpus.npy")
+    corpus = _corpus(folder / "corpus.npy")
     tokenizer = (folder / "tokenizer.json").read_text("utf-8")
     began = time.perf_counter()
     trained = train(
@@ -93,20 +96,9 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
         label=one.name,
     )
     between = time.perf_counter()
-    run = evaluate(
-        {one.name: trained.folder},
-        tasks_of(settings),
-        measured,
-        k=one.samples,
-        score=True,
-        device=settings.device,
-        dtype="float32",
-        threads=1 if settings.device == "cpu" else None,
-        progress=False,
-    )
-    _write_begun(run, trained.folder)
-    for table in TABLES:
-        (measured / table).replace(place / table)
+    tables = measure(one.name, trained, tasks_of(settings), one.samples, settings.device)
+    for name, table in zip(TABLES, tables, strict=True):
+        atomic.write(place / name, [table.write_csv().encode()])
     record = {
         "train_flops": trained.flops,
         "train_seconds": trained.seconds,
@@ -118,49 +110,18 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
         "samples": one.samples,
     }
     atomic.write(place / _DONE, [json.dumps(record).encode(), b"\n"])
-    shutil.rmtree(measured)  # tens of megabytes that the model would draw again, to the byte
-
-
-def _write_begun(run: Run, model: Path) -> None:
-    """Of each problem, the samples that begin with one of its answers, in the answer's own tokens."""
-    tokenizer = load(model)
-    begun: Counter[tuple[str, str]] = Counter()
-    for part in run.parts():
-        if part.kind != "samples":
-            continue
-        task = part.task.name
-        begins = {problem.id: _beginning(tokenizer, problem) for problem in run.problems(task)}
-        for row in part.records.rows():
-            begun[task, row["problem"]] += begins[row["problem"]](row["text"])
-    frame = read_counts(run.folder / COUNTS).frame
-    found = [begun[key] for key in zip(frame["task"], frame["problem"], strict=True)]
-    table = frame.with_columns(n_correct=pl.Series(found, dtype=pl.Int64))
-    atomic.write(run.folder / BEGUN, [table.write_csv().encode()])
-
-
-def _beginning(tokenizer: Tokenizer, problem: Problem) -> Callable[[str], bool]:
-    """Whether a text begins with an answer: a village does not begin with a villa, though its letters do."""
-    prompt = tokenizer.encode(problem.prompt)
-
-    def cut(text: str) -> list[int]:
-        return tokenizer.encode_answer(problem.prompt, prompt, text)
-
-    answers = [(answer, cut(answer)) for answer in problem.answers]
-
-    @cache
-    def begins(text: str) -> bool:
-        near = [tokens for answer, tokens in answers if text.startswith(answer)]
-        return bool(near) and any(cut(text)[: len(tokens)] == tokens for tokens in near)
-
-    return begins
 
 
 def is_done(folder: Path, one: Checkpoint) -> bool:
-    """Whether the checkpoint is trained and measured by as many samples, and all of it can be read.
+    """Whether the checkpoint is trained, measured by as many samples, and fine-tuned, all of it readable.
 
     What an older version left, or damage, is not done: `finish` measures it again, to the same tables.
     """
     place = _place(folder, one)
+    return _is_measured(place, one) and (not one.tuned or (place / TUNED).exists())
+
+
+def _is_measured(place: Path, one: Checkpoint) -> bool:
     try:
         took, trained = _took(place), finished(place / "model")
     except ValueError:

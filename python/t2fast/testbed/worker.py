@@ -79,4 +79,5 @@ def serve() -> None:
 
 def _checkpoint(data: dict[str, Any]) -> Checkpoint:
     recipe = {**data["recipe"], "betas": tuple(data["recipe"]["betas"])}
-    return Checkpoint(**{**data, "shape": Shape(**data["shape"]), "recipe": Recipe(**recipe)})
+    made = {"shape": Shape(**data["shape"]), "recipe": Recipe(**recipe), "tuned": tuple(data["tuned"])}
+    return Checkpoint(**{**data, **made})

@@ -14,6 +14,7 @@ from t2fast.training.recipe import Recipe
 from t2fast.training.shape import FAMILIES, Shape
 from t2fast.training.tokens import cut, read_documents, train_tokenizer
 from t2fast.training.trainer import Trained, train
+from t2fast.training.tuning import Tuning, fine_tune
 
 __all__ = [
     "FAMILIES",
@@ -21,8 +22,10 @@ __all__ = [
     "Recipe",
     "Shape",
     "Trained",
+    "Tuning",
     "cut",
     "documents",
+    "fine_tune",
     "generate_corpus",
     "read_documents",
     "train",

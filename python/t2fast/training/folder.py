@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,24 +60,41 @@ def save(
     atomic.write(folder / "config.json", [config.encode(), b"\n"])
 
 
+def weights_in(folder: Path, shape: Shape, names: Iterable[str]) -> dict[str, Tensor]:
+    """The weights that `save` wrote, by the model's own names."""
+    import torch
+    from safetensors.torch import load_file
+
+    there = load_file(folder / "model.safetensors")
+    found = {}
+    for name in names:
+        theirs = _names(shape, "embedding.weight" if shape.tied and name == "output.weight" else name)
+        found[name] = torch.cat([there[one] for one in theirs]) if len(theirs) > 1 else there[theirs[0]]
+    return found
+
+
 def _named(shape: Shape, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights by the family's names."""
-    names: dict[str, Any] = _OPEN_LM if shape.family == "open_lm" else _LLAMA
-    prefix = "layers." if shape.family == "open_lm" else "model.layers."
     named = {}
     for name, weight in weights.items():
-        part = name.removesuffix(".weight")
-        where = ""
-        if part.startswith("layers."):
-            _, layer, part = part.split(".", 2)
-            where = f"{prefix}{layer}."
-        if part == "output" and shape.tied:
+        if name == "output.weight" and shape.tied:
             continue
-        found = names[part]
-        pieces = (weight,) if isinstance(found, str) else weight.chunk(len(found))
-        for piece, what in zip(pieces, (found,) if isinstance(found, str) else found, strict=True):
-            named[f"{where}{what}.weight"] = piece.contiguous().clone()
+        theirs = _names(shape, name)
+        for piece, one in zip(weight.chunk(len(theirs)), theirs, strict=True):
+            named[one] = piece.contiguous().clone()
     return named
+
+
+def _names(shape: Shape, name: str) -> list[str]:
+    """What the family calls a weight: several names where it keeps the rows apart."""
+    names: dict[str, Any] = _OPEN_LM if shape.family == "open_lm" else _LLAMA
+    prefix = "layers." if shape.family == "open_lm" else "model.layers."
+    part, where = name.removesuffix(".weight"), ""
+    if part.startswith("layers."):
+        _, layer, part = part.split(".", 2)
+        where = f"{prefix}{layer}."
+    found = names[part]
+    return [f"{where}{one}.weight" for one in ((found,) if isinstance(found, str) else found)]
 
 
 def _config(shape: Shape) -> dict[str, Any]:

@@ -128,6 +128,21 @@ def _step(model: Transformer, optimiser: torch.optim.Optimizer, rows: Tensor, re
     return loss.detach()
 
 
+def tuning_step(model: Transformer, optimiser: torch.optim.Optimizer, rows: Tensor, learnt: Tensor) -> float:
+    """One step on the tokens that are learnt, of the sequences' second to last; their mean loss in nats."""
+    device = next(model.parameters()).device
+    rows, learnt = rows.to(device), learnt.to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        logits = model(rows[:, :-1])
+    log_p = logits.float()[learnt].log_softmax(-1)
+    loss = -log_p.gather(-1, rows[:, 1:][learnt][:, None]).mean()
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
 def _loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Mean negative log-likelihood of the targets, and each position's log-normaliser.
 
