@@ -2,9 +2,10 @@
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
 table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by
-name also decode, and beyond, missing, calibration, alarms and validation with tables of their own; validation
-needs `--data FOLDER` and most of an hour. The exit status is that of the first benchmark that refused its own
-numbers.
+name also decode, and beyond, missing, bands, calibration, alarms and validation with tables of their own;
+validation needs `--data FOLDER` and most of an hour. One of these alone takes its own options, too
+(`python -m benches calibration --minutes 10`). The exit status is that of the first benchmark that refused
+its own numbers.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ QUICK = {
     "decode": ["--quick"],
     "beyond": ["--quick"],
     "missing": ["--quick"],
+    "bands": ["--quick"],
     "calibration": ["--quick"],
     "alarms": ["--quick"],
     "validation": ["--splits", "2", "--draws", "40"],
 }
-OWN_TABLES = ("beyond", "missing", "calibration", "alarms", "validation")
+OWN_TABLES = ("beyond", "missing", "bands", "calibration", "alarms", "validation")
+DATA = {"beyond": ["--data"], "validation": []}
+"""What stands before the folder of published tables."""
 DEFAULT = ["passk", "compare", "fits", "plan", "tables"]
 
 
@@ -54,9 +58,11 @@ def main() -> int:
         prog="python -m benches", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(QUICK))
-    parser.add_argument("--data", metavar="FOLDER", help="published measurements, for validation")
+    parser.add_argument("--data", metavar="FOLDER", help="published measurements, for beyond and validation")
     parser.add_argument("--quick", action="store_true", help="smaller cases where a benchmark has them")
-    arguments = parser.parse_args()
+    arguments, further = parser.parse_known_args()
+    if further and not (len(arguments.names) == 1 and arguments.names[0] in OWN_TABLES):
+        parser.error(f"{' '.join(further)} is for one benchmark alone, of {', '.join(OWN_TABLES)}")
     unknown = [name for name in arguments.names if name not in QUICK]
     if unknown:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(QUICK)}")
@@ -66,8 +72,9 @@ def main() -> int:
     notes: list[str] = []
     status = 0
     for name in filter(OWN_TABLES.__contains__, names):
-        options = [arguments.data] if name == "validation" else []
-        options += QUICK[name] if arguments.quick else []
+        options = [*further, *(QUICK[name] if arguments.quick else [])]
+        if arguments.data and name in DATA:
+            options = [*DATA[name], arguments.data, *options]
         command = [sys.executable, str(FOLDER / f"{name}.py"), *options]
         status = status or subprocess.run(command, check=False).returncode
     names = [name for name in names if name not in OWN_TABLES]

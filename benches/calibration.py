@@ -47,6 +47,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import betaln
 from t2fast import Counts, Law, fit_counts, fit_forecast, plan, read_counts
 from t2fast.laws import ForecastLaw
 
@@ -96,11 +97,17 @@ class Setting:
         if self.wrong:
             latent = (self.latent(n, d) + effect)[:, None]
             return np.asarray(1 / (1 + np.exp(1.2 * np.abs(latent) ** 1.3 - 1.6 * stats.norm.ppf(rank))))
-        # theta1 = 1 makes the link a logistic function; written out, so that the truth is not the product's.
-        latent = self.latent(n, d) + effect
+        a, b = self.beta(self.latent(n, d) + effect)
+        return np.asarray(stats.beta.ppf(rank, a[:, None], b[:, None]))
+
+    def beta(self, latent: Floats) -> tuple[Floats, Floats]:
+        """Of the problems of checkpoints.
+
+        theta1 = 1 makes the link a logistic function; written out, so that the truth is not the product's.
+        """
         mean = TRUTH["theta2"] / (1 + np.exp(latent - TRUTH["theta0"]))
         size = np.exp(TRUTH["theta3"] + TRUTH["theta4"] * latent)
-        return np.asarray(stats.beta.ppf(rank, (mean * size)[:, None], ((1 - mean) * size)[:, None]))
+        return mean * size, (1 - mean) * size
 
     def rank(self, common: Floats, own: Floats) -> Floats:
         """Of problems by how hard they are everywhere and at one checkpoint."""
@@ -113,6 +120,9 @@ class Setting:
 
     def mean(self, n: float, d: float, k: float, effect: float = 0.0, common: Floats | None = None) -> float:
         """pass@k of a checkpoint over problems without end, or expected over those of `common` difficulty."""
+        if (common is None or not self.shared) and not self.wrong:
+            a, b = self.beta(self.latent(*np.array([[n], [d]])) + effect)
+            return -float(np.expm1(betaln(a, b + k) - betaln(a, b))[0])
         if common is None or not self.shared:
             return self.passing(n, d, k, effect, (np.arange(4000) + 0.5) / 4000)
         own = stats.norm.ppf((np.arange(100) + 0.5) / 100)

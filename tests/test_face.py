@@ -96,7 +96,7 @@ def test_every_argument_has_a_name_that_help_shows() -> None:
     assert {"target", "max_k", "latency"} <= inspect.signature(t2fast.choose).parameters.keys()
 
 
-SAID = r"takes|must be a number|made of|a table is a path|No such file|alone"
+SAID = r"takes|is called|must be a number|made of|a table is a path|No such file|alone"
 
 
 @pytest.mark.parametrize("name", [name for name, f in FUNCTIONS.items() if inspect.signature(f).parameters])
@@ -110,7 +110,7 @@ def test_what_is_given_in_a_wrong_kind_is_refused_in_words(name: str) -> None:
     takes_losses = wanted in ("Table", "Forecastable", "Part", "Losses")
     for wrong in ("nowhere", None, object(), *([] if takes_losses else [losses])):
         kind: type[Exception] = ValueError if "ArrayLike" in wanted and "Counts" not in wanted else TypeError
-        if wanted == "TableSource" and wrong == "nowhere":
-            kind = FileNotFoundError
+        if wrong == "nowhere":
+            kind = {"TableSource": FileNotFoundError, "str": ValueError}.get(wanted, kind)
         with pytest.raises(kind, match=SAID):
             FUNCTIONS[name](*[wrong] * max(1, len(needed)))

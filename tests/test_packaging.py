@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from importlib import metadata
@@ -182,6 +183,35 @@ def test_installed_wheel_imports_and_is_typed(installed: dict[str, str], tmp_pat
     assert Path(kernels) == home / "kernels" / "__init__.py"
     assert home.is_relative_to(installed["VIRTUAL_ENV"])
     assert {"py.typed", "_core.pyi"} <= {path.name for path in home.iterdir()}
+
+
+@pytest.mark.slow
+def test_installed_tables_and_laws_are_those_of_the_checkout(
+    installed: dict[str, str], tmp_path: Path
+) -> None:
+    code = (
+        "import t2fast as t; bed = t.data.testbed(); laws = [t.embedded_law(n) for n in t.embedded_laws()];"
+        "print(len(bed.counts.frame), len(bed.likelihoods.frame), len(bed.losses.frame), len(laws))"
+    )
+    bed = t2fast.data.testbed()
+    here = [len(bed.counts.frame), len(bed.likelihoods.frame), len(bed.losses.frame)]
+    said = run(["python", "-c", code], installed, tmp_path)
+    assert [int(word) for word in said.split()] == [*here, len(t2fast.embedded_laws())]
+    planned = ["t2fast", "plan", "--law", "testbed-arithmetic", "--train-flops", "1e10"]
+    assert "law: accuracy, t2fast's own testbed" in run(planned, installed, tmp_path)
+
+
+@pytest.mark.slow
+def test_sdist_holds_tables_and_laws(tmp_path: Path) -> None:
+    pytest.importorskip("maturin", reason="a source distribution is made by maturin (the dev extra)")
+    run([sys.executable, "-m", "maturin", "sdist", "--out", str(tmp_path)], dict(os.environ), ROOT)
+    (made,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(made) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    data = ROOT / "python/t2fast/data"
+    shipped = {path.relative_to(ROOT).as_posix() for path in (*data.glob("laws/*"), *data.glob("testbed/*"))}
+    assert len(shipped) > 4
+    assert shipped <= names
 
 
 @pytest.mark.slow

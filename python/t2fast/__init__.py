@@ -88,6 +88,8 @@ if TYPE_CHECKING:  # what type checkers and editors see of `_ROOMS`
         ForecastLaw as ForecastLaw,
         Law as Law,
         default_law as default_law,
+        embedded_law as embedded_law,
+        embedded_laws as embedded_laws,
         simulate_counts as simulate_counts,
     )
     from t2fast.plans import (
@@ -184,6 +186,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "ForecastLaw",
         "Law",
         "default_law",
+        "embedded_law",
+        "embedded_laws",
         "simulate_counts",
     ),
     "plans": (

@@ -114,6 +114,15 @@ def test_as_sure_of_each_as_keeps_all_sure() -> None:
     assert sure_level(np.ones((20, 100)), 0.95) == 0.95
 
 
+def test_one_problem_proves_nothing_of_the_next() -> None:
+    counts, prices = counts_of({"m": [(10, 10)]}), prices_of({"m": (1, 1)})
+    with pytest.raises(ValueError, match=r"nothing does on 1 new ones with 95% confidence"):
+        t2fast.choose(counts, prices, target=0.5, **TOKENS)
+    found = t2fast.choose(counts, prices, target=0.5, confidence=0.4, **TOKENS).together
+    # Beside the one that is solved, one problem that is not stands for what was not seen.
+    assert found.probability_met == pytest.approx(0.5, abs=0.04)
+
+
 def test_the_luckiest_of_many_models_misses_no_more_often_than_is_allowed() -> None:
     # Twenty models that solve nine in ten of all problems: half of the time they miss 0.9 on 60 new ones.
     rng, missed, alone = np.random.default_rng(0), 0, 0
@@ -331,6 +340,21 @@ def test_targets_are_met_on_the_other_half(shared_data: Path) -> None:
         chosen += 1
     assert chosen == 10
     assert missed <= 1
+
+
+def test_samples_beyond_what_is_drawn_at_once_wait() -> None:
+    counts = counts_of({"own": [(80, 40)] * 6})
+    prices = prices_of({"own": (None, None)}, n_params=[8e9])
+    host = Host(Machine(accelerator("H100"), usd_per_hour=2.5), rows=32)
+    market = market_of(counts, prices, **TOKENS, host=host)
+    first, rest = market.sellers[0].seconds or (0.0, 0.0)
+    options = together(market)
+    for k, rounds in ((1, 1), (32, 1), (33, 2), (64, 2), (65, 3), (80, 3)):
+        place = options.stages.index((("own", k),))
+        assert options.seconds[place] == pytest.approx(first + rounds * rest)
+        assert until_solved(market).seconds[place] == pytest.approx(k * (first + rest))
+    found = t2fast.choose(counts, prices, host=host, latency=first + 1.5 * rest, **TOKENS)
+    assert found.together.option.k == 32
 
 
 def test_models_without_a_price_are_served() -> None:

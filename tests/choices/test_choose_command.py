@@ -128,3 +128,23 @@ def test_served_models_are_priced_on_a_users_own_chip(
     assert costs[0] == pytest.approx(2 * costs[1])
     # 2 N operations a token of the prompt, read once, and of the samples, at half of 1e12 a second.
     assert costs[1] == pytest.approx(2e9 * (500 + 400 * found["k"]) / 0.5e12 / 3600)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--usd-per-hour", "2"], "--usd-per-hour is of hardware: say which by --gpu"),
+        (["--mbu", "0.5"], "--mbu is of hardware: say which by --gpu"),
+        (["--confidence", "0.8"], "--confidence is of a target: give --target"),
+        (["--new-problems", "8"], "--new-problems is of a target: give --target"),
+    ],
+)
+def test_an_option_that_nothing_would_heed_is_refused(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts_of(SOLVES).frame.write_csv(tmp_path / "counts.csv")
+    prices_of({"cheap": (1, 1), "dear": (30, 30)}).frame.write_csv(tmp_path / "prices.csv")
+    line = ["choose", str(tmp_path / "counts.csv"), "--prices", str(tmp_path / "prices.csv")]
+    line += ["--prompt-tokens", "9", "--output-tokens", "9"]
+    assert main([*line, *options]) == 1
+    assert message in capsys.readouterr().err

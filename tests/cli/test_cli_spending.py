@@ -19,6 +19,7 @@ from t2fast.tables import Counts
 
 DOLLARS = ["plan", "--usd", "1000", "--gpu", "h100", "--usd-per-hour", "2.5", "--queries", "1e6"]
 BUDGETS = ["plan", "--train-flops", "1e20", "--inference-flops", "1e10"]
+TOTAL = ["plan", "--total-flops", "1e22", "--queries", "1e8"]
 LOSS = Law("loss", {"E": 0.2, "A": 60.0, "B": 90.0, "G": 1.5, "alpha": 0.3, "beta": 0.26, "gamma": 0.5})
 
 
@@ -67,10 +68,18 @@ def test_short_text_says_what_more_would_bring(capsys: pytest.CaptureFixture[str
         ([*DOLLARS, "--target", "0.5"], "exclude each other"),
         ([*DOLLARS, "--train-flops", "1e20"], "--train-flops is a budget of its own"),
         ([*DOLLARS[:4], "X100", *DOLLARS[5:]], "no accelerator is called 'X100'"),
-        (
-            [*DOLLARS, "--min-params", "1e12"],
-            "n_params from 1e+12 to inf lies beyond what the law was fitted on",
-        ),
+        ([*DOLLARS, "--min-params", "1e12"], "N from 1T on lies beyond what the law was fitted on"),
+        ([*DOLLARS, "--max-tokens", "1e6"], "D up to 1M lies beyond what the law was fitted on"),
+        ([*DOLLARS, "--max-tokens", "0.5"], "--max-tokens is 0.5: it has to be at least 1"),
+        ([*DOLLARS, "--sizes", "160M,-5"], "--sizes is -5.0: it has to be positive and finite"),
+        ([*DOLLARS, "--min-params", "1e9", "--max-params", "1e8"], "--min-params to --max-params runs from"),
+        ([*BUDGETS, "--prompt-tokens", "3"], "--prompt-tokens goes with one budget"),
+        ([*BUDGETS, "--mfu", "0.9"], "--mfu goes with one budget"),
+        ([*TOTAL, "--usd-per-hour", "3"], "--usd-per-hour is of hardware: say which by --gpu"),
+        ([*TOTAL, "--accelerators", "none.csv"], "--accelerators is of hardware: say which by --gpu"),
+        ([*TOTAL, "--batch", "3"], "--batch is of hardware: say which by --gpu"),
+        ([*TOTAL, "--gpu", "H100"], "--total-flops needs no --gpu"),
+        ([*TOTAL, "--per-query", "1e3"], "cost a query at most 1000 FLOPs: the least model"),
         (["plan", "--usd", "1e-3", *DOLLARS[3:]], "times that"),
         (["plan", "--target", "0.9999", *DOLLARS[3:]], "nowhere with N up to 24B"),
         ([*DOLLARS, "--frontier"], "--frontier is of plans under two budgets"),
@@ -87,7 +96,7 @@ def test_short_text_says_what_more_would_bring(capsys: pytest.CaptureFixture[str
         ([*DOLLARS, "--max-k", "0.5"], "--max-k is 0.5: a problem gets at least one sample"),
         (
             [*DOLLARS, "--min-tokens", "1e11", "--max-tokens", "1e10"],
-            "n_tokens runs from 1e+11 down to 1e+10",
+            "--min-tokens to --max-tokens runs from 1e+11 down to 1e+10",
         ),
         ([*BUDGETS, "--queries", "5"], "--queries goes with one budget"),
         ([*BUDGETS, "--latency", "1"], "--latency goes with one budget"),
@@ -238,7 +247,7 @@ def test_a_limit_that_cuts_chinchillas_choice_withholds_the_ratio(
     found = json.loads(capsys.readouterr().out)
     assert found["chinchilla"]["cost"] < 0.1 * 1000
     assert found["ratio"] is None
-    assert found["no_ratio"] == "Chinchilla's choice is cut by cost a query at most 1e-06"
+    assert found["no_ratio"] == "Chinchilla's choice is cut by cost a query at most 1e-06 USD"
 
 
 def test_a_query_is_held_to_what_it_may_cost_and_take(capsys: pytest.CaptureFixture[str]) -> None:
@@ -246,7 +255,7 @@ def test_a_query_is_held_to_what_it_may_cost_and_take(capsys: pytest.CaptureFixt
     assert main([*limited, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["serving"] <= 1e6 * 2e-4 * (1 + 1e-9)
-    assert any(words.startswith("held to cost a query at most 0.0002;") for words in found["warnings"])
+    assert any(words.startswith("held to cost a query at most 0.0002 USD;") for words in found["warnings"])
     assert main(["plan", "--total-flops", "1e22", "--queries", "1e6", "--latency", "1"]) == 1
     assert "--latency needs --gpu" in capsys.readouterr().err
 

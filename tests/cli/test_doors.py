@@ -310,6 +310,16 @@ def test_recipes_in_a_column_that_is_not_read_are_not_one_law_in_silence(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full, a disk that is full")
+def test_a_disk_that_is_full_is_said_in_words_of_what_is_printed_too(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("problem,correct\na,1\na,0\n")
+    command = [sys.executable, "-m", "t2fast", "passk", str(tmp_path / "x.csv")]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "t2fast passk: what is printed cannot be written: no space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full, a disk that is full")
 @pytest.mark.parametrize(
     "command",
     [

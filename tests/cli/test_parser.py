@@ -35,6 +35,22 @@ def test_what_may_have_been_meant(line: list[str], meant: str, capsys: Any) -> N
     assert f"did you mean '{meant}'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (["choose", "c.csv", "--prices", "p.csv", "--max-k", "2.5"], "'2.5' is not a whole number"),
+        (["choose", "c.csv", "--prices", "p.csv", "--target", "90%"], "'90%' is not a number"),
+        (["choose", "c.csv", "--prices", "p.csv", "--only", " , "], "' , ' names no model"),
+        (["fit", "c.csv", "--seed", "x"], "'x' is not a whole number"),
+    ],
+)
+def test_what_is_no_number_is_said_without_types_of_python(line: list[str], says: str, capsys: Any) -> None:
+    assert ended(line) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert "value:" not in error
+
+
 def test_nothing_is_guessed_where_nothing_is_near(capsys: Any) -> None:
     assert ended(["xyzzy"]) == 2
     assert "did you mean" not in capsys.readouterr().err

@@ -43,6 +43,19 @@ def test_a_file_stands_for_options_and_the_line_goes_first(
     assert run(capsys, *SPEND)[1] != whole[1]
 
 
+def test_what_a_file_sets_for_one_budget_stands_in_no_others_way(
+    settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        ["plan", "--train-flops", "2.56e19", "--inference-flops", "2e9", "--json"],
+        ["plan", "--total-flops", "1e22", "--queries", "1e8", "--json"],
+    ]
+    plain = [run(capsys, *line) for line in lines]
+    settings.write_text('[plan]\ngpu = "H100"\nusd-per-hour = 2.5\nbatch = 8\n')
+    assert [run(capsys, *line) for line in lines] == plain
+    assert [code for code, *_ in plain] == [0, 0]
+
+
 def test_the_users_file_counts_where_the_folder_has_none(
     settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

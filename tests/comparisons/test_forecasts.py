@@ -64,3 +64,12 @@ def test_too_few_samples_are_not_taken_for_no_success():
         compare_forecasts(enough, unseen, ks=(1, 64))
     with pytest.raises(ValueError, match="25 of 25 seen checkpoints have no problem with 64 samples"):
         compare_forecasts(seen, unseen, ks=(1, 64))
+
+
+def test_k_that_no_samples_are_there_for_are_left_out_unless_asked_for():
+    law = Law("accuracy", PARAMS)
+    seen = simulate_counts(law, [1e7, 1e8, 1e9], [1e9, 1e10, 1e11], problems=60, samples=16, seed=1)
+    unseen = simulate_counts(law, [2e9], [5e11], problems=60, samples=100, seed=2)
+    assert compare_forecasts(seen, unseen).columns == ["method", "all", "k=1", "k=8"]
+    with pytest.raises(ValueError, match="no problem with 64 samples: leave this k out"):
+        compare_forecasts(seen, unseen, ks=(1, 64))

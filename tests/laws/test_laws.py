@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from t2fast import _core
-from t2fast.laws import Validated
-from t2fast.laws.law import NAMES, FitReport, Law, default_law
+from t2fast.laws import Validated, default_law
+from t2fast.laws.law import NAMES, FitReport, Law
 
 TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 THETA = {"theta0": 3.0, "theta1": 1.5, "theta2": 0.9, "theta3": 1.0, "theta4": -0.5}

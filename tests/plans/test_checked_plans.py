@@ -224,7 +224,7 @@ def test_bad_requests_are_refused() -> None:
         plan_checked(LAW, Verifier(0.9, 0.1), TRAIN, INFERENCE, harm=-1)
     with pytest.raises(ValueError, match=r"inference_flops is 0\.0"):
         plan_checked(LAW, Verifier(0.9, 0.1), TRAIN, 0)
-    with pytest.raises(TypeError, match="plan_checked takes Verifier"):
+    with pytest.raises(TypeError, match="a check that errs takes Verifier"):
         plan_checked(LAW, (0.9, 0.1), TRAIN, INFERENCE)
     with pytest.raises(ValueError, match="draw not one sample"):
         plan_checked(default_law(), Verifier(0.9, 0.001), TRAIN, 10)
@@ -244,9 +244,23 @@ def test_the_command_says_what_python_does(capsys, monkeypatch) -> None:
     for option in ("--frontier", "--profile"):
         assert main([*line, option]) == 1
         assert "whose check does not err" in capsys.readouterr().err
-    assert main(["plan", "--usd", "1e4", "--true-positive", "0.9", "--false-positive", "0.1"]) == 1
-    assert "goes with two budgets" in capsys.readouterr().err
     assert main(["plan", "--train-flops", "1e20", "--harm", "2"]) == 1
     assert "say how the check errs" in capsys.readouterr().err
     assert main(["plan", "--train-flops", "1e20", "--inference-flops", "1e10", "--true-positive", "0.9"]) == 1
     assert "--false-positive is missing" in capsys.readouterr().err
+
+
+def test_answers_by_k_are_drawn() -> None:
+    pytest.importorskip("altair", reason="needs t2fast[report]")
+    found = plan_checked(LAW, Verifier(0.9, 1e-2), TRAIN, INFERENCE, harm=2)
+    figure = found.figure()
+    frame, k = figure.frame, found.chosen.k
+    assert frame["k"].is_sorted()
+    assert frame["k"].min() == 1
+    assert frame["k"].max() == pytest.approx(found.most_k)
+    here = frame.row(frame["k"].to_list().index(k), named=True)
+    assert (here["right"], here["wrong"]) == pytest.approx((found.chosen.right, found.chosen.wrong))
+    assert here["worth"] == pytest.approx(frame["worth"].max())
+    spec = json.dumps(figure.chart.to_dict(validate=False))
+    for words in ("right answers", "wrong answers", "right less 2 x wrong", "perfect check"):
+        assert words in spec

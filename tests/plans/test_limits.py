@@ -69,7 +69,7 @@ def test_budgets_that_reach_no_data_are_refused_with_the_factor():
         plan(default_law(), 1e14, 1e6)
     with pytest.raises(ValueError, match="1e\\+06 inference FLOPs per token draw not one sample"):
         plan(default_law(), 1e20, 1e6)
-    with pytest.raises(ValueError, match="n_tokens from 1e\\+13 to inf lies beyond"):
+    with pytest.raises(ValueError, match="D from 10T on lies beyond"):
         plan(default_law(), 1e25, 1e10, n_tokens=(1e13, None))
     with pytest.raises(ValueError, match="none of these sizes"):
         plan(default_law(), 1e22, 1e12, n_params=[1e12])

@@ -321,7 +321,7 @@ def test_limits_of_a_query_are_kept_and_used(
 
 def test_a_limit_that_nothing_keeps_is_refused() -> None:
     work = Workload(1e6, 500, 400)
-    with pytest.raises(ValueError, match=r"cost a query at most 1: the least model, 1M .* times that"):
+    with pytest.raises(ValueError, match=r"cost a query at most 1 FLOPs: the least model, 1M .* times that"):
         best_spending(LOSS, 1e20, work, limits=[Limit.of_cost(work, 1.0)])
     with pytest.raises(ValueError, match="latency at most"):
         cheapest_spending(LOSS, 2.5, work, limits=[Limit.of_latency(CHIP, work, 1e-9)])
@@ -330,9 +330,24 @@ def test_a_limit_that_nothing_keeps_is_refused() -> None:
 def test_text_worth_less_than_the_law_has_seen_is_said(capsys) -> None:
     work, law = Workload(1e6, 500, 500), default_law()
     words = "below the smallest fitted (2B): this law has seen nothing like it"
-    little = plan_spending(law, work, budget=1e20, unique_tokens=1e7).warnings
+    little = plan_spending(law, work, budget=1e20, n_tokens=(None, 1.2e9), unique_tokens=1e8).warnings
     assert any(words in one for one in little)
     enough = plan_spending(law, work, budget=1e20, unique_tokens=1e9).warnings
     assert not any(words in one for one in enough)
     assert main(["plan", "--usd", "0", "--gpu", "H100", "--usd-per-hour", "2", "--queries", "1e6"]) == 1
     assert capsys.readouterr().err == "t2fast plan: --usd is 0.0: it has to be positive and finite\n"
+
+
+@pytest.mark.parametrize("unique", [0.5, 1e7])
+def test_text_that_no_reading_makes_enough_is_refused(unique: float, capsys) -> None:
+    work, law = Workload(1e6, 500, 500), default_law()
+    with pytest.raises(ValueError, match=r"however often .* tokens are read, they are worth less than") as no:
+        plan_spending(law, work, budget=1e20, unique_tokens=unique)
+    factor = float(str(no.value).rsplit("=", 1)[1])
+    # What it says to allow is just enough: 2B tokens are the fewest that the law was fitted on.
+    assert 2e9 / factor <= unique * (1 + 15.387756) < 2.1e9 / factor * 1.1
+    wider = plan_spending(law, work, budget=1e20, unique_tokens=unique, extrapolate=factor)
+    assert wider.compared is None or wider.compared.ratio is None
+    line = ["plan", "--total-flops", "1e20", "--queries", "1e6", "--unique-tokens", str(unique)]
+    assert main(line) == 1
+    assert capsys.readouterr().err.startswith("t2fast plan: --unique-tokens: however often")

@@ -250,6 +250,29 @@ def test_every_eval_ever_scores_a_sample_by_several_results(tmp_path: Path) -> N
     assert by_problem(read_results(path, duplicates="sum")) == {"a": (2, 1)}
 
 
+def test_every_eval_ever_does_not_take_a_score_between_for_correct(tmp_path: Path) -> None:
+    def row(sample: str, score: float, epoch: int | None = None) -> dict[str, Any]:
+        more = {"metadata": {"epoch": str(epoch)}} if epoch else {}
+        return {
+            **instance(sample, score > 0, **more),
+            "evaluation": {"score": score, "is_correct": score > 0},
+        }
+
+    path = lines(tmp_path / "x.jsonl", [row("a", 0.25), row("b", 1.0)])
+    with pytest.raises(
+        ValueError, match=r"in row 1 of .* is 0\.25, which is neither 0 nor 1, .* correct_at="
+    ):
+        read_results(path)
+    assert by_problem(read_results(path, correct_at=0.5)) == {"a": (1, 0), "b": (1, 1)}
+    # A third of three epochs is one; a score that no number of them gives is no mean of verdicts.
+    third = [row("a", 1 / 3, epoch) for epoch in (1, 2, 3)]
+    counts = read_results(lines(tmp_path / "x.jsonl", [*third, *(row("b", 1.0, i) for i in (1, 2, 3))]))
+    assert by_problem(counts) == {"a": (3, 1), "b": (3, 3)}
+    for rows, choice in (([row("a", 0.5, i) for i in (1, 2, 3)], {}), (third, {"correct_at": 0.2})):
+        with pytest.raises(ValueError, match=r"as in all 3 epochs of this sample"):
+            read_results(lines(tmp_path / "x.jsonl", rows), **choice)
+
+
 def test_rollouts_of_several_models_are_told_apart(tmp_path: Path) -> None:
     rows = [{"example_id": 0, "reward": float(i), "model": "ab"[i], "step": 3} for i in (0, 1)]
     counts = read_results(lines(tmp_path / "x.jsonl", rows))

@@ -78,7 +78,7 @@ def test_a_table_leaves_no_choice(option: dict[str, str]) -> None:
 
 def test_folders_of_nothing_or_of_two_tools(tmp_path: Path) -> None:
     (tmp_path / "counts.csv").write_text("problem,correct\na,1\n")
-    with pytest.raises(ValueError, match="holds no results of BigCodeBench, evalplus"):
+    with pytest.raises(ValueError, match="holds no results of bigcode-evaluation-harness, BigCodeBench"):
         read_results(tmp_path)
     (tmp_path / "a.jsonl").write_text('{"task_id": "t", "result": "passed", "passed": true}\n')
     (tmp_path / "b.json").write_text('{"hash": "x", "eval": {}}')

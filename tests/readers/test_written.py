@@ -42,6 +42,10 @@ WRITTEN = Path(__file__).parent / "written"
         ("livecodebench", {"task": "codeexecution"}, 0.5555555555555555, 9, "LiveCodeBench"),
         ("simple-evals", {"task": "gpqa"}, 0.16666666666666666, 12, "simple-evals"),
         ("simple-evals", {"task": "humaneval"}, 0.5333333333333333, 15, "simple-evals"),
+        ("every-eval-ever-0.3.0-lm-eval.jsonl", {"task": "two_filters/strict-match"}, 2 / 3, 3, "0.3.0"),
+        # inspect's own accuracy of the log that was converted; every one of its five epochs says their mean.
+        ("every-eval-ever-0.3.0-inspect.jsonl", {}, 0.15, 20, "every_eval_ever 0.3.0"),
+        ("bigcode-logs.json", {}, 0.6, 20, "code_eval"),
         ("nemo-rl/train_data_step7.jsonl", {}, 0.25, 4, "the prompt in content"),
         ("nemo-rl/val_data_step7.jsonl", {}, 0.25, 4, "the prompt in content"),
         ("nemo-rl/eval", {}, 0.25, 4, "the prompt in prompt"),
@@ -158,3 +162,38 @@ def test_bigcodebench_means_point_to_the_samples() -> None:
         ValueError, match=r"written by BigCodeBench and holds means .*_eval_results\.json beside"
     ):
         read_results(WRITTEN / "bigcodebench-0.2.5_pass_at_k.json")
+
+
+def test_a_folder_of_prime_rl_has_a_model_a_step_and_no_sample_twice(tmp_path: Path) -> None:
+    # As its FileMonitor appends them: rollouts/step_N/KIND/SUBSET/traces.jsonl.
+    episodes = (WRITTEN / "verifiers-0.4.0_traces.jsonl").read_text()
+    for step in (1, 2):
+        for subset in ("all", "effective"):
+            for kind in ("train", "eval"):
+                folder = tmp_path / "rollouts" / f"step_{step}" / kind / subset
+                folder.mkdir(parents=True)
+                (folder / "traces.jsonl").write_text(episodes)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "time": 1.0, "reward/mean": 0.5}\n')
+    alone = read_results(WRITTEN / "verifiers-0.4.0_traces.jsonl")
+    counts = read_results(tmp_path)
+    assert counts.frame["model"].unique().sort().to_list() == ["me/small step_1", "me/small step_2"]
+    for (_,), part in counts.frame.group_by("model"):
+        assert part.drop("model").equals(alone.frame.drop("model"))
+    reasons = [part.reason for part in counts.left_out]
+    assert "files of prime-rl's training beside its evaluations: 4" in reasons
+    assert "files of effective rollouts, which are among all: 2" in reasons
+    one = read_results(tmp_path / "rollouts" / "step_1" / "train" / "all")
+    assert one.frame.equals(alone.frame)
+    kept = read_results(tmp_path / "rollouts" / "step_1" / "train" / "effective")
+    assert any(note.startswith("effective rollouts alone") for note in kept.notes)
+
+
+def test_a_folder_of_bigcode_has_generations_beside_its_logs(tmp_path: Path) -> None:
+    (tmp_path / "logs.json").write_text((WRITTEN / "bigcode-logs.json").read_text())
+    (tmp_path / "generations_humanevalpack.json").write_text('[["def f(x): return 2 * x"]]')
+    (tmp_path / "evaluation_results.json").write_text('{"humanevalsynthesize-python": {"pass@1": 0.6}}')
+    counts = read_results(tmp_path)
+    assert counts.frame.select("n_samples", "n_correct").rows() == [(5, 3), (5, 0), (5, 5), (5, 4)]
+    assert [part.reason for part in counts.left_out] == [
+        "files of no known kind: generations_humanevalpack.json"
+    ]

@@ -24,6 +24,7 @@ from t2fast.reports.fitted import points_of
 from t2fast.reports.page import Grid, Prose
 from t2fast.reports.provenance import provenance
 from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
+from t2fast.text import amount
 
 HOSTILE = "</td><script>alert(1)</script>&amp;'\"\x1b[2J"
 
@@ -237,6 +238,14 @@ def test_losses_need_no_k(tmp_path: Path) -> None:
     assert {"values.csv", "isoflop.csv"} <= {a.get("download") for a in parts.all("a")}
 
 
+def test_an_interval_from_next_to_nothing_begins_at_nought() -> None:
+    problems = [str(i) for i in range(64)]
+    table = t2fast.read_counts({"problem": problems, "n_samples": [128] * 64, "n_correct": [2] + [0] * 63})
+    page = t2fast.report(table).html()
+    assert re.search(r"<td[^>]*>0\.0000 to 0\.0\d+</td>", page)
+    assert not re.search(r"<td[^>]*>[\d.]+e-\d+ to ", page)
+
+
 def test_likelihoods_become_curves() -> None:
     p = [0.5, 0.25, 1.0]
     table = t2fast.read_likelihoods({"problem": ["a", "b", "c"], "p": p})
@@ -266,9 +275,40 @@ def test_the_command_names_its_files_and_hashes(tmp_path: Path, capsys: Any, cou
     for file in (table, law):
         assert hashlib.sha256(file.read_bytes()).hexdigest() in html
     assert "No plan was asked for" in html
-    assert main(["report", str(table), "--train-flops", "1e20", "-o", str(page)]) == 1
-    assert "a plan needs a law: give --law too" in capsys.readouterr().err
     assert re.search(r"<title>counts.csv</title>", html)
+
+
+def test_the_command_plans_by_the_law_that_ships_as_plan_does(
+    tmp_path: Path, capsys: Any, counts: t2fast.Counts
+) -> None:
+    table, page = tmp_path / "counts.csv", tmp_path / "page.html"
+    counts.write(table)
+    line = ["report", str(table), "-o", str(page)]
+    assert main([*line, "--train-flops", "1e20", "--inference-flops", "1e10", "--json"]) == 0
+    assert "What to train" in json.loads(capsys.readouterr().out)["sections"]
+    best = t2fast.plan(t2fast.default_law(), 1e20, 1e10)
+    html = page.read_text(encoding="utf-8")
+    assert amount(best.n_params) in html
+    assert t2fast.default_law().source[:30] in html
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("--inference-flops", "--inference-flops is half of a plan: give --train-flops too"),
+        ("--target", "--target is for choosing among models that exist: give --prices"),
+        ("--per-query", "--per-query is for choosing among models that exist: give --prices"),
+        ("--prompt-tokens", "--prompt-tokens is for choosing among models that exist: give --prices"),
+    ],
+)
+def test_an_option_that_nothing_heeds_is_refused(
+    option: str, why: str, tmp_path: Path, capsys: Any, counts: t2fast.Counts
+) -> None:
+    table, page = tmp_path / "counts.csv", tmp_path / "page.html"
+    counts.write(table)
+    assert main(["report", str(table), "-o", str(page), option, "0.9"]) == 1
+    assert why in capsys.readouterr().err
+    assert not page.exists()
 
 
 def test_the_command_validates_chooses_and_knows_runs(

@@ -201,7 +201,7 @@ def test_a_testbed_is_packed_small_and_read_back(
     assert kept.counts.frame.equals(done.counts.frame)
     assert kept.losses.frame.equals(done.losses.frame)
     np.testing.assert_allclose(
-        kept.likelihoods.log_likelihood, done.likelihoods.log_likelihood, rtol=1e-7, atol=0
+        kept.likelihoods.log_likelihood, done.likelihoods.log_likelihood, rtol=2.5e-4, atol=0
     )
     size = sum(path.stat().st_size for path in (tmp_path / "data").iterdir())
     assert size < sum((done.folder / f"{name}.csv").stat().st_size for name in ("counts", "likelihoods")) / 2

@@ -3,6 +3,7 @@
 Altair and vl-convert are optional: `pip install 't2fast[report]'`.
 """
 
+from t2fast.charts.answers import answers
 from t2fast.charts.curves import pass_curves
 from t2fast.charts.designs import designs
 from t2fast.charts.differences import differences
@@ -21,6 +22,7 @@ __all__ = [
     "Drawn",
     "Figure",
     "Reported",
+    "answers",
     "designs",
     "differences",
     "difficulties",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -159,8 +160,10 @@ def market_of(
     sellers = []
     for name in sold:
         rows = frame.filter(pl.col("model") == name)
-        price, seconds = _price(usage, rows, prices.of(name), host if name in hosted else None, prompt_once)
-        sellers.append(Seller.of(name, price, Counts(rows), seconds, max_k))
+        by = host if name in hosted else None
+        price, seconds = _price(usage, rows, prices.of(name), by, prompt_once)
+        at_once = math.inf if by is None else by.rows
+        sellers.append(Seller.of(name, price, Counts(rows), seconds, max_k, at_once))
     notes += usage.notes()
     most = max(s.ks[-1] for s in sellers) if max_k is None else max_k
     short = [f"{s.model} ({s.ks[-1]})" for s in sellers if s.ks[-1] < most]

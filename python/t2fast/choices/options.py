@@ -4,6 +4,7 @@ a cascade.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,15 +69,18 @@ class Options:
 
     @property
     def seconds(self) -> Floats:
-        """At worst, (O,); NaN where no speed is known."""
+        """At worst, (O,); NaN where no speed is known. Samples drawn together take as long as one, but for
+        those beyond what is drawn at once, which wait.
+        """
         sellers = self.market.sellers
-        one = np.array([np.nan if s.seconds is None else sum(s.seconds) for s in sellers])[
-            self.places[..., 0]
-        ]
-        if not self.stop:
-            return np.asarray(one.sum(axis=1))
+        known = [(math.nan, math.nan) if s.seconds is None else s.seconds for s in sellers]
+        first, rest = np.array(known)[self.places[..., 0]].transpose(2, 0, 1)
         k = np.array([sellers[i].ks[row] for i, row in self.places.reshape(-1, 2).tolist()], float)
-        return np.asarray((one * k.reshape(one.shape)).sum(axis=1))
+        k = k.reshape(first.shape)
+        if self.stop:
+            return np.asarray((k * (first + rest)).sum(axis=1))
+        at_once = np.array([s.at_once for s in sellers])[self.places[..., 0]]
+        return np.asarray((first + rest * np.maximum(1, np.ceil(k / at_once))).sum(axis=1))
 
     @property
     def pass_at_k(self) -> Floats:
@@ -109,7 +113,7 @@ class Options:
         """
         values: Floats = getattr(self, of)
         others = self.market.drawn
-        if values.shape[1] == 1:
+        if values.shape[1] < self.market.problems:
             return values
         if not others:
             return weights.means(values)

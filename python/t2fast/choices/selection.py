@@ -82,7 +82,8 @@ def choose(
         prices: of these models.
         target: pass@k to reach at least cost, in (0, 1].
         per_query: US dollars a query at most, expected where sampling stops early.
-        latency: seconds a query at most, at worst; samples drawn together take as long as one.
+        latency: seconds a query at most, at worst; samples drawn together take as long as one, but for those
+            beyond what a host draws at once, which wait.
         confidence: of reaching the target.
         new_problems: on which to reach it, a whole number or infinity.
         prompt_tokens: tokens of a query's prompt, where `prices` has none for the model.

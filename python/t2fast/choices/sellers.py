@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -48,6 +49,7 @@ class Seller:
         counts: its samples, a row a problem.
         ks: samples a query, ascending: whole numbers up to the fewest samples of a problem, (K,).
         seconds: first token and the rest of a sample, where its speed is known.
+        at_once: samples that are drawn at the same time at most; of more, the rest waits.
         chances: of kinds of problems.
         kind: of every problem, (problems,).
     """
@@ -59,6 +61,7 @@ class Seller:
     seconds: tuple[float, float] | None
     chances: Chances
     kind: Integers
+    at_once: float = math.inf
 
     @classmethod
     def of(
@@ -68,11 +71,12 @@ class Seller:
         counts: Counts,
         seconds: tuple[float, float] | None,
         max_k: int | None,
+        at_once: float = math.inf,
     ) -> Seller:
         """With every k up to the fewest samples of a problem or `max_k`, under a check without errors."""
         least = int(counts.most_samples.min())
         ks = sample_numbers(least if max_k is None else min(least, max_k))
-        return cls(model, price, counts, ks, seconds, _perfect(counts, ks), np.arange(len(counts.n)))
+        return cls(model, price, counts, ks, seconds, _perfect(counts, ks), np.arange(len(counts.n)), at_once)
 
     @property
     def passes(self) -> Floats:

@@ -9,7 +9,7 @@ from t2fast.choices import choose
 from t2fast.choices.market import Host
 from t2fast.cli import results
 from t2fast.cli.checks import add_check, check_of
-from t2fast.cli.hardware import add_hardware, machine
+from t2fast.cli.hardware import add_hardware, machine, refuse_hardware
 from t2fast.cli.options import add_where, command, mapping, show, size, where
 from t2fast.cli.plotting import add_plot, check, save
 from t2fast.progress import working
@@ -79,6 +79,9 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     check(arguments)
+    for name in ("confidence", "new_problems"):
+        if name in arguments.given and arguments.target is None:
+            raise ValueError(f"--{name.replace('_', '-')} is of a target: give --target, or leave it out")
     reading = {"columns": arguments.columns, "task": arguments.task, "where": where(arguments)}
     counts = results.read_all(arguments, arguments.files, **reading)
     prices, host, verifier = read_prices(arguments.prices), _host(arguments), check_of(arguments)
@@ -109,9 +112,13 @@ def run(arguments: argparse.Namespace) -> None:
 def _host(arguments: argparse.Namespace) -> Host | None:
     """The hardware, if any is given."""
     if arguments.gpu is None:
+        refuse_hardware(arguments)
         return None
     return Host(machine(arguments), arguments.batch)
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names no model")
+    return names

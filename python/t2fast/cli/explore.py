@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console
 
 from t2fast import atomic
+from t2fast.cli.laws import add_law
 from t2fast.cli.options import command, print_json, size
-from t2fast.laws import Law, default_law
+from t2fast.laws import find_law
 
 
 def add_parser(commands: Any) -> None:
@@ -24,7 +25,7 @@ def add_parser(commands: Any) -> None:
         "  t2fast explore law.json --train-flops 1e21 --inference-flops 1e10 -o explorer.html\n"
         "\nWithout a law, the one that ships with t2fast is used: fitted to Pythia's GSM8K counts.",
     )
-    parser.add_argument("law", metavar="LAW.json", nargs="?", help="a law kept by `t2fast fit -o`")
+    add_law(parser, "law", nargs="?")
     parser.add_argument("--train-flops", type=size, metavar="C", help="training budget 6ND to begin with")
     parser.add_argument(
         "--inference-flops", type=size, metavar="C", help="FLOPs per token served, 2Nk, to begin with"
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     from t2fast.reports import explore  # with all rooms, which take a while to import
 
     atomic.check(arguments.output)
-    law = default_law() if arguments.law is None else Law.load(arguments.law)
+    law = find_law(arguments.law)
     page = explore(
         law,
         arguments.train_flops,

@@ -21,6 +21,15 @@ def add_hardware(group: Any) -> None:
     add("--accelerators", metavar="FILE", help="more chips: name, tflops, tb_per_s, gb")
 
 
+def refuse_hardware(arguments: argparse.Namespace) -> None:
+    """`ValueError` where the line says how a chip is used, but not which: nothing would come of it."""
+    for name in ("usd_per_hour", "batch", "mfu", "mbu", "accelerators"):
+        if name in arguments.given:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is of hardware: say which by --gpu, or leave it out"
+            )
+
+
 def machine(arguments: argparse.Namespace) -> Machine:
     """The chip that was asked for.
 

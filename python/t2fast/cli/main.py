@@ -69,6 +69,11 @@ def _run(argv: Sequence[str] | None) -> int:
         commands[arguments.command].error(
             "argument -o/--output: '-' would be a file of that name: give another, or /dev/stdout"
         )
+    arguments.given = {
+        action.dest
+        for action in commands[arguments.command]._actions
+        if getattr(arguments, action.dest, action.default) != action.default
+    }
     # For commands about the command line, which must not import what imports them.
     arguments.whole = lambda: _parser(_COMMANDS)
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from t2fast.text import nearest
 
@@ -13,7 +13,12 @@ _UNKNOWN = re.compile(r"unrecognized arguments: (?P<given>--[\w-]+)")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors name the nearest of what there is."""
+    """A parser whose errors name the nearest of what there is, and never a type of Python's."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.register("type", int, _whole)
+        self.register("type", float, _number)
 
     def error(self, message: str) -> NoReturn:
         """End with the message and what may have been meant, and not with all options there are."""
@@ -37,3 +42,17 @@ class Parser(argparse.ArgumentParser):
                     option for command in action.choices.values() for option in command._option_string_actions
                 ]
         return found
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None

@@ -13,10 +13,11 @@ from rich.text import Text
 from t2fast import charts
 from t2fast.cli import spending
 from t2fast.cli.checks import add_check, check_of
+from t2fast.cli.laws import add_law
 from t2fast.cli.options import command, finite, numbers, show, size
 from t2fast.cli.plotting import add_plot, check, save
 from t2fast.estimators import Verifier
-from t2fast.laws import AnyLaw, Law, default_law
+from t2fast.laws import AnyLaw, find_law
 from t2fast.plans import Plan, frontier, plan, plan_checked
 from t2fast.plans.frontiers import ending, frontier_table, knee
 from t2fast.plans.limits import EXTRAPOLATE
@@ -37,13 +38,14 @@ def add_parser(commands: Any) -> None:
         "choose parameters N, tokens D and samples k under two budgets, beside Chinchilla's choice",
         "  t2fast plan --train-flops 2.56e19 --inference-flops 2e9\n"
         "  t2fast plan --law law.json --train-flops 1e21 --inference-flops 1e10 --integer-k --json\n"
+        "  t2fast plan --law testbed-arithmetic --train-flops 1e12 --inference-flops 1e7\n"
         "  t2fast plan --train-flops 1e20 --inference-flops 2e10 --frontier\n"
         "  t2fast plan --usd 10000 --gpu H100 --usd-per-hour 2.5 --queries 1e6\n"
         "  t2fast plan --train-flops 2.56e19 --true-positive 0.9 --false-positive 0.001\n"
         "\nWithout --law, the law that ships with t2fast is used: fitted to Pythia's GSM8K counts.",
     )
     parser.set_defaults(refuse=parser.error)
-    parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o`")
+    add_law(parser)
     parser.add_argument("--train-flops", type=size, metavar="C", help="training budget 6ND")
     parser.add_argument("--inference-flops", type=size, metavar="C", help="FLOPs per token served, 2Nk")
     parser.add_argument("--min-params", type=size, metavar="N")
@@ -77,27 +79,22 @@ def add_parser(commands: Any) -> None:
     spending.add_options(parser)
     add_check(
         parser,
-        "of two budgets, or of --train-flops alone where sampling is free: of the samples that are accepted "
-        "a random one is the answer. The best plan has the most right answers less what wrong ones cost; "
-        "its k is finite.",
+        "of the samples that are accepted a random one is the answer. The best plan has the most right "
+        "answers less what wrong ones cost; its k is finite, even with --train-flops alone, where sampling "
+        "is free. --target is then a share of right answers.",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     check(arguments)
-    law = default_law() if arguments.law is None else Law.load(arguments.law)
+    law = find_law(arguments.law)
     listed = "sizes" if arguments.sizes is not None else "architectures"
     if getattr(arguments, listed) is not None and (arguments.min_params or arguments.max_params):
         raise ValueError(f"--{listed} already says which N are allowed: drop --min-params and --max-params")
     verifier = check_of(arguments)
     if spending.asked(arguments):
-        if verifier is not None:
-            raise ValueError(
-                "a check that errs goes with two budgets: give --train-flops and --inference-flops in place "
-                "of --usd, --total-flops or --target, or leave out its rates"
-            )
-        spending.run(arguments, law)
+        spending.run(arguments, law, verifier)
         return
     spending.refuse(arguments)
     if arguments.train_flops is None:
@@ -155,7 +152,7 @@ def _run_checked(
     arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier, options: dict[str, Any]
 ) -> None:
     """Plan with a check that errs, and print it."""
-    for name in ("frontier", "profile", "plot"):
+    for name in ("frontier", "profile"):
         if getattr(arguments, name):
             raise ValueError(
                 f"--{name} is of plans whose check does not err: leave out --{name} or the check's rates"
@@ -167,6 +164,8 @@ def _run_checked(
         )
     data = {**chosen.to_dict(), "law": {"law": law.name, "source": law.source, "domain": law.domain}}
     show(arguments, data, lambda: chosen.shown(arguments.verbose))
+    if arguments.plot:
+        save(chosen.figure(), arguments.plot, chosen.warnings)
 
 
 def _with_profile(chosen: Plan, profile: list[dict[str, Any]] | None, details: bool) -> RenderableType:

@@ -11,9 +11,10 @@ from rich.console import Console
 from t2fast import atomic
 from t2fast.choices import Choice, choose
 from t2fast.cli import results
+from t2fast.cli.laws import add_law
 from t2fast.cli.options import add_table, command, filtered, print_json, reading, size
 from t2fast.cli.tables import add_chance, kind_of, read_table
-from t2fast.laws import AnyLaw, Law
+from t2fast.laws import AnyLaw, find_law
 from t2fast.plans import Plan, plan
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
@@ -34,12 +35,13 @@ def add_parser(commands: Any) -> None:
         "  t2fast report counts.csv --validate 8 -o forecasts.html\n"
         "  t2fast report counts.csv --prices models.csv --prompt-tokens 500 --output-tokens 400 -o buy.html\n"
         "  t2fast report run/ lm-eval-output/ -o models.html\n"
-        "\nSeveral files of counts are joined.",
+        "\nSeveral files of counts are joined. Where budgets are given without --law, the plan is by the law "
+        "that ships with t2fast: fitted to Pythia's GSM8K counts.",
     )
     add_table(parser, several=True)
     results.add_options(parser)
     add_chance(parser)
-    parser.add_argument("--law", metavar="LAW.json", help="a law kept by `t2fast fit -o` or `validate -o`")
+    add_law(parser)
     parser.add_argument("--train-flops", type=size, metavar="C", help="plan for this training budget, 6ND")
     parser.add_argument(
         "--inference-flops", type=size, metavar="C", help="and this many FLOPs per token, 2Nk"
@@ -68,9 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
     from t2fast.reports import report  # with all rooms, which take a while to import
 
     atomic.check(arguments.output)
-    if arguments.law is None and (arguments.train_flops or arguments.inference_flops):
-        raise ValueError("a plan needs a law: give --law too")
-    law = None if arguments.law is None else Law.load(arguments.law)
+    _refuse_what_nothing_heeds(arguments)
+    wanted = arguments.law is not None or arguments.train_flops is not None
+    law: AnyLaw | None = find_law(arguments.law) if wanted else None
     tables = _tables(arguments)
     with working("drawing"):
         found = report(
@@ -98,6 +100,20 @@ def run(arguments: argparse.Namespace) -> None:
         )
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
     stderr.print(f"report kept in {arguments.output}", markup=False)
+
+
+def _refuse_what_nothing_heeds(arguments: argparse.Namespace) -> None:
+    """`ValueError` for an option whose section was not asked for, and would be left out in silence."""
+    if arguments.inference_flops is not None and arguments.train_flops is None:
+        raise ValueError("--inference-flops is half of a plan: give --train-flops too, or leave it out")
+    if arguments.prices is not None:
+        return
+    for name in ("prompt_tokens", "output_tokens", "target", "per_query"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is for choosing among models that exist: give --prices, what "
+                "they cost, or leave it out"
+            )
 
 
 def _tables(arguments: argparse.Namespace) -> list[Any]:

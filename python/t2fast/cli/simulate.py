@@ -10,8 +10,9 @@ import numpy as np
 from rich.console import Console
 
 from t2fast import atomic
+from t2fast.cli.laws import add_law
 from t2fast.cli.options import command, numbers
-from t2fast.laws import ForecastLaw, Law, default_law, simulate_counts
+from t2fast.laws import ForecastLaw, Law, find_law, simulate_counts
 
 
 def add_parser(commands: Any) -> None:
@@ -24,9 +25,7 @@ def add_parser(commands: Any) -> None:
         "  t2fast simulate -o counts.csv\n"
         "  t2fast simulate --law law.json --n-params 1e8,1e9 --n-tokens 1e10,1e11 --samples 1024 --seed 7",
     )
-    parser.add_argument(
-        "--law", metavar="LAW.json", help="a law kept by `t2fast fit -o` (default: the embedded)"
-    )
+    add_law(parser)
     parser.add_argument("--n-params", type=numbers, metavar="N,N,...", help="default: within the law's data")
     parser.add_argument("--n-tokens", type=numbers, metavar="D,D,...", help="default: within the law's data")
     parser.add_argument("--problems", type=int, default=128, help="default: 128")
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     if arguments.output is not None:
         atomic.check(arguments.output)
-    law = default_law() if arguments.law is None else Law.load(arguments.law)
+    law = find_law(arguments.law)
     if isinstance(law, ForecastLaw):
         raise ValueError(
             f"{arguments.law} is a forecast law, which says nothing of single problems: fit another"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from t2fast.cli.hardware import add_hardware, machine
+from t2fast.cli.hardware import add_hardware, machine, refuse_hardware
 from t2fast.cli.options import show, size
 from t2fast.cli.plotting import save
 from t2fast.costs.architectures import read_architectures
+from t2fast.estimators import Verifier
 from t2fast.laws import AnyLaw
 from t2fast.plans import Workload, plan_spending
 from t2fast.plans.purse import Models
@@ -17,8 +18,13 @@ from t2fast.progress import working
 
 _OWN = (
     "queries",
+    "prompt_tokens",
+    "output_tokens",
     "gpu",
     "usd_per_hour",
+    "batch",
+    "mfu",
+    "mbu",
     "accelerators",
     "per_query",
     "latency",
@@ -65,17 +71,17 @@ def asked(arguments: argparse.Namespace) -> bool:
 
 
 def refuse(arguments: argparse.Namespace) -> None:
-    """`ValueError` where two budgets are given with what only one budget heeds."""
+    """`ValueError` where the line gives two budgets and what only one budget heeds."""
     for name in _OWN:
-        if getattr(arguments, name) is not None:
+        if name in arguments.given:
             raise ValueError(
                 f"--{name.replace('_', '-')} goes with one budget for training and all queries: give --usd, "
                 "--total-flops or --target in place of --train-flops and --inference-flops, or leave it out"
             )
 
 
-def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
-    """Plan under one budget, or for a target, and print it."""
+def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -> None:
+    """Plan under one budget, or for a target, perhaps with a check that errs, and print it."""
     given = [name for name in ("usd", "total_flops", "target") if getattr(arguments, name) is not None]
     if len(given) > 1:
         raise ValueError(f"--{' and --'.join(given).replace('_', '-')} exclude each other: give one")
@@ -88,13 +94,7 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
         raise ValueError("--queries is missing: how many will be answered decides what is left for training")
     if given[0] != "target":
         positive(given[0], getattr(arguments, given[0]))
-    dollars = arguments.gpu is not None
-    if arguments.usd is not None and not dollars:
-        raise ValueError("--usd needs --gpu and --usd-per-hour, which say what a FLOP costs")
-    if arguments.total_flops is not None and dollars:
-        raise ValueError("--total-flops needs no --gpu: give --usd for a budget in dollars")
-    if arguments.latency is not None and not dollars:
-        raise ValueError("--latency needs --gpu, which says how long a step takes")
+    dollars = _in_dollars(arguments)
     for name in ("frontier", "profile"):
         if getattr(arguments, name):
             raise ValueError(
@@ -120,10 +120,26 @@ def run(arguments: argparse.Namespace, law: AnyLaw) -> None:
             extrapolate=arguments.extrapolate,
             chinchilla=CHINCHILLA_RATIO if arguments.chinchilla is None else arguments.chinchilla,
             level=arguments.level,
+            verifier=verifier,
+            harm=1.0 if arguments.harm is None else arguments.harm,
         )
     show(arguments, chosen.to_dict(), lambda: chosen.shown(arguments.verbose))
     if arguments.plot:
         save(chosen.figure(), arguments.plot, chosen.warnings)
+
+
+def _in_dollars(arguments: argparse.Namespace) -> bool:
+    """Whether costs are dollars on a chip; `ValueError` where the chip and what is asked do not fit."""
+    if arguments.total_flops is not None and "gpu" in arguments.given:
+        raise ValueError("--total-flops needs no --gpu: give --usd for a budget in dollars")
+    if arguments.gpu is not None and arguments.total_flops is None:
+        return True
+    if arguments.usd is not None:
+        raise ValueError("--usd needs --gpu and --usd-per-hour, which say what a FLOP costs")
+    if arguments.latency is not None:
+        raise ValueError("--latency needs --gpu, which says how long a step takes")
+    refuse_hardware(arguments)
+    return False
 
 
 def _models(arguments: argparse.Namespace) -> Models:

@@ -28,9 +28,13 @@ _BARE = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
 _NUMBER = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\d.])")
 _ENDS = "|".join(re.escape(name) for name in _NAMES)
 _SUBJECT = re.compile(rf"^({_OPTIONS}|{_ENDS})(?= is \S+: )")  # what a refusal begins with
+_SIZES = re.compile(r"^n_params\[\d+\](?= is )")
+_LEADS = re.compile(r"^(unique_tokens)(?=: )")
+_RANGE = re.compile(r"^n_(params|tokens)(?= runs from )")
 _GROUPS = re.compile(r"(, take each by itself by )groups\('([^']*)'\)")
 _TWICE = re.compile(r"(--[\w-]+)( \(\1 [A-Z]+\))")
 _ERRNO = re.compile(r"^\[Errno \d+\] ([^:]+): '(.*)'$")
+_NAMELESS = re.compile(r"^\[Errno \d+\] ([^:]+)$")  # which of the files that have no name but what is printed
 
 
 def own_words(message: str, groups: bool = False) -> str:
@@ -40,9 +44,13 @@ def own_words(message: str, groups: bool = False) -> str:
     """
     message = _GROUPS.sub(lambda found: f"{found[1]}--group-by {found[2]}" if groups else "", message)
     message = _ERRNO.sub(lambda found: f"{found[2]}: {found[1].lower()}", message)
+    message = _NAMELESS.sub(lambda found: f"what is printed cannot be written: {found[1].lower()}", message)
     message = _MAPPING.sub(lambda found: f"{_option(found[1])} {_pairs(found[2])}", message)
     message = _QUOTED.sub(lambda found: f"{_option(found[1])} {found[2] or found[3] or ''}", message)
     message = _NUMBER.sub(lambda found: f"{_option(found[1])} ", message)
+    message = _LEADS.sub(lambda found: _option(found[1]), message)
+    message = _SIZES.sub("--sizes", message)
+    message = _RANGE.sub(lambda found: f"--min-{found[1]} to --max-{found[1]}", message)
     message = _SUBJECT.sub(lambda found: _option(found[1]), message)
     message = _BARE.sub(lambda found: _option(found[1]), message)
     return _TWICE.sub(r"\1", message)

@@ -18,6 +18,9 @@ from t2fast.tables import Counts
 
 Floats = NDArray[np.float64]
 
+KS = (1, 8, 64, 128)
+"""The k to judge by, where there are samples for them."""
+
 FITS: dict[str, Callable[[Counts], Law]] = {
     "loss": lambda counts: fit_loss(counts, draws=0),
     "accuracy": lambda counts: fit_accuracy(counts, draws=0),
@@ -25,7 +28,7 @@ FITS: dict[str, Callable[[Counts], Law]] = {
 }
 
 
-def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 64, 128)) -> pl.DataFrame:
+def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] | None = None) -> pl.DataFrame:
     """Median over the unseen checkpoints of |forecast - measured| / measured pass@k, one row a method.
 
     Methods: the three laws that counts can fit, each fitted to ``seen`` alone, and ``nearest``, the measured
@@ -34,7 +37,8 @@ def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 6
     Args:
         seen: counts to fit, with N and D.
         unseen: counts of other checkpoints, to be forecast.
-        ks: the k to judge by; each law is fitted at its own.
+        ks: the k to judge by; each law is fitted at its own. None: those of 1, 8, 64 and 128 that some
+            problem of every checkpoint has samples for.
 
     Returns:
         Columns ``method``, ``all`` (median over checkpoints and k) and one for each k.
@@ -43,6 +47,7 @@ def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 6
         ValueError: where an unseen checkpoint was never right at some k, or one of either has no
             problem with k samples.
     """
+    ks = _known(seen, unseen) if ks is None else ks
     measured, near = PassTable.of(unseen, ks), PassTable.of(seen, ks)
     truth = measured.mean()
     for table, which in ((near, "seen"), (measured, "unseen")):
@@ -75,6 +80,12 @@ def compare_forecasts(seen: Counts, unseen: Counts, ks: Sequence[int] = (1, 8, 6
             **{f"k={k}": [float(np.median(e[:, j])) for e in errors.values()] for j, k in enumerate(ks)},
         }
     )
+
+
+def _known(*tables: Counts) -> list[int]:
+    """Those of `KS` that some problem of every checkpoint has samples for."""
+    means = np.concatenate([PassTable.of(table, KS).mean() for table in tables])
+    return [k for k, known in zip(KS, ~np.isnan(means).any(axis=0), strict=True) if known]
 
 
 def nearest_checkpoint(seen: PassTable, unseen: PassTable) -> Floats:

@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 
 from t2fast import _core
-from t2fast.arguments import Floats, Integers, refuse, require_kind, whole
+from t2fast.arguments import Floats, Integers, cells, refuse, require_kind, whole
 from t2fast.charts import Drawn, Figure, Reported, differences
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts
+from t2fast.tables.fields import listed
 from t2fast.text import columns, line, note, plain
 
 _PROBLEM = ("task", "problem")
 _KS = 1024
+# By simulation: with fewer problems behind a difference its mean is too skew for the bootstrap's band.
+_FEW = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +155,10 @@ def compare(
     out of it. Its band is that of a multiplier bootstrap over problems with a studentised maximum over k:
     with the probability `level` the true differences, over the population of problems, lie in it at every k.
 
+    Where fewer than 10 problems carry a difference, by (sum d^2)^2 / sum d^4 of the differences d of
+    problems, its mean is too skew for that: there the band is widened to bounds of the means of what a side
+    gains and of what it loses, each in [0, 1], by Clopper and Pearson's for fractions of problems.
+
     Args:
         sides: name -> its counts, of one checkpoint each; differences are from the first.
         ks: numbers of samples, by default every one up to the least n of any problem, at most 1,024.
@@ -163,8 +170,8 @@ def compare(
         pass@k of each side and the differences from the first, with their bands, at every k.
 
     Raises:
-        ValueError: for fewer than two sides or two common problems, for a side of several checkpoints, and
-            for k beyond the samples of a problem.
+        ValueError: for fewer than two sides or two common problems, for a side of several checkpoints, for
+            several tasks, and for k beyond the samples of a problem.
         TypeError: for a table of another kind.
     """
     require_kind("compare", sides, (Mapping,), "give names with their counts, such as {'a': …, 'b': …}")
@@ -189,14 +196,47 @@ def compare(
     for side in range(1, len(tables)):
         rows = np.ascontiguousarray(values[:, :, side] - values[:, :, 0])
         mean, stderr, critical = _core.simultaneous_band(rows, draws, level, seed)
-        # Where all problems agree nothing is known of the spread, except that a difference is one of shares.
-        reach = np.where(stderr > 0, critical * stderr, 2.0)
-        low[:, side], high[:, side] = np.maximum(mean - reach, -1.0), np.minimum(mean + reach, 1.0)
+        reach = critical * stderr
+        few = _carrying(rows) < _FEW
+        least_low, most_high = _exact_bounds(rows, level)
+        # Where all problems agree nothing is known of the spread.
+        wide = few | (stderr == 0)
+        low[:, side] = np.maximum(np.where(wide, np.minimum(mean - reach, least_low), mean - reach), -1.0)
+        high[:, side] = np.minimum(np.where(wide, np.maximum(mean + reach, most_high), mean + reach), 1.0)
+        if few.any():
+            name = list(sides)[side]
+            notes += (f"{name}: fewer than {_FEW} problems carry the difference at k = {_ranges(at[few])}",)
     best = _core.probability_best(np.ascontiguousarray(values), draws, seed)
     mean = values.mean(axis=0)
     return Comparison(
         tuple(sides), at, mean, mean - mean[:, :1], low, high, best, level, len(tables[0]), notes
     )
+
+
+def _carrying(rows: Floats) -> Floats:
+    """How many problems, in effect, carry the mean difference at each k: (sum d^2)^2 / sum d^4."""
+    squares = rows**2
+    fourth = (squares**2).sum(axis=0)
+    return np.where(fourth > 0, squares.sum(axis=0) ** 2 / np.where(fourth > 0, fourth, 1.0), 0.0)
+
+
+def _exact_bounds(rows: Floats, level: float) -> tuple[Floats, Floats]:
+    """Bounds on the mean difference at each k by those on the means of its gains and of its losses."""
+    tail = (1 - level) / 4
+    gains, losses = np.maximum(rows, 0.0).sum(axis=0), np.maximum(-rows, 0.0).sum(axis=0)
+    (low_gain, high_gain), (low_loss, high_loss) = (_share(x, len(rows), tail) for x in (gains, losses))
+    return low_gain - high_loss, high_gain - low_loss
+
+
+def _share(total: Floats, count: int, tail: float) -> tuple[Floats, Floats]:
+    """Clopper and Pearson's bounds on a mean of `count` numbers in [0, 1], each missed by a share `tail`."""
+    ones = np.ones_like(total)
+    some, others = np.maximum(total, 1e-300), np.maximum(count - total, 1e-300)
+    low = cells(_core.beta_quantile, tail * ones, some, others + 1)
+    high = cells(_core.beta_quantile, (1 - tail) * ones, some + 1, others)
+    assert low is not None
+    assert high is not None
+    return np.where(total > 0, low, 0.0), np.where(total < count, high, 1.0)
 
 
 def _aligned(sides: Mapping[str, Counts]) -> tuple[list[Counts], tuple[str, ...]]:
@@ -213,6 +253,12 @@ def _aligned(sides: Mapping[str, Counts]) -> tuple[list[Counts], tuple[str, ...]
     assert common is not None
     if common.height < 2:
         raise ValueError(f"{', '.join(sides)} have {common.height} problems in common: two are needed")
+    if "task" in keys and common["task"].n_unique() > 1:
+        tasks = common["task"].unique().sort().to_list()
+        raise ValueError(
+            f"{', '.join(sides)} have {len(tasks)} tasks in common, which are not pooled: {listed(tasks)}. "
+            "Choose one by task="
+        )
     notes = tuple(
         f"{len(table) - common.height} of {len(table)} problems of {name} are left out: others lack them"
         for name, table in sides.items()

@@ -3,8 +3,8 @@
 Split-conformal from rolling origins: the law is fitted to the checkpoints below some training compute, or
 some number of tokens a parameter, and forecasts the others of the table. What it is off by, in half widths of
 its own 90% interval, is a score; the 90% quantile of the scores is what the interval has to be widened by
-(Lei et al. 2018, arXiv 1604.04173, with scores standardised by the model). Scores are divided by 1 + h/2, h
-the distance from the nearest checkpoint seen, and the widening grows with it.
+(Lei et al. 2018, arXiv 1604.04173, with scores standardised by the model). Scores are divided by 1 + g h, h
+the distance from the nearest checkpoint seen, and the widening grows with it; g is 1.5.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from t2fast import _core
 from t2fast.laws.ends import ends
 from t2fast.laws.forecast import ForecastLaw
-from t2fast.laws.measurements import INSIDE, ForecastDraws, Measurements, Metric, to_z
+from t2fast.laws.measurements import ForecastDraws, Measurements, Metric, to_z
 
 Floats = NDArray[np.float64]
 
 LEVEL = 0.9
-_GROWTH = 0.5  # as the law's own
 _DRAWS = 40  # two beyond either end of a 90% interval
 _ORIGINS = 5  # in each direction
 _LEAST_SEEN, _LEAST_AHEAD = 6, 2
@@ -102,11 +101,10 @@ def _scores(
     z = measured.z[~seen][:, ks]
     n, d = measured.n_params[~seen], measured.n_tokens[~seen]
     values = law.draw_values(n[:, None], d[:, None], known.ks[None, :])
-    # Accuracies are above chance or below, and a pass@k of 1 has no finite logarithm.
-    values = to_z(metric, values if metric == "loss" else np.clip(values, *INSIDE))
+    values = to_z(metric, values)
     middle, (low, high) = np.median(values, axis=0), ends(values, LEVEL)
     half = np.where(z > middle, high - middle, middle - low)
     apart = np.log(n)[:, None] - np.log(known.n_params), np.log(d)[:, None] - np.log(known.n_tokens)
     distance = np.hypot(*apart).min(axis=1)[:, None]
-    scores = np.abs(z - middle) / np.maximum(half, 1e-9) / (1 + _GROWTH * distance)
+    scores = np.abs(z - middle) / np.maximum(half, 1e-9) / (1 + _core.forecast_growth() * distance)
     return np.asarray(scores[np.isfinite(scores)], dtype=float)

@@ -32,6 +32,8 @@ Forecastable: TypeAlias = Counts | Likelihoods | Losses | Accuracies
 LEAST_CHECKPOINTS = 5
 POWERS = tuple(2**i for i in range(8))
 _BATCH = 50
+_SOLVED = 0.999
+"""A pass@k above which nobody tells checkpoints apart."""
 
 
 def fit_forecast(
@@ -207,12 +209,13 @@ def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple
     notes = []
     if not keep.all():
         notes.append(f"left out {int((~keep).sum())} checkpoints that have no k samples of every problem")
-    none = known & (observed.mean() <= 0)
-    if none.any():
-        notes.append(
-            f"nothing was solved at {counted(int(none.any(axis=1).sum()), 'checkpoint')}: half a success "
-            "stands for none"
-        )
+    mean = observed.mean()
+    if (none := known & (mean <= 0)).any():
+        which = "half a success stands for none" if isinstance(table, Counts) else "1e-300 stands for it"
+        what = "nothing was solved" if isinstance(table, Counts) else "pass@k is 0 but for rounding"
+        notes.append(f"{what} at {counted(int(none.any(axis=1).sum()), 'checkpoint')}: {which}")
+    if (mean[known] > _SOLVED).all():
+        notes.append(f"pass@k is above {_SOLVED:g} at every checkpoint and k: nothing tells them apart")
     z, variance = in_logarithms(table, observed)
     measured = Measurements(
         observed.n_params[keep], observed.n_tokens[keep], observed.ks, z[keep], variance[keep]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from t2fast.estimators.sequential import mean_variance
 from t2fast.fits.passtable import PassTable
-from t2fast.laws.measurements import INSIDE, to_z
+from t2fast.laws.measurements import of_z, to_z
 from t2fast.tables import Counts, Likelihoods
 
 Floats = NDArray[np.float64]
@@ -40,11 +40,12 @@ def in_logarithms(table: Counts | Likelihoods, observed: PassTable) -> tuple[Flo
         noise, batches = np.zeros_like(y), np.full_like(y, np.inf)
     none, all_ = y <= 0, y >= 1
     y = np.where(none, 0.5 / batches, np.where(all_, 1 - 0.5 / batches, y))
-    y = np.clip(y, *INSIDE)
     z = to_z("pass@k", y)
-    slope = 1 / ((1 - y) * np.exp(z))
-    noise = np.maximum(np.where(none, 2.0 * y, np.where(all_, 1 - y, noise)), _LEAST_NOISE * y)
-    return np.where(known, z, np.nan), np.where(known, (noise * slope) ** 2, 0.0)
+    y = of_z("pass@k", z)
+    noise = np.where(none, 2.0 * y, np.where(all_, 1 - y, noise)) / ((1 - y) * np.exp(z))
+    # No slope here: it has no bound next to 1, and a pass@k of 1 is at least known from one of 0.999.
+    least = z - to_z("pass@k", y * (1 - _LEAST_NOISE))
+    return np.where(known, z, np.nan), np.where(known, np.maximum(noise, least) ** 2, 0.0)
 
 
 def _sampling_noise(table: Counts, observed: PassTable) -> tuple[Floats, Floats]:

@@ -21,6 +21,9 @@ largest is beyond it in 1 to 2% of tables."""
 _FALSE_ALARM = 0.02
 """Share of tables with an outlier by chance, which more than some 300 checkpoints keep by a wider limit."""
 
+_UNEXPLAINED = 1e300
+"""Standard deviations, where there is none: quantiles of infinities are no numbers."""
+
 _NAMED = 10
 """At most so many checkpoints are named in one note."""
 
@@ -205,7 +208,7 @@ def _deviations(off: Floats, noise: Floats, unknowns: int) -> Floats:
         middle = 0.5 * (low + high)
         total = np.hypot(noise, middle)
         # Where there is neither noise nor a common part, nothing off the law is explained.
-        standard = np.divide(off, total, out=np.full_like(off, np.inf), where=total > 0)
+        standard = np.divide(off, total, out=np.full_like(off, _UNEXPLAINED), where=total > 0)
         wide = _spread(standard, unknowns) > 1
         low, high = (middle, high) if wide else (low, middle)
     return np.asarray(np.hypot(noise, high))

@@ -65,7 +65,7 @@ class ForecastLaw(Drawn, Reported):
         validation: the figures of `t2fast.validate`, where they were kept.
         widening: what intervals of a new checkpoint are widened by, learnt from forecasts of the table's own
             checkpoints: at distance h from the nearest measured one, in ln N and ln D, by this times
-            (1 + h/2), and by no less than 1. 0 where the table was too small to learn it.
+            (1 + 3h/2), and by no less than 1. 0 where the table was too small to learn it.
     """
 
     metric: Metric
@@ -152,10 +152,11 @@ class ForecastLaw(Drawn, Reported):
     def _widened(self) -> str:
         if not self.widening:
             return "intervals are as wide as these draws have them: too few checkpoints to hold them against"
+        growth = _core.forecast_growth()
         return (
-            f"intervals of a new checkpoint are widened {self.widening:.2g} (1 + h/2) times where that is"
-            " above 1, h its distance in ln N and ln D from the nearest measured one: learnt from forecasts"
-            " of this table's own checkpoints"
+            f"intervals of a new checkpoint are widened {self.widening:.2g} (1 + {growth:g} h) times where"
+            " that is above 1, h its distance in ln N and ln D from the nearest measured one: learnt from"
+            " forecasts of this table's own checkpoints"
         )
 
     @property

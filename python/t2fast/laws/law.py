@@ -17,10 +17,8 @@ law fitted without measured losses has a latent L̂, with E = 0 and theta1 = 1 b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -321,13 +319,3 @@ class Law(Drawn, Reported):
         if isinstance(data, Mapping) and data.get("law") == ForecastLaw.name:
             return ForecastLaw.from_dict(data, str(path))
         return cls.from_dict(data, str(path))
-
-
-def default_law() -> Law:
-    """The law that ships with t2fast: the accuracy law of Pythia's GSM8K counts (Schaeffer et al. 2025).
-
-    Returns:
-        The law, with its draws.
-    """
-    text = resources.files("t2fast").joinpath("data/pythia_gsm8k.json").read_text(encoding="utf-8")
-    return Law.from_dict(json.loads(text), "the embedded law")

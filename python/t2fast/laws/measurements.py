@@ -18,13 +18,16 @@ NOISE = 6
 MOST_CHECKPOINTS = 2000
 """A process over more of them takes minutes and gigabytes."""
 
-INSIDE = 1e-300, 1 - 1e-15
+_INSIDE = 1e-300, 1 - 1e-15
 """How near to 0 and to 1 a pass@k may lie for its z to be finite."""
 
 
 def to_z(metric: Metric, values: Floats) -> Floats:
-    """What the forecast law is a law of: ln L of a loss, ln(-ln(1 - y)) of a pass@k or an accuracy."""
-    return np.asarray(np.log(values) if metric == "loss" else np.log(-np.log1p(-values)))
+    """What the forecast law is a law of: ln L of a loss, ln(-ln(1 - y)) of a pass@k or an accuracy.
+
+    A pass@k is 0 or 1 where no problem is solved or all are, or by rounding: taken for one just inside.
+    """
+    return np.asarray(np.log(values) if metric == "loss" else np.log(-np.log1p(-np.clip(values, *_INSIDE))))
 
 
 def of_z(metric: Metric, z: Floats) -> Floats:

@@ -42,6 +42,11 @@ class Solver(Protocol):
     def spend(self, which: str, search: _Search) -> Floats:
         """The best N, D and k of one budget, (rows, 7)."""
 
+    def spend_checked(self, which: str, search: _Search, checks: Floats, harm: float) -> Floats:
+        """The same under checks that err, by their rates (rows, 2): N, D, k, right, wrong, both costs and
+        the gap, (rows, 8).
+        """
+
 
 @dataclass(frozen=True)
 class RowSolver:
@@ -64,6 +69,10 @@ class RowSolver:
     def spend(self, which: str, search: _Search) -> Floats:
         """See `Solver.spend`."""
         return _core.spend_batch(self.name, self.rows, search)
+
+    def spend_checked(self, which: str, search: _Search, checks: Floats, harm: float) -> Floats:
+        """See `Solver.spend_checked`."""
+        return _core.spend_checked(self.name, self.rows, search, checks, harm)
 
     def plan_checked(self, which: str, asked: _Asked, checks: Floats, harm: float) -> Choices:
         """See `Solver.plan_checked`."""

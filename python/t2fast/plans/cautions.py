@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from t2fast.compute import largest_params, sample_flops, train_flops
+from t2fast.estimators.verifier import weighing
 from t2fast.laws import AnyLaw
+from t2fast.plans.judging import Judging
 from t2fast.plans.limits import Limits
 from t2fast.plans.planned import BOUNDS, Constraints, Floats, PlanArrays, law_values
 from t2fast.plans.search import axes, plans_of, point_of
@@ -35,6 +37,16 @@ def cautions_of(
     yield from _unspent(point, budgets, constraints)
     yield from _backwards(law, point)
     yield from (f"the law: {caution}" for caution in law.cautions)
+
+
+def judged(judging: Judging, right: float, wrong: float) -> Iterator[str]:
+    """What is odd about a check that errs, and about answers that it lets through."""
+    if judging.verifier.remark is not None:
+        yield judging.verifier.remark
+    if right - judging.harm * wrong < 0:
+        yield f"no answer at all is worth more than any plan here, where {weighing(judging.harm)}"
+    if judging.harm == 0:
+        yield "wrong answers are taken to cost nothing, so that more samples never look worse: see harm"
 
 
 def beyond_data(law: AnyLaw, n: float, d: float, k: float) -> Iterator[str]:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from t2fast.arguments import require_kind
-from t2fast.estimators.verifier import Verifier, weighing
+from t2fast.estimators.verifier import Verifier
 from t2fast.laws import AnyLaw
 from t2fast.laws.ends import ends
-from t2fast.plans.cautions import beyond_data, drawn_bounds
-from t2fast.plans.checked_plan import Answers, CheckedChoice, CheckedPlan
+from t2fast.plans.cautions import beyond_data, drawn_bounds, judged
+from t2fast.plans.checked_plan import CheckedChoice, CheckedPlan
+from t2fast.plans.judging import Judging
 from t2fast.plans.limits import EXTRAPOLATE, Limits, check_reach
 from t2fast.plans.planned import BOUNDS, Constraints, Floats, Interval, Rule
 from t2fast.plans.request import (
@@ -96,16 +96,9 @@ def plan_checked(
             problems differ.
     """
     check_law(law)
-    if law.metric != "pass@k" or law.name == "direct":
-        raise ValueError(
-            f"the {law.name} law of {law.metric} does not say how problems differ, on which a check that "
-            "errs depends: plan with an accuracy, counts or forecast law of pass@k"
-        )
-    require_kind("plan_checked", verifier, (Verifier,), "such as t2fast.Verifier(0.9, 0.05)")
+    judging = Judging.of(law, verifier, harm)
     check_level(level)
     train = positive("train_flops", train_flops)
-    if harm != 0:
-        harm = positive("harm", harm)
     constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     inference = positive(
         "inference_flops", _free(constraints) if inference_flops is None else inference_flops
@@ -124,10 +117,9 @@ def plan_checked(
     law.check_draws(level)
     rule = comparison_rule(law, chinchilla)
     asked = Asked(train, inference, constraints, None if rule == "law" else rule)
-    found = _Planned(law, verifier, asked, float(harm))
+    found = _Planned(law, judging, asked)
 
-    rates = np.array([verifier.rates], float)
-    ours, theirs, bounds = found.rows("point", rates)
+    ours, theirs, bounds = found.rows("point", judging.rates)
     chosen = found.choice(ours[0], int(bounds[0, 0]))
     cloud = found.cloud()
     if cloud is not None:
@@ -140,7 +132,7 @@ def plan_checked(
         "k": float(best.k[0, 0]),
         "pass_at_k": float(best.predicted[0, 0]),
     }
-    by_k = found.by_k(chosen, max(most_k, chosen.k))
+    by_k = judging.by_k(law, chosen.n_params, chosen.n_tokens, (chosen.k,), max(most_k, chosen.k))
     warnings = list(_warnings(found, chosen, cloud, int(bounds[0, 0]), limits))
     return CheckedPlan(
         chosen,
@@ -151,7 +143,7 @@ def plan_checked(
         constraints.most_samples,
         by_k,
         verifier,
-        float(harm),
+        judging.harm,
         train,
         inference_flops,
         float(level),
@@ -171,53 +163,38 @@ class _Planned:
     """A law, a check and what is asked."""
 
     law: AnyLaw
-    verifier: Verifier
+    judging: Judging
     asked: Asked
-    harm: float
 
     def rows(
         self, which: str, rates: Floats, constraints: Constraints | None = None
     ) -> tuple[Floats, Floats, npt.NDArray[np.uint8]]:
         """Ours and Chinchilla's (rows, 6), and the bounds of both."""
         asked = self.asked if constraints is None else replace(self.asked, constraints=constraints)
-        return self.law.solver(which).plan_checked(which, asked, rates, self.harm)
-
-    def drawn(self) -> tuple[str, Floats] | None:
-        """The law's draws with as many of the check's rates, or the law with these; None without any."""
-        rates = np.array(self.verifier.others or [self.verifier.rates], float)
-        if self.law.draws is None or not len(self.law.draws):
-            return ("point", rates) if self.verifier.others else None
-        return "draws", np.ascontiguousarray(np.resize(rates, (len(self.law.draws), 2)))
+        return self.law.solver(which).plan_checked(which, asked, rates, self.judging.harm)
 
     def cloud(self) -> tuple[Floats, Floats, npt.NDArray[np.uint8]] | None:
         """Plans of the draws."""
-        drawn = self.drawn()
+        drawn = self.judging.drawn(self.law)
         return None if drawn is None else self.rows(*drawn)
-
-    def at(
-        self, which: str, rates: Floats, n: float, d: npt.ArrayLike, k: npt.ArrayLike
-    ) -> tuple[Floats, Floats]:
-        """Right and wrong answers, (rows, points) each."""
-        n_, d_, k_ = (np.ascontiguousarray(x, float) for x in np.broadcast_arrays(n, np.atleast_1d(d), k))
-        values = self.law.solver(which).outcomes(which, n_, d_, k_, rates)
-        return values[..., 0], values[..., 1]
 
     def choice(self, row: Floats, bound: int) -> CheckedChoice:
         """A row of the core."""
         n, d, k, right, wrong, free_k = row.tolist()
-        return CheckedChoice(n, d, k, right, wrong, right - self.harm * wrong, free_k, BOUNDS[bound])
+        return CheckedChoice(n, d, k, right, wrong, right - self.judging.harm * wrong, free_k, BOUNDS[bound])
 
     def intervals(
         self, cloud: tuple[Floats, Floats, npt.NDArray[np.uint8]], chosen: CheckedChoice, level: float
     ) -> dict[str, Interval]:
         """Over the draws."""
-        drawn = self.drawn()
+        judging, drawn = self.judging, self.judging.drawn(self.law)
         assert drawn is not None
         values = dict(zip(_AXES, cloud[0].T, strict=True))
-        values["worth"] = values["right"] - self.harm * values["wrong"]
+        values["worth"] = values["right"] - judging.harm * values["wrong"]
         values["tokens_per_param"] = values["n_tokens"] / values["n_params"]
-        right, wrong = (side[:, 0] for side in self.at(*drawn, chosen.n_params, chosen.n_tokens, chosen.k))
-        here = {"right_here": right, "wrong_here": wrong, "worth_here": right - self.harm * wrong}
+        place = chosen.n_params, chosen.n_tokens, chosen.k
+        right, wrong = (side[:, 0] for side in judging.at(self.law, *drawn, *place))
+        here = {"right_here": right, "wrong_here": wrong, "worth_here": right - judging.harm * wrong}
         found = {}
         for name, column in values.items():
             low, high = np.quantile(column, tails(level))
@@ -226,17 +203,6 @@ class _Planned:
             low, high = ends(column, level)
             found[name] = (float(low), float(high))
         return found
-
-    def by_k(self, chosen: CheckedChoice, most: float) -> tuple[Answers, ...]:
-        """Right and wrong answers at about ten k up to the most."""
-        step = 2 ** max(1, math.ceil(math.log2(most) / 10)) if most > 1 else 2
-        powers = [float(step**i) for i in range(64) if step**i < most]
-        ks = np.array(sorted({*powers, chosen.k, most}))
-        rates = np.array([self.verifier.rates], float)
-        right, wrong = (side[0] for side in self.at("point", rates, chosen.n_params, chosen.n_tokens, ks))
-        perfect = np.broadcast_to(self.law.predict(chosen.n_params, chosen.n_tokens, ks), ks.shape)
-        rows = zip(ks, right, wrong, right - self.harm * wrong, perfect, strict=True)
-        return tuple(Answers(*map(float, row)) for row in rows)
 
 
 def _warnings(
@@ -247,20 +213,14 @@ def _warnings(
     limits: Limits,
 ) -> Iterator[str]:
     """What to know before trusting the plan."""
-    law, harm = found.law, found.harm
-    if found.verifier.remark is not None:
-        yield found.verifier.remark
-    if chosen.worth < 0:
-        yield f"no answer at all is worth more than any plan here, where {weighing(harm)}"
-    if harm == 0:
-        yield "wrong answers are taken to cost nothing, so that more samples never look worse: see harm"
+    law, judging, harm = found.law, found.judging, found.judging.harm
+    yield from judged(judging, chosen.right, chosen.wrong)
     yield from beyond_data(law, chosen.n_params, chosen.n_tokens, chosen.k)
     place: dict[str, Any] = {name: getattr(chosen, name) for name in ("n_params", "n_tokens", "k")}
     binding = list(limits.binding(place))
-    rates = np.array([found.verifier.rates], float)
     for axis, end in binding:
         wider = limits.lifted(axis, end, found.asked.constraints)
-        row = found.rows("point", rates, wider)[0][0]
+        row = found.rows("point", judging.rates, wider)[0][0]
         further = found.choice(row, 0).worth
         yield (
             f"held to {limits.words(axis, end)}; twice as far would bring {further:.4g} in place of "
@@ -270,7 +230,8 @@ def _warnings(
         yield f"the plan sits on {BOUNDS[bound]}"
     if cloud is not None:
         yield from drawn_bounds(bound, cloud[2][:, 0])
-    right, wrong = found.at("point", rates, chosen.n_params, 0.99 * chosen.n_tokens, chosen.k)
+    fewer = chosen.n_params, 0.99 * chosen.n_tokens, chosen.k
+    right, wrong = judging.at(law, "point", judging.rates, *fewer)
     if float(right[0, 0] - harm * wrong[0, 0]) > chosen.worth + 1e-9:
         yield "the law gets worse with more tokens here, yet the plan takes all that budgets and limits allow"
     yield from (f"the law: {caution}" for caution in law.cautions)

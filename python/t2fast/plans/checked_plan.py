@@ -9,9 +9,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from t2fast.charts import Drawn, Figure
 from t2fast.estimators.verifier import Verifier, weighing
 from t2fast.laws import AnyLaw
 from t2fast.plans.faults import shortened
+from t2fast.plans.judging import Answers, Judging, by_samples, drawn_answers
 from t2fast.plans.planned import Interval, Rule
 from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
 
@@ -60,30 +62,7 @@ class CheckedChoice:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What k samples bring at the plan's N and D.
-
-    Attributes:
-        k: samples a problem.
-        right: share of problems answered rightly.
-        wrong: share answered wrongly.
-        worth: `right` less the harm of `wrong`.
-        perfect: pass@k, what a check without errors would bring.
-    """
-
-    k: float
-    right: float
-    wrong: float
-    worth: float
-    perfect: float
-
-    def to_dict(self) -> dict[str, float]:
-        """JSON-ready."""
-        return {name: getattr(self, name) for name in ("k", "right", "wrong", "worth", "perfect")}
-
-
-@dataclass(frozen=True)
-class CheckedPlan:
+class CheckedPlan(Drawn):
     """The best N, D and k where the check errs.
 
     Attributes:
@@ -126,11 +105,23 @@ class CheckedPlan:
         return self.shown()
 
     @property
-    def worth_words(self) -> str:
-        """What is maximised, in words."""
-        if self.harm == 0:
-            return "right"
-        return "right less wrong" if self.harm == 1 else f"right less {self.harm:g} x wrong"
+    def judging(self) -> Judging:
+        """The check and the harm of its errors."""
+        return Judging(self.verifier, self.harm)
+
+    @property
+    def title(self) -> str:
+        """What is planned, in words."""
+        inference = ", sampling free"
+        if self.inference_flops is not None:
+            inference = f", {self.inference_flops:.3g} inference FLOPs per token"
+        harm = f", where {weighing(self.harm)}" if self.harm else ""
+        return f"Best model for {self.train_flops:.3g} training FLOPs{inference}, by {self.verifier}{harm}"
+
+    def figure(self) -> Figure:
+        """Right and wrong answers of the plan's N and D by k."""
+        place = self.chosen.n_params, self.chosen.n_tokens, self.chosen.k
+        return drawn_answers(self.judging, self.law, place, self.most_k, self.title)
 
     def shown(self, details: bool = False) -> RenderableType:
         """The plan as a person reads it.
@@ -141,20 +132,15 @@ class CheckedPlan:
         Returns:
             What `rich` prints.
         """
-        inference = ", sampling free"
-        if self.inference_flops is not None:
-            inference = f", {self.inference_flops:.3g} inference FLOPs per token"
-        harm = f", where {weighing(self.harm)}" if self.harm else ""
-        title = f"Best model for {self.train_flops:.3g} training FLOPs{inference}, by {self.verifier}{harm}"
         warnings = self.warnings if details else shortened(self.warnings, self.law)
         source = [line(f"law: {self.law.name}, {self.law.source}")] if self.law.source else []
         return Group(
-            line(title),
+            line(self.title),
             self._table(),
             line(self.finding()),
             Text(),
             line("the same model by samples a problem:"),
-            self._by_k(),
+            by_samples(self.by_k, self.judging, self.chosen.k),
             *map(note, warnings),
             *source,
         )
@@ -168,8 +154,9 @@ class CheckedPlan:
         if chosen.k < most:
             paid = "the k maximum allows" if self.inference_flops is None else "the budget pays for"
             return (
-                f"sampling more than k = {samples(chosen.k)} lowers {self.worth_words}, even for free: the "
-                f"{samples(last.k)} samples that {paid} bring {last.worth:.4f} in place of {chosen.worth:.4f}"
+                f"sampling more than k = {samples(chosen.k)} lowers {self.judging.metric}, even for free: "
+                f"the {samples(last.k)} samples that {paid} bring {last.worth:.4f} in place of "
+                f"{chosen.worth:.4f}"
             )
         if chosen.k >= self.limit_k * (1 - 1e-6):
             return f"more samples would still help at k = {samples(chosen.k)}, the most that limits allow"
@@ -185,17 +172,13 @@ class CheckedPlan:
         """JSON-ready: `n_params`, `n_tokens`, `k`, `right`, `wrong`, `worth`, `free_k`; `chinchilla` with the
         same inside, `perfect`, `by_k`, and further keys.
         """
-        labelled = self.verifier.labelled
         return {
             **self.chosen.to_dict(),
             "chinchilla": {**self.chinchilla.to_dict(), "rule": self.rule},
             "perfect": dict(self.perfect),
             "most_k": self.most_k,
             "by_k": [answers.to_dict() for answers in self.by_k],
-            "true_positive": self.verifier.true_positive,
-            "false_positive": self.verifier.false_positive,
-            "labelled": None if labelled is None else list(labelled),
-            "harm": self.harm,
+            **self.judging.to_dict(),
             "train_flops": self.train_flops,
             "inference_flops": self.inference_flops,
             "level": self.level,
@@ -215,22 +198,13 @@ class CheckedPlan:
             ("tokens per parameter", "tokens_per_param", ratio, perfect["n_tokens"] / perfect["n_params"]),
             ("right answers", "right", chance, perfect["pass_at_k"]),
             ("wrong answers", "wrong", chance, 0.0),
-            (self.worth_words, "worth", _signed, perfect["pass_at_k"]),
+            (self.judging.metric, "worth", _signed, perfect["pass_at_k"]),
         )
         for label, name, show, ideal in rows if self.harm else rows[:-1]:
             span = interval.get(f"{name}_here", interval.get(name))
             shown = "" if span is None else f"{show(span[0])} to {show(span[1])}"
             values = show(getattr(chosen, name)), shown, show(getattr(chinchilla, name)), show(ideal)
             table.add_row(label, *values)
-        return table
-
-    def _by_k(self) -> Columns:
-        worth = (self.worth_words,) if self.harm else ()
-        table = columns("k", "right", "wrong", *worth, "perfect check")
-        for row in self.by_k:
-            values = (row.right, row.wrong, *([row.worth] if self.harm else []), row.perfect)
-            mark = "*" if row.k == self.chosen.k else " "
-            table.add_row(f"{samples(row.k)}{mark}", *(f"{value:.4f}" for value in values))
         return table
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
-from t2fast.plans.limits import Limits
+from t2fast.plans.limits import Limits, rounded_up
 from t2fast.plans.spending import Spending
 from t2fast.text import amount, samples
 
@@ -81,6 +81,20 @@ def wall(
     )
 
 
+def check_text(law: AnyLaw, unique: float, factor: float) -> None:
+    """`ValueError` where text, however often it is read, is worth less than the law is believed for."""
+    if "n_tokens" not in law.domain:
+        return
+    least, wall = law.domain["n_tokens"][0], DataWall()
+    most = unique * (1 + wall.r_d)
+    if most < least / factor:
+        raise ValueError(
+            f"unique_tokens: however often {amount(unique)} tokens are read, they are worth less than "
+            f"{amount(most)} (Muennighoff et al. 2023), {least / most:.3g}x below the least D that the law "
+            f"was fitted on ({amount(least)}): allow it by extrapolate={rounded_up(least / most)}"
+        )
+
+
 def beyond_text(chosen: Spending, unique: float, law: AnyLaw, factor: float) -> str | None:
     """That so little text is worth fewer tokens than the law is believed for, if it is."""
     if "n_tokens" not in law.domain:
@@ -100,7 +114,7 @@ def left_unspent(chosen: Spending, budget: float, most_tokens: float) -> str | N
     share = 1 - chosen.cost / budget
     if share <= 1e-6:
         return None
-    if chosen.n_tokens < most_tokens * (1 - 1e-6):
+    if chosen.n_tokens < most_tokens * (1 - 1e-6) and chosen.right is None:
         return (
             f"the law gets worse with more than {amount(chosen.n_tokens)} tokens here: {share:.1%} of the "
             "budget is better left unspent"

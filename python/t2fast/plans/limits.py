@@ -75,8 +75,8 @@ def held_to_data(law: AnyLaw, constraints: Constraints, factor: float) -> tuple[
         if low > high:
             beyond = asked[0] / most if asked[0] > most else least / asked[1]
             raise ValueError(
-                f"{axis} from {asked[0]:.3g} to {asked[1]:.3g} lies beyond what the law was fitted on "
-                f"({amount(least)} to {amount(most)}): allow it by extrapolate={_up(beyond)}"
+                f"{_SYMBOLS[axis]} {_between(asked)} lies beyond what the law was fitted on "
+                f"({amount(least)} to {amount(most)}): allow it by extrapolate={rounded_up(beyond)}"
             )
         if low > asked[0]:
             ends[axis, "least"] = (low, least)
@@ -97,7 +97,7 @@ def held_to_data(law: AnyLaw, constraints: Constraints, factor: float) -> tuple[
             beyond = min(max(n / most, least / n) for n in constraints.sizes or ())
             raise ValueError(
                 f"none of these sizes is within {factor:g}x of the N that the law was fitted on "
-                f"({amount(least)} to {amount(most)}): allow them by extrapolate={_up(beyond)}"
+                f"({amount(least)} to {amount(most)}): allow them by extrapolate={rounded_up(beyond)}"
             )
     held = Constraints(ranges["n_params"], sizes, ranges["n_tokens"], most_samples, constraints.integer_k)
     return held, Limits(ends, factor)
@@ -120,7 +120,7 @@ def check_reach(law: AnyLaw, budgets: Floats, held: Constraints, limits: Limits)
     # Each end that is the data's moves by the same further factor.
     further = [(training / train) ** (1 / len(by_data))]
     further += [sampling / inference] if "n_params" in by_data else []
-    allowed = _up(limits.factor * max(further))
+    allowed = rounded_up(limits.factor * max(further))
     if training > train:
         short = (
             f"{train:.3g} training FLOPs buy no model that this law can speak of: the least that it is "
@@ -145,7 +145,15 @@ def distance(law: AnyLaw, choice: dict[str, Any]) -> float:
     return max(factors)
 
 
-def _up(factor: float) -> str:
+def _between(ends: tuple[float, float]) -> str:
+    """A range, its open ends left out."""
+    low, high = ends
+    if high == math.inf:
+        return f"from {amount(low)} on"
+    return f"up to {amount(high)}" if low == 1 else f"from {amount(low)} to {amount(high)}"
+
+
+def rounded_up(factor: float) -> str:
     """A factor with two digits, rounded up, so that it suffices as typed."""
     digits = 1 - math.floor(math.log10(factor))
     scale = 10.0**digits

@@ -11,13 +11,17 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from t2fast.costs.flops import Architecture
+from t2fast.estimators.verifier import Verifier
 from t2fast.laws import AnyLaw
+from t2fast.laws.data_wall import DataWall
+from t2fast.plans.cautions import judged
 from t2fast.plans.compared import compared
-from t2fast.plans.lifting import beyond_text, binding, left_unspent, wall
+from t2fast.plans.judging import Judging
+from t2fast.plans.lifting import beyond_text, binding, check_text, left_unspent, wall
 from t2fast.plans.limits import EXTRAPOLATE, Limits
 from t2fast.plans.request import CHINCHILLA_RATIO, Range, check_law, constraints_of, positive
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
-from t2fast.plans.spending_plan import SpendingPlan, value_words
+from t2fast.plans.spending_plan import Checked, SpendingPlan, value_words
 from t2fast.plans.workload import Limit, Workload, check_workload
 from t2fast.text import amount
 
@@ -43,6 +47,8 @@ def plan_spending(
     extrapolate: float = EXTRAPOLATE,
     chinchilla: float = CHINCHILLA_RATIO,
     level: float = 0.9,
+    verifier: Verifier | None = None,
+    harm: float = 1.0,
 ) -> SpendingPlan:
     """The best N, D and k under one budget for training and all queries, or the cheapest for a target.
 
@@ -66,6 +72,10 @@ def plan_spending(
         extrapolate: how far beyond the N, D and k that the law was fitted on the plan may go, as a factor.
         chinchilla: tokens per parameter of the comparison.
         level: coverage of the intervals over the law's draws.
+        verifier: a check that errs, as in `plan_checked`, every sample of which is paid for whatever it says.
+            Best is then what has the most right answers less `harm` times the wrong ones, and a target is a
+            share of right answers.
+        harm: what a wrong answer costs, in right ones; of a target it counts in `answers` alone.
 
     Returns:
         The plan, with Chinchilla's beside it; it prints itself.
@@ -77,20 +87,16 @@ def plan_spending(
     """
     check_law(law)
     check_workload(workload)
-    if (budget is None) == (target is None):
-        raise ValueError("give a budget or a target, one of both")
+    judging = None if verifier is None else Judging.of(law, verifier, harm)
     logged = law.metric == "-log pass@k"  # such a law is asked for pass@k all the same
-    if budget is not None:
-        asked = workload.money(positive("budget", budget))
-    else:
-        assert target is not None
-        if logged and not 0 < target < 1:
-            raise ValueError(f"target: pass@k {target!r} is not between 0 and 1")
-        asked = f"{'pass@k' if logged else law.metric} {target:g} at least cost"
+    asked = _asked(law, workload, budget, target, judging)
     ratio = positive("chinchilla (tokens per parameter)", chinchilla)
     held, ends = _held(law, n_params, n_tokens, max_k, integer_k, extrapolate)
     held["unique_tokens"] = None if unique_tokens is None else positive("unique_tokens", unique_tokens)
+    if unique_tokens is not None:
+        check_text(law, unique_tokens, float(extrapolate))
     held["limits"] = _limits(workload, per_query, latency)
+    held["judging"] = judging
     believed = held.pop("believed")
 
     def found(**changes: Any) -> Spending:
@@ -108,7 +114,7 @@ def plan_spending(
         workload,
         tokens_per_param=ratio,
         n_params=believed,
-        **{name: held[name] for name in ("k", "unique_tokens", "limits")},
+        **{name: held[name] for name in ("k", "unique_tokens", "limits", "judging")},
         level=level,
     )
 
@@ -116,7 +122,7 @@ def plan_spending(
         return best_spending(law, spent, workload, **{**held, "level": None, **changes})
 
     beside = None
-    if other is not None:
+    if other is not None and judging is None:
         # Of a target, the ratio is at its least cost.
         ours = chosen if budget is not None else same_cost(level=level)
         beside = compared(
@@ -137,7 +143,11 @@ def plan_spending(
     def aim(plan: Spending) -> str:
         return value_words(plan) if target is None else f"a cost of {workload.money(plan.cost)}"
 
+    answers = None if judging is None else _answers(law, judging, chosen, held, found(judging=None))
+
     def cautions() -> Iterator[str]:
+        if judging is not None:
+            yield from judged(judging, chosen.right or 0.0, chosen.wrong or 0.0)
         yield from binding(chosen, held, ends, again, aim)
         if held["unique_tokens"] is not None:
             yield wall(chosen, held["unique_tokens"], same_cost, value_words)
@@ -170,7 +180,36 @@ def plan_spending(
         tuple(cautions()),
         law,
         {**held, "believed": believed},
+        answers,
     )
+
+
+def _asked(
+    law: AnyLaw, workload: Workload, budget: float | None, target: float | None, judging: Judging | None
+) -> str:
+    """The budget or the target in words; `ValueError` for both or none, and for what is neither."""
+    if (budget is None) == (target is None):
+        raise ValueError("give a budget or a target, one of both")
+    if budget is not None:
+        return workload.money(positive("budget", budget))
+    assert target is not None
+    logged = law.metric == "-log pass@k"
+    if logged and not 0 < target < 1:
+        raise ValueError(f"target: pass@k {target!r} is not between 0 and 1")
+    metric = "right answers" if judging is not None else "pass@k" if logged else law.metric
+    return f"{metric} {target:g} at least cost"
+
+
+def _answers(
+    law: AnyLaw, judging: Judging, chosen: Spending, held: dict[str, Any], perfect: Spending
+) -> Checked:
+    """What the plan's N and D would bring by k under the check."""
+    n, d = chosen.n_params, chosen.n_tokens
+    if held["unique_tokens"] is not None:
+        d = float(DataWall().effective_tokens(d, held["unique_tokens"]))
+    most = max(held["k"][1], chosen.k)
+    free_k = judging.free_k(law, n, d, most)
+    return Checked(judging, perfect, judging.by_k(law, n, d, (chosen.k, free_k), most), free_k, most)
 
 
 def _limits(workload: Workload, per_query: float | None, latency: float | None) -> list[Limit]:

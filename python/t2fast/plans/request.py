@@ -134,6 +134,8 @@ def _range(name: str, bounds: Range | None) -> tuple[float, float]:
         raise ValueError(f"{name} is {bounds!r}: give a tuple (min, max), None for an open end{hint}")
     low = 1.0 if bounds[0] is None else positive(f"{name} minimum", bounds[0])
     high = math.inf if bounds[1] is None else positive(f"{name} maximum", bounds[1])
+    if high < 1:
+        raise ValueError(f"{name} maximum is {high:g}: it has to be at least 1")
     if low > high:
         raise ValueError(f"{name} runs from {low:.6g} down to {high:.6g}: put the minimum first")
     return low, high

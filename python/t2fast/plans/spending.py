@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
@@ -14,9 +13,11 @@ from t2fast.costs.flops import Architecture
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
 from t2fast.laws.ends import ends
+from t2fast.plans.judging import Judging
 from t2fast.plans.planned import Interval
 from t2fast.plans.request import check_law, check_level, positive
 from t2fast.plans.search import drawn_values, tails
+from t2fast.plans.sought import Search
 from t2fast.plans.workload import Limit, Prices, Workload, check_workload
 from t2fast.text import amount, chance, plain, ratio, samples
 from t2fast.text import columns as table_columns
@@ -27,50 +28,6 @@ Sizes: TypeAlias = "Range | Sequence[float] | Sequence[Architecture] | Sequence[
 
 _D_RANGE = (1.0, 1e20)
 _INTERVALS = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted", "cost")
-
-
-@dataclass(frozen=True)
-class Search:
-    """What the core is asked for.
-
-    Attributes:
-        n_params: least and most N.
-        prices: of `Workload.prices`, a parameter.
-        sizes: (N, prices) to choose from, in place of a range.
-        n_tokens: least and most D.
-        k: least and most k.
-        whole_k: whether k has to be whole.
-        wall: unique tokens and R_D*.
-        limits: (prompt, sample, floor, most) of every `Limit`.
-        goal: "budget", the best for it; "ratio", the same with D = tokens_per_param N; "target", the least
-            cost of a value; "highest", the best whatever it costs.
-        amount: the budget or the value.
-        tokens_per_param: of the goal "ratio".
-    """
-
-    n_params: Range
-    prices: Prices
-    sizes: list[tuple[float, Prices]] | None
-    n_tokens: Range
-    k: Range
-    whole_k: bool
-    wall: tuple[float, float] | None
-    limits: list[tuple[float, float, float, float]]
-    goal: Literal["budget", "ratio", "target", "highest"]
-    amount: float
-    tokens_per_param: float = math.nan
-
-    def __post_init__(self) -> None:
-        for name in ("n_params", "n_tokens", "k"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ValueError(f"{name} from {low:g} to {high:g}: give a positive range, least end first")
-        if self.k[0] < 1:
-            raise ValueError(f"k from {self.k[0]:g}: a query gets at least one sample")
-
-    def run(self, law: AnyLaw, which: Literal["point", "draws"]) -> Floats:
-        """(rows, 7): N, D, k, value, cost of training, cost of queries, gap; NaN where there is no choice."""
-        return law.solver(which).spend(which, self)
 
 
 @dataclass(frozen=True)
@@ -94,6 +51,9 @@ class Spending:
         architecture: which one was chosen, where there was a list.
         drawn: what `intervals` are of, a row a draw: N, D, k, value, cost of training, cost of queries, gap;
             NaN where a draw has no plan.
+        right: right answers where the check errs; `predicted` is then what they are worth less the wrong
+            ones, and `intervals` have "right_here" and "wrong_here".
+        wrong: wrong answers, likewise.
     """
 
     n_params: float
@@ -108,6 +68,8 @@ class Spending:
     reached: float | None = None
     architecture: Architecture | None = None
     drawn: Floats | None = field(default=None, repr=False, compare=False)
+    right: float | None = None
+    wrong: float | None = None
 
     @property
     def cost(self) -> float:
@@ -145,6 +107,7 @@ def best_spending(
     integer_k: bool = False,
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
+    judging: Judging | None = None,
     level: float | None = 0.9,
 ) -> Spending:
     """The best N, D and k under one budget: what serving leaves trains, up to the most tokens, or up to where
@@ -160,6 +123,7 @@ def best_spending(
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
         limits: on what a query may cost, or how long it may take.
+        judging: a check that errs, and what its wrong answers cost.
         level: coverage of the intervals over the law's draws; None for none.
 
     Returns:
@@ -179,7 +143,7 @@ def best_spending(
             f"parameters, {amount(n_tokens[0])} tokens, k = {k[0]:g}), which costs {workload.money(least)}, "
             f"{least / budget:.3g} times that"
         )
-    search = models.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget)
+    search = models.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget, judging)
     chosen = _chosen(law, search, models, level)
     if chosen is None:
         raise ValueError(f"the {law.name} law has no finite value under this budget: check its parameters")
@@ -196,6 +160,7 @@ def chinchilla_spending(
     k: Range = (1.0, 1e6),
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
+    judging: Judging | None = None,
     level: float | None = 0.9,
 ) -> Spending | None:
     """The best N and k under the same budget with D = tokens_per_param N, arguments as for `best_spending`;
@@ -203,7 +168,9 @@ def chinchilla_spending(
     """
     check_law(law)
     models = _Models.of(n_params, workload)
-    search = models.search(_D_RANGE, k, False, unique_tokens, limits, "ratio", positive("budget", budget))
+    search = models.search(
+        _D_RANGE, k, False, unique_tokens, limits, "ratio", positive("budget", budget), judging
+    )
     return _chosen(law, replace(search, tokens_per_param=tokens_per_param), models, level)
 
 
@@ -218,6 +185,7 @@ def cheapest_spending(
     integer_k: bool = False,
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
+    judging: Judging | None = None,
     level: float | None = 0.9,
 ) -> Spending:
     """The N, D and k of least cost at which the law reaches a target.
@@ -234,6 +202,7 @@ def cheapest_spending(
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
         limits: on what a query may cost, or how long it may take.
+        judging: a check that errs, and what its wrong answers cost.
         level: coverage of the intervals over the law's draws; None for none.
 
     Returns:
@@ -248,14 +217,14 @@ def cheapest_spending(
         raise ValueError(f"target: {law.metric} {target!r} is not between 0 and 1")
     models = _Models.of(n_params, workload)
     search = models.search(
-        n_tokens, k, integer_k, unique_tokens, limits, "target", positive("target", target)
+        n_tokens, k, integer_k, unique_tokens, limits, "target", positive("target", target), judging
     )
     chosen = _chosen(law, search, models, level)
     if chosen is None:
-        n, d, k_, best = replace(search, goal="highest").run(law, "point")[0, :4].tolist()
+        n, d, k_, best = replace(search, goal="highest").run(law)[0, :4].tolist()
         kept = "".join(f", {limit.name}" for limit in limits)
         raise ValueError(
-            f"target: the law reaches {law.metric} {target:g} nowhere with N up to "
+            f"target: the law reaches {_metric(law, search)} {target:g} nowhere with N up to "
             f"{amount(models.range[1])}, D up to {amount(n_tokens[1])} and k up to {k[1]:g}{kept}; its best "
             f"there is {chance(best)}, {abs(best - target):.2g} short, at N = {amount(n)}, D = {amount(d)} "
             f"and k = {samples(k_)}"
@@ -274,6 +243,7 @@ def profile_spending(
     integer_k: bool,
     unique_tokens: float | None,
     limits: Sequence[Limit],
+    judging: Judging | None = None,
 ) -> list[Spending]:
     """What every size or architecture would give under a budget, arguments as for `best_spending`; those that
     it does not buy, or whose queries are beyond a limit, are left out.
@@ -284,7 +254,7 @@ def profile_spending(
         size = one.range[0]
         if one.least(n_tokens[0], k[0]) > budget or any(limit.used(size, k[0]) > 1 for limit in limits):
             continue
-        search = one.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget)
+        search = one.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget, judging)
         rows.append(_chosen(law, search, one, None))
     return [row for row in rows if row is not None]
 
@@ -334,6 +304,7 @@ class _Models:
         limits: Sequence[Limit],
         goal: Literal["budget", "ratio", "target"],
         sought: float,
+        judging: Judging | None,
     ) -> Search:
         wall = None if unique_tokens is None else (positive("unique_tokens", unique_tokens), DataWall().r_d)
         for limit in limits:
@@ -343,9 +314,8 @@ class _Models:
                     f"{limit.used(self.range[0], k[0]):.3g} times that with k = {k[0]:g}"
                 )
         ceilings = [(limit.prompt, limit.sample, limit.floor, limit.most) for limit in limits]
-        return Search(
-            self.range, self.prices, self.sizes, n_tokens, k, integer_k, wall, ceilings, goal, sought
-        )
+        options = n_tokens, k, integer_k, wall, ceilings, goal, sought
+        return Search(self.range, self.prices, self.sizes, *options, judging=judging)
 
 
 def _interval(values: Floats, level: float) -> Interval:
@@ -361,27 +331,44 @@ def _chosen(law: AnyLaw, search: Search, models: _Models, level: float | None) -
             "the direct law knows training compute alone, not how it is split between parameters and tokens, "
             "so the smallest model would always be best: plan with another law"
         )
-    row = search.run(law, "point")[0]
+    row = search.run(law)[0]
     if np.isnan(row[0]):
         return None
-    n, d, k, predicted, training, serving, gap = row.tolist()
-    chosen = Spending(n, d, k, predicted, law.metric, training, serving, gap)
+    n, d, k, predicted, training, serving, gap, right, wrong = row.tolist()
+    chosen = Spending(n, d, k, predicted, _metric(law, search), training, serving, gap)
+    if search.judging is not None:
+        chosen = replace(chosen, right=right, wrong=wrong)
     nearest = min(models.architectures, key=lambda size: abs(size - n), default=None)
     if nearest is not None:
         chosen = replace(chosen, architecture=models.architectures[nearest])
-    if level is None or law.draws is None or len(law.draws) == 0:
+    drawn = None if level is None else search.drawn(law)
+    if level is None or drawn is None:
         return chosen
-    unique_tokens = None if search.wall is None else search.wall[0]
-    drawn = search.run(law, "draws")
     found = drawn[~np.isnan(drawn[:, 0])]
-    worth = d if unique_tokens is None else float(DataWall().effective_tokens(d, unique_tokens))
-    here = drawn_values(law, *(np.array([at]) for at in (n, worth, k)))[:, 0]
     quantities: dict[str, Floats] = {}
     if len(found):
-        n_, d_, k_, value, training_, serving_, _ = found.T
+        n_, d_, k_, value, training_, serving_ = found.T[:6]
         columns = (n_, d_, k_, d_ / n_, value, training_ + serving_)
         quantities |= dict(zip(_INTERVALS, columns, strict=True))
     intervals = {name: _interval(values, level) for name, values in quantities.items()}
-    low, high = ends(here, level)
-    intervals["predicted_here"] = (float(low), float(high))
-    return replace(chosen, intervals=intervals, reached=len(found) / len(drawn), drawn=drawn)
+    for name, here in _here(law, search, chosen).items():
+        low, high = ends(here, level)
+        intervals[name] = (float(low), float(high))
+    return replace(chosen, intervals=intervals, reached=len(found) / len(drawn), drawn=drawn[:, :7])
+
+
+def _metric(law: AnyLaw, search: Search) -> str:
+    return law.metric if search.judging is None else search.judging.metric
+
+
+def _here(law: AnyLaw, search: Search, chosen: Spending) -> dict[str, Floats]:
+    """What every draw says of this very plan, (draws,) each."""
+    n, d, k = chosen.n_params, chosen.n_tokens, chosen.k
+    worth = d if search.wall is None else float(DataWall().effective_tokens(d, search.wall[0]))
+    if search.judging is None:
+        return {"predicted_here": drawn_values(law, *(np.array([at]) for at in (n, worth, k)))[:, 0]}
+    drawn = search.judging.drawn(law)
+    assert drawn is not None
+    right, wrong = (side[:, 0] for side in search.judging.at(law, *drawn, n, worth, k))
+    here = {"right_here": right, "wrong_here": wrong}
+    return {**here, "predicted_here": right - search.judging.harm * wrong}

@@ -11,18 +11,65 @@ from typing import Any
 import numpy as np
 import polars as pl
 from rich.console import Group, RenderableType
+from rich.text import Text
 
 from t2fast.charts import Drawn, Figure, profile
 from t2fast.costs.flops import Architecture
+from t2fast.estimators.verifier import weighing
 from t2fast.laws import AnyLaw
+from t2fast.laws.data_wall import DataWall
 from t2fast.plans.compared import Compared
 from t2fast.plans.faults import shortened
+from t2fast.plans.judging import Answers, Judging, by_samples, drawn_answers
 from t2fast.plans.planned import ratio_words
 from t2fast.plans.spending import Spending, profile_spending
 from t2fast.plans.workload import Workload
 from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
 
 _AXES = ("n_params", "n_tokens", "k", "predicted")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check that errs makes of a plan.
+
+    Attributes:
+        judging: the check, and what its wrong answers cost.
+        perfect: the plan for a check without errors, asked the same.
+        by_k: right and wrong answers at the plan's N and D by k, the plan's k and the free one among them.
+        free_k: the best k at this N and D if samples cost nothing.
+        most_k: the most k that limits allow.
+    """
+
+    judging: Judging
+    perfect: Spending
+    by_k: tuple[Answers, ...]
+    free_k: float
+    most_k: float
+
+    @property
+    def shown_k(self) -> float:
+        """The largest k that is shown."""
+        return self.by_k[-1].k
+
+    def finding(self, k: float) -> str:
+        """Whether more samples than k would help, in words."""
+        if k >= self.most_k * (1 - 1e-6):
+            return f"more samples would still help at k = {samples(k)}, the most that limits allow"
+        if k >= self.free_k * (1 - 1e-3):
+            return f"sampling more than k = {samples(k)} lowers {self.judging.metric}, even for free"
+        last = self.free_k >= self.most_k * (1 - 1e-6)
+        free = f"{samples(self.free_k)}{', the most that limits allow, or more' if last else ''}"
+        return f"were sampling free, the best k of this model would be {free}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            **self.judging.to_dict(),
+            "perfect": _row(self.perfect),
+            "by_k": [answers.to_dict() for answers in self.by_k],
+            "free_k": self.free_k,
+        }
 
 
 @dataclass(frozen=True)
@@ -41,6 +88,7 @@ class SpendingPlan(Drawn):
         warnings: what to know before trusting it.
         law: the law it came from.
         held: what it had to respect, as `best_spending` takes it, and the range of N that is `believed`.
+        answers: right and wrong answers, where the check errs.
     """
 
     chosen: Spending
@@ -54,16 +102,28 @@ class SpendingPlan(Drawn):
     warnings: tuple[str, ...]
     law: AnyLaw = field(repr=False, compare=False)
     held: Mapping[str, Any] = field(repr=False)
+    answers: Checked | None = None
 
     @property
     def title(self) -> str:
         """What is planned, in words."""
         work = self.workload
         on = "" if work.machine is None else f" on {work.machine.chip.name}"
+        by = ""
+        if self.answers is not None:
+            judging = self.answers.judging
+            harm = f", where {weighing(judging.harm)}" if judging.harm else ""
+            by = f", by {judging.verifier}{harm}"
         return (
             f"Best model for {self.asked}, {work.queries:.3g} queries of {work.prompt_tokens:g} + "
-            f"k x {work.output_tokens:g} tokens{on}"
+            f"k x {work.output_tokens:g} tokens{on}{by}"
         )
+
+    @property
+    def read_tokens(self) -> float:
+        """What the plan's tokens are worth where text ends, and D where it does not."""
+        d, unique = self.chosen.n_tokens, self.held["unique_tokens"]
+        return d if unique is None else float(DataWall().effective_tokens(d, unique))
 
     def __str__(self) -> str:
         return plain(self)
@@ -81,13 +141,18 @@ class SpendingPlan(Drawn):
         Returns:
             What `rich` prints.
         """
-        beside, lines = self.compared, []
+        beside = self.compared
+        lines: list[RenderableType] = []
         if self.chosen.architecture is not None:
             lines.append(line(_described(self.chosen.architecture)))
         if beside is not None and beside.ratio is not None:
             lines.append(line(ratio_words(beside.ratio, beside.interval, self.level)))
         elif beside is not None and beside.withheld is not None:
             lines.append(line(f"no ratio to Chinchilla's: {beside.withheld}"))
+        if self.answers is not None:
+            by, judging = self.answers, self.answers.judging
+            says, table = by.finding(self.chosen.k), by_samples(by.by_k, judging, self.chosen.k)
+            lines += [line(says), Text(), line("the same model by samples a query:"), table]
         warnings = self.warnings if details else shortened(self.warnings, self.law)
         source = [line(f"law: {self.law.name}, {self.law.source}")] if self.law.source else []
         return Group(line(self.title), self._table(), *lines, *map(note, warnings), *source)
@@ -104,6 +169,7 @@ class SpendingPlan(Drawn):
             "ratio": None if beside is None else beside.ratio,
             "ratio_interval": None if beside is None or beside.interval is None else list(beside.interval),
             "no_ratio": None if beside is None else beside.withheld,
+            **({} if self.answers is None else self.answers.to_dict()),
             "warnings": list(self.warnings),
             "law": {"law": self.law.name, "source": self.law.source, "domain": self.law.domain},
         }
@@ -117,7 +183,7 @@ class SpendingPlan(Drawn):
         if isinstance(models, tuple):
             low, high = models
             models = np.geomspace(low, high, points).clip(low, high).tolist() if low < high else [low]
-        names = ("n_tokens", "k", "integer_k", "unique_tokens", "limits")
+        names = ("n_tokens", "k", "integer_k", "unique_tokens", "limits", "judging")
         options = {name: self.held[name] for name in names}
         bought = profile_spending(self.law, self.budget, self.workload, models, **options)
         return pl.DataFrame(
@@ -127,19 +193,28 @@ class SpendingPlan(Drawn):
         ).sort("n_params")
 
     def figure(self) -> Figure:
-        """What every model size would give for the same money, the plan and Chinchilla's choice marked."""
+        """What every model size would give for the same money, the plan and Chinchilla's choice marked; where
+        the check errs, right and wrong answers of the plan's N and D by k.
+        """
+        if self.answers is not None:
+            checked, chosen = self.answers, self.chosen
+            place = chosen.n_params, self.read_tokens, chosen.k
+            return drawn_answers(checked.judging, self.law, place, checked.shown_k, self.title)
         marks = [
             {"choice": name, **{axis: getattr(choice, axis) for axis in _AXES}}
             for name, choice in (("plan", self.chosen), ("Chinchilla", self.chinchilla))
             if choice is not None
         ]
         schema = {"choice": pl.String, **dict.fromkeys(_AXES, pl.Float64)}
-        return profile(self.profile(), pl.DataFrame(marks, schema), self.law.metric, self.title)
+        return profile(self.profile(), pl.DataFrame(marks, schema), self.chosen.metric, self.title)
 
     def _table(self) -> Columns:
-        chosen, chinchilla, money = self.chosen, self.chinchilla, self.workload.money
+        chosen, money, checked = self.chosen, self.workload.money, self.answers
         interval = f"{self.level:.0%} interval" if chosen.intervals else ""
-        table = columns("", "plan", interval, f"Chinchilla ({self.rule:g} tokens/parameter)", left=("",))
+        rule = f"Chinchilla ({self.rule:g} tokens/parameter)"
+        beside = [self.chinchilla] if checked is None else [self.chinchilla, checked.perfect]
+        ideal = () if checked is None else ("perfect check",)
+        table = columns("", "plan", interval, rule, *ideal, left=("",))
 
         def cost(plan: Spending, value: float) -> str:
             return f"{money(value)} ({value / plan.cost:.0%})"
@@ -148,18 +223,29 @@ class SpendingPlan(Drawn):
             ends = chosen.intervals.get(name)
             return "" if ends is None else f"{text(ends[0])} to {text(ends[1])}"
 
-        passes: list[tuple[str, Callable[[Spending], str], str]] = []
-        if chosen.metric == "-log pass@k":
-            ends = chosen.intervals.get("predicted_here")
-            spanned = "" if ends is None else f"{chance(math.exp(-ends[1]))} to {chance(math.exp(-ends[0]))}"
-            passes.append(("that is pass@k", lambda s: chance(math.exp(-s.predicted)), spanned))
         rows: list[tuple[str, Callable[[Spending], str], str]] = [
             ("parameters N", lambda s: amount(s.n_params), span("n_params", amount)),
             ("training tokens D", lambda s: amount(s.n_tokens), span("n_tokens", amount)),
             ("samples per query k", lambda s: samples(s.k), span("k", samples)),
             ("tokens per parameter", lambda s: ratio(s.tokens_per_param), span("tokens_per_param", ratio)),
-            (f"predicted {chosen.metric}", lambda s: chance(s.predicted), span("predicted_here", chance)),
-            *passes,
+        ]
+        if checked is None:
+            rows.append(
+                (f"predicted {chosen.metric}", lambda s: chance(s.predicted), span("predicted_here", chance))
+            )
+        else:
+            # Of a perfect check pass@k is all that is right, and nothing is wrong.
+            rows += [
+                ("right answers", lambda s: chance(_or(s.right, s.predicted)), span("right_here", chance)),
+                ("wrong answers", lambda s: chance(_or(s.wrong, 0.0)), span("wrong_here", chance)),
+            ]
+            if chosen.metric != "right answers":
+                rows.append((chosen.metric, lambda s: chance(s.predicted), span("predicted_here", chance)))
+        if chosen.metric == "-log pass@k":
+            ends = chosen.intervals.get("predicted_here")
+            spanned = "" if ends is None else f"{chance(math.exp(-ends[1]))} to {chance(math.exp(-ends[0]))}"
+            rows.append(("that is pass@k", lambda s: chance(math.exp(-s.predicted)), spanned))
+        rows += [
             ("training", lambda s: cost(s, s.training), ""),
             ("queries", lambda s: cost(s, s.serving), ""),
         ]
@@ -168,8 +254,13 @@ class SpendingPlan(Drawn):
             # A target: its cost is what is not known. A budget is spent.
             rows.append(("everything", lambda s: money(s.cost), span("cost", partial(money))))
         for label, text, spanned in rows:
-            table.add_row(label, text(chosen), spanned, "-" if chinchilla is None else text(chinchilla))
+            others = ["-" if plan is None else text(plan) for plan in beside]
+            table.add_row(label, text(chosen), spanned, *others)
         return table
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
 
 
 def value_words(plan: Spending) -> str:
@@ -186,6 +277,7 @@ def _row(plan: Spending) -> dict[str, Any]:
         row["gap"] = None
     return {
         **row,
+        **({} if plan.right is None else {"right": plan.right, "wrong": plan.wrong}),
         "tokens_per_param": plan.tokens_per_param,
         "intervals": {name: list(interval) for name, interval in plan.intervals.items()},
         "reached": plan.reached,

@@ -145,7 +145,8 @@ class Limit:
     def of_cost(cls, workload: Workload, most: float) -> Limit:
         """A query costs so much at most, in the unit of the workload's prices: N (2 P + 2 T k), priced."""
         _, prompt, sample = replace(workload, queries=1.0).prices(1.0)
-        return cls(f"cost a query at most {most:g}", prompt, sample, 0.0, positive("most", most))
+        name = f"cost a query at most {most:g} {workload.unit}"
+        return cls(name, prompt, sample, 0.0, positive("most", most))
 
     @classmethod
     def of_latency(

@@ -17,6 +17,7 @@ import polars as pl
 
 from t2fast.readers import (
     bigcodebench,
+    code_eval,
     evalplus,
     every_eval_ever,
     helm,
@@ -58,6 +59,7 @@ _TOOLS = (
     simple_evals,
     traces,
     rollouts,
+    code_eval,
     means,
 )
 _READ = tuple(tool for tool in (*_TOOLS, large_language_monkeys) if tool is not means)

@@ -36,7 +36,7 @@ def json_rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def first_object(path: str) -> tuple[dict[str, Any], bool]:
-    """The first row of a file of rows, or all of a file that is one object; and whether it is all."""
+    """The first row of a file of rows, {} for none, or all of a file of one object; whether it is all."""
     with opened(path) as file:
         line = b""
         while not line.strip():
@@ -44,7 +44,8 @@ def first_object(path: str) -> tuple[dict[str, Any], bool]:
         rest = len(line) == LONGEST_LINE or bool(file.read(1 << 12).strip())
     if line.lstrip()[:1] == b"[":
         items = as_list(whole(path), path)
-        return (as_object(items[0], f"row 1 of {path}"), False) if items else ({}, False)
+        # Generations beside results may be an array of arrays, which is no table and no fault of a folder.
+        return (items[0] if items and isinstance(items[0], dict) else {}), False
     where = f"row 1 of {path}"
     try:
         return as_object(parsed(line, where), where), not rest

@@ -1,12 +1,16 @@
-"""every_eval_ever's schema of instances, 0.1 to 0.2: JSON Lines, a row a sample.
+"""every_eval_ever's schema of instances, 0.1 to 0.3: JSON Lines, a row a sample.
 
 A row has evaluation_id, model_id, evaluation_name, sample_id and evaluation, with score and is_correct; it
 may have token_usage, performance, error and, where a sample was scored more than once, evaluation_result_id.
+Its converter of inspect-ai's logs gives every epoch of a sample the mean over its epochs as score, and takes
+what is above 0 for correct: there the score alone says how many epochs were right.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from t2fast.readers.choices import Choices
@@ -29,7 +33,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     """
     choices.refuse_others(paths[0], NAME, ("metric", "correct_at", "errors"))
     tally = Tally()
-    runs: dict[tuple[str, str, str], dict[str, Problems]] = {}
+    runs: dict[tuple[str, str, str], dict[str, dict[str, _Sample]]] = {}
     places: dict[tuple[str, str, str], str] = {}
     for path in paths:
         for where, row in json_rows(path):
@@ -44,15 +48,75 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
             run = (model, task, str(row.get("evaluation_id")))
             places.setdefault(run, path)
             metrics = runs.setdefault(run, {})
-            problems = metrics.setdefault(str(row.get("evaluation_result_id") or ""), Problems())
+            samples = metrics.setdefault(str(row.get("evaluation_result_id") or ""), {})
             if correct is not None:
-                problems.add(problem, 1, int(correct), _used(row))
+                samples.setdefault(problem, _Sample(where)).add(row, correct, _used(row))
     for (model, task, name), metrics in runs.items():
         # Under another result the same samples are there once more.
         several = len(metrics) > 1 or choices.metric is not None
         metric = choices.pick("metric", metrics, f"evaluation {name!r}") if several else next(iter(metrics))
-        tally.add(places[model, task, name], metrics[metric], model=model, task=task)
+        problems = _counted(metrics[metric], choices, tally)
+        tally.add(places[model, task, name], problems, model=model, task=task)
     return tally.measured(paths)
+
+
+@dataclass
+class _Sample:
+    """The rows of one sample id: where the first is, their verdicts, scores, epochs and what they used."""
+
+    where: str
+    verdicts: list[bool] = field(default_factory=list)
+    scores: list[object] = field(default_factory=list)
+    epochs: set[str] = field(default_factory=set)
+    used: list[Mapping[str, float | None]] = field(default_factory=list)
+
+    def add(self, row: Mapping[str, Any], correct: bool, used: Mapping[str, float | None]) -> None:
+        self.verdicts.append(correct)
+        evaluation, metadata = row.get("evaluation"), row.get("metadata")
+        self.scores.append(evaluation.get("score") if isinstance(evaluation, dict) else None)
+        if isinstance(metadata, dict) and metadata.get("epoch") is not None:
+            self.epochs.add(str(metadata["epoch"]))
+        self.used.append(used)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether several epochs have one score, as where each repeats what was made of all."""
+        return len(self.epochs) == len(self.scores) > 1 == len(set(map(repr, self.scores)))
+
+    @property
+    def share(self) -> float | None:
+        """A score between 0 and 1, if one is."""
+        between = (x for x in self.scores if isinstance(x, int | float) and x not in (0, 1))
+        return next((x for x in between if not math.isnan(x)), None)
+
+
+def _counted(samples: Mapping[str, _Sample], choices: Choices, tally: Tally) -> Problems:
+    """Counts by sample id: by the rows' verdicts, or by the share of epochs where rows repeat that."""
+    several = [sample for sample in samples.values() if len(sample.scores) > 1]
+    repeat = bool(several) and all(sample.repeats for sample in several)
+    problems = Problems()
+    for name, sample in samples.items():
+        n, correct = len(sample.verdicts), sum(sample.verdicts)
+        share = sample.share
+        if share is not None and repeat and sample.repeats:
+            correct = round(share * n)
+            if choices.correct_at is not None or abs(share * n - correct) > 1e-6 or not 0 <= correct <= n:
+                raise ValueError(
+                    f"score in {sample.where} is {share:g}, as in all {n} epochs of this sample: it is what "
+                    "was made of them, which does not say how many are right. Read the log that this was "
+                    "converted from"
+                )
+            tally.note("samples whose epochs all have their mean as score, counted by it", n)
+        elif share is not None and choices.correct_at is None:
+            raise ValueError(
+                f"score in {sample.where} is {share:g}, which is neither 0 nor 1, and whoever wrote it "
+                "decided what of it is correct: say from which score on a sample is by correct_at="
+            )
+        for i, used in enumerate(sample.used):
+            problems.add(name, 1, int(i < correct), used)
+    if repeat and all(sample.share is None for sample in samples.values()):
+        tally.note("all epochs of each sample say the same: where these repeat a mode or a maximum, n is 1")
+    return problems
 
 
 def _verdict(row: Mapping[str, Any], choices: Choices, tally: Tally, where: str) -> bool | None:
@@ -74,7 +138,11 @@ def _verdict(row: Mapping[str, Any], choices: Choices, tally: Tally, where: str)
 
 def _used(row: Mapping[str, Any]) -> dict[str, float | None]:
     usage, performance = row.get("token_usage") or {}, row.get("performance") or {}
-    latency = performance.get("latency_ms") if isinstance(performance, dict) else None
+    performance = performance if isinstance(performance, dict) else {}
+    latency, generation = (performance.get(f"{name}_ms") for name in ("latency", "generation_time"))
+    if isinstance(latency, int | float) and isinstance(generation, int | float) and generation > latency:
+        # The whole is no less than its part: inspect-ai's converter has the waiting alone as latency.
+        latency += generation
     return {
         "prompt_tokens": usage.get("input_tokens") if isinstance(usage, dict) else None,
         "output_tokens": usage.get("output_tokens") if isinstance(usage, dict) else None,

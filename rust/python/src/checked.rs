@@ -54,7 +54,7 @@ pub fn verified_beta<'py>(
 }
 
 /// Checks of a plan, (rows, 2) of true- and false-positive rates, beside one law or as many.
-fn judges(checks: &PyReadonlyArray2<'_, f64>, harm: f64, laws: usize) -> PyResult<Vec<Judge>> {
+pub(crate) fn judges(checks: &PyReadonlyArray2<'_, f64>, harm: f64, laws: usize) -> PyResult<Vec<Judge>> {
     let (rows, width) = checks.as_array().dim();
     if width != 2 || rows == 0 || !(laws == 1 || laws == rows) {
         return Err(PyValueError::new_err(format!("{rows} checks of {width} rates for {laws} laws")));
@@ -124,7 +124,7 @@ pub(crate) fn outcomes<'py>(
 }
 
 /// The laws of the rows of parameters.
-fn formulas<'a>(name: &str, params: &'a PyReadonlyArray2<'_, f64>) -> PyResult<Vec<Formula<'a>>> {
+pub(crate) fn formulas<'a>(name: &str, params: &'a PyReadonlyArray2<'_, f64>) -> PyResult<Vec<Formula<'a>>> {
     let law = law_named(name)?;
     check_width(law, params)?;
     if !law.knows_problems() {

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 use t2fast_core::forecast::draws::{self, Draw};
 use t2fast_core::forecast::noise::{Noise, WIDTH};
-use t2fast_core::forecast::state::{Kind, Refit, State};
+use t2fast_core::forecast::state::{GROWTH, Kind, Refit, State};
 use t2fast_core::forecast::view::{View, Which};
 use t2fast_core::forecast::{self, Member, Quantity, Table};
 use t2fast_core::plan::spending::best;
@@ -132,6 +132,12 @@ impl ForecastMember {
 }
 
 /// Fits the members of the forecast law.
+/// How the widening of a law's intervals grows, for each unit of ln N or ln D from the nearest checkpoint.
+#[pyfunction]
+pub fn forecast_growth() -> f64 {
+    GROWTH
+}
+
 #[pyfunction]
 pub fn fit_forecast(py: Python<'_>, table: &ForecastTable) -> PyResult<Vec<ForecastMember>> {
     let members = cancellable(py, |cancel| forecast::fit(&table.0, cancel))?;
@@ -329,6 +335,18 @@ impl ForecastState {
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let (rows, (constraints, goal)) = (self.views(which)?, search.parts()?);
         spending::rows(py, rows.len(), |row| best(&rows[row], &constraints, goal))
+    }
+
+    /// Plans as `spend_checked` makes them, with each forecast of `which`.
+    fn spend_checked<'py>(
+        &self,
+        py: Python<'py>,
+        which: &str,
+        search: spending::Search,
+        checks: Rows<'py>,
+        harm: f64,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        spending::checked_rows(py, &self.passing(which)?, search, &checks, harm)
     }
 }
 

@@ -49,7 +49,7 @@ mod _core {
     #[pymodule_export]
     use super::forecast::{
         ForecastMember, ForecastRefits, ForecastState, ForecastTable, draw_forecast, fit_forecast,
-        forecast_members,
+        forecast_growth, forecast_members,
     };
     #[pymodule_export]
     use super::passk::{
@@ -61,7 +61,7 @@ mod _core {
         beta_parameters, budget_line, law_parameters, law_refusal, law_values, loss_mixture, plan_batch,
     };
     #[pymodule_export]
-    use super::spending::spend_batch;
+    use super::spending::{spend_batch, spend_checked};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,10 +6,12 @@ use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
+use t2fast_core::plan::checked::Judged;
 use t2fast_core::plan::spending::{Conditions, Goal, Limit, PricedSizes, Prices, Purchase, Wall, best};
-use t2fast_core::plan::surface::Formula;
+use t2fast_core::plan::surface::{Formula, Population};
 
 use crate::cancel::cancellable;
+use crate::checked::{formulas, judges};
 use crate::plan::{Table, check_width, contiguous, law_named};
 
 /// `t2fast.plans.spending.Search`.
@@ -64,18 +66,47 @@ pub(crate) fn rows<'py>(
     count: usize,
     one: impl Fn(usize) -> Option<Purchase> + Sync + Send,
 ) -> PyResult<Table<'py>> {
+    table(py, count, |i| {
+        one(i).map(|bought| {
+            let Purchase { n, d, k, value, costs: (training, serving), gap } = bought;
+            [n, d, k, value, training, serving, gap]
+        })
+    })
+}
+
+/// As [`rows`] for checks that err, as many as surfaces or beside one of them: N, D, k, right answers, wrong answers, both
+/// costs and gap, (rows, 8).
+pub(crate) fn checked_rows<'py, S: Population + Send>(
+    py: Python<'py>,
+    surfaces: &[S],
+    search: Search,
+    checks: &PyReadonlyArray2<'py, f64>,
+    harm: f64,
+) -> PyResult<Table<'py>> {
+    let judges = judges(checks, harm, surfaces.len())?;
+    let (conditions, goal) = search.parts()?;
+    table(py, judges.len(), |i| {
+        let (surface, judge) = (&surfaces[i % surfaces.len()], judges[i]);
+        best(&Judged { surface, judge }, &conditions, goal).map(|bought| {
+            let Purchase { n, d, k, costs: (training, serving), gap, .. } = bought;
+            let read = conditions.wall.map_or(d.ln(), |wall| wall.worth(d.ln()));
+            let answers = judge.reported(surface, n.ln(), read, k.ln());
+            [n, d, k, answers.right, answers.wrong, training, serving, gap]
+        })
+    })
+}
+
+/// Rows in parallel, NaN where there is none.
+fn table<'py, const W: usize>(
+    py: Python<'py>,
+    count: usize,
+    one: impl Fn(usize) -> Option<[f64; W]> + Sync + Send,
+) -> PyResult<Table<'py>> {
     let found = cancellable(py, |cancel| {
-        let row = |i: usize| {
-            (!cancel.load(Ordering::Relaxed)).then(|| {
-                one(i).map_or([f64::NAN; 7], |bought| {
-                    let Purchase { n, d, k, value, costs: (training, serving), gap } = bought;
-                    [n, d, k, value, training, serving, gap]
-                })
-            })
-        };
+        let row = |i: usize| (!cancel.load(Ordering::Relaxed)).then(|| one(i).unwrap_or([f64::NAN; W]));
         (0..count).into_par_iter().map(row).collect::<Option<Vec<_>>>()
     })?;
-    found.into_flattened().into_pyarray(py).reshape([count, 7])
+    found.into_flattened().into_pyarray(py).reshape([count, W])
 }
 
 /// Plans under one budget, or of a target at least cost, of every parameter row: see [`rows`].
@@ -92,4 +123,17 @@ pub fn spend_batch<'py>(
     let params = params.as_slice().map_err(contiguous)?;
     let (conditions, goal) = search.parts()?;
     rows(py, count, |row| best(&Formula { law, params: &params[row * width..][..width] }, &conditions, goal))
+}
+
+/// Plans as [`spend_batch`] makes them under a check that errs: see [`checked_rows`].
+#[pyfunction]
+pub fn spend_checked<'py>(
+    py: Python<'py>,
+    name: &str,
+    params: PyReadonlyArray2<'py, f64>,
+    search: Search,
+    checks: PyReadonlyArray2<'py, f64>,
+    harm: f64,
+) -> PyResult<Table<'py>> {
+    checked_rows(py, &formulas(name, &params)?, search, &checks, harm)
 }

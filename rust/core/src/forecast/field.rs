@@ -49,6 +49,11 @@ impl Field {
         &self.table
     }
 
+    /// ln k of its measurements.
+    pub(super) fn log_ks(&self) -> &[f64] {
+        &self.log_ks
+    }
+
     fn thetas<'t>(&self, thetas: &'t [f64]) -> impl Iterator<Item = &'t [f64]> + use<'t> {
         thetas.chunks_exact(self.table.quantity.parameters().len())
     }
@@ -243,21 +248,19 @@ impl Field {
 
     /// z at a spot and k, and the part of it that is the process.
     pub fn z(&self, forecast: &Forecast, spot: &Spot, log_k: f64) -> (f64, f64) {
-        self.z_apart(forecast, spot, log_k, 0.0, &self.nowhere)
+        let corrections = self.corrections(forecast, spot, self.nowhere());
+        self.z_given(&forecast.thetas, spot, &corrections, log_k)
     }
 
-    /// The same of a checkpoint that lies apart by x times a profile in k, so that pass@k still rises.
-    pub(super) fn z_apart(
-        &self,
-        forecast: &Forecast,
-        spot: &Spot,
-        log_k: f64,
-        x: f64,
-        profile: &[f64],
-    ) -> (f64, f64) {
-        let corrections = self.corrections(forecast, spot, x, profile);
-        let correction = interpolate(&self.log_ks, &corrections, log_k);
-        (self.law(&forecast.thetas, spot, log_k) + correction, correction)
+    /// What [`Self::corrections`] take for a checkpoint that lies nowhere apart.
+    pub(super) fn nowhere(&self) -> (f64, &[f64]) {
+        (0.0, &self.nowhere)
+    }
+
+    /// z at a spot and k, and the part of it that is the process, given its [`Self::corrections`].
+    pub(super) fn z_given(&self, thetas: &[f64], spot: &Spot, corrections: &[f64], log_k: f64) -> (f64, f64) {
+        let correction = interpolate(&self.log_ks, corrections, log_k);
+        (self.law(thetas, spot, log_k) + correction, correction)
     }
 
     /// The members' mean z at a spot, without the process.
@@ -265,8 +268,14 @@ impl Field {
         self.law_at(thetas, spot.at, log_k.exp()).0
     }
 
-    /// The process at each measured k, kept from bending pass@k downwards.
-    fn corrections(&self, forecast: &Forecast, spot: &Spot, x: f64, profile: &[f64]) -> Vec<f64> {
+    /// The process at each measured k of a checkpoint that lies apart by x times a profile in k, kept from bending pass@k
+    /// downwards.
+    pub(super) fn corrections(
+        &self,
+        forecast: &Forecast,
+        spot: &Spot,
+        (x, profile): (f64, &[f64]),
+    ) -> Vec<f64> {
         let size = spot.kernels.len();
         let mut out: Vec<f64> = forecast
             .process

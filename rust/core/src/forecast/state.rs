@@ -11,8 +11,8 @@ use crate::cancel::Cancel;
 use crate::random_field::RandomField;
 
 /// How much faster forecasts go wrong away from the measured checkpoints than refits say, for each unit of ln N or ln D
-/// from the nearest of them.
-const GROWTH: f64 = 0.5;
+/// from the nearest of them. What a table's widening is learnt with, too.
+pub const GROWTH: f64 = 1.5;
 
 /// What a forecast of a draw includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,37 @@ impl State {
         self.field.z(&self.point, spot, log_k)
     }
 
+    /// ln k at which forecasts bend in ln k.
+    pub fn bends(&self) -> &[f64] {
+        if self.quantity() == Quantity::Passing { self.field.log_ks() } else { &[] }
+    }
+
+    /// The process at a spot at each measured k: of the law, or of a draw's mean of checkpoints.
+    pub fn corrections(&self, draw: Option<usize>, spot: &Spot) -> Vec<f64> {
+        match draw {
+            None => self.field.corrections(&self.point, spot, self.field.nowhere()),
+            Some(draw) => {
+                self.field.corrections(&self.draws[draw].0, spot, self.apart(draw, Kind::Mean, spot))
+            }
+        }
+    }
+
+    /// z of the law, or of a draw's mean of checkpoints, and the part of it that is the process, given its
+    /// [`Self::corrections`].
+    pub fn z_given(&self, draw: Option<usize>, spot: &Spot, corrections: &[f64], log_k: f64) -> (f64, f64) {
+        let forecast = draw.map_or(&self.point, |draw| &self.draws[draw].0);
+        self.field.z_given(&forecast.thetas, spot, corrections, log_k)
+    }
+
+    /// How far a draw's checkpoints lie apart at a spot, and the profile in k of that.
+    fn apart(&self, draw: usize, kind: Kind, spot: &Spot) -> (f64, &[f64]) {
+        let (forecast, noise, field) = &self.draws[draw];
+        let scatter = &self.scatters[noise.member];
+        let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
+        let unit = scatter.at(self.field.law(&forecast.thetas, spot, self.log_middle()));
+        (unit * (field.at(spot.place) + own), scatter.profile())
+    }
+
     /// By how much more than once a new checkpoint's draws are to lie off the forecast at a spot.
     fn stretch(&self, spot: &Spot) -> f64 {
         (self.widening * (1.0 + GROWTH * spot.distance) - 1.0).max(0.0)
@@ -105,17 +136,14 @@ impl State {
 
     /// z of one draw at a spot, given its [`Self::centre`]. A widening moves all k alike, lest pass@k fall in k.
     pub fn drawn(&self, draw: usize, kind: Kind, spot: &Spot, log_k: f64, centre: f64) -> f64 {
-        let (forecast, noise, field) = &self.draws[draw];
+        let forecast = &self.draws[draw].0;
         if kind == Kind::Parameters {
             let law = self.field.law(&forecast.thetas, spot, log_k);
             return law + self.field.z(&self.point, spot, log_k).1;
         }
         let middle = self.log_middle();
-        let scatter = &self.scatters[noise.member];
-        let own = if kind == Kind::Mean { 0.0 } else { noise.nugget * noise.own };
-        let unit = scatter.at(self.field.law(&forecast.thetas, spot, middle));
-        let apart = unit * (field.at(spot.place) + own);
-        let at = |log_k: f64| self.field.z_apart(forecast, spot, log_k, apart, scatter.profile()).0;
+        let corrections = self.field.corrections(forecast, spot, self.apart(draw, kind, spot));
+        let at = |log_k: f64| self.field.z_given(&forecast.thetas, spot, &corrections, log_k).0;
         let z = at(log_k);
         let stretch = if kind == Kind::Checkpoint { self.stretch(spot) } else { 0.0 };
         if stretch == 0.0 {

@@ -26,41 +26,54 @@ pub struct View<'a> {
     pub which: Which,
 }
 
+/// Where a forecast is wanted, with all of it that does not depend on k.
+#[derive(Clone, Debug)]
+pub struct Column {
+    spot: Spot,
+    corrections: Vec<f64>,
+}
+
 impl View<'_> {
-    fn z(&self, spot: &Spot, log_k: f64, kind: Kind) -> f64 {
-        let log_k = if self.state.quantity() == Quantity::Passing { log_k } else { 0.0 };
+    fn draw(&self) -> Option<usize> {
         match self.which {
-            Which::Point => self.state.z(spot, log_k).0,
-            Which::Members => {
-                let (z, process) = self.state.z(spot, log_k);
-                z - process
-            }
-            Which::Draw(draw) => {
-                let centre = if kind == Kind::Checkpoint { self.state.centre(spot) } else { 0.0 };
-                self.state.drawn(draw, kind, spot, log_k, centre)
-            }
+            Which::Point | Which::Members => None,
+            Which::Draw(draw) => Some(draw),
         }
     }
 
-    fn through(&self, spot: &Spot, log_k: f64, kind: Kind) -> [f64; 2] {
-        beta::through(self.z(spot, 0.0, kind), self.z(spot, log_k, kind), log_k.exp())
+    /// z of checkpoints on average.
+    fn z(&self, Column { spot, corrections }: &Column, log_k: f64) -> f64 {
+        let (z, process) = self.state.z_given(self.draw(), spot, corrections, self.log_k(log_k));
+        if self.which == Which::Members { z - process } else { z }
+    }
+
+    /// z to be reported: of a draw that of a new checkpoint.
+    fn reported(&self, column: &Column, log_k: f64) -> f64 {
+        let Some(draw) = self.draw() else { return self.z(column, log_k) };
+        let centre = self.state.centre(&column.spot);
+        self.state.drawn(draw, Kind::Checkpoint, &column.spot, self.log_k(log_k), centre)
+    }
+
+    fn log_k(&self, log_k: f64) -> f64 {
+        if self.state.quantity() == Quantity::Passing { log_k } else { 0.0 }
     }
 }
 
 impl Surface for View<'_> {
-    type Spot = Spot;
+    type Spot = Column;
 
-    fn spot(&self, log_n: f64, log_d: f64) -> Spot {
-        self.state.spot(log_n, log_d)
+    fn spot(&self, log_n: f64, log_d: f64) -> Column {
+        let spot = self.state.spot(log_n, log_d);
+        Column { corrections: self.state.corrections(self.draw(), &spot), spot }
     }
 
-    fn height(&self, spot: &Spot, log_k: f64) -> f64 {
-        let z = self.z(spot, log_k, Kind::Mean);
+    fn height(&self, column: &Column, log_k: f64) -> f64 {
+        let z = self.z(column, log_k);
         if self.state.quantity() == Quantity::Loss { -z } else { z }
     }
 
-    fn value(&self, spot: &Spot, log_k: f64) -> f64 {
-        self.state.quantity().natural(self.z(spot, log_k, Kind::Checkpoint))
+    fn value(&self, column: &Column, log_k: f64) -> f64 {
+        self.state.quantity().natural(self.reported(column, log_k))
     }
 
     fn natural(&self, height: f64) -> f64 {
@@ -72,16 +85,20 @@ impl Surface for View<'_> {
         let z = self.state.quantity().z(value);
         if self.state.quantity() == Quantity::Loss { -z } else { z }
     }
+
+    fn bends(&self) -> &[f64] {
+        self.state.bends()
+    }
 }
 
 /// A mean of transforms is no mixture of Beta distributions: at every k that one is taken whose pass@1 and pass@k are
 /// forecast.
 impl Population for View<'_> {
-    fn problems(&self, spot: &Spot, log_k: f64) -> [f64; 2] {
-        self.through(spot, log_k, Kind::Mean)
+    fn problems(&self, column: &Column, log_k: f64) -> [f64; 2] {
+        beta::through(self.z(column, 0.0), self.z(column, log_k), log_k.exp())
     }
 
-    fn reported_problems(&self, spot: &Spot, log_k: f64) -> [f64; 2] {
-        self.through(spot, log_k, Kind::Checkpoint)
+    fn reported_problems(&self, column: &Column, log_k: f64) -> [f64; 2] {
+        beta::through(self.reported(column, 0.0), self.reported(column, log_k), log_k.exp())
     }
 }

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::request::{Budget, Constraints, Rule, Sizes};
 use super::scalar::polish_to;
 use super::span::{Span, largest_below, spend};
-use super::surface::{Population, plan as perfect_plan};
+use super::surface::{Population, Surface, plan as perfect_plan};
 use crate::verified::{Accuracy, Check, Outcome, Problems};
 
 /// Points of a scan of ln N, and of ln k.
@@ -46,6 +46,57 @@ impl Judge {
         let (spot, k) = (surface.spot(log_n, log_d), log_k.exp());
         let ab = surface.reported_problems(&spot, self.seen(k));
         Problems::new(ab, k, self.check, Accuracy::Full).outcome(k)
+    }
+}
+
+/// A forecast of what samples are worth under a check, to plan with under one budget.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a, S: Population> {
+    /// The forecast that knows how problems differ.
+    pub surface: &'a S,
+    /// The check.
+    pub judge: Judge,
+}
+
+impl<S: Population> Judged<'_, S> {
+    fn worth(&self, ab: [f64; 2], log_k: f64) -> f64 {
+        let k = log_k.exp();
+        self.judge.worth(Problems::new(ab, k, self.judge.check, Accuracy::Full).outcome(k))
+    }
+}
+
+impl<S: Population> Surface for Judged<'_, S> {
+    type Spot = S::Spot;
+
+    fn spot(&self, log_n: f64, log_d: f64) -> Self::Spot {
+        self.surface.spot(log_n, log_d)
+    }
+
+    fn height(&self, spot: &Self::Spot, log_k: f64) -> f64 {
+        let worth = self.worth(self.surface.problems(spot, self.judge.seen(log_k.exp())), log_k);
+        // Far from all data a law may say nothing.
+        if worth.is_nan() { f64::NEG_INFINITY } else { worth }
+    }
+
+    fn value(&self, spot: &Self::Spot, log_k: f64) -> f64 {
+        self.worth(self.surface.reported_problems(spot, self.judge.seen(log_k.exp())), log_k)
+    }
+
+    fn natural(&self, height: f64) -> f64 {
+        height
+    }
+
+    fn score(&self, value: f64) -> f64 {
+        value
+    }
+
+    /// Tokens take all that samples leave, as under two budgets.
+    fn rises(&self) -> bool {
+        true
+    }
+
+    fn samples_help(&self) -> bool {
+        false
     }
 }
 

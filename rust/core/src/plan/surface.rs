@@ -34,9 +34,19 @@ pub trait Surface: Sync {
     /// The height of a forecast.
     fn score(&self, value: f64) -> f64;
 
+    /// ln k, rising, at which heights bend in ln k.
+    fn bends(&self) -> &[f64] {
+        &[]
+    }
+
     /// Whether more tokens never lower it.
     fn rises(&self) -> bool {
         false
+    }
+
+    /// Whether more samples never lower it.
+    fn samples_help(&self) -> bool {
+        true
     }
 }
 

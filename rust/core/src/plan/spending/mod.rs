@@ -4,12 +4,13 @@
 //! v proportional to N that is N (6 p D + 2 Q (P p + T q k)), prices p and q a FLOP (Sardana et al. 2024, arXiv
 //! 2401.00448, for k = 1); an architecture brings its own.
 //!
-//! Two of the three are searched, ln N and ln k; the third follows: what is left of the budget trains, or the tokens
-//! are the fewest that reach the target. Slopes are of no use where it matters: a forecast has corners at every k that
+//! Two of the three are searched and the third follows: for a budget ln N and ln k, and what is left of it trains; for a
+//! target ln N and ln D, and the samples are the fewest that reach it ([`cheapest`]). Slopes are of no use where it matters: a forecast has corners at every k that
 //! was measured, and any law has one where the text ends. So grids close in on every hill of a coarse one, and since
 //! they stray from a sharp ridge that runs askew, each is then searched along ln N for the best in ln k. The curves on
 //! which D stays at an end of its range, or a query at its limit, are searched by themselves.
 
+mod cheapest;
 mod climb;
 mod purchase;
 mod request;

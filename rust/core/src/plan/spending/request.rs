@@ -22,7 +22,8 @@ pub enum Goal {
     /// The best for at most a budget with as many samples as there may be: the tokens need not take what those leave,
     /// where more of them would do harm.
     Within(f64),
-    /// The best for a budget with so many tokens a parameter.
+    /// The best for a budget with so many tokens a parameter, and with as many samples as it leaves, or fewer where
+    /// more would do harm.
     Ratio(f64, f64),
     /// The least cost of a value.
     Target(f64),
@@ -39,7 +40,7 @@ pub struct Wall {
 
 impl Wall {
     /// ln of what e^log_d tokens are worth.
-    pub(super) fn worth(&self, log_d: f64) -> f64 {
+    pub fn worth(&self, log_d: f64) -> f64 {
         let log_unique = self.unique.ln();
         log_d.min(log_unique) + gained((log_d - log_unique).exp(), self.repeats).ln_1p()
     }

@@ -1,18 +1,19 @@
 //! The search for one purchase over ln N and ln k; D follows from them.
 
+use super::cheapest::cheapest;
 use super::climb::{climb, decrement};
 use super::purchase::Purchase;
 use super::request::{Conditions, Goal, PricedSizes, Prices};
-use crate::plan::scalar::{crossing, first_crossing, top};
+use crate::plan::scalar::{first_crossing, top};
 use crate::plan::surface::Surface;
 
 /// A point of the search: ln N, ln D, ln k and what is maximised.
 #[derive(Clone, Copy, Debug)]
-struct Point {
-    log_n: f64,
-    log_d: f64,
-    log_k: f64,
-    score: f64,
+pub(super) struct Point {
+    pub log_n: f64,
+    pub log_d: f64,
+    pub log_k: f64,
+    pub score: f64,
 }
 
 pub(super) struct Search<'a, S: Surface> {
@@ -50,7 +51,7 @@ impl<S: Surface> Search<'_, S> {
     }
 
     /// The most samples of a size, limits kept.
-    fn most_samples(&self, log_n: f64) -> f64 {
+    pub fn most_samples(&self, log_n: f64) -> f64 {
         let limits = self.conditions.limits.iter().map(|limit| limit.most_samples(log_n.exp()));
         limits.fold(self.conditions.samples.1, f64::min)
     }
@@ -66,9 +67,37 @@ impl<S: Surface> Search<'_, S> {
         }
         sizes[1] = sizes[1].max(sizes[0]);
         let samples = match self.goal {
+            Goal::Ratio(..) if !self.surface.samples_help() => [least.ln(), most.ln()],
             Goal::Ratio(..) | Goal::Within(_) => [0.0; 2], // k follows from N
             _ => [least.ln(), most.ln()],
         };
+        let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
+        let (point, inside) = match self.goal {
+            Goal::Target(target) => {
+                let point = cheapest(self, self.goal_height(target), sizes, prices)?;
+                (point, Some([point.log_n, point.log_k]))
+            }
+            _ => self.highest_of(sizes, samples, prices)?,
+        };
+        let score = |x: [f64; 2]| at(x).map_or(f64::NEG_INFINITY, |point| point.score);
+        let end = |limit: f64| (point.log_d - limit.ln()).abs() < 1e-6;
+        let gap = match inside {
+            Some(x) if !end(self.conditions.tokens.0) && !end(self.conditions.tokens.1) => {
+                self.reported(point.score, decrement(&score, x, [sizes, samples]))
+            }
+            _ => f64::NAN,
+        };
+        Some((point, prices(point.log_n), gap))
+    }
+
+    /// The best of a box of ln N and ln k, or of the curves along which D, or a query, is at an end; where in the box.
+    fn highest_of(
+        &self,
+        sizes: [f64; 2],
+        samples: [f64; 2],
+        prices: &impl Fn(f64) -> Prices,
+    ) -> Option<(Point, Option<[f64; 2]>)> {
+        let least = self.conditions.samples.0;
         let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
         let mut found = climb([sizes, samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
             .and_then(|x| Some((at(x)?, Some(x))));
@@ -88,16 +117,7 @@ impl<S: Surface> Search<'_, S> {
                 also(&|x| at([x, self.most_samples(x).max(least).ln()]));
             }
         }
-        let (point, inside) = found?;
-        let score = |x: [f64; 2]| at(x).map_or(f64::NEG_INFINITY, |point| point.score);
-        let end = |limit: f64| (point.log_d - limit.ln()).abs() < 1e-6;
-        let gap = match inside {
-            Some(x) if !end(self.conditions.tokens.0) && !end(self.conditions.tokens.1) => {
-                self.reported(point.score, decrement(&score, x, [sizes, samples]))
-            }
-            _ => f64::NAN,
-        };
-        Some((point, prices(point.log_n), gap))
+        found
     }
 
     /// A gap in the value, or in ln cost, from one in the score.
@@ -143,7 +163,8 @@ impl<S: Surface> Search<'_, S> {
                 let log_d = log_n + ratio.ln();
                 let least = self.conditions.samples.0;
                 let k = enough((budget - train * log_d.exp() - prompt) / sample, least)?;
-                (log_d, k.clamp(least, allowed.max(least)).ln())
+                let most = k.clamp(least, allowed.max(least)).ln();
+                (log_d, if self.surface.samples_help() { most } else { log_k.min(most) })
             }
             Goal::Target(target) => {
                 let goal = self.goal_height(target);
@@ -164,10 +185,7 @@ impl<S: Surface> Search<'_, S> {
                 let k = enough((budget - prompt - train * log_d.exp()) / sample, least)?;
                 k.clamp(least, most).ln()
             }
-            Goal::Target(target) => {
-                let (spot, goal) = (self.spot(log_n, log_d), self.goal_height(target));
-                crossing(|log_k| self.surface.height(&spot, log_k) - goal, least.ln(), most.ln())?
-            }
+            Goal::Target(_) => return None, // found by `cheapest`
         };
         Some(self.scored(log_n, log_d, log_k, prices))
     }
@@ -182,6 +200,6 @@ impl<S: Surface> Search<'_, S> {
 }
 
 /// What is not below `least` but for rounding, which must not refuse what costs all of a budget.
-fn enough(value: f64, least: f64) -> Option<f64> {
+pub(super) fn enough(value: f64, least: f64) -> Option<f64> {
     (value >= least * (1.0 - 1e-12)).then_some(value)
 }

@@ -1,0 +1,84 @@
+"""What the core is asked for under one budget, or for a target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from t2fast.laws import AnyLaw
+from t2fast.plans.judging import Judging
+from t2fast.plans.planned import Floats
+from t2fast.plans.workload import Prices
+
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the core is asked for.
+
+    Attributes:
+        n_params: least and most N.
+        prices: of `Workload.prices`, a parameter.
+        sizes: (N, prices) to choose from, in place of a range.
+        n_tokens: least and most D.
+        k: least and most k.
+        whole_k: whether k has to be whole.
+        wall: unique tokens and R_D*.
+        limits: (prompt, sample, floor, most) of every `Limit`.
+        goal: "budget", the best for it; "ratio", the same with D = tokens_per_param N; "target", the least
+            cost of a value; "highest", the best whatever it costs.
+        amount: the budget or the value.
+        tokens_per_param: of the goal "ratio".
+        judging: the check, if it errs: the value is then right answers less what wrong ones cost, and of a
+            target right answers alone.
+    """
+
+    n_params: Ends
+    prices: Prices
+    sizes: list[tuple[float, Prices]] | None
+    n_tokens: Ends
+    k: Ends
+    whole_k: bool
+    wall: tuple[float, float] | None
+    limits: list[tuple[float, float, float, float]]
+    goal: Literal["budget", "ratio", "target", "highest"]
+    amount: float
+    tokens_per_param: float = math.nan
+    judging: Judging | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("n_params", "n_tokens", "k"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} from {low:g} to {high:g}: give a positive range, least end first")
+        if self.k[0] < 1:
+            raise ValueError(f"k from {self.k[0]:g}: a query gets at least one sample")
+        if self.judging is not None and self.goal in ("target", "highest"):
+            object.__setattr__(self, "judging", replace(self.judging, harm=0.0))
+
+    def run(self, law: AnyLaw) -> Floats:
+        """(1, 9): N, D, k, value, cost of training, cost of queries, gap, right and wrong answers; NaN where
+        there is no choice, and in the last two where the check does not err.
+        """
+        return self._run(law, "point", None if self.judging is None else self.judging.rates)
+
+    def drawn(self, law: AnyLaw) -> Floats | None:
+        """The same for every draw of the law, or of the check's rates; None without any."""
+        if self.judging is not None:
+            drawn = self.judging.drawn(law)
+            return None if drawn is None else self._run(law, *drawn)
+        return None if law.draws is None or not len(law.draws) else self._run(law, "draws", None)
+
+    def _run(self, law: AnyLaw, which: str, rates: Floats | None) -> Floats:
+        solver = law.solver(which)
+        if self.judging is None or rates is None:
+            found = solver.spend(which, self)
+            return np.hstack([found, np.full((len(found), 2), np.nan)])
+        found = solver.spend_checked(which, self, rates, self.judging.harm)
+        right, wrong = found[:, 3], found[:, 4]
+        worth = right - self.judging.harm * wrong
+        return np.column_stack([found[:, :3], worth, found[:, 5:], right, wrong])
