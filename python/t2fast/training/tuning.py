@@ -49,7 +49,7 @@ def fine_tune(
     target: str | Path,
     *,
     device: Literal["cpu", "cuda"] = "cpu",
-) -> None:
+) -> Path:
     """Read the model of `train` in `folder`, fine-tune it, and write it to `target`.
 
     The objective is the mean negative log-likelihood of the tokens that are learnt from. N and D in the new
@@ -63,6 +63,9 @@ def fine_tune(
         target: the new model's folder, made if it is not there.
         device: ``cpu`` computes in float32, on as many threads as torch was given; ``cuda`` multiplies in
             bfloat16.
+
+    Returns:
+        The folder, as a path.
 
     Raises:
         ValueError: if there is no example, one is longer than the model's context, or the loss is no number.
@@ -100,6 +103,7 @@ def fine_tune(
     weights = {name: weight.detach().cpu() for name, weight in model.state_dict().items()}
     target.mkdir(parents=True, exist_ok=True)
     save(target, shape, weights, (folder / "tokenizer.json").read_text("utf-8"), facts)
+    return target
 
 
 def _rows(examples: Sequence[Example], context: int, answers_only: bool) -> tuple[np.ndarray, np.ndarray]:
