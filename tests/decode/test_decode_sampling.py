@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-import decode_models  # noqa: F401 (skips where the extra decode-test is missing)
+import decode_models
 import numpy as np
 import polars as pl
 import pytest
@@ -86,6 +86,8 @@ def test_draws_follow_the_exact_distribution(model, settings):
 @pytest.mark.parametrize("name", ["llama-gqa-tied", "mistral-window", "qwen3-q4_0", "neox-sequential"])
 def test_a_sample_depends_on_seed_problem_and_index_alone(model, name, dtype):
     path, _ = model(name)
+    if dtype == "bfloat16":
+        decode_models.require_bfloat16(path)
     engine = t2fast.decode.load(path, dtype=dtype, threads=1)
     options = {"seed": 3, "max_tokens": 12, "top_p": 0.95, "temperature": 1.2}
     whole = engine.sample({"a": PROMPT}, k=45, **options).table

@@ -236,7 +236,7 @@ def test_widened_intervals_lie_as_much_further_out_as_their_distance_says(law):
     apart = np.hypot(
         np.log(n)[:, None] - np.log(law.measured.n_params), np.log(d)[:, None] - np.log(law.measured.n_tokens)
     )
-    factor = 1.6 * (1 + apart.min(axis=1) / 2)
+    factor = 1.6 * (1 + 1.5 * apart.min(axis=1))
 
     def z(values):
         return np.log(-np.log1p(-np.asarray(values)))

@@ -27,7 +27,7 @@ function heldToData(law, { n, d, mostK, wholeK, extrapolate }) {
     if (from > to) {
       const beyond = low > most ? low / most : least / high;
       throw new Refusal(
-        `${AXES[axis]} from ${general(low, 3)} to ${general(high, 3)} lies beyond what the law was fitted on ` +
+        `${SYMBOLS[axis]} ${between(low, high)} lies beyond what the law was fitted on ` +
           `(${amount(least)} to ${amount(most)}): allow it by extrapolate=${roundedUp(beyond)}`,
         `${low > most ? "least" : "most"}${axis.toUpperCase()}`,
       );
@@ -44,6 +44,12 @@ function heldToData(law, { n, d, mostK, wholeK, extrapolate }) {
     }
   }
   return { ...held, ends, factor: extrapolate };
+}
+
+// A range, its open ends left out.
+function between(low, high) {
+  if (high === Infinity) return `from ${amount(low)} on`;
+  return low === 1 ? `up to ${amount(high)}` : `from ${amount(low)} to ${amount(high)}`;
 }
 
 // Refuses budgets that buy nothing as large as what the law may be believed for.

@@ -5,8 +5,8 @@
 //! enough, where the least are (more tokens are of no use from there on), and where the fewest samples are a number at
 //! which heights bend. The lowest of all D, as a function of ln N, is scanned and polished.
 
+use super::point::{Point, Search, enough};
 use super::request::Prices;
-use super::search::{Point, Search, enough};
 use crate::plan::scalar::{PEAK, place, polish, polish_to, root};
 use crate::plan::surface::Surface;
 
@@ -75,8 +75,12 @@ pub(super) fn cheapest<S: Surface>(
             let (top, _) = polish_to(PEAK, (left, middle, right), height(middle), &height);
             let found = at(top, all, FINE);
             keep(found);
-            let Some(log_d) = found.map(|point| point.log_d).filter(|d| !(tokens[0]..=tokens[1]).contains(d))
-            else {
+            // Next to an end of what was looked at, too: there the end held it.
+            let ends = [tokens[0], tokens[1]].map(|end| if all.contains(&end) { f64::INFINITY } else { end });
+            let held = |d: f64| {
+                d < tokens[0] || d > tokens[1] || ends.iter().any(|end| (d - end).abs() < 0.25 * step)
+            };
+            let Some(log_d) = found.map(|point| point.log_d).filter(|&d| held(d)) else {
                 break;
             };
             (lo, hi) = (lo.min(log_d), hi.max(log_d));

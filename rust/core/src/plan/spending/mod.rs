@@ -4,22 +4,24 @@
 //! v proportional to N that is N (6 p D + 2 Q (P p + T q k)), prices p and q a FLOP (Sardana et al. 2024, arXiv
 //! 2401.00448, for k = 1); an architecture brings its own.
 //!
-//! Two of the three are searched and the third follows: for a budget ln N and ln k, and what is left of it trains; for a
-//! target ln N and ln D, and the samples are the fewest that reach it ([`cheapest`]). Slopes are of no use where it matters: a forecast has corners at every k that
-//! was measured, and any law has one where the text ends. So grids close in on every hill of a coarse one, and since
-//! they stray from a sharp ridge that runs askew, each is then searched along ln N for the best in ln k. The curves on
-//! which D stays at an end of its range, or a query at its limit, are searched by themselves.
+//! Two of the three are searched and the third follows: for a budget ln N and ln k, and what is left of it trains; for
+//! a target ln N and ln D, and the samples are the fewest that reach it ([`cheapest`]). Slopes are of no use where it
+//! matters: a forecast has corners at every k that was measured, and any law has one where the text ends. So grids
+//! close in on every hill of a coarse one, and since they stray from a sharp ridge that runs askew, each is then
+//! searched along ln N for the best in ln k. The curves on which D stays at an end of its range, or a query at its
+//! limit, are searched by themselves.
 
 mod cheapest;
 mod climb;
+mod point;
 mod purchase;
 mod request;
 mod search;
 
 use super::surface::Surface;
+use point::Search;
 pub use purchase::Purchase;
 pub use request::{Conditions, Goal, Limit, PricedSizes, Prices, Wall};
-use search::Search;
 
 /// The best choice on a surface; `None` where nothing is affordable, or nowhere good enough.
 pub fn best(surface: &impl Surface, conditions: &Conditions, goal: Goal) -> Option<Purchase> {

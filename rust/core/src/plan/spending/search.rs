@@ -2,25 +2,11 @@
 
 use super::cheapest::cheapest;
 use super::climb::{climb, decrement};
+use super::point::{Point, Search, enough};
 use super::purchase::Purchase;
-use super::request::{Conditions, Goal, PricedSizes, Prices};
+use super::request::{Goal, PricedSizes, Prices};
 use crate::plan::scalar::{first_crossing, top};
 use crate::plan::surface::Surface;
-
-/// A point of the search: ln N, ln D, ln k and what is maximised.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Point {
-    pub log_n: f64,
-    pub log_d: f64,
-    pub log_k: f64,
-    pub score: f64,
-}
-
-pub(super) struct Search<'a, S: Surface> {
-    pub surface: &'a S,
-    pub conditions: &'a Conditions,
-    pub goal: Goal,
-}
 
 impl<S: Surface> Search<'_, S> {
     pub fn best(&self) -> Option<Purchase> {
@@ -43,17 +29,6 @@ impl<S: Surface> Search<'_, S> {
         let spot = self.spot(point.log_n, point.log_d);
         let value = self.surface.value(&spot, point.log_k);
         Some(Purchase { n, d, k, value, costs: (prices[0] * d, prices[1] + prices[2] * k), gap })
-    }
-
-    pub fn spot(&self, log_n: f64, log_d: f64) -> S::Spot {
-        let worth = self.conditions.wall.map_or(log_d, |wall| wall.worth(log_d));
-        self.surface.spot(log_n, worth)
-    }
-
-    /// The most samples of a size, limits kept.
-    pub fn most_samples(&self, log_n: f64) -> f64 {
-        let limits = self.conditions.limits.iter().map(|limit| limit.most_samples(log_n.exp()));
-        limits.fold(self.conditions.samples.1, f64::min)
     }
 
     /// The best of a range of ln N, with its prices and gap.
@@ -128,12 +103,6 @@ impl<S: Surface> Search<'_, S> {
         }
     }
 
-    /// The height of a target but for rounding, which must not refuse the best that there is.
-    pub fn goal_height(&self, target: f64) -> f64 {
-        let goal = self.surface.score(target);
-        goal - 1e-12 * goal.abs().max(1.0)
-    }
-
     /// The ln D of the highest place with at most so many tokens.
     fn highest(&self, log_n: f64, log_k: f64, most: f64) -> f64 {
         let height = |log_d: f64| self.surface.height(&self.spot(log_n, log_d), log_k);
@@ -197,9 +166,4 @@ impl<S: Surface> Search<'_, S> {
         };
         Point { log_n, log_d, log_k, score: if score.is_nan() { f64::NEG_INFINITY } else { score } }
     }
-}
-
-/// What is not below `least` but for rounding, which must not refuse what costs all of a budget.
-pub(super) fn enough(value: f64, least: f64) -> Option<f64> {
-    (value >= least * (1.0 - 1e-12)).then_some(value)
 }
