@@ -52,6 +52,20 @@ function between(low, high) {
   return low === 1 ? `up to ${amount(high)}` : `from ${amount(low)} to ${amount(high)}`;
 }
 
+// Refuses text that, however often it is read, is worth less than the law is believed for.
+function checkText(law, unique, extrapolate) {
+  if (unique === null || !law.domain.n_tokens) return;
+  const least = law.domain.n_tokens[0];
+  const most = unique * (1 + law.repeats);
+  if (most >= least / extrapolate) return;
+  throw new Refusal(
+    `unique_tokens: however often ${amount(unique)} tokens are read, they are worth less than ` +
+      `${amount(most)} (Muennighoff et al. 2023), ${general(least / most, 3)}x below the least D that the law ` +
+      `was fitted on (${amount(least)}): allow it by extrapolate=${roundedUp(least / most)}`,
+    "unique",
+  );
+}
+
 // Refuses budgets that buy nothing as large as what the law may be believed for.
 function checkReach(budget, limits) {
   const [train, inference] = budget;

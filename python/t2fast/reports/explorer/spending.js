@@ -23,6 +23,7 @@ class OneBudget {
     this.asked = asked;
     this.unit = asked.chip ? "USD" : "FLOPs";
     const limits = heldToData(this.law, asked);
+    checkText(this.law, asked.unique, asked.extrapolate);
     this.limits = limits;
     const within = ([low, high], [least, most]) => [Math.max(low, low === 1 ? least : 0), Math.min(high, Math.max(most, low))];
     this.search = {
