@@ -33,6 +33,7 @@ def testbed(sizes: pl.DataFrame, plans: pl.DataFrame, loop: pl.DataFrame, budget
     Returns:
         The figure; its data are the sizes'.
     """
+    sizes, plans, loop = _named(sizes), _named(plans), _named(loop)
     panels, says = [_profiles(sizes)], [_best(sizes)]
     if plans.height:
         panels.append(_advice(plans, budget))
@@ -53,6 +54,16 @@ def testbed(sizes: pl.DataFrame, plans: pl.DataFrame, loop: pl.DataFrame, budget
     )
 
 
+def _named(frame: pl.DataFrame) -> pl.DataFrame:
+    """Tasks without their settings, which titles have no room for, where that tells them apart."""
+    if not frame.height:
+        return frame
+    bare = pl.col("task").str.split(":").list.first()
+    return frame.with_columns(
+        task=pl.when(pl.col("task").n_unique().over(bare) == 1).then(bare).otherwise("task")
+    )
+
+
 def _best(sizes: pl.DataFrame) -> str:
     most = sizes.filter(pl.col("best") & (pl.col("train_flops") == pl.col("train_flops").max()))
     listed = "; ".join(
@@ -70,14 +81,16 @@ def _profiles(sizes: pl.DataFrame) -> Any:
         alt.Tooltip("k:Q", format=".3g"),
         alt.Tooltip("measured:Q", title="pass@k", format=".4g"),
     ]
-    y = alt.Y("measured:Q", **axes.value("pass@k", *axes.ends(sizes, "measured")))
+    # A scale a task: where one is solved and another hardly begun, a common one shows neither.
+    y = alt.Y("measured:Q", title="pass@k", scale=alt.Scale(zero=False))
     base = alt.Chart(width=WIDTH // 2, height=150).encode(x=axes.x("n_params"), y=y, tooltip=tooltip)
     lines = base.mark_line(point={"size": 15}).encode(
         color=axes.shades("train_flops", sizes["train_flops"]), detail="train_flops:Q"
     )
     dots = base.transform_filter("datum.best").mark_point(filled=True, size=60, color=VERMILION, opacity=1)
     tasks = alt.Facet("task:N", title=None, sort=sizes["task"].unique(maintain_order=True).to_list())
-    return alt.layer(lines, dots, data=data(sizes, columns)).facet(facet=tasks, columns=_COLUMNS)
+    panels = alt.layer(lines, dots, data=data(sizes, columns)).facet(facet=tasks, columns=_COLUMNS)
+    return panels.resolve_scale(y="independent")
 
 
 def _advice(plans: pl.DataFrame, budget: float) -> Any:
