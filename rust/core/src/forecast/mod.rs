@@ -14,6 +14,7 @@ use fit::{Objective, Recipe};
 pub use quantity::Quantity;
 pub use table::Table;
 
+mod apart;
 pub mod curve;
 pub mod draws;
 pub mod field;
