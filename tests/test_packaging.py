@@ -197,7 +197,8 @@ def test_installed_tables_and_laws_are_those_of_the_checkout(
     here = [len(bed.counts.frame), len(bed.likelihoods.frame), len(bed.losses.frame)]
     said = run(["python", "-c", code], installed, tmp_path)
     assert [int(word) for word in said.split()] == [*here, len(t2fast.embedded_laws())]
-    planned = ["t2fast", "plan", "--law", "testbed-arithmetic", "--train-flops", "1e10"]
+    planned = ["t2fast", "plan", "--law", "testbed-arithmetic"]
+    planned += ["--train-flops", "1e10", "--inference-flops", "1e6"]
     assert "law: accuracy, t2fast's own testbed" in run(planned, installed, tmp_path)
 
 
