@@ -1,4 +1,4 @@
-"""Tables as pandas, polars and pyarrow keep them: lists of verdicts in cells, Arrow files, JSON by columns."""
+"""Tables as pandas, polars and pyarrow keep them: lists of verdicts, Arrow files, JSON by columns."""
 
 from __future__ import annotations
 
