@@ -164,5 +164,30 @@ def test_without_scripts_and_on_paper_there_are_pictures(browser: Any, page_file
         assert not visit.page.locator(".live").first.is_visible()
 
 
+def test_paper_has_the_beginning_of_a_long_table_and_says_so(browser: Any, tmp_path: Path) -> None:
+    grid = np.arange(1, 101)
+    losses = t2fast.read_losses({"n_params": grid * 1e7, "n_tokens": grid * 1e9, "loss": 4 - grid / 100})
+    t2fast.report(losses).save(tmp_path / "report.html")
+    with Visit(browser, tmp_path / "report.html") as visit:
+        rows = visit.page.locator(".long").first.locator("tbody tr")
+        rest = visit.page.locator(".unprinted").first
+        shown = "all => all.filter(one => one.checkVisibility()).length"
+        assert rows.evaluate_all(shown) == 100
+        assert not rest.is_visible()
+        visit.page.emulate_media(media="print")
+        assert rows.evaluate_all(shown) == 60
+        assert rest.is_visible()
+        assert rest.inner_text() == "and 40 more rows on the page itself"
+
+
+def test_figures_of_several_panels_stand_side_by_side_on_paper(browser: Any, page_file: Path) -> None:
+    with Visit(browser, page_file, width=700) as visit:
+        visit.page.emulate_media(media="print")
+        first, second = visit.page.locator(".panels.many .panel").evaluate_all(
+            "all => all.slice(0, 2).map(one => one.getBoundingClientRect().top)"
+        )
+        assert first == second
+
+
 def test_the_page_stays_small(page_file: Path) -> None:
     assert page_file.stat().st_size < 5e6

@@ -229,6 +229,18 @@ def test_the_command_writes_the_same_small_page_each_time(tmp_path: Path, capsys
     assert data["law"] == "accuracy"
 
 
+def test_the_law_may_be_named_as_by_other_commands(tmp_path: Path, capsys: Any) -> None:
+    pages = []
+    for how in (["testbed-causal"], ["--law", "testbed-causal"]):
+        path = tmp_path / "explorer.html"
+        assert main(["explore", *how, "-o", str(path)]) == 0
+        pages.append(path.read_text())
+    assert pages[0] == pages[1]
+    with pytest.raises(SystemExit):
+        main(["explore", "testbed-causal", "--law", "testbed-causal", "-o", str(path)])
+    assert "not allowed with" in capsys.readouterr().err
+
+
 def test_what_cannot_be_planned_cannot_be_explored(law: t2fast.Law) -> None:
     direct = t2fast.Law("direct", {"c0": 8.0, "c1": -0.2, "c2": -0.9, "c3": 0.015})
     with pytest.raises(ValueError, match="plan with another law"):

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,44 @@ def test_validations_and_choices_have_their_sections(counts: t2fast.Counts) -> N
     names = {a["download"] for a in parts.all("a") if "download" in a}
     assert names == {"errors.csv", "forecasts.csv", "market.csv"}
     assert found.report().sections[0].title == "How good its forecasts are"
+    nearest = next(row for row in found.report().sections[0].blocks[1].rows if row[0] == "nearest")
+    assert nearest[4] == "-"  # worse than itself it cannot be
+
+
+def test_a_cascade_shows_the_samples_of_each_model() -> None:
+    counts = t2fast.read_counts(
+        {"model": ["a", "b"], "problem": ["1", "1"], "n_samples": [64, 64], "n_correct": [20, 40]}
+    )
+    prices = {"usd_per_million_prompt_tokens": [0.1, 2.0], "usd_per_million_output_tokens": [0.1, 2.0]}
+    chosen = t2fast.choose(
+        counts, t2fast.read_prices({"model": ["a", "b"], **prices}), prompt_tokens=100, output_tokens=100
+    )
+    assert chosen.together is not None
+    option = replace(chosen.together.option, stages=(("a", 37), ("b", 72)))
+    both = replace(chosen, cascade=replace(chosen.together, option=option))
+    assert {"a then b", "37 then 72"} <= set(Parts(t2fast.report(both).html()).texts["td"])
+
+
+def test_models_without_sizes_are_not_said_to_be_sorted(counts: t2fast.Counts) -> None:
+    bare = t2fast.read_counts(counts.frame.drop("n_params", "n_tokens"))
+    assert "Checkpoints, smallest first" in t2fast.report(counts).html()
+    assert "smallest first" not in t2fast.report(bare).html()
+
+
+def test_the_middle_of_residuals_smooths_values_that_are_all_different() -> None:
+    x = np.arange(1.0, 201.0)
+    sign = np.where(np.arange(200) % 2, 1.0, -1.0)
+    frame = pl.DataFrame(
+        {"n_params": x, "n_tokens": np.full(200, 1e9), "k": np.ones(200), "predicted": np.ones(200)}
+    ).with_columns(pl.Series("observed", np.exp(sign * 0.1)))
+    (panel,) = t2fast.charts.residuals(frame, "loss").panels
+    spec = panel.to_dict()
+    line = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "line")
+    middle = spec["datasets"][line["data"]["name"]]
+    assert len(middle) == 10
+    # A tenth has ten of each sign: their median is nought.
+    assert all(abs(row["residual"]) < 1e-12 for row in middle)
+    assert [row["n_params"] for row in middle] == [10.5 + 20 * i for i in range(10)]
 
 
 def test_losses_need_no_k(tmp_path: Path) -> None:

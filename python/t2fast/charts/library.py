@@ -38,6 +38,7 @@ LOOKS: dict[str, Any] = {
     "legend": {
         "orient": "bottom",
         "columns": 4,
+        "columnPadding": 24,  # for fonts wider than the one that labels were measured in
         "labelLimit": 300,
         "titleFontWeight": "normal",
         "layout": {"bottom": {"direction": "vertical", "anchor": "start"}},

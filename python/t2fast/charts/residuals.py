@@ -11,6 +11,9 @@ from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import BLUE, GREY, HEIGHT, VERMILION, WIDTH, altair
 from t2fast.text import counted, percent
 
+_VALUES = 20
+"""Sizes up to which each has a median of its own."""
+
 _TITLE = "The law against what was measured"
 
 
@@ -103,8 +106,10 @@ def residuals(frame: pl.DataFrame, metric: str) -> Figure:
         points = base.mark_circle(color=BLUE, size=25, opacity=0.5).encode(
             x=axes.x(name), y=alt.Y("residual:Q", **y), tooltip=_tooltip()
         )
-        middle = base.mark_line(color=VERMILION, strokeWidth=2).encode(
-            x=axes.x(name), y=alt.Y("median(residual):Q", **y)
+        middle = (
+            alt.Chart(data(_middle(shown, name), [name, "residual"]))
+            .mark_line(color=VERMILION, strokeWidth=2)
+            .encode(x=axes.x(name), y=alt.Y("residual:Q", **y))
         )
         panels.append(zero + points + middle)
     worst = _number(shown["residual"].abs().max())
@@ -115,8 +120,23 @@ def residuals(frame: pl.DataFrame, metric: str) -> Figure:
         f"Residuals, ln of measured over predicted {metric}, over {over}: at most {worst:.2g} in size.",
         shown,
         tuple(panels),
-        "Above zero the law says too little. Line: median at each value; a slope or a bow means that the law "
-        "has the wrong form there.",
+        "Above zero the law says too little. Line: median at each value, or of tenths of the points where "
+        "values are many; a slope or a bow means that the law has the wrong form there.",
+    )
+
+
+def _middle(shown: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Median residuals along a column; of many values by tenths."""
+    if shown[name].n_unique() > _VALUES:
+        rank = pl.col(name).rank("max") - 1
+        group = (rank * 10 / shown.height).floor()
+    else:
+        group = pl.col(name)
+    return (
+        shown.group_by(group.alias("group"))
+        .agg(pl.col(name).median(), pl.col("residual").median())
+        .sort(name)
+        .select(name, "residual")
     )
 
 

@@ -25,7 +25,9 @@ def add_parser(commands: Any) -> None:
         "  t2fast explore law.json --train-flops 1e21 --inference-flops 1e10 -o explorer.html\n"
         "\nWithout a law, the one that ships with t2fast is used: fitted to Pythia's GSM8K counts.",
     )
-    add_law(parser, "law", nargs="?")
+    law = parser.add_mutually_exclusive_group()
+    add_law(law, "law", nargs="?")
+    add_law(law, dest="named")  # as the other commands have it
     parser.add_argument("--train-flops", type=size, metavar="C", help="training budget 6ND to begin with")
     parser.add_argument(
         "--inference-flops", type=size, metavar="C", help="FLOPs per token served, 2Nk, to begin with"
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     from t2fast.reports import explore  # with all rooms, which take a while to import
 
     atomic.check(arguments.output)
-    law = find_law(arguments.law)
+    law = find_law(arguments.law or arguments.named)
     page = explore(
         law,
         arguments.train_flops,

@@ -32,7 +32,7 @@ def _row(name: str, option: Option, errs: bool) -> list[str]:
     return [
         name,
         option.model,
-        str(option.k),
+        " then ".join(str(k) for _, k in option.stages),
         f"{option.pass_at_k:.4f}",
         f"{option.low:.3f} to {option.high:.3f}",
         *([f"{option.wrong:.4f}"] if errs else []),

@@ -19,6 +19,8 @@ def judged(found: Validation) -> Section:
     rows = []
     for row in found.methods.iter_rows(named=True):
         shown = [_share(row[name]) for name in ("mean", "median", "worse", "coverage")]
+        if row["method"] == "nearest":  # which is what "worse" is held against
+            shown[2] = "-"
         width = "-" if row["width"] is None else f"{row['width']:.2g}"
         rows.append([row["method"], str(row["splits"]), *shown, width])
     headers = [
@@ -47,7 +49,7 @@ def _forecasts(found: Validation) -> Iterator[Figure]:
     points = points.filter(pl.col("predicted").is_finite())
     if points.height:
         level = found.level if points["low"].is_finite().any() else None
-        title = f"What the method {found.primary} forecast, and what was measured"
+        title = f"Forecasts by the method {found.primary} against what was measured"
         yield charts.fit(points, found.quantity, level, "forecasts", title)
 
 

@@ -136,7 +136,7 @@ def _counts(counts: Counts, curves: PassCurves) -> Grid:
         "pass@1",
         f"{LEVEL:.0%} interval",
     ]
-    return Grid(headers, rows, caption="Checkpoints, smallest first")
+    return Grid(headers, rows, caption="Checkpoints, smallest first" if sized or tokens else "Models")
 
 
 def _means(table: Likelihoods | Losses | Accuracies) -> pl.DataFrame:

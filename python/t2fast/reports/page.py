@@ -23,12 +23,15 @@ import polars as pl
 from t2fast.charts import Figure
 from t2fast.charts.figure import specification, themed
 from t2fast.charts.library import LOOKS, converter
-from t2fast.text import clean
+from t2fast.text import clean, counted
 
 _TAG = re.compile(r"<[^<>]*>")
 _LABEL = re.compile(r' (?:aria-label|aria-roledescription|role)="[^"]*"')
 _CLIP = re.compile(r"\bclip\d+")
 _DIGITS = re.compile(r"(\.\d\d)\d+")
+
+_PRINTED = 60
+"""Rows of a table that paper has; `page.css` counts them too. The file and the screen have all."""
 
 _ROWS = 100
 """Rows of a figure's data that the page shows as a table; the file to download has all."""
@@ -143,13 +146,17 @@ def _block(block: Block, specs: dict[str, Any]) -> str:
 
 
 def _grid(grid: Grid) -> str:
-    caption = f"<caption>{_text(grid.caption)}</caption>" if grid.caption else ""
+    caption = f"<caption><span>{_text(grid.caption)}</span></caption>" if grid.caption else ""
     head = "".join(f'<th scope="col">{_text(header)}</th>' for header in grid.headers)
     rows = "".join("<tr>" + "".join(_cells(row, grid.left)) + "</tr>" for row in grid.rows)
     label = escape(clean(grid.caption or ", ".join(grid.headers)))
+    more = len(grid.rows) - _PRINTED
+    words = f"and {counted(more, 'more row')} on the page itself"
+    left_out = f'<p class="unprinted">{words}</p>' if more > 0 else ""
+    kind = "scroll long" if more > 0 else "scroll"
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>{caption}'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>\n"
+        f'<div class="{kind}" tabindex="0" role="region" aria-label="{label}"><table>{caption}'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{left_out}</div>\n"
     )
 
 
