@@ -23,6 +23,8 @@ _OWN = (
     "gpu",
     "usd_per_hour",
     "batch",
+    "chips",
+    "cache_bytes",
     "mfu",
     "mbu",
     "accelerators",
@@ -103,7 +105,10 @@ def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -
     if arguments.chinchilla == "law":
         raise ValueError("--chinchilla law is of plans under two budgets: give tokens per parameter here")
     sizes = arguments.queries, arguments.prompt_tokens, arguments.output_tokens
-    workload = Workload.on(machine(arguments), *sizes, rows=arguments.batch) if dollars else Workload(*sizes)
+    workload = Workload(*sizes)
+    if dollars:
+        served = {"rows": arguments.batch, "cache_bytes": arguments.cache_bytes}
+        workload = Workload.on(machine(arguments), *sizes, **served)
     with working("planning, for the law and each of its draws"):
         chosen = plan_spending(
             law,

@@ -19,6 +19,7 @@ from t2fast.plans.compared import compared
 from t2fast.plans.judging import Judging
 from t2fast.plans.lifting import beyond_text, binding, check_text, left_unspent, wall
 from t2fast.plans.limits import EXTRAPOLATE, Limits
+from t2fast.plans.memory import memory_cautions, room_of
 from t2fast.plans.request import CHINCHILLA_RATIO, Range, check_law, constraints_of, positive
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.spending_plan import Checked, SpendingPlan, value_words
@@ -144,10 +145,13 @@ def plan_spending(
         return value_words(plan) if target is None else f"a cost of {workload.money(plan.cost)}"
 
     answers = None if judging is None else _answers(law, judging, chosen, held, found(judging=None))
+    room = room_of(chosen, workload)
 
     def cautions() -> Iterator[str]:
         if judging is not None:
             yield from judged(judging, chosen.right or 0.0, chosen.wrong or 0.0)
+        if room is not None:
+            yield from memory_cautions(chosen, workload, room, held["limits"])
         yield from binding(chosen, held, ends, again, aim)
         if held["unique_tokens"] is not None:
             yield wall(chosen, held["unique_tokens"], same_cost, value_words)
@@ -181,6 +185,7 @@ def plan_spending(
         law,
         {**held, "believed": believed},
         answers,
+        room,
     )
 
 
