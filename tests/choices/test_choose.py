@@ -367,8 +367,8 @@ def test_models_without_a_price_are_served() -> None:
     for cache in (0.0, 131072.0):
         market = market_of(counts, prices, **TOKENS, host=Host(machine, 32, cache))
         own, vast = (next(s for s in market.sellers if s.model == name) for name in ("own", "vast"))
-        # By hand: 16 GB of weights, and 32 rows' caches half written, over 60% of 3.35 TB/s bound a step of 32
-        # rows; reading is bound by arithmetic.
+        # By hand: 16 GB of weights, and 32 rows' caches half written, over 60% of 3.35 TB/s bound a step;
+        # reading is bound by arithmetic.
         step = (16e9 + 32 * 1500 * cache) / (0.6 * 3.35e12)
         read = 2 * 8e9 / (0.4 * 989e12) * 2.5 / 3600
         assert own.price.sample == pytest.approx(1000 * step / 32 * 2.5 / 3600)

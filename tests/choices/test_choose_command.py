@@ -135,7 +135,7 @@ def test_served_models_are_priced_on_a_users_own_chip(
     assert costs[0] == pytest.approx(2 * costs[1])
     # 2 N operations a token of the prompt, read once, and of the samples, at half of 1e12 a second.
     assert costs[1] == pytest.approx(2e9 * (500 + 400 * found["k"]) / 0.5e12 / 3600)
-    # With caches: 1e4 samples of 900 tokens of 1 kB are 9 GB beside 2 GB of weights on 16 GB; of 2 kB too much.
+    # With caches: 1e4 samples of 900 tokens of 1 kB are 9 GB beside 2 GB of weights on 16 GB; of 2 kB, 18.
     for cache, chips, most in (("1e3", 1, 15555), ("2e3", 2, 16666)):
         assert main([*line, "0.5", "--mbu", "1", "--cache-bytes", cache]) == 0
         served = json.loads(capsys.readouterr().out)["served"]["a"]

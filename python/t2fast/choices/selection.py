@@ -338,8 +338,8 @@ class _Search:
         return tuple(found)
 
     def laid_out(self) -> tuple[tuple[Option, ...], tuple[Option, ...]]:
-        """Options of samples drawn together: by cost those that nothing at their cost or below equals, and all
-        of them model by model.
+        """Options of samples drawn together: by cost those that nothing at their cost or below equals, and
+        all of them model by model.
         """
         order = np.lexsort((-self.worth(self.plain), self.plain.usd_per_query))
         options = self.plain.where_at(order)

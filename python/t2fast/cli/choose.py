@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
         "--price-columns",
         type=mapping,
         metavar="NAME=COLUMN,...",
-        help="names that columns of --prices go by",
+        help="names that its columns go by",
     )
     parser.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
     parser.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")

@@ -1,4 +1,4 @@
-"""What to know of the memory of the machine that a plan is served on."""
+"""Where a plan is served: the chips that hold it, and what its keys and values cost there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from t2fast.costs.memory import Room
 from t2fast.plans.spending import Spending
 from t2fast.plans.workload import Limit, Workload
-from t2fast.text import counted, samples
+from t2fast.text import samples
 
 _DEARER = 1.05
 """Reading caches is worth a word from so much dearer queries on."""
@@ -18,31 +18,25 @@ def room_of(chosen: Spending, workload: Workload) -> Room | None:
     return workload.room(chosen.n_params if chosen.architecture is None else chosen.architecture)
 
 
-def housed(room: Room, k: float) -> str:
-    """Where a plan is served, and how long its k samples take."""
-    waits = "" if k <= room.largest_batch else f", {room.largest_batch:,.0f} at a time"
-    return (
-        f"served on {room}; {samples(k)} samples together take {room.seconds(k):.3g} s{waits}, caches read and "
-        "the chips free" + (", if these share bytes and arithmetic evenly" if room.chips > 1 else "")
-    )
-
-
-def memory_cautions(
-    chosen: Spending, workload: Workload, room: Room, limits: Sequence[Limit]
-) -> Iterator[str]:
-    """That the chips asked for do not hold the model, and what reading caches adds to its queries."""
+def housed(room: Room, chosen: Spending, workload: Workload, limits: Sequence[Limit]) -> Iterator[str]:
+    """Lines on the chips that hold the plan's model, on how long its samples take there, and on what reading
+    keys and values adds to their price.
+    """
+    short = ""
     if room.chips > room.asked:
-        short = "weights" if room.weights > room.machine.chip.memory * room.asked else "weights and caches"
-        held = [limit.name for limit in limits if limit.seconds]
-        yield (
-            f"{counted(room.asked, 'chip')} of {room.machine.chip.name} "
-            f"{'does' if room.asked == 1 else 'do'} not hold its {short}: {room.chips} are needed, the price of "
-            "a query being the same" + (f"; {held[0]} was held on {room.asked}" if held else "")
-        )
+        short = f"; {room.asked} {'does' if room.asked == 1 else 'do'} not hold it"
+    yield f"served on {room}{short}"
+    waits = "" if chosen.k <= room.largest_batch else f", {room.largest_batch:,.0f} at a time"
+    even = ", if these share bytes and arithmetic evenly" if room.chips > 1 else ""
+    held = "".join(f"; {limit.name} was held on {room.asked}" for limit in limits if limit.seconds and short)
+    seconds = room.seconds(chosen.k)
+    yield (
+        f"{samples(chosen.k)} samples together take {seconds:.3g} s there{waits}, keys and values read and "
+        f"the chips free{even}{held}"
+    )
     dearer = room.usd_per_query(chosen.k) * workload.queries / chosen.serving
     if dearer > _DEARER:
         yield (
-            f"reading keys and values, {room.model.cache_bytes / 1e6:.3g} MB a token, makes queries "
-            f"{dearer:.3g}x as dear ({workload.money(dearer * chosen.serving)}), which the plan leaves out: a "
-            "smaller batch, or heads that share keys and values, read less"
+            f"! the cost of queries leaves out reading keys and values: with them it is {dearer:.3g} times "
+            f"that, {workload.money(dearer * chosen.serving)}; heads that share them read less"
         )

@@ -150,7 +150,8 @@ class SpendingPlan(Drawn):
         if self.chosen.architecture is not None:
             lines.append(line(_described(self.chosen.architecture)))
         if self.room is not None:
-            lines.append(line(housed(self.room, self.chosen.k)))
+            told = housed(self.room, self.chosen, self.workload, self.held["limits"])
+            lines += [note(words[2:]) if words.startswith("! ") else line(words) for words in told]
         if beside is not None and beside.ratio is not None:
             lines.append(line(ratio_words(beside.ratio, beside.interval, self.level)))
         elif beside is not None and beside.withheld is not None:

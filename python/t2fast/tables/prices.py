@@ -31,8 +31,8 @@ class Prices:
 
     `frame` has model and, Float64 with null where the table is silent, n_params, active_params,
     cache_bytes (of a token's keys and values), usd_per_million_prompt_tokens, usd_per_million_output_tokens,
-    prompt_tokens and output_tokens (means a sample that were measured for this model), first_token_seconds and
-    output_tokens_per_second.
+    prompt_tokens and output_tokens (means a sample that were measured for this model), first_token_seconds
+    and output_tokens_per_second.
     """
 
     frame: pl.DataFrame
