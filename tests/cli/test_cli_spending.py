@@ -380,7 +380,8 @@ def test_a_model_beyond_one_chip_names_the_chips_it_needs(capsys: pytest.Capture
     shown = " ".join(capsys.readouterr().out.split())
     assert "served on 2 chips of TPU v5e, 32 GB: weights 15.4 GB" in shown
     assert "memory binds at a batch of 166; 1 does not hold it" in shown
-    assert "latency at most 60 s was held on 1" in shown
+    # Held on one chip, which does not hold it; on two, caches read, it takes less than that.
+    assert "! latency at most 60 s: it was held on 1 chip, reading keys and values left out" in shown
     assert "if these share bytes and arithmetic evenly" in shown
     # Asked for two, it fits.
     assert main([*asked, "--chips", "2"]) == 0
@@ -397,5 +398,10 @@ def test_what_reading_caches_adds_is_said(capsys: pytest.CaptureFixture[str]) ->
     dearer = 1e6 * found["memory"]["usd_per_query_with_caches"] / found["serving"]
     assert main(DOLLARS) == 0
     assert f"with them it is {dearer:.3g} times that" in " ".join(capsys.readouterr().out.split())
+    slow = ["plan", "--usd", "10000", *DOLLARS[3:], "--latency", "5", "--sizes", "1.5B", "--k", "256"]
+    assert main([*slow, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["memory"]["seconds_per_query"] > 5
+    assert main(slow) == 0
+    assert "s is more than it: it was held on 1 chip" in " ".join(capsys.readouterr().out.split())
     assert main([*DOLLARS, "--cache-bytes", "0"]) == 0
     assert "keys and values:" not in capsys.readouterr().out

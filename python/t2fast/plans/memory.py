@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from t2fast.costs.memory import Room
 from t2fast.plans.spending import Spending
 from t2fast.plans.workload import Limit, Workload
-from t2fast.text import samples
+from t2fast.text import counted, samples
 
 _DEARER = 1.05
 """Reading caches is worth a word from so much dearer queries on."""
@@ -28,12 +28,18 @@ def housed(room: Room, chosen: Spending, workload: Workload, limits: Sequence[Li
     yield f"served on {room}{short}"
     waits = "" if chosen.k <= room.largest_batch else f", {room.largest_batch:,.0f} at a time"
     even = ", if these share bytes and arithmetic evenly" if room.chips > 1 else ""
-    held = "".join(f"; {limit.name} was held on {room.asked}" for limit in limits if limit.seconds and short)
     seconds = room.seconds(chosen.k)
     yield (
         f"{samples(chosen.k)} samples together take {seconds:.3g} s there{waits}, keys and values read and "
-        f"the chips free{even}{held}"
+        f"the chips free{even}"
     )
+    for limit in limits:
+        if limit.seconds and (short or seconds > limit.most):
+            above = f"{seconds:.3g} s is more than it: " if seconds > limit.most else ""
+            yield (
+                f"! {limit.name}: {above}it was held on {counted(room.asked, 'chip')}, reading keys and values "
+                "left out, all samples at once"
+            )
     dearer = room.usd_per_query(chosen.k) * workload.queries / chosen.serving
     if dearer > _DEARER:
         yield (
