@@ -37,8 +37,8 @@ def housed(room: Room, chosen: Spending, workload: Workload, limits: Sequence[Li
         if limit.seconds and (short or seconds > limit.most):
             above = f"{seconds:.3g} s is more than it: " if seconds > limit.most else ""
             yield (
-                f"! {limit.name}: {above}it was held on {counted(room.asked, 'chip')}, reading keys and values "
-                "left out, all samples at once"
+                f"! {limit.name}: {above}it was held on {counted(room.asked, 'chip')}, reading keys and "
+                "values left out, all samples at once"
             )
     dearer = room.usd_per_query(chosen.k) * workload.queries / chosen.serving
     if dearer > _DEARER:
