@@ -92,6 +92,28 @@ def test_a_picture_stands_for_every_chart_until_it_is_drawn(browser: Any, page_f
         assert not visit.page.locator(".still").last.is_visible()
 
 
+def test_no_word_of_a_picture_is_cut(browser: Any, page_file: Path) -> None:
+    """The browser's letters are wider than those that the picture was measured with."""
+    cut = """async stills => {
+        const cut = [];
+        for (const still of stills) {
+            const place = document.createElement("div");
+            place.innerHTML = await (await fetch(still.src)).text();
+            document.body.append(place);
+            const frame = place.querySelector("svg").getBoundingClientRect();
+            for (const word of place.querySelectorAll("text")) {
+                const box = word.getBoundingClientRect();
+                if (!box.width) continue;
+                if (box.left < frame.left || box.right > frame.right) cut.push(word.textContent);
+            }
+            place.remove();
+        }
+        return cut;
+    }"""
+    with Visit(browser, page_file, bypass_csp=True) as visit:
+        assert visit.page.locator(".still").evaluate_all(cut) == []
+
+
 def test_names_are_text_wherever_they_stand(browser: Any, page_file: Path) -> None:
     shown = HOSTILE.replace("\u202e", "\\u202e")
     with Visit(browser, page_file) as visit:

@@ -42,8 +42,8 @@ def test_a_split_by_threshold_extrapolates_in_its_direction(places, by, count):
         assert at[split.seen].max() < split.threshold
         assert at[~split.seen].min() == pytest.approx(split.threshold, rel=1e-5)
         assert at[split.seen].max() < at[~split.seen].min()
-        assert split.seen.sum() >= max(8, 0.3 * len(places))
-        assert (~split.seen).sum() >= max(3, 0.1 * len(places))
+        assert split.seen.sum() >= max(6, 0.3 * len(places))
+        assert (~split.seen).sum() >= max(2, 0.1 * len(places))
 
 
 @settings(max_examples=100, deadline=None)
@@ -104,14 +104,21 @@ def test_random_checkpoints_are_each_held_out_equally_often(count):
 
 
 def test_impossible_requests_are_refused():
-    table = measured([(1e8, 1e9 * 1.1**i) for i in range(10)])
+    table = measured([(1e8, 1e9 * 1.1**i) for i in range(7)])
     with pytest.raises(ValueError, match="by = 'date' must be one of compute, ratio"):
         hold_out(table, "date")
     with pytest.raises(ValueError, match="splits = 0 must be at least 1"):
         hold_out(table, "compute", 0)
     with pytest.raises(
-        ValueError, match=r"the table has 10 checkpoints, .* by compute: .* 8 that are seen and 3"
+        ValueError, match=r"the table has 7 checkpoints, .* by compute: .* 6 that are seen and 2"
     ):
         hold_out(table, "compute")
-    with pytest.raises(ValueError, match=r"by run: a split needs 8 that are seen$"):
+    with pytest.raises(ValueError, match=r"by run: a split needs 6 that are seen$"):
         hold_out(table, "run")
+
+
+@pytest.mark.parametrize("by", BY)
+def test_three_sizes_at_three_lengths_are_enough_to_hold_something_out(by):
+    """The grid that most people have."""
+    table = measured([(n, d) for n in (1e8, 1e9, 1e10) for d in (1e10, 1e11, 1e12)])
+    assert hold_out(table, by)

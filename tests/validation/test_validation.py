@@ -234,6 +234,15 @@ def test_what_can_be_forecast():
     assert good
 
 
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "; one split alone: little to go by"), (2, "; 2 splits alone:")]
+)
+def test_few_splits_are_said_to_be_few(count, said):
+    words, _ = judged({"forecast": [0.14] * count, "nearest": [0.24] * count})
+    assert said in words
+    assert "alone" not in judged({"forecast": [0.14] * 3, "nearest": [0.24] * 3})[0]
+
+
 def test_what_can_be_forecast_up_to_somewhere():
     near = [0.24, 0.24, 0.24, 0.24, 0.2, 0.2, 0.2]
     words, good = judged({"forecast": [0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3], "nearest": near})

@@ -4,7 +4,9 @@ Split-conformal from rolling origins: the law is fitted to the checkpoints below
 some number of tokens a parameter, and forecasts the others of the table. What it is off by, in half widths of
 its own 90% interval, is a score; the 90% quantile of the scores is what the interval has to be widened by
 (Lei et al. 2018, arXiv 1604.04173, with scores standardised by the model). Scores are divided by 1 + g h, h
-the distance from the nearest checkpoint seen, and the widening grows with it; g is 1.5.
+the distance from the nearest checkpoint seen, and the widening grows with it; g is 1.5. A table with too few
+checkpoints for that is widened a little less than any published table needs: refits alone trust a form too
+much.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.laws.ends import ends
-from t2fast.laws.forecast import ForecastLaw
+from t2fast.laws.forecast import PUBLISHED_WIDENING, ForecastLaw
 from t2fast.laws.measurements import ForecastDraws, Measurements, Metric, to_z
 
 Floats = NDArray[np.float64]
@@ -30,14 +32,14 @@ _LEAST_CHECKPOINTS = {"pass@k": 40, "accuracy": 16, "loss": 16}
 
 
 def widening(metric: Metric, chance: float, measured: Measurements, seed: int) -> float:
-    """The factor at distance 0; 0 for a table too small to learn it from.
+    """The factor at distance 0; `PUBLISHED_WIDENING` for a table too small to learn it from.
 
     With n checkpoints held out at least once the quantile is at 0.9 (n + 1)/n, the finite-sample level of
     split-conformal prediction. Every origin has the same weight, however many checkpoints it holds out. Of
     the two directions the one that needs more decides: nobody says in which the law will be asked.
     """
     if len(measured.n_params) < _LEAST_CHECKPOINTS[metric]:
-        return 0.0
+        return PUBLISHED_WIDENING
     n, d = measured.n_params, measured.n_tokens
     found = [_needed(metric, chance, measured, _origins(values), seed) for values in (n * d, d / n)]
     # To five decimals, so that a law read back from a file is the same.

@@ -44,6 +44,9 @@ from t2fast.text import amount, columns, line, note, plain
 Floats = NDArray[np.float64]
 Kind: TypeAlias = Literal["parameters", "mean", "checkpoint"]
 
+# A little less than any published table needs that is large enough to learn it from: Pythia's, Gadre's,
+# Chinchilla's, Porian's and Farseer's need 0.28 to 0.79.
+PUBLISHED_WIDENING = 0.25
 FORMAT = "t2fast-law/1"
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -65,7 +68,7 @@ class ForecastLaw(Drawn, Reported):
         validation: the figures of `t2fast.validate`, where they were kept.
         widening: what intervals of a new checkpoint are widened by, learnt from forecasts of the table's own
             checkpoints: at distance h from the nearest measured one, in ln N and ln D, by this times
-            (1 + 3h/2), and by no less than 1. 0 where the table was too small to learn it.
+            (1 + 3h/2), and by no less than 1. `PUBLISHED_WIDENING` where the table was too small to learn it.
     """
 
     metric: Metric
@@ -151,12 +154,14 @@ class ForecastLaw(Drawn, Reported):
 
     def _widened(self) -> str:
         if not self.widening:
-            return "intervals are as wide as these draws have them: too few checkpoints to hold them against"
+            return "intervals are as wide as these draws have them"
         growth = _core.forecast_growth()
+        learnt = "learnt from forecasts of this table's own checkpoints"
+        if self.widening == PUBLISHED_WIDENING:
+            learnt = "less than published tables need, for want of checkpoints to learn it from"
         return (
             f"intervals of a new checkpoint are widened {self.widening:.2g} (1 + {growth:g} h) times where"
-            " that is above 1, h its distance in ln N and ln D from the nearest measured one: learnt from"
-            " forecasts of this table's own checkpoints"
+            f" that is above 1, h its distance in ln N and ln D from the nearest measured one: {learnt}"
         )
 
     @property

@@ -18,6 +18,7 @@ from t2fast.training import Shape
 from t2fast.training.objects import read_object
 
 SETTINGS = "settings.json"
+_GROWING = ("samples", "loop_seeds")
 PRESETS = ("small", "full", "gpu")
 """Testbeds that come with the package."""
 
@@ -164,19 +165,31 @@ def settings_in(folder: Path) -> Settings:
 
 
 def claim(folder: Path, settings: Settings) -> None:
-    """Make the folder that testbed's, or find that it is; `ValueError` if it is another's."""
+    """Make the folder that testbed's, or find that it is; `ValueError` if it is another's.
+
+    More samples and more seeds of the loop only add to what is there: with those it grows.
+    """
     path = folder / SETTINGS
     if path.exists():
         there = asdict(settings_in(folder))
         new = asdict(settings)
+        grown = [key for key in _GROWING if new[key] > there[key]]
         if different := [
-            f"{key} was {there[key]} and is {new[key]}" for key in new if there[key] != new[key]
+            f"{key} was {there[key]} and is {new[key]}"
+            for key in new
+            if there[key] != new[key] and key not in grown
         ]:
             raise ValueError(f"{folder} holds another testbed: {'; '.join(different)}. Give another folder")
+        if grown:
+            _write(path, settings)
     elif strangers := sorted(one.name for one in folder.iterdir() if one.name != "lock"):
         raise ValueError(f"{folder} is no testbed and not empty (it has {strangers[0]}): give another folder")
     else:
-        atomic.write(path, [json.dumps(asdict(settings), indent=1).encode(), b"\n"])
+        _write(path, settings)
+
+
+def _write(path: Path, settings: Settings) -> None:
+    atomic.write(path, [json.dumps(asdict(settings), indent=1).encode(), b"\n"])
 
 
 def _of(data: Any, name: str) -> Settings:

@@ -99,11 +99,17 @@ def _finish(place: Path, folder: Path, settings: Settings, one: Checkpoint) -> N
     tables = measure(one.name, trained, tasks_of(settings), one.samples, settings.device)
     for name, table in zip(TABLES, tables, strict=True):
         atomic.write(place / name, [table.write_csv().encode()])
-    record = {
-        "train_flops": trained.flops,
+    took = {
         "train_seconds": trained.seconds,
         "train_cpu_seconds": trained.cpu_seconds if settings.device == "cpu" else trained.seconds,
         "timed_flops": trained.flops * trained.made,
+    }
+    earlier = None if trained.made else _earlier(place)
+    if earlier is not None:  # measured anew: what its training took stays true
+        took = {name: earlier[name] for name in took}
+    record = {
+        "train_flops": trained.flops,
+        **took,
         "peak_flops": peak_flops(settings.device),
         "measure_seconds": time.perf_counter() - between,
         "seconds": time.perf_counter() - began,
@@ -158,6 +164,14 @@ def _took(place: Path) -> dict[str, float] | None:
     if wrong := [name for name in _TOOK if not is_number(found.get(name))]:
         raise ValueError(f"{path} has no number {wrong[0]}")
     return {name: found[name] for name in _TOOK}
+
+
+def _earlier(place: Path) -> dict[str, float] | None:
+    """What an earlier measurement says the checkpoint took, if that can be read."""
+    try:
+        return _took(place)
+    except ValueError:
+        return None
 
 
 def _place(folder: Path, one: Checkpoint) -> Path:

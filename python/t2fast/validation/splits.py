@@ -13,7 +13,7 @@ from t2fast.validation.measured import Floats, Mask, Measured
 BY = ("compute", "ratio", "size", "run", "checkpoint")
 """What can be held out."""
 
-LEAST_SEEN, LEAST_HELD_OUT = 8, 3
+LEAST_SEEN, LEAST_HELD_OUT = 6, 2
 _SEEN_SHARE, _HELD_OUT_SHARE = 0.3, 0.1
 _FOLDS = 5
 # Coordinates that differ by rounding alone are one: 6ND of an isoFLOP profile is never twice the same.
@@ -42,7 +42,7 @@ def hold_out(measured: Measured, by: str = "compute", count: int = 20, seed: int
 
     By "compute" (6ND), "ratio" (D/N) and "size" (N) a split sees all below a threshold and holds out all from
     there on: it extrapolates. The thresholds are spread evenly over the checkpoints' own values, such that
-    30% of the checkpoints, and at least eight, are seen, and 10%, and at least three, held out. By "run" each
+    30% of the checkpoints, and at least six, are seen, and 10%, and at least two, held out. By "run" each
     run (a model, or all checkpoints of one size where every model is one checkpoint) is held out once; of
     more runs than `count`, as many, evenly spread. By "checkpoint" the checkpoints are dealt at random
     (`seed`) into five groups, each held out once, and dealt again until there are `count` splits: that

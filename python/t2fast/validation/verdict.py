@@ -65,6 +65,9 @@ def words(methods: pl.DataFrame, splits: pl.DataFrame, by: str, method: str) -> 
     if row["coverage"] is not None:
         verdict += f"; {percent(row['level'])} intervals held {percent(row['coverage'])} of what was held out"
         verdict += "" if row["width"] is None else f", their ends a factor of {row['width']:.2g} apart"
+    tried = splits.filter(pl.col("method") == method, pl.col("error").is_not_null()).height
+    if tried < _LEAST_SPLITS:
+        verdict += f"; {'one split' if tried == 1 else f'{tried} splits'} alone: little to go by"
     return verdict
 
 
