@@ -60,7 +60,11 @@ def stopping(frame: pl.DataFrame, price: float, seed: int) -> np.ndarray:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benches.adaptive",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("counts")
     parser.add_argument("-k", default="4,16")
     parser.add_argument("--runs", type=int, default=100)

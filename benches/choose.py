@@ -181,7 +181,11 @@ def chances(counts: Counts, prices: Prices, number: int) -> None:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benches.choose",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("counts")
     parser.add_argument("prices")
     parser.add_argument("--splits", type=int, default=200)

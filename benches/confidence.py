@@ -70,7 +70,11 @@ def judged(
 
 def main() -> None:
     """Print a row a setting."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benches.confidence",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--tables", type=int, default=120)
     parser.add_argument("--kinds", nargs="+", default=["equal", "spread", "hard"])
     parser.add_argument("--models", type=int, nargs="+", default=[1, 4, 10])

@@ -7,7 +7,7 @@ forecast from those of at most four.
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import numpy as np
 import polars as pl
@@ -38,4 +38,10 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(
+        prog="python benches/data_wall.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", metavar="RUNS.csv")
+    main(parser.parse_args().runs)

@@ -12,6 +12,7 @@ Refuses to time choices that differ.
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import time
@@ -242,4 +243,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python benches/plan.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     main()

@@ -249,7 +249,8 @@ def test_a_price_by_another_name_is_named() -> None:
     )
     with pytest.raises(
         ValueError,
-        match=r"there is no usd_per_million_prompt_tokens \(usd_per_million_prompt_token is no such column\)",
+        match=r"there is no usd_per_million_prompt_tokens: if usd_per_million_prompt_token is that, .*"
+        r"read_prices\(…, columns=\{'usd_per_million_prompt_tokens': 'usd_per_million_prompt_token'\}\)",
     ):
         t2fast.choose(counts_of({"a": [(8, 1)] * 5}), t2fast.read_prices(rows), **TOKENS)
 
@@ -363,17 +364,28 @@ def test_models_without_a_price_are_served() -> None:
         {"sold": (1, 1), "own": (None, None), "vast": (None, None)}, n_params=[None, 8e9, 4e11]
     )
     machine = Machine(accelerator("H100"), usd_per_hour=2.5)
-    market = market_of(counts, prices, **TOKENS, host=Host(machine, rows=32))
-    own, vast = (next(s for s in market.sellers if s.model == name) for name in ("own", "vast"))
-    # By hand: 16 GB of weights over 60% of 3.35 TB/s bound a step of 32 rows; reading is bound by arithmetic.
-    written = 16e9 / (0.6 * 3.35e12) / 32 * 2.5 / 3600
-    read = 2 * 8e9 / (0.4 * 989e12) * 2.5 / 3600
-    assert own.price.sample == pytest.approx(1000 * written)
-    assert own.usd[2] == pytest.approx(1000 * read + 3 * 1000 * written)
-    assert own.seconds is not None
-    assert own.seconds[1] == pytest.approx(1000 * 16e9 / (0.6 * 3.35e12))
-    # 800 GB need 16 chips: ten would do, but chips come in powers of two.
-    assert vast.price.sample == pytest.approx(1000 * 800e9 / (16 * 0.6 * 3.35e12) / 32 * 16 * 2.5 / 3600)
+    for cache in (0.0, 131072.0):
+        market = market_of(counts, prices, **TOKENS, host=Host(machine, 32, cache))
+        own, vast = (next(s for s in market.sellers if s.model == name) for name in ("own", "vast"))
+        # By hand: 16 GB of weights, and 32 rows' caches half written, over 60% of 3.35 TB/s bound a step;
+        # reading is bound by arithmetic.
+        step = (16e9 + 32 * 1500 * cache) / (0.6 * 3.35e12)
+        read = 2 * 8e9 / (0.4 * 989e12) * 2.5 / 3600
+        assert own.price.sample == pytest.approx(1000 * step / 32 * 2.5 / 3600)
+        assert own.usd[2] == pytest.approx(1000 * read + 3 * 1000 * step / 32 * 2.5 / 3600)
+        assert own.seconds is not None
+        assert own.seconds[1] == pytest.approx(1000 * step)
+        # 800 GB need 16 chips: ten would do, but chips come in powers of two.
+        step = (800e9 + 32 * 1500 * cache) / (16 * 0.6 * 3.35e12)
+        assert vast.price.sample == pytest.approx(1000 * step / 32 * 16 * 2.5 / 3600)
+        assert (market.rooms["own"].chips, market.rooms["vast"].chips) == (1, 16)
+    assert market.rooms["own"].largest_batch == int((80e9 - 16e9) // (131072 * 2000))
+    # A model's own cache, of its row of the prices, comes first; without any it goes by its size.
+    own_cache = prices_of({"own": (None, None)}, n_params=[8e9], cache_bytes=[65536.0])
+    held = market_of(counts, own_cache, **TOKENS, host=Host(machine, 32, 131072.0)).rooms["own"]
+    assert held.caches == 32 * 2000 * 65536
+    by_size = market_of(counts, prices, **TOKENS, host=Host(machine, 32)).rooms["own"]
+    assert by_size.model.cache_bytes == pytest.approx(512 * (8e9 / (12 * 128**2)) ** (2 / 3))
     assert any("priced by H100 at 2.5 USD an hour" in note and "own, vast" in note for note in market.notes)
     without = market_of(counts, prices, **TOKENS)
     assert [s.model for s in without.sellers] == ["sold"]

@@ -61,6 +61,13 @@ def test_the_command_on_26_models(
             most = -minus
     assert [(row["model"], row["k"]) for row in frontier] == [(model, k) for model, k, _ in expected]
     assert [row["usd_per_query"] for row in frontier] == pytest.approx([usd for _, _, usd in expected])
+    # Every model and k, those of the frontier as there.
+    every = {(row["model"], row["k"]): row for row in found["every"]}
+    assert every.keys() == {(model, k) for _, _, model, k in best}
+    for usd, minus, model, k in best:
+        row = every[model, k]
+        assert (row["usd_per_query"], row["pass_at_k"]) == (pytest.approx(usd), pytest.approx(-minus))
+    assert all(every[row["model"], row["k"]] == row for row in frontier)
 
 
 def test_a_table_too_narrow_for_numbers_stays_whole(
@@ -119,7 +126,7 @@ def test_served_models_are_priced_on_a_users_own_chip(
     (tmp_path / "chips.csv").write_text("name,tflops,tb_per_s,gb\nhere,1,0.1,16\n")
     line = ["choose", str(tmp_path / "counts.csv"), "--prices", str(tmp_path / "prices.csv"), "--json"]
     line += ["--prompt-tokens", "500", "--output-tokens", "400", "--gpu", "here", "--usd-per-hour", "1"]
-    line += ["--accelerators", str(tmp_path / "chips.csv"), "--batch", "1e4", "--mfu"]
+    line += ["--accelerators", str(tmp_path / "chips.csv"), "--batch", "1e4", "--cache-bytes", "0", "--mfu"]
     costs = []
     for mfu in ("0.25", "0.5"):
         assert main([*line, mfu, "--mbu", "1"]) == 0
@@ -128,6 +135,43 @@ def test_served_models_are_priced_on_a_users_own_chip(
     assert costs[0] == pytest.approx(2 * costs[1])
     # 2 N operations a token of the prompt, read once, and of the samples, at half of 1e12 a second.
     assert costs[1] == pytest.approx(2e9 * (500 + 400 * found["k"]) / 0.5e12 / 3600)
+    # With caches: 1e4 samples of 900 tokens of 1 kB are 9 GB beside 2 GB of weights on 16 GB; of 2 kB, 18.
+    for cache, chips, most in (("1e3", 1, 15555), ("2e3", 2, 16666)):
+        assert main([*line, "0.5", "--mbu", "1", "--cache-bytes", cache]) == 0
+        served = json.loads(capsys.readouterr().out)["served"]["a"]
+        assert (served["chips"], served["largest_batch"]) == (chips, most)
+    line.remove("--json")
+    assert main([*line, "0.5", "--mbu", "1", "--cache-bytes", "2e3"]) == 0
+    assert "Served on hardware" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("names", "mapping"),
+    [
+        (["usd_per_million_input_tokens", "usd_per_1m_completion_tokens"], None),
+        (["Input USD per million tokens", "completion_usd_per_mtok"], None),
+        (["input_price", "price_output"], "input_price,price_output"),
+        (["prompt_price", "completion_cost_per_1m"], "prompt_price,completion_cost_per_1m"),
+    ],
+)
+def test_prices_under_other_names(
+    names: list[str], mapping: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "counts.csv").write_text("model,problem,n_samples,n_correct\na,1,8,4\na,2,8,3\n")
+    (tmp_path / "prices.csv").write_text(f"model,{','.join(names)}\na,2,10\n")
+    line = ["choose", str(tmp_path / "counts.csv"), "--prices", str(tmp_path / "prices.csv"), "--json"]
+    line += ["--prompt-tokens", "500", "--output-tokens", "400", "--max-k", "1"]
+    if mapping is not None:
+        # What does not say that it is dollars a million tokens is not taken for it: it is asked about.
+        assert main(line) == 1
+        hint = ",".join(
+            f"usd_per_million_{side}_tokens={name}"
+            for side, name in zip(("prompt", "output"), mapping.split(","), strict=True)
+        )
+        assert f"in US dollars a million tokens, say --price-columns {hint}" in capsys.readouterr().err
+        line += ["--price-columns", hint]
+    assert main(line) == 0
+    assert json.loads(capsys.readouterr().out)["usd_per_query"] == pytest.approx((500 * 2 + 400 * 10) / 1e6)
 
 
 @pytest.mark.parametrize(

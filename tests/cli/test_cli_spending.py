@@ -78,6 +78,11 @@ def test_short_text_says_what_more_would_bring(capsys: pytest.CaptureFixture[str
         ([*TOTAL, "--usd-per-hour", "3"], "--usd-per-hour is of hardware: say which by --gpu"),
         ([*TOTAL, "--accelerators", "none.csv"], "--accelerators is of hardware: say which by --gpu"),
         ([*TOTAL, "--batch", "3"], "--batch is of hardware: say which by --gpu"),
+        ([*TOTAL, "--chips", "3"], "--chips is of hardware: say which by --gpu"),
+        ([*TOTAL, "--cache-bytes", "3"], "--cache-bytes is of hardware: say which by --gpu"),
+        ([*DOLLARS, "--chips", "0"], "--chips is 0: --gpu needs a positive number there"),
+        ([*DOLLARS, "--cache-bytes", "-1"], "cache_bytes is -1.0: it has to be finite and not negative"),
+        ([*BUDGETS, "--chips", "2"], "--chips goes with one budget"),
         ([*TOTAL, "--gpu", "H100"], "--total-flops needs no --gpu"),
         ([*TOTAL, "--per-query", "1e3"], "cost a query at most 1000 FLOPs: the least model"),
         (["plan", "--usd", "1e-3", *DOLLARS[3:]], "times that"),
@@ -353,3 +358,50 @@ def test_a_target_beyond_a_law_that_falls_names_the_best_there(
     found = json.loads(capsys.readouterr().out)
     assert found["predicted"] == pytest.approx(best, abs=1e-4)
     assert any("tokens here: 99." in words and "left unspent" in words for words in found["warnings"])
+
+
+def test_a_model_beyond_one_chip_names_the_chips_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["plan", "--usd", "1e7", "--gpu", "TPU v5e", "--usd-per-hour", "1.2", "--queries", "1e6"]
+    asked += ["--sizes", "7.7B", "--batch", "8", "--cache-bytes", "1e5", "--k", "100", "--latency", "60"]
+    assert main([*asked, "--json"]) == 0
+    memory = json.loads(capsys.readouterr().out)["memory"]
+    # 15.4 GB of weights and 8 x 1000 x 0.1 MB of caches on chips of 16 GB.
+    assert (memory["chips"], memory["weight_bytes"], memory["cache_bytes"]) == (2, 15.4e9, 0.8e9)
+    assert memory["largest_batch"] == 166
+    rate = 2 * 0.6 * 0.819e12
+    step = (15.4e9 + 100 * 750 * 1e5) / rate
+    prompt = max(2 * 7.7e9 * 500 / (2 * 0.4 * 197e12), 15.4e9 / rate)
+    assert memory["seconds_per_query"] == pytest.approx(prompt + 500 * step)
+    second = 2 * 1.2 / 3600
+    read = 500 * 2 * 7.7e9 / (2 * 0.4 * 197e12) * second
+    written = 100 * 500 * (15.4e9 + 8 * 750 * 1e5) / rate / 8 * second
+    assert memory["usd_per_query_with_caches"] == pytest.approx(read + written)
+    assert main(asked) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "served on 2 chips of TPU v5e, 32 GB: weights 15.4 GB" in shown
+    assert "memory binds at a batch of 166; 1 does not hold it" in shown
+    # Held on one chip, which does not hold it; on two, caches read, it takes less than that.
+    assert "! latency at most 60 s: it was held on 1 chip, reading keys and values left out" in shown
+    assert "if these share bytes and arithmetic evenly" in shown
+    # Asked for two, it fits.
+    assert main([*asked, "--chips", "2"]) == 0
+    assert "hold it" not in capsys.readouterr().out
+    assert main([*DOLLARS, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["memory"]["chips"] == 1
+    assert main([*TOTAL, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["memory"] is None
+
+
+def test_what_reading_caches_adds_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DOLLARS, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    dearer = 1e6 * found["memory"]["usd_per_query_with_caches"] / found["serving"]
+    assert main(DOLLARS) == 0
+    assert f"with them it is {dearer:.3g} times that" in " ".join(capsys.readouterr().out.split())
+    slow = ["plan", "--usd", "10000", *DOLLARS[3:], "--latency", "5", "--sizes", "1.5B", "--k", "256"]
+    assert main([*slow, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["memory"]["seconds_per_query"] > 5
+    assert main(slow) == 0
+    assert "s is more than it: it was held on 1 chip" in " ".join(capsys.readouterr().out.split())
+    assert main([*DOLLARS, "--cache-bytes", "0"]) == 0
+    assert "keys and values:" not in capsys.readouterr().out

@@ -98,13 +98,13 @@ _YARN_ROPE = {
     "original_max_position_embeddings": 64,
 }
 
+_LINEAR_ROPE = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
+
 FOLDERS: dict[str, Callable[[], Any]] = {
     "llama-gqa-tied": lambda: _llama(num_key_value_heads=2, tie_word_embeddings=True),
     "llama-mha-untied-biases": lambda: _llama(attention_bias=True, mlp_bias=True, head_dim=16),
     "llama3-rope": lambda: _llama(num_key_value_heads=1, rope_parameters=_LLAMA3_ROPE),
-    "llama-linear-rope": lambda: _llama(
-        rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
-    ),
+    "llama-linear-rope": lambda: _llama(rope_parameters=_LINEAR_ROPE),
     "llama-yarn-rope": lambda: _llama(rope_parameters=_YARN_ROPE),
     "mistral-window": _mistral,
     "qwen2": _qwen2,
@@ -260,6 +260,7 @@ MORE: dict[str, tuple[str | None, Callable[[], Any]]] = {
     ),
     "llama3": ("llama", lambda: _more("Llama", rope_parameters=_LLAMA3_ROPE)),
     "llama-yarn": ("llama", lambda: _more("Llama", rope_parameters=_YARN_ROPE)),
+    "llama-linear": ("llama", lambda: _more("Llama", rope_parameters=_LINEAR_ROPE)),
     "falcon3": ("llama", lambda: _more("Llama", head_dim=32, rope_theta=1000042.0)),
 }
 """Families beyond the first: architecture in GGUF (None: not written here), model."""

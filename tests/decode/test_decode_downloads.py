@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 
@@ -11,7 +12,9 @@ import pytest
 import t2fast.decode
 import torch
 from safetensors.torch import load_file, save_file
+from t2fast.decode import text
 from test_decode_facts import TOKENS, same_logits
+from test_decode_text import byte_level
 
 
 def copied(model, tmp_path, base="llama-gqa-tied"):
@@ -122,3 +125,42 @@ def test_layouts_of_compressed_tensors(model, tmp_path):
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": plain}))
     with pytest.warns(UserWarning, match="weights in 8 bits"):
         assert t2fast.decode.load(folder).core.logits(TOKENS[:3]).shape == (3, 131)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 269060552\n".format("4d" * 32)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "generation_config.json"])
+def test_a_clone_without_git_lfs(model, tmp_path, name):
+    folder = copied(model, tmp_path)
+    (folder / name).write_text(POINTER)
+    refused(folder, rf"{re.escape(name)}: is a pointer that Git LFS left .*git lfs pull")
+
+
+def test_a_tokenizer_without_git_lfs(tmp_path):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        trained, _ = byte_level("gpt-2")
+        trained.save(str(tmp_path / "tokenizer.json"))
+        (tmp_path / name).write_text(POINTER)
+        with pytest.raises(ValueError, match=rf"{re.escape(name)}: is a pointer that Git LFS left"):
+            text.load(tmp_path)
+
+
+def test_a_cache_whose_weights_were_removed(model, tmp_path):
+    """The hub's cache holds links to files; what frees space removes those alone."""
+    folder = copied(model, tmp_path)
+    (folder / "model.safetensors").rename(tmp_path / "blob")
+    (folder / "model.safetensors").symlink_to("../blob")
+    t2fast.decode.load(folder)
+    (tmp_path / "blob").unlink()
+    refused(folder, r'holds "model\.safetensors" as a link to a file that is not there')
+
+
+def test_ends_that_no_token_is(model, tmp_path):
+    """Generation settings of a larger vocabulary: what cannot be drawn ends nothing, and is said."""
+    folder = copied(model, tmp_path)
+    (folder / "generation_config.json").write_text('{"eos_token_id": [2, 128009]}')
+    with pytest.warns(UserWarning, match=r"\[128009\] would end a sample, and cannot be drawn"):
+        engine = t2fast.decode.load(folder)
+    assert engine.core.model.eos == [2]
+    assert len(engine.sample([5, 6], k=3, max_tokens=4).table) == 3

@@ -64,6 +64,13 @@ def test_what_the_cache_lacks_is_an_error(cache, name, message):
     assert message in done.stderr.splitlines()[-1]
 
 
+def test_a_folder_of_the_cache_is_its_main_snapshot(cache):
+    root = cache / "models--org--tiny"
+    assert resolve(root) == root / "snapshots" / COMMIT
+    (root / "refs" / "main").write_text("0" * 40)  # only another revision was fetched
+    assert resolve(root) == root
+
+
 def test_a_path_stays_a_path(tmp_path):
     assert resolve(tmp_path) == tmp_path
     with pytest.raises(ValueError, match="no such file or folder, and no hub id"):

@@ -3,7 +3,9 @@ impossible."""
 
 from __future__ import annotations
 
+import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -351,3 +353,76 @@ def test_text_that_no_reading_makes_enough_is_refused(unique: float, capsys) -> 
     line = ["plan", "--total-flops", "1e20", "--queries", "1e6", "--unique-tokens", str(unique)]
     assert main(line) == 1
     assert capsys.readouterr().err.startswith("t2fast plan: --unique-tokens: however often")
+
+
+@pytest.mark.parametrize("law", [LOSS, ACCURACY])
+@pytest.mark.parametrize("sizes", [(1e8, 1e11), [3e8, 2e9, 1.5e10]])
+def test_listed_tokens_and_samples_are_the_best_of_every_pair(law: Law, sizes: Any) -> None:
+    work, budget = Workload(1e8, 500, 400), 1e22
+    tokens, ks = [2e10, 1e11, 7e11], [1.0, 4.0, 16.0, 64.0]
+    found = best_spending(law, budget, work, n_params=sizes, n_tokens=tokens, k=ks)
+    sign = 1 if law.metric == "pass@k" else -1
+
+    def brute(d: float, k: float) -> float:
+        """The largest N that pays for D and k, or the best listed one: all laws gain with N."""
+        per_param = 6 * d + 1e8 * (2 * 500 + 2 * 400 * k)
+        allowed = [n for n in sizes if n * per_param <= budget] if isinstance(sizes, list) else []
+        if isinstance(sizes, tuple) and sizes[0] * per_param <= budget:
+            allowed = [min(sizes[1], budget / per_param)]
+        return max((sign * float(law.predict(n, d, k)) for n in allowed), default=-math.inf)
+
+    pairs = {(d, k): brute(d, k) for d in tokens for k in ks}
+    d, k = max(pairs, key=lambda pair: pairs[pair])
+    assert (found.n_tokens, found.k) == (pytest.approx(d), pytest.approx(k))
+    assert sign * found.predicted == pytest.approx(pairs[d, k], rel=1e-9)
+    # One alone is held; a target of that value costs no more.
+    one = best_spending(law, budget, work, n_params=sizes, n_tokens=tokens, k=[ks[1]])
+    assert one.k == ks[1]
+    assert sign * one.predicted == pytest.approx(max(pairs[d, ks[1]] for d in tokens), rel=1e-9)
+    least = cheapest_spending(law, found.predicted, work, n_params=sizes, n_tokens=tokens, k=ks)
+    assert least.cost == pytest.approx(found.cost, rel=2e-8)
+    assert (least.n_tokens in tokens, least.k in ks) == (True, True)
+
+
+def test_every_draw_chooses_from_the_lists_anew() -> None:
+    draws = np.array([list(ACCURACY.params.values())] * 3)
+    draws[:, list(ACCURACY.params).index("beta")] = 0.2, 0.28, 0.35
+    law = ACCURACY.with_draws(draws)
+    work, tokens, ks = Workload(1e8, 500, 400), [2e10, 1e11, 7e11], [1.0, 16.0]
+    found = best_spending(law, 1e22, work, n_tokens=tokens, k=ks)
+    assert found.drawn is not None
+    for row, values in zip(found.drawn, draws, strict=True):
+        alone = Law("accuracy", dict(zip(ACCURACY.params, values.tolist(), strict=True)))
+        mine = best_spending(alone, 1e22, work, n_tokens=tokens, k=ks)
+        assert row[:4] == pytest.approx([mine.n_params, mine.n_tokens, mine.k, mine.predicted])
+
+
+def test_lists_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["plan", "--total-flops", "1e22", "--queries", "1e8", "--json"]
+    assert main([*asked, "--k", "1,4,16,64", "--tokens", "50B,200B"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    law = default_law()
+    tried = []
+    for d in (5e10, 2e11):
+        for k in (1, 4, 16, 64):
+            n = min(2.4e10, 1e22 / (6 * d + 1e8 * (1000 + 1000 * k)))
+            tried.append((float(law.predict(n, d, k)), n, d, k))
+    value, n, d, k = max(tried)
+    assert (found["n_tokens"], found["k"]) == (d, k)
+    assert (found["predicted"], found["n_params"]) == (pytest.approx(value), pytest.approx(n))
+    assert found["chinchilla"]["k"] in (1, 4, 16, 64)
+    assert main([*asked, "--k", "16"]) == 0
+    assert json.loads(capsys.readouterr().out)["k"] == 16
+    for line, message in (
+        (["--k", "16,1000"], "k = 1,000 lies beyond what the law was fitted on (1 to 128): leave it out"),
+        (["--tokens", "1M"], "D = 1M lies beyond"),
+        (["--k", "0.5"], "k holds 0.5: a query gets at least one sample"),
+        (["--k", "4", "--max-k", "8"], "--k already says which samples are allowed"),
+        (["--tokens", "5B", "--max-tokens", "8B"], "--tokens already says which D are allowed"),
+        (["--k", "2.5", "--integer-k"], "k holds what is not whole"),
+        (["--k", "nan"], "has to be positive and finite"),
+    ):
+        assert main([*asked, *line]) == 1
+        assert message in capsys.readouterr().err
+    assert main(["plan", "--train-flops", "1e20", "--inference-flops", "1e10", "--k", "4"]) == 1
+    assert "--k goes with one budget" in capsys.readouterr().err

@@ -5,7 +5,8 @@ ways.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -15,9 +16,14 @@ from rich.text import Text
 from t2fast.charts import Drawn, Figure, Reported, market
 from t2fast.choices.request import cascade, one_by_one
 from t2fast.choices.verifier import VerifiedCurve
+from t2fast.costs.memory import Room
 from t2fast.text import columns, counted, line, note, plain, samples
 
 _ROWS = 12
+_SERVED = (
+    "Served on hardware, in GB, the chips of a model sharing its bytes and arithmetic evenly; a token's "
+    "keys and values as if no heads shared them, where nothing says how many they are:"
+)
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,8 @@ class Option:
         high: upper limit, likewise.
         usd_per_query: (expected) US dollars.
         seconds: at worst; None where no speed is known.
-        probability_best: on the frontier, the chance that nothing at its cost or below solves more; of the
-            choice itself, the chance that it is the best under what was asked.
+        probability_best: the chance that nothing at its cost or below solves more; of the choice itself, the
+            chance that it is the best under what was asked.
         wrong: the chance that a query is answered wrongly, because the check errs.
     """
 
@@ -120,12 +126,14 @@ class Choice(Drawn, Reported):
             check that errs; None if none meets the request.
         cascade: the best of a cheap model first and a dearer one on what it leaves unsolved, likewise.
         frontier: options of samples drawn together that nothing cheaper equals, by cost.
+        every: all options of samples drawn together, model by model.
         problems: shared problems behind it all.
         request: what was asked for, in words.
         level: of the intervals.
         notes: what was left out, and what to know.
         verified: the chosen model's right and wrong answers by k, and the k worth drawing, where the check
             errs.
+        rooms: of every model that is served on hardware, the chips that hold it.
     """
 
     together: Pick
@@ -133,11 +141,13 @@ class Choice(Drawn, Reported):
     until_solved: Pick | None
     cascade: Pick | None
     frontier: tuple[Option, ...]
+    every: tuple[Option, ...]
     problems: int
     request: str
     level: float
     notes: tuple[str, ...]
     verified: VerifiedCurve | None = None
+    rooms: Mapping[str, Room] = field(default_factory=dict)
 
     @property
     def errs(self) -> bool:
@@ -161,8 +171,9 @@ class Choice(Drawn, Reported):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: the choice's own `model`, `k`, `pass_at_k`, `usd_per_query`, `probability_best` and
-        further keys; `measured`, `until_solved` and `cascade` with the same; `frontier`, a list of the
-        same; where the check errs `verifier`, with its rates and the chosen model by k.
+        further keys; `measured`, `until_solved` and `cascade` with the same; `frontier` and `every`, lists of
+        the same; `served`, of models on hardware the chips that hold them; where the check errs `verifier`,
+        with its rates and the chosen model by k.
         """
         others = {
             name: None if pick is None else pick.to_dict()
@@ -176,6 +187,8 @@ class Choice(Drawn, Reported):
             **self.together.to_dict(),
             **others,
             "frontier": [option.to_dict() for option in self.frontier],
+            "every": [option.to_dict() for option in self.every],
+            "served": {model: room.to_dict() for model, room in self.rooms.items()},
             "worth": self.worth,
             "problems": self.problems,
             "request": self.request,
@@ -253,6 +266,8 @@ class Choice(Drawn, Reported):
             line("What nothing cheaper equals, k samples at once:"),
             self._frontier_table(),
         ]
+        if self.rooms:
+            parts += [Text(), line(_SERVED), self._served_table()]
         if self.verified is not None:
             says = f"{best.option.model} by samples a query:"
             parts += [Text(), line(says), self.verified]
@@ -273,6 +288,21 @@ class Choice(Drawn, Reported):
                 _usd(option.usd_per_solved),
                 f"{option.probability_best:.0%}",
             )
+        return table
+
+    def _served_table(self) -> RenderableType:
+        """Of models that are shown and served, the chips that hold them."""
+        chosen = [pick.option for _, pick in self.picks() if pick is not None]
+        named = {model for option in (*chosen, *self.frontier) for model, _ in option.stages}
+        table = columns(
+            "model", "chips", "memory", "weights", "caches", "MB/token", "most at once", left=("model",)
+        )
+        for model, room in self.rooms.items():
+            if model in named:
+                sizes = (room.memory, room.weights, room.caches)
+                gigabytes = (f"{size / 1e9:,.3g}" for size in sizes)
+                token = f"{room.model.cache_bytes / 1e6:.3g}"
+                table.add_row(model, f"{room.chips}", *gigabytes, token, samples(room.largest_batch))
         return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -12,9 +12,10 @@ import polars as pl
 from t2fast.choices.sellers import Rates, Seller, checked
 from t2fast.choices.used import Given, Usage
 from t2fast.costs.hardware import Machine, Served
+from t2fast.costs.memory import Room, cache_bytes
 from t2fast.costs.tokens import QueryPrice
 from t2fast.tables.counts import Counts
-from t2fast.tables.fields import listed
+from t2fast.tables.fields import likely, listed
 from t2fast.tables.prices import PRICES, Prices
 from t2fast.text import nearest
 
@@ -24,33 +25,40 @@ class Host:
     """Hardware that models are served on, `rows` samples at a time and always busy.
 
     Attributes:
-        machine: its chip and price an hour; a model gets as many chips, a power of two, as hold its weights.
+        machine: its chip and price an hour; a model gets as many chips, doubled until they hold its weights
+            and the caches of all samples.
         rows: samples in flight.
+        cache_bytes: of a token's keys and values where the prices have no such column, 0 to leave them out;
+            None: by active parameters, as `t2fast.costs.cache_bytes` says.
     """
 
     machine: Machine
     rows: float = 64.0
+    cache_bytes: float | None = None
 
     def __str__(self) -> str:
         price = f"{self.machine.chip.name} at {self.machine.usd_per_hour:g} USD an hour"
         return f"{price}, {self.rows:g} samples in flight"
 
-    def price(
-        self, row: Mapping[str, float | None], prompt_tokens: float, output_tokens: float
-    ) -> tuple[QueryPrice, tuple[float, float]]:
+    def room(self, row: Mapping[str, float | None], prompt_tokens: float, output_tokens: float) -> Room:
+        """A model by its row of the prices, in the memory of the chips that hold it."""
+        n_params = row["n_params"] or 0.0
+        active = row["active_params"] or n_params
+        of_token = row["cache_bytes"]
+        if of_token is None:
+            of_token = cache_bytes(active) if self.cache_bytes is None else self.cache_bytes
+        model = Served(active, n_params, of_token)
+        return Room.of(self.machine, model, self.rows, prompt_tokens, output_tokens)
+
+    def price(self, room: Room) -> tuple[QueryPrice, tuple[float, float]]:
         """What a query costs, its prompt read once for all of its samples; and seconds to read and to
         write.
         """
-        n_params = row["n_params"] or 0.0
-        model = Served(row["active_params"] or n_params, n_params)
-        context = prompt_tokens + output_tokens / 2
-        machine = self.machine.holding(model, self.rows, context)
-        read, written = machine.usd_per_token(model, prompt_tokens, output_tokens, self.rows)
-        seconds = (
-            machine.prefill_seconds(model, prompt_tokens),
-            output_tokens * machine.step_seconds(model, self.rows, context),
-        )
-        return QueryPrice(read * prompt_tokens, written * output_tokens, prompt_once=True), seconds
+        model, prompt, output = room.model, room.prompt_tokens, room.output_tokens
+        read, written = room.machine.usd_per_token(model, prompt, output, self.rows)
+        step = room.machine.step_seconds(model, self.rows, prompt + output / 2)
+        seconds = room.machine.prefill_seconds(model, prompt), output * step
+        return QueryPrice(read * prompt, written * output, prompt_once=True), seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,7 @@ class Market:
         sellers: ordered by the price of one sample.
         problems: how many they share.
         notes: what was left out, and why.
+        rooms: of every model that is served on hardware, the chips that hold it.
         drawn: the same under other rates of a check that errs, if these are not certain.
         errs: whether a check that errs stands between samples and answers.
     """
@@ -68,6 +77,7 @@ class Market:
     sellers: tuple[Seller, ...]
     problems: int
     notes: tuple[str, ...]
+    rooms: Mapping[str, Room] = field(default_factory=dict)
     drawn: tuple[Market, ...] = ()
     errs: bool = False
 
@@ -157,20 +167,22 @@ def market_of(
     frame, note = _shared(counts, sold)
     notes += note
     usage = Usage(Given(prompt_tokens, output_tokens), prices)
-    sellers = []
+    sellers, rooms = [], {}
     for name in sold:
         rows = frame.filter(pl.col("model") == name)
         by = host if name in hosted else None
-        price, seconds = _price(usage, rows, prices.of(name), by, prompt_once)
+        price, seconds, room = _price(usage, rows, prices.of(name), by, prompt_once)
         at_once = math.inf if by is None else by.rows
         sellers.append(Seller.of(name, price, Counts(rows), seconds, max_k, at_once))
+        if room is not None:
+            rooms[name] = room
     notes += usage.notes()
     most = max(s.ks[-1] for s in sellers) if max_k is None else max_k
     short = [f"{s.model} ({s.ks[-1]})" for s in sellers if s.ks[-1] < most]
     if short:
         notes.append(f"nothing is known beyond the fewest samples of a problem: {listed(short)}")
     sellers.sort(key=lambda s: s.usd_of_one)
-    return Market(tuple(sellers), len(sellers[0].kind), tuple(notes))
+    return Market(tuple(sellers), len(sellers[0].kind), tuple(notes), rooms)
 
 
 def _sold(
@@ -199,19 +211,22 @@ def _sold(
 
 def _price(
     usage: Usage, rows: pl.DataFrame, terms: Mapping[str, float | None], host: Host | None, prompt_once: bool
-) -> tuple[QueryPrice, tuple[float, float] | None]:
-    """What a model costs that is served by `host`, or sold, or else as it was paid for; and its speed."""
+) -> tuple[QueryPrice, tuple[float, float] | None, Room | None]:
+    """What a model costs that is served by `host`, or sold, or else as it was paid for; its speed; and the
+    chips that hold it.
+    """
     if host is None and not _has_prices(terms):
-        return QueryPrice(0.0, (rows["usd"] / rows["n_samples"]).to_numpy()), None
+        return QueryPrice(0.0, (rows["usd"] / rows["n_samples"]).to_numpy()), None, None
     prompt, output = usage.tokens(str(rows["model"][0]), terms, rows)
     mean_prompt, mean_output = float(np.mean(prompt)), float(np.mean(output))
     speed = terms["output_tokens_per_second"]
     seconds = None if speed is None else (terms["first_token_seconds"] or 0.0, mean_output / speed)
     if host is not None:
-        price, served_in = host.price(terms, mean_prompt, mean_output)
-        return price, seconds or served_in
+        room = host.room(terms, mean_prompt, mean_output)
+        price, served_in = host.price(room)
+        return price, seconds or served_in, room
     usd_in, usd_out = (terms[side] or 0.0 for side in PRICES)
-    return QueryPrice.of_tokens(usd_in, usd_out, prompt, output, prompt_once), seconds
+    return QueryPrice.of_tokens(usd_in, usd_out, prompt, output, prompt_once), seconds, None
 
 
 def _has_prices(terms: Mapping[str, float | None]) -> bool:
@@ -228,12 +243,13 @@ def _paid(counts: Counts) -> list[str]:
 
 def _misnamed(prices: Prices) -> str:
     """Which column of prices is missing altogether, and which column may be meant for it."""
-    says = ""
-    for name in PRICES:
-        if prices.frame[name].is_null().all():
-            meant = nearest(name, prices.ignored_columns)
-            says += f"; there is no {name}" + (f" ({meant} is no such column)" if meant else "")
-    return says
+    absent = [name for name in PRICES if prices.frame[name].is_null().all()]
+    meant = {name: column for name in absent if (column := likely(name, prices.ignored_columns))}
+    says = f"; there is no {' and no '.join(absent)}" if absent else ""
+    if not meant:
+        return says
+    these = f"{listed(list(meant.values()))} {'is that' if len(meant) == 1 else 'are these'}"
+    return f"{says}: if {these}, in US dollars a million tokens, say read_prices(…, columns={meant!r})"
 
 
 def _shared(counts: Counts, models: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:

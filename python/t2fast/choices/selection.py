@@ -194,12 +194,13 @@ class _Search:
             self.measured(),
             single,
             cascade,
-            self.frontier(),
+            *self.laid_out(),
             self.market.problems,
             str(self.request),
             self.level,
             tuple(notes),
             curve,
+            self.market.rooms,
         )
 
     def verified(self, option: Option) -> VerifiedCurve | None:
@@ -314,30 +315,32 @@ class _Search:
 
     def option(self, options: Options, i: int, probability_best: float) -> Option:
         """An option with its interval."""
-        values = options.passes[i]
-        mean, low, high, _ = clustered_interval(values, np.arange(len(values)), self.width)
-        others = self.market.drawn
-        if others:
-            # The rates of the check are as uncertain whatever the problems: both errors add up in squares.
-            one = options.where_at(np.array([i]))
-            error = np.std([one.pass_at_k_under(market)[0] for market in others])
-            away = float(NormalDist().inv_cdf((1 + self.width) / 2) * error)
-            low = max(0.0, mean - math.hypot(mean - low, away))
-            high = min(1.0, mean + math.hypot(high - mean, away))
-        seconds = float(options.seconds[i])
-        return Option(
-            options.stages[i],
-            mean,
-            low,
-            high,
-            float(options.usd_per_query[i]),
-            None if math.isnan(seconds) else seconds,
-            probability_best,
-            float(options.wrong[i].mean()),
-        )
+        return self.described(options.where_at(np.array([i])), np.array([probability_best]))[0]
 
-    def frontier(self) -> tuple[Option, ...]:
-        """Options of samples drawn together that nothing at their cost or below equals, by cost."""
+    def described(self, options: Options, probability_best: Floats) -> tuple[Option, ...]:
+        """Options with their intervals."""
+        away = np.zeros(len(options))
+        if others := self.market.drawn:
+            # The rates of the check are as uncertain whatever the problems: both errors add up in squares.
+            error = np.std([options.pass_at_k_under(market) for market in others], axis=0)
+            away = NormalDist().inv_cdf((1 + self.width) / 2) * error
+        numbers = np.column_stack([options.usd_per_query, options.seconds, options.wrong_answers])
+        clusters = np.arange(options.passes.shape[1])
+        found = []
+        for i, (usd, seconds, wrong) in enumerate(numbers.tolist()):
+            mean, low, high, _ = clustered_interval(options.passes[i], clusters, self.width)
+            if away[i] > 0:
+                low = max(0.0, mean - math.hypot(mean - low, away[i]))
+                high = min(1.0, mean + math.hypot(high - mean, away[i]))
+            known = None if math.isnan(seconds) else seconds
+            chance = float(probability_best[i])
+            found.append(Option(options.stages[i], mean, low, high, usd, known, chance, wrong))
+        return tuple(found)
+
+    def laid_out(self) -> tuple[tuple[Option, ...], tuple[Option, ...]]:
+        """Options of samples drawn together: by cost those that nothing at their cost or below equals, and
+        all of them model by model.
+        """
         order = np.lexsort((-self.worth(self.plain), self.plain.usd_per_query))
         options = self.plain.where_at(order)
         worth = self.worth(options)
@@ -346,9 +349,9 @@ class _Search:
         before = np.maximum.accumulate(means, axis=0)
         better = np.vstack([np.ones((1, means.shape[1]), bool), means[1:] > before[:-1]])
         # A draw's first of equals wins; what no draw can tell apart from a cheaper option is not best.
-        chance = better.mean(axis=1)
-        kept = options.where(rises)
-        return tuple(self.option(kept, i, float(chance[at])) for i, at in enumerate(np.flatnonzero(rises)))
+        every = self.described(options, better.mean(axis=1))
+        frontier = tuple(every[i] for i in np.flatnonzero(rises))
+        return frontier, tuple(every[i] for i in np.argsort(order))
 
     def interval_level(self) -> float:
         """The level of an interval alone at which all of them hold at once: that of the largest deviation of

@@ -36,6 +36,12 @@ def add_parser(commands: Any) -> None:
         "files", metavar="COUNTS", nargs="+", help="counts of several models on the same problems"
     )
     parser.add_argument("--prices", required=True, metavar="FILE", help="what the models cost")
+    parser.add_argument(
+        "--price-columns",
+        type=mapping,
+        metavar="NAME=COLUMN,...",
+        help="names that its columns go by",
+    )
     parser.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
     parser.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")
     parser.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
@@ -64,7 +70,7 @@ def add_parser(commands: Any) -> None:
     served = parser.add_argument_group(
         "models that are not sold by the token",
         "served on hardware, they cost what the roofline says; --prices needs their n_params, and "
-        "active_params of mixtures.",
+        "active_params of mixtures, and may have cache_bytes, of a token's keys and values.",
     )
     add_hardware(served)
     parser.add_argument("--only", type=_names, metavar="MODEL,...", help="choose among these alone")
@@ -84,7 +90,11 @@ def run(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--{name.replace('_', '-')} is of a target: give --target, or leave it out")
     reading = {"columns": arguments.columns, "task": arguments.task, "where": where(arguments)}
     counts = results.read_all(arguments, arguments.files, **reading)
-    prices, host, verifier = read_prices(arguments.prices), _host(arguments), check_of(arguments)
+    try:
+        prices = read_prices(arguments.prices, columns=arguments.price_columns)
+    except ValueError as error:
+        raise ValueError(str(error).replace("columns=", "price_columns=")) from error
+    host, verifier = _host(arguments), check_of(arguments)
     with working("choosing, problems resampled"):
         chosen = choose(
             counts,
@@ -114,7 +124,7 @@ def _host(arguments: argparse.Namespace) -> Host | None:
     if arguments.gpu is None:
         refuse_hardware(arguments)
         return None
-    return Host(machine(arguments), arguments.batch)
+    return Host(machine(arguments), arguments.batch, arguments.cache_bytes)
 
 
 def _names(text: str) -> list[str]:

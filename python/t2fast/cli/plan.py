@@ -126,7 +126,7 @@ def run(arguments: argparse.Namespace) -> None:
         worth = frame.head(knee(frame))
         ended = ending(frame)
         rows = {"source": law.source, "domain": law.domain, "frontier": worth.to_dicts(), "ended": ended}
-        shown = frontier_table(worth, law)
+        shown = frontier_table(worth, law, arguments.level)
         show(arguments, rows, lambda: shown if ended is None else Group(shown, note(ended)))
         if arguments.plot:
             save(charts.frontier(frame, law.domain), arguments.plot, law.cautions)

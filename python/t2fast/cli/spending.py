@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from t2fast.cli.hardware import add_hardware, machine, refuse_hardware
-from t2fast.cli.options import show, size
+from t2fast.cli.options import numbers, show, size
 from t2fast.cli.plotting import save
 from t2fast.costs.architectures import read_architectures
 from t2fast.estimators import Verifier
@@ -23,6 +23,8 @@ _OWN = (
     "gpu",
     "usd_per_hour",
     "batch",
+    "chips",
+    "cache_bytes",
     "mfu",
     "mbu",
     "accelerators",
@@ -30,6 +32,8 @@ _OWN = (
     "latency",
     "architectures",
     "unique_tokens",
+    "k",
+    "tokens",
 )
 """Options that mean something under one budget alone."""
 
@@ -60,6 +64,13 @@ def add_options(parser: Any) -> None:
         help="choose among transformers, FLOPs counted layer by layer: layers, width, hidden, vocab, heads, "
         "head_dim, kv_heads, gated, tied",
     )
+    group.add_argument(
+        "--k",
+        type=numbers,
+        metavar="K,K,...",
+        help="samples a query, fixed or to choose from (default: free)",
+    )
+    group.add_argument("--tokens", type=numbers, metavar="D,D,...", help="choose D from these alone")
     group.add_argument(
         "--unique-tokens", type=size, metavar="U", help="text there is; more of it is read again"
     )
@@ -94,6 +105,10 @@ def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -
         raise ValueError("--queries is missing: how many will be answered decides what is left for training")
     if given[0] != "target":
         positive(given[0], getattr(arguments, given[0]))
+    if arguments.tokens is not None and (arguments.min_tokens or arguments.max_tokens):
+        raise ValueError("--tokens already says which D are allowed: drop --min-tokens and --max-tokens")
+    if arguments.k is not None and arguments.max_k is not None:
+        raise ValueError("--k already says which samples are allowed: drop --max-k")
     dollars = _in_dollars(arguments)
     for name in ("frontier", "profile"):
         if getattr(arguments, name):
@@ -103,7 +118,10 @@ def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -
     if arguments.chinchilla == "law":
         raise ValueError("--chinchilla law is of plans under two budgets: give tokens per parameter here")
     sizes = arguments.queries, arguments.prompt_tokens, arguments.output_tokens
-    workload = Workload.on(machine(arguments), *sizes, rows=arguments.batch) if dollars else Workload(*sizes)
+    workload = Workload(*sizes)
+    if dollars:
+        served = {"rows": arguments.batch, "cache_bytes": arguments.cache_bytes}
+        workload = Workload.on(machine(arguments), *sizes, **served)
     with working("planning, for the law and each of its draws"):
         chosen = plan_spending(
             law,
@@ -111,7 +129,8 @@ def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -
             budget=arguments.total_flops if arguments.usd is None else arguments.usd,
             target=arguments.target,
             n_params=_models(arguments),
-            n_tokens=(arguments.min_tokens, arguments.max_tokens),
+            n_tokens=arguments.tokens or (arguments.min_tokens, arguments.max_tokens),
+            k=arguments.k,
             max_k=arguments.max_k,
             integer_k=arguments.integer_k,
             per_query=arguments.per_query,

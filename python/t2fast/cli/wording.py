@@ -15,13 +15,14 @@ _NAMES = {
 }
 """Arguments that options have another name for."""
 _OPTIONS = (
-    "model|models|columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
+    "model|models|columns|price_columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
     "level|draws|seed|ks|method|aggregate|losses|train_flops|inference_flops|total_flops|extrapolate|"
     "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|usd|per_query|latency|confidence|"
     "new_problems|harm|device|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
 )
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _MAPPING = re.compile(rf"\b({_OPTIONS})=\{{((?:{_TEXT}|[^{{}}'\"])*)\}}")
+_PRICES = re.compile(r"read_prices\(…, columns=(\{[^{}]*\})\)")
 _CHOSEN = r"(?<!--where )(?<!--columns )"  # columns there, whatever they are called
 _QUOTED = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})= ?(?:'([^']*)'|\"([^\"]*)\")")
 _BARE = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
@@ -45,6 +46,7 @@ def own_words(message: str, groups: bool = False) -> str:
     message = _GROUPS.sub(lambda found: f"{found[1]}--group-by {found[2]}" if groups else "", message)
     message = _ERRNO.sub(lambda found: f"{found[2]}: {found[1].lower()}", message)
     message = _NAMELESS.sub(lambda found: f"what is printed cannot be written: {found[1].lower()}", message)
+    message = _PRICES.sub(lambda found: f"price_columns={found[1]}", message)
     message = _MAPPING.sub(lambda found: f"{_option(found[1])} {_pairs(found[2])}", message)
     message = _QUOTED.sub(lambda found: f"{_option(found[1])} {found[2] or found[3] or ''}", message)
     message = _NUMBER.sub(lambda found: f"{_option(found[1])} ", message)

@@ -151,9 +151,14 @@ def special_tokens(folder: Path) -> dict[str, str]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        text = file.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not UTF-8 ({error})") from error
+    if text.startswith("version https://git-lfs.github.com/"):
+        raise ValueError(
+            f"{file}: is a pointer that Git LFS left in place of the file: fetch it (git lfs pull)"
+        )
+    return text
 
 
 def read_json(file: Path) -> dict[str, Any]:

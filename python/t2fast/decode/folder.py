@@ -40,6 +40,7 @@ def tokenizer(path: Path) -> tokenizers.Tokenizer:
     except ImportError:
         raise
     except Exception as error:  # the package raises plain Exceptions
+        read_json(file)  # what is wrong with every JSON file is said in our words
         raise ValueError(f"{file}: {' '.join(str(error).split())}") from error
     ids = backend.get_vocab()
     last = max(ids, key=ids.__getitem__, default="")

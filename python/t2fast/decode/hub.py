@@ -21,7 +21,7 @@ def resolve(name: str | Path) -> Path:
     """
     path = Path(name).expanduser()
     if path.exists():
-        return path
+        return _snapshot(path) or path
     match = _HUB_ID.fullmatch(str(name))
     if match is None:
         raise ValueError(f"no such file or folder, and no hub id (org/model): {str(name)!r}")
@@ -48,3 +48,12 @@ def resolve(name: str | Path) -> Path:
     if not (folder / "config.json").is_file():
         raise ValueError(f"{repo} has no config.json; if it holds GGUF files, name one: {repo}/FILE.gguf")
     return folder
+
+
+def _snapshot(path: Path) -> Path | None:
+    """The main snapshot in a model's folder of the hub's cache (``models--org--name``)."""
+    main = path / "refs" / "main"
+    if not main.is_file():
+        return None
+    found = path / "snapshots" / main.read_text("utf-8").strip()
+    return found if found.is_dir() else None

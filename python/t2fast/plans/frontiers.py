@@ -134,9 +134,14 @@ def _per_doubling(law: AnyLaw, budgets: Floats, predicted: Floats) -> pl.Series:
     return pl.Series([None, *np.expm1(rate)], dtype=pl.Float64)
 
 
-def frontier_table(frame: pl.DataFrame, law: AnyLaw) -> RenderableType:
-    """Plans over a range of training budgets; a star marks what lies outside the law's data."""
-    table = columns("C_train", "N", "D", "k", "D/N", law.metric, "Chinchilla N", "D", "k", law.metric)
+def frontier_table(frame: pl.DataFrame, law: AnyLaw, level: float) -> RenderableType:
+    """Plans over a range of training budgets, with the interval of their values, planned anew for every
+    draw; a star marks what lies outside the law's data.
+    """
+    spanned = "predicted_low" in frame.columns
+    span = (f"{level:.0%} interval",) if spanned else ()
+    ours = ("C_train", "N", "D", "k", "D/N", law.metric, *span)
+    table = columns(*ours, "Chinchilla N", "D", "k", law.metric)
     starred = False
 
     def star(row: Mapping[str, Any], prefix: str, name: str, shown: str) -> str:
@@ -156,6 +161,8 @@ def frontier_table(frame: pl.DataFrame, law: AnyLaw) -> RenderableType:
             if not prefix:
                 cells.append(ratio(row["tokens_per_param"]))
             cells.append(chance(row[prefix + "predicted"]))
+            if spanned and not prefix:
+                cells.append(f"{chance(row['predicted_low'])} to {chance(row['predicted_high'])}")
         table.add_row(*cells)
     if not starred:
         return table

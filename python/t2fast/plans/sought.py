@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -33,6 +35,7 @@ class Search:
             cost of a value; "highest", the best whatever it costs.
         amount: the budget or the value.
         tokens_per_param: of the goal "ratio".
+        listed: D and k to choose from, each in place of its range where it is not empty.
         judging: the check, if it errs: the value is then right answers less what wrong ones cost, and of a
             target right answers alone.
     """
@@ -49,6 +52,7 @@ class Search:
     amount: float
     tokens_per_param: float = math.nan
     judging: Judging | None = None
+    listed: tuple[Sequence[float], Sequence[float]] = ((), ())
 
     def __post_init__(self) -> None:
         for name in ("n_params", "n_tokens", "k"):
@@ -74,6 +78,29 @@ class Search:
         return None if law.draws is None or not len(law.draws) else self._run(law, "draws", None)
 
     def _run(self, law: AnyLaw, which: str, rates: Floats | None) -> Floats:
+        """Of listed D and k the best of every pair, each by itself."""
+        tokens = [(d, d) for d in self.listed[0] if self.goal != "ratio"] or [self.n_tokens]
+        samples = [(k, k) for k in self.listed[1]] or [self.k]
+        best: Floats | None = None
+        for d, k in product(tokens, samples):
+            found = replace(self, n_tokens=d, k=k, listed=((), ()))._alone(law, which, rates)
+            if best is None:
+                best = found
+                continue
+            mine, others = self._score(law, found), self._score(law, best)
+            best = np.where((mine > others)[:, None], found, best)
+        assert best is not None
+        return best
+
+    def _score(self, law: AnyLaw, rows: Floats) -> Floats:
+        """What is highest at the best; -infinity where there is no choice."""
+        if self.goal == "target":
+            score = -(rows[:, 4] + rows[:, 5])
+        else:
+            score = rows[:, 3] if self.judging is not None or law.higher_is_better else -rows[:, 3]
+        return np.nan_to_num(score, nan=-math.inf)
+
+    def _alone(self, law: AnyLaw, which: str, rates: Floats | None) -> Floats:
         solver = law.solver(which)
         if self.judging is None or rates is None:
             found = solver.spend(which, self)

@@ -24,6 +24,7 @@ from t2fast.text import columns as table_columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Range: TypeAlias = tuple[float, float]
+Listed: TypeAlias = "Range | Sequence[float]"
 Sizes: TypeAlias = "Range | Sequence[float] | Sequence[Architecture] | Sequence[float | Architecture]"
 
 _D_RANGE = (1.0, 1e20)
@@ -102,8 +103,8 @@ def best_spending(
     workload: Workload,
     *,
     n_params: Sizes = (1e6, 1e13),
-    n_tokens: Range = _D_RANGE,
-    k: Range = (1.0, 1e6),
+    n_tokens: Listed = _D_RANGE,
+    k: Listed = (1.0, 1e6),
     integer_k: bool = False,
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
@@ -118,8 +119,8 @@ def best_spending(
         budget: in the unit of the workload's prices.
         workload: queries and prices.
         n_params: a tuple (least, most), a list of sizes, or a list of architectures.
-        n_tokens: least and most D; equal ends fix it, here and for N and k.
-        k: least and most k.
+        n_tokens: a tuple (least, most) of D, or a list; equal ends fix it, here and for N and k.
+        k: a tuple (least, most), or a list.
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
         limits: on what a query may cost, or how long it may take.
@@ -136,12 +137,12 @@ def best_spending(
     check_law(law)
     positive("budget", budget)
     models = _Models.of(n_params, workload)
-    least = models.least(n_tokens[0], k[0])
+    least = models.least(min(n_tokens), min(k))
     if least > budget:
         raise ValueError(
             f"budget: {workload.money(budget)} is too little for the least model ({amount(models.range[0])} "
-            f"parameters, {amount(n_tokens[0])} tokens, k = {k[0]:g}), which costs {workload.money(least)}, "
-            f"{least / budget:.3g} times that"
+            f"parameters, {amount(min(n_tokens))} tokens, k = {min(k):g}), which costs "
+            f"{workload.money(least)}, {least / budget:.3g} times that"
         )
     search = models.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget, judging)
     chosen = _chosen(law, search, models, level)
@@ -157,7 +158,7 @@ def chinchilla_spending(
     *,
     tokens_per_param: float = 20.0,
     n_params: Range = (1e6, 1e13),
-    k: Range = (1.0, 1e6),
+    k: Listed = (1.0, 1e6),
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
     judging: Judging | None = None,
@@ -180,8 +181,8 @@ def cheapest_spending(
     workload: Workload,
     *,
     n_params: Sizes = (1e6, 1e13),
-    n_tokens: Range = _D_RANGE,
-    k: Range = (1.0, 1e6),
+    n_tokens: Listed = _D_RANGE,
+    k: Listed = (1.0, 1e6),
     integer_k: bool = False,
     unique_tokens: float | None = None,
     limits: Sequence[Limit] = (),
@@ -197,8 +198,8 @@ def cheapest_spending(
         target: pass@k, or a loss where the law predicts one.
         workload: queries and prices.
         n_params: a tuple (least, most), a list of sizes, or a list of architectures.
-        n_tokens: least and most D; equal ends fix it, here and for N and k.
-        k: least and most k.
+        n_tokens: a tuple (least, most) of D, or a list; equal ends fix it, here and for N and k.
+        k: a tuple (least, most), or a list.
         integer_k: whether k has to be whole.
         unique_tokens: text that there is; of more, the rest is worth less (`DataWall`).
         limits: on what a query may cost, or how long it may take.
@@ -225,9 +226,9 @@ def cheapest_spending(
         kept = "".join(f", {limit.name}" for limit in limits)
         raise ValueError(
             f"target: the law reaches {_metric(law, search)} {target:g} nowhere with N up to "
-            f"{amount(models.range[1])}, D up to {amount(n_tokens[1])} and k up to {k[1]:g}{kept}; its best "
-            f"there is {chance(best)}, {abs(best - target):.2g} short, at N = {amount(n)}, D = {amount(d)} "
-            f"and k = {samples(k_)}"
+            f"{amount(models.range[1])}, D up to {amount(max(n_tokens))} and k up to {max(k):g}{kept}; its "
+            f"best there is {chance(best)}, {abs(best - target):.2g} short, at N = {amount(n)}, "
+            f"D = {amount(d)} and k = {samples(k_)}"
         )
     return chosen
 
@@ -238,8 +239,8 @@ def profile_spending(
     workload: Workload,
     models: Sequence[float | Architecture],
     *,
-    n_tokens: Range,
-    k: Range,
+    n_tokens: Listed,
+    k: Listed,
     integer_k: bool,
     unique_tokens: float | None,
     limits: Sequence[Limit],
@@ -252,7 +253,7 @@ def profile_spending(
     for model in models:
         one = _Models.of([model], workload)
         size = one.range[0]
-        if one.least(n_tokens[0], k[0]) > budget or any(limit.used(size, k[0]) > 1 for limit in limits):
+        if one.least(min(n_tokens), min(k)) > budget or any(limit.used(size, min(k)) > 1 for limit in limits):
             continue
         search = one.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget, judging)
         rows.append(_chosen(law, search, one, None))
@@ -297,8 +298,8 @@ class _Models:
 
     def search(
         self,
-        n_tokens: Range,
-        k: Range,
+        n_tokens: Listed,
+        k: Listed,
         integer_k: bool,
         unique_tokens: float | None,
         limits: Sequence[Limit],
@@ -308,14 +309,31 @@ class _Models:
     ) -> Search:
         wall = None if unique_tokens is None else (positive("unique_tokens", unique_tokens), DataWall().r_d)
         for limit in limits:
-            if limit.used(self.range[0], k[0]) > 1:
+            fewest = min(k)
+            if limit.used(self.range[0], fewest) > 1:
                 raise ValueError(
                     f"{limit.name}: the least model, {amount(self.range[0])} parameters, takes "
-                    f"{limit.used(self.range[0], k[0]):.3g} times that with k = {k[0]:g}"
+                    f"{limit.used(self.range[0], fewest):.3g} times that with k = {fewest:g}"
                 )
         ceilings = [(limit.prompt, limit.sample, limit.floor, limit.most) for limit in limits]
-        options = n_tokens, k, integer_k, wall, ceilings, goal, sought
-        return Search(self.range, self.prices, self.sizes, *options, judging=judging)
+        tokens, samples_ = (
+            values if isinstance(values, tuple) else (min(values), max(values)) for values in (n_tokens, k)
+        )
+        listed = tuple(() if isinstance(values, tuple) else tuple(values) for values in (n_tokens, k))
+        return Search(
+            self.range,
+            self.prices,
+            self.sizes,
+            tokens,
+            samples_,
+            integer_k,
+            wall,
+            ceilings,
+            goal,
+            sought,
+            judging=judging,
+            listed=(listed[0], listed[1]),
+        )
 
 
 def _interval(values: Floats, level: float) -> Interval:

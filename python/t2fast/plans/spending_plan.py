@@ -15,12 +15,14 @@ from rich.text import Text
 
 from t2fast.charts import Drawn, Figure, profile
 from t2fast.costs.flops import Architecture
+from t2fast.costs.memory import Room
 from t2fast.estimators.verifier import weighing
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
 from t2fast.plans.compared import Compared
 from t2fast.plans.faults import shortened
 from t2fast.plans.judging import Answers, Judging, by_samples, drawn_answers
+from t2fast.plans.memory import housed
 from t2fast.plans.planned import ratio_words
 from t2fast.plans.spending import Spending, profile_spending
 from t2fast.plans.workload import Workload
@@ -89,6 +91,7 @@ class SpendingPlan(Drawn):
         law: the law it came from.
         held: what it had to respect, as `best_spending` takes it, and the range of N that is `believed`.
         answers: right and wrong answers, where the check errs.
+        room: the model in the memory of the machine it is served on; None without one.
     """
 
     chosen: Spending
@@ -103,6 +106,7 @@ class SpendingPlan(Drawn):
     law: AnyLaw = field(repr=False, compare=False)
     held: Mapping[str, Any] = field(repr=False)
     answers: Checked | None = None
+    room: Room | None = None
 
     @property
     def title(self) -> str:
@@ -145,6 +149,9 @@ class SpendingPlan(Drawn):
         lines: list[RenderableType] = []
         if self.chosen.architecture is not None:
             lines.append(line(_described(self.chosen.architecture)))
+        if self.room is not None:
+            told = housed(self.room, self.chosen, self.workload, self.held["limits"])
+            lines += [note(words[2:]) if words.startswith("! ") else line(words) for words in told]
         if beside is not None and beside.ratio is not None:
             lines.append(line(ratio_words(beside.ratio, beside.interval, self.level)))
         elif beside is not None and beside.withheld is not None:
@@ -165,6 +172,7 @@ class SpendingPlan(Drawn):
         return {
             **_row(self.chosen),
             "unit": self.workload.unit,
+            "memory": None if self.room is None else self._served(self.room),
             "chinchilla": None if self.chinchilla is None else _row(self.chinchilla),
             "ratio": None if beside is None else beside.ratio,
             "ratio_interval": None if beside is None or beside.interval is None else list(beside.interval),
@@ -173,6 +181,11 @@ class SpendingPlan(Drawn):
             "warnings": list(self.warnings),
             "law": {"law": self.law.name, "source": self.law.source, "domain": self.law.domain},
         }
+
+    def _served(self, room: Room) -> dict[str, Any]:
+        k = self.chosen.k
+        caches = room.usd_per_query(k)
+        return {**room.to_dict(), "seconds_per_query": room.seconds(k), "usd_per_query_with_caches": caches}
 
     def profile(self, points: int = 60) -> pl.DataFrame:
         """What every size would give for the same money: `n_params`, `n_tokens`, `k` and `predicted`, a row a

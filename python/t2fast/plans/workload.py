@@ -14,7 +14,8 @@ from typing import Literal, TypeAlias
 from t2fast.arguments import require_kind
 from t2fast.compute import sample_flops, train_flops
 from t2fast.costs.flops import Architecture
-from t2fast.costs.hardware import Machine
+from t2fast.costs.hardware import Machine, Served
+from t2fast.costs.memory import Room, cache_bytes
 from t2fast.plans.request import positive
 
 Prices: TypeAlias = tuple[float, float, float]
@@ -34,9 +35,12 @@ class Workload:
         sequence: tokens of a training sequence; the attention of an architecture depends on it.
         machine: what it is trained and served on, in dollars; None for costs in FLOPs, or whatever the prices
             are in.
+        rows: samples in flight on the machine.
+        cache_bytes: of a token's keys and values, 0 to leave them out; None: what `t2fast.costs.cache_bytes`
+            says of a model.
 
     Raises:
-        ValueError: for a number that is not positive and finite; a prompt may be empty.
+        ValueError: for a number that is not positive and finite; a prompt may be empty, caches left out.
     """
 
     queries: float
@@ -47,13 +51,15 @@ class Workload:
     sample_price: float = 1.0
     sequence: int = 2048
     machine: Machine | None = None
+    rows: float = 64.0
+    cache_bytes: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("queries", "output_tokens", "train_price", "sample_price", "sequence"):
+        for name in ("queries", "output_tokens", "train_price", "sample_price", "sequence", "rows"):
             positive(name, getattr(self, name))
-        for name in ("prompt_tokens", "prompt_price"):
+        for name in ("prompt_tokens", "prompt_price", "cache_bytes"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
+            if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value!r}: it has to be finite and not negative")
 
     @classmethod
@@ -66,6 +72,7 @@ class Workload:
         *,
         rows: float = 64.0,
         sequence: int = 2048,
+        cache_bytes: float | None = None,
     ) -> Workload:
         """Trained and served on a machine, in US dollars by its roofline.
 
@@ -76,12 +83,24 @@ class Workload:
             output_tokens: T of a sample.
             rows: samples in flight.
             sequence: tokens of a training sequence.
+            cache_bytes: of a token's keys and values, if known. Prices leave reading them out; `room` has
+                them.
 
         Returns:
             The workload.
         """
         read, written = machine.usd_per_flop(positive("rows", rows))
-        return cls(queries, prompt_tokens, output_tokens, read, read, written, sequence, machine)
+        prices = read, read, written
+        return cls(queries, prompt_tokens, output_tokens, *prices, sequence, machine, rows, cache_bytes)
+
+    def room(self, model: float | Architecture) -> Room | None:
+        """The model in the machine's memory with its samples in flight; None without a machine."""
+        if self.machine is None:
+            return None
+        n = float(model.n_params()) if isinstance(model, Architecture) else model
+        of_token = cache_bytes(model) if self.cache_bytes is None else self.cache_bytes
+        served = Served(n, n, of_token)
+        return Room.of(self.machine, served, self.rows, self.prompt_tokens, self.output_tokens)
 
     @property
     def unit(self) -> Literal["USD", "FLOPs"]:
@@ -133,6 +152,7 @@ class Limit:
         sample: for a sample, a parameter.
         floor: at least for all samples, a parameter.
         most: the ceiling.
+        seconds: whether it is of time.
     """
 
     name: str
@@ -140,6 +160,7 @@ class Limit:
     sample: float
     floor: float
     most: float
+    seconds: bool = False
 
     @classmethod
     def of_cost(cls, workload: Workload, most: float) -> Limit:
@@ -163,6 +184,7 @@ class Limit:
             2 * t / machine.flops,
             t * weight_bytes / machine.bandwidth,
             positive("seconds", seconds),
+            seconds=True,
         )
 
     def used(self, n_params: float, k: float) -> float:

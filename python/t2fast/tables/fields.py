@@ -197,16 +197,32 @@ USAGE = tuple(
         ("usd", ("cost_usd", "total_cost_usd")),
     )
 )
+_MILLIONS = ("million", "million_tokens", "1m", "1m_tokens", "mtok")
 LOSS = Field("loss", "a finite number above 0", _POSITIVE)
 ACCURACY = Field("accuracy", "a share in [0, 1]", _where(_number, lambda x: (x >= 0) & (x <= 1)), ("acc",))
 CHANCE = Field("chance", "a share in [0, 1)", _where(_number, lambda x: (x >= 0) & (x < 1)))
 WEIGHT = Field("weight", "a finite number above 0", _POSITIVE)
 COST = Field("cost", "a finite number above 0", _POSITIVE)
 ACTIVE_PARAMS = Field("active_params", "a finite number above 0", _POSITIVE)
+# Other names that say the unit too; `input_price` does not, and is asked about.
 USD_PER_MILLION = tuple(
-    Field(name, "a finite number of at least 0", _where(_number, lambda x: x >= 0))
-    for name in ("usd_per_million_prompt_tokens", "usd_per_million_output_tokens")
+    Field(
+        f"usd_per_million_{side}_tokens",
+        "a finite number of at least 0",
+        _where(_number, lambda x: x >= 0),
+        tuple(
+            name
+            for word in words
+            for name in (
+                *(f"usd_per_{million}_{word}_tokens" for million in ("million", "1m", "m", "mtok")),
+                *(f"{word}_{price}_per_{million}" for price in ("usd", "price_usd") for million in _MILLIONS),
+            )
+            if name != f"usd_per_million_{side}_tokens"
+        ),
+    )
+    for side, words in (("prompt", ("prompt", "input")), ("output", ("output", "completion")))
 )
+CACHE_BYTES = Field("cache_bytes", "a finite number of at least 0", _where(_number, lambda x: x >= 0))
 PROMPT_TOKENS = Field("prompt_tokens", "a finite number above 0", _POSITIVE)
 OUTPUT_TOKENS = Field("output_tokens", "a finite number above 0", _POSITIVE)
 FIRST_TOKEN_SECONDS = Field(
@@ -288,6 +304,19 @@ _OFTEN = {
     "model": ("name", "model_name", "model_id"),
     "n_params": ("params", "parameters", "n_parameters"),
     "n_tokens": ("tokens",),
+    **{
+        f"usd_per_million_{side}_tokens": tuple(
+            name
+            for word in words
+            for price in ("price", "cost", "usd", "rate")
+            for name in (
+                *(f"{word}_{price}", f"{price}_{word}", f"{price}_per_{word}_token"),
+                *(f"{word}_{price}_per_{unit}" for unit in ("token", "1k", "1k_tokens", *_MILLIONS)),
+                *(f"{word}_tokens_{price}", f"{price}_per_million_{word}_tokens", f"{price}_per_1m_{word}"),
+            )
+        )
+        for side, words in (("prompt", ("prompt", "input")), ("output", ("output", "completion")))
+    },
 }
 
 

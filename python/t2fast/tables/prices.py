@@ -16,6 +16,7 @@ _FIELDS = (
     v.MODEL,
     v.N_PARAMS,
     v.ACTIVE_PARAMS,
+    v.CACHE_BYTES,
     *v.USD_PER_MILLION,
     v.PROMPT_TOKENS,
     v.OUTPUT_TOKENS,
@@ -29,8 +30,9 @@ class Prices:
     """One row a model.
 
     `frame` has model and, Float64 with null where the table is silent, n_params, active_params,
-    usd_per_million_prompt_tokens, usd_per_million_output_tokens, prompt_tokens and output_tokens (means a
-    sample that were measured for this model), first_token_seconds and output_tokens_per_second.
+    cache_bytes (of a token's keys and values), usd_per_million_prompt_tokens, usd_per_million_output_tokens,
+    prompt_tokens and output_tokens (means a sample that were measured for this model), first_token_seconds
+    and output_tokens_per_second.
     """
 
     frame: pl.DataFrame

@@ -58,7 +58,18 @@ pub const GGUFS: [&str; 13] = [
 /// # Errors
 /// A [`LoadError`] that names the file and the key, tensor or type at fault.
 pub fn load(path: &Path) -> Result<Model, LoadError> {
-    if path.is_dir() { load_folder(path) } else { load_gguf(path) }
+    let mut model = if path.is_dir() { load_folder(path) } else { load_gguf(path) }?;
+    let vocab = model.config.vocab;
+    let (ends, beyond) = model.config.eos.iter().partition(|&&id| (id as usize) < vocab);
+    model.config.eos = ends;
+    let beyond: Vec<u32> = beyond;
+    if !beyond.is_empty() {
+        model.notes.push(format!(
+            "{}: {beyond:?} would end a sample, and cannot be drawn: the vocabulary has {vocab} tokens",
+            path.display()
+        ));
+    }
+    Ok(model)
 }
 
 /// The tensors at `path` without a model around them: a GGUF file, a safetensors file or a folder of these.
@@ -254,6 +265,9 @@ fn load_gguf(path: &Path) -> Result<Model, LoadError> {
     }
     let architecture = general.text("architecture")?.unwrap_or("(none)");
     let config = Settings::from_gguf(path, &metadata, &format!("{architecture}."));
+    if config.flag("attention.causal")? == Some(false) {
+        return Err(config.unsupported("attention.causal is false: this model is no decoder".into()));
+    }
     let mut model = match architecture {
         "gemma2" | "gemma3" => gemma::from_gguf(architecture, &config, &weights)?,
         "gpt2" => gpt2::from_gguf(&config, &weights)?,
@@ -290,6 +304,11 @@ fn load_gguf(path: &Path) -> Result<Model, LoadError> {
             ));
         }
         model.config.vocab = tokens.len();
+    }
+    if config.size("pooling_type")?.is_some_and(|kind| kind > 0) {
+        model.notes.push(config.note(
+            "pooling_type says that this model was made to embed or rank texts: what is drawn may mean nothing",
+        ));
     }
     model.notes.extend(unread(&weights));
     Ok(model)

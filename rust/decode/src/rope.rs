@@ -203,13 +203,19 @@ pub(crate) fn positive(settings: &Settings, key: &str) -> Result<Option<f64>, Lo
     }
 }
 
+/// Factor on cos and sin in a GGUF file.
+pub(crate) const ATTENTION_FACTOR: &str = "rope.scaling.attn_factor";
+
 /// Scaling of a GGUF file's `rope.scaling.*` keys.
 pub(crate) fn scaling_from_gguf(config: &Settings, max_positions: usize) -> Result<Scaling, LoadError> {
-    let factor = || {
-        positive(config, "rope.scaling.factor")?
-            .ok_or_else(|| config.malformed("RoPE scaling lacks rope.scaling.factor".into()))
+    let stretch = match positive(config, "rope.scaling.factor")? {
+        None => positive(config, "rope.scale_linear")?,
+        factor => factor,
     };
-    Ok(match config.text("rope.scaling.type")?.unwrap_or("none") {
+    let factor = || stretch.ok_or_else(|| config.malformed("RoPE scaling lacks rope.scaling.factor".into()));
+    // Older files have a factor alone.
+    let unnamed = if stretch.is_some() { "linear" } else { "none" };
+    Ok(match config.text("rope.scaling.type")?.unwrap_or(unnamed) {
         "none" => Scaling::None,
         "linear" => Scaling::Linear { factor: factor()? },
         "yarn" => {
@@ -223,7 +229,7 @@ pub(crate) fn scaling_from_gguf(config: &Settings, max_positions: usize) -> Resu
                 truncate: true,
                 attention: positive(config, "rope.scaling.yarn_attn_factor")?
                     .unwrap_or_else(|| yarn_attention(factor, 1.0))
-                    * positive(config, "rope.scaling.attn_factor")?.unwrap_or(1.0),
+                    * positive(config, ATTENTION_FACTOR)?.unwrap_or(1.0),
             }
         }
         other => {

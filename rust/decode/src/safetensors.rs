@@ -18,8 +18,7 @@ const HEADER_LIMIT: usize = 100_000_000;
 /// All tensors of a Hugging Face folder: `model.safetensors`, as transformers prefers, or the shards its index names.
 pub fn read_folder(folder: &Path) -> Result<Weights, LoadError> {
     let mut weights = Weights::new(folder);
-    let single = folder.join("model.safetensors");
-    let index = folder.join("model.safetensors.index.json");
+    let [single, index] = WEIGHTS.map(|name| folder.join(name));
     if single.exists() {
         read_into(&single, &mut weights)?;
     } else if index.exists() {
@@ -29,6 +28,9 @@ pub fn read_folder(folder: &Path) -> Result<Weights, LoadError> {
     }
     Ok(weights)
 }
+
+/// Files that a model begins with.
+const WEIGHTS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
 
 /// What a folder without safetensors holds instead, and what to do about it.
 pub(crate) fn nothing_to_read(folder: &Path) -> String {
@@ -46,8 +48,12 @@ pub(crate) fn nothing_to_read(folder: &Path) -> String {
     if let Some(name) = first(&[".gguf"]) {
         return format!("holds no safetensors but {name:?}: name that file");
     }
-    if names.iter().any(|name| name == "model.safetensors" || name == "model.safetensors.index.json") {
-        return "holds weights alone".into();
+    if let Some(name) = names.iter().find(|name| WEIGHTS.contains(&name.as_str())) {
+        return if folder.join(name).exists() {
+            "holds weights alone".into()
+        } else {
+            format!("holds {name:?} as a link to a file that is not there")
+        };
     }
     let missing = "holds neither model.safetensors nor model.safetensors.index.json";
     if let Some(name) = first(&[".safetensors"]) {

@@ -43,6 +43,9 @@ pub(crate) struct Mapped {
     pub map: Arc<Mmap>,
 }
 
+/// How a file begins that a clone without Git LFS has in place of a large one.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/";
+
 impl Mapped {
     pub fn open(path: &Path) -> Result<Self, LoadError> {
         let file = File::open(path).map_err(|e| LoadError::io(path, e))?;
@@ -52,6 +55,12 @@ impl Mapped {
         // SAFETY: the mapping is private and read-only. A file cut short by another process while a model is in use
         // ends this process with SIGBUS, as with every memory-mapped reader; weights are not edited in place.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| LoadError::io(path, e))?;
+        if map.starts_with(LFS_POINTER) {
+            return Err(LoadError::malformed(
+                path,
+                "is a pointer that Git LFS left in place of the file: fetch it (git lfs pull)",
+            ));
+        }
         Ok(Self { path: path.into(), map: Arc::new(map) })
     }
 }

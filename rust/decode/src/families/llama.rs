@@ -139,9 +139,12 @@ impl Parts {
             )));
         }
         let rows = embedding_rows(weights, "token_embd.weight")?;
-        let plain = config.mentions("attention.layer_norm_epsilon");
-        let norm_key =
-            if plain { "attention.layer_norm_epsilon" } else { "attention.layer_norm_rms_epsilon" };
+        // Converters copy whatever the configuration says, so a file may have both.
+        let norm_key = if ["stablelm", "starcoder2"].contains(&architecture) {
+            "attention.layer_norm_epsilon"
+        } else {
+            "attention.layer_norm_rms_epsilon"
+        };
         let model = Config {
             kv_heads: config.size("attention.head_count_kv")?.unwrap_or(heads),
             hidden: config.dimension("feed_forward_length")?,

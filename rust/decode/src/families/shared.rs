@@ -168,11 +168,17 @@ pub(super) fn gguf_rope(
     let scaling = if weights.contains("rope_freqs.weight") {
         Scaling::Divisors(weights.vector("rope_freqs.weight", dim / 2)?)
     } else if weights.contains(SHORT_FACTORS) {
-        let attention = rope::positive(config, "rope.scaling.attn_factor")?.unwrap_or(1.0) as f32;
+        let attention = rope::positive(config, rope::ATTENTION_FACTOR)?.unwrap_or(1.0) as f32;
         Scaling::Long { divisors: weights.vector(SHORT_FACTORS, dim / 2)?, attention }
     } else {
         rope::scaling_from_gguf(config, max_positions)?
     };
+    if !matches!(scaling, Scaling::Long { .. } | Scaling::Yarn { .. })
+        && rope::positive(config, rope::ATTENTION_FACTOR)?.is_some_and(|factor| factor != 1.0)
+    {
+        let key = rope::ATTENTION_FACTOR;
+        return Err(config.unsupported(format!("{key} is supported with YaRN and LongRoPE alone")));
+    }
     Ok(Rope { dim, base, scaling })
 }
 

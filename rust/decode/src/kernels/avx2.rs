@@ -54,6 +54,56 @@ pub(crate) unsafe fn top8(x: __m256) -> f32 {
     }
 }
 
+/// Entries of a table of two registers; bit 3 of an index says which, and as the sign selects.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn pick8(low: __m256, high: __m256, i: __m256i) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let upper = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i));
+        _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, i), _mm256_permutevar8x32_ps(high, i), upper)
+    }
+}
+
+/// High and low words of eight 64-bit products.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn products8(a: __m256i, b: __m256i) -> (__m256i, __m256i) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let even = _mm256_mul_epu32(a, b);
+        let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(a), _mm256_srli_epi64::<32>(b));
+        let high = _mm256_blend_epi32::<0xaa>(_mm256_srli_epi64::<32>(even), odd);
+        let low = _mm256_blend_epi32::<0xaa>(even, _mm256_slli_epi64::<32>(odd));
+        (high, low)
+    }
+}
+
+/// Transposes the 4 × 4 matrix in each group of four lanes.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn transpose8(x: [__m256i; 4]) -> [__m256i; 4] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let a = _mm256_unpacklo_epi32(x[0], x[1]);
+        let b = _mm256_unpacklo_epi32(x[2], x[3]);
+        let c = _mm256_unpackhi_epi32(x[0], x[1]);
+        let d = _mm256_unpackhi_epi32(x[2], x[3]);
+        [
+            _mm256_unpacklo_epi64(a, b),
+            _mm256_unpackhi_epi64(a, b),
+            _mm256_unpacklo_epi64(c, d),
+            _mm256_unpackhi_epi64(c, d),
+        ]
+    }
+}
+
 type F = [__m256; 2];
 type I = [__m256i; 2];
 
@@ -132,11 +182,7 @@ impl Isa for Avx2 {
     fn pick(self, table: &[f32; 16], i: I) -> F {
         unsafe {
             let (low, high) = (_mm256_loadu_ps(table.as_ptr()), _mm256_loadu_ps(table.as_ptr().add(8)));
-            // Bit 3 of an index says which half; as the sign it selects.
-            i.map(|i| {
-                let upper = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i));
-                _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, i), _mm256_permutevar8x32_ps(high, i), upper)
-            })
+            [pick8(low, high, i[0]), pick8(low, high, i[1])]
         }
     }
     #[inline(always)]
@@ -193,32 +239,16 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn mul_wide(self, a: I, b: I) -> (I, I) {
-        let half = |a: __m256i, b: __m256i| unsafe {
-            let even = _mm256_mul_epu32(a, b);
-            let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(a), _mm256_srli_epi64::<32>(b));
-            let high = _mm256_blend_epi32::<0xaa>(_mm256_srli_epi64::<32>(even), odd);
-            let low = _mm256_blend_epi32::<0xaa>(even, _mm256_slli_epi64::<32>(odd));
-            (high, low)
-        };
-        let (h0, l0) = half(a[0], b[0]);
-        let (h1, l1) = half(a[1], b[1]);
-        ([h0, h1], [l0, l1])
+        unsafe {
+            let ((h0, l0), (h1, l1)) = (products8(a[0], b[0]), products8(a[1], b[1]));
+            ([h0, h1], [l0, l1])
+        }
     }
     #[inline(always)]
     fn transpose4(self, x: [I; 4]) -> [I; 4] {
-        let half = |i: usize| unsafe {
-            let a = _mm256_unpacklo_epi32(x[0][i], x[1][i]);
-            let b = _mm256_unpacklo_epi32(x[2][i], x[3][i]);
-            let c = _mm256_unpackhi_epi32(x[0][i], x[1][i]);
-            let d = _mm256_unpackhi_epi32(x[2][i], x[3][i]);
-            [
-                _mm256_unpacklo_epi64(a, b),
-                _mm256_unpackhi_epi64(a, b),
-                _mm256_unpacklo_epi64(c, d),
-                _mm256_unpackhi_epi64(c, d),
-            ]
-        };
-        let (low, high) = (half(0), half(1));
+        let [a, b, c, d] = x;
+        let (low, high) =
+            unsafe { (transpose8([a[0], b[0], c[0], d[0]]), transpose8([a[1], b[1], c[1], d[1]])) };
         [[low[0], high[0]], [low[1], high[1]], [low[2], high[2]], [low[3], high[3]]]
     }
     #[inline(always)]

@@ -29,10 +29,15 @@ pub(crate) fn exp<S: Isa>(s: S, x: S::F) -> S::F {
     let y = s.add(s.fma(s.mul(r, r), p, r), s.splat(1.0));
     // 2^n in two steps, for n = 128 has no float.
     let half = s.sar(n, 1);
-    let scale = |e: S::I| s.as_floats(s.shl(s.add_u(e, s.splat_u(127)), 23));
-    let y = s.mul(s.mul(y, scale(half)), scale(s.sub_u(n, half)));
+    let y = s.mul(s.mul(y, power_of_two(s, half)), power_of_two(s, s.sub_u(n, half)));
     let y = s.select(s.gt(low, x), s.splat(0.0), y);
     s.select(s.gt(x, high), s.splat(f32::INFINITY), y)
+}
+
+/// 2^e for e from −126 to 127.
+#[inline(always)]
+fn power_of_two<S: Isa>(s: S, e: S::I) -> S::F {
+    s.as_floats(s.shl(s.add_u(e, s.splat_u(127)), 23))
 }
 
 /// ln(1 + f) + e·ln 2 for f in [√½ − 1, √2 − 1] and integral e.
@@ -73,14 +78,19 @@ pub(crate) fn ln<S: Isa>(s: S, x: S::F) -> S::F {
     ln_reduced(s, f, e)
 }
 
+/// (x + ½)·2⁻³².
+#[inline(always)]
+fn unit<S: Isa>(s: S, x: S::I) -> S::F {
+    const SCALE: f32 = 1.0 / 4_294_967_296.0;
+    s.mul(s.add(s.float_of_u32(x), s.splat(0.5)), s.splat(SCALE))
+}
+
 /// Gumbel noise of random bits: u = (x + ½)·2⁻³², g = −ln(−ln(1 − u)).
 #[inline(always)]
 pub(crate) fn gumbel<S: Isa>(s: S, bits: S::I) -> S::F {
-    const SCALE: f32 = 1.0 / 4_294_967_296.0;
-    let unit = |x: S::I| s.mul(s.add(s.float_of_u32(x), s.splat(0.5)), s.splat(SCALE));
-    let u = unit(bits);
+    let u = unit(s, bits);
     // 1 − u is formed from the complement of the bits, so nothing cancels; near 1 the series in −u takes over.
-    let (f, e) = split(s, unit(s.xor(bits, s.splat_u(u32::MAX))));
+    let (f, e) = split(s, unit(s, s.xor(bits, s.splat_u(u32::MAX))));
     let near_one = s.gt(s.splat(0.29), u);
     let f = s.select(near_one, s.sub(s.splat(0.0), u), f);
     let e = s.select(near_one, s.splat(0.0), e);

@@ -170,17 +170,8 @@ impl<A: Arith> Op<A> for Heads<'_, A> {
         }
         head.clear();
         head.resize(padded, 0.0);
-        let load = |head: &mut Vec<f32>, start: usize, norms: &[Norm], h: usize| {
-            let start = start + h * width;
-            head[..width].copy_from_slice(&self.qkv[start..start + width]);
-            head[width..].fill(0.0);
-            if let Some(norm) = norms.get(h).or(norms.first()).filter(|norm| norm.len == width) {
-                normalise(a, norm, head);
-            }
-            rotate(head, self.rotation, c.rope_pairs);
-        };
         for h in 0..c.heads {
-            load(head, 0, &self.norms.q, h);
+            turned(a, c, &self.qkv[h * width..], own(&self.norms.q, h), self.rotation, head);
             let to = &mut self.queries[h * padded..(h + 1) * padded];
             for block in 0..padded / BLOCK {
                 let pair = [lanes(a, head, 2 * block), lanes(a, head, 2 * block + 1)];
@@ -190,7 +181,8 @@ impl<A: Arith> Op<A> for Heads<'_, A> {
         }
         for h in 0..c.kv_heads {
             let Place { k, v } = self.segment.place(self.layer, h, self.index, A::STEP);
-            load(head, self.columns.k, &self.norms.k, h);
+            let key = &self.qkv[self.columns.k + h * width..];
+            turned(a, c, key, own(&self.norms.k, h), self.rotation, head);
             for block in 0..padded / BLOCK {
                 let pair = [lanes(a, head, 2 * block), lanes(a, head, 2 * block + 1)];
                 let stride = BLOCK * A::STEP;
@@ -215,6 +207,30 @@ impl<A: Arith> Op<A> for Heads<'_, A> {
             }
         }
     }
+}
+
+/// The norm of head `h`: its own, or that of all.
+fn own(norms: &[Norm], h: usize) -> Option<&Norm> {
+    norms.get(h).or(norms.first())
+}
+
+/// Puts the head at the beginning of `from` into `head`, normalised (if by itself) and rotated.
+#[inline(always)]
+fn turned<A: Arith>(
+    a: A,
+    config: &Config,
+    from: &[f32],
+    norm: Option<&Norm>,
+    rotation: &[f32],
+    head: &mut [f32],
+) {
+    let width = config.head_dim;
+    head[..width].copy_from_slice(&from[..width]);
+    head[width..].fill(0.0);
+    if let Some(norm) = norm.filter(|norm| norm.len == width) {
+        normalise(a, norm, head);
+    }
+    rotate(head, rotation, config.rope_pairs);
 }
 
 /// Rotary embedding of a head's first coordinates.
