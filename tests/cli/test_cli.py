@@ -47,7 +47,7 @@ def test_the_tour_from_simulated_counts_to_a_plan(counts, tmp_path, capsys):
         assert row["problems"] == 40
     assert len(rows) == 27
 
-    assert main(["fit", str(counts), "--law", "accuracy", "--draws", "20", "-o", str(law), "--json"]) == 0
+    assert main(["fit", str(counts), "--law", "accuracy", "--draws", "40", "-o", str(law), "--json"]) == 0
     fitted = json.loads(capsys.readouterr().out)
     kept = Law.load(law)
     assert kept.params == fitted["params"]
@@ -55,8 +55,8 @@ def test_the_tour_from_simulated_counts_to_a_plan(counts, tmp_path, capsys):
     # Nine checkpoints, drawn anew, cannot hold eight parameters every time: such draws are left out and
     # counted.
     stuck = [int(note.split()[0]) for note in fitted["fit"]["notes"] if "did not converge" in note]
-    assert kept.draws.shape == (20 - sum(stuck), 10)
-    assert len(kept.draws) >= 10
+    assert kept.draws.shape == (40 - sum(stuck), 10)
+    assert len(kept.draws) >= 20
 
     budgets = ["--train-flops", "2.56e19", "--inference-flops", "2e9"]
     assert main(["plan", "--law", str(law), *budgets, "--json"]) == 0
@@ -112,7 +112,7 @@ def test_data_goes_to_stdout_and_the_rest_to_stderr(counts, tmp_path):
     assert done.stderr == ""
     assert pl.read_csv(done.stdout.encode()).height == 3
     done = run(
-        "fit", str(counts), "--law", "loss", "--draws", "5", "-o", str(tmp_path / "law.json"), "--json"
+        "fit", str(counts), "--law", "loss", "--draws", "40", "-o", str(tmp_path / "law.json"), "--json"
     )
     assert done.returncode == 0
     assert "kept in" in done.stderr

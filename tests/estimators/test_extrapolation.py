@@ -256,3 +256,21 @@ def test_equal_numbers_agree_with_counting():
     counted = np.mean(pass_at_k(50, c[:, None], [1, 10, 50]), axis=0)
     np.testing.assert_allclose(curve.mean, counted, rtol=0.05)
     assert curve.notes == ("by likelihood",) * 3
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_where_nothing_or_all_was_solved_n_is_not_suspected(share):
+    """Nothing tells whether n went with an outcome that was always the same."""
+    n = np.array([4, 16, 64, 200] * 15)
+    assert samples_follow_outcome(n, share * n) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert estimate(n, share * n, 1).notes == ("",)
+
+
+def test_few_solved_problems_with_n_at_random_are_rarely_suspected():
+    rng = np.random.default_rng(5)
+    n = np.array([4, 16, 64, 200] * 15)
+    scores = [samples_follow_outcome(n, rng.binomial(n, rng.beta(0.02, 20, 60))) for _ in range(300)]
+    # Of 300 tables each at most 1%: more than ten of them come about once in a thousand times.
+    assert np.sum(np.array(scores) >= 3) <= 10

@@ -4,13 +4,22 @@ import numpy as np
 import polars as pl
 import pytest
 from grids import ACCURACY, COUNTS, GRID, LOSS, grid_of
-from t2fast.fits import FitWarning, fit_accuracy, fit_chinchilla, fit_counts, fit_loss
+from t2fast.fits import (
+    FitWarning,
+    fit_accuracy,
+    fit_chinchilla,
+    fit_counts,
+    fit_direct,
+    fit_forecast,
+    fit_loss,
+)
 from t2fast.fits.bootstrap import Target
 from t2fast.fits.passtable import PassTable
 from t2fast.fits.structure import lack_of_fit, structure
 from t2fast.laws.law import Law
 from t2fast.laws.simulate import simulate_counts
-from t2fast.tables import read_counts, read_losses
+from t2fast.tables import read_accuracies, read_counts, read_losses
+from t2fast.validation import validate
 
 pytestmark = pytest.mark.filterwarnings("ignore::t2fast.fits.FitWarning")
 
@@ -129,3 +138,69 @@ def test_a_checkpoint_that_decides_alone_is_named():
     law = fit_chinchilla(read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": y})), draws=0)
     (note,) = [note for note in law.fit.notes if "rests on one checkpoint alone" in note]
     assert "N = 10B at D = 100B" in note
+
+
+def test_sampling_until_solved_is_said_by_every_law_of_pass_at_k():
+    rng = np.random.default_rng(0)
+    base = simulate_counts(COUNTS, *(a[::2] for a in GRID), problems=100, samples=64, seed=0)
+    p = rng.beta(0.5, 3, base.frame.height)
+    n = np.minimum(rng.geometric(p), 64)
+    ended = pl.Series("n_samples", n), pl.Series("n_correct", (n < 64).astype(int))
+    counts = read_counts(base.frame.with_columns(*ended))
+    for fit in (fit_forecast, fit_accuracy, fit_counts, fit_loss, fit_direct):
+        law = fit(counts, ks=[1], draws=0)
+        assert any(note.startswith("n goes with the outcome at") for note in law.fit.notes), fit
+    assert any("n goes with the outcome" in note for note in validate(counts, splits=1, draws=0).notes)
+    # Told the rule, the means are right, and nothing is left to be said.
+    told = read_counts(counts.frame.with_columns(until_successes=1, max_samples=64))
+    assert not any("outcome" in note for note in fit_forecast(told, draws=0).fit.notes)
+
+
+@pytest.mark.parametrize("fit", [fit_forecast, fit_accuracy, fit_counts])
+def test_a_table_of_which_nothing_was_solved_is_refused(fit):
+    base = simulate_counts(COUNTS, *(a[::2] for a in GRID), problems=20, samples=8, seed=0)
+    none = read_counts(base.frame.with_columns(n_correct=0))
+    with pytest.raises(ValueError, match=r"nothing was solved at any of \d+ checkpoints .*k = 1, 2, 4, 8"):
+        fit(none, draws=0)
+    with pytest.raises(ValueError, match="nothing was solved"):
+        validate(none)
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "words"),
+    [
+        (np.geomspace(1e7, 1e10, 12), 20 * np.geomspace(1e7, 1e10, 12), "D/N is 20 throughout"),
+        (np.geomspace(1e7, 1e10, 12), 1e6 * np.geomspace(1e7, 1e10, 12) ** 0.5, "D goes as N^0.5 throughout"),
+        (np.geomspace(1e7, 1e10, 12), 1e20 / np.geomspace(1e7, 1e10, 12), "D goes as N^-1 throughout"),
+        (np.full(12, 1e8), np.geomspace(1e9, 1e12, 12), "N does not vary"),
+        (np.geomspace(1e7, 1e10, 12), np.full(12, 1e10), "D does not vary"),
+    ],
+)
+def test_checkpoints_on_one_line_do_not_say_how_to_split_a_budget(n, d, words):
+    loss = CHINCHILLA.predict(n, d) * np.exp(0.003 * np.random.default_rng(0).standard_normal(12))
+    table = read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": loss}))
+    for fit in (fit_chinchilla, fit_forecast):
+        law = fit(table, draws=0)
+        assert any(note.startswith(words) for note in law.fit.notes), (fit, law.fit.notes)
+    # One checkpoint off the line is enough to be no line.
+    d = d.copy()
+    d[5] *= 4
+    n = n * np.where(np.arange(12) == 6, 3.0, 1.0)
+    table = read_losses(pl.DataFrame({"n_params": n, "n_tokens": d, "loss": loss}))
+    assert not any("belief" in note for note in fit_chinchilla(table, draws=0).fit.notes)
+
+
+def test_accuracies_no_better_than_chance_are_said():
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 1e11, 4)))
+    rng = np.random.default_rng(0)
+    luck = pl.DataFrame({"n_params": n, "n_tokens": d, "accuracy": 0.25 + 0.01 * rng.standard_normal(16)})
+    below = int((luck["accuracy"] <= 0.25).sum())
+    assert below >= 8
+    notes = fit_forecast(read_accuracies(luck, chance=0.25), draws=0).fit.notes
+    assert (
+        f"no better than chance (0.25) at {below} of 16 checkpoints: what sets these apart is luck" in notes
+    )
+    better = luck.with_columns(accuracy=pl.lit(0.3) + 0.1 * pl.Series(np.log10(n) - 7))
+    assert not any(
+        "chance" in note for note in fit_forecast(read_accuracies(better, chance=0.25), draws=0).fit.notes
+    )

@@ -15,8 +15,12 @@ from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_forecast, fit_loss
 from t2fast.laws import ForecastLaw, Law
+from t2fast.laws.ends import draws_needed
 from t2fast.laws.law import NAMES
 from t2fast.tables import Counts, read_losses
+
+LEVEL = 0.9
+"""Of the intervals that a law shows and a plan has by default."""
 
 
 def add_parser(commands: Any) -> None:
@@ -64,7 +68,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--regularise", action="store_true", help="add the forecast law's priors (no two-stage fit, no huber)"
     )
-    parser.add_argument("--draws", type=int, default=200, help="draws for the intervals (default: 200)")
+    parser.add_argument(
+        "--draws", type=int, default=200, help="draws for the intervals, 0 for none (default: 200)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
     add_plot(parser, "the law against what was measured")
 
@@ -72,8 +78,12 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     options: dict[str, Any] = {"draws": arguments.draws, "seed": arguments.seed}
-    if arguments.draws < 0:
-        raise ValueError(f"--draws {arguments.draws} must be 0 or more")
+    least = draws_needed(LEVEL)
+    if arguments.draws < 0 or 0 < arguments.draws < least:
+        raise ValueError(
+            f"--draws {arguments.draws} must be 0, or at least {least}: fewer say nothing about {LEVEL:.0%} "
+            "intervals"
+        )
     if arguments.method is not None:
         methods = {"chinchilla": ("least_squares", "huber"), "loss": ("projection", "restarts")}
         if arguments.method not in methods.get(arguments.law, ()):

@@ -90,10 +90,12 @@ def samples_follow_outcome(n: Integers, c: Integers) -> float:
     """Standard score of problems with few samples being solved more often than chance explains.
 
     Had n been chosen without regard to the outcome, c would be Beta-binomial given n, and where c lies in
-    that distribution would not go with n. 0 where all n are equal. Above 3 in one of a thousand tables by
+    that distribution would not go with n. 0 where all n are equal, and where nothing was solved or all was:
+    the fitted distribution then has no spread by which to judge. Above 3 in one of a thousand tables by
     chance; sampling that ends at a success reaches 7 and more with a hundred problems.
     """
-    return 0.0 if n.min() == n.max() else _core.samples_follow_outcome(n, c) or 0.0
+    alike = n.min() == n.max() or not c.any() or (c == n).all()
+    return 0.0 if alike else _core.samples_follow_outcome(n, c) or 0.0
 
 
 def _named(fits: Sequence[tuple[list[float], float, float, bool]]) -> Extrapolation:

@@ -65,7 +65,8 @@ def fit_accuracy(
 
     Raises:
         ValueError: for fewer than five checkpoints, checkpoints without a loss, ``ks`` that the table
-            cannot give, ``weights`` without losses, and ``regularise`` with them.
+            cannot give, a table of which nothing was solved, ``weights`` without losses, and ``regularise``
+            with them.
         TypeError: for a table of another kind.
     """
     observed = PassTable.of(table, ks)
@@ -74,6 +75,7 @@ def fit_accuracy(
         loss = _losses_of(observed, losses)
     elif isinstance(table, Likelihoods):
         loss = -table.checkpoints["log_likelihood"].to_numpy()
+    observed.require_solved("accuracy")
     target = Target.measured(observed, observed.means)
     _, _, k, checkpoint, keep = target.rows()
     y = target.y.ravel()[keep]

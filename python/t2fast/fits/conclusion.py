@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.fits.bootstrap import Target
-from t2fast.fits.structure import lack_of_fit, structure
+from t2fast.fits.structure import alike, lack_of_fit, structure
 from t2fast.laws import FitReport, Law
 
 Floats = NDArray[np.float64]
@@ -90,7 +90,7 @@ def conclude(
     free = [names.index(p) for p in fitted if p not in {*held, *on_bound, "sigma"}]
     known = [p for p in free if names[p] not in unidentified]
     lack = lack_of_fit(name, found.params, known, target, residual)
-    notes = [*target.notes]
+    notes = [*target.notes, *(alike(target.n, target.d) if name != "direct" else [])]
     if not found.converged:
         notes.append(f"the search did not converge: {found.reason}")
     if on_bound:

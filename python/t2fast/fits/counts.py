@@ -56,14 +56,15 @@ def fit_counts(
         The law. What must not be overlooked is in ``law.fit`` and raised as :class:`FitWarning`.
 
     Raises:
-        ValueError: for fewer than five checkpoints, ``ks`` that the table cannot give, and a ``start`` that
-            is no accuracy law of one stage.
+        ValueError: for fewer than five checkpoints, ``ks`` that the table cannot give, a table of which
+            nothing was solved, and a ``start`` that is no accuracy law of one stage.
         TypeError: for a table of another kind.
     """
     require_kind("fit_counts", counts, (Counts,))
     if start is not None and not (start.name == "accuracy" and start.latent):
         raise ValueError("start must be an accuracy law fitted to counts alone, in one stage")
     observed = PassTable.of(counts, ks)
+    observed.require_solved("counts")
     enough(observed.checkpoints, 5, "checkpoints", "counts")
     target = Target.measured(observed, observed.means)
     if start is None:

@@ -18,7 +18,7 @@ from t2fast.fits.calibration import widening
 from t2fast.fits.conclusion import FitWarning, enough
 from t2fast.fits.passtable import PassTable
 from t2fast.fits.sampling import in_logarithms
-from t2fast.fits.structure import patterns
+from t2fast.fits.structure import alike, patterns
 from t2fast.laws import FitReport
 from t2fast.laws.forecast import ForecastLaw
 from t2fast.laws.measurements import ForecastDraws, Measurements, Metric, of_z, to_z
@@ -67,21 +67,19 @@ def fit_forecast(
         The law. What must not be overlooked is in ``law.fit.notes`` and raised as :class:`FitWarning`.
 
     Raises:
-        ValueError: for fewer than five checkpoints, and for k that no checkpoint has samples for.
+        ValueError: for fewer than five checkpoints, for k that no checkpoint has samples for, and for a table
+            of which nothing was solved.
         TypeError: for a table of another kind.
     """
     if draws < 0:
         raise ValueError(f"draws = {draws} must be 0 or more")
     metric, chance, measured, notes = _measure(table, ks)
-    notes += table.unexplained
     enough(len(measured.n_params), LEAST_CHECKPOINTS, "checkpoints", "forecast")
     members = _core.fit_forecast(measured.table(metric, chance))
     thetas, scales = np.array([m.theta for m in members]), np.array([m.scale for m in members])
     if not all(member.converged for member in members):
         notes.append("a member's search did not converge")
-    for name, values in (("N", measured.n_params), ("D", measured.n_tokens)):
-        if len(np.unique(values)) == 1:
-            notes.append(f"{name} does not vary: how forecasts depend on it is belief, not measurement")
+    notes += alike(measured.n_params, measured.n_tokens)
     domain = {
         column: (float(values.min()), float(values.max()))
         for column, values in (
@@ -187,7 +185,8 @@ def _measure(
     if isinstance(table, Losses):
         z = to_z("loss", table.loss)[:, None]
         notes = ["weights are not used"] if "weight" in table.frame.columns else []
-        return "loss", 0.0, Measurements(table.n_params, table.n_tokens, one, z, np.zeros_like(z)), notes
+        measured = Measurements(table.n_params, table.n_tokens, one, z, np.zeros_like(z))
+        return "loss", 0.0, measured, [*notes, *table.unexplained]
     values = table.accuracy
     right = values[values > 0]
     if not len(right):
@@ -196,11 +195,27 @@ def _measure(
     least = 0.5 * min(right.min(), (1 - values[values < 1]).min(initial=1.0))
     z = to_z("accuracy", np.clip(values, least, 1 - least))[:, None]
     variance = np.where((values == 0) | (values == 1), 1.0, 0.0)[:, None]
-    return "accuracy", table.chance, Measurements(table.n_params, table.n_tokens, one, z, variance), []
+    measured = Measurements(table.n_params, table.n_tokens, one, z, variance)
+    return "accuracy", table.chance, measured, [*_guessed(values, table.chance), *table.unexplained]
+
+
+def _guessed(values: Floats, chance: float) -> list[str]:
+    """A note where checkpoints do no better than guessing, all of them or some."""
+    none = int((values <= chance).sum())
+    if not (chance and none):
+        return []
+    if 2 * none < len(values):
+        return [f"no better than chance ({chance:g}) at {counted(none, 'checkpoint')}"]
+    return [
+        f"no better than chance ({chance:g}) at {none} of {len(values)} checkpoints: what sets these apart is"
+        " luck"
+    ]
 
 
 def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple[Measurements, list[str]]:
     observed = PassTable.of(table, _default_ks(table) if ks is None else sorted(set(ks)))
+    if isinstance(table, Counts):
+        observed.require_solved("forecast")
     known = observed.complete()
     if not known.any(axis=0).all():
         listed = ", ".join(f"{k:g}" for k in observed.ks[~known.any(axis=0)])
@@ -216,6 +231,7 @@ def _of_passes(table: Counts | Likelihoods, ks: Sequence[float] | None) -> tuple
         notes.append(f"{what} at {counted(int(none.any(axis=1).sum()), 'checkpoint')}: {which}")
     if (mean[known] > _SOLVED).all():
         notes.append(f"pass@k is above {_SOLVED:g} at every checkpoint and k: nothing tells them apart")
+    notes += observed.notes
     z, variance = in_logarithms(table, observed)
     measured = Measurements(
         observed.n_params[keep], observed.n_tokens[keep], observed.ks, z[keep], variance[keep]

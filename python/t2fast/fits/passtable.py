@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 
 from t2fast import _core
 from t2fast.arguments import require_kind
+from t2fast.estimators.extrapolation import SUSPICIOUS, samples_follow_outcome
 from t2fast.estimators.passk import likely_pass_at_k
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts, Likelihoods
+from t2fast.text import counted
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -64,7 +67,7 @@ class PassTable:
             values[order],
             np.ascontiguousarray(table.checkpoint_index[order], dtype=np.int64),
             _codes(table)[order],
-            table.unexplained,
+            (*table.unexplained, *_stopped(table)),
         )
 
     def at(self, ks: Sequence[float]) -> PassTable:
@@ -78,6 +81,15 @@ class PassTable:
             )
         chosen = [places[float(k)] for k in ks]
         return replace(self, ks=self.ks[chosen], values=self.values[:, chosen])
+
+    def require_solved(self, law: str) -> None:
+        """`ValueError` where nothing was ever solved: whatever were forecast would be belief alone."""
+        if not (self.values > 0).any():
+            raise ValueError(
+                f"nothing was solved at any of {self.checkpoints} checkpoints (pass@k is 0 at k ="
+                f" {', '.join(f'{k:g}' for k in self.ks)}): there is nothing that the {law} law could learn"
+                " from. Draw more samples, or add stronger checkpoints"
+            )
 
     @property
     def checkpoints(self) -> int:
@@ -146,6 +158,25 @@ def _whole(ks: Sequence[float]) -> NDArray[np.int64]:
     if values.ndim != 1 or values.size == 0 or (values < 1).any() or (values != np.floor(values)).any():
         raise ValueError(f"ks = {list(ks)} must be a list of whole numbers of at least 1")
     return values.astype(np.int64)
+
+
+def _stopped(table: Counts | Likelihoods) -> list[str]:
+    """A note where the number of samples goes with the outcome and no rule says why: means are biased."""
+    if not isinstance(table, Counts) or table.sequential is not None:
+        return []
+    n, c, at = table.n, table.c, table.checkpoint_index
+    scores = np.array([samples_follow_outcome(n[at == i], c[at == i]) for i in range(at.max() + 1)])
+    # As rare among all checkpoints as SUSPICIOUS is at one.
+    limit = -NormalDist().inv_cdf(NormalDist().cdf(-SUSPICIOUS) / len(scores))
+    found = int((scores >= limit).sum())
+    if not found:
+        return []
+    return [
+        f"n goes with the outcome at {counted(found, 'checkpoint')} (standard score up to"
+        f" {scores.max():.1f}): if sampling ended at successes, means of counts are biased. Say so by columns"
+        " until_successes and max_samples, or fit the counts law, whose likelihood holds however sampling"
+        " ended, though residuals are still from those means"
+    ]
 
 
 def _codes(table: Counts | Likelihoods) -> Integers:

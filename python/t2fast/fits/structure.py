@@ -24,6 +24,9 @@ _FALSE_ALARM = 0.02
 _UNEXPLAINED = 1e300
 """Standard deviations, where there is none: quantiles of infinities are no numbers."""
 
+_LINE = 0.02
+"""Of the spread along a line in (ln N, ln D): a spread across it that tells nothing."""
+
 _NAMED = 10
 """At most so many checkpoints are named in one note."""
 
@@ -100,6 +103,25 @@ def structure(name: str, params: Floats, free: Sequence[int], target: Target, re
     """
     notes = patterns(target, residual, len(free), lower_is_better=name in ("chinchilla", "loss"))
     return [*notes, *_leverage(name, params, free, target)]
+
+
+def alike(n: Floats, d: Floats) -> list[str]:
+    """A note where N, D or the way from one to the other does not vary: forecasts off it are belief."""
+    for name, values in (("N", n), ("D", d)):
+        if np.ptp(np.log(values)) < _LINE:
+            return [f"{name} does not vary: how forecasts depend on it is belief, not measurement"]
+    x, y = np.log(n) - np.log(n).mean(), np.log(d) - np.log(d).mean()
+    along, across = np.linalg.svd(np.column_stack([x, y]), compute_uv=False)
+    if across > _LINE * along:
+        return []
+    slope = float(np.sign(x @ y) * np.sqrt((y @ y) / (x @ x)))
+    way = f"D goes as N^{slope:.2g}"
+    if abs(slope - 1) < _LINE:
+        way = f"D/N is {amount(float(np.exp(np.mean(np.log(d / n)))))}"
+    return [
+        f"{way} throughout: what more tokens bring at one size, or more parameters at one D, and so how best"
+        " to split a budget, is belief, not measurement"
+    ]
 
 
 def patterns(target: Target, residual: Floats, unknowns: int, *, lower_is_better: bool) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,3 +26,18 @@ def ends(draws: Floats, level: float) -> tuple[Floats, Floats]:
     """
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
     return low, high
+
+
+def draws_needed(level: float) -> int:
+    """The fewest draws that leave two beyond either end of an interval."""
+    return math.ceil(4 / (1 - level) - 1e-9)
+
+
+def check_draws(found: int, level: float) -> None:
+    """`ValueError` for a level out of range, and for draws, if there are any, too few for it."""
+    if not 0 < level < 1:
+        raise ValueError(f"level = {level} must lie between 0 and 1")
+    if 0 < found < (needed := draws_needed(level)):
+        raise ValueError(
+            f"{found} draws say nothing about an interval of level {level:g}: fit with at least {needed}"
+        )

@@ -33,7 +33,7 @@ from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported
 from t2fast.laws import file
 from t2fast.laws.coordinates import check_domain, coordinates
-from t2fast.laws.ends import ends
+from t2fast.laws.ends import check_draws, ends
 from t2fast.laws.held import against_measured
 from t2fast.laws.measurements import NOISE, ForecastDraws, Measurements, Metric
 from t2fast.laws.report import FitReport
@@ -280,13 +280,7 @@ class ForecastLaw(Drawn, Reported):
 
     def check_draws(self, level: float) -> None:
         """`ValueError` for a level out of range, and for draws, if there are any, too few for it."""
-        if not 0 < level < 1:
-            raise ValueError(f"level = {level} must lie between 0 and 1")
-        found, needed = 0 if self.draws is None else len(self.draws), draws_needed(level)
-        if 0 < found < needed:
-            raise ValueError(
-                f"{found} draws say nothing about an interval of level {level:g}: fit with at least {needed}"
-            )
+        check_draws(0 if self.draws is None else len(self.draws), level)
 
     def _coordinates(self, n_params: ArrayLike, n_tokens: ArrayLike, k: ArrayLike) -> Any:
         found = coordinates(n_params, n_tokens, k)
@@ -401,11 +395,6 @@ class ForecastLaw(Drawn, Reported):
             raise ValueError(f"{where} is not a complete law: {error}") from None
         except ValueError as error:
             raise ValueError(str(error) if where in str(error) else f"{where}: {error}") from None
-
-
-def draws_needed(level: float) -> int:
-    """The fewest draws that leave two beyond either end of an interval."""
-    return math.ceil(4 / (1 - level) - 1e-9)
 
 
 def _rows(values: Floats) -> list[list[float | None]]:

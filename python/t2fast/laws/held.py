@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from t2fast.charts import Figure, fit
+from t2fast.laws.ends import draws_needed
 from t2fast.laws.report import FitReport
 
 
@@ -54,7 +55,7 @@ def against_measured(law: Fitted, level: float, points: pl.DataFrame | None = No
             "this law does not know the measurements that it was fitted to, since its file has none: draw it "
             "where it is fitted, or hold it against a table by t2fast.report(law, table)"
         )
-    if law.draws is None or len(law.draws) < 2 / (1 - level):
+    if law.draws is None or len(law.draws) < draws_needed(level):
         return fit(points, law.metric)
     n, d, k = (points[name].to_numpy() for name in ("n_params", "n_tokens", "k"))
     low, high = law.interval(n, d, k, level=level)

@@ -8,7 +8,7 @@ import polars as pl
 from t2fast import charts
 from t2fast.fits.passtable import PassTable
 from t2fast.laws import AnyLaw, ForecastLaw
-from t2fast.laws.forecast import draws_needed
+from t2fast.laws.ends import draws_needed
 from t2fast.laws.held import against_measured
 from t2fast.reports.page import Block, Grid, Prose, Section
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses

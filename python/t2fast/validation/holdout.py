@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from t2fast.laws import AnyLaw
-from t2fast.laws.forecast import draws_needed
+from t2fast.laws.ends import draws_needed
 from t2fast.progress import track
 from t2fast.validation import scores
 from t2fast.validation.measured import Measured, Table
@@ -97,7 +97,7 @@ def validate(
         methods=scores.by_method(by_split, forecasts, level),
         notes=(
             *table.notes,
-            *table.unexplained,
+            *measured.notes,
             *_notes(forecasts),
             *(["the paper's laws were fitted under the forecast law's priors"] if regularise else []),
         ),

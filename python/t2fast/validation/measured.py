@@ -32,6 +32,7 @@ class Measured:
         n_params, n_tokens: N and D, shape (checkpoints,).
         ks: the k of the columns; 1 for an accuracy or a loss.
         values: shape (checkpoints, K); NaN where nothing was measured.
+        notes: what to know of the values.
         z, variance: of counts, the values' ln(-ln(1 - pass@k)), finite where all or none was solved, and its
             variance by sampling (`t2fast.fits.sampling`), of the shape of the values; None for other tables.
     """
@@ -43,6 +44,7 @@ class Measured:
     n_tokens: Floats
     ks: Floats
     values: Floats
+    notes: tuple[str, ...] = ()
     z: Floats | None = None
     variance: Floats | None = None
 
@@ -54,11 +56,12 @@ class Measured:
         """
         require_kind("validate", table, (Counts, Likelihoods, Losses, Accuracies))
         checkpoints = table.require_sizes().require_one_kind().checkpoints
-        z = variance = None
+        notes, z, variance = table.unexplained, None, None
         if isinstance(table, Counts | Likelihoods):
             passing = PassTable.of(table, ks)
-            quantity, at, values = "pass@k", passing.ks, passing.mean()
+            quantity, at, values, notes = "pass@k", passing.ks, passing.mean(), passing.notes
             if isinstance(table, Counts):
+                passing.require_solved("forecast")
                 z, variance = in_logarithms(table, passing)
         elif ks is not None:
             raise ValueError("ks are for counts and likelihoods: losses and accuracies have no k")
@@ -67,7 +70,7 @@ class Measured:
             values = checkpoints[quantity].to_numpy()[:, None]
         models = tuple(checkpoints["model"].to_list()) if "model" in checkpoints.columns else None
         n, d = (checkpoints[name].to_numpy() for name in ("n_params", "n_tokens"))
-        return cls(table, quantity, models, n, d, at, values, z, variance)
+        return cls(table, quantity, models, n, d, at, values, notes, z, variance)
 
     def __len__(self) -> int:
         return len(self.n_params)
