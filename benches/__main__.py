@@ -2,8 +2,8 @@
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
 table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by
-name also decode, and beyond, missing, bands, calibration, alarms and validation with tables of their own;
-validation needs `--data FOLDER` and most of an hour. One of these alone takes its own options, too
+name also decode, and beyond, missing, bands, best, calibration, alarms and validation with tables of their
+own; validation needs `--data FOLDER` and most of an hour. One of these alone takes its own options, too
 (`python -m benches calibration --minutes 10`). The exit status is that of the first benchmark that refused
 its own numbers.
 """
@@ -28,11 +28,12 @@ QUICK = {
     "beyond": ["--quick"],
     "missing": ["--quick"],
     "bands": ["--quick"],
+    "best": ["--quick"],
     "calibration": ["--quick"],
     "alarms": ["--quick"],
     "validation": ["--splits", "2", "--draws", "40"],
 }
-OWN_TABLES = ("beyond", "missing", "bands", "calibration", "alarms", "validation")
+OWN_TABLES = ("beyond", "missing", "bands", "best", "calibration", "alarms", "validation")
 DATA = {"beyond": ["--data"], "validation": []}
 """What stands before the folder of published tables."""
 DEFAULT = ["passk", "compare", "fits", "plan", "tables"]

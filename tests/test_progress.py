@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import pytest
 from t2fast import progress
@@ -24,6 +25,18 @@ def test_a_time_reads_as_a_person_says_it(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (3000, "at about 23:20"),
+        (6000, "tomorrow at about 00:10"),
+        (91800, "on 2027-01-01 at about 00:00"),
+    ],
+)
+def test_the_end_of_work_has_its_day_where_that_is_another(seconds: float, words: str) -> None:
+    assert progress._when(datetime(2026, 12, 30, 22, 30), seconds) == words
+
+
 def test_long_work_says_once_how_long_it_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -31,7 +44,8 @@ def test_long_work_says_once_how_long_it_takes(
     monkeypatch.setattr(progress, "_LONG", 0.0)
     assert list(track(range(9), "forecasts", 9, None)) == list(range(9))
     said = capsys.readouterr().err
-    assert re.fullmatch(r"forecasts: about 0 s to go, by the first 0 s: done at about \d\d:\d\d\n", said)
+    words = r"forecasts: about 0 s to go, by the first 0 s: done (tomorrow )?at about \d\d:\d\d\n"
+    assert re.fullmatch(words, said)
     assert list(track(range(9), "forecasts", 9, False)) == list(range(9))
     assert capsys.readouterr().err == ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from rich.console import Console
@@ -84,13 +85,21 @@ class Bar:
         self._told = True
         to_go = took * (self._left - self._did) / self._did
         if to_go >= _LONG:
-            at = time.strftime("%H:%M", time.localtime(time.time() + to_go))
-            words = f"about {duration(to_go)} to go, by the first {took:.0f} s: done at about {at}"
+            now = datetime.now()
+            words = f"about {duration(to_go)} to go, by the first {took:.0f} s: done {_when(now, to_go)}"
             self._console.print(f"{self._label}: {words}" if self._label else words, markup=False)
 
     def rate(self, rate: str) -> None:
         """Say how fast it goes."""
         self._bar.update(self._task, rate=rate)
+
+
+def _when(now: datetime, seconds: float) -> str:
+    """When that is by the clock, with its day if it is another one."""
+    then = now + timedelta(seconds=seconds)
+    days = (then.date() - now.date()).days
+    day = "" if days == 0 else "tomorrow " if days == 1 else f"on {then:%Y-%m-%d} "
+    return f"{day}at about {then:%H:%M}"
 
 
 def duration(seconds: float) -> str:

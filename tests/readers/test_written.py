@@ -21,6 +21,8 @@ WRITTEN = Path(__file__).parent / "written"
         ("evalplus-0.2.0_base_eval_results.json", {}, 0.6428571428571428, 9, "0.1 to 0.2.0"),
         ("evalplus-0.2.1_eval_results.json", {"metric": "base"}, 0.643, 9, "0.2.1 to 0.3"),
         ("evalplus-0.2.1_eval_results.json", {"metric": "plus"}, 0.321, 9, "0.2.1 to 0.3"),
+        ("evalperf-0.3.1_evalperf_results.json", {}, 0.4166666666666667, 12, "EvalPerf of evalplus 0.3"),
+        ("evalperf-0.3.1_evalperf_results.brief.json", {}, 0.4166666666666667, 12, "brief"),
         ("inspect-0.3.2.json", {}, 0.5555555555555556, 9, "spring 2024"),
         ("inspect-0.3.4.json", {}, 0.5555555555555556, 9, "spring 2024"),
         ("helm-0.5.16", {"metric": "exact_match"}, 0.6666666666666666, 6, "HELM 0.2 to 0.5"),
@@ -197,3 +199,18 @@ def test_a_folder_of_bigcode_has_generations_beside_its_logs(tmp_path: Path) -> 
     assert [part.reason for part in counts.left_out] == [
         "files of no known kind: generations_humanevalpack.json"
     ]
+
+
+def test_a_folder_of_large_language_monkeys_holds_its_verdicts() -> None:
+    counts = read_results(WRITTEN / "large-language-monkeys", model="rote", task="gsm8k")
+    assert counts.frame.drop("model", "task").rows() == [("0", 5, 3), ("7", 5, 1)]
+
+
+def test_steps_of_prime_rl_are_models_and_no_rollout_counts_twice() -> None:
+    counts = read_results(WRITTEN / "prime-rl", errors="fail")
+    # As of verifiers' own file, whose episodes these are: "effective" holds some of them again.
+    alone = read_results(WRITTEN / "verifiers-0.4.0_traces.jsonl", errors="fail")
+    by_step = counts.frame.partition_by("model")
+    assert [frame["model"][0] for frame in by_step] == ["me/small step_0", "me/small step_5"]
+    for frame in by_step:
+        assert frame.drop("model").rows() == alone.frame.drop("model").rows()

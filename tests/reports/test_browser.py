@@ -103,7 +103,8 @@ def test_no_word_of_a_picture_is_cut(browser: Any, page_file: Path) -> None:
             const frame = place.querySelector("svg").getBoundingClientRect();
             for (const word of place.querySelectorAll("text")) {
                 const box = word.getBoundingClientRect();
-                if (box.width && (box.left < frame.left || box.right > frame.right)) cut.push(word.textContent);
+                if (!box.width) continue;
+                if (box.left < frame.left || box.right > frame.right) cut.push(word.textContent);
             }
             place.remove();
         }

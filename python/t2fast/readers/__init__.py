@@ -39,6 +39,7 @@ from t2fast.readers.measured import Measured
 from t2fast.tables import Counts, read_counts
 from t2fast.tables import fields as v
 from t2fast.tables.containers import opened
+from t2fast.tables.json_columns import rows_by_columns
 from t2fast.tables.models import with_sizes
 from t2fast.tables.reading import KEYS, LeftOut, in_order
 from t2fast.tables.sources import TableSource
@@ -67,7 +68,7 @@ TOOLS = tuple(sorted((tool.NAME for tool in _READ), key=str.lower))
 """The tools whose results are read."""
 
 _SUFFIXES = (
-    *(".eval", ".parquet", ".yaml", ".yml"),
+    *(".eval", ".parquet", ".arrow", ".feather", ".yaml", ".yml"),
     *(f".{kind}{ending}" for kind in ("json", "jsonl", "csv", "tsv") for ending in ("", ".gz", ".zst")),
 )
 _HEAD = 4096
@@ -243,6 +244,8 @@ def _refuse_unknown(path: str) -> None:
     flat = not any(isinstance(value, dict | list) for value in first.values())
     # A table of one row is one object, too.
     if len(there & _COLUMNS) > 1 or (not whole and (there & _COLUMNS or flat)):
+        return
+    if whole and rows_by_columns(path) is not None:
         return
     nearest = max(_READ, key=lambda tool: len(tool.KEYS & there) / len(tool.KEYS))
     shared = nearest.KEYS & there

@@ -15,6 +15,7 @@ from t2fast.tables.reading import KEYS, SIZES, USAGE, Reading, in_order
 from t2fast.tables.rows import Source
 from t2fast.tables.sources import TableSource, open_source
 from t2fast.tables.table import KEY_FIELDS, Integers, Table, described
+from t2fast.tables.verdicts import counts_of, in_lists
 
 _COUNT_FIELDS = (v.N_SAMPLES, v.N_CORRECT, v.CORRECT, v.UNTIL_SUCCESSES, v.MAX_SAMPLES, *v.USAGE)
 _SEQUENTIAL = ("until_successes", "max_samples")
@@ -88,7 +89,8 @@ def read_counts(
 
     The source's columns are `problem`, `n_samples` and `n_correct`; or `problem` and `correct` (0, 1, true or
     false), one row a sample, to be counted here, with memory in proportion to the counts and not to the
-    samples; and if it has them `model`, `n_params`, `n_tokens`, `train_set`, `dataset`, `stage` and `task`.
+    samples, or one row a problem, where the cell is a list of these; and if it has them `model`, `n_params`,
+    `n_tokens`, `train_set`, `dataset`, `stage` and `task`.
     Anything else is ignored and listed in `ignored_columns`, but refused where its name says that it sets
     samples apart (a temperature, a prompt, a subject; `sampling.temperature` inside an object) and they would
     be one mean. `dataset` is for
@@ -101,8 +103,9 @@ def read_counts(
     n_samples.
 
     Args:
-        source: a path to .csv, .tsv, .jsonl, .ndjson (each also gzipped) or .parquet, a polars frame, any
-            object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), or a mapping of columns.
+        source: a path to .csv, .tsv, .json, .jsonl, .ndjson (each also .gz and .zst), .parquet or .arrow
+            (.feather), a polars frame, any object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), or
+            a mapping of columns.
         columns: canonical name -> the source's name, for columns that go by another one; those of the models
             table as models.model, models.n_params and models.n_tokens. What is inside objects goes by a path:
             doc.id.
@@ -131,14 +134,6 @@ def read_counts(
     names = v.find_columns(opened.name, opened.columns, fields, columns)
     opened = opened.wanted(where or {}, names)
     by_sample = "correct" in columns or ("correct" in names and not {"n_samples", "n_correct"} & names.keys())
-    if by_sample and "until_successes" in names:
-        raise ValueError(
-            f"{opened.name} has one row a sample and {names['until_successes']!r}, a rule of whole problems: "
-            "count the samples first, one row a problem with n_samples and n_correct"
-        )
-    if by_sample and "correct" not in columns:
-        unread = [name for name in opened.columns if name not in names.values()]
-        _refuse_totals(opened.name, unread, names["correct"])
     if correct_at is not None:
         if not by_sample:
             score = v.likely("correct", opened.columns)
@@ -147,6 +142,20 @@ def read_counts(
                 f"correct: say which it is by columns={{'correct': {score or '…'!r}}}"
             )
         fields = tuple(v.correct_from(correct_at) if field is v.CORRECT else field for field in fields)
+    if by_sample and in_lists(opened, names["correct"]):
+        correct = next(field for field in fields if field.name == "correct")
+        others = (field for field in fields if field.name not in ("n_samples", "n_correct", "correct"))
+        fields = (*others, *counts_of(correct))
+        names["n_samples"] = names["n_correct"] = names.pop("correct")
+        by_sample = False
+    if by_sample and "until_successes" in names:
+        raise ValueError(
+            f"{opened.name} has one row a sample and {names['until_successes']!r}, a rule of whole problems: "
+            "count the samples first, one row a problem with n_samples and n_correct"
+        )
+    if by_sample and "correct" not in columns:
+        unread = [name for name in opened.columns if name not in names.values()]
+        _refuse_totals(opened.name, unread, names["correct"])
     if "problem" in names:  # else that is what is missing, and is said below
         refuse_pooled(opened, names)
     sequential = _SEQUENTIAL if not by_sample and names.keys() & set(_SEQUENTIAL) else ()

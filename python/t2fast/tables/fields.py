@@ -294,10 +294,13 @@ def spelt(name: str) -> str:
 
 #: Names that columns often go by, which are too many things to be read without being asked.
 _OFTEN = {
-    "problem": ("task_id", "example_id", "instance_id", "doc_id", "item", "question", "id"),
+    "problem": ("task_id", "example_id", "instance_id", "doc_id", "item", "question", "id", "idx", "index"),
     "n_samples": ("n", "total", "attempts", "trials", "n_attempts", "n_trials", "num_generations"),
     "n_correct": ("c", "successes", "n_success", "n_successes", "n_passed", "num_passed"),
-    "correct": ("score", "reward", "success", "solved", "result", "status", "acc", "exact_match"),
+    "correct": (
+        *("score", "reward", "success", "solved", "resolved", "pass", "result", "results", "verdicts"),
+        *("status", "acc", "exact_match"),
+    ),
     "model": ("name", "model_name", "model_id"),
     "n_params": ("params", "parameters", "n_parameters"),
     "n_tokens": ("tokens",),

@@ -66,7 +66,12 @@ def _array(file: IO[bytes], path: str) -> Source:
     content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"{path} unzips to more than a hundred times its size")
-    rows = [_object(row, f"row {i} of {path}") for i, row in enumerate(parsed(content, path), 1)]
+    return of_rows(path, parsed(content, path))
+
+
+def of_rows(path: str, items: Sequence[Any]) -> Source:
+    """Rows that are there, each an object."""
+    rows = [_object(row, f"row {i} of {path}") for i, row in enumerate(items, 1)]
     schema = dict.fromkeys((name for row in rows for name in row), pl.String)
     texts = [{name: _text(row.get(name)) for name in schema} for row in rows]
     frame = pl.DataFrame(texts, schema=schema)

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from t2fast.tables.containers import opened, packing
-from t2fast.tables.json_lines import open_json_lines
+from t2fast.tables.json_columns import rows_by_columns
+from t2fast.tables.json_lines import of_rows, open_json_lines
 from t2fast.tables.rows import Readable, Source
 
 #: A path, a polars frame, any object with `__arrow_c_stream__` (pyarrow, pandas, duckdb, …), any dataframe
@@ -30,8 +31,14 @@ FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
 }
-_SUPPORTED = ".csv, .tsv, .jsonl, .ndjson (each also .gz and .zst) and .parquet"
+_SUPPORTED = ".csv, .tsv, .json, .jsonl, .ndjson (each also .gz and .zst), .parquet and .arrow"
+#: What Arrow's files and streams begin with; a stream is what Hugging Face's datasets keep.
+_ARROW_FILE, _ARROW_STREAM = b"ARROW1", b"\xff\xff\xff\xff"
 _PACKED = (".gz", ".zst")
 _HEAD_BYTES = 4096
 
@@ -74,8 +81,15 @@ def _open_file(path: str | bytes) -> Source:
         return _scanned(
             path, lambda: pl.scan_parquet(path, glob=False, hive_partitioning=False), random_access=True
         )
+    if kind == "arrow":
+        if zipped:
+            raise ValueError(f"{path} is Arrow inside {zipped}: decompress it first")
+        if head.startswith(_ARROW_STREAM):
+            return _scanned(path, lambda: pl.read_ipc_stream(path).lazy(), random_access=True)
+        return _scanned(path, lambda: pl.scan_ipc(path, glob=False), random_access=True)
     if kind == "jsonl":
-        return open_json_lines(path)
+        rows = rows_by_columns(path)
+        return open_json_lines(path) if rows is None else of_rows(path, rows)
     if b"\r" in head[:-1].split(b'"')[0] and b"\n" not in head:
         raise ValueError(f"{path} ends its lines with a bare carriage return: end them with a line feed")
     separator = "\t" if kind == "tsv" else ","
@@ -92,6 +106,12 @@ def _kind(path: str, head: bytes) -> str:
         return "parquet"
     if kind == "parquet":
         raise ValueError(f"{path} is no Parquet file: it does not begin with the bytes PAR1")
+    if head.startswith((_ARROW_FILE, _ARROW_STREAM)):
+        return "arrow"
+    if head.startswith(b"FEA1"):
+        raise ValueError(f"{path} is the first version of Feather: write it anew by pandas, or as Parquet")
+    if kind == "arrow":
+        raise ValueError(f"{path} is no Arrow file: it does not begin as one")
     if kind is None and start == b"{":
         return "jsonl"
     if kind is None:
