@@ -306,8 +306,12 @@ def test_limits_of_a_query_are_kept_and_used(
     )
 
     def latency(n: np.ndarray, k: np.ndarray) -> np.ndarray:
-        prompt = 2 * n * 500 / (0.4 * 1e15)
-        return prompt + 400 * np.maximum(2 * n * k / (0.4 * 1e15), 2 * n / (0.6 * 1e12))
+        arithmetic, bandwidth = 0.4 * 1e15, 0.6 * 1e12
+        prompt = np.maximum(2 * n * 500 / arithmetic, 2 * n / bandwidth)
+        # 12 layers width^2 weights, width 128 layers, two values of two bytes a layer and width.
+        layers = (n / (12 * 128**2)) ** (1 / 3)
+        moved = 2 * n + k * (500 + 400 / 2) * 4 * 128 * layers**2
+        return prompt + 400 * np.maximum(2 * n * k / arithmetic, moved / bandwidth)
 
     n, k = np.meshgrid(np.geomspace(*ranges[0], 400), np.geomspace(*ranges[1], 400), indexing="ij")
     d = (budget - 1e7 * 2 * n * (500 + 400 * k)) / (6 * n)

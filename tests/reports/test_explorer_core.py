@@ -256,7 +256,9 @@ def test_one_budget_and_a_target_are_as_they_are_here(name: str, laws: Any, answ
 
 def chip_of(name: str) -> dict[str, float]:
     chip = accelerator(name)
-    return {"flops": chip.flops, "bandwidth": chip.bandwidth}
+    # Of 12 layers width^2 weights, 128 times as wide as deep: 4 layers width bytes a token.
+    cache = 4 * 128 / (12 * 128**2) ** (2 / 3)
+    return {"flops": chip.flops, "bandwidth": chip.bandwidth, "cache": cache, "cachePower": 2 / 3}
 
 
 def test_a_draw_is_planned_by_itself(laws: Any, answers: Any) -> None:

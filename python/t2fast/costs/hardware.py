@@ -206,17 +206,15 @@ class Machine:
             machine = replace(machine, chips=2 * machine.chips)
         return machine
 
-    def usd_per_flop(self, rows: float, weight_bytes: float = 2.0) -> tuple[float, float]:
-        """US dollars a FLOP of training or of reading prompts, and a FLOP of writing with `rows` samples in
-        flight.
+    @property
+    def usd_per_flop(self) -> float:
+        """US dollars an operation, where arithmetic takes longer than moving bytes."""
+        return self.usd_per_second / self.flops
 
-        A step of writing takes 2 N a row or the weights' bytes once, whichever is longer, and both are in
-        proportion to N, so that a price a FLOP holds for every size. Caches are left out: `usd_per_token`
-        counts them.
-        """
-        read = 1 / self.flops
-        written = max(read, weight_bytes / (2 * rows * self.bandwidth))
-        return read * self.usd_per_second, written * self.usd_per_second
+    @property
+    def usd_per_byte(self) -> float:
+        """US dollars a byte moved, where that takes longer."""
+        return self.usd_per_second / self.bandwidth
 
     def usd_per_token(
         self, model: Served, prompt_tokens: float, output_tokens: float, rows: float

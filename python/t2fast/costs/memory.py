@@ -13,6 +13,8 @@ from t2fast.text import counted
 _ASPECT = 128.0
 """Width over layers, as in Llama 7B and 13B (Touvron et al. 2023, table 2)."""
 _VALUE_BYTES = 2.0
+CACHE_POWER = 2 / 3
+"""How keys and values of a token grow with N, where N alone is known."""
 
 
 def cache_bytes(model: float | Architecture) -> float:
@@ -30,8 +32,7 @@ def cache_bytes(model: float | Architecture) -> float:
     """
     if isinstance(model, Architecture):
         return _VALUE_BYTES * 2 * model.layers * (model.kv_heads or model.heads) * model.head_dim
-    layers = (model / (12 * _ASPECT**2)) ** (1 / 3)
-    return float(_VALUE_BYTES * 2 * _ASPECT * layers**2)
+    return float(_VALUE_BYTES * 2 * _ASPECT * (model / (12 * _ASPECT**2)) ** CACHE_POWER)
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _seen(plan: Spending, unique_tokens: float | None) -> dict[str, float]:
 def _cut(plan: Spending, cost: float, n_params: Range | None, limits: Sequence[Limit]) -> str | None:
     """The limit, or the end of the range, that keeps N from going further; `cost` is what it might take."""
     for limit in limits:
-        if limit.used(plan.n_params, plan.k) > 1 - 1e-6 and plan.cost < cost * (1 - 1e-6):
+        if limit.used(plan.model, plan.k) > 1 - 1e-6 and plan.cost < cost * (1 - 1e-6):
             return limit.name
     low, high = n_params or (0.0, math.inf)
     if plan.n_params >= high * (1 - 1e-6):

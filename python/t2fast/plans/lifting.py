@@ -51,7 +51,7 @@ def binding(
         yield f"held to {what}{_brings(chosen, shown, partial(again, **{axis: wider}), 'twice as far')}"
     limits = options["limits"]
     for limit in limits:
-        if limit.used(chosen.n_params, chosen.k) > 1 - 1e-6:
+        if limit.used(chosen.model, chosen.k) > 1 - 1e-6:
             twice = [replace(other, most=2 * other.most) if other is limit else other for other in limits]
             yield f"held to {limit.name}{_brings(chosen, shown, partial(again, limits=twice), 'twice that')}"
 

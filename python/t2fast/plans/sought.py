@@ -12,8 +12,9 @@ import numpy as np
 
 from t2fast.laws import AnyLaw
 from t2fast.plans.judging import Judging
+from t2fast.plans.moved import Terms
 from t2fast.plans.planned import Floats
-from t2fast.plans.workload import Prices
+from t2fast.plans.workload import Ceiling, Prices
 
 Ends = tuple[float, float]
 
@@ -24,33 +25,37 @@ class Search:
 
     Attributes:
         n_params: least and most N.
-        prices: of `Workload.prices`, a parameter.
+        prices: of `Workload.arithmetic`, a parameter.
+        bytes: of `Workload.moved`, for a range.
         sizes: (N, prices) to choose from, in place of a range.
         n_tokens: least and most D.
         k: least and most k.
         whole_k: whether k has to be whole.
         wall: unique tokens and R_D*.
-        limits: (prompt, sample, floor, most) of every `Limit`.
+        limits: of every `Limit.ceiling`.
         goal: "budget", the best for it; "ratio", the same with D = tokens_per_param N; "target", the least
             cost of a value; "highest", the best whatever it costs.
         amount: the budget or the value.
         tokens_per_param: of the goal "ratio".
         listed: D and k to choose from, each in place of its range where it is not empty.
+        own_limits: of every size its own, in place of `limits`; None where these hold for all.
         judging: the check, if it errs: the value is then right answers less what wrong ones cost, and of a
             target right answers alone.
     """
 
     n_params: Ends
     prices: Prices
+    bytes: Terms
     sizes: list[tuple[float, Prices]] | None
     n_tokens: Ends
     k: Ends
     whole_k: bool
     wall: tuple[float, float] | None
-    limits: list[tuple[float, float, float, float]]
+    limits: list[Ceiling]
     goal: Literal["budget", "ratio", "target", "highest"]
     amount: float
     tokens_per_param: float = math.nan
+    own_limits: list[list[Ceiling]] | None = None
     judging: Judging | None = None
     listed: tuple[Sequence[float], Sequence[float]] = ((), ())
 
@@ -78,12 +83,16 @@ class Search:
         return None if law.draws is None or not len(law.draws) else self._run(law, "draws", None)
 
     def _run(self, law: AnyLaw, which: str, rates: Floats | None) -> Floats:
-        """Of listed D and k the best of every pair, each by itself."""
+        """Of listed D and k the best of all pairs, each by itself, as are models with limits of their own."""
         tokens = [(d, d) for d in self.listed[0] if self.goal != "ratio"] or [self.n_tokens]
         samples = [(k, k) for k in self.listed[1]] or [self.k]
+        models = [(self.sizes, self.limits)]
+        if self.sizes is not None and self.own_limits is not None:
+            models = [([size], own) for size, own in zip(self.sizes, self.own_limits, strict=True)]
         best: Floats | None = None
-        for d, k in product(tokens, samples):
-            found = replace(self, n_tokens=d, k=k, listed=((), ()))._alone(law, which, rates)
+        for d, k, (sizes, limits) in product(tokens, samples, models):
+            one = replace(self, n_tokens=d, k=k, sizes=sizes, limits=limits, own_limits=None, listed=((), ()))
+            found = one._alone(law, which, rates)
             if best is None:
                 best = found
                 continue

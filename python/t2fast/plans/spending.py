@@ -78,6 +78,11 @@ class Spending:
         return self.training + self.serving
 
     @property
+    def model(self) -> float | Architecture:
+        """N, or the architecture."""
+        return self.n_params if self.architecture is None else self.architecture
+
+    @property
     def tokens_per_param(self) -> float:
         """D/N."""
         return self.n_tokens / self.n_params
@@ -252,8 +257,8 @@ def profile_spending(
     rows = []
     for model in models:
         one = _Models.of([model], workload)
-        size = one.range[0]
-        if one.least(min(n_tokens), min(k)) > budget or any(limit.used(size, min(k)) > 1 for limit in limits):
+        beyond = any(limit.used(model, min(k)) > 1 for limit in limits)
+        if beyond or one.least(min(n_tokens), min(k)) > budget:
             continue
         search = one.search(n_tokens, k, integer_k, unique_tokens, limits, "budget", budget, judging)
         rows.append(_chosen(law, search, one, None))
@@ -262,20 +267,20 @@ def profile_spending(
 
 @dataclass(frozen=True)
 class _Models:
-    """Which N may be chosen, at what prices."""
+    """Which N may be chosen, at what prices: a range, or a list."""
 
+    workload: Workload
     range: Range
-    prices: Prices
+    listed: list[float | Architecture]
     sizes: list[tuple[float, Prices]] | None
     architectures: dict[float, Architecture]
 
     @classmethod
     def of(cls, n_params: Sizes, workload: Workload) -> _Models:
         check_workload(workload)
-        per_param = workload.prices(1.0)
         if isinstance(n_params, tuple):
             low, high = n_params
-            return cls((float(low), float(high)), per_param, None, {})
+            return cls(workload, (float(low), float(high)), [], None, {})
         models: list[float | Architecture] = list(n_params)
         if not models:
             raise ValueError("n_params is an empty list: give at least one size or architecture")
@@ -288,13 +293,16 @@ class _Models:
             for i, m in enumerate(models)
         ]
         ns = [n for n, _ in sizes]
-        return cls((min(ns), max(ns)), per_param, sizes, architectures)
+        return cls(workload, (min(ns), max(ns)), models, sizes, architectures)
 
     def least(self, tokens: float, k: float) -> float:
         """What the least model costs on the fewest tokens with the fewest samples."""
-        n = self.range[0]
-        sizes = self.sizes or [(n, (self.prices[0] * n, self.prices[1] * n, self.prices[2] * n))]
+        sizes = self.sizes or [(self.range[0], self.workload.prices(self.range[0]))]
         return min(train * tokens + prompt + sample * k for _, (train, prompt, sample) in sizes)
+
+    def used(self, limit: Limit, k: float) -> float:
+        """The share of a limit that the model which takes least of it takes."""
+        return min(limit.used(model, k) for model in self.listed or [self.range[0]])
 
     def search(
         self,
@@ -310,27 +318,31 @@ class _Models:
         wall = None if unique_tokens is None else (positive("unique_tokens", unique_tokens), DataWall().r_d)
         for limit in limits:
             fewest = min(k)
-            if limit.used(self.range[0], fewest) > 1:
+            used = self.used(limit, fewest)
+            if used > 1:
                 raise ValueError(
                     f"{limit.name}: the least model, {amount(self.range[0])} parameters, takes "
-                    f"{limit.used(self.range[0], fewest):.3g} times that with k = {fewest:g}"
+                    f"{used:.3g} times that with k = {fewest:g}"
                 )
-        ceilings = [(limit.prompt, limit.sample, limit.floor, limit.most) for limit in limits]
+        # Architectures have keys and values of their own.
+        own = [[limit.ceiling(model) for limit in limits] for model in self.listed]
         tokens, samples_ = (
             values if isinstance(values, tuple) else (min(values), max(values)) for values in (n_tokens, k)
         )
         listed = tuple(() if isinstance(values, tuple) else tuple(values) for values in (n_tokens, k))
         return Search(
             self.range,
-            self.prices,
+            self.workload.arithmetic(1.0),
+            self.workload.moved.terms(),
             self.sizes,
             tokens,
             samples_,
             integer_k,
             wall,
-            ceilings,
+            [limit.ceiling() for limit in limits],
             goal,
             sought,
+            own_limits=own if limits and self.architectures else None,
             judging=judging,
             listed=(listed[0], listed[1]),
         )

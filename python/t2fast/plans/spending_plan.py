@@ -150,7 +150,7 @@ class SpendingPlan(Drawn):
         if self.chosen.architecture is not None:
             lines.append(line(_described(self.chosen.architecture)))
         if self.room is not None:
-            told = housed(self.room, self.chosen, self.workload, self.held["limits"])
+            told = housed(self.room, self.chosen, self.held["limits"])
             lines += [note(words[2:]) if words.startswith("! ") else line(words) for words in told]
         if beside is not None and beside.ratio is not None:
             lines.append(line(ratio_words(beside.ratio, beside.interval, self.level)))
@@ -183,9 +183,7 @@ class SpendingPlan(Drawn):
         }
 
     def _served(self, room: Room) -> dict[str, Any]:
-        k = self.chosen.k
-        caches = room.usd_per_query(k)
-        return {**room.to_dict(), "seconds_per_query": room.seconds(k), "usd_per_query_with_caches": caches}
+        return {**room.to_dict(), "seconds_per_query": room.seconds(self.chosen.k)}
 
     def profile(self, points: int = 60) -> pl.DataFrame:
         """What every size would give for the same money: `n_params`, `n_tokens`, `k` and `predicted`, a row a

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 pub use law::{Explored, Layout};
 use t2fast_core::forecast::Quantity;
-use t2fast_core::plan::spending::{Conditions, Goal, Limit, PricedSizes, Wall};
+use t2fast_core::plan::spending::{Bytes, Conditions, Goal, PricedSizes, Wall, priced};
 use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Rule, Sizes, spend};
 
 /// Names of the laws of a formula, by number.
@@ -146,19 +146,21 @@ pub extern "C" fn values(first: usize, rows: usize) -> i32 {
 /// N, D, k, value, cost of training, cost of queries and gap for so many rows from `first` on; NaN where there is no
 /// choice.
 ///
-/// Asked with: least and most N, three prices a parameter, least and most D, least and most k, whether k is whole,
-/// unique tokens (infinite: no wall) and R_D*, the goal (0: the best for a budget, 1: the same at a ratio D/N, 2: the
-/// least cost of a value, 3: the highest), its amount, the ratio; then four numbers a limit.
+/// Asked with: least and most N, three prices a parameter, three numbers of [`Bytes`], least and most D, least and most
+/// k, whether k is whole, unique tokens (infinite: no wall) and R_D*, the goal (0: the best for a budget, 1: the same at a
+/// ratio D/N, 2: the least cost of a value, 3: the highest), its amount, the ratio.
 #[unsafe(no_mangle)]
 pub extern "C" fn purchases(first: usize, rows: usize) -> i32 {
     answer(|asked, law| {
-        let (head, limits) = asked.split_first_chunk::<15>().ok_or("too few numbers")?;
         let &[
             low,
             high,
             train,
             prompt,
             sample,
+            weights,
+            caches,
+            power,
             fewest,
             longest,
             least,
@@ -169,11 +171,12 @@ pub extern "C" fn purchases(first: usize, rows: usize) -> i32 {
             goal,
             amount,
             ratio,
-        ] = head;
+        ] = asked.first_chunk::<18>().ok_or("too few numbers")?;
+        let (prices, bytes) = ([train, prompt, sample], Bytes { weights, caches, power });
         let sizes = if low == high {
-            PricedSizes::List(vec![(low, [train * low, prompt * low, sample * low])])
+            PricedSizes::List(vec![(low, priced(prices, &bytes, low))])
         } else {
-            PricedSizes::Range(low, high, [train, prompt, sample])
+            PricedSizes::Range(low, high, prices, bytes)
         };
         let conditions = Conditions {
             sizes,
@@ -181,12 +184,7 @@ pub extern "C" fn purchases(first: usize, rows: usize) -> i32 {
             samples: (least, most),
             whole_k: whole != 0.0,
             wall: unique.is_finite().then_some(Wall { unique, repeats }),
-            limits: limits
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&[prompt, sample, floor, most]| Limit { prompt, sample, floor, most })
-                .collect(),
+            limits: vec![],
         };
         let goal = match goal as u8 {
             0 => Goal::Budget(amount),

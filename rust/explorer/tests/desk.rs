@@ -1,7 +1,7 @@
 //! What a page does: numbers are written, a function is called, answers or words are read.
 
 use t2fast_core::laws::Law;
-use t2fast_core::plan::spending::{Conditions, Goal, PricedSizes, best};
+use t2fast_core::plan::spending::{Bytes, Conditions, Goal, PricedSizes, best};
 use t2fast_core::plan::surface::Formula;
 use t2fast_core::plan::{Budget, Constraints, Problem, Rule, Sizes};
 use t2fast_explorer as page;
@@ -58,12 +58,18 @@ fn plans_of_all_rows_are_the_cores() {
 fn purchases_of_one_row_are_the_cores() {
     keep_loss();
     let prices = [6.0, 1e9, 1e9];
-    let asked =
-        [&[1e6, 1e12][..], &prices, &[1e6, 1e15, 1.0, 1e4, 0.0, f64::INFINITY, 15.0, 0.0, 1e21, f64::NAN]];
+    let bytes = Bytes { weights: 2e9, caches: 1e12, power: 0.6 };
+    let moved = [bytes.weights, bytes.caches, bytes.power];
+    let asked = [
+        &[1e6, 1e12][..],
+        &prices,
+        &moved,
+        &[1e6, 1e15, 1.0, 1e4, 0.0, f64::INFINITY, 15.0, 0.0, 1e21, f64::NAN],
+    ];
     write(&asked.concat());
     let found = read(page::purchases(1, 1));
     let conditions = Conditions {
-        sizes: PricedSizes::Range(1e6, 1e12, prices),
+        sizes: PricedSizes::Range(1e6, 1e12, prices, bytes),
         tokens: (1e6, 1e15),
         samples: (1.0, 1e4),
         whole_k: false,

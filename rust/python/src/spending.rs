@@ -7,7 +7,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use t2fast_core::plan::checked::Judged;
-use t2fast_core::plan::spending::{Conditions, Goal, Limit, PricedSizes, Prices, Purchase, Wall, best};
+use t2fast_core::plan::spending::{
+    Bytes, Conditions, Goal, Limit, PricedSizes, Prices, Purchase, Wall, best,
+};
 use t2fast_core::plan::surface::{Formula, Population};
 
 use crate::cancel::cancellable;
@@ -19,12 +21,13 @@ use crate::plan::{Table, check_width, contiguous, law_named};
 pub(crate) struct Search {
     n_params: (f64, f64),
     prices: Prices,
+    bytes: [f64; 3],
     sizes: Option<Vec<(f64, Prices)>>,
     n_tokens: (f64, f64),
     k: (f64, f64),
     whole_k: bool,
     wall: Option<(f64, f64)>,
-    limits: Vec<[f64; 4]>,
+    limits: Vec<([f64; 4], [f64; 3])>,
     goal: String,
     amount: f64,
     tokens_per_param: f64,
@@ -44,7 +47,9 @@ impl Search {
         };
         let (least, most) = self.n_params;
         let conditions = Conditions {
-            sizes: self.sizes.map_or(PricedSizes::Range(least, most, self.prices), PricedSizes::List),
+            sizes: self
+                .sizes
+                .map_or(PricedSizes::Range(least, most, self.prices, bytes(self.bytes)), PricedSizes::List),
             tokens: self.n_tokens,
             samples: self.k,
             whole_k: self.whole_k,
@@ -52,11 +57,21 @@ impl Search {
             limits: self
                 .limits
                 .into_iter()
-                .map(|[prompt, sample, floor, most]| Limit { prompt, sample, floor, most })
+                .map(|([prompt, sample, floor, most], of)| Limit {
+                    prompt,
+                    sample,
+                    floor,
+                    most,
+                    bytes: bytes(of),
+                })
                 .collect(),
         };
         Ok((conditions, goal))
     }
+}
+
+fn bytes([weights, caches, power]: [f64; 3]) -> Bytes {
+    Bytes { weights, caches, power }
 }
 
 /// N, D, k, value, cost of training, cost of queries and gap of every row, in parallel: (rows, 7); NaN where there is

@@ -23,6 +23,7 @@ from t2fast.arguments import require_kind
 from t2fast.charts.axes import METRICS
 from t2fast.compute import sample_flops, train_flops
 from t2fast.costs.hardware import ACCELERATORS, MBU, MFU
+from t2fast.costs.memory import CACHE_POWER, cache_bytes
 from t2fast.laws import AnyLaw, ForecastLaw, Law, default_law
 from t2fast.laws.data_wall import DataWall
 from t2fast.plans import plan
@@ -182,7 +183,13 @@ def _facts(page: Explorer) -> dict[str, Any]:
             "params": (n[0] / EXTRAPOLATE, n[1] * EXTRAPOLATE),
         },
         "chips": [
-            {"name": chip.name, "flops": chip.flops, "bandwidth": chip.bandwidth}
+            {
+                "name": chip.name,
+                "flops": chip.flops,
+                "bandwidth": chip.bandwidth,
+                "cache": cache_bytes(1.0),
+                "cachePower": CACHE_POWER,
+            }
             for chip in ACCELERATORS.values()
         ],
         "mfu": MFU,

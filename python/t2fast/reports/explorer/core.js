@@ -81,12 +81,11 @@ class Core {
 
   // What rows buy under one budget, or for a target at least cost; null where there is nothing.
   purchases(search, first, rows) {
-    const { n, prices, d, k, wholeK, unique, repeats, goal, amount, ratio, limits } = search;
+    const { n, prices, bytes, d, k, wholeK, unique, repeats, goal, amount, ratio } = search;
     const which = ["budget", "ratio", "target", "highest"].indexOf(goal);
     const numbers = this.ask(
       "purchases",
-      [...n, ...prices, ...d, ...k, wholeK ? 1 : 0, unique ?? Infinity, repeats, which, amount, ratio ?? NaN,
-        ...limits.flatMap((limit) => [limit.prompt, limit.sample, limit.floor, limit.most])],
+      [...n, ...prices, ...bytes, ...d, ...k, wholeK ? 1 : 0, unique ?? Infinity, repeats, which, amount, ratio ?? NaN],
       first,
       rows,
     );

@@ -7,13 +7,25 @@ const MOST_SAMPLES = 1e9;
 const TRILLION = 1e12;
 
 // Cost of training a parameter on a token, of all prompts, and of a sample of each; on a chip in dollars, else in FLOPs.
+// Of a sample's bytes there: weights a parameter, and keys and values, which grow with N by a power.
 function pricesOf({ queries, promptTokens, outputTokens, chip, usdPerHour, batch, mfu, mbu }) {
   const work = [6, queries * (2 * promptTokens), queries * (2 * outputTokens)];
-  if (!chip) return work;
+  if (!chip) return { prices: work, bytes: [0, 0, 0] };
   const second = usdPerHour / 3600;
-  const read = 1 / (chip.flops * mfu);
-  const written = Math.max(read, 2 / (2 * batch * (chip.bandwidth * mbu)));
-  return [read * second * work[0], read * second * work[1], written * second * work[2]];
+  const read = second / (chip.flops * mfu);
+  const moved = (queries * outputTokens * second) / (chip.bandwidth * mbu);
+  const context = promptTokens + outputTokens / 2;
+  return {
+    prices: work.map((flops) => read * flops),
+    bytes: [(2 * moved) / batch, moved * context * chip.cache, chip.cachePower],
+  };
+}
+
+// What the model of N costs with D tokens and k samples.
+function costOf({ prices, bytes }, n, d, k) {
+  const [weights, caches, power] = bytes;
+  const sample = Math.max(prices[2] * n, weights * n + caches * n ** power);
+  return prices[0] * n * d + prices[1] * n + sample * k;
 }
 
 class OneBudget {
@@ -28,13 +40,12 @@ class OneBudget {
     const within = ([low, high], [least, most]) => [Math.max(low, low === 1 ? least : 0), Math.min(high, Math.max(most, low))];
     this.search = {
       n: within(limits.n, WIDEST.n),
-      prices: pricesOf(asked),
+      ...pricesOf(asked),
       d: within(limits.d, WIDEST.d),
       k: [1, this.law.hasK ? Math.min(limits.mostK, MOST_SAMPLES) : 1],
       wholeK: limits.wholeK,
       unique: asked.unique,
       repeats: this.law.repeats,
-      limits: [],
     };
     this.targeted = asked.target !== null;
     // A law of -log pass@k is asked for pass@k all the same.
@@ -78,8 +89,8 @@ class OneBudget {
       throw new Refusal(`target: ${name} ${asked.target} is not between 0 and 1`, "target");
     }
     if (this.targeted) return;
-    const [n, [train, prompt, sample]] = [search.n[0], search.prices];
-    const least = n * (train * search.d[0] + prompt + sample * search.k[0]);
+    const n = search.n[0];
+    const least = costOf(search, n, search.d[0], search.k[0]);
     if (least > asked.budget) {
       throw new Refusal(
         `budget: ${money(asked.budget, this.unit)} is too little for the least model (${amount(n)} parameters, ` +
@@ -125,8 +136,8 @@ class OneBudget {
 
   // What one size would give for the same money; null where it is not bought.
   atSize(n) {
-    const { prices, d, k } = this.search;
-    const least = n * (prices[0] * d[0] + prices[1] + prices[2] * k[0]);
+    const { d, k } = this.search;
+    const least = costOf(this.search, n, d[0], k[0]);
     return least > this.spent ? null : this.best({ goal: "budget", amount: this.spent, n: [n, n] });
   }
 

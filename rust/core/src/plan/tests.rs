@@ -307,7 +307,7 @@ impl surface::Surface for Peak {
 
 fn free() -> spending::Conditions {
     spending::Conditions {
-        sizes: spending::PricedSizes::Range(1e7, 1e11, [6.0, 1e3, 1e3]),
+        sizes: spending::PricedSizes::Range(1e7, 1e11, [6.0, 1e3, 1e3], spending::Bytes::default()),
         tokens: (1e9, 1e13),
         samples: (1.0, 64.0),
         whole_k: false,

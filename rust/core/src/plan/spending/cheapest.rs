@@ -7,7 +7,7 @@
 
 use super::point::{Point, Search, enough};
 use super::request::Prices;
-use crate::plan::scalar::{PEAK, place, polish, polish_to, root};
+use crate::plan::scalar::{PEAK, crossing, place, polish, polish_to, root};
 use crate::plan::surface::Surface;
 
 /// Places of a scan over ln N, and over ln D.
@@ -28,6 +28,7 @@ pub(super) fn cheapest<S: Surface>(
     search: &Search<'_, S>,
     goal: f64,
     sizes: [f64; 2],
+    corner: Option<f64>,
     prices: &impl Fn(f64) -> Prices,
 ) -> Option<Point> {
     let (fewest, most) = search.conditions.tokens;
@@ -42,10 +43,22 @@ pub(super) fn cheapest<S: Surface>(
     if sizes[1] <= sizes[0] {
         return at(sizes[0], all, FINE);
     }
-    // Where a limit begins to take samples away is a corner, and may be a narrow hill of its own.
-    let corners =
-        search.conditions.limits.iter().map(|limit| limit.most_params(search.conditions.samples.1).ln());
-    let corners = corners.filter(|&corner| corner > sizes[0] && corner < sizes[1]);
+    // Where a limit begins to take samples away is a corner, and may be a narrow hill of its own; others are where a
+    // limit, or the price of a sample, goes over from bytes to arithmetic.
+    let limits = &search.conditions.limits;
+    let corners = limits.iter().map(|limit| limit.most_params(search.conditions.samples.1).ln());
+    let bends = limits.iter().filter_map(|limit| limit.corner(sizes));
+    // And where the fewest tokens with the fewest samples begin to be enough: nothing larger costs less.
+    let spared = {
+        let log_k = search.conditions.samples.0.ln();
+        let short = |log_n: f64| search.surface.height(&search.spot(log_n, all[0]), log_k) - goal;
+        crossing(short, sizes[0], sizes[1])
+    };
+    let corners = corners
+        .chain(bends)
+        .chain(corner)
+        .chain(spared)
+        .filter(|&corner| corner > sizes[0] && corner < sizes[1]);
     let mut x: Vec<f64> = (0..SIZES).map(|i| place(sizes, i, SIZES)).chain(corners).collect();
     x.sort_by(f64::total_cmp);
     let rough: Vec<Option<Point>> = x.iter().map(|&x| at(x, all, COARSE)).collect();
@@ -287,7 +300,7 @@ fn hills(count: usize, height: &impl Fn(usize) -> f64) -> Vec<Hill> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::request::{Conditions, Goal, Limit, PricedSizes, Prices};
+    use super::super::request::{Bytes, Conditions, Goal, Limit, PricedSizes, Prices, priced};
     use super::super::{Purchase, best};
     use super::*;
     use proptest::prelude::*;
@@ -339,9 +352,9 @@ mod tests {
     const SIZES: [f64; 2] = [1e7, 1e11];
     const TOKENS: [f64; 2] = [1e9, 1e13];
 
-    fn asked(most: f64, limits: Vec<Limit>) -> Conditions {
+    fn asked(most: f64, bytes: Bytes, limits: Vec<Limit>) -> Conditions {
         Conditions {
-            sizes: PricedSizes::Range(SIZES[0], SIZES[1], PRICES),
+            sizes: PricedSizes::Range(SIZES[0], SIZES[1], PRICES, bytes),
             tokens: (TOKENS[0], TOKENS[1]),
             samples: (1.0, most),
             whole_k: false,
@@ -351,7 +364,7 @@ mod tests {
     }
 
     /// The least cost over a grid of ln N and ln D, k by bisection.
-    fn on_a_grid(surface: &Waves, conditions: &Conditions, target: f64, places: usize) -> f64 {
+    fn on_a_grid(surface: &Waves, conditions: &Conditions, bytes: &Bytes, target: f64, places: usize) -> f64 {
         let ends = [SIZES, TOKENS].map(|ends| ends.map(f64::ln));
         let mut least = f64::INFINITY;
         for i in 0..places {
@@ -371,7 +384,7 @@ mod tests {
                     let enough = surface.height(&spot, middle) >= target;
                     (low, high) = if enough { (low, middle) } else { (middle, high) };
                 }
-                let [train, prompt, sample] = PRICES.map(|price| price * n);
+                let [train, prompt, sample] = priced(PRICES, bytes, n);
                 least = least.min(train * log_d.exp() + prompt + sample * high.exp());
             }
         }
@@ -389,12 +402,19 @@ mod tests {
         fn nothing_on_a_grid_is_cheaper(
             size in 0.0f64..0.3, length in 0.7f64..3.0, phase in 0.0f64..6.0, first in 0.5f64..2.0, next in 0.5f64..2.0,
             slopes in proptest::array::uniform3(0.05f64..0.8), most in 1.0f64..200.0, target in -2.0f64..1.5,
-            limit in proptest::option::of(2e9f64..1e12),
+            limit in proptest::option::of(2e9f64..1e12), floor in 0.0f64..3.0,
+            moved in proptest::option::of((0.0f64..1.2, 14.0f64..27.0, proptest::sample::select(vec![0.0, 0.5, 2.0 / 3.0]))),
         ) {
+            // Bytes that cost as much as arithmetic does at a size, of which weights are a share.
+            let bytes = |sample: f64| moved.map_or(Bytes::default(), |(share, log_n, power)| Bytes {
+                weights: sample * share,
+                caches: sample * (1.0 - share).abs() * (log_n * (1.0 - power)).exp(),
+                power,
+            });
             let surface = Waves { waves: [size, length, phase], bends: vec![first, first + next], slopes };
-            let limits = limit.map(|most| Limit { prompt: 1.0, sample: 1.0, floor: 0.0, most });
-            let conditions = asked(most, limits.into_iter().collect());
-            let grid = on_a_grid(&surface, &conditions, target, 150);
+            let limits = limit.map(|most| Limit { prompt: 1.0, sample: 1.0, floor, most, bytes: bytes(1.0) });
+            let conditions = asked(most, bytes(PRICES[2]), limits.into_iter().collect());
+            let grid = on_a_grid(&surface, &conditions, &bytes(PRICES[2]), target, 150);
             let found = best(&surface, &conditions, Goal::Target(target));
             let Some(found) = found else {
                 prop_assert!(grid == f64::INFINITY, "none found, {grid} on a grid");
@@ -414,7 +434,7 @@ mod tests {
     fn a_corner_where_heights_bend_is_met_to_the_last_digits() {
         // A steep stretch before a flat one: the samples end where it does.
         let surface = Waves { waves: [0.0, 1.0, 0.0], bends: vec![2.0, 4.0], slopes: [0.5, 0.001, 0.001] };
-        let found = best(&surface, &asked(1e3, vec![]), Goal::Target(0.2)).unwrap();
+        let found = best(&surface, &asked(1e3, Bytes::default(), vec![]), Goal::Target(0.2)).unwrap();
         assert!((found.k.ln() - 2.0).abs() < 1e-9, "{found:?}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A model of size N costs c D for training, u for the prompts of all queries and v k for their samples. With c, u and
 //! v proportional to N that is N (6 p D + 2 Q (P p + T q k)), prices p and q a FLOP (Sardana et al. 2024, arXiv
-//! 2401.00448, for k = 1); an architecture brings its own.
+//! 2401.00448, for k = 1); where bytes bind, v is what moving weights, keys and values costs; an architecture brings
+//! its own.
 //!
 //! Two of the three are searched and the third follows: for a budget ln N and ln k, and what is left of it trains; for
 //! a target ln N and ln D, and the samples are the fewest that reach it ([`cheapest`]). Slopes are of no use where it
@@ -21,7 +22,7 @@ mod search;
 use super::surface::Surface;
 use point::Search;
 pub use purchase::Purchase;
-pub use request::{Conditions, Goal, Limit, PricedSizes, Prices, Wall};
+pub use request::{Bytes, Conditions, Goal, Limit, PricedSizes, Prices, Wall, priced};
 
 /// The best choice on a surface; `None` where nothing is affordable, or nowhere good enough.
 pub fn best(surface: &impl Surface, conditions: &Conditions, goal: Goal) -> Option<Purchase> {
@@ -82,9 +83,9 @@ fn near_the_highest(surface: &impl Surface, conditions: &Conditions, target: f64
         |(least, most): (f64, f64), at: f64, factor: f64| (least.max(at / factor), most.min(at * factor));
     let within = |factor: f64| {
         let sizes = match &conditions.sizes {
-            &PricedSizes::Range(least, most, prices) => {
+            &PricedSizes::Range(least, most, prices, bytes) => {
                 let (least, most) = about((least, most), peak.n, factor);
-                PricedSizes::Range(least, most, prices)
+                PricedSizes::Range(least, most, prices, bytes)
             }
             PricedSizes::List(sizes) => PricedSizes::List(sizes.clone()),
         };

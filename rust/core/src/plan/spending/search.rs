@@ -4,20 +4,22 @@ use super::cheapest::cheapest;
 use super::climb::{climb, decrement};
 use super::point::{Point, Search, enough};
 use super::purchase::Purchase;
-use super::request::{Goal, PricedSizes, Prices};
+use super::request::{Goal, PricedSizes, Prices, corner, priced};
 use crate::plan::scalar::{first_crossing, top};
 use crate::plan::surface::Surface;
 
 impl<S: Surface> Search<'_, S> {
     pub fn best(&self) -> Option<Purchase> {
         let found = match &self.conditions.sizes {
-            &PricedSizes::Range(least, most, prices) => {
-                let prices = |log_n: f64| prices.map(|price| price * log_n.exp());
-                self.among([least.ln(), most.ln()], &prices).map(|found| (found, (least, most)))
+            &PricedSizes::Range(least, most, per_param, bytes) => {
+                let prices = |log_n: f64| priced(per_param, &bytes, log_n.exp());
+                let corner = corner(per_param[2], &bytes);
+                self.among([least.ln(), most.ln()], corner, &prices).map(|found| (found, (least, most)))
             }
             PricedSizes::List(sizes) => {
-                let one =
-                    |&(n, prices): &(f64, Prices)| Some((self.among([n.ln(); 2], &|_| prices)?, (n, n)));
+                let one = |&(n, prices): &(f64, Prices)| {
+                    Some((self.among([n.ln(); 2], None, &|_| prices)?, (n, n)))
+                };
                 sizes.iter().filter_map(one).max_by(|a, b| a.0.0.score.total_cmp(&b.0.0.score))
             }
         };
@@ -31,8 +33,13 @@ impl<S: Surface> Search<'_, S> {
         Some(Purchase { n, d, k, value, costs: (prices[0] * d, prices[1] + prices[2] * k), gap })
     }
 
-    /// The best of a range of ln N, with its prices and gap.
-    fn among(&self, mut sizes: [f64; 2], prices: &impl Fn(f64) -> Prices) -> Option<(Point, Prices, f64)> {
+    /// The best of a range of ln N, with its prices and gap; at `corner` these bend.
+    fn among(
+        &self,
+        mut sizes: [f64; 2],
+        corner: Option<f64>,
+        prices: &impl Fn(f64) -> Prices,
+    ) -> Option<(Point, Prices, f64)> {
         let (least, most) = self.conditions.samples;
         for limit in &self.conditions.limits {
             sizes[1] = sizes[1].min(limit.most_params(least).ln());
@@ -47,12 +54,13 @@ impl<S: Surface> Search<'_, S> {
             _ => [least.ln(), most.ln()],
         };
         let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
+        let corner = corner.filter(|&corner| corner > sizes[0] && corner < sizes[1]);
         let (point, inside) = match self.goal {
             Goal::Target(target) => {
-                let point = cheapest(self, self.goal_height(target), sizes, prices)?;
+                let point = cheapest(self, self.goal_height(target), sizes, corner, prices)?;
                 (point, Some([point.log_n, point.log_k]))
             }
-            _ => self.highest_of(sizes, samples, prices)?,
+            _ => self.highest_of(sizes, samples, corner, prices)?,
         };
         let score = |x: [f64; 2]| at(x).map_or(f64::NEG_INFINITY, |point| point.score);
         let end = |limit: f64| (point.log_d - limit.ln()).abs() < 1e-6;
@@ -70,12 +78,22 @@ impl<S: Surface> Search<'_, S> {
         &self,
         sizes: [f64; 2],
         samples: [f64; 2],
+        corner: Option<f64>,
         prices: &impl Fn(f64) -> Prices,
     ) -> Option<(Point, Option<[f64; 2]>)> {
         let least = self.conditions.samples.0;
         let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
         let mut found = climb([sizes, samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
             .and_then(|x| Some((at(x)?, Some(x))));
+        // A ridge that a bend of the prices makes, too sharp for steps along ln N.
+        if let Some(corner) = corner
+            && let Some(x) =
+                climb([[corner; 2], samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
+            && let Some(point) = at(x)
+            && found.is_none_or(|(best, _)| point.score > best.score)
+        {
+            found = Some((point, None));
+        }
         let mut also = |along: &dyn Fn(f64) -> Option<Point>| {
             let score = |x: [f64; 2]| along(x[0]).map_or(f64::NEG_INFINITY, |point| point.score);
             if let Some(point) = climb([sizes, [0.0; 2]], score).and_then(|x| along(x[0]))
