@@ -29,22 +29,7 @@ def housed(room: Room, chosen: Spending, limits: Sequence[Limit]) -> Iterator[st
         f"the chips free{even}"
     )
     for limit in limits:
-<<<<<<< HEAD
-        if limit.seconds and (short or seconds > limit.most):
-            above = f"{seconds:.3g} s is more than it: " if seconds > limit.most else ""
-            yield (
-                f"! {limit.name}: {above}it was held on {counted(room.asked, 'chip')}, reading keys and "
-                "values left out, all samples at once"
-            )
-    dearer = room.usd_per_query(chosen.k) * workload.queries / chosen.serving
-    if dearer > _DEARER:
-        yield (
-            f"! the cost of queries leaves out reading keys and values: with them it is {dearer:.3g} times "
-            f"that, {workload.money(dearer * chosen.serving)}; heads that share them read less"
-        )
-=======
         missed = seconds > limit.most * (1 + 1e-6)
         if limit.seconds and (short or missed):
             above = f"{seconds:.3g} s is more than it: " if missed else ""
             yield f"! {limit.name}: {above}it was held on {counted(room.asked, 'chip')}, all samples at once"
->>>>>>> c60a870
