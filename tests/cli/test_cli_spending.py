@@ -360,7 +360,7 @@ def test_a_target_beyond_a_law_that_falls_names_the_best_there(
     assert main(["plan", "--usd", "100000", *asked, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["predicted"] == pytest.approx(best, abs=1e-4)
-    assert any("tokens here: 99." in words and "left unspent" in words for words in found["warnings"])
+    assert any("tokens here: 98." in words and "left unspent" in words for words in found["warnings"])
 
 
 def test_a_model_beyond_one_chip_names_the_chips_it_needs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,10 +57,10 @@ COMMANDS = {
     "passk": ["passk", "counts.csv", "-k", "1,8,64"],
     "passk beyond": ["passk", "counts.csv", "-k", "1,1000", "--missing", "extrapolate"],
     "compare": ["compare", "counts.csv", "--draws", "200"],
-    "fit forecast": ["fit", "losses.csv", "--draws", "10"],
-    "fit chinchilla": ["fit", "losses.csv", "--law", "chinchilla", "--draws", "10"],
-    "fit accuracy": ["fit", "counts.csv", "--law", "accuracy", "--draws", "10"],
-    "fit counts": ["fit", "counts.csv", "--law", "counts", "--draws", "2"],
+    "fit forecast": ["fit", "losses.csv", "--draws", "40"],
+    "fit chinchilla": ["fit", "losses.csv", "--law", "chinchilla", "--draws", "40"],
+    "fit accuracy": ["fit", "counts.csv", "--law", "accuracy", "--draws", "40"],
+    "fit counts": ["fit", "counts.csv", "--law", "counts", "--draws", "40"],
     "validate": ["validate", "losses.csv", "--splits", "1", "--methods", "chinchilla"],
     "plan": ["plan", *BUDGETS],
     "plan profile": ["plan", *BUDGETS, "--profile"],
@@ -112,26 +112,26 @@ def test_compare_at_80_and_60_columns(files: Path, monkeypatch: pytest.MonkeyPat
     command = ["compare", "counts.csv", "-k", "1,8", "--max-params", "2e8"]
     assert shown(command, 80, monkeypatch) == (
         "k  side                            pass@k  difference            95% band  best\n"
-        "1  EleutherAI/pythia-160m-deduped  0.1385                                    5%\n"
-        "   llama[v2]                       0.2510     +0.1125  -0.0410 to +0.2660   95%\n"
-        "8  EleutherAI/pythia-160m-deduped  0.4307                                    6%\n"
-        "   llama[v2]                       0.6350     +0.2043  -0.0930 to +0.5017   94%\n"
+        "1  EleutherAI/pythia-160m-deduped  0.1385                                    7%\n"
+        "   llama[v2]                       0.2510     +0.1125  -0.0410 to +0.2660   93%\n"
+        "8  EleutherAI/pythia-160m-deduped  0.4307                                    7%\n"
+        "   llama[v2]                       0.6350     +0.2043  -0.0930 to +0.5017   93%\n"
         "differences from EleutherAI/pythia-160m-deduped over 30 problems; a band holds \n"
         "at every k\n"
         "llama[v2]: no sign is settled; its first loss, if there is one, lies at k = 1, 8\n"
     )
     assert shown(command, 60, monkeypatch) == (
         "k 1   side EleutherAI/pythia-160m-deduped   pass@k 0.1385\n"
-        "best 5%\n"
+        "best 7%\n"
         "\n"
         "side llama[v2]   pass@k 0.2510   difference +0.1125\n"
-        "95% band -0.0410 to +0.2660   best 95%\n"
+        "95% band -0.0410 to +0.2660   best 93%\n"
         "\n"
         "k 8   side EleutherAI/pythia-160m-deduped   pass@k 0.4307\n"
-        "best 6%\n"
+        "best 7%\n"
         "\n"
         "side llama[v2]   pass@k 0.6350   difference +0.2043\n"
-        "95% band -0.0930 to +0.5017   best 94%\n"
+        "95% band -0.0930 to +0.5017   best 93%\n"
         "differences from EleutherAI/pythia-160m-deduped over 30 \n"
         "problems; a band holds at every k\n"
         "llama[v2]: no sign is settled; its first loss, if there is \n"
