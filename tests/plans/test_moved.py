@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,8 +99,15 @@ class Case:
         seconds = float(self.seconds(*here)) * slack[1]
         return float(self.law.predict(n, d, k)), float(self.cost(n, d, k)), n, (usd, seconds)
 
-    def limits(self, usd: float, seconds: float) -> list[Limit]:
-        return [Limit.of_cost(self.work, usd), Limit.of_latency(self.machine, self.work, seconds)]
+    def within(self, usd: float, seconds: float) -> dict[str, Any]:
+        """Where plans are looked for."""
+        limits = [Limit.of_cost(self.work, usd), Limit.of_latency(self.machine, self.work, seconds)]
+        return {
+            "n_params": self.n_range,
+            "n_tokens": (1e6, 1e17),
+            "k": (1, self.most_k),
+            "limits": limits,
+        }
 
     def kept(self, found, usd: float, seconds: float) -> str:
         """What binds a sample of a plan whose cost and limits are as told."""
@@ -116,15 +124,7 @@ def test_no_grid_finds_more_for_the_money() -> None:
     for seed in range(40):
         case = Case(seed)
         _, budget, _, ends = case.asked()
-        found = best_spending(
-            case.law,
-            budget,
-            case.work,
-            n_params=case.n_range,
-            n_tokens=(1e6, 1e17),
-            k=(1, case.most_k),
-            limits=case.limits(*ends),
-        )
+        found = best_spending(case.law, budget, case.work, **case.within(*ends))
         bound[case.kept(found, *ends)] += 1
 
         def height(n: Floats, k: Floats, case: Case = case, budget: float = budget) -> Floats:
@@ -146,15 +146,7 @@ def test_no_grid_reaches_a_target_for_less() -> None:
     for seed in range(100, 140):
         case = Case(seed)
         target, _, _, ends = case.asked()
-        found = cheapest_spending(
-            case.law,
-            target,
-            case.work,
-            n_params=case.n_range,
-            n_tokens=(1e6, 1e17),
-            k=(1, case.most_k),
-            limits=case.limits(*ends),
-        )
+        found = cheapest_spending(case.law, target, case.work, **case.within(*ends))
         bound[case.kept(found, *ends)] += 1
 
         def height(n: Floats, k: Floats, case: Case = case, target: float = target) -> Floats:

@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import mpmath
@@ -18,8 +17,6 @@ from scipy.special import expit, poch
 from t2fast import _core
 from t2fast.laws.law import Law
 from t2fast.plans import frontier, plan, plan_many
-from t2fast.plans.frontiers import frontier_table
-from t2fast.text import plain
 
 TERMS = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 THETA = {"theta0": 3.0, "theta1": 1.5, "theta2": 0.9, "theta3": 1.0, "theta4": -0.5}
@@ -449,22 +446,3 @@ def test_bad_arrays_are_named():
         frontier(LOSS, [1e20])
     with pytest.raises(ValueError, match=r"budget 1: .* 2\.000x less"):
         plan_many(LOSS, [1e20, 1e20], [8e9, 2e9], n_params=(2e9, None))
-
-
-def test_a_frontier_shows_the_interval_of_what_it_promises() -> None:
-    law = t2fast.default_law()
-    law = replace(law, draws=law.draws[:40])
-    frame = frontier(law, [1e20, 1e21], 2e10, level=0.8)
-    for width in (100, 80, 60):
-        shown = " ".join(plain(frontier_table(frame, law, 0.8), width=width).split())
-        assert "80% interval" in shown
-        for budget in (1e20, 1e21):
-            # Each draw planned by itself: the law of its parameters alone.
-            alone = [
-                replace(law, params=dict(zip(law.params, row, strict=True)), draws=None) for row in law.draws
-            ]
-            values = [plan(one, budget, 2e10).predicted for one in alone]
-            low, high = np.quantile(values, (0.1, 0.9))
-            assert f"{low:.4f} to {high:.4f}" in shown
-    bare = frontier_table(frontier(replace(law, draws=None), [1e20], 2e10), law, 0.9)
-    assert "interval" not in plain(bare)
