@@ -319,6 +319,24 @@ _OFTEN = {
     },
 }
 
+_USUAL = {
+    *_OFTEN,
+    *(name for names in _OFTEN.values() for name in names),
+    *(
+        name
+        for field in (
+            *(MODEL, STAGE, TASK, PROBLEM, N_PARAMS, N_TOKENS, N_SAMPLES, N_CORRECT, CORRECT, P, LOSS),
+            *(LOG_LIKELIHOOD, ACCURACY, TRAIN_SET, DATASET, *USAGE),
+        )
+        for name in (field.name, *field.aliases)
+    ),
+}
+
+
+def is_usual(name: str) -> bool:
+    """Whether columns of measurements often go by this name."""
+    return spelt(name) in _USUAL
+
 
 def likely(name: str, present: Sequence[str]) -> str | None:
     """The column that is most likely meant by a field that is not there by its name."""

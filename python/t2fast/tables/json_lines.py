@@ -45,6 +45,15 @@ def parsed(content: bytes, where: str) -> Any:
         raise ValueError(f"{where} is no JSON: {error}. Check that it is complete") from None
 
 
+def is_whole(content: bytes) -> bool:
+    """Whether this is one JSON value, and all of it."""
+    try:
+        parsed(content, "")
+    except ValueError:
+        return False
+    return True
+
+
 def open_json_lines(path: str) -> Source:
     """A file of rows, whose columns are the keys of its first 10,000; of one array, which is read at once."""
     with opened(path) as file:
@@ -66,6 +75,9 @@ def _array(file: IO[bytes], path: str) -> Source:
     content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"{path} unzips to more than a hundred times its size")
+    first, _, rest = content.strip().partition(b"\n")
+    if rest and is_whole(first):
+        return of_rows(path, [parsed(first, path)])  # an array a line, which is refused as a row
     return of_rows(path, parsed(content, path))
 
 
@@ -123,9 +135,13 @@ def _rows(piece: bytes, path: str, before: int) -> Iterator[dict[str, Any]]:
 
 
 def _object(found: Any, where: str) -> dict[str, Any]:
+    if isinstance(found, list):
+        raise ValueError(
+            f"{where} is an array, not an object: its values need the names of their columns, as pandas "
+            "writes them by to_json(orient='records')"
+        )
     if not isinstance(found, dict):
-        what = "an array" if isinstance(found, list) else v.shown(found)
-        raise ValueError(f"{where} is {what}, not an object")
+        raise ValueError(f"{where} is {v.shown(found)}, not an object")
     return found
 
 
