@@ -126,6 +126,40 @@ def test_several_files_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "only one of them has task" in capsys.readouterr().err
 
 
+def test_values_of_rows_that_are_chosen_may_hold_commas(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('problem,note,n_samples,n_correct\na,"x, y",4,1\nb,"x=1,y",4,2\nc,x,4,3\n')
+    for asked, expected in (("note=x, y", 0.25), ("note=x=1,y", 0.5), ("note=x,problem=c", 0.75)):
+        assert main(["passk", str(path), "--where", asked, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["rows"][0]["pass_at_k"] == expected
+    with pytest.raises(SystemExit):
+        main(["passk", str(path), "--where", "note"])
+    assert "'note' is not of the form COLUMN=VALUE" in capsys.readouterr().err
+
+
+def test_what_was_asked_for_is_printed_with_its_digits(
+    counts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for level, words in (("0.975", "97.5% interval"), ("0.9999", "99.99% interval"), ("0.9", "90% interval")):
+        assert main(["passk", str(counts), "--level", level]) == 0
+        assert words in capsys.readouterr().out
+
+
+def test_refusals_of_options_name_them_and_their_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("problem,n_samples,n_correct\na,4,1\n")
+    assert main(["passk", str(path), "-k", "1,0"]) == 1
+    assert capsys.readouterr().err == "t2fast passk: -k must be at least 1; got 0\n"
+    assert main(["passk", str(path), "--min-params", "1B"]) == 1
+    found = capsys.readouterr().err
+    assert "has no n_params and no n_tokens, by which rows were to be chosen" in found
+    assert "law" not in found
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locale C")
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_terminal_without_utf_8_tells_names_apart(tmp_path: Path, terminal: bool) -> None:

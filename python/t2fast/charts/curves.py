@@ -7,7 +7,7 @@ import polars as pl
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import HEIGHT, SERIES, WIDTH, altair
-from t2fast.text import amount, counted
+from t2fast.text import amount, counted, nominal
 
 FEW = len(SERIES)
 """Curves up to which each has a colour and a band of its own."""
@@ -65,7 +65,9 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
         )
     unseen = known.height - drawn.height
     missing = frame.height - known.height
-    caption = f"Bands: {level:.0%} intervals, each k for itself, problems taken for draws from a population."
+    caption = (
+        f"Bands: {nominal(level)} intervals, each k for itself, problems taken for draws from a population."
+    )
     if not few:
         caption += " Pick a checkpoint from the list to see its band."
     if unseen:

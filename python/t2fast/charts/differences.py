@@ -7,6 +7,7 @@ import polars as pl
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import GREY, HEIGHT, WIDTH, altair
+from t2fast.text import nominal
 
 
 def differences(frame: pl.DataFrame, first: str, level: float) -> Figure:
@@ -48,5 +49,5 @@ def differences(frame: pl.DataFrame, first: str, level: float) -> Figure:
         f"Differences of pass@k from {first} over the number of samples. {says}.",
         frame,
         (zero + band + line,),
-        f"A {level:.0%} band holds at every k at once: where it excludes 0 the sign is settled.",
+        f"A {nominal(level)} band holds at every k at once: where it excludes 0 the sign is settled.",
     )

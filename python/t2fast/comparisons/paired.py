@@ -18,7 +18,7 @@ from t2fast.charts import Drawn, Figure, Reported, differences
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts
 from t2fast.tables.fields import listed
-from t2fast.text import columns, line, note, plain
+from t2fast.text import columns, line, nominal, note, plain
 
 _PROBLEM = ("task", "problem")
 _KS = 1024
@@ -106,7 +106,9 @@ class Comparison(Drawn, Reported):
     def __rich__(self) -> RenderableType:
         """Powers of two, the last k, and in words where the sign is settled."""
         shown = [j for j, k in enumerate(self.k) if k & (k - 1) == 0 or j == self.k.size - 1]
-        table = columns("k", "side", "pass@k", "difference", f"{self.level:.0%} band", "best", left=("side",))
+        table = columns(
+            "k", "side", "pass@k", "difference", f"{nominal(self.level)} band", "best", left=("side",)
+        )
         for j in shown:
             for side, name in enumerate(self.names):
                 band = "" if side == 0 else f"{self.low[j, side]:+.4f} to {self.high[j, side]:+.4f}"

@@ -26,7 +26,7 @@ from t2fast.estimators.extrapolation import (
 from t2fast.estimators.passk import likely_pass_at_k
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables.reading import SIZES
-from t2fast.text import amount, columns, note, plain
+from t2fast.text import amount, columns, nominal, note, plain
 
 #: What is done where a problem has fewer than k samples.
 Missing = Literal["bounds", "drop", "extrapolate"]
@@ -94,7 +94,7 @@ def pass_rows(frame: pl.DataFrame, keys: Sequence[str], level: float) -> Rendera
         *keys,
         "k",
         "pass@k",
-        f"{level:.0%} interval",
+        f"{nominal(level)} interval",
         "problems",
         left=tuple(key for key in keys if frame[key].dtype == pl.String),
     )

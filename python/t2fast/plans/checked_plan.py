@@ -15,7 +15,7 @@ from t2fast.laws import AnyLaw
 from t2fast.plans.faults import shortened
 from t2fast.plans.judging import Answers, Judging, by_samples, drawn_answers
 from t2fast.plans.planned import Interval, Rule
-from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
+from t2fast.text import Columns, amount, chance, columns, line, nominal, note, plain, ratio, samples
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class CheckedPlan(Drawn):
         chosen, chinchilla, perfect = self.chosen, self.chinchilla, self.perfect
         interval = chosen.intervals
         rule = "Chinchilla" if self.rule == "law" else f"Chinchilla ({self.rule:g} tokens/parameter)"
-        spans = f"{self.level:.0%} interval" if interval else ""
+        spans = f"{nominal(self.level)} interval" if interval else ""
         table = columns("", "plan", spans, rule, "perfect check", left=("",))
         rows: tuple[tuple[str, str, Callable[[Any], str], float], ...] = (
             ("parameters N", "n_params", amount, perfect["n_params"]),

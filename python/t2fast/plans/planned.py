@@ -17,7 +17,7 @@ from t2fast.charts import Drawn, Figure, Reported, profile
 from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.laws import AnyLaw
 from t2fast.plans.faults import shortened
-from t2fast.text import amount, chance, columns, line, note, plain, ratio, samples
+from t2fast.text import amount, chance, columns, line, nominal, note, plain, ratio, samples
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Interval: TypeAlias = tuple[float, float]
@@ -205,7 +205,7 @@ class Plan(Choice, Drawn, Reported):
         rule = self.chinchilla.rule
         other = "Chinchilla" if rule == "law" else f"Chinchilla ({rule:g} tokens/parameter)"
         interval = self.intervals
-        table = columns("", "plan", f"{self.level:.0%} interval" if interval else "", other, left=("",))
+        table = columns("", "plan", f"{nominal(self.level)} interval" if interval else "", other, left=("",))
         rows: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
             ("parameters N", "n_params", amount),
             ("training tokens D", "n_tokens", amount),
@@ -332,7 +332,9 @@ class PlanArrays(ChoiceArrays):
 
 def ratio_words(ratio: float, interval: Interval | None, level: float) -> str:
     """Our pass@k over Chinchilla's, in words."""
-    spanned = "" if interval is None else f" ({level:.0%} interval {interval[0]:.2f} to {interval[1]:.2f})"
+    spanned = (
+        "" if interval is None else f" ({nominal(level)} interval {interval[0]:.2f} to {interval[1]:.2f})"
+    )
     return f"predicted pass@k {ratio:.2f} times Chinchilla's{spanned}"
 
 

@@ -26,7 +26,7 @@ from t2fast.plans.memory import housed
 from t2fast.plans.planned import ratio_words
 from t2fast.plans.spending import Spending, profile_spending
 from t2fast.plans.workload import Workload
-from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
+from t2fast.text import Columns, amount, chance, columns, line, nominal, note, plain, ratio, samples
 
 _AXES = ("n_params", "n_tokens", "k", "predicted")
 
@@ -221,7 +221,7 @@ class SpendingPlan(Drawn):
 
     def _table(self) -> Columns:
         chosen, money, checked = self.chosen, self.workload.money, self.answers
-        interval = f"{self.level:.0%} interval" if chosen.intervals else ""
+        interval = f"{nominal(self.level)} interval" if chosen.intervals else ""
         rule = f"Chinchilla ({self.rule:g} tokens/parameter)"
         beside = [self.chinchilla] if checked is None else [self.chinchilla, checked.perfect]
         ideal = () if checked is None else ("perfect check",)

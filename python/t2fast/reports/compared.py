@@ -6,6 +6,7 @@ import polars as pl
 
 from t2fast.comparisons import Comparison
 from t2fast.reports.page import Grid, Prose, Section
+from t2fast.text import nominal
 
 
 def compared(found: Comparison) -> Section:
@@ -26,7 +27,7 @@ def compared(found: Comparison) -> Section:
                 f"{row['best']:.0%}",
             ]
         )
-    headers = ["side", "k", "pass@k", "difference", f"{found.level:.0%} band", "chance that it is best"]
+    headers = ["side", "k", "pass@k", "difference", f"{nominal(found.level)} band", "chance that it is best"]
     caption = (
         f"Differences from {found.names[0]} over {found.problems} problems; a band holds at every k at once"
     )

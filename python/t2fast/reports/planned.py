@@ -14,7 +14,7 @@ from t2fast.compute import sample_flops, train_flops
 from t2fast.laws import AnyLaw
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.reports.page import Block, Grid, Prose, Section
-from t2fast.text import amount, chance, ratio, samples
+from t2fast.text import amount, chance, nominal, ratio, samples
 
 BUDGETS = 7
 """Training budgets of a frontier."""
@@ -125,13 +125,13 @@ def _plan(found: Plan) -> Section:
     )
     caption = f"Best model for {found.train_flops:.3g} training FLOPs{budget}"
     blocks: list[Block] = [
-        Grid(["", "plan", f"{found.level:.0%} interval", f"Chinchilla{rule}"], rows, caption=caption)
+        Grid(["", "plan", f"{nominal(found.level)} interval", f"Chinchilla{rule}"], rows, caption=caption)
     ]
     if found.ratio is not None:
         words = f"Predicted pass@k is {found.ratio:.2f} times Chinchilla's"
         if found.ratio_interval is not None:
             low, high = found.ratio_interval
-            words += f" ({found.level:.0%} interval {low:.2f} to {high:.2f})"
+            words += f" ({nominal(found.level)} interval {low:.2f} to {high:.2f})"
         blocks.append(Prose(f"{words}."))
     elif found.no_ratio is not None:
         blocks.append(Prose(f"No ratio to Chinchilla's: {found.no_ratio}."))

@@ -357,16 +357,15 @@ def missing_columns(
     mapping = ", ".join(f"{prefix + name!r}: {hint or '…'!r}" for name, hint in hints.items())
     only = present[0] if len(present) == 1 else ""
     separator = next((mark for mark in (";", "\t", "|", ",") if mark in only), None)
+    if separator:
+        return ValueError(
+            f"{source} has a single column, {shown(only)}: its fields seem to be separated by {separator!r}. "
+            "Separate them by ',' in a file called .csv, or by tabs in one called .tsv"
+        )
     return ValueError(
         f"{source} has no column {' and no column '.join(missing)}; "
         f"it has {listed(present) or 'no columns at all'}. "
-        f"If it goes by another name, say columns={{{mapping}}}"
-        + (f". {how}" if how else "")
-        + (
-            f". Its fields seem to be separated by {separator!r}: use .csv for ',' and .tsv for tabs"
-            if separator
-            else ""
-        )
+        f"If it goes by another name, say columns={{{mapping}}}" + (f". {how}" if how else "")
     )
 
 

@@ -39,6 +39,8 @@ def parsed(content: bytes, where: str) -> Any:
         return json.loads(content, object_pairs_hook=_once)
     except _Twice as error:
         raise ValueError(f"{where} has the key {error} twice in one object") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where} is not UTF-8 (byte {error.start + 1} of it): save it as UTF-8") from None
     except RecursionError:
         raise ValueError(f"{where} cannot be read: its JSON is nested too deeply") from None
     except ValueError as error:
@@ -83,6 +85,8 @@ def _array(file: IO[bytes], path: str) -> Source:
 
 def of_rows(path: str, items: Sequence[Any]) -> Source:
     """Rows that are there, each an object."""
+    if not items:
+        raise ValueError(f"{path} has no rows")
     rows = [_object(row, f"row {i} of {path}") for i, row in enumerate(items, 1)]
     schema = dict.fromkeys((name for row in rows for name in row), pl.String)
     texts = [{name: _text(row.get(name)) for name in schema} for row in rows]

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 
-from t2fast.tables.containers import opened, packing
+from t2fast.tables.containers import opened, packing, require_file
 from t2fast.tables.json_columns import rows_of_object
 from t2fast.tables.json_lines import of_rows, open_json_lines
 from t2fast.tables.rows import Readable, Source
@@ -68,6 +68,7 @@ def _scanned(name: str, scan: Callable[[], pl.LazyFrame], **traits: Any) -> Sour
 
 def _open_file(path: str | bytes) -> Source:
     path = os.fsdecode(path)
+    require_file(path)
     with open(path, "rb") as file:
         zipped = packing(file.read(4))
     with opened(path) as unpacked:
