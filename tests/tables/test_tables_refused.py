@@ -225,7 +225,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     (
         "t.csv",
         HEADER.replace(",", ";").encode() + b"x;8;1\n",
-        "seem to be separated by ';'. Separate them by ','",
+        "separated by ';'. Separate them by ','",
     ),
     ("t.csv", HEADER.replace(",", "\t").encode() + b"x\t8\t1\n", r"seem to be separated by '\t'"),
     ("t.csv", np.random.default_rng(0).bytes(3000), "n_samples"),
