@@ -162,6 +162,7 @@ def mean_curve(
     notes = [_note(most, int(k), int(count), missing) for k, count in zip(ks, problems, strict=True)]
     left_out = [np.flatnonzero(~ok) for ok in enough.T]
     law = None
+    score = samples_follow_outcome(n, c) if sequential is None else 0.0
     extrapolated = np.zeros(ks.size, dtype=np.bool_)
     if missing == "drop":
         rows = [clustered_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
@@ -190,17 +191,18 @@ def mean_curve(
             law, mean[extrapolated], low[extrapolated], high[extrapolated] = extrapolate(
                 n, c, ids, ks[extrapolated].astype(float), level=level, draws=manner.draws, seed=manner.seed
             )
+            if not manner.likelihood and score < SUSPICIOUS:
+                # pass@k does not fall with k, and a smooth law may lie below what the samples show.
+                shown = np.where(extrapolated, floor.mean(axis=0), -np.inf)
+                mean, high = np.maximum(mean, shown), np.maximum(high, shown)
             for j in np.flatnonzero(extrapolated):
                 short = f"{n.size - problems[j]} of {n.size} problems have fewer than {ks[j]:,} samples"
                 notes[j] = "by likelihood" if complete[j] else f"extrapolated: {short}"
                 left_out[j] = left_out[j][:0]
             problems = np.where(extrapolated, n.size, problems)
-    score = 0.0
-    if (
-        sequential is None
-        and not extrapolated.all()
-        and (score := samples_follow_outcome(n, c)) >= SUSPICIOUS
-    ):
+    if extrapolated.all():
+        score = 0.0  # of counting, which nothing here comes from
+    elif score >= SUSPICIOUS:
         _say_biased(notes, ~extrapolated, fit_shapes(n, c).pass_at_k(ks))
     _monotone(ks, low, high, complete | (missing != "drop"))
     return PassCurve(
