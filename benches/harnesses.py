@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from typing import Any
 
 import _bench
 
+os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported: bars amid a table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "harnesses"))
 from made_tasks import write_tasks
 from random_llama import WORDS, write_llama

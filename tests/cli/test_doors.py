@@ -156,6 +156,11 @@ def test_refusals_of_options_name_them_and_their_reason(
     assert capsys.readouterr().err == "t2fast passk: -k must be at least 1; got 0\n"
     assert main(["passk", str(path), "--min-params", "1B"]) == 1
     found = capsys.readouterr().err
+    assert main(["compare", str(path), str(tmp_path / "." / "x.csv")]) == 1
+    assert capsys.readouterr().err.endswith("x.csv is given twice\n")
+    with pytest.raises(SystemExit):
+        main(["compare", str(path), "--seed", "-1"])
+    assert "--seed: '-1' is not a whole number from 0 to 2^64 - 1" in capsys.readouterr().err
     assert "has no n_params and no n_tokens, by which rows were to be chosen" in found
     assert "law" not in found
 

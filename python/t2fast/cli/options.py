@@ -151,6 +151,13 @@ def size(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number such as 1e9, 160M or 1.2B") from None
 
 
+def seed(text: str) -> int:
+    """Of a generator: a whole number of 64 bits."""
+    if not text.isdecimal() or int(text) >= 2**64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^64 - 1")
+    return int(text)
+
+
 def integers(text: str) -> list[int]:
     """1,8,64."""
     try:

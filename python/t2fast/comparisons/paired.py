@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 
 from t2fast import _core
-from t2fast.arguments import Floats, Integers, cells, refuse, require_kind, whole
+from t2fast.arguments import Floats, Integers, cells, check_draws, refuse, require_kind, whole
 from t2fast.charts import Drawn, Figure, Reported, differences
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts
@@ -187,8 +187,7 @@ def compare(
         raise ValueError(f"there is nothing to compare: {len(sides)} side given, two are needed")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level}")
-    if draws < 100:
-        raise ValueError(f"draws must be at least 100 for a band; got {draws}")
+    check_draws(draws, seed, 100, "for a band")
     tables, notes = _aligned(sides)
     least = min(int(table.most_samples.min()) for table in tables)
     at = np.arange(1, min(least, _KS) + 1) if ks is None else np.unique(whole("k", list(ks)))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Group, RenderableType
 
 from t2fast import _core
-from t2fast.arguments import Floats, Integers, check_counts, fill, refuse, whole
+from t2fast.arguments import Floats, Integers, check_counts, check_draws, fill, refuse, whole
 from t2fast.charts import Drawn, Figure, pass_curves
 from t2fast.estimators.extrapolation import (
     FARTHEST,
@@ -125,8 +125,8 @@ class Manner:
         _check_level(self.level)
         if self.missing not in ("bounds", "drop", "extrapolate"):
             raise ValueError(f"missing is {self.missing!r}, not 'bounds', 'drop' or 'extrapolate'")
-        if (self.likelihood or self.missing == "extrapolate") and self.draws < 20:
-            raise ValueError(f"draws must be at least 20 for an interval; got {self.draws}")
+        if self.likelihood or self.missing == "extrapolate":
+            check_draws(self.draws, self.seed, 20, "for an interval")
 
 
 def mean_curve(
