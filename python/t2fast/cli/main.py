@@ -136,7 +136,7 @@ def _preset(commands: dict[str, argparse.ArgumentParser]) -> Settings:
         settings = read_settings()
         settings.apply(name, parser)
     except (ValueError, OSError, ImportError) as error:
-        parser.error(clean(str(error)))
+        parser.error(clean(own_words(str(error))))
     return settings
 
 
