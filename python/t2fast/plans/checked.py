@@ -208,7 +208,8 @@ def _warnings(
     """What to know before trusting the plan."""
     law, judging, harm = found.law, found.judging, found.judging.harm
     yield from judged(judging, chosen.right, chosen.wrong)
-    yield from beyond_data(law, chosen.n_params, chosen.n_tokens, chosen.k)
+    at = chosen.n_params, chosen.n_tokens, chosen.k
+    yield from beyond_data(law, *at, limits.held(*at))
     place: dict[str, Any] = {name: getattr(chosen, name) for name in ("n_params", "n_tokens", "k")}
     binding = list(limits.binding(place))
     for axis, end in binding:
