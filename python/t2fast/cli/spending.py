@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from t2fast.cli.hardware import add_hardware, machine, refuse_hardware
+from t2fast.cli.hardware import add_hardware, machine, most_chips, refuse_hardware
 from t2fast.cli.options import numbers, show, size
 from t2fast.cli.plotting import save
 from t2fast.costs.architectures import read_architectures
@@ -24,6 +24,7 @@ _OWN = (
     "usd_per_hour",
     "batch",
     "chips",
+    "max_chips",
     "cache_bytes",
     "mfu",
     "mbu",
@@ -135,6 +136,7 @@ def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -
             integer_k=arguments.integer_k,
             per_query=arguments.per_query,
             latency=arguments.latency,
+            max_chips=most_chips(arguments) if dollars else None,
             unique_tokens=arguments.unique_tokens,
             extrapolate=arguments.extrapolate,
             chinchilla=CHINCHILLA_RATIO if arguments.chinchilla is None else arguments.chinchilla,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from t2fast.plans.lifting import beyond_text, binding, check_text, left_unspent,
 from t2fast.plans.limits import EXTRAPOLATE, Limits, rounded_up
 from t2fast.plans.memory import room_of
 from t2fast.plans.request import CHINCHILLA_RATIO, Range, check_law, constraints_of, positive
+from t2fast.plans.sharing import Sharing
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.spending_plan import Checked, SpendingPlan, value_words
 from t2fast.plans.workload import Limit, Workload, check_workload
@@ -45,6 +47,7 @@ def plan_spending(
     integer_k: bool = False,
     per_query: float | None = None,
     latency: float | None = None,
+    max_chips: int | None = None,
     unique_tokens: float | None = None,
     extrapolate: float = EXTRAPOLATE,
     chinchilla: float = CHINCHILLA_RATIO,
@@ -71,6 +74,9 @@ def plan_spending(
         integer_k: whether k has to be whole.
         per_query: what a query may cost, in the unit of the prices.
         latency: seconds a query may take on the workload's machine.
+        max_chips: how many chips may share a model to hold the latency. Of them the fewest are taken, doubled
+            from the machine's own, on which the plan without that limit holds it, and the most if it holds on
+            none. None: the machine's own.
         unique_tokens: text that there is; what is read again is worth less (`DataWall`).
         extrapolate: how far beyond the N, D and k that the law was fitted on the plan may go, as a factor.
         chinchilla: tokens per parameter of the comparison.
@@ -95,21 +101,28 @@ def plan_spending(
     asked = _asked(law, workload, budget, target, judging)
     ratio = positive("chinchilla (tokens per parameter)", chinchilla)
     held, ends = _held(law, n_params, n_tokens, k, max_k, integer_k, extrapolate)
-    held["unique_tokens"] = None if unique_tokens is None else positive("unique_tokens", unique_tokens)
-    if unique_tokens is not None:
-        check_text(law, unique_tokens, float(extrapolate))
-    held["limits"] = _limits(workload, per_query, latency)
-    held["judging"] = judging
+    held |= {
+        "unique_tokens": None
+        if unique_tokens is None
+        else check_text(law, unique_tokens, float(extrapolate)),
+        "judging": judging,
+        "limits": _limits(workload, per_query, None),
+    }
     believed = held.pop("believed")
 
-    def found(**changes: Any) -> Spending:
+    def found(on: Workload, **changes: Any) -> Spending:
         options = {**held, "level": level, **changes}
         if budget is not None:
-            return best_spending(law, budget, workload, **options)
+            return best_spending(law, budget, on, **options)
         assert target is not None
-        return cheapest_spending(law, -math.log(target) if logged else target, workload, **options)
+        return cheapest_spending(law, -math.log(target) if logged else target, on, **options)
 
-    chosen = found()
+    sharing = None
+    if max_chips is not None:
+        sharing = Sharing.of(workload, partial(found, level=None), latency, max_chips)
+        workload = sharing.workload
+    held["limits"] = _limits(workload, per_query, latency)
+    chosen = found(workload)
     spent = chosen.cost if budget is None else budget
     other = chinchilla_spending(
         law,
@@ -139,18 +152,20 @@ def plan_spending(
         )
 
     def again(**changes: Any) -> Spending:
-        wider = found(level=None, **changes)
+        wider = found(workload, level=None, **changes)
         # No worse is what is allowed more, but for where the search stops.
         return chosen if budget is None and wider.cost > chosen.cost else wider
 
     def aim(plan: Spending) -> str:
         return value_words(plan) if target is None else f"a cost of {workload.money(plan.cost)}"
 
-    answers = None if judging is None else _answers(law, judging, chosen, held, found(judging=None))
+    answers = None if judging is None else _answers(law, judging, chosen, held, found(workload, judging=None))
 
     def cautions() -> Iterator[str]:
         if judging is not None:
             yield from judged(judging, chosen.right or 0.0, chosen.wrong or 0.0)
+        if sharing is not None and not sharing.holds:
+            yield str(sharing)
         yield from binding(chosen, held, ends, again, aim)
         if held["unique_tokens"] is not None:
             yield wall(chosen, held["unique_tokens"], same_cost, value_words)
@@ -185,6 +200,7 @@ def plan_spending(
         {**held, "believed": believed},
         answers,
         room_of(chosen, workload),
+        sharing,
     )
 
 
