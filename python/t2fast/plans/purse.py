@@ -5,7 +5,7 @@ where the law is believed, Chinchilla's beside them, and what to know before tru
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -19,14 +19,14 @@ from t2fast.plans.cautions import judged
 from t2fast.plans.compared import compared
 from t2fast.plans.judging import Judging
 from t2fast.plans.lifting import beyond_text, binding, check_text, left_unspent, wall
-from t2fast.plans.limits import EXTRAPOLATE, Limits, rounded_up
+from t2fast.plans.limits import EXTRAPOLATE, Limits
 from t2fast.plans.memory import room_of
 from t2fast.plans.request import CHINCHILLA_RATIO, Range, check_law, constraints_of, positive
 from t2fast.plans.sharing import Sharing
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.spending_plan import Checked, SpendingPlan, value_words
 from t2fast.plans.workload import Limit, Workload, check_workload
-from t2fast.text import amount, samples
+from t2fast.text import amount
 
 Models: TypeAlias = "Range | Sequence[float] | Sequence[Architecture]"
 
@@ -255,21 +255,7 @@ def _held(
     models: list[Any] = list(n_params) if listed and n_params is not None else []
     sizes = [float(m.n_params()) if isinstance(m, Architecture) else m for m in models]
     asked = sizes if models else cast("Range | None", n_params)
-    tokens = None if n_tokens is None or isinstance(n_tokens, tuple) else _listed("n_tokens", n_tokens)
-    drawn = None if k is None else _listed("k", [k] if np.ndim(k) == 0 else k)
-    if drawn is not None:
-        if max_k is not None:
-            raise ValueError("k already says which samples are allowed: leave out max_k")
-        if integer_k and any(one != int(one) for one in drawn):
-            raise ValueError("k holds what is not whole: leave out integer_k")
-        if not law.has_k:
-            raise ValueError(f"the {law.name} law has no k: leave it out")
-    if tokens is not None:
-        _believed("D", tokens, law.domain.get("n_tokens"), extrapolate, amount)
-    if drawn is not None and "k" in law.domain:
-        _believed("k", drawn, (1.0, law.domain["k"][1]), extrapolate, samples)
-    among = cast("Range | None", n_tokens) if tokens is None else (min(tokens), max(tokens))
-    constraints, ends = constraints_of(law, asked, among, max_k, integer_k, extrapolate)
+    constraints, ends = constraints_of(law, asked, n_tokens, max_k, integer_k, extrapolate, k)
 
     def finite(name: str, bounds: tuple[float, float]) -> tuple[float, float]:
         least, most = _WIDEST[name]
@@ -279,36 +265,9 @@ def _held(
     allowed = constraints.sizes or ()
     return {
         "n_params": [m for m, n in zip(models, sizes, strict=True) if n in allowed] if models else believed,
-        "n_tokens": finite("n_tokens", constraints.n_tokens) if tokens is None else tokens,
-        "k": drawn or (1.0, min(constraints.most_samples, _MOST_SAMPLES) if law.has_k else 1.0),
+        "n_tokens": list(constraints.tokens) or finite("n_tokens", constraints.n_tokens),
+        "k": list(constraints.samples)
+        or (1.0, min(constraints.most_samples, _MOST_SAMPLES) if law.has_k else 1.0),
         "integer_k": constraints.integer_k,
         "believed": believed,
     }, ends
-
-
-def _listed(name: str, values: Any) -> list[float]:
-    """A list of D or k, checked."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)) or len(values) == 0:
-        raise ValueError(f"{name} is {values!r}: give at least one number to choose from")
-    found = sorted({positive(f"{name}[{i}]", value) for i, value in enumerate(values)})
-    if name == "k" and found[0] < 1:
-        raise ValueError(f"k holds {found[0]:g}: a query gets at least one sample")
-    return found
-
-
-def _believed(
-    symbol: str,
-    values: Sequence[float],
-    seen: tuple[float, float] | None,
-    factor: float,
-    shown: Callable[[float], str],
-) -> None:
-    """`ValueError` where a list holds what the law is not believed for, saying how far beyond."""
-    for value in values if seen is not None else ():
-        low, high = cast("tuple[float, float]", seen)
-        beyond = max(value / high, low / value)
-        if beyond > factor * (1 + 1e-12):
-            raise ValueError(
-                f"{symbol} = {shown(value)} lies beyond what the law was fitted on ({shown(low)} to "
-                f"{shown(high)}): leave it out, or allow it by extrapolate={rounded_up(beyond)}"
-            )
