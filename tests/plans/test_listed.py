@@ -78,7 +78,9 @@ def test_chinchillas_tokens_follow_its_rule_and_its_k_is_the_most_it_pays_for() 
     assert found.chinchilla.bound is None
     large = plan(LINKED, 1e20, 2e9, k=[4, 16], chinchilla=20)
     assert large.chinchilla.n_params == pytest.approx(2e9 / 8)
-    assert large.chinchilla.bound == "the least k, one sample unless listed (n_params = inference_flops/(2 k))"
+    assert (
+        large.chinchilla.bound == "the least k, one sample unless listed (n_params = inference_flops/(2 k))"
+    )
 
 
 def test_one_k_and_one_d_are_held_and_n_is_what_both_pay_for() -> None:

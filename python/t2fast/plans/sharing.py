@@ -29,6 +29,20 @@ class Sharing:
     took: float
 
     @classmethod
+    def asked(
+        cls,
+        workload: Workload,
+        plan: Callable[[Workload], Spending],
+        latency: float | None,
+        most: int | None,
+    ) -> tuple[Sharing | None, Workload]:
+        """If chips may be chosen, how many, and the workload on them."""
+        if most is None:
+            return None, workload
+        sharing = cls.of(workload, plan, latency, most)
+        return sharing, sharing.workload
+
+    @classmethod
     def of(
         cls, workload: Workload, plan: Callable[[Workload], Spending], latency: float | None, most: int
     ) -> Sharing:
