@@ -236,16 +236,19 @@ def test_what_cannot_be_trained_is_refused_in_words(cut, text: Path, tmp_path: P
         cut[0].order(0, 32, 9_999_999)
     with pytest.raises(ValueError, match="seed must be 0 or more, not -1"):
         training.Recipe(1e4, seed=-1)
+    given = shape_of("llama", True), training.Recipe(1e4), tmp_path / "m"
     for setting in ("threads", "save_every"):
         with pytest.raises(ValueError, match=f"{setting} must be at least 1, not 0"):
-            training.train(*cut, shape_of("llama", True), training.Recipe(1e4), tmp_path / "m", **{setting: 0})
+            training.train(*cut, *given, **{setting: 0})
     assert not (tmp_path / "m").exists()
     (tmp_path / "bad.jsonl").write_text('{"title": "x"}\n')
     assert main(["train", str(tmp_path / "bad.jsonl"), "-o", str(tmp_path / "m"), "--tokens", "1k"]) == 1
     assert "row 0: no 'text'" in capsys.readouterr().err
     (tmp_path / "line.txt").write_text("one line\n")
     assert main(["train", str(tmp_path / "line.txt"), "-o", str(tmp_path / "m"), "--tokens", "1k"]) == 1
-    assert "tokens to train on: too few for one sequence of 64" in " ".join(capsys.readouterr().err.split())
+    assert "the corpus has 4 tokens to train on: too few for one sequence of 64" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_what_the_corpus_could_not_give_is_said(text: Path, tmp_path: Path, capsys) -> None:

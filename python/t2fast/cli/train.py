@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
     show(arguments, data, lambda: line(words))
     if arguments.tokenizer is None and shape.vocab < arguments.vocab:
         print(
-            f"the vocabulary has {shape.vocab:,} tokens, not {arguments.vocab:,}: more text has more to merge",
+            f"the vocabulary has {shape.vocab:,} tokens, not {arguments.vocab:,}: this text has no more",
             file=sys.stderr,
         )
     if done.n_tokens > done.unique_tokens:

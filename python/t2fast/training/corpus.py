@@ -78,10 +78,10 @@ class Corpus:
         if length > self.n_unique:
             raise ValueError(f"{length:,} unique tokens are wanted, and the corpus has {self.n_unique:,}")
         if length <= context:
-            there = f"the corpus has {length:,} tokens to train on" if unique is None else f"{length:,} tokens"
+            whose = "the corpus has" if unique is None else "there are"
             raise ValueError(
-                f"{there}: too few for one sequence of {context} and the token after it; give more, or a "
-                "smaller context"
+                f"{whose} {length:,} tokens to train on: too few for one sequence of {context} and the token "
+                "after it; give more, or a smaller context"
             )
         return Order(self.tokens[:length], seed, context)
 

@@ -100,8 +100,10 @@ def _names(shape: Shape, name: str) -> list[str]:
 
 
 def _tokenizer(shape: Shape) -> dict[str, Any]:
-    """What transformers is to make of tokenizer.json: without it, the class of the family's published models,
-    whose special tokens the vocabulary does not have."""
+    """What transformers is to make of tokenizer.json.
+
+    Without it that is the class of the family's published models, with special tokens that are not there.
+    """
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         **dict.fromkeys(("bos_token", "eos_token", "pad_token"), END),

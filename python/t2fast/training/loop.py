@@ -181,6 +181,6 @@ def held_out_loss(model: Transformer, corpus: Corpus, context: int) -> float:
 def _sane(loss: Tensor, step: int, recipe: Recipe) -> None:
     if not torch.isfinite(loss):
         raise ValueError(
-            f"the loss is {float(loss)} at step {step}: a learning rate of {recipe.lr:g} is too much here; try a "
-            "smaller one, in another folder"
+            f"the loss is {float(loss)} at step {step}: a learning rate of {recipe.lr:g} is too much here; "
+            "try a smaller one, in another folder"
         )
