@@ -72,11 +72,16 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.output is None:
         raise ValueError("-o FOLDER is missing: where the testbed is to be kept")
-    if arguments.share is not None:
-        names = testbed.run_share(settings, arguments.output, *_parts(arguments.share))
-        show(arguments, {"checkpoints": names}, lambda: f"{len(names)} checkpoints of the share are done")
-        return
-    done = testbed.run_testbed(settings, arguments.output, workers=arguments.workers, ray=arguments.ray)
+    try:
+        if arguments.share is not None:
+            names = testbed.run_share(settings, arguments.output, *_parts(arguments.share))
+            show(arguments, {"checkpoints": names}, lambda: f"{len(names)} checkpoints of the share are done")
+            return
+        done = testbed.run_testbed(settings, arguments.output, workers=arguments.workers, ray=arguments.ray)
+    except KeyboardInterrupt:
+        words = f"what is finished is kept in {arguments.output}: the same command goes on; `t2fast testbed"
+        print(f"{words} report -o {arguments.output}` says what there is", file=sys.stderr)
+        raise
     show(arguments, done.to_dict(), lambda: done)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class Testbed:
 
     def __rich__(self) -> RenderableType:
         """The loop first, what missed its interval before all; then what it rests on."""
-        misses = [one for one in self.kept if one.inside < len(one.by_likelihood)]
+        misses = [(one, len(one.by_likelihood) - one.inside) for one in self.kept]
         parts: list[RenderableType] = [
             line(
                 f"Plans for {self.train_flops:.3g} training FLOPs and {self.inference_flops:.3g} FLOPs per "
@@ -67,10 +68,13 @@ class Testbed:
         ]
         parts += [
             note(
-                f"{one.promise.task}, {one.promise.choice}: {chance(one.measured)} measured, outside the "
-                f"interval of {chance(one.promise.low)} to {chance(one.promise.high)}"
+                f"{one.promise.task}, {one.promise.choice}: {missed} of "
+                f"{counted(len(one.by_likelihood), 'seed')} outside the interval of "
+                f"{chance(one.promise.low)} to {chance(one.promise.high)}, "
+                f"{_range(one.by_likelihood, chance)} measured"
             )
-            for one in misses
+            for one, missed in misses
+            if missed
         ]
         parts += [self._loop(), self._gains(), line(self._agreement_words()), line(self._speed_words())]
         for task, law in self.laws.items():
@@ -78,6 +82,7 @@ class Testbed:
         return Group(*parts)
 
     def _loop(self) -> RenderableType:
+        seeds = any(len(one.by_likelihood) > 1 for one in self.kept)
         table = columns(
             "task",
             "choice",
@@ -87,7 +92,9 @@ class Testbed:
             "predicted",
             "90% interval",
             "measured",
+            *(("seeds",) if seeds else ()),
             "by counts",
+            "held",
             left=("task", "choice"),
         )
         for one in self.kept:
@@ -101,17 +108,25 @@ class Testbed:
                 chance(promise.predicted),
                 f"{chance(promise.low)} to {chance(promise.high)}",
                 chance(one.measured),
+                *((_range(one.by_likelihood, chance),) if seeds else ()),
                 chance(float(np.mean(one.by_counts))),
+                f"{one.inside}/{len(one.by_likelihood)}",
             )
         return table
 
     def _gains(self) -> RenderableType:
-        table = columns("task", "plan / Chinchilla predicted", "measured", left=("task",))
+        seeds = any(len(one.by_likelihood) > 1 for one in self.kept)
+        table = columns(
+            "task", "plan / Chinchilla predicted", "measured", *(("seeds",) if seeds else ()), left=("task",)
+        )
         for ours, theirs in self.pairs():
+            by_seed = zip(ours.by_likelihood, theirs.by_likelihood, strict=True)
+            each = [ratio(mine, its) for mine, its in by_seed]
             table.add_row(
                 ours.promise.task,
-                f"{ours.promise.predicted / theirs.promise.predicted:.3g}",
-                f"{ours.measured / theirs.measured:.3g}",
+                times(ratio(ours.promise.predicted, theirs.promise.predicted)),
+                times(ratio(ours.measured, theirs.measured)),
+                *((_range(each, times),) if seeds else ()),
             )
         return table
 
@@ -190,6 +205,22 @@ def loop_in(folder: Path) -> pl.DataFrame:
             raise ValueError(f"{path} is not a report of this version ({error}): {_ANEW}") from error
     kinds = dict.fromkeys((*numbers, "measured"), pl.Float64)
     return pl.DataFrame(rows, schema={"task": pl.String, "choice": pl.String, **kinds}, orient="row")
+
+
+def ratio(ours: float, theirs: float) -> float:
+    """The one over the other; NaN over nothing."""
+    return ours / theirs if theirs else math.nan
+
+
+def times(value: float) -> str:
+    """A ratio in words."""
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _range(values: Sequence[float], words: Callable[[float], str]) -> str:
+    """From the least to the most, or the one there is."""
+    ends = list(dict.fromkeys((words(min(values)), words(max(values)))))
+    return " to ".join(ends)
 
 
 def _notes(law: ForecastLaw) -> tuple[str, ...]:

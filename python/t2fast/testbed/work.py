@@ -43,12 +43,16 @@ def tasks_of(settings: Settings) -> tuple[Task, ...]:
     return tuple(load_task(name, problems=settings.problems) for name in settings.tasks)
 
 
-def make_corpus(folder: Path, settings: Settings) -> None:
+def make_corpus(folder: Path, settings: Settings, progress: bool | None = None) -> None:
     """Write the corpus and its tokenizer, if they are not there."""
     corpus, tokenizer = folder / "corpus.npy", folder / "tokenizer.json"
     if not (corpus.exists() and tokenizer.exists()):
         made, cutter = generate_corpus(
-            settings.corpus_tokens, vocab=settings.vocab, unseen=tasks_of(settings), also=_others(settings)
+            settings.corpus_tokens,
+            vocab=settings.vocab,
+            unseen=tasks_of(settings),
+            also=_others(settings),
+            progress=progress,
         )
         made.write(corpus)
         atomic.write(tokenizer, [cutter.to_str().encode()])
