@@ -76,13 +76,13 @@ class Testbed:
             for one, missed in misses
             if missed
         ]
-        parts += [self._loop(), self._gains(), line(self._agreement_words()), line(self._speed_words())]
+        parts += [self._loop(), self._gains(), *self._seeds()]
+        parts += [line(self._agreement_words()), line(self._speed_words())]
         for task, law in self.laws.items():
             parts += [note(f"law of {task}: {words}") for words in _notes(law)]
         return Group(*parts)
 
     def _loop(self) -> RenderableType:
-        seeds = any(len(one.by_likelihood) > 1 for one in self.kept)
         table = columns(
             "task",
             "choice",
@@ -92,9 +92,7 @@ class Testbed:
             "predicted",
             "90% interval",
             "measured",
-            *(("seeds",) if seeds else ()),
             "by counts",
-            "held",
             left=("task", "choice"),
         )
         for one in self.kept:
@@ -108,27 +106,34 @@ class Testbed:
                 chance(promise.predicted),
                 f"{chance(promise.low)} to {chance(promise.high)}",
                 chance(one.measured),
-                *((_range(one.by_likelihood, chance),) if seeds else ()),
                 chance(float(np.mean(one.by_counts))),
-                f"{one.inside}/{len(one.by_likelihood)}",
             )
         return table
 
     def _gains(self) -> RenderableType:
-        seeds = any(len(one.by_likelihood) > 1 for one in self.kept)
-        table = columns(
-            "task", "plan / Chinchilla predicted", "measured", *(("seeds",) if seeds else ()), left=("task",)
-        )
+        table = columns("task", "plan / Chinchilla predicted", "measured", left=("task",))
         for ours, theirs in self.pairs():
-            by_seed = zip(ours.by_likelihood, theirs.by_likelihood, strict=True)
-            each = [ratio(mine, its) for mine, its in by_seed]
             table.add_row(
                 ours.promise.task,
                 times(ratio(ours.promise.predicted, theirs.promise.predicted)),
                 times(ratio(ours.measured, theirs.measured)),
-                *((_range(each, times),) if seeds else ()),
             )
         return table
+
+    def _seeds(self) -> list[RenderableType]:
+        """How far seeds are apart, where there are several, and how many are inside the interval."""
+        if not any(len(one.by_likelihood) > 1 for one in self.kept):
+            return []
+        names = ("plan", "inside", "Chinchilla", "inside", "plan / Chinchilla")
+        table = columns("task", *names, left=("task",))
+        for pair in self.pairs():
+            cells = []
+            for one in pair:
+                inside = f"{one.inside} of {len(one.by_likelihood)}"
+                cells += [_range(one.by_likelihood, chance), inside]
+            each = map(ratio, *(one.by_likelihood for one in pair))
+            table.add_row(pair[0].promise.task, *cells, _range(list(each), times))
+        return [line("measured from seed to seed, and how many are inside the interval"), table]
 
     def pairs(self) -> list[tuple[Kept, Kept]]:
         """The plan and Chinchilla's choice of each task."""
