@@ -138,15 +138,16 @@ def test_seeds_that_miss_are_counted_and_ratios_of_nothing_are_none(done: testbe
     """Two seeds of three may miss while their mean does not: that is no interval that held."""
     ours, theirs = done.kept[0].promise, done.kept[1].promise
     ours, theirs = (replace(one, low=0.4, high=0.6, predicted=0.5) for one in (ours, theirs))
-    kept = (Kept(ours, (0.2, 0.5, 0.8), (0.5,) * 3), Kept(theirs, (0.5,) * 3, (0.5,) * 3))
+    kept = (Kept(ours, (0.2, 0.5, 0.8), (0.4,) * 3), Kept(theirs, (0.5,) * 3, (0.5,) * 3))
     words = " ".join(str(replace(done, kept=kept)).split())
     assert f"{ours.task}, {ours.choice}: 2 of 3 seeds outside the interval of 0.4000 to 0.6000" in words
     assert "0.2000 to 0.8000 measured" in words
     assert f"{theirs.task}, {theirs.choice}: " not in words
+    assert f"{ours.task} 1 1 0.8" in words  # predicted, measured, by counts
     # 0.2, 0.5 and 0.8 over 0.5, a seed each
     assert f"{ours.task} 0.2000 to 0.8000 1 of 3 0.5000 3 of 3 0.4 to 1.6" in words
     nothing = (kept[0], Kept(theirs, (0.0,) * 3, (0.0,) * 3))
-    assert f"{ours.task} 1 -" in " ".join(str(replace(done, kept=nothing)).split())
+    assert f"{ours.task} 1 - -" in " ".join(str(replace(done, kept=nothing)).split())
 
 
 def test_a_testbed_that_is_killed_ends_with_the_same_tables(done, tmp_path: Path, capsys) -> None:
@@ -233,6 +234,16 @@ def test_settings_are_refused_in_words(was: str, now: str, words: str, tmp_path:
     with pytest.raises(ValueError, match=words):
         testbed.run_testbed(testbed.parse_settings(text.replace(was, now)), tmp_path / "bed")
     assert not (tmp_path / "bed").exists()
+
+
+def test_prompts_that_do_not_fit_are_said_before_a_model_is_trained(
+    settings: testbed.Settings, tmp_path: Path
+) -> None:
+    long = replace(settings, tasks=("synthetic/knowledge", "synthetic/arithmetic"))
+    for _ in range(2):  # again, when the folder is there
+        with pytest.raises(ValueError, match=r"task arithmetic takes \d+ tokens, .* set context = \d+"):
+            testbed.run_testbed(long, tmp_path / "bed", workers=1)
+    assert not (tmp_path / "bed" / "checkpoints").exists()
 
 
 def test_another_testbed_in_the_folder_is_refused(done, settings, tmp_path: Path) -> None:

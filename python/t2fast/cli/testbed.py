@@ -10,6 +10,7 @@ from typing import Any
 
 from t2fast.cli.options import command, show
 from t2fast.cli.plotting import add_plot, check, save
+from t2fast.progress import duration
 from t2fast.text import line
 
 _EXAMPLES = """  t2fast testbed small -o testbed
@@ -62,11 +63,10 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.estimate:
         found = testbed.estimate_seconds(settings)
-        hours = found["seconds"] / 3600
         where = "one free core; two workers take half" if settings.device == "cpu" else "this GPU"
         words = (
-            f"{found['checkpoints']:.0f} checkpoints, {found['flops']:.3g} FLOPs: about {hours:.2g} hours of "
-            f"training on {where}. Measuring and the loop come on top."
+            f"{found['checkpoints']:.0f} checkpoints, {found['flops']:.3g} FLOPs: about "
+            f"{duration(found['seconds'])} of training on {where}. Measuring and the loop come on top."
         )
         show(arguments, found, lambda: line(words))
         return

@@ -111,12 +111,13 @@ class Testbed:
         return table
 
     def _gains(self) -> RenderableType:
-        table = columns("task", "plan / Chinchilla predicted", "measured", left=("task",))
+        table = columns("task", "plan / Chinchilla predicted", "measured", "by counts", left=("task",))
         for ours, theirs in self.pairs():
             table.add_row(
                 ours.promise.task,
                 times(ratio(ours.promise.predicted, theirs.promise.predicted)),
                 times(ratio(ours.measured, theirs.measured)),
+                times(ratio(*(float(np.mean(one.by_counts)) for one in (ours, theirs)))),
             )
         return table
 

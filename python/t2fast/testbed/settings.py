@@ -176,6 +176,8 @@ def _looks_yaml(name: str, text: str) -> bool:
 def settings_in(folder: Path) -> Settings:
     """The settings of the testbed in `folder`."""
     path = folder / SETTINGS
+    if not path.exists():
+        raise ValueError(f"{folder} is no testbed: it has no {SETTINGS}, which `t2fast testbed` begins with")
     return _of(read_object(path), str(path))
 
 
