@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from t2fast import Law, design, fit_forecast, read_losses, simulate_counts
 from t2fast.cli.main import main
 from t2fast.designs.choosing import choose_runs
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "benches"))  # where a bench finds its peers
 from benches.design import TABLES, Grid
 
 CHINCHILLA = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
