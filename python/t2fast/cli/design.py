@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     for place in arguments.at:
         if len(place) not in (2, 3):
             raise ValueError(f"--at takes N,D or N,D,k, not {len(place)} numbers")
+    if not arguments.at and arguments.train_flops is None:
+        raise ValueError("nothing is wanted: give --at N,D (or N,D,k), or --train-flops")
     if arguments.inference_flops is not None and arguments.train_flops is None:
         raise ValueError("--inference-flops goes with --train-flops")
     table = read_table(arguments, kind_of(arguments.file, arguments.columns))

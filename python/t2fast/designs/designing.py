@@ -216,6 +216,8 @@ def _why(steps: list[Any], count: int, cost: Floats, places: list[int], most: fl
     if len(steps) == len(cost):
         return "these are all the runs there are"
     rest = np.delete(cost, places)
+    if not places and most < rest.min():
+        return f"a budget of {most:.3g} is less than the cheapest run costs, {rest.min():.3g}"
     if most - cost[places].sum() < rest.min():
         return "the budget is spent"
     return "no other run within the budget tells more than chance would show: fit with more draws, or stop"
