@@ -104,6 +104,21 @@ def test_doctor_tests_and_lists(capsys: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert "WRONG" in capsys.readouterr().out
 
 
+def test_doctor_says_that_extras_are_not_known_of_a_checkout(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no metadata of a package that was never installed."""
+
+    def requires(name: str) -> list[str]:
+        raise doctor.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "requires", requires)
+    assert main(["doctor"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "extras: not known, since t2fast is not installed here" in words
+    assert "extra package version" not in words
+
+
 def test_the_script_for_bash_completes_commands() -> None:
     pytest.importorskip("shtab", reason="needs shtab, which writes the script")
     line = [sys.executable, "-m", "t2fast", "completion", "bash"]
