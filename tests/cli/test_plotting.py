@@ -198,6 +198,30 @@ def test_long_names_keep_both_their_ends(tmp_path: Path) -> None:
         assert "…" in label
 
 
+def test_many_curves_that_only_names_tell_apart_have_no_legend() -> None:
+    """It had some of the names, beyond the edge of the picture."""
+    rows = [(f"m{m}", k, 0.1 + m / 100, 0.1, 0.9) for m in range(30) for k in (1, 2, 4)] + [
+        ("m3", 5, 0.5, 0.1, 0.9)
+    ]
+    frame = pl.DataFrame(rows, ["checkpoint", "k", "pass_at_k", "low", "high"], orient="row")
+    figure = charts.pass_curves(frame, 0.9)
+    assert all("value" in layer["encoding"]["color"] for layer in figure.chart.to_dict()["layer"])
+    assert "At k = 4 it is 0.39 of m29 down to 0.1 of m0" in figure.says
+
+
+def test_the_axis_of_a_profile_is_that_of_its_curve_and_titles_are_wrapped() -> None:
+    found = t2fast.plan(drawn_law(), 2.56e19, 2e9)
+    chart = found.plot()
+    curve, marks = drawn(chart)
+    low, high = axis(chart, "y")["scale"]["domain"]
+    assert min(row["low"] for row in curve) < low <= min(row["predicted"] for row in curve)
+    assert high >= max(mark["high"] for mark in marks)
+    work = t2fast.plan_checked(drawn_law(), t2fast.Verifier(0.9, 0.01), 2.56e19, 2e9)
+    lines = work.plot().to_dict()["title"]["text"]
+    assert " ".join(lines) == work.title
+    assert max(map(len, lines)) <= 76
+
+
 def test_a_curve_is_drawn_as_it_was_estimated() -> None:
     curve = t2fast.estimate([8, 8, 8], [0, 3, 8], [1, 2, 4, 8])
     (rows,) = drawn(curve.plot())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import polars as pl
 import t2fast
 from t2fast.charts import Figure
 from t2fast.compute import train_flops
 from t2fast.reports.planned import budgets_of, planned
+from t2fast.tables.counts import joined_counts
 
 
 def test_curves_of_a_profile_end_where_the_law_knows_no_more_tokens() -> None:
@@ -21,3 +25,13 @@ def test_curves_of_a_profile_end_where_the_law_knows_no_more_tokens() -> None:
     # The wall is there: the greatest budget buys the smallest models no more tokens than the law reaches.
     spent = curves.group_by("train_flops").len().sort("train_flops")["len"].to_list()
     assert spent[-1] < spent[0]
+
+
+def test_the_title_of_several_files_names_each(tmp_path: Path) -> None:
+    rows = {"problem": ["a", "b"], "n_samples": [4, 4], "n_correct": [1, 2]}
+    for name in ("one", "two"):
+        pl.DataFrame({"model": [name] * 2, **rows}).write_csv(tmp_path / f"{name}.csv")
+    both = joined_counts([t2fast.read_counts(tmp_path / f"{name}.csv") for name in ("one", "two")])
+    assert t2fast.report(both).title == "one.csv and two.csv"
+    sides = {name: t2fast.read_counts(tmp_path / f"{name}.csv") for name in ("one", "two")}
+    assert t2fast.compare(sides).report().title == "one beside two"

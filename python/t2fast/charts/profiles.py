@@ -36,7 +36,10 @@ def profile(
     banded = level is not None
     ends, spans = (["low", "high"], ["least", "most"]) if banded else ([], [])
     columns = ["n_params", "n_tokens", "k", "predicted", *ends]
-    y = axes.value(axes.METRICS[metric], *axes.ends(curve, "predicted", *ends))
+    # Where the band leaves what the curve and the choices reach, it does not matter how far.
+    seen = [curve["predicted"], *(marks[end] for end in ("predicted", *ends))]
+    low, high = axes.ends(pl.DataFrame({"at": pl.concat(seen)}), "at")
+    y = axes.value(axes.METRICS[metric], low, high, (low / 1.2, high * 1.2) if banded else None)
     tooltip = _tooltip(*ends)
     base = alt.Chart(data(curve, columns), width=WIDTH, height=HEIGHT).encode(
         x=axes.x("n_params"), tooltip=tooltip
@@ -55,7 +58,7 @@ def profile(
     )
     chart, caption = line + points, ""
     if banded:
-        band = base.mark_area(color=GREY, opacity=0.2).encode(y=alt.Y("low:Q", **y), y2="high:Q")
+        band = base.mark_area(color=GREY, opacity=0.2, clip=True).encode(y=alt.Y("low:Q", **y), y2="high:Q")
         spread = chosen.mark_rule(strokeWidth=2).encode(
             x=alt.X("least:Q", **axes.size("n_params")), x2="most:Q"
         )

@@ -162,11 +162,16 @@ def _sources(
     validations: Sequence[Validation],
     comparisons: Sequence[Comparison],
 ) -> Iterator[str]:
-    yield from (os.path.basename(table.source.rstrip("/")) or table.source for table in tables)
+    yield from (" and ".join(map(_base, table.source.split(" and "))) for table in tables)
     if not tables:
         yield from (f"{law.name} law" for law in laws)
         yield from (f"validation of {found.source}" for found in validations)
         yield from (f"{found.names[0]} beside {_others(found)}" for found in comparisons)
+
+
+def _base(source: str) -> str:
+    """A file without its folders."""
+    return os.path.basename(source.rstrip("/")) or source
 
 
 def _others(found: Comparison) -> str:
