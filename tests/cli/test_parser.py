@@ -128,6 +128,31 @@ def test_the_script_for_bash_completes_commands() -> None:
     assert done.stdout.split() == ["passk"], done.stderr
 
 
+@pytest.mark.parametrize(
+    "typed", ["passk cou", "plan --law cou", "report counts.csv -o cou", "evaluate --models cou"]
+)
+def test_both_shells_complete_files_where_files_go(typed: str, tmp_path: Path) -> None:
+    """In zsh nothing was completed there."""
+    pytest.importorskip("shtab", reason="needs shtab, which writes the script")
+    (tmp_path / "counts.csv").touch()
+    line = [sys.executable, "-m", "t2fast", "completion"]
+    script = subprocess.run([*line, "bash"], capture_output=True, text=True, check=True).stdout
+    words = ["t2fast", *typed.split()]
+    ask = (
+        f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
+        f'_shtab_t2fast t2fast cou {words[-2]}; echo "${{COMPREPLY[@]}}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{ask}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["counts.csv"], done.stderr
+    zsh = subprocess.run([*line, "zsh"], capture_output=True, text=True, check=True).stdout
+    body = zsh[zsh.index(f"_shtab_t2fast_{words[1]}_options=(") :]
+    asked = words[-2] if words[-2].startswith("-") else '"(*):'
+    entry = next(row for row in body.splitlines() if asked in row or f"{asked}}}" in row)
+    assert entry.rstrip('"').endswith(":_files")
+
+
 def test_doctor_reads_extras_as_packages_state_them(monkeypatch: pytest.MonkeyPatch) -> None:
     stated = [
         "numpy>=1.24",
