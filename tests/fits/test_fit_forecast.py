@@ -327,3 +327,12 @@ def test_luck_of_checkpoints_that_know_nothing_is_not_carried_to_their_neighbour
     between = np.asarray(law.predict(1e9, np.geomspace(2e6, 6e7, 20), 1.0))
     assert (between < 1e-4).all()
     assert (between > 1e-8).all()
+
+
+@pytest.mark.parametrize("kind", ["parameters", "mean", "checkpoint"])
+def test_no_draw_falls_in_k_where_nearly_all_is_solved(kind):
+    easy = replace(ACCURACY, params={**ACCURACY.params, "theta0": 4.0})
+    table = simulate_counts(easy, [1e8, 3e8, 1e9, 3e9], [1e9, 1e10, 1e11, 3e11], problems=60, seed=2)
+    law = fit_forecast(table, draws=40)
+    n, d, k = np.meshgrid([5e7, 5e8, 1e10], [5e8, 2e10, 1e12], np.geomspace(1, 512, 30), indexing="ij")
+    assert (np.diff(law.draw_values(n, d, k, kind=kind), axis=-1) >= 0).all()

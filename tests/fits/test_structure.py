@@ -1,5 +1,7 @@
 """What residuals say against a fit: their size beside noise, and the patterns that are named."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -16,6 +18,7 @@ from t2fast.fits import (
 from t2fast.fits.bootstrap import Target
 from t2fast.fits.passtable import PassTable
 from t2fast.fits.structure import lack_of_fit, structure
+from t2fast.laws import default_law
 from t2fast.laws.law import Law
 from t2fast.laws.simulate import simulate_counts
 from t2fast.tables import read_accuracies, read_counts, read_losses
@@ -204,3 +207,32 @@ def test_accuracies_no_better_than_chance_are_said():
     assert not any(
         "chance" in note for note in fit_forecast(read_accuracies(better, chance=0.25), draws=0).fit.notes
     )
+
+
+def test_lack_of_fit_is_about_one_where_nearly_nothing_is_solved():
+    """Where nothing was solved a law may say 1e-180: that it is off by less than it could tell is no news."""
+    weak = replace(default_law(), params={**default_law().params, "theta0": -9.3})
+    sizes, tokens = [1.6e8, 4e8, 1e9, 2.8e9, 6.9e9, 1.2e10], [2e9, 1e10, 5e10, 3e11]
+    found = []
+    for seed in range(6):
+        counts = simulate_counts(weak, sizes, tokens, problems=128, samples=128, seed=seed)
+        law = fit_accuracy(counts, draws=0)
+        assert (law.fit.residuals["observed"] == 0).mean() > 0.6
+        found.append(law.fit.lack_of_fit)
+    assert 0.7 < np.mean(found) < 1.3
+
+
+def test_a_direct_law_says_where_it_falls_with_k():
+    """log(-log pass@k) bilinear in log C and log k, its slope in log k positive at the least C alone."""
+    n, d = (a.ravel() for a in np.meshgrid([1e8, 1e9], [1e10, 1e11], indexing="ij"))
+    ks, rows = np.array([1.0, 4.0, 16.0]), np.arange(4)
+    compute = np.log(6 * n * d)
+    slope = 0.1 - 0.4 * (compute - compute.min()) / np.ptp(compute)
+    values = np.exp(-np.exp(-1 + slope[:, None] * np.log(ks)))
+    law = fit_direct(PassTable(n, d, ks, values, rows, np.zeros_like(rows)), draws=0)
+    assert law.predict(1e8, 1e10, 16.0) < law.predict(1e8, 1e10, 1.0)
+    assert law.predict(1e9, 1e11, 16.0) > law.predict(1e9, 1e11, 1.0)
+    words = "pass@k falls with k at 1 checkpoint of 4 (6ND = 6e+18 to 6e+18), which no pass@k does"
+    assert words in law.fit.notes
+    rising = PassTable(n, d, ks, np.sort(values, axis=1), rows, np.zeros_like(rows))
+    assert not any("falls with k" in note for note in fit_direct(rising, draws=0).fit.notes)

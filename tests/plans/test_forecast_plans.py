@@ -3,13 +3,14 @@
 from dataclasses import astuple, replace
 
 import numpy as np
+import polars as pl
 import pytest
 from grids import ACCURACY
 from t2fast.fits import fit_forecast
 from t2fast.laws import simulate_counts
 from t2fast.laws.measurements import ForecastDraws
 from t2fast.plans import Workload, frontier, plan, plan_many, plan_spending
-from t2fast.tables import read_losses
+from t2fast.tables import read_counts, read_losses
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,22 @@ def test_losses_are_planned_without_samples():
     assert found.predicted <= np.min(law.predict(grid, 1e19 / grid)) + 1e-9
     assert found.k is None
     assert found.chinchilla.n_params == pytest.approx(found.n_params, rel=1e-3)
+
+
+def test_a_plan_far_from_every_checkpoint_says_which_is_nearest():
+    """Small models trained long and large ones trained briefly: within both ranges nothing was both."""
+    long = simulate_counts(ACCURACY, [3e7, 6e7], [1e9, 1e10, 1e11, 1e12], problems=30, samples=128, seed=2)
+    brief = simulate_counts(ACCURACY, [1e9, 3e9, 1e10], [1e9, 1e10], problems=30, samples=128, seed=3)
+    law = fit_forecast(read_counts(pl.concat([long.frame, brief.frame])), draws=0)
+    corner = plan(law, 6 * 1e10 * 1e12, 2e12, n_params=[1e10])
+    away = np.abs(
+        np.log([[n, d] for n in (3e7, 6e7) for d in (1e11, 1e12)]) - np.log([1e10, corner.n_tokens])
+    )
+    assert corner.n_tokens > 4e11
+    nearest = "no checkpoint is near: the nearest, N = 10B at D = 10B, is 1x away in N and 100x in D"
+    assert np.linalg.norm(away, axis=1).min() > np.log(100)
+    spent = plan_spending(law, Workload(1e6, 500, 500), budget=1e24, n_params=(1e10, 1e10), n_tokens=[1e12])
+    for warnings in (corner.warnings, spent.warnings):
+        assert nearest in warnings
+    beside = plan(law, 6 * 6e7 * 1e11, 2e10, n_params=[6e7])
+    assert not any("no checkpoint" in words for words in beside.warnings)

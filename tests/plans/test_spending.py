@@ -240,7 +240,7 @@ def test_intervals_are_those_of_every_draw_planned_anew() -> None:
     plans = [best_spending(Law("loss", dict(zip(names, row, strict=True))), 1e22, work) for row in draws]
     found = best_spending(drawn, 1e22, work, level=0.8)
     for name in ("n_params", "n_tokens", "k", "predicted"):
-        expected = np.quantile([getattr(plan, name) for plan in plans], [0.1, 0.9])
+        expected = np.quantile([getattr(plan, name) for plan in plans], [0.1, 0.9], method="weibull")
         assert found.intervals[name] == pytest.approx(tuple(expected), rel=1e-12)
     here = drawn.interval(found.n_params, found.n_tokens, found.k, level=0.8)
     assert found.intervals["predicted_here"] == pytest.approx(tuple(float(np.asarray(end)) for end in here))
@@ -333,9 +333,20 @@ def test_a_limit_that_nothing_keeps_is_refused() -> None:
         cheapest_spending(LOSS, 2.5, work, limits=[Limit.of_latency(CHIP, work, 1e-9)])
 
 
+def test_how_far_beyond_its_data_a_plan_goes_is_said() -> None:
+    law, work = default_law(), Workload(1e6, 500, 500)
+    far = plan_spending(law, work, budget=1e26, n_tokens=[3e13], k=256, extrapolate=200)
+    assert "D = 30T is 100x above the largest fitted (300B)" in far.warnings
+    assert "k = 256 is 2x above the largest fitted (128)" in far.warnings
+    near = plan_spending(law, work, budget=1e22).warnings
+    # A limit of the law's own says it already.
+    assert not any("largest fitted" in words for words in near)
+    assert any(words.startswith("held to k = 256") for words in near)
+
+
 def test_text_worth_less_than_the_law_has_seen_is_said(capsys) -> None:
     work, law = Workload(1e6, 500, 500), default_law()
-    words = "below the smallest fitted (2B): this law has seen nothing like it"
+    words = "below the smallest fitted (2B)"
     little = plan_spending(law, work, budget=1e20, n_tokens=(None, 1.2e9), unique_tokens=1e8).warnings
     assert any(words in one for one in little)
     enough = plan_spending(law, work, budget=1e20, unique_tokens=1e9).warnings

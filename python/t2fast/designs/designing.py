@@ -17,6 +17,7 @@ from t2fast.charts import Drawn, Figure, designs
 from t2fast.designs.candidates import read_candidates
 from t2fast.designs.choosing import choose_runs
 from t2fast.laws import ForecastLaw
+from t2fast.laws.ends import interval
 from t2fast.plans.planned import Constraints
 from t2fast.plans.request import check_level, comparison_rule, constraints_of, positive
 from t2fast.plans.search import cloud_of
@@ -165,11 +166,10 @@ def _targets(
     """Draws of the logarithm of each target, (draws, targets), and each in words."""
     drawn: list[Floats] = []
     words: list[str] = []
-    ends = [(1 - level) / 2, (1 + level) / 2]
     for place in at:
         n, d, k = (*place, 1.0)[:3]
         values = law.draw_values(n, d, k, "mean")
-        low, high = np.quantile(values, ends)
+        low, high = interval(values, level)
         samples = f", {k:g} samples" if law.has_k else ""
         words.append(
             f"{law.metric} of {amount(n)} parameters after {amount(d)} tokens{samples}: "
@@ -181,7 +181,7 @@ def _targets(
         if law.has_k and inference is None:
             raise ValueError("plan_for needs (train_flops, inference_flops): the law is one of pass@k")
         sizes = _planned_sizes(law, train, inference, extrapolate)
-        low, high = np.quantile(sizes, ends)
+        low, high = interval(sizes, level)
         words.append(
             f"the N of the plan for {train:.3g} training FLOPs: {amount(low)} to {amount(high)} ({level:.0%})"
         )

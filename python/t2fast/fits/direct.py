@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from t2fast.fits.conclusion import conclude, enough
 from t2fast.fits.passtable import PassTable
 from t2fast.laws.law import Law
 from t2fast.tables import Counts, Likelihoods
+from t2fast.text import counted
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +67,7 @@ def fit_direct(
         )
     compute = train_flops(n, d)
     found = _core.fit_direct(compute, k, y[None], np.ones((1, len(y))))[0]
+    target = replace(target, notes=(*target.notes, *_falling(found.params, train_flops(target.n, target.d))))
 
     def again(ys: Floats, ws: Floats) -> list[FitOutcome]:
         ys, ws = ys[:, keep], ws[:, keep]
@@ -74,3 +77,15 @@ def fit_direct(
     drawn = draw_both(observed, observed.means, target, again, draws, seed, progress)
     unit = "sum of squared errors of log(-log pass@k)"
     return conclude("direct", found, drawn, target, "linear least squares", unit)
+
+
+def _falling(params: Floats, compute: Floats) -> list[str]:
+    """A note where the law has pass@k fall with k, as the form allows: c2 + c3 log C above 0 at some C."""
+    _, _, c2, c3 = params
+    falling = compute[c2 + c3 * np.log(compute) > 0]
+    if not falling.size:
+        return []
+    return [
+        f"pass@k falls with k at {counted(falling.size, 'checkpoint')} of {compute.size} (6ND = "
+        f"{falling.min():.3g} to {falling.max():.3g}), which no pass@k does"
+    ]

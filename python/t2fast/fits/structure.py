@@ -44,14 +44,15 @@ def lack_of_fit(
     Both are compared in units of the binomial spread at the law, not of the noise measured at each point: a
     weak checkpoint with few successes by chance seems to have little noise, too, and its residual over that
     would be large although the law is true. The spread is at least half of that at y, lest a law that holds
-    what was seen to be impossible outweigh all else.
+    what was seen to be impossible outweigh all else, and half of the least that is seen at its k: a law that
+    says 1e-100 where nothing was solved is not known to be as exact as that.
     """
     if target.noise is None or target.errors is None:
         return None
     keep = ~np.isnan(target.y)
     y, noise = target.y[keep], target.noise[keep]
     seen = _binomial(name, y)
-    variance = np.maximum(_binomial(name, y - residual), seen / 4)
+    variance = np.maximum.reduce([_binomial(name, y - residual), seen / 4, _least(name, target.y)[keep] / 4])
     # Where all problems are solved or none is, there is no noise to see, and leaving them out would select.
     usable = (variance > 0) & ((noise > 0) | (seen == 0))
     weight = _weights(name, y, noise)
@@ -72,6 +73,13 @@ def lack_of_fit(
 def _binomial(name: str, y: Floats) -> Floats:
     """Variance of y, but for a factor, where it is or comes from a share of problems."""
     return np.asarray(np.expm1(y) if name == "loss" else y * (1 - y))
+
+
+def _least(name: str, y: Floats) -> Floats:
+    """The least of those that is not 0 at the same k, for y (checkpoints, K); 0 where there is none."""
+    seen = _binomial(name, y)
+    least = np.min(seen, axis=0, where=seen > 0, initial=np.inf)
+    return np.broadcast_to(np.where(np.isfinite(least), least, 0.0), y.shape)
 
 
 def _weights(name: str, y: Floats, noise: Floats) -> Floats:

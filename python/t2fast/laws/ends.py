@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def ends(draws: Floats, level: float) -> tuple[Floats, Floats]:
+def ends(draws: Floats, level: float, axis: int = 0) -> tuple[Floats, Floats]:
     """Lower and upper end of an interval that holds one more draw with a chance of `level`.
 
     The i-th of m sorted draws has a share of i/(m + 1) of what else may be drawn below it, on average,
@@ -20,12 +20,19 @@ def ends(draws: Floats, level: float) -> tuple[Floats, Floats]:
     Args:
         draws: (draws, ...).
         level: confidence, in (0, 1).
+        axis: that of the draws.
 
     Returns:
         Both ends, of the shape that is left.
     """
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=axis, method="weibull")
     return low, high
+
+
+def interval(draws: Floats, level: float) -> tuple[float, float]:
+    """Those ends of one quantity, of draws (draws,)."""
+    low, high = ends(draws, level)
+    return float(low), float(high)
 
 
 def draws_needed(level: float) -> int:

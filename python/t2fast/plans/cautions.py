@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.estimators.verifier import weighing
-from t2fast.laws import AnyLaw
+from t2fast.laws import AnyLaw, ForecastLaw
+from t2fast.laws.measurements import Measurements
 from t2fast.plans.judging import Judging
 from t2fast.plans.limits import Limits
 from t2fast.plans.planned import BOUNDS, Constraints, Floats, PlanArrays, law_values
@@ -19,6 +20,9 @@ from t2fast.text import amount
 
 MOVED = 1.5
 """Factor of N from which on a plan says that the process moved it."""
+
+_NEAR = 4.0
+"""Factor of N, or of D, within which a plan should have a measured checkpoint: two doublings."""
 
 
 def cautions_of(
@@ -30,7 +34,8 @@ def cautions_of(
     limits: Limits,
 ) -> Iterator[str]:
     """Every caution of the plan `point` (one budget, one law), and those of the law itself."""
-    yield from beyond_data(law, *(float(axis[0]) for axis in axes(point)))
+    n, d, k = (float(axis[0]) for axis in axes(point))
+    yield from beyond_data(law, n, d, k, limits.held(n, d, k))
     if law.has_process:
         yield from _moved_by_process(law, point, budgets, constraints)
     yield from _bounds(law, point, cloud, budgets, constraints, limits)
@@ -49,8 +54,12 @@ def judged(judging: Judging, right: float, wrong: float) -> Iterator[str]:
         yield "wrong answers are taken to cost nothing, so that more samples never look worse: see harm"
 
 
-def beyond_data(law: AnyLaw, n: float, d: float, k: float) -> Iterator[str]:
-    """How far N, D and k lie outside what the law was fitted on."""
+def beyond_data(law: AnyLaw, n: float, d: float, k: float, held: Container[str]) -> Iterator[str]:
+    """How far N, D and k lie outside what the law was fitted on, or else from all of its checkpoints.
+
+    `held`: axes on a limit that is named, with how far beyond the data it is, elsewhere.
+    """
+    outside = False
     for name, symbol, value in (("n_params", "N", n), ("n_tokens", "D", d), ("k", "k", k)):
         low, high = law.domain.get(name, (-math.inf, math.inf))
         if name == "k" and not law.has_k:
@@ -61,7 +70,23 @@ def beyond_data(law: AnyLaw, n: float, d: float, k: float) -> Iterator[str]:
             times, end = value / high, f"above the largest fitted ({amount(high)})"
         else:
             continue
-        yield f"{symbol} = {amount(value)} is {times:.3g}x {end}"
+        outside |= name != "k"
+        if name not in held:
+            yield f"{symbol} = {amount(value)} is {times:.3g}x {end}"
+    if not outside and isinstance(law, ForecastLaw):
+        yield from _no_neighbour(law.measured, n, d)
+
+
+def _no_neighbour(measured: Measurements, n: float, d: float) -> Iterator[str]:
+    """The nearest checkpoint, where the ranges of N and D hold a place that no checkpoint is near."""
+    away = np.abs(measured.places - np.log([n, d]))
+    nearest = int(np.linalg.norm(away, axis=1).argmin())
+    of_n, of_d = np.exp(away[nearest])
+    if max(of_n, of_d) > _NEAR:
+        yield (
+            f"no checkpoint is near: the nearest, N = {amount(float(measured.n_params[nearest]))} at D = "
+            f"{amount(float(measured.n_tokens[nearest]))}, is {of_n:.3g}x away in N and {of_d:.3g}x in D"
+        )
 
 
 def _moved_by_process(

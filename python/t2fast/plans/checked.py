@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from t2fast.estimators.verifier import Verifier
 from t2fast.laws import AnyLaw
-from t2fast.laws.ends import ends
+from t2fast.laws.ends import interval
 from t2fast.plans.cautions import beyond_data, drawn_bounds, judged
 from t2fast.plans.checked_plan import CheckedChoice, CheckedPlan
 from t2fast.plans.judging import Judging
@@ -27,7 +27,7 @@ from t2fast.plans.request import (
     constraints_of,
     positive,
 )
-from t2fast.plans.search import point_of, tails
+from t2fast.plans.search import point_of
 
 _AXES = ("n_params", "n_tokens", "k", "right", "wrong", "free_k")
 _MOST_PARAMS = 1e15
@@ -194,15 +194,8 @@ class _Planned:
         values["tokens_per_param"] = values["n_tokens"] / values["n_params"]
         place = chosen.n_params, chosen.n_tokens, chosen.k
         right, wrong = (side[:, 0] for side in judging.at(self.law, *drawn, *place))
-        here = {"right_here": right, "wrong_here": wrong, "worth_here": right - judging.harm * wrong}
-        found = {}
-        for name, column in values.items():
-            low, high = np.quantile(column, tails(level))
-            found[name] = (float(low), float(high))
-        for name, column in here.items():
-            low, high = ends(column, level)
-            found[name] = (float(low), float(high))
-        return found
+        values |= {"right_here": right, "wrong_here": wrong, "worth_here": right - judging.harm * wrong}
+        return {name: interval(column, level) for name, column in values.items()}
 
 
 def _warnings(
@@ -215,7 +208,8 @@ def _warnings(
     """What to know before trusting the plan."""
     law, judging, harm = found.law, found.judging, found.judging.harm
     yield from judged(judging, chosen.right, chosen.wrong)
-    yield from beyond_data(law, chosen.n_params, chosen.n_tokens, chosen.k)
+    at = chosen.n_params, chosen.n_tokens, chosen.k
+    yield from beyond_data(law, *at, limits.held(*at))
     place: dict[str, Any] = {name: getattr(chosen, name) for name in ("n_params", "n_tokens", "k")}
     binding = list(limits.binding(place))
     for axis, end in binding:

@@ -10,9 +10,9 @@ import numpy as np
 
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
+from t2fast.laws.ends import interval
 from t2fast.plans.planned import BOUNDS, Interval
 from t2fast.plans.ratio import log_ratio, why_withheld
-from t2fast.plans.search import tails
 from t2fast.plans.spending import Range, Spending
 from t2fast.plans.workload import Limit
 
@@ -70,8 +70,7 @@ def compared(
     drawn = drawn[~np.isnan(drawn)]
     if not drawn.size:
         return Compared(ratio, None, None)
-    low, high = np.quantile(drawn, tails(level))
-    return Compared(ratio, (float(low), float(high)), None)
+    return Compared(ratio, interval(drawn, level), None)
 
 
 def _seen(plan: Spending, unique_tokens: float | None) -> dict[str, float]:

@@ -12,6 +12,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 
 from t2fast.laws import AnyLaw
+from t2fast.laws.ends import ends
 from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import BOUNDS, Floats, Rule
 from t2fast.plans.ratio import ratios
@@ -24,7 +25,7 @@ from t2fast.plans.request import (
     comparison_rule,
     constraints_of,
 )
-from t2fast.plans.search import INTERVALS, cloud_of, point_of, tails
+from t2fast.plans.search import INTERVALS, cloud_of, point_of
 from t2fast.text import amount, chance, columns, note, ratio, samples
 
 _BOUND_OF_TOKENS = "the n_tokens maximum"
@@ -88,7 +89,7 @@ def frontier(
         for name in INTERVALS:
             series[prefix + name] = _absent_if_infinite(getattr(side, name))
             if draws is not None:
-                low, high = np.quantile(getattr(draws, name), tails(level), axis=1)
+                low, high = ends(getattr(draws, name), level, axis=1)
                 series[f"{prefix}{name}_low"] = _absent_if_infinite(low)
                 series[f"{prefix}{name}_high"] = _absent_if_infinite(high)
         series[prefix + "bound"] = pl.Series([BOUNDS[code] for code in side.bound], dtype=pl.String)

@@ -95,20 +95,6 @@ def check_text(law: AnyLaw, unique: float, factor: float) -> None:
         )
 
 
-def beyond_text(chosen: Spending, unique: float, law: AnyLaw, factor: float) -> str | None:
-    """That so little text is worth fewer tokens than the law is believed for, if it is."""
-    if "n_tokens" not in law.domain:
-        return None
-    least = law.domain["n_tokens"][0]
-    effective = float(DataWall().effective_tokens(chosen.n_tokens, unique))
-    if effective >= least / factor * (1 - 1e-9):
-        return None
-    return (
-        f"{amount(effective)} tokens are {least / effective:.3g}x below the smallest fitted "
-        f"({amount(least)}): this law has seen nothing like it"
-    )
-
-
 def left_unspent(chosen: Spending, budget: float, most_tokens: float) -> str | None:
     """Why money is left, if it is."""
     share = 1 - chosen.cost / budget

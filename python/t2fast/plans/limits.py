@@ -39,6 +39,10 @@ class Limits:
             if value >= limit * (1 - 1e-9) if end == "most" else value <= limit * (1 + 1e-9):
                 yield axis, end
 
+    def held(self, n: float, d: float, k: float) -> set[str]:
+        """The axes on which this place sits on an end."""
+        return {axis for axis, _ in self.binding({"n_params": n, "n_tokens": d, "k": k})}
+
     def lifted(self, axis: str, end: str, constraints: Constraints) -> Constraints:
         """The constraints with this end moved outward by a further factor of two."""
         limit = self.ends[axis, end][0] * (2.0 if end == "most" else 0.5)

@@ -16,6 +16,7 @@ from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported, profile
 from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.laws import AnyLaw
+from t2fast.laws.ends import ends
 from t2fast.plans.faults import shortened
 from t2fast.text import amount, chance, columns, line, note, plain, ratio, samples
 
@@ -275,7 +276,7 @@ class Plan(Choice, Drawn, Reported):
         drawn = self.law.draw_values(
             curve.n_params, curve.n_tokens, curve.k if self.law.has_k else np.ones_like(curve.k)
         )
-        low, high = np.quantile(drawn, [(1 - self.level) / 2, (1 + self.level) / 2], axis=0)
+        low, high = ends(drawn, self.level)
         return profile(frame.with_columns(low=low, high=high), marks, self.metric, title, self.level)
 
     def profile(self, points: int = 200) -> Profile:

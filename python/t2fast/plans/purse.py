@@ -14,10 +14,10 @@ from t2fast.costs.flops import Architecture
 from t2fast.estimators.verifier import Verifier
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
-from t2fast.plans.cautions import judged
+from t2fast.plans.cautions import beyond_data, judged
 from t2fast.plans.compared import compared
 from t2fast.plans.judging import Judging
-from t2fast.plans.lifting import beyond_text, binding, check_text, left_unspent, wall
+from t2fast.plans.lifting import binding, check_text, left_unspent, wall
 from t2fast.plans.limits import EXTRAPOLATE, Limits, rounded_up
 from t2fast.plans.memory import room_of
 from t2fast.plans.request import CHINCHILLA_RATIO, Range, check_law, constraints_of, positive
@@ -152,10 +152,13 @@ def plan_spending(
         if judging is not None:
             yield from judged(judging, chosen.right or 0.0, chosen.wrong or 0.0)
         yield from binding(chosen, held, ends, again, aim)
-        if held["unique_tokens"] is not None:
-            yield wall(chosen, held["unique_tokens"], same_cost, value_words)
-            if words := beyond_text(chosen, held["unique_tokens"], law, float(extrapolate)):
-                yield words
+        n, d, k = chosen.n_params, chosen.n_tokens, chosen.k
+        named = ends.held(n, d, k)
+        if (unique := held["unique_tokens"]) is not None:
+            yield wall(chosen, unique, same_cost, value_words)
+            d = float(DataWall().effective_tokens(d, unique))
+            named.discard("n_tokens")
+        yield from beyond_data(law, n, d, k, named)
         if other is None:
             low, high = believed
             yield (

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from t2fast.laws import AnyLaw
+from t2fast.laws.ends import ends
 from t2fast.plans.limits import EXTRAPOLATE, distance
 from t2fast.plans.planned import BOUNDS, ChoiceArrays, Floats, PlanArrays
-from t2fast.plans.search import tails
 
 _CUT = (
     BOUNDS.index("the n_params minimum"),
@@ -67,7 +67,7 @@ def ratios(
     found = {"ratio": column(np.exp(log_ratio(law, point.predicted, point.chinchilla.predicted)))}
     if cloud is not None:
         drawn = np.exp(log_ratio(law, cloud.predicted, cloud.chinchilla.predicted))
-        low, high = np.quantile(drawn, tails(level), axis=1)
+        low, high = ends(drawn, level, axis=1)
         found |= {"ratio_low": column(low), "ratio_high": column(high)}
     return found
 

@@ -71,8 +71,3 @@ def _arrays(
 def axes(side: ChoiceArrays) -> tuple[Floats, Floats, Floats]:
     """N, D and k of the first budget, (draws,) each."""
     return side.n_params[0], side.n_tokens[0], side.k[0]
-
-
-def tails(level: float) -> tuple[float, float]:
-    """The quantiles at both ends of an interval."""
-    return (1 - level) / 2, (1 + level) / 2

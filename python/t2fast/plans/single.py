@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from t2fast.laws import AnyLaw
+from t2fast.laws.ends import interval
 from t2fast.plans.cautions import cautions_of
 from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import (
@@ -47,14 +48,7 @@ from t2fast.plans.request import (
     inference_budget,
     positive,
 )
-from t2fast.plans.search import (
-    INTERVALS,
-    axes,
-    cloud_of,
-    drawn_values,
-    point_of,
-    tails,
-)
+from t2fast.plans.search import INTERVALS, axes, cloud_of, drawn_values, point_of
 
 
 def plan(
@@ -129,8 +123,8 @@ def plan(
     ratio_interval = None
     if cloud is not None:
         drawn = np.exp(log_ratio(law, cloud.predicted, cloud.chinchilla.predicted)[0])
-        low, high = np.quantile(drawn, tails(level))
-        ratio_interval = (float(low), float(high)) if math.isfinite(low + high) else None
+        low, high = interval(drawn, level)
+        ratio_interval = (low, high) if math.isfinite(low + high) else None
     believed = no_ratio is None and math.isfinite(ratio)
     return Plan(
         **ours,
@@ -166,8 +160,4 @@ def _intervals(cloud: ChoiceArrays, here: Floats, level: float) -> dict[str, Int
     if not np.isfinite(columns["k"]).all():
         del columns["k"]
     columns["predicted_here"] = here
-    intervals = {}
-    for name, values in columns.items():
-        low, high = np.quantile(values, tails(level))
-        intervals[name] = (float(low), float(high))
-    return intervals
+    return {name: interval(values, level) for name, values in columns.items()}

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from t2fast.costs.flops import Architecture
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
-from t2fast.laws.ends import ends
+from t2fast.laws.ends import interval
 from t2fast.plans.judging import Judging
 from t2fast.plans.planned import Interval
 from t2fast.plans.request import check_law, check_level, positive
-from t2fast.plans.search import drawn_values, tails
+from t2fast.plans.search import drawn_values
 from t2fast.plans.sought import Search
 from t2fast.plans.workload import Limit, Prices, Workload, check_workload
 from t2fast.text import amount, chance, plain, ratio, samples
@@ -348,11 +348,6 @@ class _Models:
         )
 
 
-def _interval(values: Floats, level: float) -> Interval:
-    low, high = np.quantile(values, tails(level))
-    return float(low), float(high)
-
-
 def _chosen(law: AnyLaw, search: Search, models: _Models, level: float | None) -> Spending | None:
     if level is not None:
         check_level(level)
@@ -380,10 +375,8 @@ def _chosen(law: AnyLaw, search: Search, models: _Models, level: float | None) -
         n_, d_, k_, value, training_, serving_ = found.T[:6]
         columns = (n_, d_, k_, d_ / n_, value, training_ + serving_)
         quantities |= dict(zip(_INTERVALS, columns, strict=True))
-    intervals = {name: _interval(values, level) for name, values in quantities.items()}
-    for name, here in _here(law, search, chosen).items():
-        low, high = ends(here, level)
-        intervals[name] = (float(low), float(high))
+    intervals = {name: interval(values, level) for name, values in quantities.items()}
+    intervals |= {name: interval(values, level) for name, values in _here(law, search, chosen).items()}
     return replace(chosen, intervals=intervals, reached=len(found) / len(drawn), drawn=drawn[:, :7])
 
 

@@ -8,7 +8,7 @@ import polars as pl
 from t2fast import charts
 from t2fast.fits.passtable import PassTable
 from t2fast.laws import AnyLaw, ForecastLaw
-from t2fast.laws.ends import draws_needed
+from t2fast.laws.ends import draws_needed, interval
 from t2fast.laws.held import against_measured
 from t2fast.reports.page import Block, Grid, Prose, Section
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
@@ -97,11 +97,11 @@ def _parameters(law: AnyLaw, level: float) -> Grid:
         return Grid(headers, rows, caption=f"forecast law of {law.metric}")
     rows = []
     for i, (name, value) in enumerate(law.params.items()):
-        interval = ""
+        between = ""
         if law.draws is not None and len(law.draws) >= draws_needed(level):
-            low, high = np.quantile(law.draws[:, i], [0.5 - level / 2, 0.5 + level / 2])
-            interval = f"{low:.4g} to {high:.4g}" if low != high else "held"
-        rows.append([name, f"{value:.6g}", interval])
+            low, high = interval(law.draws[:, i], level)
+            between = f"{low:.4g} to {high:.4g}" if low != high else "held"
+        rows.append([name, f"{value:.6g}", between])
     return Grid(["parameter", "value", f"{level:.0%} interval"], rows, caption=f"{law.name} law")
 
 

@@ -168,7 +168,7 @@ class OneBudget {
 
   intervals(drawn, level) {
     const found = drawn.flatMap(({ best }) => (best ? [best] : []));
-    const best = { here: interval(drawn.map(({ here }) => here[0]), level, true) };
+    const best = { here: interval(drawn.map(({ here }) => here[0]), level) };
     if (found.length) {
       for (const axis of ["n", "d", "k", "value", "cost"]) best[axis] = interval(found.map((plan) => plan[axis]), level);
       best.perParam = interval(found.map(({ n, d }) => d / n), level);

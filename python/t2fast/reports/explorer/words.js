@@ -75,17 +75,16 @@ function parsed(text) {
   return found ? Number(found[1]) * ({ k: 1e3, m: 1e6, b: 1e9, t: 1e12 }[found[2].toLowerCase()] ?? 1) : NaN;
 }
 
-// The quantile of a share of numbers: between the places of (m - 1) steps, or, where `next` is asked, of the place that
-// one more draw would have.
-function quantile(numbers, at, next = false) {
+// The quantile of a share of numbers: of the place that one more draw would have.
+function quantile(numbers, at) {
   const rising = Float64Array.from(numbers).sort();
   const last = rising.length - 1;
-  const place = Math.min(Math.max(next ? at * (last + 2) - 1 : at * last, 0), last);
+  const place = Math.min(Math.max(at * (last + 2) - 1, 0), last);
   const low = Math.min(Math.floor(place), Math.max(last - 1, 0));
   const [a, b, t] = [rising[low], rising[Math.min(low + 1, last)], place - low];
   return t >= 0.5 ? b - (b - a) * (1 - t) : a + (b - a) * t;
 }
 
-function interval(numbers, level, next = false) {
-  return [quantile(numbers, (1 - level) / 2, next), quantile(numbers, (1 + level) / 2, next)];
+function interval(numbers, level) {
+  return [quantile(numbers, (1 - level) / 2), quantile(numbers, (1 + level) / 2)];
 }

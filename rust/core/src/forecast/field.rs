@@ -160,7 +160,7 @@ impl Field {
 
     /// z at a spot and k, and the part of it that is the process.
     pub fn z(&self, forecast: &Forecast, spot: &Spot, log_k: f64) -> (f64, f64) {
-        let corrections = self.corrections(forecast, spot, self.nowhere());
+        let corrections = self.corrections(&forecast.thetas, &forecast.process, spot, self.nowhere());
         self.z_given(&forecast.thetas, spot, &corrections, log_k)
     }
 
@@ -180,24 +180,23 @@ impl Field {
         self.law_at(thetas, spot.at, log_k.exp()).0
     }
 
-    /// The process at each measured k of a checkpoint that lies apart by x times a profile in k, kept from bending pass@k
-    /// downwards.
+    /// The process at each measured k of a checkpoint that lies apart by x times a profile in k, kept from bending the
+    /// pass@k of the laws of these parameters downwards.
     pub(super) fn corrections(
         &self,
-        forecast: &Forecast,
+        thetas: &[f64],
+        process: &[f64],
         spot: &Spot,
         (x, profile): (f64, &[f64]),
     ) -> Vec<f64> {
         let size = spot.kernels.len();
-        let mut out: Vec<f64> = forecast
-            .process
+        let mut out: Vec<f64> = process
             .chunks_exact(size)
             .zip(profile)
             .map(|(weights, p)| weights.iter().zip(&spot.kernels).map(|(w, k)| w * k).sum::<f64>() + x * p)
             .collect();
         // Between two k the law's z rises at least as fast as at the end where it rises least.
-        let slopes: Vec<f64> =
-            self.table.ks.iter().map(|&k| self.law_at(&forecast.thetas, spot.at, k).1).collect();
+        let slopes: Vec<f64> = self.table.ks.iter().map(|&k| self.law_at(thetas, spot.at, k).1).collect();
         let mut rise = 0.0;
         let rises: Vec<f64> = (0..out.len())
             .map(|k| {

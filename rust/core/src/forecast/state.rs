@@ -96,12 +96,11 @@ impl State {
 
     /// The process at a spot at each measured k: of the law, or of a draw's mean of checkpoints.
     pub fn corrections(&self, draw: Option<usize>, spot: &Spot) -> Vec<f64> {
-        match draw {
-            None => self.field.corrections(&self.point, spot, self.field.nowhere()),
-            Some(draw) => {
-                self.field.corrections(&self.draws[draw].0, spot, self.apart(draw, Kind::Mean, spot))
-            }
-        }
+        let (of, apart) = match draw {
+            None => (&self.point, self.field.nowhere()),
+            Some(draw) => (&self.draws[draw].0, self.apart(draw, Kind::Mean, spot)),
+        };
+        self.field.corrections(&of.thetas, &of.process, spot, apart)
     }
 
     /// z of the law, or of a draw's mean of checkpoints, and the part of it that is the process, given its
@@ -137,12 +136,13 @@ impl State {
     /// z of one draw at a spot, given its [`Self::centre`]. A widening moves all k alike, lest pass@k fall in k.
     pub fn drawn(&self, draw: usize, kind: Kind, spot: &Spot, log_k: f64, centre: f64) -> f64 {
         let forecast = &self.draws[draw].0;
-        if kind == Kind::Parameters {
-            let law = self.field.law(&forecast.thetas, spot, log_k);
-            return law + self.field.z(&self.point, spot, log_k).1;
-        }
+        // The process is held where the parameters alone are drawn.
+        let (process, apart) = match kind {
+            Kind::Parameters => (&self.point.process, self.field.nowhere()),
+            _ => (&forecast.process, self.apart(draw, kind, spot)),
+        };
         let middle = self.log_middle();
-        let corrections = self.field.corrections(forecast, spot, self.apart(draw, kind, spot));
+        let corrections = self.field.corrections(&forecast.thetas, process, spot, apart);
         let at = |log_k: f64| self.field.z_given(&forecast.thetas, spot, &corrections, log_k).0;
         let z = at(log_k);
         let stretch = if kind == Kind::Checkpoint { self.stretch(spot) } else { 0.0 };
