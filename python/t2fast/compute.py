@@ -35,15 +35,16 @@ def sample_flops(n_params: Any, k: Any) -> Any:
     return 2.0 * n_params * k
 
 
-def largest_params(train: float, inference: float, n_tokens: float) -> float:
-    """The N that budgets just train on so many tokens and sample once.
+def largest_params(train: float, inference: float, n_tokens: float, k: float = 1.0) -> float:
+    """The N that budgets just train on so many tokens and sample so often.
 
     Args:
         train: C_train, FLOPs.
         inference: C_inf, FLOPs per token served; infinite where none is wanted.
         n_tokens: D.
+        k: samples.
 
     Returns:
-        min(C_inf / 2, C_train / 6D).
+        min(C_inf / 2k, C_train / 6D).
     """
-    return float(min(inference / sample_flops(1.0, 1.0), train / train_flops(1.0, n_tokens)))
+    return float(min(inference / sample_flops(1.0, k), train / train_flops(1.0, n_tokens)))

@@ -88,6 +88,22 @@ def test_bad_policies_are_refused() -> None:
         replay([], [], 2)
 
 
+def test_a_history_is_taken_from_lists_and_held_to_what_it_says() -> None:
+    policy = PosteriorIndex(0.5, 2.0)
+    assert policy.next(History([3, 0, 5], [False, True, False])) == 0  # type: ignore[arg-type]
+    assert policy.next(History.empty(0)) is None
+    for failures, solved, message in (
+        ([1, 2], [False], "give one of each a query"),
+        ([1.5], [False], "give whole numbers"),
+        ([-1], [False], "give whole numbers"),
+        ([1], [0], "give True or False"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            History(failures, solved)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a policy takes History, not a dict"):
+        policy.next({"q1": 3})  # type: ignore[arg-type]
+
+
 def test_a_policy_goes_round_the_unsolved_and_favours_the_easy() -> None:
     even = PosteriorIndex(0.35, 3.5, total=7)
     history, asked = History.empty(3), []

@@ -366,6 +366,7 @@ def test_a_target_beyond_a_law_that_falls_names_the_best_there(
 def test_a_model_beyond_one_chip_names_the_chips_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["plan", "--usd", "1e7", "--gpu", "TPU v5e", "--usd-per-hour", "1.2", "--queries", "1e6"]
     asked += ["--sizes", "7.7B", "--batch", "8", "--cache-bytes", "1e5", "--k", "100", "--latency", "60"]
+    asked += ["--chips", "1"]
     assert main([*asked, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     memory = found["memory"]
@@ -404,6 +405,7 @@ def test_reading_caches_is_paid_and_waited_for(capsys: pytest.CaptureFixture[str
         serving.append(json.loads(capsys.readouterr().out)["serving"])
     assert serving[0] > 3 * serving[1]
     slow = ["plan", "--usd", "10000", *DOLLARS[3:], "--latency", "5", "--sizes", "1.5B"]
+    slow += ["--chips", "1"]
     assert main([*slow, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["memory"]["seconds_per_query"] <= 5 * (1 + 1e-9)
     assert main(slow) == 0

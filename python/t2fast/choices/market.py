@@ -11,7 +11,7 @@ import polars as pl
 
 from t2fast.choices.sellers import Rates, Seller, checked
 from t2fast.choices.used import Given, Usage
-from t2fast.costs.hardware import Machine, Served
+from t2fast.costs.hardware import MOST_CHIPS, Machine, Served
 from t2fast.costs.memory import Room, cache_bytes
 from t2fast.costs.tokens import QueryPrice
 from t2fast.tables.counts import Counts
@@ -30,11 +30,16 @@ class Host:
         rows: samples in flight.
         cache_bytes: of a token's keys and values where the prices have no such column, 0 to leave them out;
             None: by active parameters, as `t2fast.costs.cache_bytes` says.
+        seconds: what a sample may take: a model gets the fewest chips, doubled on, on which it takes no
+            longer; None: those that hold it.
+        max_chips: and at most so many for that.
     """
 
     machine: Machine
     rows: float = 64.0
     cache_bytes: float | None = None
+    seconds: float | None = None
+    max_chips: int = MOST_CHIPS
 
     def __str__(self) -> str:
         price = f"{self.machine.chip.name} at {self.machine.usd_per_hour:g} USD an hour"
@@ -48,7 +53,19 @@ class Host:
         if of_token is None:
             of_token = cache_bytes(active) if self.cache_bytes is None else self.cache_bytes
         model = Served(active, n_params, of_token)
-        return Room.of(self.machine, model, self.rows, prompt_tokens, output_tokens)
+        room = Room.of(self.machine, model, self.rows, prompt_tokens, output_tokens)
+        while self.seconds is not None and sum(self._seconds(room)) > self.seconds:
+            if 2 * room.chips > self.max_chips:
+                break
+            more = replace(self.machine, chips=2 * room.chips)
+            room = replace(Room.of(more, model, self.rows, prompt_tokens, output_tokens), asked=room.asked)
+        return room
+
+    def _seconds(self, room: Room) -> tuple[float, float]:
+        """To read a prompt, and to write a sample."""
+        model, context = room.model, room.prompt_tokens + room.output_tokens / 2
+        step = room.machine.step_seconds(model, self.rows, context)
+        return room.machine.prefill_seconds(model, room.prompt_tokens), room.output_tokens * step
 
     def price(self, room: Room) -> tuple[QueryPrice, tuple[float, float]]:
         """What a query costs, its prompt read once for all of its samples; and seconds to read and to
@@ -56,9 +73,7 @@ class Host:
         """
         model, prompt, output = room.model, room.prompt_tokens, room.output_tokens
         read, written = room.machine.usd_per_token(model, prompt, output, self.rows)
-        step = room.machine.step_seconds(model, self.rows, prompt + output / 2)
-        seconds = room.machine.prefill_seconds(model, prompt), output * step
-        return QueryPrice(read * prompt, written * output, prompt_once=True), seconds
+        return QueryPrice(read * prompt, written * output, prompt_once=True), self._seconds(room)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from t2fast.arguments import require_kind
 from t2fast.estimators.beta import expected_samples_until_first_success
 
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -23,11 +24,29 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 class History:
     """What has happened: for every query the samples that failed, and whether one succeeded.
 
-    Shapes (queries,).
+    Attributes:
+        failures: whole numbers, (queries,); a list does.
+        solved: (queries,), likewise.
+
+    Raises:
+        ValueError: for two of different length, and for failures that are not whole or are negative.
     """
 
     failures: Integers
     solved: npt.NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        failures, solved = np.asarray(self.failures), np.asarray(self.solved)
+        if failures.ndim != 1 or failures.shape != solved.shape:
+            raise ValueError(
+                f"failures has shape {failures.shape} and solved {solved.shape}: give one of each a query"
+            )
+        if failures.size and (failures.dtype.kind not in "iu" or failures.min() < 0):
+            raise ValueError(f"failures is {self.failures!r}: give whole numbers that are not negative")
+        if solved.size and solved.dtype.kind != "b":
+            raise ValueError(f"solved is {self.solved!r}: give True or False a query")
+        object.__setattr__(self, "failures", failures.astype(np.int64))
+        object.__setattr__(self, "solved", solved.astype(bool))
 
     @classmethod
     def empty(cls, queries: int) -> History:
@@ -103,8 +122,12 @@ class PosteriorIndex:
         """The query to try, the first of equals; None where all is solved, spent or no longer worth it.
 
         Raises:
-            ValueError: where there are as many priors as there are not queries.
+            ValueError: where priors are neither one nor one a query.
+            TypeError: for what is no history.
         """
+        require_kind("a policy", history, (History,), "such as History(failures, solved)")
+        if not len(history.failures):
+            return None
         priors = np.broadcast_shapes(np.shape(self.a), np.shape(self.b))
         if priors not in ((), (1,), history.failures.shape):
             raise ValueError(

@@ -9,7 +9,7 @@ from t2fast.choices import choose
 from t2fast.choices.market import Host
 from t2fast.cli import results
 from t2fast.cli.checks import add_check, check_of
-from t2fast.cli.hardware import add_hardware, machine, refuse_hardware
+from t2fast.cli.hardware import add_hardware, machine, most_chips, refuse_hardware
 from t2fast.cli.options import add_where, command, mapping, show, size, where
 from t2fast.cli.plotting import add_plot, check, save
 from t2fast.progress import working
@@ -124,7 +124,10 @@ def _host(arguments: argparse.Namespace) -> Host | None:
     if arguments.gpu is None:
         refuse_hardware(arguments)
         return None
-    return Host(machine(arguments), arguments.batch, arguments.cache_bytes)
+    on, most = machine(arguments), most_chips(arguments)
+    if most is None:
+        return Host(on, arguments.batch, arguments.cache_bytes)
+    return Host(on, arguments.batch, arguments.cache_bytes, arguments.latency, most)
 
 
 def _names(text: str) -> list[str]:

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from t2fast.cli.options import size
-from t2fast.costs.hardware import MBU, MFU, Machine, accelerator
+from t2fast.costs.hardware import MBU, MFU, MOST_CHIPS, Machine, accelerator
 
 
 def add_hardware(group: Any) -> None:
@@ -19,9 +19,14 @@ def add_hardware(group: Any) -> None:
     add(
         "--chips",
         type=int,
-        default=1,
         metavar="N",
-        help="that share a model; more if it does not fit (default: 1)",
+        help="that share a model; more if it does not fit (default: 1, or what --latency needs)",
+    )
+    add(
+        "--max-chips",
+        type=int,
+        metavar="N",
+        help=f"of --latency without --chips: the most that may share a model (default: {MOST_CHIPS})",
     )
     add(
         "--cache-bytes",
@@ -36,11 +41,24 @@ def add_hardware(group: Any) -> None:
 
 def refuse_hardware(arguments: argparse.Namespace) -> None:
     """`ValueError` where the line says how a chip is used, but not which: nothing would come of it."""
-    for name in ("usd_per_hour", "batch", "chips", "cache_bytes", "mfu", "mbu", "accelerators"):
+    for name in ("usd_per_hour", "batch", "chips", "max_chips", "cache_bytes", "mfu", "mbu", "accelerators"):
         if name in arguments.given:
             raise ValueError(
                 f"--{name.replace('_', '-')} is of hardware: say which by --gpu, or leave it out"
             )
+
+
+def most_chips(arguments: argparse.Namespace) -> int | None:
+    """How many chips may share a model to hold a latency; None where their number is given, or no latency."""
+    if arguments.max_chips is not None:
+        if arguments.chips is not None:
+            raise ValueError("--chips already says how many share a model: leave out --max-chips")
+        if arguments.latency is None:
+            raise ValueError("--max-chips is of a latency: give --latency, or leave it out")
+    if arguments.latency is None or arguments.chips is not None:
+        return None
+    most: int | None = arguments.max_chips
+    return MOST_CHIPS if most is None else most
 
 
 def machine(arguments: argparse.Namespace) -> Machine:
@@ -57,10 +75,12 @@ def machine(arguments: argparse.Namespace) -> Machine:
     """
     if arguments.usd_per_hour is None:
         raise ValueError("--usd-per-hour is missing: what does one chip cost?")
-    for name in ("usd_per_hour", "batch", "chips", "mfu", "mbu"):
+    for name in ("usd_per_hour", "batch", "chips", "max_chips", "mfu", "mbu"):
         value = getattr(arguments, name)
-        if not (math.isfinite(value) and value > 0):
+        if value is not None and not (math.isfinite(value) and value > 0):
             raise ValueError(f"--{name.replace('_', '-')} is {value!r}: --gpu needs a positive number there")
+    if arguments.batch < 1:
+        raise ValueError(f"--batch is {arguments.batch!r}: at least one sample is in flight")
     chip = accelerator(arguments.gpu, arguments.accelerators)
     reached = {"mfu": arguments.mfu, "mbu": arguments.mbu}
-    return Machine(chip, arguments.chips, arguments.usd_per_hour, **reached)
+    return Machine(chip, arguments.chips or 1, arguments.usd_per_hour, **reached)

@@ -53,6 +53,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--sizes", type=numbers, metavar="N,N,...", help="choose N from these sizes alone")
     parser.add_argument("--min-tokens", type=size, metavar="D")
     parser.add_argument("--max-tokens", type=size, metavar="D", help="tokens that there are: a data wall")
+    parser.add_argument("--tokens", type=numbers, metavar="D,D,...", help="choose D from these alone")
+    parser.add_argument(
+        "--k", type=numbers, metavar="K,K,...", help="samples, fixed or to choose from (default: free)"
+    )
     parser.add_argument("--max-k", type=size, metavar="K", help="most samples a problem")
     parser.add_argument(
         "--extrapolate",
@@ -92,6 +96,10 @@ def run(arguments: argparse.Namespace) -> None:
     listed = "sizes" if arguments.sizes is not None else "architectures"
     if getattr(arguments, listed) is not None and (arguments.min_params or arguments.max_params):
         raise ValueError(f"--{listed} already says which N are allowed: drop --min-params and --max-params")
+    if arguments.tokens is not None and (arguments.min_tokens or arguments.max_tokens):
+        raise ValueError("--tokens already says which D are allowed: drop --min-tokens and --max-tokens")
+    if arguments.k is not None and arguments.max_k is not None:
+        raise ValueError("--k already says which samples are allowed: drop --max-k")
     verifier = check_of(arguments)
     if spending.asked(arguments):
         spending.run(arguments, law, verifier)
@@ -104,7 +112,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
     options: dict[str, Any] = {
         "n_params": arguments.sizes or (arguments.min_params, arguments.max_params),
-        "n_tokens": (arguments.min_tokens, arguments.max_tokens),
+        "n_tokens": arguments.tokens or (arguments.min_tokens, arguments.max_tokens),
+        "k": arguments.k,
         "max_k": arguments.max_k,
         "integer_k": arguments.integer_k,
         "extrapolate": arguments.extrapolate,
@@ -112,6 +121,11 @@ def run(arguments: argparse.Namespace) -> None:
         "level": arguments.level,
     }
     if verifier is not None:
+        if options.pop("k") is not None:
+            raise ValueError(
+                "--k is of plans whose check does not err, or of one budget: such a check decides how many "
+                "samples are worth drawing; leave it out, or bound it by --max-k"
+            )
         _run_checked(arguments, law, verifier, options)
         return
     if arguments.frontier:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from t2fast.cli.hardware import add_hardware, machine, refuse_hardware
-from t2fast.cli.options import numbers, show, size
+from t2fast.cli.hardware import add_hardware, machine, most_chips, refuse_hardware
+from t2fast.cli.options import show, size
 from t2fast.cli.plotting import save
 from t2fast.costs.architectures import read_architectures
 from t2fast.estimators import Verifier
@@ -24,6 +24,7 @@ _OWN = (
     "usd_per_hour",
     "batch",
     "chips",
+    "max_chips",
     "cache_bytes",
     "mfu",
     "mbu",
@@ -32,8 +33,6 @@ _OWN = (
     "latency",
     "architectures",
     "unique_tokens",
-    "k",
-    "tokens",
 )
 """Options that mean something under one budget alone."""
 
@@ -64,13 +63,6 @@ def add_options(parser: Any) -> None:
         help="choose among transformers, FLOPs counted layer by layer: layers, width, hidden, vocab, heads, "
         "head_dim, kv_heads, gated, tied",
     )
-    group.add_argument(
-        "--k",
-        type=numbers,
-        metavar="K,K,...",
-        help="samples a query, fixed or to choose from (default: free)",
-    )
-    group.add_argument("--tokens", type=numbers, metavar="D,D,...", help="choose D from these alone")
     group.add_argument(
         "--unique-tokens", type=size, metavar="U", help="text there is; more of it is read again"
     )
@@ -105,10 +97,6 @@ def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -
         raise ValueError("--queries is missing: how many will be answered decides what is left for training")
     if given[0] != "target":
         positive(given[0], getattr(arguments, given[0]))
-    if arguments.tokens is not None and (arguments.min_tokens or arguments.max_tokens):
-        raise ValueError("--tokens already says which D are allowed: drop --min-tokens and --max-tokens")
-    if arguments.k is not None and arguments.max_k is not None:
-        raise ValueError("--k already says which samples are allowed: drop --max-k")
     dollars = _in_dollars(arguments)
     for name in ("frontier", "profile"):
         if getattr(arguments, name):
@@ -135,6 +123,7 @@ def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -
             integer_k=arguments.integer_k,
             per_query=arguments.per_query,
             latency=arguments.latency,
+            max_chips=most_chips(arguments) if dollars else None,
             unique_tokens=arguments.unique_tokens,
             extrapolate=arguments.extrapolate,
             chinchilla=CHINCHILLA_RATIO if arguments.chinchilla is None else arguments.chinchilla,

@@ -17,7 +17,7 @@ _NAMES = {
 _OPTIONS = (
     "model|models|columns|price_columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
     "level|draws|seed|ks|method|aggregate|losses|train_flops|inference_flops|total_flops|extrapolate|"
-    "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|usd|per_query|latency|confidence|"
+    "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|usd|per_query|latency|max_chips|confidence|"
     "new_problems|harm|device|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
 )
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
@@ -29,7 +29,8 @@ _BARE = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
 _NUMBER = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\d.])")
 _ENDS = "|".join(re.escape(name) for name in _NAMES)
 _SUBJECT = re.compile(rf"^({_OPTIONS}|{_ENDS})(?= is \S+: )")  # what a refusal begins with
-_SIZES = re.compile(r"^n_params\[\d+\](?= is )")
+_LISTS = re.compile(r"^(n_params|n_tokens|k)\[\d+\](?= is )")
+_LISTED = {"n_params": "--sizes", "n_tokens": "--tokens", "k": "--k"}
 _LEADS = re.compile(r"^(unique_tokens)(?=: )")
 _RANGE = re.compile(r"^n_(params|tokens)(?= runs from )")
 _GROUPS = re.compile(r"(, take each by itself by )groups\('([^']*)'\)")
@@ -51,7 +52,7 @@ def own_words(message: str, groups: bool = False) -> str:
     message = _QUOTED.sub(lambda found: f"{_option(found[1])} {found[2] or found[3] or ''}", message)
     message = _NUMBER.sub(lambda found: f"{_option(found[1])} ", message)
     message = _LEADS.sub(lambda found: _option(found[1]), message)
-    message = _SIZES.sub("--sizes", message)
+    message = _LISTS.sub(lambda found: _LISTED[found[1]], message)
     message = _RANGE.sub(lambda found: f"--min-{found[1]} to --max-{found[1]}", message)
     message = _SUBJECT.sub(lambda found: _option(found[1]), message)
     message = _BARE.sub(lambda found: _option(found[1]), message)

@@ -24,6 +24,8 @@ from t2fast.text import nearest
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 MFU, MBU = 0.4, 0.6
+MOST_CHIPS = 8
+"""That share a model unless told otherwise: those of one server."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from t2fast.plans.judging import Judging
 from t2fast.plans.limits import Limits
 from t2fast.plans.planned import BOUNDS, Constraints, Floats, PlanArrays, law_values
 from t2fast.plans.search import axes, plans_of, point_of
-from t2fast.text import amount
+from t2fast.text import amount, samples
 
 MOVED = 1.5
 """Factor of N from which on a plan says that the process moved it."""
@@ -40,7 +40,8 @@ def cautions_of(
         yield from _moved_by_process(law, point, budgets, constraints)
     yield from _bounds(law, point, cloud, budgets, constraints, limits)
     yield from _unspent(point, budgets, constraints)
-    yield from _backwards(law, point)
+    if not constraints.tokens and not constraints.samples:
+        yield from _backwards(law, point)
     yield from (f"the law: {caution}" for caution in law.cautions)
 
 
@@ -146,11 +147,15 @@ def _unspent(point: PlanArrays, budgets: Floats, constraints: Constraints) -> It
     train, inference = budgets[:, 0]
     training, sampling = train_flops(n, d), sample_flops(n, k)
     if training < train * (1 - 1e-9):
-        yield f"the n_tokens maximum leaves {1 - training / train:.1%} of the training budget unspent"
+        held = (
+            f"of the listed tokens the best, {amount(d)}," if constraints.tokens else "the n_tokens maximum"
+        )
+        yield f"{held} leaves {1 - training / train:.1%} of the training budget unspent"
     if math.isfinite(k) and not constraints.integer_k and sampling < inference * (1 - 1e-9):
-        yield f"the k maximum leaves {1 - sampling / inference:.1%} of the inference budget unspent"
+        held = f"of the listed k the best, {samples(k)}," if constraints.samples else "the k maximum"
+        yield f"{held} leaves {1 - sampling / inference:.1%} of the inference budget unspent"
     sizes = constraints.sizes or ()
-    most = largest_params(train, inference, constraints.n_tokens[0])
+    most = largest_params(train, inference, constraints.fewest_tokens, constraints.fewest_samples)
     left_out = [size for size in sizes if size > most]
     if left_out:
         listed = ", ".join(map(amount, left_out[:10]))

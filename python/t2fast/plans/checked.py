@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from t2fast.compute import train_flops
 from t2fast.estimators.verifier import Verifier
 from t2fast.laws import AnyLaw
 from t2fast.laws.ends import interval
@@ -19,7 +20,7 @@ from t2fast.plans.judging import Judging
 from t2fast.plans.limits import EXTRAPOLATE, Limits, check_reach
 from t2fast.plans.planned import BOUNDS, Constraints, Floats, Interval, Rule
 from t2fast.plans.request import (
-    Range,
+    Listed,
     Sizes,
     check_law,
     check_level,
@@ -27,7 +28,7 @@ from t2fast.plans.request import (
     constraints_of,
     positive,
 )
-from t2fast.plans.search import point_of
+from t2fast.plans.search import bound_of_lists, point_of, why_none
 
 _AXES = ("n_params", "n_tokens", "k", "right", "wrong", "free_k")
 _MOST_PARAMS = 1e15
@@ -53,7 +54,7 @@ def plan_checked(
     *,
     harm: float = 1.0,
     n_params: Sizes | None = None,
-    n_tokens: Range | None = None,
+    n_tokens: Listed | None = None,
     max_k: float | None = None,
     integer_k: bool = False,
     extrapolate: float = EXTRAPOLATE,
@@ -81,7 +82,7 @@ def plan_checked(
         inference_flops: C_inf, FLOPs per token served; None where sampling is free.
         harm: what a wrong answer costs, in right ones; no answer costs nothing.
         n_params: as for `plan`.
-        n_tokens: likewise.
+        n_tokens: likewise, a list too.
         max_k: most samples a problem.
         integer_k: whether k has to be whole.
         extrapolate: as for `plan`.
@@ -171,7 +172,24 @@ class _Planned:
     ) -> tuple[Floats, Floats, npt.NDArray[np.uint8]]:
         """Ours and Chinchilla's (rows, 6), and the bounds of both."""
         asked = self.asked if constraints is None else replace(self.asked, constraints=constraints)
-        return self.law.solver(which).plan_checked(which, asked, rates, self.judging.harm)
+        solver, harm = self.law.solver(which), self.judging.harm
+        limits, train, inference = asked.constraints, asked.train_flops, asked.inference_flops
+        free = replace(asked, constraints=limits.held(None, None, inference))
+        if not limits.tokens:
+            return solver.plan_checked(which, free, rates, harm)
+        least = min(limits.sizes or (limits.n_params[0],))
+        held = [limits.held(d, None, inference) for d in limits.tokens if train_flops(least, d) <= train]
+        if not held:
+            raise ValueError(why_none(0, least, (train, inference), limits))
+        found = [solver.plan_checked(which, replace(asked, constraints=one), rates, harm) for one in held]
+        best = np.argmax([ours[:, 3] - harm * ours[:, 4] for ours, _, _ in found], axis=0)
+        rows = np.arange(len(best))
+        ours = np.stack([ours for ours, _, _ in found])[best, rows]
+        codes = np.stack([bounds[:, 0] for _, _, bounds in found])[best, rows]
+        # Chinchilla's D follows its rule, whatever is listed.
+        _, theirs, moved = solver.plan_checked(which, free, rates, harm)
+        codes = bound_of_lists(ours, codes, train, inference, limits)
+        return ours, theirs, np.column_stack([codes, moved[:, 1]])
 
     def cloud(self) -> tuple[Floats, Floats, npt.NDArray[np.uint8]] | None:
         """Plans of the draws."""
@@ -226,6 +244,7 @@ def _warnings(
         yield from drawn_bounds(bound, cloud[2][:, 0])
     fewer = chosen.n_params, 0.99 * chosen.n_tokens, chosen.k
     right, wrong = judging.at(law, "point", judging.rates, *fewer)
-    if float(right[0, 0] - harm * wrong[0, 0]) > chosen.worth + 1e-9:
+    better = float(right[0, 0] - harm * wrong[0, 0]) > chosen.worth + 1e-9
+    if better and not found.asked.constraints.tokens:
         yield "the law gets worse with more tokens here, yet the plan takes all that budgets and limits allow"
     yield from (f"the law: {caution}" for caution in law.cautions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import BOUNDS, Floats, Rule
 from t2fast.plans.ratio import ratios
 from t2fast.plans.request import (
-    Range,
+    Listed,
     Sizes,
     budget_pairs,
     check_law,
@@ -39,7 +39,8 @@ def frontier(
     inference_flops: npt.ArrayLike | None = None,
     *,
     n_params: Sizes | None = None,
-    n_tokens: Range | None = None,
+    n_tokens: Listed | None = None,
+    k: float | Sequence[float] | None = None,
     max_k: float | None = None,
     integer_k: bool = False,
     extrapolate: float = EXTRAPOLATE,
@@ -61,6 +62,7 @@ def frontier(
         inference_flops: C_inf, FLOPs per token served, (budgets,) or a number.
         n_params: as in `plan`.
         n_tokens: as in `plan`.
+        k: as in `plan`.
         max_k: as in `plan`.
         integer_k: as in `plan`.
         extrapolate: as in `plan`.
@@ -76,7 +78,7 @@ def frontier(
     check_law(law)
     check_level(level)
     budgets = budget_pairs(law, train_flops, inference_flops)
-    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate, k)
     check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)
     point = point_of(law, budgets, constraints, rule, squeeze=True)

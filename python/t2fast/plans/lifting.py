@@ -10,6 +10,7 @@ from typing import Any
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
 from t2fast.plans.limits import Limits, rounded_up
+from t2fast.plans.request import positive
 from t2fast.plans.spending import Spending
 from t2fast.text import amount, samples
 
@@ -81,10 +82,11 @@ def wall(
     )
 
 
-def check_text(law: AnyLaw, unique: float, factor: float) -> None:
-    """`ValueError` where text, however often it is read, is worth less than the law is believed for."""
+def check_text(law: AnyLaw, unique: float, factor: float) -> float:
+    """Unique tokens; `ValueError` where, however often they are read, the law is not believed for so few."""
+    positive("unique_tokens", unique)
     if "n_tokens" not in law.domain:
-        return
+        return unique
     least, wall = law.domain["n_tokens"][0], DataWall()
     most = unique * (1 + wall.r_d)
     if most < least / factor:
@@ -93,6 +95,7 @@ def check_text(law: AnyLaw, unique: float, factor: float) -> None:
             f"{amount(most)} (Muennighoff et al. 2023), {least / most:.3g}x below the least D that the law "
             f"was fitted on ({amount(least)}): allow it by extrapolate={rounded_up(least / most)}"
         )
+    return unique
 
 
 def left_unspent(chosen: Spending, budget: float, most_tokens: float) -> str | None:

@@ -7,14 +7,14 @@ what a plan may choose to that; `Limits` says, of a choice, which of its ends bi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from t2fast.compute import sample_flops, train_flops
 from t2fast.laws import AnyLaw
 from t2fast.plans.planned import Constraints, Floats
-from t2fast.text import amount
+from t2fast.text import amount, samples
 
 EXTRAPOLATE = 2.0
 """How far beyond the law's data, as a factor of N, D and k, a plan goes unless asked otherwise."""
@@ -93,6 +93,13 @@ def held_to_data(law: AnyLaw, constraints: Constraints, factor: float) -> tuple[
         if most < most_samples:
             most_samples = most
             ends["k", "most"] = (most, law.domain["k"][1])
+    if constraints.tokens:
+        _check_listed("D", constraints.tokens, law.domain.get("n_tokens"), factor, amount)
+        ends = {end: limit for end, limit in ends.items() if end[0] != "n_tokens"}
+    if constraints.samples:
+        seen = (1.0, law.domain["k"][1]) if "k" in law.domain else None
+        _check_listed("k", constraints.samples, seen, factor, samples)
+        ends = {end: limit for end, limit in ends.items() if end[0] != "k"}
     sizes = constraints.sizes
     if sizes is not None and "n_params" in law.domain:
         least, most = law.domain["n_params"]
@@ -103,18 +110,44 @@ def held_to_data(law: AnyLaw, constraints: Constraints, factor: float) -> tuple[
                 f"none of these sizes is within {factor:g}x of the N that the law was fitted on "
                 f"({amount(least)} to {amount(most)}): allow them by extrapolate={rounded_up(beyond)}"
             )
-    held = Constraints(ranges["n_params"], sizes, ranges["n_tokens"], most_samples, constraints.integer_k)
+    held = replace(
+        constraints,
+        n_params=ranges["n_params"],
+        n_tokens=ranges["n_tokens"],
+        sizes=sizes,
+        most_samples=most_samples,
+    )
     return held, Limits(ends, factor)
+
+
+def _check_listed(
+    symbol: str,
+    values: Sequence[float],
+    seen: tuple[float, float] | None,
+    factor: float,
+    shown: Callable[[float], str],
+) -> None:
+    """`ValueError` where a list holds what the law is not believed for, saying how far beyond."""
+    if seen is None:
+        return
+    low, high = seen
+    for value in values:
+        beyond = max(value / high, low / value)
+        if beyond > factor * (1 + 1e-12):
+            raise ValueError(
+                f"{symbol} = {shown(value)} lies beyond what the law was fitted on ({shown(low)} to "
+                f"{shown(high)}): leave it out, or allow it by extrapolate={rounded_up(beyond)}"
+            )
 
 
 def check_reach(law: AnyLaw, budgets: Floats, held: Constraints, limits: Limits) -> None:
     """`ValueError` where budgets, (2, budgets), buy nothing as large as what the law may be believed for."""
     least_n = min(held.sizes) if held.sizes else held.n_params[0]
-    least_d = held.n_tokens[0]
+    least_d, least_k = held.fewest_tokens, held.fewest_samples
     by_data = {axis for axis, end in limits.ends if end == "least"}
     if not by_data:
         return
-    training, sampling = train_flops(least_n, least_d), sample_flops(least_n, 1.0)
+    training, sampling = train_flops(least_n, least_d), sample_flops(least_n, least_k)
     short_of = training / budgets[0] > 1
     if "n_params" in by_data:
         short_of |= sampling / budgets[1] > 1
@@ -132,9 +165,10 @@ def check_reach(law: AnyLaw, budgets: Floats, held: Constraints, limits: Limits)
             f"{training / train:.3g}x as much"
         )
     else:
+        many, cost = ("not one sample", "2N") if least_k == 1 else (f"no {samples(least_k)} samples", "2Nk")
         short = (
-            f"{inference:.3g} inference FLOPs per token draw not one sample from the smallest model that "
-            f"this law is believed for, {amount(least_n)} parameters (2N = {sampling:.2g})"
+            f"{inference:.3g} inference FLOPs per token draw {many} from the smallest model that "
+            f"this law is believed for, {amount(least_n)} parameters ({cost} = {sampling:.2g})"
         )
     raise ValueError(f"{short}. Raise the budget, or allow it by extrapolate={allowed}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy.typing as npt
 
 from t2fast.laws import AnyLaw
@@ -9,7 +11,7 @@ from t2fast.laws.measurements import ForecastDraws
 from t2fast.plans.limits import EXTRAPOLATE, check_reach
 from t2fast.plans.planned import PlanArrays, Rule
 from t2fast.plans.request import (
-    Range,
+    Listed,
     Sizes,
     budget_pairs,
     check_law,
@@ -26,7 +28,8 @@ def plan_many(
     *,
     draws: npt.ArrayLike | ForecastDraws | None = None,
     n_params: Sizes | None = None,
-    n_tokens: Range | None = None,
+    n_tokens: Listed | None = None,
+    k: float | Sequence[float] | None = None,
     max_k: float | None = None,
     integer_k: bool = False,
     extrapolate: float = EXTRAPOLATE,
@@ -43,6 +46,7 @@ def plan_many(
             checkpoints, and `predicted` what a new checkpoint would be there.
         n_params: as in `plan`.
         n_tokens: as in `plan`.
+        k: as in `plan`.
         max_k: as in `plan`.
         integer_k: as in `plan`.
         extrapolate: as in `plan`.
@@ -56,7 +60,7 @@ def plan_many(
     """
     check_law(law)
     budgets = budget_pairs(law, train_flops, inference_flops)
-    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate, k)
     check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)
     if draws is None:

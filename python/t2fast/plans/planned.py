@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -28,7 +28,7 @@ BOUNDS = (
     None,
     "the n_params minimum",
     "the n_params maximum",
-    "one sample per problem (n_params = inference_flops/2)",
+    "the least k, one sample unless listed (n_params = inference_flops/(2 k))",
     "the n_tokens minimum",
     "the n_tokens maximum",
     "the k maximum",
@@ -130,7 +130,8 @@ class Profile:
 @dataclass(frozen=True)
 class Constraints:
     """Ranges of N and D (open ends are 1 and infinity), sizes to choose from if any, the most samples a
-    problem, and whether k is whole.
+    problem, whether k is whole, and D and k to choose from where they are listed; of Chinchilla's D the range
+    holds all the same.
     """
 
     n_params: tuple[float, float]
@@ -138,6 +139,39 @@ class Constraints:
     n_tokens: tuple[float, float]
     most_samples: float
     integer_k: bool
+    tokens: tuple[float, ...] = ()
+    samples: tuple[float, ...] = ()
+
+    @property
+    def fewest_tokens(self) -> float:
+        """The least D."""
+        return min(self.tokens, default=self.n_tokens[0])
+
+    @property
+    def fewest_samples(self) -> float:
+        """The least k."""
+        return min(self.samples, default=1.0)
+
+    def held(self, d: float | None, k: float | None, inference: float) -> Constraints:
+        """With a listed D and k held, where they are given: N is then at most inference/(2 k)."""
+        one = replace(self, tokens=(), samples=())
+        if d is not None:
+            one = replace(one, n_tokens=(d, d))
+        if k is None:
+            return one
+        most = inference / 2 / k
+        while sample_flops(most, k) > inference:
+            most = math.nextafter(most, 0.0)
+        low, high = self.n_params
+        sizes = (
+            None if self.sizes is None else tuple(n for n in self.sizes if sample_flops(n, k) <= inference)
+        )
+        ends = (low, max(low, min(high, most)))
+        return replace(one, n_params=ends, sizes=sizes, most_samples=k, integer_k=False)
+
+    def pairs(self) -> list[tuple[float | None, float | None]]:
+        """Every listed D with every listed k, the least first; None where nothing is listed."""
+        return [(d, k) for d in self.tokens or (None,) for k in self.samples or (None,)]
 
 
 @dataclass(frozen=True)
@@ -288,7 +322,7 @@ class Plan(Choice, Drawn, Reported):
             raise ValueError(f"points is {points!r}: give a whole number, 2 or more")
         limits = self.constraints
         inference = math.inf if self.inference_flops is None else self.inference_flops
-        ceiling = largest_params(self.train_flops, inference, limits.n_tokens[0])
+        ceiling = largest_params(self.train_flops, inference, limits.fewest_tokens, limits.fewest_samples)
         if limits.sizes is not None:
             n = np.unique(limits.sizes)
             n = n[n <= ceiling]
@@ -296,8 +330,19 @@ class Plan(Choice, Drawn, Reported):
             small, large = sorted([self.n_params, self.chinchilla.n_params])
             low, high = max(limits.n_params[0], small / 30), min(limits.n_params[1], large * 30, ceiling)
             n = np.geomspace(low, high, points).clip(low, high)
-        d, k = _core.budget_line(self.train_flops, inference, np.ascontiguousarray(n), limits).T.copy()
-        return Profile(n, d, k, law_values(self.law, n, d, k))
+        best = np.full((3, len(n)), np.nan)
+        for d_held, k_held in limits.pairs():
+            fits = train_flops(n, d_held or limits.n_tokens[0]) <= self.train_flops * (1 + 1e-12)
+            fits &= sample_flops(n, k_held or 1.0) <= inference * (1 + 1e-12)
+            at = np.flatnonzero(fits)
+            held = limits.held(d_held, k_held, inference)
+            line = _core.budget_line(self.train_flops, inference, np.ascontiguousarray(n[at]), held)
+            d, k = line.T.copy()
+            values = law_values(self.law, n[at], d, k)
+            sign = 1 if self.law.higher_is_better else -1
+            better = ~(sign * best[2, at] >= sign * values)
+            best[:, at[better]] = np.stack([d, k, values])[:, better]
+        return Profile(n, *best)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ where the law is believed, Chinchilla's beside them, and what to know before tru
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -18,13 +19,14 @@ from t2fast.plans.cautions import beyond_data, judged
 from t2fast.plans.compared import compared
 from t2fast.plans.judging import Judging
 from t2fast.plans.lifting import binding, check_text, left_unspent, wall
-from t2fast.plans.limits import EXTRAPOLATE, Limits, rounded_up
+from t2fast.plans.limits import EXTRAPOLATE, Limits
 from t2fast.plans.memory import room_of
 from t2fast.plans.request import CHINCHILLA_RATIO, Range, check_law, constraints_of, positive
+from t2fast.plans.sharing import Sharing
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.spending_plan import Checked, SpendingPlan, value_words
 from t2fast.plans.workload import Limit, Workload, check_workload
-from t2fast.text import amount, samples
+from t2fast.text import amount
 
 Models: TypeAlias = "Range | Sequence[float] | Sequence[Architecture]"
 
@@ -45,6 +47,7 @@ def plan_spending(
     integer_k: bool = False,
     per_query: float | None = None,
     latency: float | None = None,
+    max_chips: int | None = None,
     unique_tokens: float | None = None,
     extrapolate: float = EXTRAPOLATE,
     chinchilla: float = CHINCHILLA_RATIO,
@@ -71,6 +74,9 @@ def plan_spending(
         integer_k: whether k has to be whole.
         per_query: what a query may cost, in the unit of the prices.
         latency: seconds a query may take on the workload's machine.
+        max_chips: how many chips may share a model to hold the latency. Of them the fewest are taken, doubled
+            from the machine's own, on which the plan without that limit holds it, and the most if it holds on
+            none. None: the machine's own.
         unique_tokens: text that there is; what is read again is worth less (`DataWall`).
         extrapolate: how far beyond the N, D and k that the law was fitted on the plan may go, as a factor.
         chinchilla: tokens per parameter of the comparison.
@@ -95,21 +101,25 @@ def plan_spending(
     asked = _asked(law, workload, budget, target, judging)
     ratio = positive("chinchilla (tokens per parameter)", chinchilla)
     held, ends = _held(law, n_params, n_tokens, k, max_k, integer_k, extrapolate)
-    held["unique_tokens"] = None if unique_tokens is None else positive("unique_tokens", unique_tokens)
-    if unique_tokens is not None:
-        check_text(law, unique_tokens, float(extrapolate))
-    held["limits"] = _limits(workload, per_query, latency)
-    held["judging"] = judging
+    held |= {
+        "unique_tokens": None
+        if unique_tokens is None
+        else check_text(law, unique_tokens, float(extrapolate)),
+        "judging": judging,
+        "limits": _limits(workload, per_query, None),
+    }
     believed = held.pop("believed")
 
-    def found(**changes: Any) -> Spending:
+    def found(on: Workload, **changes: Any) -> Spending:
         options = {**held, "level": level, **changes}
         if budget is not None:
-            return best_spending(law, budget, workload, **options)
+            return best_spending(law, budget, on, **options)
         assert target is not None
-        return cheapest_spending(law, -math.log(target) if logged else target, workload, **options)
+        return cheapest_spending(law, -math.log(target) if logged else target, on, **options)
 
-    chosen = found()
+    sharing, workload = Sharing.asked(workload, partial(found, level=None), latency, max_chips)
+    held["limits"] = _limits(workload, per_query, latency)
+    chosen = found(workload)
     spent = chosen.cost if budget is None else budget
     other = chinchilla_spending(
         law,
@@ -139,18 +149,20 @@ def plan_spending(
         )
 
     def again(**changes: Any) -> Spending:
-        wider = found(level=None, **changes)
+        wider = found(workload, level=None, **changes)
         # No worse is what is allowed more, but for where the search stops.
         return chosen if budget is None and wider.cost > chosen.cost else wider
 
     def aim(plan: Spending) -> str:
         return value_words(plan) if target is None else f"a cost of {workload.money(plan.cost)}"
 
-    answers = None if judging is None else _answers(law, judging, chosen, held, found(judging=None))
+    answers = None if judging is None else _answers(law, judging, chosen, held, found(workload, judging=None))
 
     def cautions() -> Iterator[str]:
         if judging is not None:
             yield from judged(judging, chosen.right or 0.0, chosen.wrong or 0.0)
+        if sharing is not None and not sharing.holds:
+            yield str(sharing)
         yield from binding(chosen, held, ends, again, aim)
         n, d, k = chosen.n_params, chosen.n_tokens, chosen.k
         named = ends.held(n, d, k)
@@ -188,6 +200,7 @@ def plan_spending(
         {**held, "believed": believed},
         answers,
         room_of(chosen, workload),
+        sharing,
     )
 
 
@@ -242,21 +255,7 @@ def _held(
     models: list[Any] = list(n_params) if listed and n_params is not None else []
     sizes = [float(m.n_params()) if isinstance(m, Architecture) else m for m in models]
     asked = sizes if models else cast("Range | None", n_params)
-    tokens = None if n_tokens is None or isinstance(n_tokens, tuple) else _listed("n_tokens", n_tokens)
-    drawn = None if k is None else _listed("k", [k] if np.ndim(k) == 0 else k)
-    if drawn is not None:
-        if max_k is not None:
-            raise ValueError("k already says which samples are allowed: leave out max_k")
-        if integer_k and any(one != int(one) for one in drawn):
-            raise ValueError("k holds what is not whole: leave out integer_k")
-        if not law.has_k:
-            raise ValueError(f"the {law.name} law has no k: leave it out")
-    if tokens is not None:
-        _believed("D", tokens, law.domain.get("n_tokens"), extrapolate, amount)
-    if drawn is not None and "k" in law.domain:
-        _believed("k", drawn, (1.0, law.domain["k"][1]), extrapolate, samples)
-    among = cast("Range | None", n_tokens) if tokens is None else (min(tokens), max(tokens))
-    constraints, ends = constraints_of(law, asked, among, max_k, integer_k, extrapolate)
+    constraints, ends = constraints_of(law, asked, n_tokens, max_k, integer_k, extrapolate, k)
 
     def finite(name: str, bounds: tuple[float, float]) -> tuple[float, float]:
         least, most = _WIDEST[name]
@@ -266,36 +265,9 @@ def _held(
     allowed = constraints.sizes or ()
     return {
         "n_params": [m for m, n in zip(models, sizes, strict=True) if n in allowed] if models else believed,
-        "n_tokens": finite("n_tokens", constraints.n_tokens) if tokens is None else tokens,
-        "k": drawn or (1.0, min(constraints.most_samples, _MOST_SAMPLES) if law.has_k else 1.0),
+        "n_tokens": list(constraints.tokens) or finite("n_tokens", constraints.n_tokens),
+        "k": list(constraints.samples)
+        or (1.0, min(constraints.most_samples, _MOST_SAMPLES) if law.has_k else 1.0),
         "integer_k": constraints.integer_k,
         "believed": believed,
     }, ends
-
-
-def _listed(name: str, values: Any) -> list[float]:
-    """A list of D or k, checked."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)) or len(values) == 0:
-        raise ValueError(f"{name} is {values!r}: give at least one number to choose from")
-    found = sorted({positive(f"{name}[{i}]", value) for i, value in enumerate(values)})
-    if name == "k" and found[0] < 1:
-        raise ValueError(f"k holds {found[0]:g}: a query gets at least one sample")
-    return found
-
-
-def _believed(
-    symbol: str,
-    values: Sequence[float],
-    seen: tuple[float, float] | None,
-    factor: float,
-    shown: Callable[[float], str],
-) -> None:
-    """`ValueError` where a list holds what the law is not believed for, saying how far beyond."""
-    for value in values if seen is not None else ():
-        low, high = cast("tuple[float, float]", seen)
-        beyond = max(value / high, low / value)
-        if beyond > factor * (1 + 1e-12):
-            raise ValueError(
-                f"{symbol} = {shown(value)} lies beyond what the law was fitted on ({shown(low)} to "
-                f"{shown(high)}): leave it out, or allow it by extrapolate={rounded_up(beyond)}"
-            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from t2fast.plans.planned import Constraints, Floats, Rule
 
 Range: TypeAlias = tuple[float | None, float | None]
 Sizes: TypeAlias = Range | Sequence[float] | Floats
+Listed: TypeAlias = Range | Sequence[float] | Floats
 
 CHINCHILLA_RATIO = 20.0
 """Tokens per parameter of Chinchilla's choice where the law has no training loss of its own."""
@@ -89,10 +90,11 @@ def comparison_rule(law: AnyLaw, chinchilla: Rule | None) -> Rule:
 def constraints_of(
     law: AnyLaw,
     n_params: Sizes | None,
-    n_tokens: Range | None,
+    n_tokens: Listed | None,
     max_k: float | None,
     integer_k: bool,
     extrapolate: float,
+    k: float | Sequence[float] | None = None,
 ) -> tuple[Constraints, Limits]:
     """What a plan may choose, held to the law's data, and which of its ends are the data's."""
     if not isinstance(integer_k, (bool, np.bool_)):
@@ -112,8 +114,42 @@ def constraints_of(
     most_samples = math.inf if max_k is None else positive("max_k", max_k)
     if most_samples < 1:
         raise ValueError(f"max_k is {max_k!r}: a problem gets at least one sample")
-    asked = Constraints(params_range, sizes, _range("n_tokens", n_tokens), most_samples, bool(integer_k))
+    tokens: tuple[float, ...] = ()
+    if n_tokens is not None and not isinstance(n_tokens, tuple):
+        n_tokens, tokens = None, _listed("n_tokens", n_tokens)
+    asked = Constraints(
+        params_range,
+        sizes,
+        _range("n_tokens", n_tokens),
+        most_samples,
+        bool(integer_k),
+        tokens=tokens,
+        samples=() if k is None else _samples(law, k, max_k, integer_k),
+    )
     return held_to_data(law, asked, float(extrapolate))
+
+
+def _samples(
+    law: AnyLaw, k: float | Sequence[float], max_k: float | None, integer_k: bool
+) -> tuple[float, ...]:
+    """Listed k, checked beside what else is asked of them."""
+    drawn = _listed("k", [k] if np.ndim(k) == 0 else k)
+    if max_k is not None:
+        raise ValueError("k already says which samples are allowed: leave out max_k")
+    if integer_k and any(one != int(one) for one in drawn):
+        raise ValueError("k holds what is not whole: leave out integer_k")
+    if not law.has_k:
+        raise ValueError(f"the {law.name} law has no k: leave it out")
+    if drawn[0] < 1:
+        raise ValueError(f"k holds {drawn[0]:g}: a query gets at least one sample")
+    return drawn
+
+
+def _listed(name: str, values: Any) -> tuple[float, ...]:
+    """A list of D or k, checked, the least first."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)) or len(values) == 0:
+        raise ValueError(f"{name} is {values!r}: give at least one number to choose from")
+    return tuple(sorted({positive(f"{name}[{i}]", value) for i, value in enumerate(values)}))
 
 
 def check_law(law: AnyLaw) -> None:

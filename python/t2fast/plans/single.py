@@ -20,6 +20,7 @@ Units: FLOPs of training, FLOPs per token served, parameters, tokens, samples pe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ from t2fast.plans.planned import (
 )
 from t2fast.plans.ratio import log_ratio, reason_for_none
 from t2fast.plans.request import (
-    Range,
+    Listed,
     Sizes,
     check_law,
     check_level,
@@ -57,7 +58,8 @@ def plan(
     inference_flops: float | None = None,
     *,
     n_params: Sizes | None = None,
-    n_tokens: Range | None = None,
+    n_tokens: Listed | None = None,
+    k: float | Sequence[float] | None = None,
     max_k: float | None = None,
     integer_k: bool = False,
     extrapolate: float = EXTRAPOLATE,
@@ -76,7 +78,11 @@ def plan(
         inference_flops: C_inf, FLOPs per token served; may be None for the Chinchilla law alone, which has
             no k.
         n_params: a tuple (min, max), where None leaves an end open, or a list of sizes to choose from.
-        n_tokens: a tuple (min, max). With a maximum, D = min(train_flops/(6N), max).
+        n_tokens: a tuple (min, max), or a list of D to choose from. With a maximum, D =
+            min(train_flops/(6N), max); a listed D may leave training budget unspent. Chinchilla's D follows
+            its rule, whatever is listed.
+        k: samples a problem, fixed or from a list; None where it is free. N is then at most
+            inference_flops/(2k).
         max_k: most samples a problem. With it, k = min(inference_flops/(2N), max_k).
         integer_k: whether k has to be whole; N is then the best that still draws k samples within budget.
         extrapolate: how far beyond the N, D and k that the law was fitted on the plan may go, as a factor; 1
@@ -99,7 +105,7 @@ def plan(
     check_level(level)
     train = positive("train_flops", train_flops)
     inference = inference_budget(law, inference_flops)
-    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate, k)
     budgets = np.array([[train], [inference]])
     check_reach(law, budgets, constraints, limits)
     rule = comparison_rule(law, chinchilla)
@@ -109,8 +115,8 @@ def plan(
     ours, theirs = _fields(point), _fields(point.chinchilla)
     cloud = cloud_of(law, budgets, constraints, rule)
     if cloud is not None:
-        n, d, k = (np.concatenate(pair) for pair in zip(axes(point), axes(point.chinchilla), strict=True))
-        here = drawn_values(law, n, d, k)
+        places = (np.concatenate(pair) for pair in zip(axes(point), axes(point.chinchilla), strict=True))
+        here = drawn_values(law, *places)
         ours["intervals"] = _intervals(cloud, here[:, 0], level)
         theirs["intervals"] = _intervals(cloud.chinchilla, here[:, 1], level)
 

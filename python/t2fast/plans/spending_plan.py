@@ -26,6 +26,7 @@ from t2fast.plans.faults import shortened
 from t2fast.plans.judging import Answers, Judging, by_samples, drawn_answers
 from t2fast.plans.memory import housed
 from t2fast.plans.planned import MARKED, marked, ratio_words
+from t2fast.plans.sharing import Sharing
 from t2fast.plans.spending import Spending, profile_spending
 from t2fast.plans.workload import Workload
 from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
@@ -92,6 +93,7 @@ class SpendingPlan(Drawn):
         held: what it had to respect, as `best_spending` takes it, and the range of N that is `believed`.
         answers: right and wrong answers, where the check errs.
         room: the model in the memory of the machine it is served on; None without one.
+        sharing: how many chips hold the latency, where that was asked.
     """
 
     chosen: Spending
@@ -107,6 +109,7 @@ class SpendingPlan(Drawn):
     held: Mapping[str, Any] = field(repr=False)
     answers: Checked | None = None
     room: Room | None = None
+    sharing: Sharing | None = None
 
     @property
     def title(self) -> str:
@@ -155,6 +158,8 @@ class SpendingPlan(Drawn):
         if self.room is not None:
             told = housed(self.room, self.chosen, self.held["limits"])
             lines += [note(words[2:]) if words.startswith("! ") else line(words) for words in told]
+        if self.sharing is not None and self.sharing.holds:
+            lines.append(line(str(self.sharing)))
         if beside is not None and beside.ratio is not None:
             lines.append(line(ratio_words(beside.ratio, beside.interval, self.level)))
         elif beside is not None and beside.withheld is not None:

@@ -62,6 +62,8 @@ class Workload:
     def __post_init__(self) -> None:
         for name in ("queries", "output_tokens", "train_price", "sample_price", "sequence", "rows"):
             positive(name, getattr(self, name))
+        if self.rows < 1:
+            raise ValueError(f"rows is {self.rows!r}: at least one sample is in flight")
         for name in ("prompt_tokens", "prompt_price", "cache_bytes"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):

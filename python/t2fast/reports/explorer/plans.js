@@ -6,7 +6,7 @@ const BOUNDS = [
   null,
   "the n_params minimum",
   "the n_params maximum",
-  "one sample per problem (n_params = inference_flops/2)",
+  "the least k, one sample unless listed (n_params = inference_flops/(2 k))",
   "the n_tokens minimum",
   "the n_tokens maximum",
   "the k maximum",
