@@ -106,7 +106,7 @@ def read_all(arguments: argparse.Namespace, files: Sequence[str], **reading: Any
         if "model" not in table.frame.columns and len(files) > 1:
             table = replace(table, frame=table.frame.with_columns(model=pl.lit(label(file, files))))
         named.append(table)
-    return joined_counts(named, sizes=False, duplicates=arguments.duplicates)
+    return joined_counts(named, duplicates=arguments.duplicates)
 
 
 def label(file: str, files: Sequence[str]) -> str:

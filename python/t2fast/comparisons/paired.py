@@ -24,6 +24,8 @@ _PROBLEM = ("task", "problem")
 _KS = 1024
 # By simulation: with fewer problems behind a difference its mean is too skew for the bootstrap's band.
 _FEW = 10
+# Sides up to which what is to be said of each is said by itself.
+_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +127,10 @@ class Comparison(Drawn, Reported):
         return Group(table, *map(line, words), *map(note, self.notes))
 
     def words(self, side: int) -> str:
+        """A side's name and its `finding`."""
+        return f"{self.names[side]}: {self.finding(side)}"
+
+    def finding(self, side: int) -> str:
         """At which k the sign of a side's difference is settled, and where it may first fall below."""
         signs = self.settled(side)
         parts = [
@@ -137,7 +143,7 @@ class Comparison(Drawn, Reported):
             loss = "it loses at no k"
         else:
             loss = f"its first loss{', if there is one,' if never else ''} lies at k = {_ranges(ks)}"
-        return f"{self.names[side]}: {', '.join(parts) or 'no sign is settled'}; {loss}"
+        return f"{', '.join(parts) or 'no sign is settled'}; {loss}"
 
     def __str__(self) -> str:
         return plain(self.__rich__())
@@ -198,6 +204,7 @@ def compare(
     values = np.stack([problem_pass_at_k(t.n, t.c, at, t.sequential) for t in tables], axis=2)
     shape = (at.size, len(tables))
     low, high = np.zeros(shape), np.zeros(shape)
+    thin: dict[str, str] = {}
     for side in range(1, len(tables)):
         rows = np.ascontiguousarray(values[:, :, side] - values[:, :, 0])
         mean, stderr, critical = _core.simultaneous_band(rows, draws, level, seed)
@@ -209,8 +216,13 @@ def compare(
         low[:, side] = np.maximum(np.where(wide, np.minimum(mean - reach, least_low), mean - reach), -1.0)
         high[:, side] = np.minimum(np.where(wide, np.maximum(mean + reach, most_high), mean + reach), 1.0)
         if few.any():
-            name = list(sides)[side]
-            notes += (f"{name}: fewer than {_FEW} problems carry the difference at k = {_ranges(at[few])}",)
+            thin[list(sides)[side]] = _ranges(at[few])
+    if len(thin) > _NAMED:
+        carried = f"fewer than {_FEW} problems carry the difference at some k"
+        notes += (f"{carried} for {len(thin)} sides: {listed([*thin])}",)
+    else:
+        carried = f"fewer than {_FEW} problems carry the difference at k ="
+        notes += tuple(f"{name}: {carried} {ks}" for name, ks in thin.items())
     best = _core.probability_best(_doubted(values), draws, seed)
     mean = values.mean(axis=0)
     return Comparison(

@@ -119,9 +119,9 @@ class CheckedPlan(Drawn):
         return f"Best model for {self.train_flops:.3g} training FLOPs{inference}, by {self.verifier}{harm}"
 
     def figure(self) -> Figure:
-        """Right and wrong answers of the plan's N and D by k."""
+        """Right and wrong answers of the plan's N and D by k, with intervals where there are draws."""
         place = self.chosen.n_params, self.chosen.n_tokens, self.chosen.k
-        return drawn_answers(self.judging, self.law, place, self.most_k, self.title)
+        return drawn_answers(self.judging, self.law, place, self.most_k, self.title, self.level)
 
     def shown(self, details: bool = False) -> RenderableType:
         """The plan as a person reads it.

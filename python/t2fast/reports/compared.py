@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from t2fast.charts.differences import FEW
 from t2fast.comparisons import Comparison
-from t2fast.reports.page import Grid, Prose, Section
+from t2fast.reports.page import Block, Grid, Prose, Section
 from t2fast.text import nominal
 
 
@@ -31,5 +32,9 @@ def compared(found: Comparison) -> Section:
     caption = (
         f"Differences from {found.names[0]} over {found.problems} problems; a band holds at every k at once"
     )
-    settled = [Prose(f"{found.words(side)}.") for side in range(1, len(found.names))]
-    return Section("How they compare", [*settled, Grid(headers, rows, caption=caption), found.figure()])
+    others = range(1, len(found.names))
+    settled: list[Block] = [Prose(f"{found.words(side)}.") for side in others]
+    if len(others) > FEW:
+        lines = [[found.names[side], found.finding(side)] for side in others]
+        settled = [Grid(["side", f"beside {found.names[0]}"], lines, 2, "Where the sign is settled")]
+    return Section("How they compare", [*settled, found.figure(), Grid(headers, rows, caption=caption)])

@@ -86,13 +86,18 @@ def _advice(law: AnyLaw, budgets: Budgets, level: float) -> Section:
 
 
 def _profile(law: AnyLaw, train: float, inference: float | None) -> pl.DataFrame:
+    """The sizes that spend the budget, and the best one. Where the tokens that the law reaches are too few
+    for a size, all greater budgets buy the same of it, and their curves would be one line.
+    """
     chosen = plan(replace(law, draws=None), train, inference)  # draws take seconds and are not drawn here
     rows = {
         name: np.append(getattr(chosen.profile(60), name), getattr(chosen, name) or math.inf)
         for name in ("n_params", "n_tokens", "k", "predicted")
     }
     best = [False] * (len(rows["k"]) - 1) + [True]
-    return pl.DataFrame({"train_flops": train, **rows, "best": best})
+    frame = pl.DataFrame({"train_flops": train, **rows, "best": best})
+    used = train_flops(pl.col("n_params"), pl.col("n_tokens"))
+    return frame.filter((used >= train * (1 - 1e-6)) | pl.col("best"))
 
 
 def _some(budgets: tuple[float, ...]) -> list[float]:
