@@ -57,7 +57,7 @@ def profile(
         shape=alt.Shape("choice:N", scale=alt.Scale(domain=names, range=["circle", "square"]), title=None),
     )
     chart, caption = line + points, ""
-    if banded:
+    if level is not None:
         band = base.mark_area(color=GREY, opacity=0.2, clip=True).encode(y=alt.Y("low:Q", **y), y2="high:Q")
         spread = chosen.mark_rule(strokeWidth=2).encode(
             x=alt.X("least:Q", **axes.size("n_params")), x2="most:Q"
