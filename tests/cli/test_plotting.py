@@ -178,6 +178,19 @@ def test_many_sides_have_a_row_each_sorted_at_the_least_and_the_greatest_k() -> 
     assert found.finding(3) in cells
 
 
+def test_only_sides_that_are_not_settled_are_hollow(tmp_path: Path) -> None:
+    """As rendered: an opacity may be taken for a scale with ends, and what is between them for half."""
+    rows = [(f"m{i}", 1, i / 10, i / 10 - 0.25, i / 10 + 0.25) for i in range(-5, 6)]
+    frame = pl.DataFrame(rows, ["name", "k", "difference", "low", "high"], orient="row")
+    charts.differences(frame, "m", 0.95).save(tmp_path / "many.svg")
+    dots = [
+        float(element.get("fill-opacity", "1"))
+        for element in ET.parse(tmp_path / "many.svg").getroot().iter()
+        if element.get("aria-roledescription") == "point"
+    ]
+    assert dots == [1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1]
+
+
 def test_a_comparison_at_one_k_has_marks() -> None:
     (panel,) = compared(3, [4]).figure().panels
     _, rows = drawn(panel)

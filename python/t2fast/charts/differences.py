@@ -66,7 +66,9 @@ def _rows(frame: pl.DataFrame, title: str) -> tuple[Any, ...]:
     signs = list(_SIGNS.values())
     colour = alt.Color("sign:N", scale=alt.Scale(domain=signs, range=[BLUE, GREY, VERMILION]), legend=None)
     # The sign is told by the place; hollow is what colours alone would not tell everybody.
-    fill = alt.FillOpacity("sign:O", scale=alt.Scale(domain=signs, range=[1, 0, 1]), legend=None)
+    fill = alt.FillOpacity(
+        "sign:N", scale=alt.Scale(type="ordinal", domain=signs, range=[1, 0, 1]), legend=None
+    )
     panels = []
     ks = marked["k"].unique().sort().to_list()
     for k in dict.fromkeys((ks[0], ks[-1])):
