@@ -2,10 +2,10 @@
 
 Each is a script beside this file and runs in a process of its own, one after the other; its rows go to the
 table as they come, what else it says goes below. By default: passk, compare, fits, plan and tables; by
-name also decode, and beyond, missing, bands, best, calibration, alarms and validation with tables of their
-own; validation needs `--data FOLDER` and most of an hour. One of these alone takes its own options, too
-(`python -m benches calibration --minutes 10`). The exit status is that of the first benchmark that refused
-its own numbers.
+name also decode, and harnesses, beyond, missing, bands, best, calibration, alarms and validation with tables
+of their own; validation needs `--data FOLDER` and most of an hour. One of these alone takes its own options,
+too (`python -m benches calibration --minutes 10`). The exit status is that of the first benchmark that
+refused its own numbers.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ QUICK = {
     "compare": [],
     "tables": ["--rows", "1e6", "--peer-rows", "1e6"],
     "decode": ["--quick"],
+    "harnesses": ["--documents", "4", "--repeats", "1"],
     "beyond": ["--quick"],
     "missing": ["--quick"],
     "bands": ["--quick"],
@@ -33,7 +34,7 @@ QUICK = {
     "alarms": ["--quick"],
     "validation": ["--splits", "2", "--draws", "40"],
 }
-OWN_TABLES = ("beyond", "missing", "bands", "best", "calibration", "alarms", "validation")
+OWN_TABLES = ("harnesses", "beyond", "missing", "bands", "best", "calibration", "alarms", "validation")
 DATA = {"beyond": ["--data"], "validation": []}
 """What stands before the folder of published tables."""
 DEFAULT = ["passk", "compare", "fits", "plan", "tables"]

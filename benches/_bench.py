@@ -26,14 +26,19 @@ class Pair:
 
 
 def alternate(
-    ours: Callable[[], object], peer: Callable[[], object], *, repeats: int = 7, inner: int = 1
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    *,
+    repeats: int = 7,
+    inner: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Pair:
     """Time both sides in turn, `inner` runs of ours to one of the peer's, after one run to warm up."""
     ours()
     fast, slow = [], []
     for _ in range(repeats):
-        fast.append(statistics.median(_seconds(ours) for _ in range(inner)))
-        slow.append(_seconds(peer))
+        fast.append(statistics.median(_seconds(ours, clock) for _ in range(inner)))
+        slow.append(_seconds(peer, clock))
     ratios = sorted(p / o for o, p in zip(fast, slow, strict=True))
     quarter = len(ratios) // 4
     ratio = statistics.median(ratios)
@@ -42,10 +47,10 @@ def alternate(
     )
 
 
-def _seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _seconds(function: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
     function()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def duration(seconds: float) -> str:

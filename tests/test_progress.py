@@ -62,6 +62,17 @@ def test_it_goes_by_what_was_done_now(
     assert "samples: about 76 s to go, by the first 4 s" in capsys.readouterr().err
 
 
+def test_time_counts_from_where_the_work_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 0.0, 50.0, 54.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock, 99.0))
+    with Bar(1000, None, "steps") as bar:
+        bar.begin(500)  # after 50 s of getting ready, and 499 that were kept
+        bar.advance(25)
+    assert "steps: about 76 s to go, by the first 4 s" in capsys.readouterr().err
+
+
 def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(track(range(3), "forecasts", 3, None)) == [0, 1, 2]
     assert capsys.readouterr().err == ""

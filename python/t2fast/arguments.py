@@ -14,6 +14,8 @@ Floats = NDArray[np.float64]
 _SHOWN = 10
 _BUFFER = 1 << 16
 _LARGEST = 2**53
+MOST_DRAWS = 10**6
+"""Of a bootstrap: more would change no digit that is printed, and take memory for each."""
 
 
 TABLES = "see t2fast.read_counts and kin"
@@ -26,6 +28,14 @@ def require_kind(what: str, given: object, kinds: Sequence[type], where: str = T
         *first, last = (kind.__name__ for kind in kinds)
         taken = f"{', '.join(first)} or {last}" if first else last
         raise TypeError(f"{what} takes {taken}, not a {type(given).__name__}: {where}")
+
+
+def check_draws(draws: int, seed: int, least: int, why: str) -> None:
+    """`ValueError` for fewer draws than `why` needs, more than memory holds, and for a seed that is none."""
+    if not least <= draws <= MOST_DRAWS:
+        raise ValueError(f"draws must be from {least} to {MOST_DRAWS:,} {why}; got {draws}")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed must be from 0 to 2^64 - 1; got {seed}")
 
 
 def whole(name: str, value: ArrayLike) -> Integers:

@@ -54,7 +54,7 @@ class Bar:
         )
         self._task = self._bar.add_task(label, total=total, completed=done, rate="")
         self._console, self._label = console, label
-        self._left, self._did = total - done, 0
+        self._total, self._left, self._did = total, total - done, 0
         self._told = shown is False
         self._began = time.monotonic()
 
@@ -70,6 +70,12 @@ class Bar:
         """Say what is being worked on."""
         self._label = label
         self._bar.update(self._task, description=label)
+
+    def begin(self, done: int) -> None:
+        """So much is done, and time counts from here: what it took says nothing of what is left."""
+        self._bar.update(self._task, completed=done)
+        self._left, self._did = self._total - done, 0
+        self._began = time.monotonic()
 
     def advance(self, done: int) -> None:
         """Count what was done since the last call."""

@@ -218,3 +218,8 @@ def chance(value: float) -> str:
 def percent(value: float) -> str:
     """A share or a relative error with two digits that say something: 14%, 1.8%, 0.35%, 240%."""
     return f"{100 * value:.0f}%" if 100 * value >= 9.95 else f"{100 * value:.2g}%"
+
+
+def nominal(level: float) -> str:
+    """The confidence that an interval is meant to have, with all of its digits: 95%, 97.5%."""
+    return f"{100 * level:.12g}%"

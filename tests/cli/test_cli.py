@@ -212,3 +212,13 @@ def test_results_print_as_something_to_read():
     text = str(plan(law, 2.56e19, 2e9))
     for part in ("parameters N", "Chinchilla", "tokens per parameter", "predicted pass@k"):
         assert part in text
+
+
+def test_what_memory_does_not_hold_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "losses.csv"
+    rows = (f"{n}e8,{d}e9,{3 + 1 / n + 1 / d}" for n in (1, 2, 4) for d in (1, 2, 4))
+    path.write_text("n_params,n_tokens,loss\n" + "\n".join(rows) + "\n")
+    assert main(["fit", str(path), "--law", "chinchilla", "--draws", "100000000000000"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("t2fast fit: this does not fit into memory: ")
+    assert said.count("\n") == 1

@@ -123,7 +123,46 @@ def test_several_files_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixtu
     named = tmp_path / "named.csv"
     pl.DataFrame(ROWS).write_csv(named)
     assert main(["passk", str(own), str(named)]) == 1
-    assert "only one of them has task" in capsys.readouterr().err
+    assert f"{own} has no task, which {named} has" in capsys.readouterr().err
+
+
+def test_values_of_rows_that_are_chosen_may_hold_commas(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('problem,note,n_samples,n_correct\na,"x, y",4,1\nb,"x=1,y",4,2\nc,x,4,3\n')
+    for asked, expected in (("note=x, y", 0.25), ("note=x=1,y", 0.5), ("note=x,problem=c", 0.75)):
+        assert main(["passk", str(path), "--where", asked, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["rows"][0]["pass_at_k"] == expected
+    with pytest.raises(SystemExit):
+        main(["passk", str(path), "--where", "note"])
+    assert "'note' is not of the form COLUMN=VALUE" in capsys.readouterr().err
+
+
+def test_what_was_asked_for_is_printed_with_its_digits(
+    counts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for level, words in (("0.975", "97.5% interval"), ("0.9999", "99.99% interval"), ("0.9", "90% interval")):
+        assert main(["passk", str(counts), "--level", level]) == 0
+        assert words in capsys.readouterr().out
+
+
+def test_refusals_of_options_name_them_and_their_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("problem,n_samples,n_correct\na,4,1\n")
+    assert main(["passk", str(path), "-k", "1,0"]) == 1
+    assert capsys.readouterr().err == "t2fast passk: -k must be at least 1; got 0\n"
+    assert main(["passk", str(path), "--min-params", "1B"]) == 1
+    found = capsys.readouterr().err
+    assert main(["compare", str(path), str(tmp_path / "." / "x.csv")]) == 1
+    assert capsys.readouterr().err.endswith("x.csv is given twice\n")
+    with pytest.raises(SystemExit):
+        main(["compare", str(path), "--seed", "-1"])
+    assert "--seed: '-1' is not a whole number from 0 to 2^64 - 1" in capsys.readouterr().err
+    assert "has no n_params and no n_tokens, by which rows were to be chosen" in found
+    assert "law" not in found
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locale C")
@@ -344,3 +383,34 @@ def test_what_was_found_is_printed_though_it_cannot_be_kept(
     said = capsys.readouterr()
     assert json.loads(said.out)
     assert "cannot be written: no space is left on the device" in said.err
+
+
+def test_files_of_which_one_lacks_sizes_are_joined_without_them(
+    counts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, page = tmp_path / "other.csv", str(tmp_path / "page.html")
+    lines = pl.DataFrame(ROWS).drop("n_params", "n_tokens").with_columns(pl.col("model") + "-tuned")
+    lines.write_csv(other)
+    assert main(["report", str(counts), str(other), "-o", page, "--json"]) == 0
+    (said,) = [words for words in json.loads(capsys.readouterr().out)["warnings"] if "left out" in words]
+    because = f"because {other} has none: add them there to have them"
+    assert said == f"n_params and n_tokens are left out, {because}"
+
+
+def test_files_that_cannot_be_joined_say_what_is_missing_where(
+    counts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nameless, staged, page = tmp_path / "nameless.csv", tmp_path / "staged.csv", str(tmp_path / "page.html")
+    grid = pl.DataFrame(ROWS).with_columns(model=pl.lit("one"))
+    grid.write_csv(nameless)
+    pl.DataFrame(ROWS).drop("n_params", "n_tokens").write_csv(tmp_path / "other.csv")
+    assert main(["report", str(nameless), str(tmp_path / "other.csv"), "-o", page]) == 1
+    said = capsys.readouterr().err
+    assert (
+        f"{nameless} cannot be joined with {tmp_path / 'other.csv'}: its checkpoints are told apart by"
+        in said
+    )
+    assert "n_params and n_tokens, which are missing there" in said
+    pl.DataFrame(ROWS).with_columns(stage=pl.lit("base")).write_csv(staged)
+    assert main(["report", str(counts), str(staged), "-o", page]) == 1
+    assert f"{counts} has no stage, which {staged} has. Add what is missing" in capsys.readouterr().err

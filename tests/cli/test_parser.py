@@ -104,6 +104,21 @@ def test_doctor_tests_and_lists(capsys: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert "WRONG" in capsys.readouterr().out
 
 
+def test_doctor_says_that_extras_are_not_known_of_a_checkout(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no metadata of a package that was never installed."""
+
+    def requires(name: str) -> list[str]:
+        raise doctor.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "requires", requires)
+    assert main(["doctor"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "extras: not known, since t2fast is not installed here" in words
+    assert "extra package version" not in words
+
+
 def test_the_script_for_bash_completes_commands() -> None:
     pytest.importorskip("shtab", reason="needs shtab, which writes the script")
     line = [sys.executable, "-m", "t2fast", "completion", "bash"]
@@ -111,6 +126,31 @@ def test_the_script_for_bash_completes_commands() -> None:
     ask = 'COMP_WORDS=(t2fast pas); COMP_CWORD=1; _shtab_t2fast t2fast pas t2fast; echo "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["passk"], done.stderr
+
+
+@pytest.mark.parametrize(
+    "typed", ["passk cou", "plan --law cou", "report counts.csv -o cou", "evaluate --models cou"]
+)
+def test_both_shells_complete_files_where_files_go(typed: str, tmp_path: Path) -> None:
+    """In zsh nothing was completed there."""
+    pytest.importorskip("shtab", reason="needs shtab, which writes the script")
+    (tmp_path / "counts.csv").touch()
+    line = [sys.executable, "-m", "t2fast", "completion"]
+    script = subprocess.run([*line, "bash"], capture_output=True, text=True, check=True).stdout
+    words = ["t2fast", *typed.split()]
+    ask = (
+        f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
+        f'_shtab_t2fast t2fast cou {words[-2]}; echo "${{COMPREPLY[@]}}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{ask}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["counts.csv"], done.stderr
+    zsh = subprocess.run([*line, "zsh"], capture_output=True, text=True, check=True).stdout
+    body = zsh[zsh.index(f"_shtab_t2fast_{words[1]}_options=(") :]
+    asked = words[-2] if words[-2].startswith("-") else '"(*):'
+    entry = next(row for row in body.splitlines() if asked in row or f"{asked}}}" in row)
+    assert entry.rstrip('"').endswith(":_files")
 
 
 def test_doctor_reads_extras_as_packages_state_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 import t2fast
 from t2fast import charts
 from t2fast.cli.main import main
-from t2fast.reports.page import Prose
+from t2fast.reports.measured import classes
+from t2fast.reports.page import Grid, Prose
 
 PARAMS = {"E": 1.69, "A": 406.4, "B": 410.7, "G": 2, "alpha": 0.34, "beta": 0.28, "gamma": 0.5}
 LAW = t2fast.Law("loss", PARAMS)
@@ -41,6 +43,62 @@ def test_profile_marks_the_plan_and_chinchilla() -> None:
         assert (row["n_params"], row["predicted"]) == (choice.n_params, choice.predicted)
     assert axis(chart, "x")["scale"]["type"] == "log"
     assert axis(chart, "y")["title"] == "-log pass@k (nats)"
+
+
+def drawn_law(name: str = "accuracy") -> t2fast.Law:
+    """A law with draws of its parameters."""
+    if name == "accuracy":
+        law = t2fast.default_law()
+        assert law.draws is not None
+        return replace(law, draws=law.draws[:60])
+    draws = LAW.vector * np.exp(0.01 * np.random.default_rng(0).normal(size=(60, LAW.vector.size)))
+    return replace(LAW, draws=draws)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "loss"])
+def test_the_band_of_a_profile_is_the_interval_that_the_table_prints(name: str) -> None:
+    """At the plan's N, which is among the sizes that are drawn; the bar through it is that of N."""
+    found = t2fast.plan(drawn_law(name), 2.56e19, 2e9, n_params=[1.6e8, 2e8, 3e8, 4e8, 6e8])
+    chart = found.plot()
+    curve, marks = drawn(chart)
+    assert len(curve) == 5
+    here = next(row for row in curve if row["n_params"] == found.n_params)
+    assert (here["low"], here["high"]) == pytest.approx(found.intervals["predicted_here"], rel=1e-12)
+    assert (marks[0]["low"], marks[0]["high"]) == found.intervals["predicted_here"]
+    assert (marks[0]["least"], marks[0]["most"]) == found.intervals["n_params"]
+    assert all(row["low"] < row["predicted"] < row["high"] for row in curve)
+    kinds = [layer["mark"]["type"] for layer in chart.to_dict()["layer"]]
+    assert kinds == ["area", "line", "rule", "point"]
+    words = found.figure()
+    assert f"({here['low']:.4g} to {here['high']:.4g})" in words.says
+    assert "90% interval" in words.caption
+
+
+@pytest.mark.parametrize("unique", [None, 1e9])
+def test_a_plan_under_one_budget_is_drawn_with_its_band(unique: float | None) -> None:
+    work = t2fast.Workload(1e8, 150, 150)
+    sizes = [1.6e8, 3.2e8, 6.4e8]
+    found = t2fast.plan_spending(drawn_law(), work, budget=1e20, n_params=sizes, unique_tokens=unique)
+    curve, marks = drawn(found.plot())
+    here = next(row for row in curve if row["n_params"] == found.chosen.n_params)
+    assert (here["low"], here["high"]) == pytest.approx(found.chosen.intervals["predicted_here"], rel=1e-9)
+    assert (marks[0]["least"], marks[0]["most"]) == found.chosen.intervals["n_params"]
+
+
+def test_a_plan_with_a_check_that_errs_is_drawn_with_its_bands() -> None:
+    found = t2fast.plan_checked(drawn_law(), t2fast.Verifier(0.9, 0.01), 2.56e19, 2e9)
+    figure = found.figure()
+    row = figure.frame.row(by_predicate=pl.col("k") == found.chosen.k, named=True)
+    for side in ("right", "wrong", "worth"):
+        assert (row[f"{side}_low"], row[f"{side}_high"]) == pytest.approx(
+            found.chosen.intervals[f"{side}_here"], rel=1e-12
+        )
+    rows, _ = drawn(figure.chart)
+    assert {row["answers"] for row in rows if row["low"] is not None} == {
+        "right answers",
+        "wrong answers",
+        "right less wrong",
+    }
 
 
 def test_frontier_draws_both_and_the_bands_and_where_data_end() -> None:
@@ -84,6 +142,97 @@ def test_a_comparison_is_drawn_with_its_band() -> None:
     section = found.report().sections[0]
     assert section.title == "How they compare"
     assert Prose(f"{found.words(1)}.") in section.blocks
+
+
+def compared(sides: int, ks: list[int]) -> t2fast.Comparison:
+    """Models that solve more of the same problems the later their letter comes, and the first much."""
+    right = [6, *(8 * i // (sides - 1) for i in range(1, sides))]
+    rows = [(f"m{m}", f"q{i}", 16, (right[m] + i) % 16) for m in range(sides) for i in range(20)]
+    frame = pl.DataFrame(rows, ["model", "problem", "n_samples", "n_correct"], orient="row")
+    return t2fast.compare(
+        {f"m{m}": t2fast.read_counts(frame.filter(model=f"m{m}")) for m in range(sides)}, ks
+    )
+
+
+def test_many_sides_have_a_row_each_sorted_at_the_least_and_the_greatest_k() -> None:
+    found = compared(12, [1, 4, 16])
+    figure = found.figure()
+    assert len(figure.panels) == 2
+    for panel, place, k in zip(figure.panels, (0, 2), (1, 16), strict=True):
+        _, rows = drawn(panel)
+        order = np.argsort(-found.difference[place, 1:], kind="stable") + 1
+        assert [row["name"] for row in rows] == [found.names[side] for side in order]
+        assert [row["low"] for row in rows] == found.low[place, order].tolist()
+        assert {row["k"] for row in rows} == {k}
+        signs = {1: "above", 0: "not settled", -1: "below"}
+        assert [row["sign"] for row in rows] == [signs[found.settled(side)[place]] for side in order]
+        spec = panel.to_dict()
+        assert spec["title"]["text"] == f"k = {k}"
+        assert spec["layer"][1]["encoding"]["y"]["sort"] == [row["name"] for row in rows]
+    assert "of 11 sides" in figure.says
+    section = found.report().sections[0]
+    assert not any(isinstance(block, Prose) for block in section.blocks)
+    cells = [
+        cell for block in section.blocks if isinstance(block, Grid) for row in block.rows for cell in row
+    ]
+    assert found.finding(3) in cells
+
+
+def test_only_sides_that_are_not_settled_are_hollow(tmp_path: Path) -> None:
+    """As rendered: an opacity may be taken for a scale with ends, and what is between them for half."""
+    rows = [(f"m{i}", 1, i / 10, i / 10 - 0.25, i / 10 + 0.25) for i in range(-5, 6)]
+    frame = pl.DataFrame(rows, ["name", "k", "difference", "low", "high"], orient="row")
+    charts.differences(frame, "m", 0.95).save(tmp_path / "many.svg")
+    dots = [
+        float(element.get("fill-opacity", "1"))
+        for element in ET.parse(tmp_path / "many.svg").getroot().iter()
+        if element.get("aria-roledescription") == "point"
+    ]
+    assert dots == [1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1]
+
+
+def test_a_comparison_at_one_k_has_marks() -> None:
+    (panel,) = compared(3, [4]).figure().panels
+    _, rows = drawn(panel)
+    assert len(rows) == 2
+
+
+def test_long_names_keep_both_their_ends(tmp_path: Path) -> None:
+    names = [f"some-organisation/a-model-of-a-very-long-name-indeed-{i}b-instruct" for i in range(5)]
+    rows = [(name, f"q{i}", 4, i % 5) for name in names for i in range(5)]
+    frame = pl.DataFrame(rows, ["model", "problem", "n_samples", "n_correct"], orient="row")
+    charts.difficulties(classes(t2fast.read_counts(frame))).save(tmp_path / "hard.svg")
+    words = [
+        element.text or "" for element in ET.parse(tmp_path / "hard.svg").getroot().iter() if element.text
+    ]
+    for i in range(5):
+        (label,) = [word for word in words if word.endswith(f"{i}b-instruct")]
+        assert label.startswith("some-organisation")
+        assert "…" in label
+
+
+def test_many_curves_that_only_names_tell_apart_have_no_legend() -> None:
+    """It had some of the names, beyond the edge of the picture."""
+    rows = [(f"m{m}", k, 0.1 + m / 100, 0.1, 0.9) for m in range(30) for k in (1, 2, 4)] + [
+        ("m3", 5, 0.5, 0.1, 0.9)
+    ]
+    frame = pl.DataFrame(rows, ["checkpoint", "k", "pass_at_k", "low", "high"], orient="row")
+    figure = charts.pass_curves(frame, 0.9)
+    assert all("value" in layer["encoding"]["color"] for layer in figure.chart.to_dict()["layer"])
+    assert "At k = 4 it is 0.39 of m29 down to 0.1 of m0" in figure.says
+
+
+def test_the_axis_of_a_profile_is_that_of_its_curve_and_titles_are_wrapped() -> None:
+    found = t2fast.plan(drawn_law(), 2.56e19, 2e9)
+    chart = found.plot()
+    curve, marks = drawn(chart)
+    low, high = axis(chart, "y")["scale"]["domain"]
+    assert min(row["low"] for row in curve) < low <= min(row["predicted"] for row in curve)
+    assert high >= max(mark["high"] for mark in marks)
+    work = t2fast.plan_checked(drawn_law(), t2fast.Verifier(0.9, 0.01), 2.56e19, 2e9)
+    lines = work.plot().to_dict()["title"]["text"]
+    assert " ".join(lines) == work.title
+    assert max(map(len, lines)) <= 76
 
 
 def test_a_curve_is_drawn_as_it_was_estimated() -> None:

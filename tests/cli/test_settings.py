@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -108,3 +109,25 @@ def test_config_finds_what_one_command_cannot(
     code, _, err = run(capsys, "config")
     assert code == 1
     assert says in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_file_that_may_not_be_read_is_named_without_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t2fast.toml").write_text("level = 0.9\n")
+    (tmp_path / "t2fast.toml").chmod(0)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    main(["completion", "bash"])  # imports are done before rights are given up
+    user = os.geteuid()
+    if user == 0:  # who may read everything
+        os.seteuid(65534)
+    try:
+        with pytest.raises(SystemExit):
+            main(["passk", "counts.csv"])
+    finally:
+        os.seteuid(user)
+    said = capsys.readouterr().err
+    assert "t2fast.toml: permission denied" in said
+    assert "Errno" not in said

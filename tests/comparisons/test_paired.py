@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
-from t2fast import compare, pass_at_k, read_counts
+from t2fast import compare, estimate, pass_at_k, read_counts
 from t2fast.cli.main import main
 from t2fast.tables import Counts
 
@@ -165,7 +165,7 @@ def test_the_band_covers_where_problems_are_few(problems: int, least: float) -> 
     [
         ({"a": [1, 2]}, {}, "1 side given, two are needed"),
         ({"a": [1, 2], "b": [1, 2]}, {"ks": [11]}, "k = 11 is beyond the 10 samples"),
-        ({"a": [1, 2], "b": [1, 2]}, {"draws": 5}, "draws must be at least 100"),
+        ({"a": [1, 2], "b": [1, 2]}, {"draws": 5}, "draws must be from 100 to 1,000,000 for a band; got"),
         ({"a": [1, 2], "b": [1, 2]}, {"level": 1.0}, "level must lie between 0 and 1"),
         ({"a": [1], "b": [1]}, {}, "have 1 problems in common: two are needed"),
     ],
@@ -227,3 +227,14 @@ def test_the_peer_has_the_same_differences_and_band() -> None:
     np.testing.assert_allclose(ours.difference[:, 1], theirs["mean"], atol=1e-13)
     np.testing.assert_allclose(ours.low[:, 1], theirs["lower"], atol=0.02 * np.max(theirs["se"]) * 2.6)
     np.testing.assert_allclose(ours.high[:, 1], theirs["upper"], atol=0.02 * np.max(theirs["se"]) * 2.6)
+
+
+@pytest.mark.parametrize(("name", "value"), [("draws", 99), ("draws", 10**11), ("seed", -1), ("seed", 2**64)])
+def test_draws_and_seeds_that_are_none_are_refused(name: str, value: int) -> None:
+    """Not by the allocator, which ends the process, nor by an error of conversion."""
+    one = read_counts({"problem": range(20), "n_samples": [4] * 20, "n_correct": [i % 5 for i in range(20)]})
+    with pytest.raises(ValueError, match=rf"{name} must be from .* got {value}"):
+        compare({"a": one, "b": one}, **{name: value})
+    few = 9 if value == 99 else value
+    with pytest.raises(ValueError, match=rf"{name} must be from .* got {few}"):
+        estimate(one, k=9, missing="extrapolate", **{name: few})

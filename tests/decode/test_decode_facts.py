@@ -297,6 +297,7 @@ def test_names_of_a_text_model_beside_one_of_images(model, tmp_path, stem):
         ("qwen2", {"is_causal": False}, "is_causal is false"),
         ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
         ("granite4", {"num_local_experts": 4}, "with experts"),
+        ("smollm3", {"layer_types": models.MIXED, "sliding_window": 5}, "sliding_attention in layer_types"),
         ("granite4", {"layer_types": ["mamba", *["attention"] * 3]}, "Mamba layers"),
         ("phi3", {"rope_scaling": YARN}, '"yarn" is not supported in phi3'),
         ("qwen2", {"hidden_act": "relu"}, 'hidden_act "relu"'),

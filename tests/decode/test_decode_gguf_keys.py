@@ -58,6 +58,8 @@ def linear(model):
         {"rope__scaling__type": None, "rope__scaling__factor": None, "rope__scale_linear": 2.0},  # 2023
         {"attention__layer_norm_epsilon": 0.5},  # of a family with the other kind of norm
         {"rope__scaling__attn_factor": 1.0},
+        {"attention__key_length_swa": 16, "attention__value_length_swa": 16, "rope__dimension_count_swa": 16},
+        {"rope__freq_base_swa": 10000.0},
     ],
 )
 def test_what_converters_wrote(linear, tmp_path, keys):
@@ -74,6 +76,10 @@ def test_what_converters_wrote(linear, tmp_path, keys):
             {"rope__scaling__attn_factor": 1.5},
             r"rope\.scaling\.attn_factor is supported with YaRN and LongRoPE",
         ),
+        ({"attention__key_length_swa": 8}, "key_length_swa of 8 beside 16"),
+        ({"attention__value_length_swa": 32}, "value_length_swa of 32 beside 16"),
+        ({"rope__dimension_count_swa": 8}, "dimension_count_swa of 8 beside 16"),
+        ({"rope__freq_base_swa": 500.0}, "freq_base_swa of 500 beside 10000 is not supported in llama"),
     ],
 )
 def test_what_is_computed_otherwise_is_refused(linear, tmp_path, keys, message):

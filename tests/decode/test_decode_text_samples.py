@@ -162,19 +162,6 @@ def test_text_streams_as_it_is_drawn(engine, stop):
         engine.sample(PROMPT, k=2, stream=pieces.append)
 
 
-def test_chat_answers_line_by_line(smollm2):
-    command = [sys.executable, "-m", "t2fast", "chat", str(smollm2), "--max-tokens", "12"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, input="Hi.\nWho are you?\n\n")
-    assert done.returncode == 0, done.stderr
-    engine = t2fast.decode.load(smollm2)
-    options = {"k": 1, "chat": True, "temperature": 0.7, "top_p": 0.95, "max_tokens": 12}
-    said = [{"role": "user", "content": "Hi."}]
-    first = engine.sample([(1, said)], **options).table["text"][0]
-    said += [{"role": "assistant", "content": first}, {"role": "user", "content": "Who are you?"}]
-    second = engine.sample([(3, said)], **options).table["text"][0]
-    assert done.stdout == f"{first}\n{second}\n"
-
-
 def run_cli(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "t2fast", "sample", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)

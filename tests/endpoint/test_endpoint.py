@@ -160,7 +160,7 @@ def test_what_fails_for_good_is_said_and_what_came_is_kept(server: Speaking) -> 
     ("code", "words", "says"),
     [
         (400, "this model's maximum context length is 8", "refuses: status 400: this model's maximum"),
-        (404, "no model m", "refuses: status 404: no model m"),
+        (404, "no model m", r"refuses: status 404: no model m \(either http://.*/v1 is not the address"),
         (401, "no such key sk-secret-123", r"status 401: no such key \*\*\* \(.*THE_KEY holds a key that"),
     ],
 )
@@ -177,6 +177,58 @@ def test_what_is_refused_is_asked_once(
     assert "secret" not in repr(model.endpoint)
     assert len(server.asked) == 1
     assert server.asked[0][2]["Authorization"] == "Bearer sk-secret-123"
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("sk-secret-123\u00e9", "a character that no key has"),
+        ("sk-secret\r\nX: y", "a character that no key"),
+    ],
+)
+def test_a_key_that_no_header_can_have_is_not_repeated(
+    server: Speaking, monkeypatch: pytest.MonkeyPatch, key: str, says: str
+) -> None:
+    monkeypatch.setenv("THE_KEY", key)
+    model = Served(Endpoint(server.url, key_env="THE_KEY"), "m")
+    with pytest.raises(ValueError, match=f"environment's THE_KEY has {says}") as failed:
+        model.each(PROMPTS, lambda _: False, Sampling(), k=1)
+    assert "secret" not in str(failed.value)
+    assert server.asked == []
+
+
+def test_the_end_of_a_keys_line_is_no_part_of_it(server: Speaking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("T2FAST_API_KEY", "sk-secret-123\r\n")
+    sampled(server, 1)
+    assert {headers["Authorization"] for _, _, headers, _ in server.asked} == {"Bearer sk-secret-123"}
+
+
+@pytest.mark.parametrize("blanks", [0, 45, 52])
+def test_a_key_in_an_answer_that_is_none_is_not_repeated_in_part(
+    server: Speaking, monkeypatch: pytest.MonkeyPatch, blanks: int
+) -> None:
+    """Whatever is cut off of what an error shows, the key is taken out before."""
+    monkeypatch.setenv("T2FAST_API_KEY", "sk-secret-123")
+    model = Served(Endpoint(server.url, concurrency=1, retries=0), "m")
+    for answer in (b"x" * blanks + b"sk-secret-123</html>", {"x" * blanks: "sk-secret-123"}):
+        server.always = lambda handler, _, answer=answer: handler.reply(200, answer) or True
+        with pytest.raises(
+            ValueError, match=r"failed 1 time, at last with no (JSON but|choices in) "
+        ) as failed:
+            model.each(PROMPTS, lambda _: False, Sampling(), k=1)
+        assert "sk-s" not in str(failed.value)
+
+
+def test_pages_and_redirections_are_said_in_words(server: Speaking) -> None:
+    server.always = lambda handler, _: handler.reply(403, b"<html><h1>Not\nyou</h1></html>") or True
+    with pytest.raises(ValueError, match=r"refuses: status 403: Not you \("):
+        sampled(server, concurrency=1)
+    server.always = lambda handler, _: handler.reply(301, b"", Location="https://b.org/v1?key=secret") or True
+    with pytest.raises(
+        ValueError, match=r"status 301 \(it points to https://b.org/v1\?\*\*\*: give"
+    ) as failed:
+        sampled(server, concurrency=1)
+    assert "secret" not in str(failed.value)
 
 
 def test_no_key_is_sent_unless_it_is_named(server: Speaking, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +392,8 @@ def test_another_model_in_the_middle_is_said(server: Speaking) -> None:
         ({"url": "ftp://host/v1"}, "is no address"),
         ({"url": "http://host:port/v1"}, "is no address"),
         ({"url": "https://me:sk-secret@host/v1"}, r"https://\*\*\*@host/v1.*without a user"),
-        ({"url": "https://host/v1?key=1"}, "what follows a '\\?'"),
+        ({"url": "https://host/v1?key=sk-secret"}, "what follows a '\\?'"),
+        ({"key_env": "sk-secret-123"}, "key_env is no name of a variable"),
         ({"concurrency": 0}, "concurrency must be at least 1"),
         ({"per_request": 0}, "per_request must be at least 1"),
         ({"retries": -1}, "retries must be at least 0"),

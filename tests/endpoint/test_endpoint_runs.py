@@ -214,6 +214,18 @@ def test_samples_on_the_command_line(server: Speaking, capsys: pytest.CaptureFix
     assert "── problem 0, sample 0 (length)\n" in capsys.readouterr().out
 
 
+def test_samples_that_came_before_a_server_gave_up_are_printed(
+    server: Speaking, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.faults = [None, None]
+    server.always = status(500, "out of memory")
+    given = ["sample", "mine", "--endpoint", server.url, "--prompt", "2 + 2 =", "-k", "12", "--json"]
+    assert main([*given, "--per-request", "3", "--concurrency", "1", "--retries", "0"]) == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["sample"] for line in out.splitlines()] == list(range(6))
+    assert "failed 1 time, at last with status 500: out of memory" in " ".join(err.split())
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -166,6 +166,23 @@ def test_extrapolation_is_flagged():
     assert other.low[1] != curve.low[1]
 
 
+@pytest.mark.parametrize(
+    ("n", "c"), [(32, [0] * 5 + [1] * 20 + [32] * 15), (8, [0] * 10 + [1] * 20 + [7] * 10)]
+)
+def test_means_do_not_fall_from_what_is_counted_to_what_is_fitted(n: int, c: list[int]):
+    """Of counts that none of the shapes can follow, which are below pass@n beyond n."""
+    k = [1, n - 1, n, n + 1, 2 * n, 8 * n]
+    curve = estimate(n, c, k, missing="extrapolate", draws=40)
+    assert curve.extrapolated.tolist() == [False] * 3 + [True] * 3
+    assert curve.law is not None
+    assert curve.law.pass_at_k(n + 1) < curve.mean[2]
+    assert np.all(np.diff(curve.mean) >= 0)
+    assert np.all(curve.mean[3:] >= np.mean(np.array(c) > 0))
+    assert np.all((curve.low <= curve.mean) & (curve.mean <= curve.high))
+    by_likelihood = estimate(n, c, k, missing="extrapolate", likelihood=True, draws=40)
+    assert by_likelihood.mean == pytest.approx(curve.law.pass_at_k(k), rel=1e-12)
+
+
 @pytest.mark.parametrize("solved", [0, 1, 9])
 def test_too_few_solved_problems_are_refused(solved: int):
     c = np.zeros(50, int)

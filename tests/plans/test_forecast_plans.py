@@ -1,11 +1,14 @@
 """Plans with forecast laws, against grids of the law's own predictions."""
 
+from dataclasses import astuple, replace
+
 import numpy as np
 import polars as pl
 import pytest
 from grids import ACCURACY
 from t2fast.fits import fit_forecast
 from t2fast.laws import simulate_counts
+from t2fast.laws.measurements import ForecastDraws
 from t2fast.plans import Workload, frontier, plan, plan_many, plan_spending
 from t2fast.tables import read_counts, read_losses
 
@@ -62,6 +65,29 @@ def test_a_frontier_and_many_plans_are_single_plans(law):
     assert cloud.n_params.shape == (2, 60)
     with pytest.raises(ValueError, match=r"give draws=law.draws"):
         plan_many(law, budgets, INFERENCE, draws=np.zeros((2, 24)))
+
+
+def _with_draws(law, order):
+    return replace(law, draws=ForecastDraws(*(rows[order] for rows in astuple(law.draws))))
+
+
+def test_each_draw_is_planned_as_by_itself(law):
+    """Places that the first draw was looked at are kept for the others, which must not show."""
+    found = plan_many(law, [1e19, TRAIN], INFERENCE, draws=law.draws)
+    names = ("n_params", "n_tokens", "k", "predicted")
+    for draw in (0, 1, 37, 59):
+        one = _with_draws(law, [draw])
+        alone = plan_many(one, [1e19, TRAIN], INFERENCE, draws=one.draws)
+        for name in names:
+            np.testing.assert_array_equal(getattr(alone, name)[:, 0], getattr(found, name)[:, draw])
+
+
+@pytest.mark.parametrize("goal", [{"budget": 1e20}, {"target": 0.2}])
+def test_each_draw_is_spent_for_as_by_itself(law, goal):
+    order = np.roll(np.arange(60), 7)
+    work = Workload(1e8, 150, 150)
+    here, there = (plan_spending(one, work, **goal).chosen.drawn for one in (law, _with_draws(law, order)))
+    np.testing.assert_array_equal(here[order], there)
 
 
 def test_too_few_draws_for_the_level(law):

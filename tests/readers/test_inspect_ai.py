@@ -433,3 +433,11 @@ def test_a_wrong_checksum_is_noticed(zipped: Path, tmp_path: Path) -> None:
     assert zlib.crc32(path.read_bytes()) != zlib.crc32(content)
     with pytest.raises(ValueError, match=r"summaries\.json in .* cannot be unzipped: its checksum is wrong"):
         read_results(path, scorer="match")
+
+
+def test_a_workbook_is_a_zip_that_says_what_it_is(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.xlsx", "w") as made:
+        for member in ("[Content_Types].xml", "xl/workbook.xml"):
+            made.writestr(member, "<x/>")
+    with pytest.raises(ValueError, match=r"x\.xlsx is a workbook of Excel: save the sheet .* as \.csv"):
+        read_results(tmp_path / "x.xlsx")

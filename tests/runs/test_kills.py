@@ -182,3 +182,57 @@ def test_killed_runs_lose_nothing_and_end_the_same(
     task = f"table:{path}:prompt=q,answer=a,rule=begins"
     amid = kill_repeatedly(model, task, tmp_path, kills, *options)
     assert amid >= kills / 4
+
+
+DENSE = """
+import os, sys
+from dataclasses import replace
+from t2fast.runs import evaluate
+from t2fast.tasks import load_task
+
+model, task, folder, verdicts = sys.argv[1:]
+told = os.open(verdicts, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+sums = load_task(task)
+
+def check(problem, text):
+    os.write(told, b".")
+    return sums.verify(problem, text)
+
+options = {"temperature": 0.7, "max_tokens": 16, "dtype": "float32", "progress": False}
+evaluate([model], [replace(sums, check=check)], folder, k=64, **options)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_kill_amid_many_rows_costs_the_sample_at_hand_at_most(model: Path, tmp_path: Path) -> None:
+    """Of samples that had ended: the one between its verdict and its line. Rows underway are drawn again."""
+    problems, k = 200, 64
+    verdicts, run = tmp_path / "verdicts", tmp_path / "run"
+    path = write_sums(tmp_path / "sums.jsonl", problems)
+    task = f"table:{path}:prompt=q,answer=a,rule=begins"
+
+    def command(folder: Path, told: Path) -> list[str]:
+        return [sys.executable, "-c", DENSE, str(model), task, str(folder), str(told)]
+
+    subprocess.run(command(tmp_path / "whole", tmp_path / "others"), check=True, capture_output=True)
+    verdicts.touch()
+    kills, amid = 0, 0
+    for part in (0.15, 0.4, 0.7):
+        process = subprocess.Popen(command(run, verdicts), stderr=subprocess.PIPE)
+        while process.poll() is None and verdicts.stat().st_size < part * problems * k:
+            time.sleep(0.001)
+        process.kill()
+        _, errors = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), errors
+        kills += process.returncode != 0
+        kept: dict[str, set[int]] = {}
+        for row in Run.open(run).samples():
+            kept.setdefault(row["problem"], set()).add(row["sample"])
+        assert 0 <= verdicts.stat().st_size - sum(map(len, kept.values())) <= kills
+        # Samples that ended while earlier ones of their problem were underway.
+        amid += sum(max(own) + 1 - len(own) for own in kept.values()) >= 16
+    assert amid >= 1
+    subprocess.run(command(run, verdicts), check=True, capture_output=True)
+    assert 0 <= verdicts.stat().st_size - problems * k <= kills
+    assert contents(run) == contents(tmp_path / "whole")
+    assert Run.open(run).counts().frame.equals(Run.open(tmp_path / "whole").counts().frame)

@@ -90,6 +90,8 @@ def test_what_is_no_run_is_left_alone(model: Path, sums: Task, tmp_path: Path) -
     (broken / "manifest.json").write_text('{"format": 3, "models": 3}')
     with pytest.raises(ValueError, match="is no manifest of a run"):
         evaluate([model], [sums], broken, k=1, **OPTIONS)
+    with pytest.raises(ValueError, match=r"thesis\.tex is a file, and a run is kept in a folder"):
+        evaluate([tmp_path / "nowhere"], [sums], tmp_path / "thesis.tex", k=2, **OPTIONS)
 
 
 def test_two_processes_do_not_share_a_run(model: Path, sums: Task, tmp_path: Path) -> None:

@@ -100,12 +100,42 @@ def test_a_problem_twice_is_refused_or_added_up() -> None:
 COUNTS = {"problem": ["x", "y"], "n_samples": [4, 5], "n_correct": [1, 5]}
 
 
-@pytest.mark.parametrize("orient", ["columns", "split", "table", "records"])
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "table", "records"])
 @pytest.mark.parametrize("indent", [None, 2])
-def test_json_of_pandas_however_it_lies(orient: str, indent: int | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [1, 2])
+def test_json_of_pandas_however_it_lies(orient: str, indent: int | None, rows: int, tmp_path: Path) -> None:
     path = tmp_path / "t.json"
-    pd.DataFrame(COUNTS).to_json(path, orient=orient, indent=indent)
-    assert counted(path) == [("x", 4, 1), ("y", 5, 5)]
+    pd.DataFrame(COUNTS).head(rows).to_json(path, orient=orient, indent=indent)
+    assert counted(path) == [("x", 4, 1), ("y", 5, 5)][:rows]
+
+
+@pytest.mark.parametrize("orient", ["columns", "index", "split"])
+def test_json_of_pandas_by_other_names(orient: str, tmp_path: Path) -> None:
+    """Names of a caller's own tell rows from columns no more: then numbered ones are the rows."""
+    path = tmp_path / "t.json"
+    own = {"problem": "Frage", "n_samples": "Versuche", "n_correct": "richtig"}
+    pd.DataFrame(COUNTS).rename(columns=own).to_json(path, orient=orient)
+    assert counted(path, columns=own) == [("x", 4, 1), ("y", 5, 5)]
+
+
+@pytest.mark.parametrize("orient", ["columns", "index", "split"])
+@pytest.mark.parametrize("names", [["x", "y"], [7, 12]])
+def test_what_tells_rows_apart_is_a_column(orient: str, names: list[object], tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    pd.DataFrame(COUNTS | {"problem": names}).set_index("problem").to_json(path, orient=orient)
+    with pytest.raises(ValueError, match=r"columns=\{'problem': 'index'\}"):
+        counted(path)
+    assert counted(path, columns={"problem": "index"}) == [(str(names[0]), 4, 1), (str(names[1]), 5, 5)]
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_rows_without_names_say_how_to_name_them(lines: bool, tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    pd.DataFrame(COUNTS).to_json(path, orient="values")
+    if lines:
+        path.write_text("".join(json.dumps(row) + "\n" for row in json.loads(path.read_text())))
+    with pytest.raises(ValueError, match=r"row 1 of .*t\.json is an array.*names of their columns"):
+        counted(path)
 
 
 def test_json_of_columns_as_arrays(tmp_path: Path) -> None:

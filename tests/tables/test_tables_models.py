@@ -70,10 +70,12 @@ def test_sizes_are_optional_until_required() -> None:
     assert not counts.has_sizes
     assert counts.checkpoints.rows() == [(2, 1, 8, 1)]
     assert counts.checkpoint_index.tolist() == [0, 0]
-    for use in (counts.require_sizes, lambda: counts.n_params, lambda: counts.filter(min_tokens=1)):
-        with pytest.raises(
-            ValueError, match=r"no n_params and no n_tokens, which a law needs\. Give .* models="
-        ):
+    for use, why in (
+        (counts.require_sizes, "which a law needs"),
+        (lambda: counts.n_params, "which a law needs"),
+        (lambda: counts.filter(min_tokens=1), "by which rows were to be chosen"),
+    ):
+        with pytest.raises(ValueError, match=rf"no n_params and no n_tokens, {why}\. Give .* models="):
             use()
     assert read_counts(GOOD).require_sizes().has_sizes
 

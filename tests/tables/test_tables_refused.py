@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from counts_table import GOOD, ORDER, good, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from t2fast.readers import read_results
 from t2fast.tables import LeftOut, read_counts, rows
 
 
@@ -197,14 +199,34 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("t.csv", HEADER.encode(), "has columns but no rows"),
     ("t.csv", HEADER.encode() + b"x,8,1,9\n", "row 1 has 4 fields where the header has 3"),
     ("t.csv", HEADER.encode() + b"x,8\n", "row 1: n_correct is missing"),
-    ("t.csv", HEADER.encode() + b"\xff\xfe,8,1\n", "cannot be read: invalid utf-8"),
+    (
+        "t.csv",
+        HEADER.encode() + b"x,8,1\n\xff\xfe,8,1\n",
+        "line 3 is not UTF-8, at b'\\xff': save",
+    ),
+    (
+        "t.jsonl",
+        b'{"problem": "caf\xe9"}\n',
+        "is not UTF-8 (byte 17 of it): save it as",
+    ),
+    (
+        "t.csv",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+        "is a pointer of Git LFS",
+    ),
+    ("t.json", b"<!DOCTYPE html>\n<html></html>", "is a page of HTML and not the file"),
+    ("t.json", b"[]", "t.json has no rows"),
     ("t.csv", HEADER.encode() + b'"x,8,1\n', "cannot be read"),
     (
         "t.csv",
         HEADER.encode() + b"x,8," + b"1" * 2_000_000 + b"\n",
         "(2000002 characters), not a whole number",
     ),
-    ("t.csv", HEADER.replace(",", ";").encode() + b"x;8;1\n", "seem to be separated by ';'"),
+    (
+        "t.csv",
+        HEADER.replace(",", ";").encode() + b"x;8;1\n",
+        "separated by ';'. Separate them by ','",
+    ),
     ("t.csv", HEADER.replace(",", "\t").encode() + b"x\t8\t1\n", r"seem to be separated by '\t'"),
     ("t.csv", np.random.default_rng(0).bytes(3000), "n_samples"),
     ("t.csv.gz", gzip.compress(HEADER.encode() + b"x,8,1\n" * 9999)[:-9], "cannot be read: "),
@@ -378,3 +400,12 @@ def test_cut_or_hollow_parquet_is_refused(data: st.DataObject, tmp_path: Path) -
     hollow = b"PAR1" + data.draw(st.binary(max_size=200)) + b"PAR1"
     (tmp_path / "t.parquet").write_bytes(data.draw(st.sampled_from([cut, hollow, cut + b"PAR1"])))
     assert "t.parquet cannot be read: " in refused(tmp_path / "t.parquet")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_refused_at_once_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    for read in (read_counts, read_results):
+        with pytest.raises(ValueError, match=r"pipe\.csv is no file, but a pipe or a device"):
+            read(pipe)

@@ -187,6 +187,8 @@ def test_the_report_on_the_command_line(done: testbed.Testbed, capsys: pytest.Ca
 
 
 def test_a_report_of_nothing_is_refused(settings: testbed.Settings, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is no testbed: it has no settings\.json"):
+        testbed.find(tmp_path)
     claim(tmp_path, settings)
     with pytest.raises(ValueError, match=r"none of .* checkpoints is ready"):
         testbed.find(tmp_path)

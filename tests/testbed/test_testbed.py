@@ -19,6 +19,7 @@ from t2fast import testbed
 from t2fast.cli.main import main
 from t2fast.testbed import loop
 from t2fast.testbed.grid import grid
+from t2fast.testbed.loop import Kept
 from t2fast.testbed.measured import likelihoods_of, losses_of
 from t2fast.training import Corpus
 from tiny_bed import TINY
@@ -133,6 +134,22 @@ def test_the_report_says_what_was_promised_and_measured(
     assert set(data["work"]) == {row["model"] for row in table(done.folder / "losses.csv")}
 
 
+def test_seeds_that_miss_are_counted_and_ratios_of_nothing_are_none(done: testbed.Testbed) -> None:
+    """Two seeds of three may miss while their mean does not: that is no interval that held."""
+    ours, theirs = done.kept[0].promise, done.kept[1].promise
+    ours, theirs = (replace(one, low=0.4, high=0.6, predicted=0.5) for one in (ours, theirs))
+    kept = (Kept(ours, (0.2, 0.5, 0.8), (0.4,) * 3), Kept(theirs, (0.5,) * 3, (0.5,) * 3))
+    words = " ".join(str(replace(done, kept=kept)).split())
+    assert f"{ours.task}, {ours.choice}: 2 of 3 seeds outside the interval of 0.4000 to 0.6000" in words
+    assert "0.2000 to 0.8000 measured" in words
+    assert f"{theirs.task}, {theirs.choice}: " not in words
+    assert f"{ours.task} 1 1 0.8" in words  # predicted, measured, by counts
+    # 0.2, 0.5 and 0.8 over 0.5, a seed each
+    assert f"{ours.task} 0.2000 to 0.8000 1 of 3 0.5000 3 of 3 0.4 to 1.6" in words
+    nothing = (kept[0], Kept(theirs, (0.0,) * 3, (0.0,) * 3))
+    assert f"{ours.task} 1 - -" in " ".join(str(replace(done, kept=nothing)).split())
+
+
 def test_a_testbed_that_is_killed_ends_with_the_same_tables(done, tmp_path: Path, capsys) -> None:
     """Two workers, killed when the first checkpoint is ready: none is left at work, and it goes on."""
     file, folder = tmp_path / "tiny.toml", tmp_path / "bed"
@@ -193,12 +210,40 @@ def test_what_goes_wrong_in_a_worker_is_said(settings: testbed.Settings, tmp_pat
         ("[2e8]", "[3e8]", "repeated_budgets has 3e.08, which is not among"),
         ("inference_flops = 1.2e5", "inference_flops = 10", "are not one sample of the size of"),
         ("lr = 1e-2", "lr = ", "is no TOML"),
+        ("lr = 1e-2", "lr: 1e-2", "settings are TOML, as `t2fast testbed small --print` shows"),
+        (
+            "[24, 1, 2]]",
+            "[24, 1, 2], [24, 1, 3]]",
+            r"sizes \[24, 1, 2\] and \[24, 1, 3\] are both 14.7k parameters",
+        ),
+        ("4e8, 8e8]", "4e8, 8e8, 8.001e8]", "two checkpoints would be called .* budgets further apart"),
+        (
+            "= 6.4e9",
+            "= 1e9",
+            "0 of the grid's 11 checkpoints have at most an eighth of train_flops, 1.25e.08",
+        ),
+        ("300_000", "6_000", "the corpus has 5,940 tokens to train on, too few for any size at 6.4e.09"),
+        ("= 6.4e9", "= 6.4e12\ncorpus_tokens = 1e12", "train_flops 6.4e.12 is too far from the budgets"),
     ],
 )
-def test_settings_are_refused_in_words(was: str, now: str, words: str) -> None:
+def test_settings_are_refused_in_words(was: str, now: str, words: str, tmp_path: Path) -> None:
+    """Before anything is trained: what cannot end in a plan, too."""
     assert was in TINY
+    key = now.partition("\n")[2].partition(" =")[0]
+    text = "\n".join(row for row in TINY.splitlines() if not key or not row.startswith(key))
     with pytest.raises(ValueError, match=words):
-        grid(testbed.parse_settings(TINY.replace(was, now)))
+        testbed.run_testbed(testbed.parse_settings(text.replace(was, now)), tmp_path / "bed")
+    assert not (tmp_path / "bed").exists()
+
+
+def test_prompts_that_do_not_fit_are_said_before_a_model_is_trained(
+    settings: testbed.Settings, tmp_path: Path
+) -> None:
+    long = replace(settings, tasks=("synthetic/knowledge", "synthetic/arithmetic"))
+    for _ in range(2):  # again, when the folder is there
+        with pytest.raises(ValueError, match=r"task arithmetic takes \d+ tokens, .* set context = \d+"):
+            testbed.run_testbed(long, tmp_path / "bed", workers=1)
+    assert not (tmp_path / "bed" / "checkpoints").exists()
 
 
 def test_another_testbed_in_the_folder_is_refused(done, settings, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 from t2fast import testbed
 from t2fast.decode import load
-from t2fast.tasks import load_task
+from t2fast.tasks import Task, load_task
 from t2fast.testbed.grid import grid
 from t2fast.testbed.work import finish, is_done
 from t2fast.training import FAMILIES, Shape, Tuning, fine_tune
@@ -144,3 +145,19 @@ def test_problems_that_are_asked_are_not_learnt() -> None:
     assert asked.problems == load_task("synthetic/knowledge", problems=12).problems
     assert 0 < len(learnt.problems) <= 24
     assert not {p.prompt for p in asked.problems} & {p.prompt for p in learnt.problems}
+
+
+def test_sums_that_are_asked_are_not_learnt_with_other_names() -> None:
+    from t2fast.testbed.tune import _problems
+
+    def numbers(task: Task) -> set[tuple[str, ...]]:
+        """The numbers of each sum in words: nothing else of it makes a difference."""
+        return {tuple(re.findall(r"\d+", p.prompt)) for p in task.problems if " has " in p.prompt}
+
+    settings = replace(SETTINGS, tasks=("synthetic/arithmetic",), tuned_tasks=(), problems=128)
+    settings = replace(settings, tuned_problems=128)
+    every = load_task("synthetic/arithmetic", problems=128, seed=1)
+    asked, learnt = _problems(settings, "synthetic/arithmetic")
+    assert numbers(asked) & numbers(every)  # else this shows nothing
+    assert not numbers(asked) & numbers(learnt)
+    assert numbers(learnt) == numbers(every) - numbers(asked)

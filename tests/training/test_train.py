@@ -104,6 +104,12 @@ def test_transformers_computes_the_logits_that_the_engine_does(trained) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(done.folder)
     engine = t2fast.decode.load(done.folder)
     assert tokenizer("the cat sat")["input_ids"] == engine.tokenizer.encode("the cat sat")
+    # The family's own special tokens would be beyond the embedding.
+    assert len(tokenizer) == shape.vocab
+    assert tokenizer.eos_token_id == tokenizer.pad_token_id == peer.config.eos_token_id == 0
+    padded = tokenizer(["the cat", "the cat sat on a mat"], padding=True, return_tensors="pt")
+    padded.pop("token_type_ids", None)
+    assert peer(**padded).logits.shape[-1] == shape.vocab
 
 
 def test_training_learns_and_says_what_it_trained(trained) -> None:
@@ -198,7 +204,10 @@ def test_a_run_that_is_killed_ends_with_the_same_bytes(text: Path, tmp_path: Pat
     assert not (folder / "config.json").exists()
     assert main(arguments(text, folder)) == 0
     names = sorted(path.name for path in whole.iterdir())
-    assert names == ["config.json", "losses.csv", "model.safetensors", "tokenizer.json", "training.json"]
+    assert names == [
+        *("config.json", "losses.csv", "model.safetensors"),
+        *("tokenizer.json", "tokenizer_config.json", "training.json"),
+    ]
     for name in names:
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
 
@@ -225,6 +234,30 @@ def test_what_cannot_be_trained_is_refused_in_words(cut, text: Path, tmp_path: P
         training.train_tokenizer(documents(), 100)
     with pytest.raises(ValueError, match="9,999,999 unique tokens are wanted"):
         cut[0].order(0, 32, 9_999_999)
+    with pytest.raises(ValueError, match="seed must be 0 or more, not -1"):
+        training.Recipe(1e4, seed=-1)
+    given = shape_of("llama", True), training.Recipe(1e4), tmp_path / "m"
+    for setting in ("threads", "save_every"):
+        with pytest.raises(ValueError, match=f"{setting} must be at least 1, not 0"):
+            training.train(*cut, *given, **{setting: 0})
+    assert not (tmp_path / "m").exists()
     (tmp_path / "bad.jsonl").write_text('{"title": "x"}\n')
     assert main(["train", str(tmp_path / "bad.jsonl"), "-o", str(tmp_path / "m"), "--tokens", "1k"]) == 1
     assert "row 0: no 'text'" in capsys.readouterr().err
+    (tmp_path / "line.txt").write_text("one line\n")
+    assert main(["train", str(tmp_path / "line.txt"), "-o", str(tmp_path / "m"), "--tokens", "1k"]) == 1
+    assert "the corpus has 4 tokens to train on: too few for one sequence of 64" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
+def test_what_the_corpus_could_not_give_is_said(text: Path, tmp_path: Path, capsys) -> None:
+    given = arguments(text, tmp_path / "model")
+    given[given.index("--vocab") + 1] = "5000"
+    assert main(given) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert f"the vocabulary has {config['vocab_size']} tokens, not 5,000" in said
+    times = config["n_tokens"] / config["unique_tokens"]
+    assert times > 2
+    assert f"the corpus has {config['unique_tokens']:,} tokens, each read {times:.1f} times" in said

@@ -7,17 +7,21 @@ import polars as pl
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import GREY, HEIGHT, WIDTH, altair
+from t2fast.text import nominal
 
 
-def answers(frame: pl.DataFrame, chosen: float, metric: str, title: str) -> Figure:
+def answers(
+    frame: pl.DataFrame, chosen: float, metric: str, title: str, level: float | None = None
+) -> Figure:
     """Shares of problems over k, the chosen k marked.
 
     Args:
         frame: a row a k: `k`, `right`, `wrong`, `worth` and `perfect`, the share solved under a check that
-            does not err.
+            does not err; with a level also `right_low`, `right_high`, and so on of `wrong` and `worth`.
         chosen: the k of the plan.
         metric: what `worth` is.
         title: what was asked for.
+        level: confidence of the intervals; None: there are none.
 
     Returns:
         The figure.
@@ -26,26 +30,22 @@ def answers(frame: pl.DataFrame, chosen: float, metric: str, title: str) -> Figu
     names = {"right": "right answers", "wrong": "wrong answers", "worth": metric, "perfect": "perfect check"}
     if metric == names["right"]:
         del names["worth"]
-    long = frame.select("k", *(pl.col(name).alias(label) for name, label in names.items())).unpivot(
-        index="k", variable_name="answers", value_name="share"
-    )
+    long = pl.concat([_side(frame, name, label) for name, label in names.items()])
     colour, dash = axes.series("answers", list(names.values()))
-    y = alt.Y("share:Q", title="share of problems", axis=alt.Axis(format="~g"))
-    lines = (
-        alt.Chart(data(long, ["k", "answers", "share"]), width=WIDTH, height=HEIGHT)
-        .mark_line()
-        .encode(
-            x=axes.x("k"),
-            y=y,
-            color=colour,
-            strokeDash=dash,
-            tooltip=[
-                alt.Tooltip("answers:N"),
-                alt.Tooltip("k:Q", format=".4g"),
-                alt.Tooltip("share:Q", format=".4g"),
-            ],
-        )
+    y = {"title": "share of problems", "axis": alt.Axis(format="~g")}
+    ends = () if level is None else ("low", "high")
+    base = alt.Chart(data(long, long.columns), width=WIDTH, height=HEIGHT).encode(x=axes.x("k"), color=colour)
+    shown = base.mark_line().encode(
+        y=alt.Y("share:Q", **y),
+        strokeDash=dash,
+        tooltip=[
+            alt.Tooltip("answers:N"),
+            *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("k", "share", *ends)),
+        ],
     )
+    if level is not None:
+        band = base.transform_filter("isValid(datum.low)").mark_area(opacity=0.15)
+        shown = band.encode(y=alt.Y("low:Q", **y), y2="high:Q") + shown
     at = pl.DataFrame({"k": [float(chosen)]})
     mark = alt.Chart(data(at, ["k"])).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x=axes.x("k"))
     least, most = frame.row(0, named=True), frame.row(-1, named=True)
@@ -56,4 +56,16 @@ def answers(frame: pl.DataFrame, chosen: float, metric: str, title: str) -> Figu
         f"{chosen:.3g}."
     )
     caption = "Dashed vertical line: the plan's k. All of it at the plan's N and D."
-    return Figure("answers", title, says, frame, (lines + mark,), caption)
+    if level is not None:
+        caption += f" Bands: {nominal(level)} intervals over the draws of the law and of the check's rates."
+    return Figure("answers", title, says, frame, (shown + mark,), caption)
+
+
+def _side(frame: pl.DataFrame, name: str, label: str) -> pl.DataFrame:
+    """One of the shares: `k`, `answers` (what it is of), `share`, and the ends of its interval or null."""
+    found = [pl.lit(label).alias("answers"), pl.col(name).alias("share")]
+    for end in ("low", "high"):
+        column = f"{name}_{end}"
+        known = pl.col(column) if column in frame.columns else pl.lit(None, pl.Float64)
+        found.append(known.alias(end))
+    return frame.select("k", *found)

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from t2fast.charts.library import DASHES, ROUND, SERIES, SHORT, SIZE, TENTH, altair
+from t2fast.charts.library import DASHES, ROUND, SERIES, SHORT, SHORTENED, SIZE, TENTH, altair
 
 METRICS = {
     "loss": "loss (nats)",
@@ -80,6 +80,11 @@ def strokes() -> Any:
 def x(name: str) -> Any:
     """A horizontal axis of N, D, k or FLOPs."""
     return altair().X(f"{name}:Q", **size(name))
+
+
+def names(**options: Any) -> Any:
+    """An axis of names: of a long one the middle is left out, since names differ at their ends."""
+    return altair().Axis(labelExpr=SHORTENED, **options)
 
 
 def flops(values: pl.Series) -> Any:

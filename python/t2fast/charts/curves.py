@@ -6,11 +6,13 @@ import polars as pl
 
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data
-from t2fast.charts.library import HEIGHT, SERIES, WIDTH, altair
-from t2fast.text import amount, counted
+from t2fast.charts.library import BLUE, HEIGHT, SERIES, WIDTH, altair
+from t2fast.text import amount, counted, nominal
 
 FEW = len(SERIES)
 """Curves up to which each has a colour and a band of its own."""
+NAMED = 2 * FEW
+"""Curves up to which a legend tells them apart, where nothing else does."""
 
 
 def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
@@ -23,7 +25,8 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
 
     Returns:
         The figure. Up to six curves have colours and bands of their own; more are coloured by N if that
-        is known, and the band of one is shown when it is picked from a list.
+        is known, or alike where they are more than a dozen, and the band of one is shown when it is picked
+        from a list.
     """
     alt = altair()
     known = frame.filter(pl.col("pass_at_k").is_finite())
@@ -46,8 +49,11 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
     ]
     few = len(names) <= FEW
     colour, dash = axes.series("checkpoint", names)
+    told = few or len(names) <= NAMED
     if not few and sized:
         colour = axes.shades("n_params", frame["n_params"])
+    elif not told:
+        colour = alt.value(BLUE)
     base = base.encode(detail="checkpoint:N", color=colour)
     band = base.mark_area(clip=True).encode(y=alt.Y("low:Q", **y), y2="high:Q")
     line = base.mark_line(point={"size": 25}, clip=True).encode(y=alt.Y("pass_at_k:Q", **y), tooltip=tooltip)
@@ -58,14 +64,16 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
         listed = alt.binding_select(options=[None, *there], labels=["all", *there], name="checkpoint ")
         pick = alt.selection_point(name="pick", fields=["checkpoint"], bind=listed)
         shown = alt.condition(pick, alt.value(0.25), alt.value(0.0), empty=False)
-        line = line if sized else line.encode(strokeDash=dash)
+        line = line.encode(strokeDash=dash) if told and not sized else line
         faded = alt.condition(pick, alt.value(1.0), alt.value(0.12))
         chart = band.encode(opacity=shown) + line.encode(opacity=faded).properties(name="lines").add_params(
             pick
         )
     unseen = known.height - drawn.height
     missing = frame.height - known.height
-    caption = f"Bands: {level:.0%} intervals, each k for itself, problems taken for draws from a population."
+    caption = (
+        f"Bands: {nominal(level)} intervals, each k for itself, problems taken for draws from a population."
+    )
     if not few:
         caption += " Pick a checkpoint from the list to see its band."
     if unseen:
@@ -76,10 +84,11 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
 
 
 def _says(known: pl.DataFrame, names: list[str]) -> str:
-    """The highest and the lowest curve, at the largest k that all have."""
+    """The highest and the lowest curve, at the largest k that most have."""
     if not known.height:
         return "No pass@k could be estimated."
-    common = known.group_by("checkpoint").agg(pl.col("k").max()).select(pl.min("k")).item()
+    shared = known.group_by("k").len()
+    common = shared.filter(pl.col("len") == pl.max("len"))["k"].sort()[-1]
     there = known.filter(pl.col("k") == common).sort("pass_at_k", descending=True, maintain_order=True)
     rows = there.rows(named=True)
     ends = [f"{row['pass_at_k']:.3g} of {row['checkpoint']}" for row in rows[:1] + rows[1:][-1:]]

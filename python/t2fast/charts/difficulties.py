@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import BLUE, WIDTH, altair
 from t2fast.text import counted, percent
@@ -54,7 +55,7 @@ def difficulties(frame: pl.DataFrame) -> Figure:
         legend = alt.Legend(format="%", symbolType="square", symbolFillColor=BLUE, symbolStrokeWidth=0)
         shade = alt.Opacity("share:Q", title="share of problems", scale=scale, legend=legend)
         crowded = _ROW * len(names) > _TALL
-        y = alt.Y("checkpoint:N", sort=names, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=crowded))
+        y = alt.Y("checkpoint:N", sort=names, title=None, axis=axes.names(labelOverlap=crowded))
         chart = alt.Chart(values, width=WIDTH, height=min(_ROW * len(names), _TALL))
         panels = (chart.mark_rect(color=BLUE).encode(x=x, y=y, opacity=shade, tooltip=tooltip),)
     never = frame.filter(pl.col("solved") == classes[0])["share"]

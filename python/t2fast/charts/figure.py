@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ SUFFIXES = (".svg", ".png", ".pdf")
 """Of the files that `Figure.save` writes."""
 
 _MARGIN = {"left": 24, "right": 16, "top": 5, "bottom": 5}
+_LETTERS = 76  # of a line of the title, for each panel
 _SCALE = 2.0  # pixels of a PNG for a unit of the chart: sharp on dense screens
 
 
@@ -44,7 +46,8 @@ class Figure:
     def chart(self) -> Any:
         """The panels as one Altair chart, with the title."""
         alt = library.altair()
-        title = alt.Title(self.title, anchor="start", fontSize=14)
+        lines = textwrap.wrap(self.title, _LETTERS * len(self.panels))
+        title = alt.Title(lines, anchor="start", fontSize=14)
         if len(self.panels) == 1:
             return self.panels[0].properties(title=title)
         return alt.hconcat(*self.panels, title=title)

@@ -35,6 +35,7 @@ LOOKS: dict[str, Any] = {
         "labelSeparation": 8,
         "labelOverlap": "greedy",
     },
+    "axisY": {"labelLimit": 240},  # names as `SHORTENED` has them
     "legend": {
         "orient": "bottom",
         "columns": 4,
@@ -51,6 +52,9 @@ SIZE = "replace(format(datum.value, '~s'), 'G', 'B')"
 
 SHORT = SIZE.replace("~s", ".3~s")
 """The same with three digits."""
+
+SHORTENED = "truncate(datum.label, 34, 'center')"
+"""A name, with its middle left out where it is longer."""
 
 ROUND = "indexof('125', substring(format(datum.value, 'e'), 0, 1)) < 0 ? '' : "
 """Before a label of a logarithmic axis: none but those of 1, 2 and 5, which have room."""

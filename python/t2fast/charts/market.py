@@ -9,6 +9,7 @@ import polars as pl
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data, with_marks
 from t2fast.charts.library import GREY, HEIGHT, WIDTH, altair
+from t2fast.text import nominal
 
 _SOLVED = "share of queries solved"
 
@@ -75,7 +76,7 @@ def market(frontier: pl.DataFrame, picks: pl.DataFrame, title: str, level: float
         f"Share of queries solved over US dollars a query. {says[0].upper()}{says[1:]}.",
         with_marks(frontier, picks, "pick", columns),
         (band + line + marked,),
-        f"Options that nothing cheaper equals. Band: {level:.0%} intervals, at once for all compared.",
+        f"Options that nothing cheaper equals. Band: {nominal(level)} intervals, for all compared at once.",
     )
 
 

@@ -9,57 +9,83 @@ import polars as pl
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data, with_marks
 from t2fast.charts.library import BLUE, GREY, HEIGHT, VERMILION, WIDTH, altair
-from t2fast.text import amount, counted
+from t2fast.text import amount, counted, nominal
 
 _FAR = 5.0
 """Times below the best of a curve at which it leaves the picture."""
 
 
-def profile(curve: pl.DataFrame, marks: pl.DataFrame, metric: str, title: str) -> Figure:
+def profile(
+    curve: pl.DataFrame, marks: pl.DataFrame, metric: str, title: str, level: float | None = None
+) -> Figure:
     """The predicted value over N along one budget line, with choices marked.
 
     Args:
-        curve: a row a size: `n_params`, `n_tokens`, `k`, `predicted`.
-        marks: a row a choice: `choice` (its name) and the same.
+        curve: a row a size: `n_params`, `n_tokens`, `k`, `predicted`, and with a level the ends of its
+            interval, `low` and `high`.
+        marks: a row a choice: `choice` (its name) and the same, and with a level the interval of its N,
+            `least` and `most`, null where it has none.
         metric: what is predicted, as `Law.metric`.
         title: of the figure.
+        level: confidence of the intervals; None: there are none.
 
     Returns:
         The figure.
     """
     alt = altair()
-    columns = ["n_params", "n_tokens", "k", "predicted"]
-    ends = axes.ends(curve, "predicted")
-    y = alt.Y("predicted:Q", **axes.value(axes.METRICS[metric], *ends))
-    base = alt.Chart(data(curve, columns), width=WIDTH, height=HEIGHT)
-    line = base.mark_line(color=GREY).encode(x=axes.x("n_params"), y=y, tooltip=_tooltip())
+    banded = level is not None
+    ends, spans = (["low", "high"], ["least", "most"]) if banded else ([], [])
+    columns = ["n_params", "n_tokens", "k", "predicted", *ends]
+    # Where the band leaves what the curve and the choices reach, it does not matter how far.
+    seen = [curve["predicted"], *(marks[end] for end in ("predicted", *ends))]
+    low, high = axes.ends(pl.DataFrame({"at": pl.concat(seen)}), "at")
+    y = axes.value(axes.METRICS[metric], low, high, (low / 1.2, high * 1.2) if banded else None)
+    tooltip = _tooltip(*ends)
+    base = alt.Chart(data(curve, columns), width=WIDTH, height=HEIGHT).encode(
+        x=axes.x("n_params"), tooltip=tooltip
+    )
+    line = base.mark_line(color=GREY).encode(y=alt.Y("predicted:Q", **y))
     names = marks["choice"].to_list()
     colours = [BLUE, VERMILION][: len(names)]
-    points = (
-        alt.Chart(data(marks, ["choice", *columns]))
-        .mark_point(size=110, filled=True, opacity=1)
-        .encode(
-            x=axes.x("n_params"),
-            y=y,
-            color=alt.Color("choice:N", scale=alt.Scale(domain=names, range=colours), title=None),
-            shape=alt.Shape(
-                "choice:N", scale=alt.Scale(domain=names, range=["circle", "square"]), title=None
-            ),
-            tooltip=[alt.Tooltip("choice:N"), *_tooltip()],
-        )
+    chosen = alt.Chart(data(marks, ["choice", *columns, *spans])).encode(
+        y=alt.Y("predicted:Q", **y),
+        color=alt.Color("choice:N", scale=alt.Scale(domain=names, range=colours), title=None),
+        tooltip=[alt.Tooltip("choice:N"), *tooltip],
     )
+    points = chosen.mark_point(size=110, filled=True, opacity=1).encode(
+        x=axes.x("n_params"),
+        shape=alt.Shape("choice:N", scale=alt.Scale(domain=names, range=["circle", "square"]), title=None),
+    )
+    chart, caption = line + points, ""
+    if level is not None:
+        band = base.mark_area(color=GREY, opacity=0.2, clip=True).encode(y=alt.Y("low:Q", **y), y2="high:Q")
+        spread = chosen.mark_rule(strokeWidth=2).encode(
+            x=alt.X("least:Q", **axes.size("n_params")), x2="most:Q"
+        )
+        chart = band + line + spread + points
+        caption = (
+            f"Band: the {nominal(level)} interval of what each size would bring. Bar through a choice: the "
+            f"{nominal(level)} interval of its N, chosen anew by each of the law's draws."
+        )
     says = "; ".join(
         f"{row['choice']}: N = {amount(row['n_params'])}, D = {amount(row['n_tokens'])}"
         + ("" if row["k"] is None else f", k = {row['k']:.3g}")
         + f", {metric} {row['predicted']:.4g}"
+        + (f" ({row['low']:.4g} to {row['high']:.4g})" if banded and row["low"] is not None else "")
         for row in marks.iter_rows(named=True)
     )
     return Figure(
         "profile",
         title,
         f"Predicted {metric} over the number of parameters. {says}.",
-        with_marks(curve, marks, "choice", columns),
-        (line + points,),
+        with_marks(
+            curve.with_columns(pl.lit(None, pl.Float64).alias(name) for name in spans),
+            marks,
+            "choice",
+            [*columns, *spans],
+        ),
+        (chart,),
+        caption,
     )
 
 
@@ -67,7 +93,8 @@ def profiles(frame: pl.DataFrame, metric: str, title: str) -> Figure:
     """IsoFLOP profiles: the predicted value over N, a curve a training budget, its best size marked.
 
     Args:
-        frame: a row a budget and size: `train_flops`, `n_params`, `n_tokens`, `k`, `predicted`, `best`.
+        frame: a row a budget and size that spends it: `train_flops`, `n_params`, `n_tokens`, `k`,
+            `predicted`, `best`.
         metric: what is predicted, as `Law.metric`.
         title: of the figure.
 
@@ -96,7 +123,7 @@ def profiles(frame: pl.DataFrame, metric: str, title: str) -> Figure:
         f"{amount(last['n_params'])} at {last['train_flops']:.3g}.",
         frame,
         (lines + path + points,),
-        "A curve a training budget; dots: the best size for it.",
+        "A curve a training budget, over sizes that spend it within the law's reach; dots: the best size.",
     )
 
 
@@ -114,11 +141,11 @@ def _worth_seeing(
     return low, high, (low * 0.95, high * 1.05)
 
 
-def _tooltip() -> list[Any]:
+def _tooltip(*ends: str) -> list[Any]:
     alt = altair()
     return [
         alt.Tooltip("n_params:Q", title="N", format=".3s"),
         alt.Tooltip("n_tokens:Q", title="D", format=".3s"),
         alt.Tooltip("k:Q", format=".3g"),
-        alt.Tooltip("predicted:Q", format=".4g"),
+        *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("predicted", *ends)),
     ]

@@ -9,7 +9,7 @@ import polars as pl
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import BLUE, GREY, HEIGHT, VERMILION, WIDTH, altair
-from t2fast.text import counted, percent
+from t2fast.text import counted, nominal, percent
 
 _VALUES = 20
 """Sizes up to which each has a median of its own."""
@@ -65,8 +65,8 @@ def fit(
     median = percent(_number(gap.median())) if len(gap) else "-"
     left = frame.height - shown.height
     caption = "On the dashed line the law says what was measured."
-    if banded:
-        caption += f" Bars: {level:.0%} intervals of the law."
+    if banded and level is not None:
+        caption += f" Bars: {nominal(level)} intervals of the law."
     if left:
         caption += f" {counted(left, 'point')} without a positive value left out."
     return Figure(

@@ -17,7 +17,7 @@ from t2fast.charts import Drawn, Figure, Reported, market
 from t2fast.choices.request import cascade, one_by_one
 from t2fast.choices.verifier import VerifiedCurve
 from t2fast.costs.memory import Room
-from t2fast.text import columns, counted, line, note, plain, samples
+from t2fast.text import columns, counted, line, nominal, note, plain, samples
 
 _ROWS = 12
 _SERVED = (
@@ -274,7 +274,7 @@ class Choice(Drawn, Reported):
         return Group(*parts, *(note(words) for words in (*remarks, *self.notes)))
 
     def _frontier_table(self) -> RenderableType:
-        interval = f"{self.level:.0%} interval"
+        interval = f"{nominal(self.level)} interval"
         solved = ("right", interval, "wrong") if self.errs else ("pass@k", interval)
         table = columns("model", "k", *solved, "USD/query", "USD/solved", "best", left=("model",))
         for option in shortened(self.frontier):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 from t2fast.cli.sampling import say_memory
+from t2fast.decode.engine import Engine
 from t2fast.decode.opening import load
 from t2fast.decode.request import Sampling
+from t2fast.text import clean
 
 _EXAMPLES = """examples:
   t2fast chat SmolLM2-135M-Instruct.gguf
@@ -56,14 +59,41 @@ def run(args: argparse.Namespace) -> int:
             print("> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line.strip():
+            if not line and sys.stdin.isatty():
+                print(file=sys.stderr)
             return 0
         messages.append({"role": "user", "content": line.strip()})
-        # The answer's place is its problem: the same question asked again is answered anew.
-        asked = [(len(messages), list(messages))]
-        drawn = engine.sample(asked, sampling, k=1, chat=True, stream=_show, progress=False)
-        print()
-        messages.append({"role": "assistant", "content": drawn.table["text"][0]})
+        text = _answer(engine, messages, sampling)
+        if text:
+            messages.append({"role": "assistant", "content": text})
+        else:  # templates want questions and answers by turns
+            messages.pop()
+
+
+def _answer(engine: Engine, messages: list[dict[str, str]], sampling: Sampling) -> str:
+    """The answer, shown as it is drawn; what cut it short goes to stderr."""
+    positions = engine.core.model.max_positions
+    room = positions - len(engine.tokenizer.encode(engine.chat_text(messages), special=False))
+    if room < 1:
+        raise ValueError(f"the conversation fills the {positions:,} positions of the model: begin a new one")
+    longest = min(sampling.max_tokens, room)
+    # The answer's place is its problem: the same question asked again is answered anew.
+    asked = [(len(messages), list(messages))]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="sampling was interrupted")
+        drawn = engine.sample(
+            asked, sampling, k=1, chat=True, stream=_show, progress=False, max_tokens=longest
+        )
+    print(flush=True)
+    row = drawn.table.row(0, named=True)
+    if drawn.interrupted:
+        print("(cut short)", file=sys.stderr)
+    elif row["finish_reason"] == "length":
+        why = f"--max-tokens {longest}" if longest < room else f"the model's {positions:,} positions"
+        print(f"(cut at {why})", file=sys.stderr)
+    return str(row["text"])
 
 
 def _show(text: str) -> None:
-    print(text, end="", flush=True)
+    # What a model says is no order to a terminal; a file gets it as it is.
+    print(clean(text) if sys.stdout.isatty() else text, end="", flush=True)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from t2fast.cli import results
-from t2fast.cli.options import add_table, command, filtered, integers, reading, show
+from t2fast.cli.options import add_table, command, filtered, integers, reading, seed, show
 from t2fast.cli.plotting import add_plot, check, save
 from t2fast.comparisons import compare
 from t2fast.tables import Counts
@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-k", type=integers, metavar="K,K,...", help="samples (default: all that there are)")
     parser.add_argument("--level", type=float, default=0.95, help="confidence of the band (default: 0.95)")
     parser.add_argument("--draws", type=int, default=4000, help="bootstrap draws (default: 4000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the draws (default: 0)")
     add_plot(parser, "the differences")
 
 
@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     check(arguments)
     files = [arguments.file, *arguments.others]
+    results.refuse_twice(files)
     sides: dict[str, Counts] = {}
     for file in files:
         counts = filtered(results.read(arguments, file, **reading(arguments)), arguments)

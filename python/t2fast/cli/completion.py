@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import Any
 
 from t2fast.cli.options import command
+
+_FILES = re.compile(
+    r"FILE|FOLDER|COUNTS|JSONL|LAW|RUN|SETTINGS|MODEL$|HTML|^model$|^tokenizer$", re.IGNORECASE
+)
+"""What an argument is called that is a file or a folder."""
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -31,4 +37,10 @@ def run(arguments: argparse.Namespace) -> None:
         import shtab
     except ImportError as error:
         raise ImportError("completion needs shtab: pip install 't2fast[completion]'") from error
-    sys.stdout.write(shtab.complete(arguments.whole()[0], arguments.shell) + "\n")
+    whole, commands = arguments.whole()
+    for parser in commands.values():
+        for action in parser._actions:
+            # Without it zsh completes nothing there; bash completes files wherever nothing else is known.
+            if action.choices is None and _FILES.search(str(action.metavar or action.dest)):
+                action.complete = shtab.FILE
+    sys.stdout.write(shtab.complete(whole, arguments.shell) + "\n")

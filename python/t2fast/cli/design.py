@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from t2fast.cli import results
-from t2fast.cli.options import add_table, command, left_out, numbers, show, size
+from t2fast.cli.options import add_table, command, left_out, numbers, seed, show, size
 from t2fast.cli.plotting import add_plot, check, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.designs import design
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
     add("--budget", type=size, metavar="COST", help="most that the runs may cost together")
     add("--count", type=int, default=8, help="most runs (default: %(default)s)")
     add("--draws", type=int, default=400, help="of the law (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+    add("--seed", type=seed, default=0, help="of the draws (default: %(default)s)")
     add_plot(parser, "what the runs leave open over what they cost, and where they lie")
 
 
@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     for place in arguments.at:
         if len(place) not in (2, 3):
             raise ValueError(f"--at takes N,D or N,D,k, not {len(place)} numbers")
+    if not arguments.at and arguments.train_flops is None:
+        raise ValueError("nothing is wanted: give --at N,D (or N,D,k), or --train-flops")
     if arguments.inference_flops is not None and arguments.train_flops is None:
         raise ValueError("--inference-flops goes with --train-flops")
     table = read_table(arguments, kind_of(arguments.file, arguments.columns))

@@ -23,10 +23,14 @@ from t2fast.estimators import pass_at_k
 from t2fast.laws import default_law
 from t2fast.plans import plan
 from t2fast.tables import read_counts
-from t2fast.text import Columns, columns
+from t2fast.text import Columns, columns, line
 
 _FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 """Of processors, those that the engine has kernels for or whose absence explains its speed."""
+_NO_METADATA = (
+    "extras: not known, since t2fast is not installed here but run from its source: pip install '.[report]' "
+    "and the like, in a checkout, install them"
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -46,10 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     data = {"here": here, "extras": extras, "tests": tests}
 
     def shown() -> Group:
+        listed = _table(("extra", "package", "version"), [[*map(str, row.values())] for row in extras])
         return Group(
             _table(("what", "is"), [[name, text] for name, text in here.items()]),
             "",
-            _table(("extra", "package", "version"), [[*map(str, row.values())] for row in extras]),
+            listed if extras else line(_NO_METADATA),
             "",
             _table(("test", "result", "seconds"), [[*map(str, row.values())] for row in tests]),
         )
@@ -105,8 +110,8 @@ def _extras() -> Iterator[dict[str, str]]:
         required = metadata.requires("t2fast") or []
     except metadata.PackageNotFoundError:  # a checkout that was never installed
         required = []
-    for line in required:
-        found = re.match(r"([\w.-]+)[^;]*; .*extra == ['\"]([\w-]+)['\"]", line)
+    for stated in required:
+        found = re.match(r"([\w.-]+)[^;]*; .*extra == ['\"]([\w-]+)['\"]", stated)
         if (
             found is None
             or found[1] == "t2fast"

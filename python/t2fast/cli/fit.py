@@ -10,7 +10,7 @@ from rich.console import Console
 
 from t2fast.cli import results
 from t2fast.cli.groups import add_groups, check_paths, each, paths, show_each
-from t2fast.cli.options import add_table, command, integers, left_out
+from t2fast.cli.options import add_table, command, integers, left_out, seed
 from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_forecast, fit_loss
@@ -71,7 +71,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--draws", type=int, default=200, help="draws for the intervals, 0 for none (default: 200)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the draws (default: 0)")
     add_plot(parser, "the law against what was measured")
 
 

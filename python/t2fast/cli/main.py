@@ -97,13 +97,14 @@ def _run(argv: Sequence[str] | None) -> int:
                 if settings.path is not None:
                     stderr.print(f"defaults from {settings.path}: t2fast config shows them", markup=False)
                 stderr.print(f"{arguments.command} took {time.perf_counter() - start:.2f} s", markup=False)
-        except (ValueError, OSError, ImportError) as error:
+        except (ValueError, OSError, ImportError, MemoryError) as error:
             if isinstance(error, BrokenPipeError):
                 sys.stderr.close()
                 return 0
             if arguments.verbose:
                 stderr.print(clean(traceback.format_exc()), markup=False)
-            words = clean(own_words(str(error), groups=hasattr(arguments, "group_by")))
+            said = f"this does not fit into memory: {error}" if isinstance(error, MemoryError) else str(error)
+            words = clean(own_words(said, groups=hasattr(arguments, "group_by")))
             stderr.print(f"t2fast {arguments.command}: {words}", style="red", markup=False)
             return 1
     return code or 0
@@ -135,7 +136,7 @@ def _preset(commands: dict[str, argparse.ArgumentParser]) -> Settings:
         settings = read_settings()
         settings.apply(name, parser)
     except (ValueError, OSError, ImportError) as error:
-        parser.error(clean(str(error)))
+        parser.error(clean(own_words(str(error))))
     return settings
 
 

@@ -67,7 +67,7 @@ def add_where(command: Any) -> None:
     command.add_argument("--task", help="this task alone")
     command.add_argument(
         "--where",
-        type=mapping,
+        type=chosen,
         action="append",
         metavar="COLUMN=VALUE",
         help="only rows that have this value in a column of the file; repeatable",
@@ -151,12 +151,35 @@ def size(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number such as 1e9, 160M or 1.2B") from None
 
 
+def seed(text: str) -> int:
+    """Of a generator: a whole number of 64 bits."""
+    if not text.isdecimal() or int(text) >= 2**64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^64 - 1")
+    return int(text)
+
+
 def integers(text: str) -> list[int]:
     """1,8,64."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 1,8,64") from None
+
+
+def chosen(text: str) -> dict[str, str]:
+    """split=test, or several such; a comma that no COLUMN= follows is part of a value."""
+    pairs: dict[str, str] = {}
+    for part in text.split(","):
+        column, equals, value = part.partition("=")
+        if equals and column:
+            pairs[column] = value
+        elif pairs:
+            pairs[next(reversed(pairs))] += f",{part}"
+        else:
+            break
+    if not pairs or not all(pairs.values()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form COLUMN=VALUE, such as split=test")
+    return pairs
 
 
 def mapping(text: str) -> dict[str, str]:

@@ -126,10 +126,10 @@ def _tables(arguments: argparse.Namespace) -> list[Any]:
             counts.append(results.read(arguments, file, **reading(arguments)))
         else:
             others.append(read_table(arguments, kind))
-    return [
-        *([filtered(joined_counts(counts, duplicates=arguments.duplicates), arguments)] if counts else []),
-        *others,
-    ]
+    if counts:
+        joined = joined_counts(counts, duplicates=arguments.duplicates)
+        return [filtered(joined, arguments), *others]
+    return others
 
 
 def _validations(arguments: argparse.Namespace, tables: list[Any]) -> list[Validation]:

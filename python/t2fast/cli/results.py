@@ -84,12 +84,17 @@ def read(arguments: argparse.Namespace, file: str | list[str], **reading: Any) -
     return counts
 
 
-def read_all(arguments: argparse.Namespace, files: Sequence[str], **reading: Any) -> Counts:
-    """The counts of all files as one table; where a file names no model, its own name stands for that."""
+def refuse_twice(files: Sequence[str]) -> None:
+    """`ValueError` that names a file which is there twice, by whatever path."""
     places = [os.path.realpath(file) for file in files]
     for i, file in enumerate(files):
         if places[i] in places[:i]:
             raise ValueError(f"{file} is given twice")
+
+
+def read_all(arguments: argparse.Namespace, files: Sequence[str], **reading: Any) -> Counts:
+    """The counts of all files as one table; where a file names no model, its own name stands for that."""
+    refuse_twice(files)
     # Of logs some may be earlier tries of others, which shows when they are read together.
     logs = [file for file in files if os.path.isfile(file) and tool_of(file) == inspect_ai.NAME]
     if len(logs) < 2:
@@ -101,7 +106,7 @@ def read_all(arguments: argparse.Namespace, files: Sequence[str], **reading: Any
         if "model" not in table.frame.columns and len(files) > 1:
             table = replace(table, frame=table.frame.with_columns(model=pl.lit(label(file, files))))
         named.append(table)
-    return joined_counts(named, sizes=False, duplicates=arguments.duplicates)
+    return joined_counts(named, duplicates=arguments.duplicates)
 
 
 def label(file: str, files: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from t2fast.decode.opening import load
 from t2fast.decode.prompts import Problem, problems
 from t2fast.decode.request import Sampling
 from t2fast.decode.samples import Finished, Samples
+from t2fast.progress import Bar
 from t2fast.text import clean
 
 _EXAMPLES = """examples:
@@ -109,30 +110,34 @@ def _ask(model: Served, found: list[Problem], args: argparse.Namespace) -> int:
     k = 1 if sampling.temperature == 0 else args.k
     if k < args.k:
         print("temperature 0: one sample of each problem, for all would be the same", file=sys.stderr)
-    for batch in _batches(found, k, _BATCH["endpoint"]):
-        drawn: dict[tuple[int | str, int], Finished] = {}
+    order = {problem.id: place for place, problem in enumerate(found)}
+    with Bar(k * len(found), None, "samples", counted=True) as bar:
+        for batch in _batches(found, k, _BATCH["endpoint"]):
+            drawn: list[Finished] = []
 
-        def keep(one: Finished, drawn: dict[tuple[int | str, int], Finished] = drawn) -> bool:
-            drawn[one.problem, one.sample] = one
-            return False
+            def keep(one: Finished, drawn: list[Finished] = drawn) -> bool:
+                drawn.append(one)
+                bar.advance(1)
+                return False
 
-        whole = model.each(
-            {problem.id: problem.prompt for problem in batch},
-            keep,
-            sampling,
-            k=args.first_sample + k,
-            have=[range(args.first_sample)] * len(batch),
-            chat=args.chat,
-            spent=spent.append,
-        )
-        order = {problem.id: place for place, problem in enumerate(batch)}
-        for one in sorted(drawn.values(), key=lambda one: (order[one.problem], one.sample)):
-            row = asdict(one)
-            print(_json(row) if args.json else _plain(row))
-        sys.stdout.flush()
-        samples += len(drawn)
-        if not whole:
-            break
+            try:
+                whole = model.each(
+                    {problem.id: problem.prompt for problem in batch},
+                    keep,
+                    sampling,
+                    k=args.first_sample + k,
+                    have=[range(args.first_sample)] * len(batch),
+                    chat=args.chat,
+                    spent=spent.append,
+                )
+            finally:  # what came before a server gave up is paid for
+                for one in sorted(drawn, key=lambda one: (order[one.problem], one.sample)):
+                    row = asdict(one)
+                    print(_json(row) if args.json else _plain(row))
+                sys.stdout.flush()
+            samples += len(drawn)
+            if not whole:
+                break
     seconds = time.perf_counter() - began
     retries = sum(one.retries for one in spent)
     print(

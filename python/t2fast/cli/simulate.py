@@ -11,7 +11,7 @@ from rich.console import Console
 
 from t2fast import atomic
 from t2fast.cli.laws import add_law
-from t2fast.cli.options import command, numbers
+from t2fast.cli.options import command, numbers, seed
 from t2fast.laws import ForecastLaw, Law, find_law, simulate_counts
 
 
@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--n-tokens", type=numbers, metavar="D,D,...", help="default: within the law's data")
     parser.add_argument("--problems", type=int, default=128, help="default: 128")
     parser.add_argument("--samples", type=int, default=256, help="per problem (default: 256)")
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--seed", type=seed, default=0, help="default: 0")
     parser.add_argument(
         "-o",
         "--output",

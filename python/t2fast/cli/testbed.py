@@ -10,6 +10,7 @@ from typing import Any
 
 from t2fast.cli.options import command, show
 from t2fast.cli.plotting import add_plot, check, save
+from t2fast.progress import duration
 from t2fast.text import line
 
 _EXAMPLES = """  t2fast testbed small -o testbed
@@ -62,21 +63,25 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.estimate:
         found = testbed.estimate_seconds(settings)
-        hours = found["seconds"] / 3600
         where = "one free core; two workers take half" if settings.device == "cpu" else "this GPU"
         words = (
-            f"{found['checkpoints']:.0f} checkpoints, {found['flops']:.3g} FLOPs: about {hours:.2g} hours of "
-            f"training on {where}. Measuring and the loop come on top."
+            f"{found['checkpoints']:.0f} checkpoints, {found['flops']:.3g} FLOPs: about "
+            f"{duration(found['seconds'])} of training on {where}. Measuring and the loop come on top."
         )
         show(arguments, found, lambda: line(words))
         return
     if arguments.output is None:
         raise ValueError("-o FOLDER is missing: where the testbed is to be kept")
-    if arguments.share is not None:
-        names = testbed.run_share(settings, arguments.output, *_parts(arguments.share))
-        show(arguments, {"checkpoints": names}, lambda: f"{len(names)} checkpoints of the share are done")
-        return
-    done = testbed.run_testbed(settings, arguments.output, workers=arguments.workers, ray=arguments.ray)
+    try:
+        if arguments.share is not None:
+            names = testbed.run_share(settings, arguments.output, *_parts(arguments.share))
+            show(arguments, {"checkpoints": names}, lambda: f"{len(names)} checkpoints of the share are done")
+            return
+        done = testbed.run_testbed(settings, arguments.output, workers=arguments.workers, ray=arguments.ray)
+    except KeyboardInterrupt:
+        words = f"what is finished is kept in {arguments.output}: the same command goes on; `t2fast testbed"
+        print(f"{words} report -o {arguments.output}` says what there is", file=sys.stderr)
+        raise
     show(arguments, done.to_dict(), lambda: done)
 
 

@@ -87,9 +87,16 @@ def run(arguments: argparse.Namespace) -> None:
         f"({done.n_tokens / done.n_params:.3g} a parameter), held-out loss {done.loss:.4f}"
     )
     show(arguments, data, lambda: line(words))
+    if arguments.tokenizer is None and shape.vocab < arguments.vocab:
+        print(
+            f"the vocabulary has {shape.vocab:,} tokens, not {arguments.vocab:,}: this text has no more",
+            file=sys.stderr,
+        )
     if done.n_tokens > done.unique_tokens:
-        times = done.n_tokens / done.unique_tokens
-        print(f"the corpus was read {times:.3g} times: --unique-tokens or more text", file=sys.stderr)
+        words = f"{done.unique_tokens:,} tokens, each read {done.n_tokens / done.unique_tokens:,.1f} times"
+        if unique is None:
+            words = f"the corpus has {words}: more text would be read less often"
+        print(words, file=sys.stderr)
 
 
 def _corpus(arguments: argparse.Namespace) -> tuple[Any, Any]:

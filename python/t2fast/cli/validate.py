@@ -9,7 +9,7 @@ from rich.console import Console
 
 from t2fast.cli import results
 from t2fast.cli.groups import add_groups, check_paths, each, paths, show_each
-from t2fast.cli.options import add_table, command, integers, left_out
+from t2fast.cli.options import add_table, command, integers, left_out, seed
 from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.laws import ForecastLaw, Law
@@ -61,7 +61,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--regularise", action="store_true", help="fit the paper's laws under the forecast law's priors"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of draws and random splits (default: 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of draws and random splits (default: 0)")
     add_plot(parser, "the errors")
     parser.add_argument(
         "-o",

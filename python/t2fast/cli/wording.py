@@ -29,6 +29,8 @@ _BARE = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\s,.:;)(]|$)")
 _NUMBER = re.compile(rf"{_CHOSEN}(?<![\w./-])({_OPTIONS})=(?=[\d.])")
 _ENDS = "|".join(re.escape(name) for name in _NAMES)
 _SUBJECT = re.compile(rf"^({_OPTIONS}|{_ENDS})(?= is \S+: )")  # what a refusal begins with
+_VALUES = re.compile(r"k\[\d+\] = ")
+_ENTRY = re.compile(r"^k must be (.+); got (k\[\d+\] = .+)")
 _LISTS = re.compile(r"^(n_params|n_tokens|k)\[\d+\](?= is )")
 _LISTED = {"n_params": "--sizes", "n_tokens": "--tokens", "k": "--k"}
 _LEADS = re.compile(r"^(unique_tokens)(?=: )")
@@ -49,6 +51,7 @@ def own_words(message: str, groups: bool = False) -> str:
     message = _NAMELESS.sub(lambda found: f"what is printed cannot be written: {found[1].lower()}", message)
     message = _PRICES.sub(lambda found: f"price_columns={found[1]}", message)
     message = _MAPPING.sub(lambda found: f"{_option(found[1])} {_pairs(found[2])}", message)
+    message = _ENTRY.sub(lambda found: f"-k must be {found[1]}; got {_VALUES.sub('', found[2])}", message)
     message = _QUOTED.sub(lambda found: f"{_option(found[1])} {found[2] or found[3] or ''}", message)
     message = _NUMBER.sub(lambda found: f"{_option(found[1])} ", message)
     message = _LEADS.sub(lambda found: _option(found[1]), message)

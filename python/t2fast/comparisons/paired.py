@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 
 from t2fast import _core
-from t2fast.arguments import Floats, Integers, cells, refuse, require_kind, whole
+from t2fast.arguments import Floats, Integers, cells, check_draws, refuse, require_kind, whole
 from t2fast.charts import Drawn, Figure, Reported, differences
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables import Counts
 from t2fast.tables.fields import listed
-from t2fast.text import columns, line, note, plain
+from t2fast.text import columns, line, nominal, note, plain
 
 _PROBLEM = ("task", "problem")
 _KS = 1024
 # By simulation: with fewer problems behind a difference its mean is too skew for the bootstrap's band.
 _FEW = 10
+# Sides up to which what is to be said of each is said by itself.
+_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,9 @@ class Comparison(Drawn, Reported):
     def __rich__(self) -> RenderableType:
         """Powers of two, the last k, and in words where the sign is settled."""
         shown = [j for j, k in enumerate(self.k) if k & (k - 1) == 0 or j == self.k.size - 1]
-        table = columns("k", "side", "pass@k", "difference", f"{self.level:.0%} band", "best", left=("side",))
+        table = columns(
+            "k", "side", "pass@k", "difference", f"{nominal(self.level)} band", "best", left=("side",)
+        )
         for j in shown:
             for side, name in enumerate(self.names):
                 band = "" if side == 0 else f"{self.low[j, side]:+.4f} to {self.high[j, side]:+.4f}"
@@ -123,6 +127,10 @@ class Comparison(Drawn, Reported):
         return Group(table, *map(line, words), *map(note, self.notes))
 
     def words(self, side: int) -> str:
+        """A side's name and its `finding`."""
+        return f"{self.names[side]}: {self.finding(side)}"
+
+    def finding(self, side: int) -> str:
         """At which k the sign of a side's difference is settled, and where it may first fall below."""
         signs = self.settled(side)
         parts = [
@@ -135,7 +143,7 @@ class Comparison(Drawn, Reported):
             loss = "it loses at no k"
         else:
             loss = f"its first loss{', if there is one,' if never else ''} lies at k = {_ranges(ks)}"
-        return f"{self.names[side]}: {', '.join(parts) or 'no sign is settled'}; {loss}"
+        return f"{', '.join(parts) or 'no sign is settled'}; {loss}"
 
     def __str__(self) -> str:
         return plain(self.__rich__())
@@ -185,8 +193,7 @@ def compare(
         raise ValueError(f"there is nothing to compare: {len(sides)} side given, two are needed")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level}")
-    if draws < 100:
-        raise ValueError(f"draws must be at least 100 for a band; got {draws}")
+    check_draws(draws, seed, 100, "for a band")
     tables, notes = _aligned(sides)
     least = min(int(table.most_samples.min()) for table in tables)
     at = np.arange(1, min(least, _KS) + 1) if ks is None else np.unique(whole("k", list(ks)))
@@ -197,6 +204,7 @@ def compare(
     values = np.stack([problem_pass_at_k(t.n, t.c, at, t.sequential) for t in tables], axis=2)
     shape = (at.size, len(tables))
     low, high = np.zeros(shape), np.zeros(shape)
+    thin: dict[str, str] = {}
     for side in range(1, len(tables)):
         rows = np.ascontiguousarray(values[:, :, side] - values[:, :, 0])
         mean, stderr, critical = _core.simultaneous_band(rows, draws, level, seed)
@@ -208,8 +216,13 @@ def compare(
         low[:, side] = np.maximum(np.where(wide, np.minimum(mean - reach, least_low), mean - reach), -1.0)
         high[:, side] = np.minimum(np.where(wide, np.maximum(mean + reach, most_high), mean + reach), 1.0)
         if few.any():
-            name = list(sides)[side]
-            notes += (f"{name}: fewer than {_FEW} problems carry the difference at k = {_ranges(at[few])}",)
+            thin[list(sides)[side]] = _ranges(at[few])
+    if len(thin) > _NAMED:
+        carried = f"fewer than {_FEW} problems carry the difference at some k"
+        notes += (f"{carried} for {len(thin)} sides: {listed([*thin])}",)
+    else:
+        carried = f"fewer than {_FEW} problems carry the difference at k ="
+        notes += tuple(f"{name}: {carried} {ks}" for name, ks in thin.items())
     best = _core.probability_best(_doubted(values), draws, seed)
     mean = values.mean(axis=0)
     return Comparison(

@@ -22,7 +22,7 @@ from t2fast.plans.planned import Constraints
 from t2fast.plans.request import check_level, comparison_rule, constraints_of, positive
 from t2fast.plans.search import cloud_of
 from t2fast.tables.sources import TableSource
-from t2fast.text import amount, columns, line, note, plain
+from t2fast.text import amount, columns, line, nominal, note, plain
 
 Floats = npt.NDArray[np.float64]
 Place = tuple[float, float] | tuple[float, float, float]
@@ -173,7 +173,7 @@ def _targets(
         samples = f", {k:g} samples" if law.has_k else ""
         words.append(
             f"{law.metric} of {amount(n)} parameters after {amount(d)} tokens{samples}: "
-            f"{low:.4g} to {high:.4g} ({level:.0%})"
+            f"{low:.4g} to {high:.4g} ({nominal(level)})"
         )
         drawn.append(np.log(values))
     if plan_for is not None:
@@ -183,7 +183,8 @@ def _targets(
         sizes = _planned_sizes(law, train, inference, extrapolate)
         low, high = interval(sizes, level)
         words.append(
-            f"the N of the plan for {train:.3g} training FLOPs: {amount(low)} to {amount(high)} ({level:.0%})"
+            f"the N of the plan for {train:.3g} training FLOPs: {amount(low)} to {amount(high)} "
+            f"({nominal(level)})"
         )
         drawn.append(np.log(sizes))
     if not drawn:
@@ -215,6 +216,8 @@ def _why(steps: list[Any], count: int, cost: Floats, places: list[int], most: fl
     if len(steps) == len(cost):
         return "these are all the runs there are"
     rest = np.delete(cost, places)
+    if not places and most < rest.min():
+        return f"a budget of {most:.3g} is less than the cheapest run costs, {rest.min():.3g}"
     if most - cost[places].sum() < rest.min():
         return "the budget is spent"
     return "no other run within the budget tells more than chance would show: fit with more draws, or stop"

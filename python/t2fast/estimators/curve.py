@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Group, RenderableType
 
 from t2fast import _core
-from t2fast.arguments import Floats, Integers, check_counts, fill, refuse, whole
+from t2fast.arguments import Floats, Integers, check_counts, check_draws, fill, refuse, whole
 from t2fast.charts import Drawn, Figure, pass_curves
 from t2fast.estimators.extrapolation import (
     FARTHEST,
@@ -26,7 +26,7 @@ from t2fast.estimators.extrapolation import (
 from t2fast.estimators.passk import likely_pass_at_k
 from t2fast.estimators.sequential import problem_pass_at_k
 from t2fast.tables.reading import SIZES
-from t2fast.text import amount, columns, note, plain
+from t2fast.text import amount, columns, nominal, note, plain
 
 #: What is done where a problem has fewer than k samples.
 Missing = Literal["bounds", "drop", "extrapolate"]
@@ -94,7 +94,7 @@ def pass_rows(frame: pl.DataFrame, keys: Sequence[str], level: float) -> Rendera
         *keys,
         "k",
         "pass@k",
-        f"{level:.0%} interval",
+        f"{nominal(level)} interval",
         "problems",
         left=tuple(key for key in keys if frame[key].dtype == pl.String),
     )
@@ -125,8 +125,8 @@ class Manner:
         _check_level(self.level)
         if self.missing not in ("bounds", "drop", "extrapolate"):
             raise ValueError(f"missing is {self.missing!r}, not 'bounds', 'drop' or 'extrapolate'")
-        if (self.likelihood or self.missing == "extrapolate") and self.draws < 20:
-            raise ValueError(f"draws must be at least 20 for an interval; got {self.draws}")
+        if self.likelihood or self.missing == "extrapolate":
+            check_draws(self.draws, self.seed, 20, "for an interval")
 
 
 def mean_curve(
@@ -162,6 +162,7 @@ def mean_curve(
     notes = [_note(most, int(k), int(count), missing) for k, count in zip(ks, problems, strict=True)]
     left_out = [np.flatnonzero(~ok) for ok in enough.T]
     law = None
+    score = samples_follow_outcome(n, c) if sequential is None else 0.0
     extrapolated = np.zeros(ks.size, dtype=np.bool_)
     if missing == "drop":
         rows = [clustered_interval(values[ok, j], ids[ok], level) for j, ok in enumerate(enough.T)]
@@ -190,17 +191,18 @@ def mean_curve(
             law, mean[extrapolated], low[extrapolated], high[extrapolated] = extrapolate(
                 n, c, ids, ks[extrapolated].astype(float), level=level, draws=manner.draws, seed=manner.seed
             )
+            if not manner.likelihood and score < SUSPICIOUS:
+                # pass@k does not fall with k, and a smooth law may lie below what the samples show.
+                shown = np.where(extrapolated, floor.mean(axis=0), -np.inf)
+                mean, high = np.maximum(mean, shown), np.maximum(high, shown)
             for j in np.flatnonzero(extrapolated):
                 short = f"{n.size - problems[j]} of {n.size} problems have fewer than {ks[j]:,} samples"
                 notes[j] = "by likelihood" if complete[j] else f"extrapolated: {short}"
                 left_out[j] = left_out[j][:0]
             problems = np.where(extrapolated, n.size, problems)
-    score = 0.0
-    if (
-        sequential is None
-        and not extrapolated.all()
-        and (score := samples_follow_outcome(n, c)) >= SUSPICIOUS
-    ):
+    if extrapolated.all():
+        score = 0.0  # of counting, which nothing here comes from
+    elif score >= SUSPICIOUS:
         _say_biased(notes, ~extrapolated, fit_shapes(n, c).pass_at_k(ks))
     _monotone(ks, low, high, complete | (missing != "drop"))
     return PassCurve(

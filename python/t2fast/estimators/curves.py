@@ -124,9 +124,9 @@ def estimate(
     - `"drop"`: the mean over the problems with n >= k alone.
     - `"extrapolate"`: read off distributions of success probabilities fitted to all counts, averaged, with a
       percentile interval over `draws` bootstrap samples of clusters, drawn by `seed`: see
-      `t2fast.estimators.extrapolation`. That trusts their shape near p = 0, of which n samples say the less
-      the larger k/n. With fewer than ten solved clusters, or beyond 100 times the samples of the median
-      problem, there are bounds in its place.
+      `t2fast.estimators.extrapolation`. The mean is no less than what the samples show, as in `"bounds"`.
+      That trusts their shape near p = 0, of which n samples say the less the larger k/n. With fewer than ten
+      solved clusters, or beyond 100 times the samples of the median problem, there are bounds in its place.
 
     Where sampling ended at a success, counting is biased even where n >= k. If problems with few samples are
     solved more often than chance explains, a warning and `notes` say so, beside what the likelihood of the

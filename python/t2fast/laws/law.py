@@ -36,7 +36,7 @@ from t2fast.laws.held import against_measured
 from t2fast.laws.report import FitReport
 from t2fast.laws.solver import RowSolver, Solver
 from t2fast.laws.validated import Validated, cautions
-from t2fast.text import amount, columns, line, nearest, note, plain
+from t2fast.text import amount, columns, line, nearest, nominal, note, plain
 
 _FORMULA = {
     "chinchilla": "L = E + A/N^alpha + B/D^beta",
@@ -110,7 +110,7 @@ class Law(Drawn, Reported):
     def __rich__(self) -> RenderableType:
         """Parameters with bootstrap intervals, the quality of the fit and what is wrong with it."""
         fit, level = self.fit, 0.9
-        table = columns("parameter", "value", f"{level:.0%} interval", "", left=("parameter", ""))
+        table = columns("parameter", "value", f"{nominal(level)} interval", "", left=("parameter", ""))
         for i, (name, value) in enumerate(self.params.items()):
             interval = ""
             if self.draws is not None and len(self.draws):

@@ -15,7 +15,7 @@ from t2fast.laws import AnyLaw
 from t2fast.plans.faults import shortened
 from t2fast.plans.judging import Answers, Judging, by_samples, drawn_answers
 from t2fast.plans.planned import Interval, Rule
-from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
+from t2fast.text import Columns, amount, chance, columns, line, nominal, note, plain, ratio, samples
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ class CheckedPlan(Drawn):
         return f"Best model for {self.train_flops:.3g} training FLOPs{inference}, by {self.verifier}{harm}"
 
     def figure(self) -> Figure:
-        """Right and wrong answers of the plan's N and D by k."""
+        """Right and wrong answers of the plan's N and D by k, with intervals where there are draws."""
         place = self.chosen.n_params, self.chosen.n_tokens, self.chosen.k
-        return drawn_answers(self.judging, self.law, place, self.most_k, self.title)
+        return drawn_answers(self.judging, self.law, place, self.most_k, self.title, self.level)
 
     def shown(self, details: bool = False) -> RenderableType:
         """The plan as a person reads it.
@@ -198,7 +198,7 @@ class CheckedPlan(Drawn):
         chosen, chinchilla, perfect = self.chosen, self.chinchilla, self.perfect
         interval = chosen.intervals
         rule = "Chinchilla" if self.rule == "law" else f"Chinchilla ({self.rule:g} tokens/parameter)"
-        spans = f"{self.level:.0%} interval" if interval else ""
+        spans = f"{nominal(self.level)} interval" if interval else ""
         table = columns("", "plan", spans, rule, "perfect check", left=("",))
         rows: tuple[tuple[str, str, Callable[[Any], str], float], ...] = (
             ("parameters N", "n_params", amount, perfect["n_params"]),

@@ -26,7 +26,7 @@ from t2fast.plans.request import (
     constraints_of,
 )
 from t2fast.plans.search import INTERVALS, cloud_of, point_of
-from t2fast.text import amount, chance, columns, note, ratio, samples
+from t2fast.text import amount, chance, columns, nominal, note, ratio, samples
 
 _BOUND_OF_TOKENS = "the n_tokens maximum"
 LEAST_GAIN = 0.01
@@ -142,7 +142,7 @@ def frontier_table(frame: pl.DataFrame, law: AnyLaw, level: float) -> Renderable
     draw; a star marks what lies outside the law's data.
     """
     spanned = "predicted_low" in frame.columns
-    span = (f"{level:.0%} interval",) if spanned else ()
+    span = (f"{nominal(level)} interval",) if spanned else ()
     ours = ("C_train", "N", "D", "k", "D/N", law.metric, *span)
     table = columns(*ours, "Chinchilla N", "D", "k", law.metric)
     starred = False

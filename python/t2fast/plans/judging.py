@@ -16,6 +16,7 @@ from t2fast.arguments import require_kind
 from t2fast.charts import Figure
 from t2fast.estimators.verifier import Verifier
 from t2fast.laws import AnyLaw
+from t2fast.laws.ends import ends
 from t2fast.plans.planned import Floats
 from t2fast.plans.request import positive
 from t2fast.text import Columns, columns, samples
@@ -156,11 +157,18 @@ def by_samples(answers: Sequence[Answers], judging: Judging, chosen: float) -> C
 
 
 def drawn_answers(
-    judging: Judging, law: AnyLaw, place: tuple[float, float, float], most: float, title: str
+    judging: Judging, law: AnyLaw, place: tuple[float, float, float], most: float, title: str, level: float
 ) -> Figure:
-    """Answers by k at a place (N, D and the k chosen), up to some k."""
+    """Answers by k at a place (N, D and the k chosen), up to some k; with intervals where there are draws."""
     n, d, k = place
     most = max(most, k)
     ks = sorted({*np.geomspace(1.0, most, _DRAWN).clip(1.0, most).tolist(), k})
     rows = [answers.to_dict() for answers in judging.answers(law, n, d, ks)]
-    return charts.answers(pl.DataFrame(rows), k, judging.metric, title)
+    frame, drawn = pl.DataFrame(rows), judging.drawn(law)
+    if drawn is None:
+        return charts.answers(frame, k, judging.metric, title)
+    right, wrong = judging.at(law, *drawn, n, d, np.array(ks))
+    for name, values in {"right": right, "wrong": wrong, "worth": right - judging.harm * wrong}.items():
+        low, high = ends(values, level)
+        frame = frame.with_columns(pl.Series(f"{name}_low", low), pl.Series(f"{name}_high", high))
+    return charts.answers(frame, k, judging.metric, title, level)

@@ -16,8 +16,9 @@ from t2fast import _core
 from t2fast.charts import Drawn, Figure, Reported, profile
 from t2fast.compute import largest_params, sample_flops, train_flops
 from t2fast.laws import AnyLaw
+from t2fast.laws.ends import ends
 from t2fast.plans.faults import shortened
-from t2fast.text import amount, chance, columns, line, note, plain, ratio, samples
+from t2fast.text import amount, chance, columns, line, nominal, note, plain, ratio, samples
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Interval: TypeAlias = tuple[float, float]
@@ -33,6 +34,10 @@ BOUNDS = (
     "the k maximum",
 )
 """What a choice can sit on, in words, by the code that `ChoiceArrays.bound` holds."""
+MARKED = ("n_params", "n_tokens", "k", "predicted")
+"""What a figure shows of a choice."""
+_DRAWN = 200
+"""Sizes of a profile that is drawn."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +234,7 @@ class Plan(Choice, Drawn, Reported):
         rule = self.chinchilla.rule
         other = "Chinchilla" if rule == "law" else f"Chinchilla ({rule:g} tokens/parameter)"
         interval = self.intervals
-        table = columns("", "plan", f"{self.level:.0%} interval" if interval else "", other, left=("",))
+        table = columns("", "plan", f"{nominal(self.level)} interval" if interval else "", other, left=("",))
         rows: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
             ("parameters N", "n_params", amount),
             ("training tokens D", "n_tokens", amount),
@@ -281,19 +286,22 @@ class Plan(Choice, Drawn, Reported):
         }
 
     def figure(self) -> Figure:
-        """What every model size would buy along the budget line, the plan and Chinchilla's choice marked."""
-        curve = self.profile(400)
-        names = ("n_params", "n_tokens", "k", "predicted")
-        marks = [
-            {"choice": name, **{key: getattr(choice, key) for key in names}}
-            for name, choice in (("plan", self), ("Chinchilla", self.chinchilla))
-        ]
+        """What every model size would buy along the budget line, the plan and Chinchilla's choice marked;
+        with intervals where the law has draws.
+        """
+        curve = self.profile(_DRAWN)
         title = f"Training {self.train_flops:.3g} FLOPs"
         if self.inference_flops is not None:
             title += f", inference {self.inference_flops:.3g} FLOPs per token"
-        frame = pl.DataFrame({name: getattr(curve, name) for name in names})
-        schema = {"choice": pl.String, **dict.fromkeys(names, pl.Float64)}
-        return profile(frame, pl.DataFrame(marks, schema), self.metric, title)
+        frame = pl.DataFrame({name: getattr(curve, name) for name in MARKED})
+        marks = marked({"plan": self, "Chinchilla": self.chinchilla})
+        if not self.intervals:
+            return profile(frame, marks, self.metric, title)
+        drawn = self.law.draw_values(
+            curve.n_params, curve.n_tokens, curve.k if self.law.has_k else np.ones_like(curve.k)
+        )
+        low, high = ends(drawn, self.level)
+        return profile(frame.with_columns(low=low, high=high), marks, self.metric, title, self.level)
 
     def profile(self, points: int = 200) -> Profile:
         """The isoFLOP profile behind the plan, evenly in ln N, from a thirtieth of the smaller to thirty
@@ -364,9 +372,23 @@ class PlanArrays(ChoiceArrays):
     chinchilla: ChinchillaArrays
 
 
+def marked(choices: Mapping[str, Any]) -> pl.DataFrame:
+    """Choices by their names as `charts.profile` marks them: with intervals of their values and their N."""
+    rows = []
+    for name, choice in choices.items():
+        low, high = choice.intervals.get("predicted_here", (None, None))
+        least, most = choice.intervals.get("n_params", (None, None))
+        here = {"low": low, "high": high, "least": least, "most": most}
+        rows.append({"choice": name, **{axis: getattr(choice, axis) for axis in MARKED}, **here})
+    schema = {"choice": pl.String, **dict.fromkeys((*MARKED, "low", "high", "least", "most"), pl.Float64)}
+    return pl.DataFrame(rows, schema)
+
+
 def ratio_words(ratio: float, interval: Interval | None, level: float) -> str:
     """Our pass@k over Chinchilla's, in words."""
-    spanned = "" if interval is None else f" ({level:.0%} interval {interval[0]:.2f} to {interval[1]:.2f})"
+    spanned = (
+        "" if interval is None else f" ({nominal(level)} interval {interval[0]:.2f} to {interval[1]:.2f})"
+    )
     return f"predicted pass@k {ratio:.2f} times Chinchilla's{spanned}"
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -19,17 +20,16 @@ from t2fast.costs.memory import Room
 from t2fast.estimators.verifier import weighing
 from t2fast.laws import AnyLaw
 from t2fast.laws.data_wall import DataWall
+from t2fast.laws.ends import ends
 from t2fast.plans.compared import Compared
 from t2fast.plans.faults import shortened
 from t2fast.plans.judging import Answers, Judging, by_samples, drawn_answers
 from t2fast.plans.memory import housed
-from t2fast.plans.planned import ratio_words
+from t2fast.plans.planned import MARKED, marked, ratio_words
 from t2fast.plans.sharing import Sharing
 from t2fast.plans.spending import Spending, profile_spending
 from t2fast.plans.workload import Workload
-from t2fast.text import Columns, amount, chance, columns, line, note, plain, ratio, samples
-
-_AXES = ("n_params", "n_tokens", "k", "predicted")
+from t2fast.text import Columns, amount, chance, columns, line, nominal, note, plain, ratio, samples
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,11 @@ class SpendingPlan(Drawn):
     @property
     def read_tokens(self) -> float:
         """What the plan's tokens are worth where text ends, and D where it does not."""
-        d, unique = self.chosen.n_tokens, self.held["unique_tokens"]
-        return d if unique is None else float(DataWall().effective_tokens(d, unique))
+        return float(self._read(self.chosen.n_tokens))
+
+    def _read(self, tokens: npt.ArrayLike) -> Any:
+        unique = self.held["unique_tokens"]
+        return tokens if unique is None else DataWall().effective_tokens(tokens, unique)
 
     def __str__(self) -> str:
         return plain(self)
@@ -203,30 +206,34 @@ class SpendingPlan(Drawn):
         options = {name: self.held[name] for name in names}
         bought = profile_spending(self.law, self.budget, self.workload, models, **options)
         return pl.DataFrame(
-            [[getattr(row, name) for name in _AXES] for row in bought],
-            dict.fromkeys(_AXES, pl.Float64),
+            [[getattr(row, name) for name in MARKED] for row in bought],
+            dict.fromkeys(MARKED, pl.Float64),
             orient="row",
         ).sort("n_params")
 
     def figure(self) -> Figure:
         """What every model size would give for the same money, the plan and Chinchilla's choice marked; where
-        the check errs, right and wrong answers of the plan's N and D by k.
+        the check errs, right and wrong answers of the plan's N and D by k. With intervals where the law has
+        draws.
         """
         if self.answers is not None:
             checked, chosen = self.answers, self.chosen
             place = chosen.n_params, self.read_tokens, chosen.k
-            return drawn_answers(checked.judging, self.law, place, checked.shown_k, self.title)
-        marks = [
-            {"choice": name, **{axis: getattr(choice, axis) for axis in _AXES}}
-            for name, choice in (("plan", self.chosen), ("Chinchilla", self.chinchilla))
-            if choice is not None
-        ]
-        schema = {"choice": pl.String, **dict.fromkeys(_AXES, pl.Float64)}
-        return profile(self.profile(), pl.DataFrame(marks, schema), self.chosen.metric, self.title)
+            return drawn_answers(checked.judging, self.law, place, checked.shown_k, self.title, self.level)
+        found = {"plan": self.chosen, "Chinchilla": self.chinchilla}
+        marks = marked({name: choice for name, choice in found.items() if choice is not None})
+        curve = self.profile()
+        if not self.chosen.intervals:
+            return profile(curve, marks, self.chosen.metric, self.title)
+        n, d, k = (curve[name].to_numpy() for name in MARKED[:3])
+        drawn = self.law.draw_values(n, self._read(d), k if self.law.has_k else np.ones_like(k))
+        low, high = ends(drawn, self.level)
+        curve = curve.with_columns(low=low, high=high)
+        return profile(curve, marks, self.chosen.metric, self.title, self.level)
 
     def _table(self) -> Columns:
         chosen, money, checked = self.chosen, self.workload.money, self.answers
-        interval = f"{self.level:.0%} interval" if chosen.intervals else ""
+        interval = f"{nominal(self.level)} interval" if chosen.intervals else ""
         rule = f"Chinchilla ({self.rule:g} tokens/parameter)"
         beside = [self.chinchilla] if checked is None else [self.chinchilla, checked.perfect]
         ideal = () if checked is None else ("perfect check",)
@@ -236,8 +243,8 @@ class SpendingPlan(Drawn):
             return f"{money(value)} ({value / plan.cost:.0%})"
 
         def span(name: str, text: Callable[[float], str]) -> str:
-            ends = chosen.intervals.get(name)
-            return "" if ends is None else f"{text(ends[0])} to {text(ends[1])}"
+            pair = chosen.intervals.get(name)
+            return "" if pair is None else f"{text(pair[0])} to {text(pair[1])}"
 
         rows: list[tuple[str, Callable[[Spending], str], str]] = [
             ("parameters N", lambda s: amount(s.n_params), span("n_params", amount)),
@@ -258,8 +265,8 @@ class SpendingPlan(Drawn):
             if chosen.metric != "right answers":
                 rows.append((chosen.metric, lambda s: chance(s.predicted), span("predicted_here", chance)))
         if chosen.metric == "-log pass@k":
-            ends = chosen.intervals.get("predicted_here")
-            spanned = "" if ends is None else f"{chance(math.exp(-ends[1]))} to {chance(math.exp(-ends[0]))}"
+            pair = chosen.intervals.get("predicted_here")
+            spanned = "" if pair is None else f"{chance(math.exp(-pair[1]))} to {chance(math.exp(-pair[0]))}"
             rows.append(("that is pass@k", lambda s: chance(math.exp(-s.predicted)), spanned))
         rows += [
             ("training", lambda s: cost(s, s.training), ""),

@@ -38,8 +38,8 @@ from t2fast.readers.documents import first_object
 from t2fast.readers.measured import Measured
 from t2fast.tables import Counts, read_counts
 from t2fast.tables import fields as v
-from t2fast.tables.containers import opened
-from t2fast.tables.json_columns import rows_by_columns
+from t2fast.tables.containers import opened, require_file
+from t2fast.tables.json_columns import rows_of_object
 from t2fast.tables.models import with_sizes
 from t2fast.tables.reading import KEYS, LeftOut, in_order
 from t2fast.tables.sources import TableSource
@@ -212,6 +212,7 @@ def _files(folder: str) -> list[str]:
 
 def _recognise(path: str) -> tuple[ModuleType, list[str]] | None:
     """The reader for a file, and the files that hold its samples."""
+    require_file(path)
     if Archive.recognises(path):
         return inspect_ai, [path]
     with opened(path) as file:
@@ -245,7 +246,7 @@ def _refuse_unknown(path: str) -> None:
     # A table of one row is one object, too.
     if len(there & _COLUMNS) > 1 or (not whole and (there & _COLUMNS or flat)):
         return
-    if whole and rows_by_columns(path) is not None:
+    if whole and rows_of_object(path) is not None:
         return
     nearest = max(_READ, key=lambda tool: len(tool.KEYS & there) / len(tool.KEYS))
     shared = nearest.KEYS & there

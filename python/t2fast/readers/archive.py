@@ -57,6 +57,8 @@ class Archive:
     def json(self, member: str) -> object:
         """A member as JSON."""
         where = f"{member} in {self.path}"
+        if "xl/workbook.xml" in self:
+            raise ValueError(f"{self.path} is a workbook of Excel: save the sheet with the table as .csv")
         if member not in self:
             raise ValueError(
                 f"{self.path} is a ZIP without {member}, so no log of inspect-ai: unpack it, and name "

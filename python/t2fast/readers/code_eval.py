@@ -39,7 +39,8 @@ def _counts(path: str, tally: Tally) -> Problems:
         seen: dict[object, int] = {}
         for i, pair in enumerate(as_list(results, f"{task!r} in {path}"), 1):
             where = f"result {i} of {task!r} in {path}"
-            number, *rest = as_list(pair, where)
+            number, *rest = as_list(pair, where) or [None]
+            expected(number, int, "a whole number", f"the completion of {where}")
             if seen.setdefault(number, i) != i:
                 raise ValueError(f"{where} repeats result {seen[number]}: both are of completion {number}")
             result = as_object(rest[0] if rest else None, where)

@@ -8,7 +8,7 @@ from typing import IO, Any, cast
 
 from t2fast.tables import fields as v
 from t2fast.tables.containers import opened
-from t2fast.tables.json_lines import LONGEST_LINE, parsed
+from t2fast.tables.json_lines import LONGEST_LINE, is_whole, parsed
 
 
 def lines(file: IO[bytes], path: str) -> Iterator[tuple[int, bytes]]:
@@ -43,6 +43,8 @@ def first_object(path: str) -> tuple[dict[str, Any], bool]:
             line = file.readline(LONGEST_LINE)
         rest = len(line) == LONGEST_LINE or bool(file.read(1 << 12).strip())
     if line.lstrip()[:1] == b"[":
+        if rest and is_whole(line):
+            return {}, False  # an array a line, which who takes it for a table will refuse
         items = as_list(whole(path), path)
         # Generations beside results may be an array of arrays, which is no table and no fault of a folder.
         return (items[0] if items and isinstance(items[0], dict) else {}), False

@@ -15,7 +15,7 @@ from typing import Any
 
 from t2fast.readers.choices import Choices
 from t2fast.readers.documents import as_object, as_text, expected, json_rows
-from t2fast.readers.measured import Measured, Problems, Tally
+from t2fast.readers.measured import Measured, Problems, Tally, amount
 
 NAME = "every_eval_ever"
 KEYS = frozenset({"evaluation_id", "sample_id", "evaluation"})
@@ -139,12 +139,12 @@ def _verdict(row: Mapping[str, Any], choices: Choices, tally: Tally, where: str)
 def _used(row: Mapping[str, Any]) -> dict[str, float | None]:
     usage, performance = row.get("token_usage") or {}, row.get("performance") or {}
     performance = performance if isinstance(performance, dict) else {}
-    latency, generation = (performance.get(f"{name}_ms") for name in ("latency", "generation_time"))
-    if isinstance(latency, int | float) and isinstance(generation, int | float) and generation > latency:
+    latency, generation = (amount(performance.get(f"{name}_ms")) for name in ("latency", "generation_time"))
+    if latency is not None and generation is not None and generation > latency:
         # The whole is no less than its part: inspect-ai's converter has the waiting alone as latency.
         latency += generation
     return {
-        "prompt_tokens": usage.get("input_tokens") if isinstance(usage, dict) else None,
-        "output_tokens": usage.get("output_tokens") if isinstance(usage, dict) else None,
-        "wall_seconds": latency / 1000 if isinstance(latency, int | float) else None,
+        "prompt_tokens": amount(usage.get("input_tokens")) if isinstance(usage, dict) else None,
+        "output_tokens": amount(usage.get("output_tokens")) if isinstance(usage, dict) else None,
+        "wall_seconds": None if latency is None else latency / 1000,
     }

@@ -75,7 +75,10 @@ def _run(path: str) -> dict[str, str]:
 def _counts(path: str, choices: Choices, tally: Tally) -> Problems:
     trials: dict[tuple[object, object], tuple[str, dict[str, Any], dict[str, float]]] = {}
     for where, row in json_rows(path):
-        trial = row.get("instance_id"), row.get("train_trial_index")
+        trial = (
+            as_text(row.get("instance_id"), f"instance_id in {where}"),
+            expected(row.get("train_trial_index", 0), int, "a whole number", f"train_trial_index in {where}"),
+        )
         if row.get("perturbation"):
             tally.leave_out("perturbed instance")
             continue

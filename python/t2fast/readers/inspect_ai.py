@@ -16,7 +16,7 @@ from typing import Any
 from t2fast.readers.archive import Archive
 from t2fast.readers.choices import Choices
 from t2fast.readers.documents import as_list, as_object, as_text, described, document, expected
-from t2fast.readers.measured import Measured, Problems, Tally
+from t2fast.readers.measured import Measured, Problems, Tally, amount
 
 NAME = "inspect-ai"
 KEYS = frozenset({"version", "status", "eval"})
@@ -183,20 +183,17 @@ def _scores(log: _Log, sample: Mapping[str, Any], where: str, tally: Tally) -> d
 def _used(sample: Mapping[str, Any]) -> dict[str, float | None]:
     """The tokens that all models of a sample used, and its time."""
     usage, seconds = sample.get("model_usage"), sample.get("total_time")
-    used: dict[str, float | None] = {"wall_seconds": seconds if isinstance(seconds, int | float) else None}
+    used: dict[str, float | None] = {"wall_seconds": amount(seconds)}
     if isinstance(usage, dict) and usage and all(isinstance(one, dict) for one in usage.values()):
         models = list(usage.values())
         # What came from a cache is not in input_tokens.
-        prompts = [
-            one.get("input_tokens", 0)
-            + (one.get("input_tokens_cache_read") or 0)
-            + (one.get("input_tokens_cache_write") or 0)
-            for one in models
-        ]
-        used["prompt_tokens"] = float(sum(prompts))
-        used["output_tokens"] = float(sum(one.get("output_tokens") or 0 for one in models))
-        if all(one.get("total_cost") is not None for one in models):
-            used["usd"] = float(sum(one["total_cost"] for one in models))
+        cached = ("input_tokens_cache_read", "input_tokens_cache_write")
+        prompts = [amount(one.get(name)) or 0.0 for one in models for name in ("input_tokens", *cached)]
+        used["prompt_tokens"] = sum(prompts)
+        used["output_tokens"] = sum(amount(one.get("output_tokens")) or 0.0 for one in models)
+        costs = [amount(one.get("total_cost")) for one in models]
+        if None not in costs:
+            used["usd"] = sum(cost or 0.0 for cost in costs)
     return used
 
 

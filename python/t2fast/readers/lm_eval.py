@@ -168,8 +168,8 @@ def _filtered(
             name = as_text(row["filter"], f"filter in {where}")
             tally.note("read as lm-eval 0.4.7 to 0.4.13")
         else:
-            doc_id = row.get("doc_id")
-            number = occurrences[doc_id] if isinstance(doc_id, int) else 0
+            doc_id = expected(row.get("doc_id"), int, "a whole number", f"doc_id in {where}")
+            number = occurrences[doc_id]
             occurrences[doc_id] += 1
             name = names[number] if number < len(names) else f"filter {number + 1}"
             tally.note(f"read as lm-eval {'0.4.3 to 0.4.6' if 'doc_hash' in row else '0.4.0 to 0.4.2'}")

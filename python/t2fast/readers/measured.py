@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from t2fast.tables.fields import USAGE
 from t2fast.tables.reading import LeftOut, in_order
 from t2fast.tables.rows import Source
 
+_MOST_USED = 1e18  # whole numbers may be longer than floats can be
 _USAGE = tuple(entry.name for entry in USAGE)
 
 
@@ -48,24 +48,30 @@ class Problems:
         counts = self._counts.setdefault(problem, [0, 0])
         counts[0] += n_samples
         counts[1] += n_correct
-        for name, amount in (used or {}).items():
-            if amount is not None and math.isfinite(amount) and amount >= 0:
+        for name, taken in (used or {}).items():
+            if taken is not None and 0 <= taken < _MOST_USED:
                 known = self._usage.setdefault(problem, {}).setdefault(name, [0, 0.0])
                 known[0] += n_samples
-                known[1] += amount
+                known[1] += taken
 
     def rows(self) -> list[dict[str, object]]:
         """A row a problem; what was used where all of its samples say it."""
         return [
             {"problem": problem, "n_samples": n_samples, "n_correct": n_correct}
             | {
-                name: amount
-                for name, (samples, amount) in self._usage.get(problem, {}).items()
+                name: taken
+                for name, (samples, taken) in self._usage.get(problem, {}).items()
                 if samples == n_samples
             }
             for problem, (n_samples, n_correct) in self._counts.items()
             if n_samples
         ]
+
+
+def amount(value: object) -> float | None:
+    """A number that a tool wrote of what was used; None for anything else that it may have written there."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and abs(value) < _MOST_USED else None  # type: ignore[arg-type]
 
 
 class Tally:

@@ -18,7 +18,7 @@ from typing import Any
 
 from t2fast.readers.choices import Choices
 from t2fast.readers.documents import as_list, as_object, document, expected, first_object, json_rows
-from t2fast.readers.measured import Measured, Problems, Tally
+from t2fast.readers.measured import Measured, Problems, Tally, amount
 from t2fast.readers.naming import file_model
 
 NAME = "verifiers, prime-rl or NeMo-RL"
@@ -194,14 +194,10 @@ def _used(row: Mapping[str, Any]) -> dict[str, float | None]:
         usage = response.get("usage") or {}
     timing = row.get("timing") or {}
     usage, timing = (one if isinstance(one, dict) else {} for one in (usage, timing))
-    total = timing.get("total_ms", row.get("total_ms"))
+    total = amount(timing.get("total_ms", row.get("total_ms")))
     return {
-        "prompt_tokens": _number(usage.get("input_tokens", usage.get("prompt_tokens"))),
-        "output_tokens": _number(usage.get("output_tokens", usage.get("completion_tokens"))),
-        "wall_seconds": total / 1000 if isinstance(total, int | float) else None,
-        "usd": _number(row.get("cost", usage.get("cost"))),
+        "prompt_tokens": amount(usage.get("input_tokens", usage.get("prompt_tokens"))),
+        "output_tokens": amount(usage.get("output_tokens", usage.get("completion_tokens"))),
+        "wall_seconds": None if total is None else total / 1000,
+        "usd": amount(row.get("cost", usage.get("cost"))),
     }
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -16,7 +16,7 @@ from typing import Any
 
 from t2fast.readers.choices import Choices
 from t2fast.readers.documents import as_list, as_object, expected, json_rows
-from t2fast.readers.measured import Measured, Problems, Tally
+from t2fast.readers.measured import Measured, Problems, Tally, amount
 from t2fast.readers.rollouts import refuse_other_step
 
 NAME = "verifiers' traces"
@@ -200,5 +200,4 @@ def _used(trace: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def _sum(found: Mapping[str, Any], *names: str) -> float:
-    values = [found.get(name) for name in names]
-    return float(sum(value for value in values if isinstance(value, int | float)))
+    return sum(amount(found.get(name)) or 0.0 for name in names)

@@ -23,6 +23,7 @@ from t2fast.reports.planned import Budgets, budgets_of, planned
 from t2fast.reports.provenance import provenance
 from t2fast.runs import Run
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
+from t2fast.text import counted
 from t2fast.validation import Validation
 
 Part: TypeAlias = Table | AnyLaw | Plan | Choice | Validation | Comparison | Run
@@ -124,7 +125,7 @@ def report(
         said += choice.notes
         sections.append(bought(choice))
     sections.append(provenance(command, files, runs))
-    names = dict.fromkeys(_sources(tables, laws, validations))
+    names = dict.fromkeys(_sources(tables, laws, validations, _of(parts, Comparison)))
     return Report(title or " · ".join(names) or "Report", tuple(dict.fromkeys(said)), tuple(sections))
 
 
@@ -156,9 +157,23 @@ def _budgets(law: AnyLaw, asked: Plan | None) -> tuple[Budgets | None, str]:
 
 
 def _sources(
-    tables: Sequence[Any], laws: Sequence[AnyLaw], validations: Sequence[Validation]
+    tables: Sequence[Any],
+    laws: Sequence[AnyLaw],
+    validations: Sequence[Validation],
+    comparisons: Sequence[Comparison],
 ) -> Iterator[str]:
-    yield from (os.path.basename(table.source.rstrip("/")) or table.source for table in tables)
+    yield from (" and ".join(map(_base, table.source.split(" and "))) for table in tables)
     if not tables:
         yield from (f"{law.name} law" for law in laws)
         yield from (f"validation of {found.source}" for found in validations)
+        yield from (f"{found.names[0]} beside {_others(found)}" for found in comparisons)
+
+
+def _base(source: str) -> str:
+    """A file without its folders."""
+    return os.path.basename(source.rstrip("/")) or source
+
+
+def _others(found: Comparison) -> str:
+    """What a comparison holds beside its first side."""
+    return found.names[1] if len(found.names) == 2 else counted(len(found.names) - 1, "other")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
+from t2fast.charts.differences import FEW
 from t2fast.comparisons import Comparison
-from t2fast.reports.page import Grid, Prose, Section
+from t2fast.reports.page import Block, Grid, Prose, Section
+from t2fast.text import nominal
 
 
 def compared(found: Comparison) -> Section:
@@ -26,9 +28,13 @@ def compared(found: Comparison) -> Section:
                 f"{row['best']:.0%}",
             ]
         )
-    headers = ["side", "k", "pass@k", "difference", f"{found.level:.0%} band", "chance that it is best"]
+    headers = ["side", "k", "pass@k", "difference", f"{nominal(found.level)} band", "chance that it is best"]
     caption = (
         f"Differences from {found.names[0]} over {found.problems} problems; a band holds at every k at once"
     )
-    settled = [Prose(f"{found.words(side)}.") for side in range(1, len(found.names))]
-    return Section("How they compare", [*settled, Grid(headers, rows, caption=caption), found.figure()])
+    others = range(1, len(found.names))
+    settled: list[Block] = [Prose(f"{found.words(side)}.") for side in others]
+    if len(others) > FEW:
+        lines = [[found.names[side], found.finding(side)] for side in others]
+        settled = [Grid(["side", f"beside {found.names[0]}"], lines, 2, "Where the sign is settled")]
+    return Section("How they compare", [*settled, found.figure(), Grid(headers, rows, caption=caption)])

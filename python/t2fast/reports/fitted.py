@@ -12,7 +12,7 @@ from t2fast.laws.ends import draws_needed, interval
 from t2fast.laws.held import against_measured
 from t2fast.reports.page import Block, Grid, Prose, Section
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
-from t2fast.text import amount, percent
+from t2fast.text import amount, nominal, percent
 
 Table = Counts | Likelihoods | Losses | Accuracies
 
@@ -102,7 +102,7 @@ def _parameters(law: AnyLaw, level: float) -> Grid:
             low, high = interval(law.draws[:, i], level)
             between = f"{low:.4g} to {high:.4g}" if low != high else "held"
         rows.append([name, f"{value:.6g}", between])
-    return Grid(["parameter", "value", f"{level:.0%} interval"], rows, caption=f"{law.name} law")
+    return Grid(["parameter", "value", f"{nominal(level)} interval"], rows, caption=f"{law.name} law")
 
 
 def _facts(law: AnyLaw) -> list[str]:

@@ -15,6 +15,7 @@
       font: "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif",
       title: { color: ink },
       axis: { ...looks.axis, labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line },
+      axisY: { labelLimit: width < 480 ? 0.4 * width : looks.axisY.labelLimit },
       legend: {
         ...looks.legend, labelColor: ink, titleColor: ink,
         columns: width < 480 ? 2 : looks.legend.columns, labelLimit: width < 480 ? 0.35 * width : looks.legend.labelLimit,

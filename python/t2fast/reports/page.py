@@ -147,7 +147,7 @@ def _block(block: Block, specs: dict[str, Any]) -> str:
 
 def _grid(grid: Grid) -> str:
     caption = f"<caption><span>{_text(grid.caption)}</span></caption>" if grid.caption else ""
-    head = "".join(f'<th scope="col">{_text(header)}</th>' for header in grid.headers)
+    head = "".join(_cells(grid.headers, grid.left, 'th scope="col"'))
     rows = "".join("<tr>" + "".join(_cells(row, grid.left)) + "</tr>" for row in grid.rows)
     label = escape(clean(grid.caption or ", ".join(grid.headers)))
     more = len(grid.rows) - _PRINTED
@@ -160,10 +160,10 @@ def _grid(grid: Grid) -> str:
     )
 
 
-def _cells(row: Sequence[str], left: int) -> Iterator[str]:
+def _cells(row: Sequence[str], left: int, tag: str = "td") -> Iterator[str]:
     for place, cell in enumerate(row):
         kind = "" if place < left else ' class="number"'
-        yield f"<td{kind}>{_text(cell)}</td>"
+        yield f"<{tag}{kind}>{_text(cell)}</{tag[:2]}>"
 
 
 def _figure(figure: Figure, specs: dict[str, Any]) -> str:

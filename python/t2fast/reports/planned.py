@@ -14,7 +14,7 @@ from t2fast.compute import sample_flops, train_flops
 from t2fast.laws import AnyLaw
 from t2fast.plans import Plan, frontier, plan, plan_many
 from t2fast.reports.page import Block, Grid, Prose, Section
-from t2fast.text import amount, chance, ratio, samples
+from t2fast.text import amount, chance, nominal, ratio, samples
 
 BUDGETS = 7
 """Training budgets of a frontier."""
@@ -86,13 +86,18 @@ def _advice(law: AnyLaw, budgets: Budgets, level: float) -> Section:
 
 
 def _profile(law: AnyLaw, train: float, inference: float | None) -> pl.DataFrame:
+    """The sizes that spend the budget, and the best one. Where the tokens that the law reaches are too few
+    for a size, all greater budgets buy the same of it, and their curves would be one line.
+    """
     chosen = plan(replace(law, draws=None), train, inference)  # draws take seconds and are not drawn here
     rows = {
         name: np.append(getattr(chosen.profile(60), name), getattr(chosen, name) or math.inf)
         for name in ("n_params", "n_tokens", "k", "predicted")
     }
     best = [False] * (len(rows["k"]) - 1) + [True]
-    return pl.DataFrame({"train_flops": train, **rows, "best": best})
+    frame = pl.DataFrame({"train_flops": train, **rows, "best": best})
+    used = train_flops(pl.col("n_params"), pl.col("n_tokens"))
+    return frame.filter((used >= train * (1 - 1e-6)) | pl.col("best"))
 
 
 def _some(budgets: tuple[float, ...]) -> list[float]:
@@ -125,13 +130,13 @@ def _plan(found: Plan) -> Section:
     )
     caption = f"Best model for {found.train_flops:.3g} training FLOPs{budget}"
     blocks: list[Block] = [
-        Grid(["", "plan", f"{found.level:.0%} interval", f"Chinchilla{rule}"], rows, caption=caption)
+        Grid(["", "plan", f"{nominal(found.level)} interval", f"Chinchilla{rule}"], rows, caption=caption)
     ]
     if found.ratio is not None:
         words = f"Predicted pass@k is {found.ratio:.2f} times Chinchilla's"
         if found.ratio_interval is not None:
             low, high = found.ratio_interval
-            words += f" ({found.level:.0%} interval {low:.2f} to {high:.2f})"
+            words += f" ({nominal(found.level)} interval {low:.2f} to {high:.2f})"
         blocks.append(Prose(f"{words}."))
     elif found.no_ratio is not None:
         blocks.append(Prose(f"No ratio to Chinchilla's: {found.no_ratio}."))

@@ -124,6 +124,9 @@ def evaluate(
             process works in it.
         KeyboardInterrupt: after Ctrl-C; finished samples are kept.
     """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file, and a run is kept in a folder: give another name")
     resources = _resources(ray, cpus, gpus, threads, device)
     if resources is not None and device == "cpu":
         threads = threads or max(1, int(resources.cpus))
@@ -158,7 +161,6 @@ def evaluate(
         described = tuple(source.describe(name, stage, known.get(name, {})) for name in source.names)
     manifest = Manifest(described, entries, k, until_successes, score, chat, source.server)
     _check_sizes(manifest)
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with Lock(folder):
         run = _begin(folder, manifest, tasks)

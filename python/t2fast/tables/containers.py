@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,21 @@ _REFUSED = {
     b"\xfe\xff": "is UTF-16: save it as UTF-8",
     b"BZh": "is packed by bzip2: unpack it first",
     b"\xfd7zXZ": "is packed by xz: unpack it first",
+    b"version https://git-lfs": "is a pointer of Git LFS and not the file: fetch that by git lfs pull",
+    b"<!doctype html": "is a page of HTML and not the file: fetch that again",
+    b"<html": "is a page of HTML and not the file: fetch that again",
 }
+_HEAD = max(map(len, _REFUSED))
+
+
+def require_file(path: str) -> None:
+    """`ValueError` for a pipe and what else can be read but once, and is no folder."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ValueError(
+            f"{path} is no file, but a pipe or a device, and is to be read more than once: write what it "
+            "gives to a file whose name says its kind (.csv, .jsonl)"
+        )
 
 
 @contextmanager
@@ -47,10 +63,10 @@ def packing(head: bytes) -> str:
 
 
 def _unpacked(file: IO[bytes], path: str) -> io.BufferedReader:
-    head = file.read(5)
+    head = file.read(_HEAD)
     file.seek(0)
     for start, what in _REFUSED.items():
-        if head.startswith(start):
+        if head.startswith(start) or head.lower().startswith(start):
             raise ValueError(f"{path} {what}")
     if head.startswith(_GZIP):
         return cast(io.BufferedReader, gzip.GzipFile(fileobj=file))

@@ -207,21 +207,14 @@ def _refuse_totals(source: str, unread: Sequence[str], correct: str) -> None:
         )
 
 
-def joined_counts(
-    tables: Sequence[Counts],
-    *,
-    sizes: bool = True,
-    duplicates: Literal["error", "sum"] = "error",
-) -> Counts:
-    """Several tables of counts as one, with the same columns in all; without `sizes`, some may lack N and D.
+def joined_counts(tables: Sequence[Counts], *, duplicates: Literal["error", "sum"] = "error") -> Counts:
+    """Several tables of counts as one, with the same columns in all; N and D where all of them have these.
 
     Errors: `ValueError` that names the table whose columns differ, or the rows that repeat.
     """
     if len(tables) == 1:
         return tables[0]
-    if not sizes:
-        unknown = [name for name in SIZES if not all(name in table.frame.columns for table in tables)]
-        tables = [replace(table, frame=table.frame.drop(unknown, strict=False)) for table in tables]
+    tables, notes = _alike_in_sizes(tables)
     # What samples used is null where a table does not tell it.
     used = [name for name in USAGE if any(name in table.frame.columns for table in tables)]
     tables = [replace(table, frame=_with_columns(table.frame, used)) for table in tables]
@@ -229,9 +222,11 @@ def joined_counts(
     for table in tables[1:]:
         differing = sorted(set(first.frame.columns) ^ set(table.frame.columns))
         if differing:
+            has = [name for name in differing if name in first.frame.columns]
+            (whole, lacking), shown = ((first, table), has) if has else ((table, first), differing)
             raise ValueError(
-                f"{first.source} and {table.source} cannot be joined: only one of them has "
-                f"{', '.join(differing)}"
+                f"{first.source} and {table.source} cannot be joined: {lacking.source} has no "
+                f"{', '.join(shown)}, which {whole.source} has. Add what is missing, or take each by itself"
             )
     frame = pl.concat([table.frame.select(first.frame.columns) for table in tables])
     source = " and ".join(table.source for table in tables)
@@ -242,5 +237,25 @@ def joined_counts(
     return replace(
         joined,
         left_out=tuple(part for table in tables for part in table.left_out),
-        notes=(*dict.fromkeys(note for table in tables for note in table.notes), *joined.notes),
+        notes=(*dict.fromkeys(note for table in tables for note in table.notes), *notes, *joined.notes),
     )
+
+
+def _alike_in_sizes(tables: Sequence[Counts]) -> tuple[list[Counts], tuple[str, ...]]:
+    """The tables without those of N and D that one of them lacks, and what to say of that.
+
+    Errors: `ValueError` where nothing else would tell the checkpoints of a table apart.
+    """
+    unknown = [name for name in SIZES if not all(name in table.frame.columns for table in tables)]
+    kept = [replace(table, frame=table.frame.drop(unknown, strict=False)) for table in tables]
+    without = [table.source for table in tables if set(unknown) - set(table.frame.columns)]
+    if len(without) in (0, len(tables)):
+        return kept, ()
+    words, lacking = " and ".join(unknown), ", ".join(without)
+    for table, less in zip(tables, kept, strict=True):
+        if less.checkpoints.height < table.checkpoints.height:
+            raise ValueError(
+                f"{table.source} cannot be joined with {lacking}: its checkpoints are told apart by {words}, "
+                "which are missing there. Add them there, or take each by itself"
+            )
+    return kept, (f"{words} are left out, because {lacking} has none: add them there to have them",)

@@ -13,6 +13,8 @@ def csv_fault(path: str) -> str | None:
     separator = "\t" if path.lower().endswith(".tsv") else ","
     field = re.compile(rf'"(?:[^"]|"")*"|[^"{separator}]*')
     width = 0
+    if fault := _encoding_fault(path):
+        return fault
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
         for row, line in enumerate(_records(file)):
             fields, at = [], 0
@@ -36,6 +38,18 @@ def csv_fault(path: str) -> str | None:
             width = width or len(fields)
             if len(fields) > width:
                 return f"row {row} has {len(fields)} fields where the header has {width}"
+    return None
+
+
+def _encoding_fault(path: str) -> str | None:
+    """The first line that is not UTF-8."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                there = shown(line[max(0, error.start - 10) : error.end])
+                return f"line {number} is not UTF-8, at {there}: save the file as UTF-8"
     return None
 
 

@@ -319,6 +319,24 @@ _OFTEN = {
     },
 }
 
+_USUAL = {
+    *_OFTEN,
+    *(name for names in _OFTEN.values() for name in names),
+    *(
+        name
+        for field in (
+            *(MODEL, STAGE, TASK, PROBLEM, N_PARAMS, N_TOKENS, N_SAMPLES, N_CORRECT, CORRECT, P, LOSS),
+            *(LOG_LIKELIHOOD, ACCURACY, TRAIN_SET, DATASET, *USAGE),
+        )
+        for name in (field.name, *field.aliases)
+    ),
+}
+
+
+def is_usual(name: str) -> bool:
+    """Whether columns of measurements often go by this name."""
+    return spelt(name) in _USUAL
+
 
 def likely(name: str, present: Sequence[str]) -> str | None:
     """The column that is most likely meant by a field that is not there by its name."""
@@ -339,16 +357,15 @@ def missing_columns(
     mapping = ", ".join(f"{prefix + name!r}: {hint or '…'!r}" for name, hint in hints.items())
     only = present[0] if len(present) == 1 else ""
     separator = next((mark for mark in (";", "\t", "|", ",") if mark in only), None)
+    if separator:
+        return ValueError(
+            f"{source} has a single column, {shown(only)}: its fields seem to be separated by {separator!r}. "
+            "Separate them by ',' in a file called .csv, or by tabs in one called .tsv"
+        )
     return ValueError(
         f"{source} has no column {' and no column '.join(missing)}; "
         f"it has {listed(present) or 'no columns at all'}. "
-        f"If it goes by another name, say columns={{{mapping}}}"
-        + (f". {how}" if how else "")
-        + (
-            f". Its fields seem to be separated by {separator!r}: use .csv for ',' and .tsv for tabs"
-            if separator
-            else ""
-        )
+        f"If it goes by another name, say columns={{{mapping}}}" + (f". {how}" if how else "")
     )
 
 

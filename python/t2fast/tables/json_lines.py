@@ -39,10 +39,21 @@ def parsed(content: bytes, where: str) -> Any:
         return json.loads(content, object_pairs_hook=_once)
     except _Twice as error:
         raise ValueError(f"{where} has the key {error} twice in one object") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where} is not UTF-8 (byte {error.start + 1} of it): save it as UTF-8") from None
     except RecursionError:
         raise ValueError(f"{where} cannot be read: its JSON is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"{where} is no JSON: {error}. Check that it is complete") from None
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether this is one JSON value, and all of it."""
+    try:
+        parsed(content, "")
+    except ValueError:
+        return False
+    return True
 
 
 def open_json_lines(path: str) -> Source:
@@ -66,11 +77,16 @@ def _array(file: IO[bytes], path: str) -> Source:
     content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"{path} unzips to more than a hundred times its size")
+    first, _, rest = content.strip().partition(b"\n")
+    if rest and is_whole(first):
+        return of_rows(path, [parsed(first, path)])  # an array a line, which is refused as a row
     return of_rows(path, parsed(content, path))
 
 
 def of_rows(path: str, items: Sequence[Any]) -> Source:
     """Rows that are there, each an object."""
+    if not items:
+        raise ValueError(f"{path} has no rows")
     rows = [_object(row, f"row {i} of {path}") for i, row in enumerate(items, 1)]
     schema = dict.fromkeys((name for row in rows for name in row), pl.String)
     texts = [{name: _text(row.get(name)) for name in schema} for row in rows]
@@ -123,9 +139,13 @@ def _rows(piece: bytes, path: str, before: int) -> Iterator[dict[str, Any]]:
 
 
 def _object(found: Any, where: str) -> dict[str, Any]:
+    if isinstance(found, list):
+        raise ValueError(
+            f"{where} is an array, not an object: its values need the names of their columns, as pandas "
+            "writes them by to_json(orient='records')"
+        )
     if not isinstance(found, dict):
-        what = "an array" if isinstance(found, list) else v.shown(found)
-        raise ValueError(f"{where} is {what}, not an object")
+        raise ValueError(f"{where} is {v.shown(found)}, not an object")
     return found
 
 

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 
-from t2fast.tables.containers import opened, packing
-from t2fast.tables.json_columns import rows_by_columns
+from t2fast.tables.containers import opened, packing, require_file
+from t2fast.tables.json_columns import rows_of_object
 from t2fast.tables.json_lines import of_rows, open_json_lines
 from t2fast.tables.rows import Readable, Source
 
@@ -68,6 +68,7 @@ def _scanned(name: str, scan: Callable[[], pl.LazyFrame], **traits: Any) -> Sour
 
 def _open_file(path: str | bytes) -> Source:
     path = os.fsdecode(path)
+    require_file(path)
     with open(path, "rb") as file:
         zipped = packing(file.read(4))
     with opened(path) as unpacked:
@@ -88,7 +89,7 @@ def _open_file(path: str | bytes) -> Source:
             return _scanned(path, lambda: pl.read_ipc_stream(path).lazy(), random_access=True)
         return _scanned(path, lambda: pl.scan_ipc(path, glob=False), random_access=True)
     if kind == "jsonl":
-        rows = rows_by_columns(path)
+        rows = rows_of_object(path)
         return open_json_lines(path) if rows is None else of_rows(path, rows)
     if b"\r" in head[:-1].split(b'"')[0] and b"\n" not in head:
         raise ValueError(f"{path} ends its lines with a bare carriage return: end them with a line feed")

@@ -26,6 +26,7 @@ Integers = npt.NDArray[np.int64]
 
 KEY_FIELDS = (v.MODEL, v.N_PARAMS, v.N_TOKENS, v.TRAIN_SET, v.DATASET, v.STAGE, v.TASK, v.PROBLEM)
 HOW_SIZES = "Give n_params and n_tokens as columns, or models=, a table of model, n_params and n_tokens"
+_BOUNDS = "by which rows were to be chosen"
 
 T = TypeVar("T", bound="Table")
 
@@ -53,13 +54,11 @@ class Table(Reported):
         """Whether every row has both n_params and n_tokens."""
         return all(name in self.frame.columns for name in SIZES)
 
-    def require_sizes(self: T) -> T:
+    def require_sizes(self: T, why: str = "which a law needs") -> T:
         """The table itself if it has N and D; otherwise a `ValueError` that says how to give them."""
         missing = [name for name in SIZES if name not in self.frame.columns]
         if missing:
-            raise ValueError(
-                f"{self.source} has no {' and no '.join(missing)}, which a law needs. {HOW_SIZES}"
-            )
+            raise ValueError(f"{self.source} has no {' and no '.join(missing)}, {why}. {HOW_SIZES}")
         return self
 
     def require_one_kind(self: T) -> T:
@@ -186,9 +185,9 @@ class Table(Reported):
         table = self
         for name, value, least, most in bounds:
             if least is not None:
-                table = table.require_sizes()._keep(value >= least, f"{name} below {least:g}")
+                table = table.require_sizes(_BOUNDS)._keep(value >= least, f"{name} below {least:g}")
             if most is not None:
-                table = table.require_sizes()._keep(value <= most, f"{name} above {most:g}")
+                table = table.require_sizes(_BOUNDS)._keep(value <= most, f"{name} above {most:g}")
         if task is not None:
             if "task" not in self.frame.columns:
                 raise ValueError(f"{self.source} has no column 'task' to filter by")

@@ -49,27 +49,28 @@ def run_testbed(
 
     Raises:
         ValueError: if the folder holds another testbed, or another process works in it, or there is no such
-            device.
+            device, or the settings cannot lead to a plan: too few checkpoints of at most C/8, say.
         ImportError: without the extra ``train``.
     """
-    folder, count = Path(folder), None
+    folder, count, ordinary = Path(folder), None, grid(settings)
+    loop.check(settings, ordinary)
     if ray:
         require_ray()
     else:
         count = _workers(workers, settings.device)
         _check(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    ordinary = grid(settings)
     with Lock(folder):
         claim(folder, settings)
-        make_corpus(folder, settings)
+        make_corpus(folder, settings, progress)
         finish_all(folder, settings, ordinary, count, progress)
         laws = loop.laws_of(settings, likelihoods_of(folder, ordinary))
         most = Corpus.open(folder / "corpus.npy").n_unique
         said = loop.promises(settings, laws, losses_of(folder, ordinary), most)
         planned = loop.chosen(settings, said)
         finish_all(folder, settings, planned, count, progress)
-        everything = list({one.name: one for one in (*ordinary, *planned)}.values())
+        # What was planned may be a checkpoint of the grid, which is fine-tuned as well.
+        everything = list({one.name: one for one in (*ordinary, *planned, *ordinary)}.values())
         write_tables(folder, everything)
         done = Testbed(
             folder,
@@ -167,11 +168,12 @@ def run_share(
     """
     if not (of >= 1 and 0 <= share <= of):
         raise ValueError(f"share {share}/{of} is none: the first of 40 is 1/40, and 0/40 makes the corpus")
+    loop.check(settings, grid(settings))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder, settings)
     if share == 0:
-        make_corpus(folder, settings)
+        make_corpus(folder, settings, progress)
         return []
     if not (folder / "tokenizer.json").exists():
         raise ValueError(f"{folder} has no corpus yet: share 0/{of} makes it")

@@ -16,7 +16,7 @@ from t2fast.fits import FitWarning
 from t2fast.testbed import questions
 from t2fast.testbed.grid import grid
 from t2fast.testbed.measured import begun_of, likelihoods_of, losses_of, tuned_of
-from t2fast.testbed.report import loop_in
+from t2fast.testbed.report import loop_in, ratio, times
 from t2fast.testbed.settings import settings_in
 from t2fast.testbed.work import is_done, work_of
 from t2fast.text import amount, chance, columns, line, note, percent, plain
@@ -160,8 +160,8 @@ class Findings(Drawn, Reported):
                 chance(row["measured"]),
                 amount(row["chinchilla_params"]),
                 chance(row["chinchilla_measured"]),
-                _ratio(row["measured"], row["chinchilla_measured"]),
-                _ratio(*_TABLE[row["task"]]) if row["task"] in _TABLE else "-",
+                times(ratio(row["measured"], row["chinchilla_measured"])),
+                times(ratio(*_TABLE[row["task"]])) if row["task"] in _TABLE else "-",
             )
         return [line(f"best of the sizes measured at {most:.3g} FLOPs, and the one of least loss"), table]
 
@@ -229,7 +229,7 @@ class Findings(Drawn, Reported):
                     chance(own["measured"]),
                     amount(own["chinchilla_params"]),
                     chance(own["chinchilla_measured"]),
-                    _ratio(own["measured"], own["chinchilla_measured"]),
+                    times(ratio(own["measured"], own["chinchilla_measured"])),
                 ]
             )
             table.add_row(str(task), str(stage), *said, *(cells or ["-"] * 6))
@@ -342,7 +342,3 @@ def find(folder: str | Path) -> Findings:
 
 def _percent(error: float | None) -> str:
     return "-" if error is None else percent(error)
-
-
-def _ratio(ours: float, theirs: float) -> str:
-    return f"{ours / theirs:.3g}" if theirs else "-"

@@ -60,7 +60,15 @@ def grid(settings: Settings) -> list[Checkpoint]:
         found += some
     for budget in settings.overtrained_budgets:
         found += _between(settings, "overtrained", budget, settings.overtrained_tokens_per_param, 1)
-    return list({checkpoint.name: checkpoint for checkpoint in reversed(found)}.values())[::-1]
+    by_name: dict[str, Checkpoint] = {}
+    for one in found:
+        there = by_name.setdefault(one.name, one)
+        if there.shape != one.shape or there.recipe != one.recipe:
+            raise ValueError(
+                f"two checkpoints would be called {one.name}, after {there.recipe.n_tokens:,.0f} and "
+                f"{one.recipe.n_tokens:,.0f} tokens: set the budgets further apart"
+            )
+    return list(by_name.values())
 
 
 def _between(

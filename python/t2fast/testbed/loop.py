@@ -11,13 +11,15 @@ import numpy as np
 from t2fast.compute import sample_flops, train_flops
 from t2fast.estimators import likely_pass_at_k, pass_at_k
 from t2fast.fits import FitWarning, fit_chinchilla, fit_forecast
+from t2fast.fits.forecast import LEAST_CHECKPOINTS
 from t2fast.laws import ForecastLaw
 from t2fast.plans import plan
 from t2fast.tables import Counts, Likelihoods, Losses
 from t2fast.testbed.grid import Checkpoint, checkpoint, up_to
 from t2fast.testbed.settings import Settings
+from t2fast.training.corpus import trained_on
 
-_REACH = 64.0
+REACH = 64.0
 """How far beyond the laws' checkpoints a plan may go, as a factor: to go there is the point of the loop."""
 _LEVEL = 0.9
 
@@ -72,6 +74,39 @@ class Kept:
         return sum(self.promise.low <= value <= self.promise.high for value in self.by_likelihood)
 
 
+def check(settings: Settings, ordinary: Sequence[Checkpoint]) -> None:
+    """Refuse, before anything is trained, what the loop could not be closed with."""
+    seen = [one for one in ordinary if one.flops <= up_to(settings)]
+    if len(seen) < LEAST_CHECKPOINTS:
+        raise ValueError(
+            f"{len(seen)} of the grid's {len(ordinary)} checkpoints have at most an eighth of train_flops, "
+            f"{settings.train_flops / 8:g}, and laws are fitted to these: {LEAST_CHECKPOINTS} are needed. "
+            "Give more sizes or budgets up to there, or raise train_flops"
+        )
+    sizes = _sizes(settings, trained_on(int(settings.corpus_tokens)))
+    smallest, longest = min(one.shape.n_params for one in seen), max(one.n_tokens for one in seen)
+    if not any(n >= smallest / REACH and settings.train_flops / (6 * n) <= longest * REACH for n in sizes):
+        raise ValueError(
+            f"train_flops {settings.train_flops:g} is too far from the budgets: at any size it is more than "
+            f"{REACH:g} times the {longest:,} tokens of the longest run. Lower it, or raise the budgets"
+        )
+
+
+def _sizes(settings: Settings, most_tokens: float) -> list[float]:
+    """The sizes that the corpus is long enough for at C, ascending; `ValueError` if none is."""
+    sizes = sorted(
+        float(shape.n_params)
+        for shape in settings.shapes
+        if settings.train_flops <= train_flops(shape.n_params, most_tokens)
+    )
+    if not sizes:
+        raise ValueError(
+            f"the corpus has {most_tokens:,.0f} tokens to train on, too few for any size at "
+            f"{settings.train_flops:g} FLOPs: raise corpus_tokens"
+        )
+    return sizes
+
+
 def laws_of(settings: Settings, likelihoods: Likelihoods) -> dict[str, ForecastLaw]:
     """For every task the forecast law of the checkpoints up to C/8."""
     small = likelihoods.filter(max_train_flops=up_to(settings))
@@ -92,24 +127,15 @@ def promises(
 
     Chinchilla's choice is the size whose loss is least by the law of the held-out losses.
     """
-    sizes = sorted(
-        float(shape.n_params)
-        for shape in settings.shapes
-        if settings.train_flops <= train_flops(shape.n_params, most_tokens)
-    )
-    if not sizes:
-        raise ValueError(
-            f"the corpus has {most_tokens:,.0f} tokens to train on, too few for any size at "
-            f"{settings.train_flops:g} FLOPs: raise corpus_tokens"
-        )
+    sizes = _sizes(settings, most_tokens)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         loss_law = fit_chinchilla(losses.filter(max_train_flops=up_to(settings)), draws=0, progress=False)
-    theirs = plan(loss_law, settings.train_flops, n_params=sizes, extrapolate=_REACH).n_params
+    theirs = plan(loss_law, settings.train_flops, n_params=sizes, extrapolate=REACH).n_params
     found = []
     for task, law in laws.items():
         ours = plan(
-            law, settings.train_flops, settings.inference_flops, n_params=sizes, extrapolate=_REACH
+            law, settings.train_flops, settings.inference_flops, n_params=sizes, extrapolate=REACH
         ).n_params
         for choice, n_params in (("plan", ours), ("Chinchilla", theirs)):
             n_tokens = settings.train_flops / train_flops(n_params, 1)

@@ -19,6 +19,7 @@ from t2fast.laws import ForecastLaw, Law
 from t2fast.plans import plan
 from t2fast.tables import Counts, Likelihoods, Losses
 from t2fast.testbed.grid import Checkpoint
+from t2fast.testbed.loop import REACH
 from t2fast.testbed.settings import Settings
 from t2fast.validation.measured import Measured
 from t2fast.validation.methods import METHODS, Places, Request
@@ -29,7 +30,6 @@ PLANNED = ("forecast", "loss", "accuracy")
 """Those that are asked for plans."""
 _KS = (1, 8, 64, 128)
 """The k by which forecasts are judged."""
-_REACH = 64.0
 _LEAST = 8
 """Checkpoints, from which on a law is fitted."""
 
@@ -111,7 +111,7 @@ def advice(
         sizes, served = [float(shape.n_params) for shape in settings.shapes], settings.inference_flops
         loss_law = fit_chinchilla(losses, draws=0, progress=False)
         theirs = {
-            budget: plan(loss_law, budget, n_params=sizes, extrapolate=_REACH).n_params for budget in budgets
+            budget: plan(loss_law, budget, n_params=sizes, extrapolate=REACH).n_params for budget in budgets
         }
         for task, own in laws.items():
             for name in PLANNED:
@@ -135,7 +135,7 @@ def _planned(
 ) -> tuple[float, float, float, float]:
     if isinstance(law, str):
         raise ValueError(law)
-    best = plan(law, budget, served, n_params=sizes, extrapolate=_REACH)
+    best = plan(law, budget, served, n_params=sizes, extrapolate=REACH)
     k = 1.0 if best.k is None else best.k
     return best.n_params, best.n_tokens, k, float(passing(law, best.n_params, best.n_tokens, k))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class Testbed:
 
     def __rich__(self) -> RenderableType:
         """The loop first, what missed its interval before all; then what it rests on."""
-        misses = [one for one in self.kept if one.inside < len(one.by_likelihood)]
+        misses = [(one, len(one.by_likelihood) - one.inside) for one in self.kept]
         parts: list[RenderableType] = [
             line(
                 f"Plans for {self.train_flops:.3g} training FLOPs and {self.inference_flops:.3g} FLOPs per "
@@ -67,12 +68,16 @@ class Testbed:
         ]
         parts += [
             note(
-                f"{one.promise.task}, {one.promise.choice}: {chance(one.measured)} measured, outside the "
-                f"interval of {chance(one.promise.low)} to {chance(one.promise.high)}"
+                f"{one.promise.task}, {one.promise.choice}: {missed} of "
+                f"{counted(len(one.by_likelihood), 'seed')} outside the interval of "
+                f"{chance(one.promise.low)} to {chance(one.promise.high)}, "
+                f"{_range(one.by_likelihood, chance)} measured"
             )
-            for one in misses
+            for one, missed in misses
+            if missed
         ]
-        parts += [self._loop(), self._gains(), line(self._agreement_words()), line(self._speed_words())]
+        parts += [self._loop(), self._gains(), *self._seeds()]
+        parts += [line(self._agreement_words()), line(self._speed_words())]
         for task, law in self.laws.items():
             parts += [note(f"law of {task}: {words}") for words in _notes(law)]
         return Group(*parts)
@@ -106,14 +111,30 @@ class Testbed:
         return table
 
     def _gains(self) -> RenderableType:
-        table = columns("task", "plan / Chinchilla predicted", "measured", left=("task",))
+        table = columns("task", "plan / Chinchilla predicted", "measured", "by counts", left=("task",))
         for ours, theirs in self.pairs():
             table.add_row(
                 ours.promise.task,
-                f"{ours.promise.predicted / theirs.promise.predicted:.3g}",
-                f"{ours.measured / theirs.measured:.3g}",
+                times(ratio(ours.promise.predicted, theirs.promise.predicted)),
+                times(ratio(ours.measured, theirs.measured)),
+                times(ratio(*(float(np.mean(one.by_counts)) for one in (ours, theirs)))),
             )
         return table
+
+    def _seeds(self) -> list[RenderableType]:
+        """How far seeds are apart, where there are several, and how many are inside the interval."""
+        if not any(len(one.by_likelihood) > 1 for one in self.kept):
+            return []
+        names = ("plan", "inside", "Chinchilla", "inside", "plan / Chinchilla")
+        table = columns("task", *names, left=("task",))
+        for pair in self.pairs():
+            cells = []
+            for one in pair:
+                inside = f"{one.inside} of {len(one.by_likelihood)}"
+                cells += [_range(one.by_likelihood, chance), inside]
+            each = map(ratio, *(one.by_likelihood for one in pair))
+            table.add_row(pair[0].promise.task, *cells, _range(list(each), times))
+        return [line("measured from seed to seed, and how many are inside the interval"), table]
 
     def pairs(self) -> list[tuple[Kept, Kept]]:
         """The plan and Chinchilla's choice of each task."""
@@ -190,6 +211,22 @@ def loop_in(folder: Path) -> pl.DataFrame:
             raise ValueError(f"{path} is not a report of this version ({error}): {_ANEW}") from error
     kinds = dict.fromkeys((*numbers, "measured"), pl.Float64)
     return pl.DataFrame(rows, schema={"task": pl.String, "choice": pl.String, **kinds}, orient="row")
+
+
+def ratio(ours: float, theirs: float) -> float:
+    """The one over the other; NaN over nothing."""
+    return ours / theirs if theirs else math.nan
+
+
+def times(value: float) -> str:
+    """A ratio in words."""
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _range(values: Sequence[float], words: Callable[[float], str]) -> str:
+    """From the least to the most, or the one there is."""
+    ends = list(dict.fromkeys((words(min(values)), words(max(values)))))
+    return " to ".join(ends)
 
 
 def _notes(law: ForecastLaw) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import json
 import math
+import re
 from dataclasses import MISSING, asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from t2fast import atomic
 from t2fast.compute import sample_flops
-from t2fast.text import nearest
+from t2fast.text import amount, nearest
 from t2fast.training import Shape
 from t2fast.training.objects import read_object
 
@@ -92,7 +93,13 @@ class Settings:
             raise ValueError(f"tuned_tasks has {min(strange)}, which is not among the tasks")
         if unknown := set(self.repeated_budgets) - set(self.budgets):
             raise ValueError(f"repeated_budgets has {min(unknown):g}, which is not among the budgets")
-        for shape in self.shapes:  # refuses what is no shape
+        called: dict[str, tuple[int, int, int]] = {}
+        for size, shape in zip(self.sizes, self.shapes, strict=True):  # refuses what is no shape
+            if (there := called.setdefault(amount(shape.n_params), size)) != size:
+                raise ValueError(
+                    f"sizes {list(there)} and {list(size)} are both {amount(shape.n_params)} parameters, "
+                    "by which checkpoints are named: leave one out"
+                )
             if sample_flops(shape.n_params, 1) > self.inference_flops:
                 raise ValueError(
                     f"inference_flops {self.inference_flops:g} are not one sample of the size of "
@@ -154,13 +161,23 @@ def parse_settings(text: str, name: str = "the settings") -> Settings:
     try:
         data = toml.loads(text)
     except toml.TOMLDecodeError as error:
-        raise ValueError(f"{name} is no TOML: {error}") from error
+        hint = (
+            "; settings are TOML, as `t2fast testbed small --print` shows" if _looks_yaml(name, text) else ""
+        )
+        raise ValueError(f"{name} is no TOML: {error}{hint}") from error
     return _of(data, name)
+
+
+def _looks_yaml(name: str, text: str) -> bool:
+    """Whether it is more likely YAML, as other tools' settings are."""
+    return name.endswith((".yaml", ".yml")) or re.search(r"^\w+:\s", text, re.MULTILINE) is not None
 
 
 def settings_in(folder: Path) -> Settings:
     """The settings of the testbed in `folder`."""
     path = folder / SETTINGS
+    if not path.exists():
+        raise ValueError(f"{folder} is no testbed: it has no {SETTINGS}, which `t2fast testbed` begins with")
     return _of(read_object(path), str(path))
 
 

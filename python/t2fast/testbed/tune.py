@@ -15,6 +15,7 @@ from t2fast.tasks import Task, load_task
 from t2fast.testbed.measure import score
 from t2fast.testbed.settings import Settings
 from t2fast.training import Shape, Trained, Tuning, fine_tune
+from t2fast.training.documents import problem_key
 
 STAGES = {"FT": False, "SFT": True}
 """The ways, and whether answers alone are learnt: FT learns prompts, too."""
@@ -64,9 +65,9 @@ def _load(folder: Path, device: Literal["cpu", "cuda"]) -> Engine:
 def _problems(settings: Settings, name: str) -> tuple[Task, Task]:
     """A task's problems that are asked, and others to learn from."""
     asked = load_task(name, problems=settings.problems)
-    prompts = {problem.prompt for problem in asked.problems}
+    keys = {problem_key(problem.prompt) for problem in asked.problems}  # the same sum with other names, too
     learnt = load_task(name, problems=settings.tuned_problems, seed=1)
-    others = tuple(problem for problem in learnt.problems if problem.prompt not in prompts)
+    others = tuple(problem for problem in learnt.problems if problem_key(problem.prompt) not in keys)
     if not others:
         raise ValueError(f"task {name} has no problem to learn from that is not asked as well")
     return asked, Task(learnt.name, others, learnt.rule, learnt.check, learnt.stop, learnt.max_tokens)

@@ -6,6 +6,7 @@ import json
 import time
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from t2fast import atomic
 from t2fast.runs.records import DYING_SECONDS, Lock
@@ -16,7 +17,11 @@ from t2fast.testbed.settings import Settings
 from t2fast.testbed.tune import tune
 from t2fast.training import Corpus, Trained, generate_corpus, train
 from t2fast.training.objects import is_number, read_object
+from t2fast.training.tokens import read_tokenizer
 from t2fast.training.trainer import finished
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 COUNTS, LIKELIHOODS, BEGUN = TABLES = ("counts.csv", "likelihoods.csv", "begun.csv")
 """What is kept of a checkpoint's measurement: samples that are correct, likelihoods of the answers, and, as a
@@ -43,15 +48,34 @@ def tasks_of(settings: Settings) -> tuple[Task, ...]:
     return tuple(load_task(name, problems=settings.problems) for name in settings.tasks)
 
 
-def make_corpus(folder: Path, settings: Settings) -> None:
-    """Write the corpus and its tokenizer, if they are not there."""
+def make_corpus(folder: Path, settings: Settings, progress: bool | None = None) -> None:
+    """Write the corpus and its tokenizer, if they are not there; `ValueError` if a prompt is too long."""
     corpus, tokenizer = folder / "corpus.npy", folder / "tokenizer.json"
     if not (corpus.exists() and tokenizer.exists()):
         made, cutter = generate_corpus(
-            settings.corpus_tokens, vocab=settings.vocab, unseen=tasks_of(settings), also=_others(settings)
+            settings.corpus_tokens,
+            vocab=settings.vocab,
+            unseen=tasks_of(settings),
+            also=_others(settings),
+            progress=progress,
         )
+        _check_lengths(settings, cutter)
         made.write(corpus)
         atomic.write(tokenizer, [cutter.to_str().encode()])
+    else:
+        _check_lengths(settings, read_tokenizer(tokenizer))
+
+
+def _check_lengths(settings: Settings, tokenizer: Tokenizer) -> None:
+    """Refuse prompts that a model could not be asked, before it is trained."""
+    for task in tasks_of(settings):
+        asked = [problem.prompt for problem in task.problems]
+        longest = max(len(one.ids) for one in tokenizer.encode_batch_fast(asked)) + task.max_tokens
+        if longest > settings.context:
+            raise ValueError(
+                f"task {task.name} takes {longest} tokens, the longest prompt and {task.max_tokens} that may "
+                f"follow, and context is {settings.context}: set context = {longest}, in another folder"
+            )
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,11 @@ _MOST_HELD_OUT = 1 << 17
 """Share of a corpus, and most of its tokens, that no training sees: the loss is measured there."""
 
 
+def trained_on(length: int) -> int:
+    """U: tokens of a corpus of this length that are not held out."""
+    return length - min(int(length * _HELD_OUT), _MOST_HELD_OUT)
+
+
 class Corpus:
     """Tokens of documents, each begun by the tokenizer's first token. The end of the row is held out."""
 
@@ -53,14 +58,9 @@ class Corpus:
         return hashlib.sha256(np.ascontiguousarray(self.tokens).data).hexdigest()
 
     @property
-    def n_held_out(self) -> int:
-        """Tokens at the end that are not trained on."""
-        return min(int(len(self.tokens) * _HELD_OUT), _MOST_HELD_OUT)
-
-    @property
     def n_unique(self) -> int:
-        """U: tokens there are to train on."""
-        return len(self.tokens) - self.n_held_out
+        """U: tokens there are to train on; those at the end are not."""
+        return trained_on(len(self.tokens))
 
     def held_out(self, context: int) -> npt.NDArray[np.int64]:
         """Sequences of the end, (sequences, context + 1); at least one."""
@@ -78,7 +78,11 @@ class Corpus:
         if length > self.n_unique:
             raise ValueError(f"{length:,} unique tokens are wanted, and the corpus has {self.n_unique:,}")
         if length <= context:
-            raise ValueError(f"{length} tokens make no sequence of {context} and the next")
+            whose = "the corpus has" if unique is None else "there are"
+            raise ValueError(
+                f"{whose} {length:,} tokens to train on: too few for one sequence of {context} and the token "
+                "after it; give more, or a smaller context"
+            )
         return Order(self.tokens[:length], seed, context)
 
 

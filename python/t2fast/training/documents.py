@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
+from t2fast.progress import Bar
 from t2fast.tasks import Task, facts
 from t2fast.tasks.synthetic import KINDS, LEVELS, NAMES, THINGS, Chance
 from t2fast.training.corpus import Corpus
@@ -28,6 +29,8 @@ _PATTERN = re.compile(r"is to (.+) each time: (\d+),")
 _LINK = re.compile(r"The (\w+) is in the (\w+)\.")
 _LEARNT_FROM = 5_000
 """Documents from which a tokenizer is trained."""
+_TALK = 1_000
+"""Documents between two movements of the bar."""
 _OWN = 3
 """One piece in so many is a problem in its task's own words."""
 
@@ -71,6 +74,7 @@ def generate_corpus(
     vocab: int = 512,
     unseen: Sequence[Task] = (),
     also: Sequence[Task] = (),
+    progress: bool | None = None,
 ) -> tuple[Corpus, Tokenizer]:
     """A corpus of `documents`, and a tokenizer trained on its beginning.
 
@@ -80,12 +84,24 @@ def generate_corpus(
         vocab: tokens of the tokenizer.
         unseen: as for `documents`.
         also: as for `documents`.
+        progress: a bar on stderr; None: where stderr is a terminal.
 
     Returns:
         The corpus and the `tokenizers.Tokenizer` that it is cut by.
     """
     tokenizer = train_tokenizer(islice(documents(seed, unseen, also), _LEARNT_FROM), vocab)
-    return Corpus.of(cut(tokenizer, documents(seed, unseen, also)), n_tokens), tokenizer
+    with Bar(int(n_tokens), progress, "corpus") as bar:
+
+        def counted() -> Iterator[list[int]]:
+            length = 0
+            for number, document in enumerate(cut(tokenizer, documents(seed, unseen, also))):
+                length += len(document)
+                if number % _TALK == 0:
+                    bar.advance(length)
+                    length = 0
+                yield document
+
+        return Corpus.of(counted(), n_tokens), tokenizer
 
 
 def problem_key(prompt: str) -> Hashable:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from t2fast import atomic
 from t2fast.training.model import EPSILON, ROPE_BASE
 from t2fast.training.shape import Shape
+from t2fast.training.tokens import END
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +57,7 @@ def save(
     named = _named(shape, weights)
     atomic.write(folder / "model.safetensors", [to_bytes(named, metadata={"format": "pt"})])
     atomic.write(folder / "tokenizer.json", [tokenizer.encode()])
+    atomic.write(folder / "tokenizer_config.json", [json.dumps(_tokenizer(shape), indent=1).encode(), b"\n"])
     config = json.dumps({**_config(shape), **facts}, indent=1)
     atomic.write(folder / "config.json", [config.encode(), b"\n"])
 
@@ -95,6 +97,19 @@ def _names(shape: Shape, name: str) -> list[str]:
         where = f"{prefix}{layer}."
     found = names[part]
     return [f"{where}{one}.weight" for one in ((found,) if isinstance(found, str) else found)]
+
+
+def _tokenizer(shape: Shape) -> dict[str, Any]:
+    """What transformers is to make of tokenizer.json.
+
+    Without it that is the class of the family's published models, with special tokens that are not there.
+    """
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **dict.fromkeys(("bos_token", "eos_token", "pad_token"), END),
+        "model_max_length": shape.context,
+        "clean_up_tokenization_spaces": False,
+    }
 
 
 def _config(shape: Shape) -> dict[str, Any]:

@@ -43,19 +43,22 @@ def run(
     steps = recipe.steps(context)
     losses = torch.cat([losses, torch.full((steps - first,), torch.nan)])
     device = next(model.parameters()).device
-    saved = began = time.perf_counter()
-    bar.advance(first)
+    saved = time.perf_counter()
     for step in range(first, steps):
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate(step, model.n_params, context)
         rows = torch.from_numpy(order.batch(step, recipe.batch)).to(device)
         losses[step] = _step(model, optimiser, rows, recipe)
         now = time.perf_counter()
+        if step == first:  # it loads and plans much that the others find there
+            began = now
+            bar.begin(step + 1)
+        else:
+            bar.advance(1)
         if step % _TALK == 0 or step == steps - 1:
             _sane(losses[step], step, recipe)
-            speed = (step + 1 - first) * recipe.batch * context / (now - began)
-            bar.rate(f"loss {losses[step]:.3f}, {speed:,.0f} tokens/s")
-        bar.advance(1)
+            speed = (step - first) * recipe.batch * context / (now - began) if step > first else 0.0
+            bar.rate(f"loss {losses[step]:.3f}" + (f", {speed:,.0f} tokens/s" if speed else ""))
         due = (step + 1) % save_every == 0 if save_every else now - saved > _SECONDS
         if due and step + 1 < steps:
             state.save(model, optimiser, losses[: step + 1])
@@ -178,5 +181,6 @@ def held_out_loss(model: Transformer, corpus: Corpus, context: int) -> float:
 def _sane(loss: Tensor, step: int, recipe: Recipe) -> None:
     if not torch.isfinite(loss):
         raise ValueError(
-            f"the loss is {float(loss)} at step {step}: a learning rate of {recipe.lr} is too much here"
+            f"the loss is {float(loss)} at step {step}: a learning rate of {recipe.lr:g} is too much here; "
+            "try a smaller one, in another folder"
         )

@@ -35,6 +35,8 @@ class Recipe:
         for name in ("n_tokens", "batch", "lr", "clip"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {self.seed}")
 
     def steps(self, context: int) -> int:
         """Steps of `batch` sequences of `context` tokens that come nearest to D; at least one."""

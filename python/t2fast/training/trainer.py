@@ -92,11 +92,15 @@ def train(
 
     Raises:
         ValueError: if `folder` holds another training, naming what differs; if the corpus is too short for a
-            sequence; if the loss is no number any more; if there is no such device.
+            sequence; if the loss is no number any more; if there is no such device; for `threads` and
+            `save_every` below 1.
         ImportError: without torch and safetensors, the extra ``train``.
     """
     for what, given in ((Corpus, corpus), (Shape, shape), (Recipe, recipe)):
         require_kind("train", given, (what,), f"see t2fast.training.{what.__name__}")
+    for name, value in (("threads", threads), ("save_every", save_every)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
     try:
         import torch
 

@@ -10,6 +10,7 @@ import polars as pl
 from t2fast.laws import AnyLaw
 from t2fast.laws.ends import draws_needed
 from t2fast.progress import track
+from t2fast.text import nominal
 from t2fast.validation import scores
 from t2fast.validation.measured import Measured, Table
 from t2fast.validation.methods import METHODS, NEAREST, Forecast, Places, Request
@@ -66,7 +67,7 @@ def validate(
         raise ValueError(f"level = {level} must lie between 0 and 1")
     least = draws_needed(level)
     if draws < 0 or 0 < draws < least:
-        raise ValueError(f"draws = {draws} must be 0, or at least {least} for {level:.0%} intervals")
+        raise ValueError(f"draws = {draws} must be 0, or at least {least} for {nominal(level)} intervals")
     held_out = hold_out(measured, by, splits, seed)
     judged = measured.judged() if ks is None else list(range(len(measured.ks)))
     first = next((name for name in names if METHODS[name].fit is not None), None)

@@ -26,13 +26,26 @@ pub type Place = [f64; 2];
 /// Matérn 3/2 between two places at length 1·`length`.
 #[inline]
 pub fn matern(a: Place, b: Place, length: f64) -> f64 {
-    let q = 3f64.sqrt() * (a[0] - b[0]).hypot(a[1] - b[1]) / length;
+    matern_of(distance(a, b), length)
+}
+
+#[inline]
+fn distance(a: Place, b: Place) -> f64 {
+    (a[0] - b[0]).hypot(a[1] - b[1])
+}
+
+#[inline]
+fn matern_of(distance: f64, length: f64) -> f64 {
+    let q = 3f64.sqrt() * distance / length;
     (1.0 + q) * (-q).exp()
 }
 
-/// Kernels between a place and all of `places`: one row a length.
-pub fn kernels(places: &[Place], at: Place) -> Vec<f64> {
-    LENGTHS.iter().flat_map(|&length| places.iter().map(move |&p| matern(p, at, length))).collect()
+/// Kernels between a place and all of `places`, one row a length, and how far the nearest of these is.
+pub fn kernels(places: &[Place], at: Place) -> (Vec<f64>, f64) {
+    // Roots take as long as exponentials: one of each place, not one of each length.
+    let apart: Vec<f64> = places.iter().map(|&place| distance(place, at)).collect();
+    let kernels = LENGTHS.iter().flat_map(|&length| apart.iter().map(move |&far| matern_of(far, length)));
+    (kernels.collect(), apart.iter().copied().fold(f64::INFINITY, f64::min))
 }
 
 /// Amplitude, length and nugget of a process.

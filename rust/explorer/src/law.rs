@@ -5,7 +5,7 @@ use std::ops::Range;
 use t2fast_core::cancel::Cancel;
 use t2fast_core::forecast::noise::{Noise, WIDTH};
 use t2fast_core::forecast::state::{Kind, Refit, State};
-use t2fast_core::forecast::view::{View, Which};
+use t2fast_core::forecast::view::{Seen, View, Which, plan_each};
 use t2fast_core::forecast::{Quantity, Table};
 use t2fast_core::laws::Law;
 use t2fast_core::plan::spending::{Conditions, Goal, Purchase, best};
@@ -102,9 +102,10 @@ impl Explored {
                 problem.and_then(|problem| problem.solve(0..problem.len()))
             }
             Self::Forecast(state) => {
-                let one = |(index, &budget), row| plan(&view(state, row), index, budget, constraints, rule);
-                let pairs = budgets.iter().enumerate().flat_map(|b| rows.clone().map(move |row| (b, row)));
-                pairs.map(|(budget, row)| one(budget, row)).collect()
+                let views: Vec<_> = rows.map(|row| view(state, row)).collect();
+                let each = |(index, &budget)| plan_each(&views, index, budget, constraints, rule);
+                let found: Result<Vec<_>, _> = budgets.iter().enumerate().map(each).collect();
+                found.map(|found| found.concat())
             }
         };
         found.map_err(|error| error.to_string())
@@ -113,7 +114,7 @@ impl Explored {
     /// The plan of the law without its process, where it has one.
     pub fn without_process(&self, budget: Budget, constraints: &Constraints, rule: Rule) -> Option<Plan> {
         let Self::Forecast(state) = self else { return None };
-        plan(&View { state, which: Which::Members }, 0, budget, constraints, rule).ok()
+        plan(&View { state, which: Which::Members, seen: None }, 0, budget, constraints, rule).ok()
     }
 
     /// The best purchase of every row; `None` where there is none.
@@ -123,13 +124,20 @@ impl Explored {
         conditions: &Conditions,
         goal: Goal,
     ) -> Vec<Option<Purchase>> {
-        let one = |row: usize| match self {
+        match self {
             Self::Formula(law, _) => {
-                best(&Formula { law: *law, params: self.params(*law, row..row + 1) }, conditions, goal)
+                let of = |row: usize| Formula { law: *law, params: self.params(*law, row..row + 1) };
+                rows.map(|row| best(&of(row), conditions, goal)).collect()
             }
-            Self::Forecast(state) => best(&view(state, row), conditions, goal),
-        };
-        rows.map(one).collect()
+            Self::Forecast(state) if rows.len() < 2 => {
+                rows.map(|row| best(&view(state, row), conditions, goal)).collect()
+            }
+            Self::Forecast(state) => {
+                let (seen, _) = Seen::by(view(state, rows.start), |visit| best(visit, conditions, goal));
+                let one = |row| best(&View { seen: Some(&seen), ..view(state, row) }, conditions, goal);
+                rows.map(one).collect()
+            }
+        }
     }
 
     /// Values of a row at points (N, D, k).
@@ -154,5 +162,5 @@ impl Explored {
 }
 
 fn view(state: &State, row: usize) -> View<'_> {
-    View { state, which: row.checked_sub(1).map_or(Which::Point, Which::Draw) }
+    View { state, which: row.checked_sub(1).map_or(Which::Point, Which::Draw), seen: None }
 }

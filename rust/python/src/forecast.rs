@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use t2fast_core::forecast::draws::{self, Draw};
 use t2fast_core::forecast::noise::{Noise, WIDTH};
 use t2fast_core::forecast::state::{GROWTH, Kind, Refit, State};
-use t2fast_core::forecast::view::{View, Which};
+use t2fast_core::forecast::view::{Seen, View, Which, plan_each};
 use t2fast_core::forecast::{self, Member, Quantity, Table};
 use t2fast_core::plan::spending::best;
 use t2fast_core::plan::surface::plan;
@@ -131,13 +131,13 @@ impl ForecastMember {
     }
 }
 
-/// Fits the members of the forecast law.
 /// How the widening of a law's intervals grows, for each unit of ln N or ln D from the nearest checkpoint.
 #[pyfunction]
 pub fn forecast_growth() -> f64 {
     GROWTH
 }
 
+/// Fits the members of the forecast law.
 #[pyfunction]
 pub fn fit_forecast(py: Python<'_>, table: &ForecastTable) -> PyResult<Vec<ForecastMember>> {
     let members = cancellable(py, |cancel| forecast::fit(&table.0, cancel))?;
@@ -294,11 +294,21 @@ impl ForecastState {
     ) -> PyResult<Plans<'py>> {
         let (rows, budgets) = (self.views(which)?, budgets(&train, &inference)?);
         let (constraints, rule) = (constraints.into(), rule_of(tokens_per_param));
-        let one = |pair: usize| {
-            let (index, row) = (pair / rows.len(), pair % rows.len());
-            plan(&rows[row], index, budgets[index], &constraints, rule)
-        };
-        collect(py, budgets.len() * rows.len(), CHUNK, |range| range.into_par_iter().map(one).collect())
+        if let [row] = rows[..] {
+            let one = |index: usize| plan(&row, index, budgets[index], &constraints, rule);
+            return collect(py, budgets.len(), CHUNK, |range| range.into_par_iter().map(one).collect());
+        }
+        let (width, count) = (rows.len(), budgets.len() * rows.len());
+        collect(py, count, CHUNK, |range| {
+            let mut found = Vec::with_capacity(range.len());
+            while found.len() < range.len() {
+                let pair = range.start + found.len();
+                let (index, row) = (pair / width, pair % width);
+                let views = &rows[row..width.min(row + range.end - pair)];
+                found.extend(plan_each(views, index, budgets[index], &constraints, rule)?);
+            }
+            Ok(found)
+        })
     }
 
     /// Plans as `plan_checked` makes them, with each forecast of `which`.
@@ -334,7 +344,16 @@ impl ForecastState {
         search: spending::Search,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let (rows, (constraints, goal)) = (self.views(which)?, search.parts()?);
-        spending::rows(py, rows.len(), |row| best(&rows[row], &constraints, goal))
+        if let [row] = rows[..] {
+            return spending::rows(py, 1, |_| best(&row, &constraints, goal));
+        }
+        let seen = match rows.first() {
+            Some(&first) => py.detach(|| Seen::by(first, |visit| best(visit, &constraints, goal)).0),
+            None => Seen::default(),
+        };
+        spending::rows(py, rows.len(), |row| {
+            best(&View { seen: Some(&seen), ..rows[row] }, &constraints, goal)
+        })
     }
 
     /// Plans as `spend_checked` makes them, with each forecast of `which`.
@@ -361,7 +380,7 @@ impl ForecastState {
 
     /// Forecasts to plan with: "point", "members" or "draws".
     fn views(&self, which: &str) -> PyResult<Vec<View<'_>>> {
-        let view = |which| View { state: &self.0, which };
+        let view = |which| View { state: &self.0, which, seen: None };
         match which {
             "point" => Ok(vec![view(Which::Point)]),
             "members" => Ok(vec![view(Which::Members)]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from t2fast.decode.endpoint.pacing import Pace, asked_to_wait, backoff
 from t2fast.decode.endpoint.protocol import MalformedError
+from t2fast.text import counted
 
 T = TypeVar("T")
 
@@ -25,6 +27,9 @@ _PATIENCE = 600.0
 """The longest pause, in seconds, that a server's Retry-After is given: beyond, the caller is told."""
 _SHOWN = 300
 """Most characters of a server's words that an error repeats."""
+_GLANCE = 60
+"""Most characters of an answer that is none."""
+_TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -54,18 +59,21 @@ class Endpoint:
     request: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not (self.key_env.isidentifier() and self.key_env.isascii()):  # most likely the key: not repeated
+            raise ValueError(
+                "key_env is no name of a variable: give the name under which the environment has the key, as "
+                "T2FAST_API_KEY, and not the key"
+            )
         parts = urlsplit(self.url)
         try:
             known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
         except ValueError:  # a port that is none
             known = False
         if not known:
-            raise ValueError(
-                f"endpoint {_without_user(self.url)!r} is no address as http://localhost:8000/v1"
-            )
+            raise ValueError(f"endpoint {_shown(self.url)!r} is no address as http://localhost:8000/v1")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError(
-                f"endpoint {_without_user(self.url)!r}: give the address alone, without a user, a "
+                f"endpoint {_shown(self.url)!r}: give the address alone, without a user, a "
                 f"password or what follows a '?'; the key is read from the environment's {self.key_env}"
             )
         object.__setattr__(self, "url", self.url.rstrip("/"))
@@ -80,10 +88,11 @@ class Endpoint:
             raise ValueError(f"request may not set {taken[0]}: it is set here")
 
 
-def _without_user(url: str) -> str:
-    """The address as an error may show it."""
-    before, at, after = url.partition("@")
-    return f"{before.partition('//')[0]}//***@{after}" if at else url
+def _shown(url: str) -> str:
+    """The address as an error may show it: without a user, a password or a query, where keys may stand."""
+    address, mark, _ = url.partition("?")
+    before, at, after = address.partition("@")
+    return (f"{before.partition('//')[0]}//***@{after}" if at else address) + (mark and "?***")
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class Client:
         self._httpx = httpx
         self._met = False
         self._chance = random.Random()  # never what a sample is a function of
-        self._key = os.environ.get(endpoint.key_env, "")
+        self._key = _key_of(endpoint.key_env)
         parts = urlsplit(endpoint.url)
         here = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if self._key and parts.scheme == "http" and not here:
@@ -157,13 +166,17 @@ class Client:
                 why = self._refusal(path, reply)
                 if reply.status_code == 429 or wait is not None:
                     self.pace.refused(went, wait or 0.0)
-            except (self._httpx.RequestError, MalformedError) as error:
+            except MalformedError as error:
+                why = f"{error.wrong} {self._clean(error.found)[:_GLANCE]!r}"
+            except self._httpx.RequestError as error:
                 why = self._clean(f"{type(error).__name__}: {error}")
                 if isinstance(error, self._httpx.ConnectError) and not self._met:
                     raise ValueError(f"nobody answers at {self.endpoint.url} ({why})") from error
             failures += 1
             if failures > self.endpoint.retries:
-                raise ValueError(f"{self.endpoint.url}{path} failed {failures} times, at last with {why}")
+                raise ValueError(
+                    f"{self.endpoint.url}{path} failed {counted(failures, 'time')}, at last with {why}"
+                )
             if wait is not None and wait > _PATIENCE:
                 raise ValueError(
                     f"{self.endpoint.url}{path} asks to wait {wait:,.0f} s ({why}): run again after that; "
@@ -180,6 +193,14 @@ class Client:
             if reply.status_code in (401, 403):
                 having = "holds a key that it does not take" if self._key else "is empty"
                 hint = f" (the environment's {self.endpoint.key_env} {having})"
+            elif reply.is_redirect:
+                to = _shown(reply.headers.get("location", ""))
+                hint = f" (it points to {self._clean(to)}: give the address that answers)"
+            elif reply.status_code in (404, 405):
+                hint = (
+                    f" (either {self.endpoint.url} is not the address, which with most servers ends in /v1, "
+                    "or it has no such model)"
+                )
             raise ValueError(f"{self.endpoint.url}{path} refuses: {why}{hint}")
         return why
 
@@ -190,11 +211,22 @@ class Client:
         return " ".join(words.split())[:_SHOWN]
 
 
+def _key_of(name: str) -> str:
+    """The key in a variable of the environment; `ValueError`, without it, if no header can have it."""
+    key = os.environ.get(name, "").strip()  # files that are read into it end their lines
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(
+            f"the environment's {name} has a character that no key has (beyond ASCII, or a line's end in its "
+            "middle): set it anew"
+        )
+    return key
+
+
 def _json(reply: Any) -> Any:
     try:
         return reply.json()
     except ValueError as error:
-        raise MalformedError(f"no JSON but {reply.text[:60]!r}") from error
+        raise MalformedError("no JSON but", reply.text) from error
 
 
 def _error(reply: Any) -> tuple[str, str]:
@@ -202,7 +234,7 @@ def _error(reply: Any) -> tuple[str, str]:
     try:
         data = reply.json()
     except ValueError:
-        return reply.text, ""
+        return _TAG.sub(" ", reply.text), ""  # a page's words
     said = data.get("error", data) if isinstance(data, dict) else data
     if not isinstance(said, dict):
         return str(said), ""

@@ -11,7 +11,16 @@ from t2fast.decode.request import Sampling
 
 
 class MalformedError(ValueError):
-    """An answer that is none of the protocol: a proxy's page, or cut off in the middle."""
+    """An answer that is none of the protocol: a proxy's page, or cut off in the middle.
+
+    Attributes:
+        wrong: what is wrong with it.
+        found: all of what was found there.
+    """
+
+    def __init__(self, wrong: str, found: str) -> None:
+        super().__init__(wrong)
+        self.wrong, self.found = wrong, found
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ def read(data: Any, n: int, sampling: Sampling) -> Reply:
     """
     choices = data.get("choices") if isinstance(data, dict) else None
     if not isinstance(choices, list) or not choices or not all(isinstance(one, dict) for one in choices):
-        raise MalformedError(f"no choices in {str(data)[:60]!r}")
+        raise MalformedError("no choices in", str(data))
     found: dict[int, Choice] = {}
     for place, one in enumerate(choices):
         index = one.get("index", place)
@@ -137,7 +146,7 @@ def _choice(data: Mapping[str, Any], sampling: Sampling) -> Choice:
     if text is None and isinstance(message, dict):
         text = ""  # a refusal, or thoughts alone
     if not isinstance(text, str):
-        raise MalformedError(f"a choice without text: {str(data)[:60]!r}")
+        raise MalformedError("a choice without text:", str(data))
     reason = str(data.get("finish_reason") or "stop")
     if isinstance(data.get("stop_reason"), str):
         reason = "stop_string"

@@ -4,6 +4,7 @@
 
 const SYMBOLS = { n: "N", d: "D", k: "k" };
 const AXES = { n: "n_params", d: "n_tokens", k: "k" };
+const NEAR = 4; // factor of N, or of D, within which a plan should have a measured checkpoint
 const RATIO = 20; // tokens per parameter of Chinchilla's choice where the law has no training loss of its own
 
 // What cannot be planned, in the words of `t2fast plan`, and the field of the form that is to blame.
@@ -94,6 +95,38 @@ function binding(limits, choice) {
     if (!Number.isFinite(value)) return false;
     return end === "most" ? value >= limit * (1 - 1e-9) : value <= limit * (1 + 1e-9);
   });
+}
+
+// How far N, D and k lie outside what the law was fitted on, or else from all of its checkpoints; `held` are axes on a
+// limit that is named, with how far beyond the data it is, elsewhere.
+function* beyondData(law, place, held) {
+  let outside = false;
+  for (const axis of ["n", "d", "k"]) {
+    const value = place[axis];
+    if (axis === "k" && !law.hasK) continue;
+    const [low, high] = law.domain[AXES[axis]] ?? [-Infinity, Infinity];
+    const below = value < low && axis !== "k";
+    if (!below && !(value > high && Number.isFinite(value))) continue;
+    outside ||= axis !== "k";
+    if (held.has(axis)) continue;
+    const [times, end] = below
+      ? [low / value, `below the smallest fitted (${amount(low)})`]
+      : [value / high, `above the largest fitted (${amount(high)})`];
+    yield `${SYMBOLS[axis]} = ${amount(value)} is ${general(times, 3)}x ${end}`;
+  }
+  if (!outside && law.hasProcess) yield* noNeighbour(law.checkpoints, place);
+}
+
+// The nearest checkpoint, where the ranges of N and D hold a place that no checkpoint is near.
+function* noNeighbour(checkpoints, { n, d }) {
+  const away = checkpoints.map((row) => [Math.abs(Math.log(row[0] / n)), Math.abs(Math.log(row[1] / d))]);
+  const far = away.map(([x, y]) => Math.hypot(x, y));
+  const nearest = far.indexOf(far.reduce((least, one) => Math.min(least, one)));
+  const [ofN, ofD] = away[nearest].map(Math.exp);
+  if (Math.max(ofN, ofD) <= NEAR) return;
+  const [seenN, seenD] = checkpoints[nearest];
+  yield `no checkpoint is near: the nearest, N = ${amount(seenN)} at D = ${amount(seenD)}, is ${general(ofN, 3)}x away in N ` +
+    `and ${general(ofD, 3)}x in D`;
 }
 
 // The limits with one end moved outward by a further factor of two.

@@ -93,24 +93,13 @@ class TwoBudgets {
   // What to know before trusting it; `drawn` once the draws are planned.
   warnings(drawn) {
     return [
-      ...this.beyondData(),
+      ...beyondData(this.law, this.best, new Set(binding(this.limits, this.best).map(({ axis }) => axis))),
       ...this.movedByProcess(),
       ...this.bounds(drawn),
       ...this.unspent(),
       ...this.backwards(),
       ...this.law.cautions.map((caution) => `the law: ${caution}`),
     ];
-  }
-
-  *beyondData() {
-    for (const axis of ["n", "d", "k"]) {
-      const value = this.best[axis];
-      if (axis === "k" && !this.law.hasK) continue;
-      const [low, high] = this.law.domain[AXES[axis]] ?? [-Infinity, Infinity];
-      const says = (times, end) => `${SYMBOLS[axis]} = ${amount(value)} is ${general(times, 3)}x ${end}`;
-      if (value < low && axis !== "k") yield says(low / value, `below the smallest fitted (${amount(low)})`);
-      else if (value > high && Number.isFinite(value)) yield says(value / high, `above the largest fitted (${amount(high)})`);
-    }
   }
 
   *movedByProcess() {

@@ -198,6 +198,7 @@ class OneBudget {
     return [
       ...this.bounds(),
       ...this.wall(),
+      ...this.beyondData(),
       ...this.nothingBeside(),
       ...this.unspent(),
       ...this.unreached(drawn),
@@ -234,12 +235,13 @@ class OneBudget {
     yield `text is short: read ${general(epochs, 2)} times, ${amount(this.chosen.d)} tokens are worth ` +
       `${amount(this.worth(this.chosen.d))} unique ones (Muennighoff et al. 2023); another trillion would bring ` +
       `${this.valueWords(more)} in place of ${this.valueWords(this.chosen)}`;
-    const seen = this.law.domain.n_tokens;
-    const effective = this.worth(this.chosen.d);
-    if (seen && effective < (seen[0] / this.limits.factor) * (1 - 1e-9)) {
-      yield `${amount(effective)} tokens are ${general(seen[0] / effective, 3)}x below the smallest fitted ` +
-        `(${amount(seen[0])}): this law has seen nothing like it`;
-    }
+  }
+
+  *beyondData() {
+    const { n, d, k } = this.chosen;
+    const held = new Set(binding(this.limits, this.chosen).map(({ axis }) => axis));
+    if (this.asked.unique !== null) held.delete("d");
+    yield* beyondData(this.law, { n, d: this.worth(d), k }, held);
   }
 
   *nothingBeside() {

@@ -154,10 +154,8 @@ impl Field {
     /// A place with everything about it that does not depend on parameters or k.
     pub fn spot(&self, log_n: f64, log_d: f64) -> Spot {
         let place = [log_n, log_d];
-        let places = &self.table.places;
-        let apart = |p: &Place| (p[0] - log_n).hypot(p[1] - log_d);
-        let distance = places.iter().map(apart).fold(f64::INFINITY, f64::min);
-        Spot { place, distance, at: self.centred(place), kernels: gaussian_process::kernels(places, place) }
+        let (kernels, distance) = gaussian_process::kernels(&self.table.places, place);
+        Spot { place, distance, at: self.centred(place), kernels }
     }
 
     /// z at a spot and k, and the part of it that is the process.
@@ -223,6 +221,13 @@ pub struct Spot {
     pub(super) distance: f64,
     at: Place,
     kernels: Vec<f64>,
+}
+
+impl Spot {
+    /// How many numbers it takes.
+    pub(super) fn size(&self) -> usize {
+        self.kernels.len()
+    }
 }
 
 /// Linear between knots, held at the ends.

@@ -138,6 +138,8 @@ impl Parts {
                 "values of {n} coordinates beside keys of {head_dim} are not supported"
             )));
         }
+        let rotary_dim = config.size("rope.dimension_count")?.unwrap_or(head_dim);
+        same_heads(config, architecture, head_dim, rotary_dim)?;
         let rows = embedding_rows(weights, "token_embd.weight")?;
         // Converters copy whatever the configuration says, so a file may have both.
         let norm_key = if ["stablelm", "starcoder2"].contains(&architecture) {
@@ -149,7 +151,7 @@ impl Parts {
             kv_heads: config.size("attention.head_count_kv")?.unwrap_or(heads),
             hidden: config.dimension("feed_forward_length")?,
             norm_eps: epsilon(config, norm_key)?,
-            rotary_dim: config.size("rope.dimension_count")?.unwrap_or(head_dim),
+            rotary_dim,
             rope_pairs: if ["llama", "granite", "smollm3"].contains(&architecture) {
                 RopePairs::Interleaved
             } else {
@@ -179,6 +181,35 @@ impl Parts {
             build(weights, &self.layout, self.config, || gguf_rope(config, weights, dim, positions))?;
         model.notes.extend(self.notes);
         Ok(model)
+    }
+}
+
+/// What a GGUF file says of layers with a window must be what it says of the others, but for the base of the rotation where
+/// the family has two.
+fn same_heads(
+    config: &Settings,
+    architecture: &str,
+    head_dim: usize,
+    rotary_dim: usize,
+) -> Result<(), LoadError> {
+    for (key, own) in [
+        ("attention.key_length_swa", head_dim),
+        ("attention.value_length_swa", head_dim),
+        ("rope.dimension_count_swa", rotary_dim),
+    ] {
+        if let Some(n) = config.size(key)?.filter(|&n| n != own) {
+            return Err(
+                config.unsupported(format!("{key} of {n} beside {own} in other layers is not supported"))
+            );
+        }
+    }
+    let base = rope::positive(config, "rope.freq_base")?.unwrap_or(10_000.0);
+    match rope::positive(config, "rope.freq_base_swa")? {
+        Some(other) if other != base && !["gemma3", "olmo2"].contains(&architecture) => Err(config
+            .unsupported(format!(
+                "rope.freq_base_swa of {other} beside {base} is not supported in {architecture}"
+            ))),
+        _ => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::layout::Head;
 use super::llama::{Parts, SILU, check_activation};
+use super::shared::windowed;
 use crate::error::LoadError;
 use crate::model::{Model, Rotation};
 use crate::settings::Settings;
@@ -20,6 +21,11 @@ pub(crate) fn from_folder(config: &Settings, weights: &Weights) -> Result<Model,
     parts.base = 2_000_000.0;
     parts.layout.head = Head::configured(config, "lm_head", true)?;
     let layers = parts.config.layers;
+    if windowed(config, layers, |_| false)?.contains(&true) {
+        return Err(
+            config.unsupported("smollm3 with sliding_attention in layer_types is not supported".into())
+        );
+    }
     let rotated: Vec<bool> = match config.get("no_rope_layers") {
         Some(serde_json::Value::Array(flags)) if flags.len() == layers => {
             flags.iter().map(|flag| flag.as_u64() != Some(0) && flag.as_bool() != Some(false)).collect()
