@@ -74,7 +74,8 @@ def test_plan_without_data_uses_the_embedded_law_and_says_how_far_outside_it_is(
     assert "outside" not in out
     assert main(["plan", "--train-flops", "1e22", "--inference-flops", "2e9", "--json"]) == 0
     warnings = json.loads(capsys.readouterr().out)["warnings"]
-    assert any(w.startswith("D = ") and "above the largest fitted (300B)" in w for w in warnings)
+    words = "2x beyond the most it was fitted on (300B)"
+    assert any(w.startswith("held to D = 600B") and words in w for w in warnings)
 
 
 def test_plan_of_a_given_law_agrees_with_the_independent_numbers(tmp_path, capsys):

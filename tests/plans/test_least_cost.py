@@ -63,3 +63,19 @@ def test_no_grid_finds_a_cheaper_plan(seed: int) -> None:
     assert found.predicted <= target * (1 + 1e-9)
     assert limit.used(found.n_params, found.k) <= 1 + 1e-9
     assert found.cost <= grids(law, target, work, n_range, most_k, limit) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_tokens_and_samples_held_leave_the_least_size_that_reaches_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    law = Law("loss", {"E": 0.5, "A": 300.0, "B": 400.0, "G": 2.0, "alpha": 0.33, "beta": 0.29, "gamma": 0.5})
+    n, d, k = np.exp(rng.uniform(np.log([1e7, 1e9, 1]), np.log([1e10, 1e12, 1e3])))
+    work = Workload(*10 ** rng.uniform([3, 1, 1], [8, 3, 3]))
+    target = float(law.predict(n, d, k))
+    for listed in ((d, d), [d]):
+        found = cheapest_spending(
+            law, target, work, n_params=(1e6, 1e12), n_tokens=listed, k=(k, k), level=None
+        )
+        assert found.n_params == pytest.approx(n, rel=1e-9)
+        assert found.cost == pytest.approx(work.training(n, d) + work.serving(n, k), rel=1e-9)
+        assert float(law.predict(found.n_params, d, k)) <= target * (1 + 1e-11)

@@ -439,5 +439,3 @@ def test_lists_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert main([*asked, *line]) == 1
         assert message in capsys.readouterr().err
-    assert main(["plan", "--train-flops", "1e20", "--inference-flops", "1e10", "--k", "4"]) == 1
-    assert "--k goes with one budget" in capsys.readouterr().err

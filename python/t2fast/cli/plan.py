@@ -121,11 +121,6 @@ def run(arguments: argparse.Namespace) -> None:
         "level": arguments.level,
     }
     if verifier is not None:
-        if options.pop("k") is not None:
-            raise ValueError(
-                "--k is of plans whose check does not err, or of one budget: such a check decides how many "
-                "samples are worth drawing; leave it out, or bound it by --max-k"
-            )
         _run_checked(arguments, law, verifier, options)
         return
     if arguments.frontier:

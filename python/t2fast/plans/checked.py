@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from t2fast.compute import train_flops
 from t2fast.estimators.verifier import Verifier
 from t2fast.laws import AnyLaw
 from t2fast.laws.ends import interval
@@ -28,7 +27,7 @@ from t2fast.plans.request import (
     constraints_of,
     positive,
 )
-from t2fast.plans.search import bound_of_lists, point_of, why_none
+from t2fast.plans.search import point_of
 
 _AXES = ("n_params", "n_tokens", "k", "right", "wrong", "free_k")
 _MOST_PARAMS = 1e15
@@ -55,6 +54,7 @@ def plan_checked(
     harm: float = 1.0,
     n_params: Sizes | None = None,
     n_tokens: Listed | None = None,
+    k: float | Sequence[float] | None = None,
     max_k: float | None = None,
     integer_k: bool = False,
     extrapolate: float = EXTRAPOLATE,
@@ -82,7 +82,8 @@ def plan_checked(
         inference_flops: C_inf, FLOPs per token served; None where sampling is free.
         harm: what a wrong answer costs, in right ones; no answer costs nothing.
         n_params: as for `plan`.
-        n_tokens: likewise, a list too.
+        n_tokens: likewise.
+        k: likewise; where it is not given, it is free below what the inference budget pays for.
         max_k: most samples a problem.
         integer_k: whether k has to be whole.
         extrapolate: as for `plan`.
@@ -100,7 +101,7 @@ def plan_checked(
     judging = Judging.of(law, verifier, harm)
     check_level(level)
     train = positive("train_flops", train_flops)
-    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate)
+    constraints, limits = constraints_of(law, n_params, n_tokens, max_k, integer_k, extrapolate, k)
     inference = positive(
         "inference_flops", _free(constraints) if inference_flops is None else inference_flops
     )
@@ -150,6 +151,7 @@ def plan_checked(
         float(level),
         tuple(warnings),
         law,
+        constraints.samples,
     )
 
 
@@ -172,24 +174,7 @@ class _Planned:
     ) -> tuple[Floats, Floats, npt.NDArray[np.uint8]]:
         """Ours and Chinchilla's (rows, 6), and the bounds of both."""
         asked = self.asked if constraints is None else replace(self.asked, constraints=constraints)
-        solver, harm = self.law.solver(which), self.judging.harm
-        limits, train, inference = asked.constraints, asked.train_flops, asked.inference_flops
-        free = replace(asked, constraints=limits.held(None, None, inference))
-        if not limits.tokens:
-            return solver.plan_checked(which, free, rates, harm)
-        least = min(limits.sizes or (limits.n_params[0],))
-        held = [limits.held(d, None, inference) for d in limits.tokens if train_flops(least, d) <= train]
-        if not held:
-            raise ValueError(why_none(0, least, (train, inference), limits))
-        found = [solver.plan_checked(which, replace(asked, constraints=one), rates, harm) for one in held]
-        best = np.argmax([ours[:, 3] - harm * ours[:, 4] for ours, _, _ in found], axis=0)
-        rows = np.arange(len(best))
-        ours = np.stack([ours for ours, _, _ in found])[best, rows]
-        codes = np.stack([bounds[:, 0] for _, _, bounds in found])[best, rows]
-        # Chinchilla's D follows its rule, whatever is listed.
-        _, theirs, moved = solver.plan_checked(which, free, rates, harm)
-        codes = bound_of_lists(ours, codes, train, inference, limits)
-        return ours, theirs, np.column_stack([codes, moved[:, 1]])
+        return self.law.solver(which).plan_checked(which, asked, rates, self.judging.harm)
 
     def cloud(self) -> tuple[Floats, Floats, npt.NDArray[np.uint8]] | None:
         """Plans of the draws."""

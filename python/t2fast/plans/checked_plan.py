@@ -80,6 +80,7 @@ class CheckedPlan(Drawn):
         level: coverage of the intervals.
         warnings: what to know before trusting it.
         law: the law it came from.
+        listed_k: what k was chosen from, if there was a list.
     """
 
     chosen: CheckedChoice
@@ -96,6 +97,7 @@ class CheckedPlan(Drawn):
     level: float
     warnings: tuple[str, ...]
     law: AnyLaw = field(repr=False, compare=False)
+    listed_k: tuple[float, ...] = ()
 
     def __str__(self) -> str:
         return plain(self)
@@ -149,6 +151,12 @@ class CheckedPlan(Drawn):
         """Whether more samples would help, in words."""
         chosen, last = self.chosen, self.by_k[-1]
         most = self.most_k * (1 - 1e-6)
+        if self.listed_k:
+            among = f"of k = {', '.join(map(samples, self.listed_k))} " if len(self.listed_k) > 1 else ""
+            best = f"{among}k = {samples(chosen.k)} {'is best' if among else 'is held'}"
+            return (
+                f"{best}; were any k allowed and sampling free, the best k of this model would {self._free()}"
+            )
         if chosen.k < most and chosen.worth <= last.worth + 1e-12:
             return f"more samples than k = {samples(chosen.k)} bring nothing"
         if chosen.k < most:
@@ -160,13 +168,14 @@ class CheckedPlan(Drawn):
             )
         if chosen.k >= self.limit_k * (1 - 1e-6):
             return f"more samples would still help at k = {samples(chosen.k)}, the most that limits allow"
-        free = f"be {samples(chosen.free_k)}"
-        if chosen.free_k >= self.limit_k * (1 - 1e-6):
-            free += ", the most that limits allow, or more"
         return (
             f"the budget ends at k = {samples(chosen.k)}; were sampling free, the best k of this model would "
-            f"{free}"
+            f"{self._free()}"
         )
+
+    def _free(self) -> str:
+        more = self.chosen.free_k >= self.limit_k * (1 - 1e-6)
+        return f"be {samples(self.chosen.free_k)}{', the most that limits allow, or more' if more else ''}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: `n_params`, `n_tokens`, `k`, `right`, `wrong`, `worth`, `free_k`; `chinchilla` with the

@@ -130,8 +130,8 @@ class Profile:
 @dataclass(frozen=True)
 class Constraints:
     """Ranges of N and D (open ends are 1 and infinity), sizes to choose from if any, the most samples a
-    problem, whether k is whole, and D and k to choose from where they are listed; of Chinchilla's D the range
-    holds all the same.
+    problem, whether k is whole, the least samples, and D and k to choose from where they are listed; of
+    Chinchilla's D the range holds all the same.
     """
 
     n_params: tuple[float, float]
@@ -139,6 +139,7 @@ class Constraints:
     n_tokens: tuple[float, float]
     most_samples: float
     integer_k: bool
+    least_samples: float = 1.0
     tokens: tuple[float, ...] = ()
     samples: tuple[float, ...] = ()
 
@@ -150,28 +151,17 @@ class Constraints:
     @property
     def fewest_samples(self) -> float:
         """The least k."""
-        return min(self.samples, default=1.0)
+        return min(self.samples, default=self.least_samples)
 
-    def held(self, d: float | None, k: float | None, inference: float) -> Constraints:
-        """With a listed D and k held, where they are given: N is then at most inference/(2 k)."""
-        one = replace(self, tokens=(), samples=())
-        if d is not None:
-            one = replace(one, n_tokens=(d, d))
-        if k is None:
-            return one
-        most = inference / 2 / k
-        while sample_flops(most, k) > inference:
-            most = math.nextafter(most, 0.0)
-        low, high = self.n_params
-        sizes = (
-            None if self.sizes is None else tuple(n for n in self.sizes if sample_flops(n, k) <= inference)
-        )
-        ends = (low, max(low, min(high, most)))
-        return replace(one, n_params=ends, sizes=sizes, most_samples=k, integer_k=False)
-
-    def pairs(self) -> list[tuple[float | None, float | None]]:
-        """Every listed D with every listed k, the least first; None where nothing is listed."""
-        return [(d, k) for d in self.tokens or (None,) for k in self.samples or (None,)]
+    def pairs(self) -> list[Constraints]:
+        """With every listed D and every listed k held, the least first; itself where nothing is listed."""
+        held = replace(self, tokens=(), samples=())
+        by_d = [replace(held, n_tokens=(d, d)) for d in self.tokens] or [held]
+        return [
+            one if k is None else replace(one, least_samples=k, most_samples=k, integer_k=False)
+            for one in by_d
+            for k in self.samples or (None,)
+        ]
 
 
 @dataclass(frozen=True)
@@ -331,11 +321,10 @@ class Plan(Choice, Drawn, Reported):
             low, high = max(limits.n_params[0], small / 30), min(limits.n_params[1], large * 30, ceiling)
             n = np.geomspace(low, high, points).clip(low, high)
         best = np.full((3, len(n)), np.nan)
-        for d_held, k_held in limits.pairs():
-            fits = train_flops(n, d_held or limits.n_tokens[0]) <= self.train_flops * (1 + 1e-12)
-            fits &= sample_flops(n, k_held or 1.0) <= inference * (1 + 1e-12)
+        for held in limits.pairs():
+            fits = train_flops(n, held.n_tokens[0]) <= self.train_flops * (1 + 1e-12)
+            fits &= sample_flops(n, held.least_samples) <= inference * (1 + 1e-12)
             at = np.flatnonzero(fits)
-            held = limits.held(d_held, k_held, inference)
             line = _core.budget_line(self.train_flops, inference, np.ascontiguousarray(n[at]), held)
             d, k = line.T.copy()
             values = law_values(self.law, n[at], d, k)

@@ -70,8 +70,8 @@ class Search:
             object.__setattr__(self, "judging", replace(self.judging, harm=0.0))
 
     def run(self, law: AnyLaw) -> Floats:
-        """(1, 9): N, D, k, value, cost of training, cost of queries, gap, right and wrong answers; NaN where
-        there is no choice, and in the last two where the check does not err.
+        """(1, 10): N, D, k, value, cost of training, cost of queries, gap, right and wrong answers, what is
+        maximised; NaN where there is no choice, and of answers where the check does not err.
         """
         return self._run(law, "point", None if self.judging is None else self.judging.rates)
 
@@ -96,25 +96,23 @@ class Search:
             if best is None:
                 best = found
                 continue
-            mine, others = self._score(law, found), self._score(law, best)
+            mine, others = self._score(found), self._score(best)
             best = np.where((mine > others)[:, None], found, best)
         assert best is not None
         return best
 
-    def _score(self, law: AnyLaw, rows: Floats) -> Floats:
+    def _score(self, rows: Floats) -> Floats:
         """What is highest at the best; -infinity where there is no choice."""
-        if self.goal == "target":
-            score = -(rows[:, 4] + rows[:, 5])
-        else:
-            score = rows[:, 3] if self.judging is not None or law.higher_is_better else -rows[:, 3]
+        score = -(rows[:, 4] + rows[:, 5]) if self.goal == "target" else rows[:, 9]
         return np.nan_to_num(score, nan=-math.inf)
 
     def _alone(self, law: AnyLaw, which: str, rates: Floats | None) -> Floats:
         solver = law.solver(which)
         if self.judging is None or rates is None:
             found = solver.spend(which, self)
-            return np.hstack([found, np.full((len(found), 2), np.nan)])
+            none = np.full((len(found), 2), np.nan)
+            return np.hstack([found[:, :7], none, found[:, 7:]])
         found = solver.spend_checked(which, self, rates, self.judging.harm)
         right, wrong = found[:, 3], found[:, 4]
         worth = right - self.judging.harm * wrong
-        return np.column_stack([found[:, :3], worth, found[:, 5:], right, wrong])
+        return np.column_stack([found[:, :3], worth, found[:, 5:8], right, wrong, found[:, 8]])

@@ -359,7 +359,7 @@ def _chosen(law: AnyLaw, search: Search, models: _Models, level: float | None) -
     row = search.run(law)[0]
     if np.isnan(row[0]):
         return None
-    n, d, k, predicted, training, serving, gap, right, wrong = row.tolist()
+    n, d, k, predicted, training, serving, gap, right, wrong = row[:9].tolist()
     chosen = Spending(n, d, k, predicted, _metric(law, search), training, serving, gap)
     if search.judging is not None:
         chosen = replace(chosen, right=right, wrong=wrong)

@@ -11,7 +11,7 @@ use std::ops::Range;
 pub use law::{Explored, Layout};
 use t2fast_core::forecast::Quantity;
 use t2fast_core::plan::spending::{Bytes, Conditions, Goal, PricedSizes, Wall, priced};
-use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Rule, Sizes, spend};
+use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Listed, Rule, Sizes, spend};
 
 /// Names of the laws of a formula, by number.
 const NAMES: [&str; 5] = ["chinchilla", "loss", "accuracy", "counts", "direct"];
@@ -216,8 +216,10 @@ fn limits(asked: &[f64]) -> Result<(Constraints, Rule, Vec<Budget>), String> {
     let constraints = Constraints {
         sizes: Sizes::Range(least, most),
         tokens: (fewest, longest),
+        least_samples: 1.0,
         most_samples,
         whole_k: whole != 0.0,
+        listed: Listed::default(),
     };
     let rule = if ratio > 0.0 { Rule::TokensPerParam(ratio) } else { Rule::Law };
     let budgets: Vec<_> =
@@ -235,7 +237,7 @@ fn code(bound: Bound) -> f64 {
         Bound::None => 0.0,
         Bound::LeastParams => 1.0,
         Bound::MostParams => 2.0,
-        Bound::OneSample => 3.0,
+        Bound::LeastSamples => 3.0,
         Bound::LeastTokens => 4.0,
         Bound::MostTokens => 5.0,
         Bound::MostSamples => 6.0,

@@ -3,7 +3,7 @@
 use t2fast_core::laws::Law;
 use t2fast_core::plan::spending::{Bytes, Conditions, Goal, PricedSizes, best};
 use t2fast_core::plan::surface::Formula;
-use t2fast_core::plan::{Budget, Constraints, Problem, Rule, Sizes};
+use t2fast_core::plan::{Budget, Constraints, Listed, Problem, Rule, Sizes};
 use t2fast_explorer as page;
 
 const LOSS: [f64; 14] = [0.2, 60.0, 90.0, 1.5, 0.3, 0.26, 0.5, 0.2, 61.0, 88.0, 1.4, 0.31, 0.25, 0.52];
@@ -40,8 +40,10 @@ fn plans_of_all_rows_are_the_cores() {
     let constraints = Constraints {
         sizes: Sizes::Range(1.0, f64::INFINITY),
         tokens: (1.0, f64::INFINITY),
+        least_samples: 1.0,
         most_samples: f64::INFINITY,
         whole_k: false,
+        listed: Listed::default(),
     };
     let budgets = [Budget { train: 1e20, inference: 1e10 }, Budget { train: 1e22, inference: 1e11 }];
     let problem = Problem::new(Law::Loss, &LOSS, &budgets, &constraints, Rule::TokensPerParam(20.0)).unwrap();

@@ -8,7 +8,9 @@ use pyo3::prelude::{Bound as Handle, *};
 use rayon::prelude::*;
 use t2fast_core::laws::{Law, Link, range_of, theta};
 use t2fast_core::mixture;
-use t2fast_core::plan::{Bound, Budget, Choice, Constraints, Error, Plan, Problem, Rule, Sizes, spend};
+use t2fast_core::plan::{
+    Bound, Budget, Choice, Constraints, Error, Listed, Plan, Problem, Rule, Sizes, spend,
+};
 
 /// Best choices and Chinchilla's, (plans, 4) each, and the bounds of both, (plans, 2).
 pub(crate) type Plans<'py> = (Table<'py>, Table<'py>, Handle<'py, PyArray2<u8>>);
@@ -22,8 +24,11 @@ pub(crate) struct Limits {
     n_params: (f64, f64),
     sizes: Option<Vec<f64>>,
     n_tokens: (f64, f64),
+    least_samples: f64,
     most_samples: f64,
     integer_k: bool,
+    tokens: Vec<f64>,
+    samples: Vec<f64>,
 }
 
 impl From<Limits> for Constraints {
@@ -32,8 +37,10 @@ impl From<Limits> for Constraints {
         Self {
             sizes: limits.sizes.map_or(Sizes::Range(least, most), Sizes::List),
             tokens: limits.n_tokens,
+            least_samples: limits.least_samples,
             most_samples: limits.most_samples,
             whole_k: limits.integer_k,
+            listed: Listed { tokens: limits.tokens, samples: limits.samples },
         }
     }
 }
@@ -171,7 +178,7 @@ pub(crate) type Table<'py> = Handle<'py, PyArray2<f64>>;
 
 /// Plans for every budget (train[i], inference[i]) and every parameter row j, at row i * rows + j of three arrays:
 /// the best (N, D, k, value), Chinchilla's, and which bound each of the two sits on (0 none, 1 least N, 2 most N,
-/// 3 k = 1, 4 least D, 5 most D, 6 most k).
+/// 3 least k, 4 least D, 5 most D, 6 most k).
 ///
 /// tokens_per_param: see [`rule_of`].
 #[pyfunction]
@@ -241,7 +248,7 @@ pub(crate) fn code(bound: Bound) -> u8 {
         Bound::None => 0,
         Bound::LeastParams => 1,
         Bound::MostParams => 2,
-        Bound::OneSample => 3,
+        Bound::LeastSamples => 3,
         Bound::LeastTokens => 4,
         Bound::MostTokens => 5,
         Bound::MostSamples => 6,

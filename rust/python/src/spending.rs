@@ -74,8 +74,8 @@ fn bytes([weights, caches, power]: [f64; 3]) -> Bytes {
     Bytes { weights, caches, power }
 }
 
-/// N, D, k, value, cost of training, cost of queries and gap of every row, in parallel: (rows, 7); NaN where there is
-/// no choice.
+/// N, D, k, value, cost of training, cost of queries, gap and what is maximised, of every row in parallel: (rows, 8); NaN
+/// where there is no choice.
 pub(crate) fn rows<'py>(
     py: Python<'py>,
     count: usize,
@@ -83,14 +83,14 @@ pub(crate) fn rows<'py>(
 ) -> PyResult<Table<'py>> {
     table(py, count, |i| {
         one(i).map(|bought| {
-            let Purchase { n, d, k, value, costs: (training, serving), gap } = bought;
-            [n, d, k, value, training, serving, gap]
+            let Purchase { n, d, k, value, height, costs: (training, serving), gap } = bought;
+            [n, d, k, value, training, serving, gap, height]
         })
     })
 }
 
 /// As [`rows`] for checks that err, as many as surfaces or beside one of them: N, D, k, right answers, wrong answers, both
-/// costs and gap, (rows, 8).
+/// costs, gap and what is maximised, (rows, 9).
 pub(crate) fn checked_rows<'py, S: Population + Send>(
     py: Python<'py>,
     surfaces: &[S],
@@ -103,10 +103,10 @@ pub(crate) fn checked_rows<'py, S: Population + Send>(
     table(py, judges.len(), |i| {
         let (surface, judge) = (&surfaces[i % surfaces.len()], judges[i]);
         best(&Judged { surface, judge }, &conditions, goal).map(|bought| {
-            let Purchase { n, d, k, costs: (training, serving), gap, .. } = bought;
+            let Purchase { n, d, k, height, costs: (training, serving), gap, .. } = bought;
             let read = conditions.wall.map_or(d.ln(), |wall| wall.worth(d.ln()));
             let answers = judge.reported(surface, n.ln(), read, k.ln());
-            [n, d, k, answers.right, answers.wrong, training, serving, gap]
+            [n, d, k, answers.right, answers.wrong, training, serving, gap, height]
         })
     })
 }

@@ -7,8 +7,9 @@ use std::cell::RefCell;
 
 use super::choice::Bound;
 use super::error::Error;
+use super::listed;
 use super::request::{Budget, Constraints, Rule, Sizes};
-use super::scalar::polish_to;
+use super::scalar::{place, polish_to};
 use super::span::{Span, largest_below, spend};
 use super::surface::{Population, Surface, plan as perfect_plan};
 use crate::verified::{Accuracy, Check, Outcome, Problems};
@@ -95,6 +96,10 @@ impl<S: Population> Surface for Judged<'_, S> {
         true
     }
 
+    fn smooth(&self) -> bool {
+        self.surface.smooth()
+    }
+
     fn samples_help(&self) -> bool {
         false
     }
@@ -162,9 +167,24 @@ pub fn plan<S: Population>(
     judge: Judge,
 ) -> Result<Plan, Error> {
     let chinchilla = perfect_plan(surface, 0, budget, constraints, rule)?.chinchilla;
-    let task = Task { surface, span: Span::new(0, budget, constraints)?, constraints, judge };
-    let best = task.best();
-    let other = Choice { bound: chinchilla.bound, ..task.choose(chinchilla.n, None) };
+    let most = constraints.most_samples;
+    let task = |held| Task::new(surface, budget, held, judge, most);
+    let pairs: Vec<Constraints> = listed::pairs(constraints).collect();
+    let best = listed::highest(pairs.iter().map(|held| {
+        let task = task(held)?;
+        let best = task.best();
+        Ok((best, task.believed(&best)))
+    }))?;
+    let best =
+        Choice { bound: listed::bound(best.bound, [best.n, best.d, best.k], budget, constraints), ..best };
+    let by_samples: Vec<Constraints> = listed::by_samples(constraints).collect();
+    let other = listed::highest(by_samples.iter().filter_map(|held| {
+        // Its N stands: so many samples of it are paid for, or are not among what it chooses from.
+        let task = task(held).ok().filter(|task| chinchilla.n <= task.span.most)?;
+        let choice = task.choose(chinchilla.n, None);
+        Some(Ok((choice, task.believed(&choice))))
+    }))?;
+    let other = Choice { bound: chinchilla.bound, ..other };
     let finite = [best, other].iter().all(|choice| judge.worth(choice.outcome).is_finite());
     if finite { Ok(Plan { best, chinchilla: other }) } else { Err(Error::NotFinite { draw: 0 }) }
 }
@@ -174,9 +194,27 @@ struct Task<'a, S: Population> {
     span: Span,
     constraints: &'a Constraints,
     judge: Judge,
+    /// The most k that samples for nothing may be.
+    most_free: f64,
 }
 
-impl<S: Population> Task<'_, S> {
+impl<'a, S: Population> Task<'a, S> {
+    fn new(
+        surface: &'a S,
+        budget: Budget,
+        constraints: &'a Constraints,
+        judge: Judge,
+        most_free: f64,
+    ) -> Result<Self, Error> {
+        Ok(Self { surface, span: Span::new(0, budget, constraints)?, constraints, judge, most_free })
+    }
+
+    /// What a choice is worth, by what is believed rather than by what is reported.
+    fn believed(&self, choice: &Choice) -> f64 {
+        let spot = self.surface.spot(choice.n.ln(), choice.d.ln());
+        self.worth(&spot, choice.k.ln(), Accuracy::Full)
+    }
+
     fn spot(&self, x: f64) -> S::Spot {
         self.surface.spot(x, (self.span.log_train - x).min(self.constraints.tokens.1.ln()))
     }
@@ -190,29 +228,30 @@ impl<S: Population> Task<'_, S> {
         self.stall(spot, log_k, accuracy).worth(log_k)
     }
 
-    /// The most ln k that the inference budget and the limits allow at ln N.
-    fn most(&self, x: f64) -> f64 {
-        (self.span.log_inference - x).min(self.constraints.most_samples.ln()).max(0.0)
+    /// The least ln k, and the most that the inference budget and the limits allow at ln N.
+    fn range(&self, x: f64) -> [f64; 2] {
+        let least = self.constraints.least_samples.ln();
+        [least, (self.span.log_inference - x).min(self.constraints.most_samples.ln()).max(least)]
     }
 
-    /// The best ln k up to `most`, with what it is worth.
+    /// The best ln k between two, with what it is worth.
     ///
     /// Of a Beta distribution a further sample is worth E[(1−x)^k (p t − harm (1−p) f)]: as k grows the weight moves to
     /// the problems of small p, so that what k samples are worth rises and then falls.
-    fn samples(&self, spot: &S::Spot, most: f64, accuracy: Accuracy) -> (f64, f64) {
+    fn samples(&self, spot: &S::Spot, [least, most]: [f64; 2], accuracy: Accuracy) -> (f64, f64) {
         let stall = self.stall(spot, most, accuracy);
         let worth = |log_k: f64| stall.worth(log_k);
         let flat = if accuracy == Accuracy::Full { SETTLED } else { FLAT };
-        if most <= flat {
+        if most - least <= flat {
             return (most, worth(most));
         }
-        let at = |i: usize| most * i as f64 / (SAMPLES - 1) as f64;
+        let at = |i: usize| place([least, most], i, SAMPLES);
         let values: [f64; SAMPLES] = std::array::from_fn(|i| worth(at(i)));
         let top = (0..SAMPLES).fold(0, |best, i| if values[i] > values[best] { i } else { best });
         let end = (at(top), values[top]);
         // Mostly it is an end, from which a little further in is no better.
         let inward = match top {
-            0 => Some(flat),
+            0 => Some(least + flat),
             _ if top == SAMPLES - 1 => Some(most - flat),
             _ => None,
         };
@@ -232,21 +271,23 @@ impl<S: Population> Task<'_, S> {
             }
             Sizes::Range(..) => {
                 let tops = self.tops(log_least, log_most, &|x| {
-                    self.samples(&self.spot(x), self.most(x), Accuracy::Search).1
+                    self.samples(&self.spot(x), self.range(x), Accuracy::Search).1
                 });
                 if !self.constraints.whole_k {
                     return self.better(tops.into_iter().map(|x| self.choose(self.size(x), None)));
                 }
                 // The best whole k is next to the best real one, with an N of its own.
                 let whole = tops.into_iter().flat_map(|x| {
-                    let k = self.samples(&self.spot(x), self.most(x), Accuracy::Search).0.exp().floor();
+                    let k = self.samples(&self.spot(x), self.range(x), Accuracy::Search).0.exp().floor();
                     [k - 1.0, k, k + 1.0, k + 2.0]
                 });
                 let inference = self.span.budget.inference;
                 let payable = |k: f64| largest_below(inference / 2.0 / k, |n| 2.0 * n * k <= inference);
                 let mut whole: Vec<f64> = whole
                     .filter(|&k| {
-                        k >= 1.0 && k <= self.constraints.most_samples && payable(k) >= self.span.least
+                        k >= self.constraints.least_samples
+                            && k <= self.constraints.most_samples
+                            && payable(k) >= self.span.least
                     })
                     .collect();
                 whole.sort_by(f64::total_cmp);
@@ -301,12 +342,11 @@ impl<S: Population> Task<'_, S> {
         found
     }
 
-    /// The best of some choices, the first of equals, by what is believed rather than by what is reported.
+    /// The best of some choices, the first of equals.
     fn better(&self, choices: impl Iterator<Item = Choice>) -> Choice {
         let mut best: Option<(Choice, f64)> = None;
         for choice in choices {
-            let spot = self.surface.spot(choice.n.ln(), choice.d.ln());
-            let worth = self.worth(&spot, choice.k.ln(), Accuracy::Full);
+            let worth = self.believed(&choice);
             if best.is_none_or(|(_, top)| worth > top) {
                 best = Some((choice, worth));
             }
@@ -321,17 +361,19 @@ impl<S: Population> Task<'_, S> {
         let (d, most_k) = spend(&budget, self.constraints, n);
         let spot = self.surface.spot(n.ln(), d.ln());
         let k = k.unwrap_or_else(|| {
-            let k = self.samples(&spot, most_k.ln().max(0.0), Accuracy::Full).0.exp();
+            let least = self.constraints.least_samples.ln();
+            let k = self.samples(&spot, [least, most_k.ln().max(least)], Accuracy::Full).0.exp();
             if !self.constraints.whole_k {
                 return k;
             }
-            let (below, above) = (k.floor().max(1.0), (k.floor() + 1.0).min(most_k));
+            let (below, above) =
+                (k.floor().max(self.constraints.least_samples.ceil()), (k.floor() + 1.0).min(most_k));
             let worth = |k: f64| self.worth(&spot, k.ln(), Accuracy::Full);
             if worth(above) > worth(below) { above } else { below }
         });
         // The most k is reached but for rounding where its logarithm is.
         let k = if k >= most_k * (1.0 - 1e-6) { most_k } else { k };
-        let free_k = self.samples(&spot, self.constraints.most_samples.ln(), Accuracy::Full).0.exp();
+        let free_k = self.samples(&spot, [0.0, self.most_free.ln()], Accuracy::Full).0.exp();
         let outcome = self.judge.reported(self.surface, n.ln(), d.ln(), k.ln());
         let bound = self.span.bound(self.constraints, n, d, k);
         Choice { n, d, k, outcome, free_k, bound }

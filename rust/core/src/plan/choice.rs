@@ -9,8 +9,8 @@ pub enum Bound {
     LeastParams,
     /// The most N allowed.
     MostParams,
-    /// k = 1: N is all that inference can pay for.
-    OneSample,
+    /// The least k allowed: N is all that inference can pay for.
+    LeastSamples,
     /// The least D allowed.
     LeastTokens,
     /// The most D allowed.

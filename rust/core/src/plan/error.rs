@@ -16,6 +16,8 @@ pub enum Error {
         least: f64,
         /// The largest N that `bound` leaves.
         most: f64,
+        /// The least k allowed.
+        samples: f64,
         /// What asks for a smaller N.
         bound: Bound,
     },
@@ -42,11 +44,18 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Infeasible { budget, least, most, bound } => {
+            Self::Infeasible { budget, least, most, samples, bound } => {
                 let upper = match bound {
-                    Bound::OneSample => "k >= 1 under inference_flops (N <= inference_flops/2)",
-                    Bound::LeastTokens => "the n_tokens minimum under train_flops (N <= train_flops/(6 D))",
-                    _ => "the n_params maximum",
+                    Bound::LeastSamples if samples == 1.0 => {
+                        "k >= 1 under inference_flops (N <= inference_flops/2)".to_owned()
+                    }
+                    Bound::LeastSamples => {
+                        format!("k >= {samples} under inference_flops (N <= inference_flops/(2 k))")
+                    }
+                    Bound::LeastTokens => {
+                        "the n_tokens minimum under train_flops (N <= train_flops/(6 D))".to_owned()
+                    }
+                    _ => "the n_params maximum".to_owned(),
                 };
                 let times = least / most;
                 write!(

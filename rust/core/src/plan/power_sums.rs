@@ -242,11 +242,13 @@ impl Group {
     #[inline(always)]
     fn choose<const FMA: bool>(&self, common: &Common, n: &Lanes, x: &Lanes) -> Spent {
         let (fewest, most_tokens) = common.constraints.tokens;
-        let most_samples = common.constraints.most_samples;
+        let (least_samples, most_samples) =
+            (common.constraints.least_samples, common.constraints.most_samples);
         let n = lanes!(|i| n[i].max(self.least[i]).min(self.most[i]));
         let d = lanes!(|i| affordable(self.train[i], 6.0 * n[i]).max(fewest).min(most_tokens));
         let k = lanes!(|i| {
-            let k = affordable(self.inference[i].min(f64::MAX), 2.0 * n[i]).min(most_samples);
+            let k =
+                affordable(self.inference[i].min(f64::MAX), 2.0 * n[i]).min(most_samples).max(least_samples);
             if self.inference[i] == f64::INFINITY { f64::INFINITY } else { k }
         });
         let [_, value] = self.values::<FMA>(common, x);

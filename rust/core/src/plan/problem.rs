@@ -11,6 +11,7 @@ use super::line::{Line, Slopes};
 use super::power_sums;
 use super::request::{Budget, Constraints, Rule, Sizes};
 use super::span::Span;
+use super::surface::{self, Formula};
 use super::task::Task;
 use crate::lanes::LANES;
 use crate::laws::{Law, range_of};
@@ -78,7 +79,9 @@ impl<'a> Problem<'a> {
     /// range nor threads change a bit.
     pub fn solve(&self, range: Range<usize>) -> Result<Vec<Plan>, Error> {
         let first = range.start;
-        let plans = if power_sums::apply(self.law, self.constraints) {
+        let plans = if !self.constraints.listed.is_empty() {
+            range.into_par_iter().map(|pair| self.by_lists(pair)).collect::<Result<_, _>>()?
+        } else if power_sums::apply(self.law, self.constraints) {
             self.in_lanes(range)
         } else {
             range.into_par_iter().with_min_len(64).map(|pair| self.plan(pair)).collect()
@@ -114,6 +117,16 @@ impl<'a> Problem<'a> {
             power_sums::plans(&common, &pairs[..out.len()], out);
         });
         plans
+    }
+
+    /// As a forecast without slopes, which is enough where D and k are held.
+    fn by_lists(&self, pair: usize) -> Result<Plan, Error> {
+        let (index, draw) = (pair / self.draws.len(), pair % self.draws.len());
+        let formula = Formula { law: self.law, params: self.draws[draw].0 };
+        match surface::plan(&formula, index, self.spans[index].budget, self.constraints, self.rule) {
+            Err(Error::NotFinite { .. }) => Err(Error::NotFinite { draw }),
+            found => found,
+        }
     }
 
     fn plan(&self, pair: usize) -> Plan {

@@ -18,6 +18,22 @@ pub enum Sizes {
     List(Vec<f64>),
 }
 
+/// Numbers of tokens, and of samples, to choose from; empty where the range of a plan holds.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// D.
+    pub tokens: Vec<f64>,
+    /// k.
+    pub samples: Vec<f64>,
+}
+
+impl Listed {
+    /// Whether nothing is listed.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty() && self.samples.is_empty()
+    }
+}
+
 /// What a plan must respect besides its budgets and k >= 1.
 #[derive(Clone, Debug)]
 pub struct Constraints {
@@ -25,10 +41,14 @@ pub struct Constraints {
     pub sizes: Sizes,
     /// Least and most tokens. With a maximum the training budget need not bind.
     pub tokens: (f64, f64),
-    /// Most samples per problem, at least 1. With a maximum the inference budget need not bind.
+    /// Least samples per problem, at least 1: N is at most C_inf/(2 k).
+    pub least_samples: f64,
+    /// Most samples per problem, no fewer than the least. With a maximum the inference budget need not bind.
     pub most_samples: f64,
     /// Whether k has to be a whole number.
     pub whole_k: bool,
+    /// What D and k are chosen from. Chinchilla's D stays in its range: its rule sets it.
+    pub listed: Listed,
 }
 
 /// How Chinchilla chooses N.

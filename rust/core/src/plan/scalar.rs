@@ -109,24 +109,23 @@ pub(super) fn polish_to(
     (x, fx)
 }
 
-/// The least x from which a rising f is not negative; `None` where it is so nowhere.
-pub(super) fn crossing(f: impl Fn(f64) -> f64, lo: f64, hi: f64) -> Option<f64> {
-    let low = f(lo);
-    if low >= 0.0 {
-        return Some(lo);
+/// A root of f between a point where it is negative and one where it is not, on the side of the latter: what is asked
+/// of f holds there in floating point too.
+fn reached(f: impl Fn(f64) -> f64, below: (f64, f64), above: (f64, f64)) -> f64 {
+    let mut x = root(&f, below, above);
+    let mut step = (f64::EPSILON * x.abs()).max(f64::MIN_POSITIVE).copysign(above.0 - below.0);
+    while f(x) < 0.0 && (above.0 - x).abs() > step.abs() {
+        x += step;
+        step *= 2.0;
     }
-    let high = f(hi);
-    if high < 0.0 {
-        return None;
-    }
-    Some(root(f, (lo, low), (hi, high)))
+    if f(x) < 0.0 { above.0 } else { x }
 }
 
 /// The least x from which f, which may fall again, is not negative, as far as `STRETCHES` show and the peaks between
 /// them; `None` where it is so nowhere: a forecast may lose what it gained with fewer tokens.
 pub(super) fn first_crossing(f: impl Fn(f64) -> f64, lo: f64, hi: f64) -> Option<f64> {
     if hi <= lo {
-        return crossing(f, lo, hi);
+        return (f(lo) >= 0.0).then_some(lo);
     }
     let at = |i: usize| place([lo, hi], i.min(STRETCHES), STRETCHES + 1);
     // Before each place stands the one before it; the first and the last are their own neighbours.
@@ -141,11 +140,11 @@ pub(super) fn first_crossing(f: impl Fn(f64) -> f64, lo: f64, hi: f64) -> Option
         if here >= left && here >= next && here + (here - left).max(here - next) >= 0.0 {
             let (top, height) = polish(at(i.saturating_sub(1)), at(i), at(i + 1), here, &f);
             if height >= 0.0 {
-                return Some(root(f, (at(i.saturating_sub(1)), left), (top, height)));
+                return Some(reached(f, (at(i.saturating_sub(1)), left), (top, height)));
             }
         }
         if next >= 0.0 {
-            return Some(root(f, (at(i), here), (at(i + 1), next)));
+            return Some(reached(f, (at(i), here), (at(i + 1), next)));
         }
         (left, here) = (here, next);
     }

@@ -22,7 +22,8 @@ pub fn spend(budget: &Budget, constraints: &Constraints, n: f64) -> (f64, f64) {
         flops if constraints.whole_k => {
             largest_below(flops / (2.0 * n), |k| 2.0 * n * k <= flops).min(constraints.most_samples).floor()
         }
-        flops => affordable(flops, 2.0 * n).min(constraints.most_samples),
+        // Rounding may leave a last bit less than the least, which a span takes care that the budget pays for.
+        flops => affordable(flops, 2.0 * n).min(constraints.most_samples).max(constraints.least_samples),
     };
     (d, k)
 }
@@ -66,14 +67,16 @@ impl Span {
         // Halving is exact; 6 N D is checked in the order in which it is evaluated.
         let fewest = constraints.tokens.0;
         let by_tokens = largest_below(budget.train / 6.0 / fewest, |n| 6.0 * n * fewest <= budget.train);
+        let (inference, samples) = (budget.inference, constraints.least_samples);
+        let by_samples = largest_below(inference / 2.0 / samples, |n| 2.0 * n * samples <= inference);
         let mut upper = Bound::MostParams;
-        for (limit, bound) in [(budget.inference / 2.0, Bound::OneSample), (by_tokens, Bound::LeastTokens)] {
+        for (limit, bound) in [(by_samples, Bound::LeastSamples), (by_tokens, Bound::LeastTokens)] {
             if limit < most {
                 (most, upper) = (limit, bound);
             }
         }
         if least > most {
-            return Err(Error::Infeasible { budget: index, least, most, bound: upper });
+            return Err(Error::Infeasible { budget: index, least, most, samples, bound: upper });
         }
         Ok(Self {
             budget,

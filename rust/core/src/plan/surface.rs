@@ -5,6 +5,7 @@
 
 use super::choice::{Choice, Plan};
 use super::error::Error;
+use super::listed;
 use super::request::{Budget, Constraints, Rule, Sizes};
 use super::scalar::{PEAK, polish};
 use super::span::{Span, largest_below, spend};
@@ -41,6 +42,11 @@ pub trait Surface: Sync {
 
     /// Whether more tokens never lower it.
     fn rises(&self) -> bool {
+        false
+    }
+
+    /// Whether it has no corners of its own.
+    fn smooth(&self) -> bool {
         false
     }
 
@@ -104,6 +110,10 @@ impl Surface for Formula<'_> {
     fn rises(&self) -> bool {
         true
     }
+
+    fn smooth(&self) -> bool {
+        true
+    }
 }
 
 impl Population for Formula<'_> {
@@ -122,12 +132,37 @@ pub fn plan(
     constraints: &Constraints,
     rule: Rule,
 ) -> Result<Plan, Error> {
-    let span = Span::new(index, budget, constraints)?;
-    let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
-    let task = Task { surface, span, constraints, log_most_tokens, log_most_samples };
-    let plan = Plan { best: task.best(), chinchilla: task.chinchilla(rule) };
+    let plan = if constraints.listed.is_empty() {
+        let task = Task::new(surface, index, budget, constraints)?;
+        Plan { best: task.best(), chinchilla: task.chinchilla(rule) }
+    } else {
+        listed::plan(surface, index, budget, constraints, rule)?
+    };
     let finite = plan.best.value.is_finite() && plan.chinchilla.value.is_finite();
     if finite { Ok(plan) } else { Err(Error::NotFinite { draw: 0 }) }
+}
+
+/// The best choice, with its height.
+pub(super) fn best(
+    surface: &impl Surface,
+    index: usize,
+    budget: Budget,
+    constraints: &Constraints,
+) -> Result<(Choice, f64), Error> {
+    let task = Task::new(surface, index, budget, constraints)?;
+    let best = task.best();
+    Ok((best, task.height(&best)))
+}
+
+/// Chinchilla's choice.
+pub(super) fn chinchilla(
+    surface: &impl Surface,
+    index: usize,
+    budget: Budget,
+    constraints: &Constraints,
+    rule: Rule,
+) -> Result<Choice, Error> {
+    Ok(Task::new(surface, index, budget, constraints)?.chinchilla(rule))
 }
 
 struct Task<'a, S: Surface> {
@@ -138,7 +173,24 @@ struct Task<'a, S: Surface> {
     log_most_samples: f64,
 }
 
-impl<S: Surface> Task<'_, S> {
+impl<'a, S: Surface> Task<'a, S> {
+    fn new(
+        surface: &'a S,
+        index: usize,
+        budget: Budget,
+        constraints: &'a Constraints,
+    ) -> Result<Self, Error> {
+        let span = Span::new(index, budget, constraints)?;
+        let (log_most_tokens, log_most_samples) = (constraints.tokens.1.ln(), constraints.most_samples.ln());
+        Ok(Self { surface, span, constraints, log_most_tokens, log_most_samples })
+    }
+
+    /// Of a choice.
+    fn height(&self, choice: &Choice) -> f64 {
+        let log_k = if choice.k.is_finite() { choice.k.ln() } else { 0.0 };
+        self.surface.height(&self.surface.spot(choice.n.ln(), choice.d.ln()), log_k)
+    }
+
     fn spot(&self, x: f64) -> S::Spot {
         self.surface.spot(x, (self.span.log_train - x).min(self.log_most_tokens))
     }
@@ -163,7 +215,9 @@ impl<S: Surface> Task<'_, S> {
                 let mut whole = Vec::new();
                 for (x, _) in self.optima(log_least, log_most, &spent) {
                     // A k that is whole but for rounding counts as above it.
-                    let k = (self.log_k(x).exp() * (1.0 - 1e-12)).floor().max(1.0);
+                    let k = (self.log_k(x).exp() * (1.0 - 1e-12))
+                        .floor()
+                        .max(self.constraints.least_samples.ceil());
                     whole.extend([k, k + 1.0]);
                 }
                 whole.retain(|&k| k <= self.constraints.most_samples);
@@ -222,9 +276,7 @@ impl<S: Surface> Task<'_, S> {
     fn highest(&self, choices: impl Iterator<Item = Choice>, otherwise: f64) -> Choice {
         let mut best: Option<(Choice, f64)> = None;
         for choice in choices {
-            let spot = self.surface.spot(choice.n.ln(), choice.d.ln());
-            let log_k = if choice.k.is_finite() { choice.k.ln() } else { 0.0 };
-            let height = self.surface.height(&spot, log_k);
+            let height = self.height(&choice);
             if best.is_none_or(|(_, top)| height > top || top.is_nan()) {
                 best = Some((choice, height));
             }
@@ -295,6 +347,7 @@ fn scan(lo: f64, hi: f64, height: &impl Fn(f64) -> f64, found: &mut Vec<(f64, f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Listed;
     use proptest::prelude::*;
 
     /// Two hills over ln N and a slope in ln k: what a dense grid finds must not be higher.
@@ -334,7 +387,7 @@ mod tests {
             let surface = Hills([first, second, tilt, wide]);
             let budget = Budget { train: 1e20, inference: log_inference.exp() };
             let most = log_most_tokens.exp();
-            let constraints = Constraints { sizes: Sizes::Range(1e5, 1e11), tokens: (1.0, most), most_samples, whole_k };
+            let constraints = Constraints { sizes: Sizes::Range(1e5, 1e11), tokens: (1.0, most), least_samples: 1.0, most_samples, whole_k, listed: Listed::default() };
             let found = plan(&surface, 0, budget, &constraints, Rule::TokensPerParam(20.0)).unwrap();
             for choice in [found.best, found.chinchilla] {
                 prop_assert!(6.0 * choice.n * choice.d <= budget.train && 2.0 * choice.n * choice.k <= budget.inference);
@@ -360,7 +413,14 @@ mod tests {
     fn the_training_optimum_is_that_of_one_sample() {
         let surface = Hills([18.0, 30.0, 0.0, 1.0]);
         let (sizes, tokens) = (Sizes::Range(1.0, 1e12), (1.0, f64::INFINITY));
-        let constraints = Constraints { sizes, tokens, most_samples: f64::INFINITY, whole_k: false };
+        let constraints = Constraints {
+            sizes,
+            tokens,
+            least_samples: 1.0,
+            most_samples: f64::INFINITY,
+            whole_k: false,
+            listed: Listed::default(),
+        };
         let budget = Budget { train: 1e20, inference: 1e11 };
         let found = plan(&surface, 0, budget, &constraints, Rule::Law).unwrap();
         assert!((found.chinchilla.n.ln() - 18.0).abs() < 1e-5);

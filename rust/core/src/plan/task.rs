@@ -45,7 +45,9 @@ impl Task<'_> {
         let mut candidates = Vec::with_capacity(4);
         self.line.optima(log_least, log_most, |x, _| {
             // A k that is whole but for rounding counts as above it, lest the budget fall an ulp short of it.
-            let k = (self.line.log_samples(x).exp() * (1.0 - 1e-12)).floor().max(1.0);
+            let k = (self.line.log_samples(x).exp() * (1.0 - 1e-12))
+                .floor()
+                .max(self.constraints.least_samples.ceil());
             candidates.extend([k, k + 1.0]);
         });
         candidates.retain(|&k| k <= self.constraints.most_samples);

@@ -8,8 +8,10 @@ const ACCURACY: [f64; 10] = [1.69, 406.4, 410.7, 0.34, 0.28, 3.0, 1.5, 0.9, 1.0,
 const FREE: Constraints = Constraints {
     sizes: Sizes::Range(1.0, f64::INFINITY),
     tokens: (1.0, f64::INFINITY),
+    least_samples: 1.0,
     most_samples: f64::INFINITY,
     whole_k: false,
+    listed: Listed { tokens: Vec::new(), samples: Vec::new() },
 };
 
 fn one(law: Law, params: &[f64], budget: Budget, constraints: &Constraints) -> Result<Plan, Error> {
@@ -63,7 +65,7 @@ fn missing_terms_end_on_bounds() {
         one(Law::Loss, &params, budget, &FREE).unwrap().best
     };
     assert_eq!((without(&[1]).n, without(&[1]).bound), (1.0, Bound::LeastParams));
-    assert_eq!((without(&[2, 3]).n, without(&[2, 3]).bound), (1e9, Bound::OneSample));
+    assert_eq!((without(&[2, 3]).n, without(&[2, 3]).bound), (1e9, Bound::LeastSamples));
     assert!(without(&[1, 2, 3]).value == 1.69);
 }
 
@@ -72,7 +74,10 @@ fn no_room_names_both_sides() {
     let budget = Budget { train: 2.56e19, inference: 2e9 };
     let large = Constraints { sizes: Sizes::Range(2e9, 3e9), ..FREE };
     let error = one(Law::Loss, &LOSS, budget, &large).unwrap_err();
-    assert_eq!(error, Error::Infeasible { budget: 0, least: 2e9, most: 1e9, bound: Bound::OneSample });
+    assert_eq!(
+        error,
+        Error::Infeasible { budget: 0, least: 2e9, most: 1e9, samples: 1.0, bound: Bound::LeastSamples }
+    );
     assert!(error.to_string().contains("2.000x"));
     let hungry = Constraints { sizes: Sizes::List(vec![1e8, 2e8]), tokens: (1e12, 1e13), ..FREE };
     let error = one(Law::Loss, &LOSS, budget, &hungry).unwrap_err();
@@ -194,7 +199,7 @@ proptest! {
         let most_samples = if budget.inference.is_finite() { most_samples } else { f64::INFINITY };
         let sizes: Vec<f64> = log_sizes.iter().map(|x: &f64| x.exp()).collect();
         let constraints =
-            Constraints { sizes: Sizes::List(sizes.clone()), tokens: (1.0, most), most_samples, whole_k };
+            Constraints { sizes: Sizes::List(sizes.clone()), tokens: (1.0, most), least_samples: 1.0, most_samples, whole_k, listed: Listed::default() };
         let rule = if by_ratio { Rule::TokensPerParam(20.0) } else { Rule::Law };
         let budgets = [budget];
         let problem = Problem::new(law, &params, &budgets, &constraints, rule);
@@ -266,7 +271,7 @@ proptest! {
         most_samples in 1.0..1e4,
     ) {
         let sizes = Sizes::Range(least, 1e10);
-        let constraints = Constraints { sizes, tokens: (1e6, most), most_samples, whole_k };
+        let constraints = Constraints { sizes, tokens: (1e6, most), least_samples: 1.0, most_samples, whole_k, listed: Listed::default() };
         let plan = one(Law::Accuracy, &ACCURACY, Budget { train, inference }, &constraints).unwrap();
         for choice in [plan.best, plan.chinchilla] {
             prop_assert!(6.0 * choice.n * choice.d <= train && 2.0 * choice.n * choice.k <= inference);

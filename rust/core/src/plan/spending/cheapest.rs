@@ -7,7 +7,7 @@
 
 use super::point::{Point, Search, enough};
 use super::request::Prices;
-use crate::plan::scalar::{PEAK, crossing, place, polish, polish_to, root};
+use crate::plan::scalar::{PEAK, first_crossing, place, polish, polish_to, root};
 use crate::plan::surface::Surface;
 
 /// Places of a scan over ln N, and over ln D.
@@ -52,7 +52,7 @@ pub(super) fn cheapest<S: Surface>(
     let spared = {
         let log_k = search.conditions.samples.0.ln();
         let short = |log_n: f64| search.surface.height(&search.spot(log_n, all[0]), log_k) - goal;
-        crossing(short, sizes[0], sizes[1])
+        first_crossing(short, sizes[0], sizes[1])
     };
     let corners = corners
         .chain(bends)

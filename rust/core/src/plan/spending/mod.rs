@@ -28,7 +28,7 @@ pub use request::{Bytes, Conditions, Goal, Limit, PricedSizes, Prices, Wall, pri
 pub fn best(surface: &impl Surface, conditions: &Conditions, goal: Goal) -> Option<Purchase> {
     let score = |choice: &Purchase| match goal {
         Goal::Target(_) => -(choice.costs.0 + choice.costs.1),
-        _ => surface.score(choice.value),
+        _ => choice.height,
     };
     if let PricedSizes::List(sizes) = &conditions.sizes
         && sizes.len() > 1
@@ -65,8 +65,7 @@ fn with_any_samples(surface: &impl Surface, conditions: &Conditions, goal: Goal)
                 return Some(found);
             }
             let spared = Search { surface, conditions, goal: Goal::Within(budget) }.best();
-            let better = |choice: &Purchase| surface.score(choice.value) > surface.score(found.value);
-            spared.filter(better).or(Some(found))
+            spared.filter(|choice| choice.height > found.height).or(Some(found))
         }
         _ => found,
     }
@@ -76,7 +75,7 @@ fn with_any_samples(surface: &impl Surface, conditions: &Conditions, goal: Goal)
 fn near_the_highest(surface: &impl Surface, conditions: &Conditions, target: f64) -> Option<Purchase> {
     let peaks = Search { surface, conditions, goal: Goal::Within(f64::INFINITY) };
     let peak = peaks.best()?;
-    if surface.score(peak.value) < peaks.goal_height(target) {
+    if peak.height < peaks.goal_height(target) {
         return None;
     }
     let about =

@@ -9,8 +9,10 @@ pub struct Purchase {
     pub d: f64,
     /// k.
     pub k: f64,
-    /// The forecast there.
+    /// The forecast there, as it is reported.
     pub value: f64,
+    /// What is maximised there: of a draw what is believed, without what sets a new checkpoint apart.
+    pub height: f64,
     /// Cost of training, and of all queries.
     pub costs: (f64, f64),
     /// How much better the best could still be by the curvature there, in the value or, where a target is sought, in
