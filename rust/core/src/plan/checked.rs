@@ -96,10 +96,6 @@ impl<S: Population> Surface for Judged<'_, S> {
         true
     }
 
-    fn smooth(&self) -> bool {
-        self.surface.smooth()
-    }
-
     fn samples_help(&self) -> bool {
         false
     }

@@ -45,11 +45,6 @@ pub trait Surface: Sync {
         false
     }
 
-    /// Whether it has no corners of its own.
-    fn smooth(&self) -> bool {
-        false
-    }
-
     /// Whether more samples never lower it.
     fn samples_help(&self) -> bool {
         true
@@ -108,10 +103,6 @@ impl Surface for Formula<'_> {
 
     /// Latent losses fall with every token.
     fn rises(&self) -> bool {
-        true
-    }
-
-    fn smooth(&self) -> bool {
         true
     }
 }

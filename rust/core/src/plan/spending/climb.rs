@@ -1,6 +1,6 @@
 //! The highest place of a box, without slopes.
 
-use crate::plan::scalar::{place, polish_to, top};
+use crate::plan::scalar::{place, top};
 
 /// Points along each side of the first grid, and of those that close in.
 const COARSE: usize = 25;
@@ -13,14 +13,9 @@ const TOLERANCE: f64 = 1e-10;
 const ROUNDS: usize = 12;
 /// Step of the curvature.
 const STEP: f64 = 1e-4;
-/// Newton's steps at most, where they are small enough, and how far curvatures by two step lengths may differ.
-const STEPS: usize = 12;
-const SETTLED: f64 = 1e-6;
-const ALIKE: f64 = 0.02;
 
-/// The highest place of a box, by grids that close in on the hills of a coarse one; `None` where all is -infinity. Where
-/// heights are `smooth` but for corners here and there, Newton's steps come first.
-pub(super) fn climb(ends: [[f64; 2]; 2], smooth: bool, score: impl Fn([f64; 2]) -> f64) -> Option<[f64; 2]> {
+/// The highest place of a box, by grids that close in on the hills of a coarse one; `None` where all is -infinity.
+pub(super) fn climb(ends: [[f64; 2]; 2], score: impl Fn([f64; 2]) -> f64) -> Option<[f64; 2]> {
     let sides = ends.map(|[lo, hi]| if hi > lo { COARSE } else { 1 });
     let at = |i: usize, axis: usize| place(ends[axis], i, sides[axis]);
     let heights: Vec<f64> = (0..sides[0] * sides[1])
@@ -48,67 +43,11 @@ pub(super) fn climb(ends: [[f64; 2]; 2], smooth: bool, score: impl Fn([f64; 2]) 
     let cells: [f64; 2] = std::array::from_fn(|axis| {
         if sides[axis] > 1 { (ends[axis][1] - ends[axis][0]) / (COARSE - 1) as f64 } else { 0.0 }
     });
-    let climbed = hills.into_iter().map(|(top, x)| match cells {
-        [0.0, 0.0] => (top, x),
-        [_, 0.0] if smooth => along(0, top, x, cells, ends, &score),
-        [0.0, _] if smooth => along(1, top, x, cells, ends, &score),
-        [_, 0.0] | [0.0, _] => close_in(top, x, cells, ends, &score),
-        _ => {
-            let found = if smooth { newton(top, x, cells, ends, &score) } else { None };
-            found.unwrap_or_else(|| follow(close_in(top, x, cells, ends, &score), cells, ends, &score))
-        }
+    let climbed = hills.into_iter().map(|(top, x)| {
+        let found = close_in(top, x, cells, ends, &score);
+        if cells[0] > 0.0 && cells[1] > 0.0 { follow(found, cells, ends, &score) } else { found }
     });
     climbed.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, x)| x)
-}
-
-/// The highest place within a cell of x along one side.
-fn along(
-    axis: usize,
-    top: f64,
-    x: [f64; 2],
-    cells: [f64; 2],
-    ends: [[f64; 2]; 2],
-    score: &impl Fn([f64; 2]) -> f64,
-) -> (f64, [f64; 2]) {
-    let at = |there: f64| if axis == 0 { [there, x[1]] } else { [x[0], there] };
-    let (lo, hi) = ((x[axis] - cells[axis]).max(ends[axis][0]), (x[axis] + cells[axis]).min(ends[axis][1]));
-    let (found, height) = polish_to(TOLERANCE, (lo, x[axis], hi), top, &|there| score(at(there)));
-    if height > top { (height, at(found)) } else { (top, x) }
-}
-
-/// The top near x by Newton's steps, slopes and curvatures by differences; `None` where steps lead out of the box or
-/// away, or where a corner is: there curvatures depend on the length of the differences.
-fn newton(
-    top: f64,
-    mut x: [f64; 2],
-    cells: [f64; 2],
-    ends: [[f64; 2]; 2],
-    score: &impl Fn([f64; 2]) -> f64,
-) -> Option<(f64, [f64; 2])> {
-    let mut height = top;
-    for _ in 0..STEPS {
-        let here = Curved::at(score, x, 10.0 * STEP);
-        let step = here.to_top()?;
-        if (0..2).any(|axis| step[axis].abs() > 2.0 * cells[axis]) {
-            return None;
-        }
-        let next = [x[0] + step[0], x[1] + step[1]];
-        let inside = |axis: usize| {
-            ends[axis][0] + 20.0 * STEP < next[axis] && next[axis] < ends[axis][1] - 20.0 * STEP
-        };
-        let found = score(next);
-        if !(inside(0) && inside(1) && found >= height - 1e-12 * height.abs()) {
-            return None;
-        }
-        (height, x) = (found, next);
-        if step[0].abs().max(step[1].abs()) < SETTLED {
-            let near = Curved::at(score, x, 2.0 * STEP);
-            let alike = (0..2)
-                .all(|axis| (near.bends[axis] - here.bends[axis]).abs() <= ALIKE * here.bends[axis].abs());
-            return (alike && height >= top).then_some((height, x));
-        }
-    }
-    None
 }
 
 /// Grids of two cells of the last a side about its best point. One whose best point is at its edge moves before it
@@ -182,48 +121,27 @@ fn follow(
     (height, x)
 }
 
-/// Slopes and curvatures at a place, by differences of a length.
-struct Curved {
-    slopes: [f64; 2],
-    bends: [f64; 2],
-    cross: f64,
-}
-
-impl Curved {
-    fn at(score: &impl Fn([f64; 2]) -> f64, x: [f64; 2], length: f64) -> Self {
-        let at = |a: f64, b: f64| score([x[0] + a * length, x[1] + b * length]);
-        let centre = at(0.0, 0.0);
-        let sides = [[at(-1.0, 0.0), at(1.0, 0.0)], [at(0.0, -1.0), at(0.0, 1.0)]];
-        let corners = [at(1.0, 1.0), at(1.0, -1.0), at(-1.0, 1.0), at(-1.0, -1.0)];
-        Self {
-            slopes: sides.map(|[below, above]| (above - below) / (2.0 * length)),
-            bends: sides.map(|[below, above]| (above - 2.0 * centre + below) / (length * length)),
-            cross: (corners[0] - corners[1] - corners[2] + corners[3]) / (4.0 * length * length),
-        }
-    }
-
-    /// Newton's step to the top; `None` where there is none.
-    fn to_top(&self) -> Option<[f64; 2]> {
-        let Self { slopes: [g0, g1], bends: [h0, h1], cross } = *self;
-        let det = h0 * h1 - cross * cross;
-        (h0 < 0.0 && det > 0.0).then(|| [-(h1 * g0 - cross * g1) / det, -(h0 * g1 - cross * g0) / det])
-    }
-}
-
 /// gᵀH⁻¹g/2 over the coordinates that no end holds, by differences; 0 where all are held, NaN without a top.
 pub(super) fn decrement(score: &impl Fn([f64; 2]) -> f64, x: [f64; 2], ends: [[f64; 2]; 2]) -> f64 {
     let free = |axis: usize| ends[axis][0] + STEP < x[axis] && x[axis] < ends[axis][1] - STEP;
-    let here = Curved::at(score, x, STEP);
-    let alone = |axis: usize| {
-        let (g, h) = (here.slopes[axis], here.bends[axis]);
-        if h < 0.0 { -g * g / (2.0 * h) } else { f64::NAN }
-    };
+    let at = |a: f64, b: f64| score([x[0] + a * STEP, x[1] + b * STEP]);
+    let centre = at(0.0, 0.0);
+    let slope = |a: f64, b: f64| (at(a, b) - at(-a, -b)) / (2.0 * STEP);
+    let bend = |a: f64, b: f64| (at(a, b) - 2.0 * centre + at(-a, -b)) / (STEP * STEP);
+    let alone = |g: f64, h: f64| if h < 0.0 { -g * g / (2.0 * h) } else { f64::NAN };
     match (free(0), free(1)) {
         (false, false) => 0.0,
-        (true, false) => alone(0),
-        (false, true) => alone(1),
+        (true, false) => alone(slope(1.0, 0.0), bend(1.0, 0.0)),
+        (false, true) => alone(slope(0.0, 1.0), bend(0.0, 1.0)),
         (true, true) => {
-            here.to_top().map_or(f64::NAN, |step| (here.slopes[0] * step[0] + here.slopes[1] * step[1]) / 2.0)
+            let (g, h) = ([slope(1.0, 0.0), slope(0.0, 1.0)], [bend(1.0, 0.0), bend(0.0, 1.0)]);
+            let cross = (bend(1.0, 1.0) - bend(1.0, -1.0)) / 4.0;
+            let det = h[0] * h[1] - cross * cross;
+            if !(h[0] < 0.0 && det > 0.0) {
+                return f64::NAN;
+            }
+            let step = [(h[1] * g[0] - cross * g[1]) / det, (h[0] * g[1] - cross * g[0]) / det];
+            -(g[0] * step[0] + g[1] * step[1]) / 2.0
         }
     }
 }

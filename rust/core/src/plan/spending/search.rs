@@ -82,16 +82,14 @@ impl<S: Surface> Search<'_, S> {
         corner: Option<f64>,
         prices: &impl Fn(f64) -> Prices,
     ) -> Option<(Point, Option<[f64; 2]>)> {
-        let (least, smooth) = (self.conditions.samples.0, self.surface.smooth());
+        let least = self.conditions.samples.0;
         let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
-        let mut found =
-            climb([sizes, samples], smooth, |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
-                .and_then(|x| Some((at(x)?, Some(x))));
+        let mut found = climb([sizes, samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
+            .and_then(|x| Some((at(x)?, Some(x))));
         // A ridge that a bend of the prices makes, too sharp for steps along ln N.
         if let Some(corner) = corner
-            && let Some(x) = climb([[corner; 2], samples], smooth, |x| {
-                at(x).map_or(f64::NEG_INFINITY, |point| point.score)
-            })
+            && let Some(x) =
+                climb([[corner; 2], samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
             && let Some(point) = at(x)
             && found.is_none_or(|(best, _)| point.score > best.score)
         {
@@ -99,7 +97,7 @@ impl<S: Surface> Search<'_, S> {
         }
         let mut also = |along: &dyn Fn(f64) -> Option<Point>| {
             let score = |x: [f64; 2]| along(x[0]).map_or(f64::NEG_INFINITY, |point| point.score);
-            if let Some(point) = climb([sizes, [0.0; 2]], smooth, score).and_then(|x| along(x[0]))
+            if let Some(point) = climb([sizes, [0.0; 2]], score).and_then(|x| along(x[0]))
                 && found.is_none_or(|(best, _)| point.score > best.score)
             {
                 found = Some((point, None));
