@@ -150,7 +150,7 @@ def test_limits_do_not_fall_with_k(data: st.DataObject):
         (([], [], 1), {}, "n is empty"),
         (([5], [1], 1), {"level": 1.0}, "level must lie between 0 and 1; got 1.0"),
         (([5, 5], [1, 1], 1), {"cluster": [1]}, r"cluster must hold one label a problem, shape \(2,\)"),
-        (([5], [1], 9), {"missing": "extrapolate", "draws": 5}, "draws must be at least 20"),
+        (([5], [1], 9), {"missing": "extrapolate", "draws": 5}, "draws must be from 20"),
     ],
 )
 def test_bad_input_is_named(arguments, options, message: str):

@@ -114,7 +114,7 @@ def test_every_prompt_is_told_the_date_on_which_the_model_was_opened(folder: Pat
 def test_the_command_runs_tasks_as_with_transformers(folder: Path, tmp_path: Path) -> None:
     rows = [{"text": text, "choices": texts(3, 2), "answer": i % 3} for i, text in enumerate(texts(8, 20))]
     write_tasks(tmp_path, rows, until=" a", most_tokens=6)
-    asked = ["--tasks", "made_choice,made_text", "--include_path", str(tmp_path), "--device", "cpu"]
+    asked = ["--tasks", "made_choice,made_text", "--include_path", str(tmp_path)]
     found = []
     for model in ("t2fast", "hf"):
         out = tmp_path / model

@@ -86,3 +86,18 @@ def test_a_run_continued_after_midnight_asks_what_it_asked(sums: Task, tmp_path:
     assert [row["text"] for row in continued.samples()] == drawn["text"].to_list()
     scored = engine.score(prompts, {problem.id: list(problem.answers) for problem in sums.first(3).problems})
     np.testing.assert_array_equal(continued.likelihoods().log_likelihood, scored["logprob"].to_numpy())
+
+
+def test_a_run_that_was_refused_before_its_first_sample_leaves_its_folder_free(
+    model: Path, sums: Task, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(ValueError, match="are to follow"):
+        evaluate([model], [sums], folder, k=2, **{**OPTIONS, "max_tokens": 100_000})
+    few = evaluate([model], [sums.first(3)], folder, k=2, **OPTIONS)
+    assert contents(folder) == contents(
+        evaluate([model], [sums.first(3)], tmp_path / "fresh", k=2, **OPTIONS).folder
+    )
+    assert few.missing == 0
+    with pytest.raises(ValueError, match="holds another run"):
+        evaluate([model], [sums.first(3)], folder, k=2, **{**OPTIONS, "max_tokens": 2})

@@ -105,7 +105,9 @@ def value(title: str, least: float, most: float, domain: tuple[float, float] | N
     scale: dict[str, Any] = {"type": "log"} if log else {"type": "linear", "zero": False}
     if domain is not None:
         scale |= {"domain": list(domain), "nice": False}
-    return {"title": title, "scale": alt.Scale(**scale), "axis": alt.Axis(format="~g")}
+    # With the one digit that tells ticks apart, g writes 90 as 9e+1.
+    form = "~r" if least >= 1 else "~g"
+    return {"title": title, "scale": alt.Scale(**scale), "axis": alt.Axis(format=form)}
 
 
 def ends(frame: pl.DataFrame, *columns: str) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from t2fast.text import clean
 SUFFIXES = (".svg", ".png", ".pdf")
 """Of the files that `Figure.save` writes."""
 
-_MARGIN = {"left": 24, "right": 16, "top": 5, "bottom": 5}
+_MARGIN = {"left": 40, "right": 16, "top": 5, "bottom": 5}
 _LETTERS = 76  # of a line of the title, for each panel
 _SCALE = 2.0  # pixels of a PNG for a unit of the chart: sharp on dense screens
 

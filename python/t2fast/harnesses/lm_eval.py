@@ -16,6 +16,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any
 
+import torch
 from lm_eval import utils
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -39,7 +40,8 @@ class T2Fast(TemplateLM):  # type: ignore[misc]
 
     Args:
         pretrained: a Hugging Face folder, a `.gguf` file or a hub id, as for `t2fast.decode.load`.
-        device: cpu or cuda.
+        device: cpu or cuda; cuda:0, which lm-eval says where nobody did, is the processor where torch sees no
+            GPU.
         dtype: auto, float32 or bfloat16.
         threads: of the CPU.
         max_length: most tokens of a prompt with its answer; the model's own if not given.
@@ -62,6 +64,8 @@ class T2Fast(TemplateLM):  # type: ignore[misc]
         max_batch_size: int | None = None,
     ):
         super().__init__()
+        if device == "cuda:0":  # what lm-eval says where nobody did
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         self.engine = load(pretrained, device=device, dtype=dtype, threads=threads)  # type: ignore[arg-type]
         self.model = self.engine.core.model
         self.max_length = max_length or self.model.max_positions

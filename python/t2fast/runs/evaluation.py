@@ -210,6 +210,10 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
     if (folder / NAME).exists():
         there = Manifest.load(folder)
         differences = there.differences(manifest.cut_to(there, {task.name: task for task in tasks}))
+        if (
+            differences and not Run(folder, there).begun
+        ):  # it was refused by a model, say: there is nothing to lose
+            return _new(folder, manifest, tasks)
         if differences:
             some = "; ".join(differences[:_FEW]) + ("; …" if len(differences) > _FEW else "")
             raise ValueError(
@@ -224,6 +228,11 @@ def _begin(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
         return run
     if strangers := sorted(path.name for path in folder.iterdir() if path.name != "lock"):
         raise ValueError(f"{folder} is no run and not empty (it has {strangers[0]}): give another folder")
+    return _new(folder, manifest, tasks)
+
+
+def _new(folder: Path, manifest: Manifest, tasks: Sequence[Task]) -> Run:
+    """A run that begins, in place of one that never did."""
     manifest.save(folder)
     run = Run(folder, manifest)
     for task in tasks:

@@ -70,6 +70,11 @@ class Run(Reported):
         """Samples and scores that are still to be made, at the most."""
         return sum(part.missing(part.tally()) for part in self.parts())
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was sampled or scored."""
+        return any(path.is_file() for kind in _WORDS for path in (self.folder / kind).rglob("*"))
+
     def write_problems(self, task: Task) -> None:
         """Keep what was asked beside what came out."""
         path = self._problems_path(task.name)

@@ -8,8 +8,9 @@ use t2fast_core::forecast::state::{Kind, Refit, State};
 use t2fast_core::forecast::view::{Seen, View, Which, plan_each};
 use t2fast_core::forecast::{Quantity, Table};
 use t2fast_core::laws::Law;
+use t2fast_core::plan::plan;
 use t2fast_core::plan::spending::{Conditions, Goal, Purchase, best};
-use t2fast_core::plan::surface::{Formula, plan};
+use t2fast_core::plan::surface::Formula;
 use t2fast_core::plan::{Budget, Constraints, Plan, Problem, Rule};
 
 /// A law to explore.

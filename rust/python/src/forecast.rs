@@ -12,8 +12,8 @@ use t2fast_core::forecast::noise::{Noise, WIDTH};
 use t2fast_core::forecast::state::{GROWTH, Kind, Refit, State};
 use t2fast_core::forecast::view::{Seen, View, Which, plan_each};
 use t2fast_core::forecast::{self, Member, Quantity, Table};
+use t2fast_core::plan::plan;
 use t2fast_core::plan::spending::best;
-use t2fast_core::plan::surface::plan;
 
 use crate::cancel::cancellable;
 use crate::checked::{self, Asked, points};

@@ -12,8 +12,8 @@ use super::field::Spot;
 use super::quantity::Quantity;
 use super::state::{Kind, State};
 use crate::beta;
-use crate::plan::surface::{Population, Surface, plan};
-use crate::plan::{Budget, Constraints, Error, Plan, Rule};
+use crate::plan::surface::{Population, Surface};
+use crate::plan::{Budget, Constraints, Error, Plan, Rule, plan};
 
 /// Numbers of places that are kept at most: 32 MB.
 const KEPT: usize = 1 << 22;

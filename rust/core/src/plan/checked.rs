@@ -11,7 +11,7 @@ use super::listed;
 use super::request::{Budget, Constraints, Rule, Sizes};
 use super::scalar::{place, polish_to};
 use super::span::{Span, largest_below, spend};
-use super::surface::{Population, Surface, plan as perfect_plan};
+use super::surface::{Population, Surface};
 use crate::verified::{Accuracy, Check, Outcome, Problems};
 
 /// Points of a scan of ln N, and of ln k.
@@ -162,7 +162,7 @@ pub fn plan<S: Population>(
     rule: Rule,
     judge: Judge,
 ) -> Result<Plan, Error> {
-    let chinchilla = perfect_plan(surface, 0, budget, constraints, rule)?.chinchilla;
+    let chinchilla = listed::plan(surface, 0, budget, constraints, rule)?.chinchilla;
     let most = constraints.most_samples;
     let task = |held| Task::new(surface, budget, held, judge, most);
     let pairs: Vec<Constraints> = listed::pairs(constraints).collect();

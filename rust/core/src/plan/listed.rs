@@ -5,6 +5,25 @@ use super::error::Error;
 use super::request::{Budget, Constraints, Listed, Rule};
 use super::surface::{self, Surface};
 
+/// The best choice on a surface and Chinchilla's; budget `index` in what an error says.
+///
+/// Chinchilla's rule [`Rule::Law`] is the N that training alone would choose: the highest at k = 1.
+pub fn plan(
+    surface: &impl Surface,
+    index: usize,
+    budget: Budget,
+    constraints: &Constraints,
+    rule: Rule,
+) -> Result<Plan, Error> {
+    let plan = if constraints.listed.is_empty() {
+        surface::free(surface, index, budget, constraints, rule)?
+    } else {
+        from_lists(surface, index, budget, constraints, rule)?
+    };
+    let finite = plan.best.value.is_finite() && plan.chinchilla.value.is_finite();
+    if finite { Ok(plan) } else { Err(Error::NotFinite { draw: 0 }) }
+}
+
 /// Constraints that hold every listed D with every listed k, the least first; one where nothing is listed.
 pub(super) fn pairs(constraints: &Constraints) -> impl Iterator<Item = Constraints> {
     let tokens = match &constraints.listed.tokens[..] {
@@ -48,7 +67,7 @@ pub(super) fn highest<T>(found: impl Iterator<Item = Result<(T, f64), Error>>) -
 }
 
 /// The best of all pairs, and Chinchilla's with the most samples that leave its N where it is.
-pub(super) fn plan(
+fn from_lists(
     surface: &impl Surface,
     index: usize,
     budget: Budget,

@@ -23,6 +23,7 @@ mod tests;
 
 pub use choice::{Bound, Choice, Plan};
 pub use error::Error;
+pub use listed::plan;
 pub use problem::Problem;
 pub use request::{Budget, Constraints, Listed, Rule, Sizes};
 pub use span::spend;

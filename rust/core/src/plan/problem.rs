@@ -8,10 +8,11 @@ use super::choice::Plan;
 use super::error::Error;
 
 use super::line::{Line, Slopes};
+use super::listed;
 use super::power_sums;
 use super::request::{Budget, Constraints, Rule, Sizes};
 use super::span::Span;
-use super::surface::{self, Formula};
+use super::surface::Formula;
 use super::task::Task;
 use crate::lanes::LANES;
 use crate::laws::{Law, range_of};
@@ -123,7 +124,7 @@ impl<'a> Problem<'a> {
     fn by_lists(&self, pair: usize) -> Result<Plan, Error> {
         let (index, draw) = (pair / self.draws.len(), pair % self.draws.len());
         let formula = Formula { law: self.law, params: self.draws[draw].0 };
-        match surface::plan(&formula, index, self.spans[index].budget, self.constraints, self.rule) {
+        match listed::plan(&formula, index, self.spans[index].budget, self.constraints, self.rule) {
             Err(Error::NotFinite { .. }) => Err(Error::NotFinite { draw }),
             found => found,
         }

@@ -5,7 +5,6 @@
 
 use super::choice::{Choice, Plan};
 use super::error::Error;
-use super::listed;
 use super::request::{Budget, Constraints, Rule, Sizes};
 use super::scalar::{PEAK, polish};
 use super::span::{Span, largest_below, spend};
@@ -113,26 +112,6 @@ impl Population for Formula<'_> {
     }
 }
 
-/// The best choice on a surface and Chinchilla's; budget `index` in what an error says.
-///
-/// Chinchilla's rule [`Rule::Law`] is the N that training alone would choose: the highest at k = 1.
-pub fn plan(
-    surface: &impl Surface,
-    index: usize,
-    budget: Budget,
-    constraints: &Constraints,
-    rule: Rule,
-) -> Result<Plan, Error> {
-    let plan = if constraints.listed.is_empty() {
-        let task = Task::new(surface, index, budget, constraints)?;
-        Plan { best: task.best(), chinchilla: task.chinchilla(rule) }
-    } else {
-        listed::plan(surface, index, budget, constraints, rule)?
-    };
-    let finite = plan.best.value.is_finite() && plan.chinchilla.value.is_finite();
-    if finite { Ok(plan) } else { Err(Error::NotFinite { draw: 0 }) }
-}
-
 /// The best choice, with its height.
 pub(super) fn best(
     surface: &impl Surface,
@@ -143,6 +122,18 @@ pub(super) fn best(
     let task = Task::new(surface, index, budget, constraints)?;
     let best = task.best();
     Ok((best, task.height(&best)))
+}
+
+/// A plan where neither D nor k is listed.
+pub(super) fn free(
+    surface: &impl Surface,
+    index: usize,
+    budget: Budget,
+    constraints: &Constraints,
+    rule: Rule,
+) -> Result<Plan, Error> {
+    let task = Task::new(surface, index, budget, constraints)?;
+    Ok(Plan { best: task.best(), chinchilla: task.chinchilla(rule) })
 }
 
 /// Chinchilla's choice.
@@ -379,7 +370,7 @@ mod tests {
             let budget = Budget { train: 1e20, inference: log_inference.exp() };
             let most = log_most_tokens.exp();
             let constraints = Constraints { sizes: Sizes::Range(1e5, 1e11), tokens: (1.0, most), least_samples: 1.0, most_samples, whole_k, listed: Listed::default() };
-            let found = plan(&surface, 0, budget, &constraints, Rule::TokensPerParam(20.0)).unwrap();
+            let found = free(&surface, 0, budget, &constraints, Rule::TokensPerParam(20.0)).unwrap();
             for choice in [found.best, found.chinchilla] {
                 prop_assert!(6.0 * choice.n * choice.d <= budget.train && 2.0 * choice.n * choice.k <= budget.inference);
                 prop_assert!(choice.k <= most_samples);
@@ -413,7 +404,7 @@ mod tests {
             listed: Listed::default(),
         };
         let budget = Budget { train: 1e20, inference: 1e11 };
-        let found = plan(&surface, 0, budget, &constraints, Rule::Law).unwrap();
+        let found = free(&surface, 0, budget, &constraints, Rule::Law).unwrap();
         assert!((found.chinchilla.n.ln() - 18.0).abs() < 1e-5);
         assert!(found.best.n < found.chinchilla.n); // samples pull N down
     }

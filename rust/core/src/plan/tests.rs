@@ -100,7 +100,7 @@ fn chinchillas_limit_is_the_one_in_the_way() {
         let problem = Problem::new(Law::Loss, &LOSS, &budget, &constraints, rule);
         let found = problem.unwrap().solve(0..1).unwrap()[0].chinchilla;
         let formula = surface::Formula { law: Law::Loss, params: &LOSS };
-        let scanned = surface::plan(&formula, 0, budget[0], &constraints, rule).unwrap().chinchilla;
+        let scanned = listed::plan(&formula, 0, budget[0], &constraints, rule).unwrap().chinchilla;
         close(found.n, scanned.n, 1e-14);
         assert_eq!(found.bound, scanned.bound);
         found
