@@ -24,7 +24,7 @@ pub(crate) fn bytes_to_f32(dtype: DType, bytes: &[u8], out: &mut [f32]) {
         for (bytes, out) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(elements)) {
             for (j, out) in out.chunks_exact_mut(BLOCK).enumerate() {
                 let block = grid::block(dtype, bytes, j);
-                out.iter_mut().enumerate().for_each(|(i, x)| *x = grid.value(&block, i));
+                out.iter_mut().enumerate().for_each(|(i, x)| *x = grid.element(&block, i));
             }
         }
         return;
@@ -33,26 +33,8 @@ pub(crate) fn bytes_to_f32(dtype: DType, bytes: &[u8], out: &mut [f32]) {
         DType::F32 => each(bytes, out, |b: [u8; 4]| f32::from_le_bytes(b)),
         DType::F16 => each(bytes, out, |b| f16_to_f32(u16::from_le_bytes(b))),
         DType::BF16 => each(bytes, out, |b| bf16_to_f32(u16::from_le_bytes(b))),
-        DType::Q8_0 => blocks::<34>(bytes, out, |block, out| {
-            let scale = half_at(block, 0);
-            for (x, &q) in out.iter_mut().zip(&block[2..]) {
-                *x = scale * f32::from(q.cast_signed());
-            }
-        }),
-        DType::Q4_0 => blocks::<18>(bytes, out, |block, out| {
-            let scale = half_at(block, 0);
-            nibbles(&block[2..], out, |q| scale * (f32::from(q) - 8.0));
-        }),
-        DType::Q4_1 => blocks::<20>(bytes, out, |block, out| {
-            let (scale, minimum) = (half_at(block, 0), half_at(block, 2));
-            nibbles(&block[4..], out, |q| scale * f32::from(q) + minimum);
-        }),
         _ => unreachable!("a type with a grid"),
     }
-}
-
-fn half_at(block: &[u8], at: usize) -> f32 {
-    f16_to_f32(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
 fn each<const N: usize>(bytes: &[u8], out: &mut [f32], convert: impl Fn([u8; N]) -> f32) {
@@ -60,22 +42,5 @@ fn each<const N: usize>(bytes: &[u8], out: &mut [f32], convert: impl Fn([u8; N])
     assert!(rest.is_empty() && elements.len() == out.len(), "bytes and elements disagree");
     for (x, &element) in out.iter_mut().zip(elements) {
         *x = convert(element);
-    }
-}
-
-fn blocks<const N: usize>(bytes: &[u8], out: &mut [f32], convert: impl Fn(&[u8; N], &mut [f32])) {
-    let (blocks, rest) = bytes.as_chunks::<N>();
-    assert!(rest.is_empty() && blocks.len() * BLOCK == out.len(), "bytes and elements disagree");
-    for (block, out) in blocks.iter().zip(out.chunks_exact_mut(BLOCK)) {
-        convert(block, out);
-    }
-}
-
-/// Low nibbles are the first half of a block, high nibbles the second.
-fn nibbles(packed: &[u8], out: &mut [f32], convert: impl Fn(u8) -> f32) {
-    let (low, high) = out.split_at_mut(BLOCK / 2);
-    for ((&byte, low), high) in packed.iter().zip(low).zip(high) {
-        *low = convert(byte & 0x0f);
-        *high = convert(byte >> 4);
     }
 }

@@ -5,8 +5,8 @@
 //! products of bfloat16. Missing outputs and inner elements are zeros.
 
 use crate::aligned::{Arena, Buffer};
-use crate::grid::{self, Codes, FROM_0, FROM_MINUS_8, Grid};
-use crate::half::f16_to_f32;
+use crate::grid::{self, Codes, Form, Grid};
+use crate::half::{bf16_to_f32, f16_to_f32};
 use crate::pool::Pool;
 use crate::tensor::{DType, Storage, Tensor};
 
@@ -25,73 +25,32 @@ pub(crate) enum Kind {
     F32,
     F16,
     Bf16,
-    Q8_0,
-    Q4_0,
-    Q4_1,
-    /// Scales in float32, then minima, then 4-bit codes or bytes.
+    /// Scales and minima, then 4-bit codes or bytes.
     Grid(Grid),
 }
 
 impl Kind {
     fn of(dtype: DType, bf16: bool) -> Kind {
-        if let Some(grid) = Grid::of(dtype) {
-            return Kind::Grid(grid);
-        }
-        match dtype {
-            DType::F32 | DType::F16 if bf16 => Kind::Bf16,
-            DType::F32 => Kind::F32,
-            DType::F16 => Kind::F16,
-            DType::BF16 => Kind::Bf16,
-            DType::Q8_0 => Kind::Q8_0,
-            DType::Q4_0 => Kind::Q4_0,
-            DType::Q4_1 => Kind::Q4_1,
-            _ => unreachable!("a type with a grid"),
+        match (Grid::of(dtype), dtype) {
+            (Some(grid), _) => Kind::Grid(grid),
+            (None, DType::F32) if !bf16 => Kind::F32,
+            (None, DType::F16) if !bf16 => Kind::F16,
+            (None, _) => Kind::Bf16,
         }
     }
 
     /// Bytes of a block's scales (and minima), which precede its values and stay apart from them.
     pub(crate) const fn scale_bytes(self) -> usize {
-        match self {
-            Kind::F32 | Kind::F16 | Kind::Bf16 => 0,
-            Kind::Grid(grid) if grid.whole() => 0,
-            Kind::Grid(grid) => grid.header(),
-            Kind::Q8_0 | Kind::Q4_0 => 2 * BLOCK,
-            Kind::Q4_1 => 4 * BLOCK,
-        }
+        if let Kind::Grid(grid) = self { grid.header() } else { 0 }
     }
 
     /// Bytes of one block of 32 outputs × 32 inner elements.
     pub(crate) const fn block_bytes(self) -> usize {
-        self.scale_bytes()
-            + match self {
-                Kind::F32 => 4096,
-                Kind::F16 | Kind::Bf16 => 2048,
-                Kind::Q8_0 => 1024,
-                Kind::Q4_0 | Kind::Q4_1 => 512,
-                Kind::Grid(grid) if grid.whole() => grid.header() + grid.code_bytes(),
-                Kind::Grid(grid) => grid.code_bytes(),
-            }
-    }
-
-    /// What is multiplied, where scales are applied to sums of products.
-    pub(crate) const fn codes(self) -> Option<Codes> {
         match self {
-            Kind::Q8_0 => Some(Codes::Byte),
-            Kind::Q4_0 => Some(Codes::Table(&FROM_MINUS_8)),
-            Kind::Q4_1 => Some(Codes::Table(&FROM_0)),
-            Kind::Grid(grid) if !grid.whole() => Some(grid.codes),
-            Kind::F32 | Kind::F16 | Kind::Bf16 | Kind::Grid(_) => None,
+            Kind::F32 => 4 * BLOCK * BLOCK,
+            Kind::F16 | Kind::Bf16 => 2 * BLOCK * BLOCK,
+            Kind::Grid(grid) => grid.header() + grid.code_bytes(),
         }
-    }
-
-    /// Scales for each 32 inner elements of an output.
-    pub(crate) const fn parts(self) -> usize {
-        if let Kind::Grid(grid) = self { grid.parts } else { 1 }
-    }
-
-    /// Whether each 32 inner elements of an output have a minimum.
-    pub(crate) const fn minima(self) -> bool {
-        matches!(self, Kind::Q4_1) || matches!(self, Kind::Grid(grid) if grid.minima)
     }
 }
 
@@ -167,32 +126,16 @@ impl Packed {
         for (block, out) in
             panel.chunks_exact(self.kind.block_bytes()).zip(out[..self.cols].chunks_mut(BLOCK))
         {
-            if let Kind::Grid(grid) = self.kind {
-                for (i, x) in out.iter_mut().enumerate() {
-                    *x = grid_value(grid, block, o, i);
-                }
-                continue;
-            }
-            let (scales, values) = block.split_at(self.kind.scale_bytes());
-            let half_at = |i: usize| u16::from_le_bytes([scales[2 * i], scales[2 * i + 1]]);
-            let u16_at = |i: usize| u16::from_le_bytes([values[2 * i], values[2 * i + 1]]);
+            let u16_at = |i: usize| u16::from_le_bytes([block[2 * i], block[2 * i + 1]]);
             for (i, x) in out.iter_mut().enumerate() {
-                let lane = pair_position(o, i);
-                let nibble = || {
-                    let (line, shift) = nibble_position(o, i);
-                    f32::from((u16_at(line) >> shift) & 15)
-                };
                 *x = match self.kind {
                     Kind::F32 => {
                         let at = 4 * (BLOCK * i + o);
-                        f32::from_le_bytes([values[at], values[at + 1], values[at + 2], values[at + 3]])
+                        f32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
                     }
                     Kind::F16 => f16_to_f32(u16_at(BLOCK * i + o)),
-                    Kind::Bf16 => f32::from_bits(u32::from(u16_at(lane)) << 16),
-                    Kind::Q8_0 => f16_to_f32(half_at(o)) * f32::from(values[lane] as i8),
-                    Kind::Q4_0 => f16_to_f32(half_at(o)) * (nibble() - 8.0),
-                    Kind::Q4_1 => f16_to_f32(half_at(o)) * nibble() + f16_to_f32(half_at(BLOCK + o)),
-                    Kind::Grid(_) => unreachable!("read above"),
+                    Kind::Bf16 => bf16_to_f32(u16_at(pair_position(o, i))),
+                    Kind::Grid(grid) => grid_value(grid, block, o, i),
                 };
             }
         }
@@ -211,9 +154,24 @@ fn nibble_position(o: usize, i: usize) -> (usize, usize) {
 }
 
 impl Grid {
-    /// Bytes of a packed block's scales and minima.
+    /// Scales (and minima) of an output, each kind with a unit of its own.
+    const fn units(self) -> usize {
+        1 + self.minima as usize
+    }
+
+    /// Bytes of a packed block's scales and minima, whole lines of the cache: units (of scales, then of minima), then
+    /// multiples (of the scales' parts, then of the minima's), each of all outputs.
     pub(crate) const fn header(self) -> usize {
-        4 * BLOCK * self.parts * (1 + self.minima as usize)
+        let multiples = match self.form {
+            Form::Multiple => self.parts,
+            Form::Half | Form::Power => 0,
+        };
+        ((2 + multiples) * self.units() * BLOCK).next_multiple_of(64)
+    }
+
+    /// Where the multiples of a part of the scales (`kind` 0) or minima (1) begin.
+    pub(crate) const fn multiples(self, kind: usize, part: usize) -> usize {
+        (2 * self.units() + kind * self.parts + part) * BLOCK
     }
 
     const fn code_bytes(self) -> usize {
@@ -224,29 +182,26 @@ impl Grid {
     }
 }
 
-/// Scale `part` of output `o`; its minimum has the parts that follow.
-const fn scale_position(part: usize, o: usize) -> usize {
-    4 * (BLOCK * part + o)
-}
-
 /// One weight of a packed block.
 fn grid_value(grid: Grid, block: &[u8], o: usize, i: usize) -> f32 {
-    let float = |part: usize| {
-        let at = scale_position(part, o);
-        f32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
+    let part = i * grid.parts / BLOCK;
+    let factor = |kind: usize| {
+        let at = 2 * (kind * BLOCK + o);
+        let multiple = match grid.form {
+            Form::Multiple => block[grid.multiples(kind, part) + o].cast_signed(),
+            Form::Half | Form::Power => 1,
+        };
+        grid.form.value([block[at], block[at + 1]], multiple)
     };
     let codes = &block[grid.header()..];
-    let part = i * grid.parts / BLOCK;
-    let step = match grid.codes {
-        Codes::Table(table) => {
+    let code = match grid.codes {
+        Codes::Table(_) => {
             let (line, shift) = nibble_position(o, i);
-            table.floats
-                [usize::from(u16::from_le_bytes([codes[2 * line], codes[2 * line + 1]]) >> shift & 15)]
+            (codes[2 * line + shift / 8] >> (shift % 8) & 15).cast_signed()
         }
-        Codes::Byte => f32::from(codes[pair_position(o, i)] as i8),
+        Codes::Byte => codes[pair_position(o, i)].cast_signed(),
     };
-    let scaled = float(part) * step;
-    if grid.minima { scaled + float(grid.parts + part) } else { scaled }
+    grid.value(code, factor(0), if grid.minima { factor(1) } else { 0.0 })
 }
 
 /// Places block `b` of one row of a type with a grid.
@@ -254,18 +209,23 @@ fn pack_grid(dtype: DType, grid: Grid, row: &[u8], b: usize, o: usize, block: &m
     let (_, elements, size) = dtype.layout();
     let blocks = elements / BLOCK;
     let source = grid::block(dtype, &row[b / blocks * size..][..size], b % blocks);
-    let (header, codes) = block.split_at_mut(grid.header());
-    let floats = source.scales[..grid.parts].iter();
-    let floats = floats.chain(source.minima[..grid.parts].iter().filter(|_| grid.minima));
-    for (part, x) in floats.enumerate() {
-        header[scale_position(part, o)..][..4].copy_from_slice(&x.to_le_bytes());
+    let (header, values) = block.split_at_mut(grid.header());
+    for (kind, factor) in [source.scale, source.minimum].into_iter().take(grid.units()).enumerate() {
+        header[2 * (kind * BLOCK + o)..][..2].copy_from_slice(&factor.unit);
+        if grid.form == Form::Multiple {
+            for part in 0..grid.parts {
+                header[grid.multiples(kind, part) + o] = factor.multiples[part].cast_unsigned();
+            }
+        }
     }
-    for (i, &code) in source.codes.iter().enumerate() {
-        match grid.codes {
-            Codes::Byte => codes[pair_position(o, i)] = code.cast_unsigned(),
-            Codes::Table(_) => {
-                let (line, shift) = nibble_position(o, i);
-                codes[2 * line + shift / 8] |= code.cast_unsigned() << (shift % 8);
+    let code = |i: usize| source.codes[i].cast_unsigned();
+    match grid.codes {
+        Codes::Byte => (0..BLOCK).for_each(|i| values[pair_position(o, i)] = code(i)),
+        // Four inner elements at a time share a lane.
+        Codes::Table(_) => {
+            for first in (0..BLOCK).filter(|i| i % 8 < 2) {
+                let lane = (0..4).fold(0, |lane, t| lane | u16::from(code(first + 2 * t)) << (4 * t));
+                values[2 * nibble_position(o, first).0..][..2].copy_from_slice(&lane.to_le_bytes());
             }
         }
     }
@@ -276,53 +236,21 @@ fn pack_row(dtype: DType, kind: Kind, row: &[u8], b: usize, o: usize, block: &mu
     if let Kind::Grid(grid) = kind {
         return pack_grid(dtype, grid, row, b, o, block);
     }
-    let (scales, values) = block.split_at_mut(kind.scale_bytes());
-    let mut scale = |i: usize, bytes: &[u8]| scales[2 * i..2 * i + 2].copy_from_slice(bytes);
-    match dtype {
-        DType::Q8_0 => {
-            let source = &row[34 * b..34 * b + 34];
-            scale(o, &source[..2]);
-            for (i, &q) in source[2..].iter().enumerate() {
-                values[pair_position(o, i)] = q;
+    let size = dtype.row_bytes(1);
+    let source = &row[size * BLOCK * b..row.len().min(size * BLOCK * (b + 1))];
+    for (i, bytes) in source.chunks_exact(size).enumerate() {
+        let at = if kind == Kind::Bf16 { pair_position(o, i) } else { BLOCK * i + o };
+        match (dtype, kind) {
+            (DType::F32, Kind::Bf16) => {
+                let x = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+                block[2 * at..2 * at + 2].copy_from_slice(&f32_to_bf16(x).to_le_bytes());
             }
+            (DType::F16, Kind::Bf16) => {
+                let x = f16_to_f32(u16::from_le_bytes([bytes[0], bytes[1]]));
+                block[2 * at..2 * at + 2].copy_from_slice(&f32_to_bf16(x).to_le_bytes());
+            }
+            _ => block[size * at..size * (at + 1)].copy_from_slice(bytes),
         }
-        DType::Q4_0 | DType::Q4_1 => {
-            let header = if dtype == DType::Q4_0 { 2 } else { 4 };
-            let source = &row[(header + 16) * b..(header + 16) * (b + 1)];
-            scale(o, &source[..2]);
-            if header == 4 {
-                scale(BLOCK + o, &source[2..4]);
-            }
-            let quants = &source[header..];
-            let nibble = |i: usize| u16::from(if i < 16 { quants[i] & 15 } else { quants[i - 16] >> 4 });
-            for group in 0..4 {
-                for parity in 0..2 {
-                    let first = 8 * group + parity;
-                    let lane = (0..4).fold(0, |lane, t| lane | nibble(first + 2 * t) << (4 * t));
-                    let at = 2 * nibble_position(o, first).0;
-                    values[at..at + 2].copy_from_slice(&lane.to_le_bytes());
-                }
-            }
-        }
-        DType::F32 | DType::F16 | DType::BF16 => {
-            let size = dtype.row_bytes(1);
-            let source = &row[size * BLOCK * b..row.len().min(size * BLOCK * (b + 1))];
-            for (i, bytes) in source.chunks_exact(size).enumerate() {
-                let at = if kind == Kind::Bf16 { pair_position(o, i) } else { BLOCK * i + o };
-                match (dtype, kind) {
-                    (DType::F32, Kind::Bf16) => {
-                        let x = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-                        values[2 * at..2 * at + 2].copy_from_slice(&f32_to_bf16(x).to_le_bytes());
-                    }
-                    (DType::F16, Kind::Bf16) => {
-                        let x = f16_to_f32(u16::from_le_bytes([bytes[0], bytes[1]]));
-                        values[2 * at..2 * at + 2].copy_from_slice(&f32_to_bf16(x).to_le_bytes());
-                    }
-                    _ => values[size * at..size * (at + 1)].copy_from_slice(bytes),
-                }
-            }
-        }
-        _ => unreachable!("a type with a grid"),
     }
 }
 

@@ -253,7 +253,8 @@ impl<A: Arith, const M: usize> Op<A> for VisitM<'_, A, M> {
                 let span = (BLOCK / A::STEP - 1) * M * A::STEP + A::STEP;
                 let to = &mut s.probabilities[i * BLOCK * M + m * A::STEP..][..span];
                 // SAFETY: the last write ends within the checked span.
-                sum += unsafe { a.scatter(p, to.as_mut_ptr(), M * A::STEP) };
+                let [first, last] = unsafe { a.scatter(p, to.as_mut_ptr(), M * A::STEP) };
+                sum += first + last;
             }
             if old != top {
                 let mut shrink = [0f32; 16];

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::expand;
 use super::portable::float32_arith;
 use super::simd::{Arith, Isa, Op};
-use crate::grid::Codes;
+use crate::grid::{Codes, Table};
 use crate::pack::Kind;
 
 /// Proof that the CPU has AVX2, FMA and F16C.
@@ -54,17 +54,33 @@ pub(crate) unsafe fn top8(x: __m256) -> f32 {
     }
 }
 
-/// Entries of a table of two registers; bit 3 of an index says which, and as the sign selects.
+/// Byte `i` of each lane as the float of a signed byte, times 2^24: the lowest byte is as good as shifted up.
 ///
 /// # Safety
 /// The CPU has AVX2.
 #[inline(always)]
-unsafe fn pick8(low: __m256, high: __m256, i: __m256i) -> __m256 {
+unsafe fn byte8(lanes: __m256i, i: usize) -> __m256 {
     // SAFETY: the caller's promise.
     unsafe {
-        let upper = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i));
-        _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, i), _mm256_permutevar8x32_ps(high, i), upper)
+        _mm256_cvtepi32_ps(match i {
+            0 => _mm256_slli_epi32::<24>(lanes),
+            1 => _mm256_shuffle_epi8(lanes, top_bytes([1, 5, 9, 13], [1, 5, 9, 13])),
+            2 => _mm256_shuffle_epi8(lanes, top_bytes([2, 6, 10, 14], [2, 6, 10, 14])),
+            _ => _mm256_and_si256(lanes, _mm256_set1_epi32(0xff00_0000_u32.cast_signed())),
+        })
     }
+}
+
+/// Indices that shuffle the bytes named to the tops of eight lanes, and zeros below them.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn top_bytes(low: [u32; 4], high: [u32; 4]) -> __m256i {
+    let at = |i: u32| (i << 24 | 0x0080_8080).cast_signed();
+    let ([a, b, c, d], [e, f, g, h]) = (low, high);
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_setr_epi32(at(a), at(b), at(c), at(d), at(e), at(f), at(g), at(h)) }
 }
 
 /// High and low words of eight 64-bit products.
@@ -113,6 +129,10 @@ impl Isa for Avx2 {
     type F = F;
     type I = I;
     type M = F;
+    /// Low, then high nibbles of the bytes, looked up.
+    type Line = [[__m256i; 2]; 2];
+    /// A byte at the top of a lane needs no shift down.
+    const UNIT: f32 = 16_777_216.0;
 
     #[inline(always)]
     fn call<O: Op<Self>>(self, op: O) -> O::Out {
@@ -179,10 +199,39 @@ impl Isa for Avx2 {
         unsafe { [_mm256_blendv_ps(b[0], a[0], m[0]), _mm256_blendv_ps(b[1], a[1], m[1])] }
     }
     #[inline(always)]
-    fn pick(self, table: &[f32; 16], i: I) -> F {
+    fn line(self, table: &'static Table, packed: &[u32; 16]) -> Self::Line {
         unsafe {
-            let (low, high) = (_mm256_loadu_ps(table.as_ptr()), _mm256_loadu_ps(table.as_ptr().add(8)));
-            [pick8(low, high, i[0]), pick8(low, high, i[1])]
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.bytes.as_ptr().cast()));
+            let mask = _mm256_set1_epi8(15);
+            let [a, b] = self.load_u(packed);
+            let low = [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)];
+            let high = [
+                _mm256_and_si256(_mm256_srli_epi16::<4>(a), mask),
+                _mm256_and_si256(_mm256_srli_epi16::<4>(b), mask),
+            ];
+            [
+                [_mm256_shuffle_epi8(table, low[0]), _mm256_shuffle_epi8(table, low[1])],
+                [_mm256_shuffle_epi8(table, high[0]), _mm256_shuffle_epi8(table, high[1])],
+            ]
+        }
+    }
+    #[inline(always)]
+    fn code(self, line: Self::Line, i: usize) -> F {
+        let (byte, [a, b]) = (2 * (i % 2) + i / 4, line[i / 2 % 2]);
+        unsafe { [byte8(a, byte), byte8(b, byte)] }
+    }
+    #[inline(always)]
+    fn bytes(self, packed: &[[u8; 2]; 16]) -> [F; 2] {
+        unsafe {
+            let from = packed.as_ptr().cast::<__m128i>();
+            let a = _mm256_broadcastsi128_si256(_mm_loadu_si128(from));
+            let b = _mm256_broadcastsi128_si256(_mm_loadu_si128(from.add(1)));
+            let first = top_bytes([0, 2, 4, 6], [8, 10, 12, 14]);
+            let second = top_bytes([1, 3, 5, 7], [9, 11, 13, 15]);
+            [
+                self.float_of_i32([_mm256_shuffle_epi8(a, first), _mm256_shuffle_epi8(b, first)]),
+                self.float_of_i32([_mm256_shuffle_epi8(a, second), _mm256_shuffle_epi8(b, second)]),
+            ]
         }
     }
     #[inline(always)]
@@ -284,11 +333,20 @@ impl Isa for Avx2 {
         }
     }
     #[inline(always)]
-    fn load_u16(self, x: &[u16; 16]) -> I {
+    fn load_i16(self, x: &[i16; 16]) -> I {
         unsafe {
             [
-                _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast())),
-                _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().add(8).cast())),
+                _mm256_cvtepi16_epi32(_mm_loadu_si128(x.as_ptr().cast())),
+                _mm256_cvtepi16_epi32(_mm_loadu_si128(x.as_ptr().add(8).cast())),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn load_i8(self, x: &[i8; 16]) -> I {
+        unsafe {
+            [
+                _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().cast())),
+                _mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().add(8).cast())),
             ]
         }
     }

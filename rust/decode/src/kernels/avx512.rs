@@ -37,6 +37,8 @@ macro_rules! isa_512 {
             type F = __m512;
             type I = __m512i;
             type M = __mmask16;
+            type Line = (__m512, __m512i);
+            const UNIT: f32 = 1.0;
 
             #[inline(always)]
             fn call<O: Op<Self>>(self, op: O) -> O::Out {
@@ -108,8 +110,20 @@ macro_rules! isa_512 {
                 unsafe { _mm512_mask_blend_ps(m, b, a) }
             }
             #[inline(always)]
-            fn pick(self, table: &[f32; 16], i: __m512i) -> __m512 {
-                unsafe { _mm512_permutexvar_ps(i, _mm512_loadu_ps(table.as_ptr())) }
+            fn line(self, table: &'static $crate::grid::Table, packed: &[u32; 16]) -> Self::Line {
+                (self.load(&table.floats), self.load_u(packed))
+            }
+            #[inline(always)]
+            fn code(self, (table, packed): Self::Line, i: usize) -> __m512 {
+                // The low four bits of an index count.
+                let code = self.shr(packed, (16 * (i % 2) + 4 * (i / 2)) as u32);
+                unsafe { _mm512_permutexvar_ps(code, table) }
+            }
+            #[inline(always)]
+            fn bytes(self, packed: &[[u8; 2]; 16]) -> [__m512; 2] {
+                let packed = unsafe { _mm512_cvtepi16_epi32(_mm256_loadu_si256(packed.as_ptr().cast())) };
+                let first = self.sar(self.shl(packed, 24), 24);
+                [self.float_of_i32(first), self.float_of_i32(self.sar(packed, 8))]
             }
             #[inline(always)]
             fn splat_u(self, x: u32) -> __m512i {
@@ -201,8 +215,12 @@ macro_rules! isa_512 {
                 unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())) }
             }
             #[inline(always)]
-            fn load_u16(self, x: &[u16; 16]) -> __m512i {
-                unsafe { _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast())) }
+            fn load_i16(self, x: &[i16; 16]) -> __m512i {
+                unsafe { _mm512_cvtepi16_epi32(_mm256_loadu_si256(x.as_ptr().cast())) }
+            }
+            #[inline(always)]
+            fn load_i8(self, x: &[i8; 16]) -> __m512i {
+                unsafe { _mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast())) }
             }
         }
     };

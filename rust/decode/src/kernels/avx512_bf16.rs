@@ -2,10 +2,10 @@
 
 use std::arch::x86_64::*;
 
+use super::avx2;
 use super::avx512::{Avx512, isa_512};
-use super::expand;
 use super::simd::{Arith, Isa, Op};
-use crate::grid::Codes;
+use crate::grid::{Codes, Grid};
 use crate::pack::Kind;
 
 /// Proof that the CPU has AVX-512 F, BW, DQ, VL and BF16.
@@ -68,7 +68,7 @@ impl Arith for Avx512Bf16 {
         }
     }
     #[inline(always)]
-    unsafe fn scatter(self, v: [__m512; 2], to: *mut u16, stride: usize) -> f32 {
+    unsafe fn scatter(self, v: [__m512; 2], to: *mut u16, stride: usize) -> [f32; 2] {
         // SAFETY: the caller promises sixteen writable pairs `stride` apart; the type proves the instructions.
         unsafe {
             let packed = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(v[1], v[0]));
@@ -79,15 +79,16 @@ impl Arith for Avx512Bf16 {
             }
             let even = self.as_floats(self.shl(packed, 16));
             let odd = self.as_floats(self.and(packed, self.splat_u(0xffff_0000)));
-            self.sum(self.add(even, odd))
+            let sums = self.add(even, odd);
+            [avx2::sum8(_mm512_castps512_ps256(sums)), avx2::sum8(_mm512_extractf32x8_ps::<1>(sums))]
         }
     }
     #[inline(always)]
     unsafe fn expand(self, kind: Kind, from: *const u8, to: *mut u16) {
         // SAFETY: the caller promises the block's bytes and room for 1,024 elements.
         unsafe {
-            match (kind.codes(), kind) {
-                (Some(Codes::Table(table)), _) => {
+            match kind {
+                Kind::Grid(Grid { codes: Codes::Table(table), .. }) => {
                     let table = _mm512_loadu_si512(table.bfloats.as_ptr().cast());
                     for line in 0..8 {
                         let values = nibbles(from.add(64 * line), table);
@@ -97,7 +98,7 @@ impl Arith for Avx512Bf16 {
                         }
                     }
                 }
-                (Some(Codes::Byte), _) => {
+                Kind::Grid(Grid { codes: Codes::Byte, .. }) => {
                     for vector in 0..32 {
                         let bytes = from.add(32 * vector);
                         let first = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes.cast()));
@@ -109,13 +110,8 @@ impl Arith for Avx512Bf16 {
                         );
                     }
                 }
-                (None, Kind::Bf16) => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 2048),
-                (None, Kind::Grid(grid)) => expand::whole(self, grid, from, |pair, half, values| {
-                    let packed = expand::bfloat16_pair(self, values);
-                    _mm512_storeu_si512(to.add(64 * pair + 32 * half).cast(), packed);
-                }),
-                (None, Kind::F32 | Kind::F16) => unreachable!("packed as bfloat16 for bfloat16 arithmetic"),
-                (None, Kind::Q8_0 | Kind::Q4_0 | Kind::Q4_1) => unreachable!("a kind with codes"),
+                Kind::Bf16 => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 2048),
+                Kind::F32 | Kind::F16 => unreachable!("packed as bfloat16 for bfloat16 arithmetic"),
             }
         }
     }

@@ -4,8 +4,8 @@
 //! caller's instructions, and each of its vectors goes through memory.
 
 use super::simd::Isa;
-use crate::grid::{Codes, Grid, Table};
-use crate::pack::{BLOCK, Kind};
+use crate::grid::{Codes, Grid};
+use crate::pack::Kind;
 
 /// Expands the values of one block of 32 outputs × 32 inner elements to `to[inner][output]`; scales stay apart.
 ///
@@ -13,27 +13,27 @@ use crate::pack::{BLOCK, Kind};
 /// `from` points at the value bytes of a block of the given kind, `to` at 1,024 writable floats.
 #[inline(always)]
 pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut f32) {
+    let unit = s.splat(1.0 / S::UNIT);
     // SAFETY: every access stays within the block and the 1,024 floats that the caller promises.
     unsafe {
-        match (kind.codes(), kind) {
-            (Some(Codes::Table(table)), _) => {
-                for line in 0..8 {
-                    let packed = s.load_u(&from.add(64 * line).cast::<[u32; 16]>().read_unaligned());
-                    for nibble in 0..8u32 {
-                        let inner = 2 * (4 * (line / 2) + nibble as usize % 4) + nibble as usize / 4;
-                        put(s, to, inner, line % 2, stands_for(s, table, s.shr(packed, 4 * nibble)));
+        match kind {
+            Kind::Grid(Grid { codes: Codes::Table(table), .. }) => {
+                for at in 0..8 {
+                    let line = s.line(table, &from.add(64 * at).cast::<[u32; 16]>().read_unaligned());
+                    for i in 0..8 {
+                        put(s, to, 8 * (at / 2) + i, at % 2, s.mul(s.code(line, i), unit));
                     }
                 }
             }
-            (Some(Codes::Byte), _) => {
+            Kind::Grid(Grid { codes: Codes::Byte, .. }) => {
                 for vector in 0..32 {
-                    let packed = s.load_u16(&from.add(32 * vector).cast::<[u16; 16]>().read_unaligned());
+                    let both = s.bytes(&from.add(32 * vector).cast::<[[u8; 2]; 16]>().read_unaligned());
                     let (pair, half) = (vector / 2, vector % 2);
-                    put(s, to, 2 * pair, half, s.float_of_i32(s.sar(s.shl(packed, 24), 24)));
-                    put(s, to, 2 * pair + 1, half, s.float_of_i32(s.sar(s.shl(packed, 16), 24)));
+                    put(s, to, 2 * pair, half, s.mul(both[0], unit));
+                    put(s, to, 2 * pair + 1, half, s.mul(both[1], unit));
                 }
             }
-            (None, Kind::Bf16) => {
+            Kind::Bf16 => {
                 for vector in 0..32 {
                     let packed = s.load_u(&from.add(64 * vector).cast::<[u32; 16]>().read_unaligned());
                     let (pair, half) = (vector / 2, vector % 2);
@@ -41,18 +41,13 @@ pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut
                     put(s, to, 2 * pair + 1, half, s.as_floats(s.and(packed, s.splat_u(0xffff_0000))));
                 }
             }
-            (None, Kind::F16) => {
+            Kind::F16 => {
                 for vector in 0..64 {
                     let packed = from.add(32 * vector).cast::<[u16; 16]>().read_unaligned();
                     put(s, to, vector / 2, vector % 2, s.load_f16(&packed));
                 }
             }
-            (None, Kind::F32) => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 4096),
-            (None, Kind::Grid(grid)) => whole(s, grid, from, |pair, half, values| {
-                put(s, to, 2 * pair, half, values[0]);
-                put(s, to, 2 * pair + 1, half, values[1]);
-            }),
-            (None, Kind::Q8_0 | Kind::Q4_0 | Kind::Q4_1) => unreachable!("a kind with codes"),
+            Kind::F32 => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 4096),
         }
     }
 }
@@ -62,16 +57,6 @@ pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut
 unsafe fn put<S: Isa>(s: S, to: *mut f32, inner: usize, half: usize, v: S::F) {
     // SAFETY: the caller promises 1,024 writable floats.
     s.store(v, unsafe { &mut *to.add(32 * inner + 16 * half).cast::<[f32; 16]>() });
-}
-
-/// What the low four bits of each lane stand for.
-#[inline(always)]
-fn stands_for<S: Isa>(s: S, table: &Table, codes: S::I) -> S::F {
-    let code = s.and(codes, s.splat_u(15));
-    match table.first {
-        Some(first) => s.float_of_i32(s.add_u(code, s.splat_u(first.cast_unsigned()))),
-        None => s.pick(&table.floats, code),
-    }
 }
 
 /// Σ q·x over eighths `FROM` to `TO` of one block for one row, in the order of the inner dimension.
@@ -90,76 +75,32 @@ pub(crate) unsafe fn block_float32<S: Isa, const FROM: usize, const TO: usize>(
     unsafe {
         match codes {
             Codes::Table(table) => {
-                for line in FROM..TO {
-                    let packed = s.load_u(&from.add(64 * line).cast::<[u32; 16]>().read_unaligned());
+                for group in FROM / 2..TO / 2 {
+                    let at = from.add(128 * group).cast::<[u32; 16]>();
+                    let low = s.line(table, &at.read_unaligned());
+                    let high = s.line(table, &at.add(1).read_unaligned());
                     for i in 0..8 {
-                        let q = stands_for(s, table, s.shr(packed, (16 * (i % 2) + 4 * (i / 2)) as u32));
-                        c[line % 2] = s.fma(q, s.splat(*x.add(8 * (line / 2) + i)), c[line % 2]);
+                        let x = s.splat(*x.add(8 * group + i));
+                        c[0] = s.fma(s.code(low, i), x, c[0]);
+                        c[1] = s.fma(s.code(high, i), x, c[1]);
                     }
                 }
             }
             Codes::Byte => {
-                for vector in 4 * FROM..4 * TO {
-                    let packed = s.load_u16(&from.add(32 * vector).cast::<[u16; 16]>().read_unaligned());
-                    let (pair, half) = (vector / 2, vector % 2);
-                    for (i, shift) in [(0, 24), (1, 16)] {
-                        let q = s.float_of_i32(s.sar(s.shl(packed, shift), 24));
-                        c[half] = s.fma(q, s.splat(*x.add(2 * pair + i)), c[half]);
+                for pair in 2 * FROM..2 * TO {
+                    let at = from.add(64 * pair).cast::<[[u8; 2]; 16]>();
+                    let low = s.bytes(&at.read_unaligned());
+                    let high = s.bytes(&at.add(1).read_unaligned());
+                    for i in 0..2 {
+                        let x = s.splat(*x.add(2 * pair + i));
+                        c[0] = s.fma(low[i], x, c[0]);
+                        c[1] = s.fma(high[i], x, c[1]);
                     }
                 }
             }
         }
     }
-    c
-}
-
-/// Calls `put` with the weights of each pair of inner elements and sixteen outputs of one block of a grid that is
-/// multiplied as a whole: two scales, two minima and a table.
-///
-/// # Safety
-/// `from` points at a whole block, scales first.
-#[inline(always)]
-pub(crate) unsafe fn whole<S: Isa>(
-    s: S,
-    grid: Grid,
-    from: *const u8,
-    mut put: impl FnMut(usize, usize, [S::F; 2]),
-) {
-    let Codes::Table(table) = grid.codes else { unreachable!("bytes have no minima") };
-    // SAFETY: every access stays within the block that the caller promises.
-    unsafe {
-        let codes = from.add(grid.header());
-        for half in 0..2 {
-            let mut parts = [s.splat(0.0); 4];
-            for (i, part) in parts.iter_mut().enumerate() {
-                let at = from.cast::<f32>().add(BLOCK * i + 16 * half);
-                *part = s.load(&at.cast::<[f32; 16]>().read_unaligned());
-            }
-            for group in 0..4 {
-                let line = codes.add(64 * (2 * group + half)).cast::<[u32; 16]>().read_unaligned();
-                let packed = s.load_u(&line);
-                for t in 0..4 {
-                    let pair = 4 * group + t;
-                    let (scale, minimum) = (parts[pair / 8], parts[2 + pair / 8]);
-                    let first = stands_for(s, table, s.shr(packed, 4 * t as u32));
-                    let second = stands_for(s, table, s.shr(packed, 16 + 4 * t as u32));
-                    let values = [s.add(s.mul(scale, first), minimum), s.add(s.mul(scale, second), minimum)];
-                    put(pair, half, values);
-                }
-            }
-        }
-    }
-}
-
-/// A pair of vectors rounded to bfloat16 (to nearest even), the first in the low halves.
-#[inline(always)]
-pub(crate) fn bfloat16_pair<S: Isa>(s: S, pair: [S::F; 2]) -> S::I {
-    s.add_u(bfloat16(s, pair[0]), s.shl(bfloat16(s, pair[1]), 16))
-}
-
-#[inline(always)]
-fn bfloat16<S: Isa>(s: S, x: S::F) -> S::I {
-    let bits = s.to_bits(x);
-    let odd = s.and(s.shr(bits, 16), s.splat_u(1));
-    s.shr(s.add_u(s.add_u(bits, s.splat_u(0x7fff)), odd), 16)
+    // Exact: the products were of whole numbers, so that even the smallest sum has no bit below a float's last.
+    let unit = s.splat(1.0 / S::UNIT);
+    [s.mul(c[0], unit), s.mul(c[1], unit)]
 }

@@ -7,7 +7,7 @@
 use super::scratch::{CHUNK, Chunk, Scratch};
 use super::simd::{Arith, Op, prefetch};
 use super::xpack::XView;
-use crate::grid::Codes;
+use crate::grid::{Form, Grid};
 use crate::pack::{BLOCK, Kind, Packed};
 
 /// How many blocks ahead of their expansion packed weights are asked for.
@@ -32,15 +32,16 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
         assert!(self.acc.len() >= self.x.rows * BLOCK && self.x.blocks == self.weights.blocks);
         let size = kind.block_bytes();
         if self.x.rows == 1
-            && let Some(codes) = kind.codes()
+            && let Kind::Grid(grid) = kind
         {
             // SAFETY: activations are complete before the phase that multiplies them.
             let (_, _, x, sums) = unsafe { self.x.tile(0) };
             let acc: &mut [f32; BLOCK] = (&mut self.acc[..BLOCK]).try_into().expect("32 floats");
-            if let Kind::Grid(_) = kind {
-                single::<A, false>(a, kind, codes, panel, x, sums, acc);
-            } else {
-                single::<A, true>(a, kind, codes, panel, x, sums, acc);
+            // Each form has a loop of its own.
+            match grid.form {
+                Form::Half => single(a, Grid { form: Form::Half, parts: 1, ..grid }, panel, x, sums, acc),
+                Form::Power => single(a, Grid { form: Form::Power, parts: 1, ..grid }, panel, x, sums, acc),
+                Form::Multiple => single(a, Grid { form: Form::Multiple, ..grid }, panel, x, sums, acc),
             }
             return;
         }
@@ -59,7 +60,9 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
                         prefetch(block.as_ptr().wrapping_add(AHEAD * size + line));
                     }
                     let (scales, bytes) = block.split_at(kind.scale_bytes());
-                    expand_scales(a, kind, scales, b, chunk);
+                    if let Kind::Grid(grid) = kind {
+                        expand_factors(a, grid, scales, b, chunk);
+                    }
                     // SAFETY: `bytes` is a block of this kind; the chunk has room for CHUNK blocks of 1,024 elements.
                     unsafe {
                         a.expand(kind, bytes.as_ptr(), chunk.values.as_mut_ptr().add(b * BLOCK * BLOCK));
@@ -70,15 +73,16 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
             for t in 0..self.x.tiles.count {
                 // SAFETY: activations are complete before the phase that multiplies them.
                 let (start, height, x, sums) = unsafe { self.x.tile(t) };
+                let grid = if let Kind::Grid(grid) = kind { Some(grid) } else { None };
                 let weights = Weights {
                     values,
                     blocks,
-                    scales: kind.codes().map(|_| &chunk.scales),
-                    minima: kind.minima().then_some(&chunk.minima),
-                    parts: kind.parts(),
+                    scales: grid.map(|_| &chunk.scales),
+                    minima: grid.filter(|grid| grid.minima).map(|_| &chunk.minima),
+                    parts: grid.map_or(1, |grid| grid.parts),
                 };
                 let x = &x[first * BLOCK * height..];
-                let sums = &sums[first * height..];
+                let sums = &sums[2 * first * height..];
                 let acc = &mut self.acc[start * BLOCK..][..height * BLOCK];
                 // SAFETY: `values` has `blocks` blocks of 1,024 elements, x as many inner elements of `height` rows.
                 unsafe { tile_any(a, height, weights, x, sums, acc) };
@@ -87,41 +91,26 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
     }
 }
 
-/// One row: blocks go from memory to the registers, with the arithmetic of the tiles. Scales in half precision, one for a
-/// block, have a loop of their own.
+/// One row: blocks go from memory to the registers, with the arithmetic of the tiles.
 #[inline(always)]
-fn single<A: Arith, const HALVES: bool>(
-    a: A,
-    kind: Kind,
-    codes: Codes,
-    panel: &[u8],
-    x: &[A::X],
-    sums: &[f32],
-    acc: &mut [f32; BLOCK],
-) {
-    let size = kind.block_bytes();
+fn single<A: Arith>(a: A, grid: Grid, panel: &[u8], x: &[A::X], sums: &[f32], acc: &mut [f32; BLOCK]) {
+    let size = Kind::Grid(grid).block_bytes();
     assert!(x.len() >= panel.len() / size * BLOCK);
     let mut total = [a.splat(0.0); 2];
     for (b, block) in panel.chunks_exact(size).enumerate() {
         for line in (0..size).step_by(64) {
             prefetch(block.as_ptr().wrapping_add(AHEAD * size + line));
         }
-        let (scales, bytes) = block.split_at(kind.scale_bytes());
+        let (header, bytes) = block.split_at(grid.header());
         let (bytes, x) = (bytes.as_ptr(), x[b * BLOCK..].as_ptr());
-        // SAFETY: `bytes` is a block of this kind, and x has 32 elements for it.
+        let [first, last] = [sums[2 * b], sums[2 * b + 1]];
+        // SAFETY: `bytes` is a block of this grid, and x has 32 elements for it.
         unsafe {
-            if HALVES || kind.parts() == 1 {
-                scale::<A, HALVES>(a, scales, 0, a.block::<0, 8>(codes, bytes, x), &mut total);
+            if grid.parts == 1 {
+                add(a, grid, header, 0, a.block::<0, 8>(grid.codes, bytes, x), first + last, &mut total);
             } else {
-                scale::<A, HALVES>(a, scales, 0, a.block::<0, 4>(codes, bytes, x), &mut total);
-                scale::<A, HALVES>(a, scales, 1, a.block::<4, 8>(codes, bytes, x), &mut total);
-            }
-        }
-        if kind.minima() {
-            let parts = if HALVES { 1 } else { kind.parts() };
-            for half in 0..2 {
-                let low = sixteen::<A, HALVES>(a, scales, 2 * parts + half);
-                total[half] = a.fma(low, a.splat(sums[b]), total[half]);
+                add(a, grid, header, 0, a.block::<0, 4>(grid.codes, bytes, x), first, &mut total);
+                add(a, grid, header, 1, a.block::<4, 8>(grid.codes, bytes, x), last, &mut total);
             }
         }
     }
@@ -130,58 +119,56 @@ fn single<A: Arith, const HALVES: bool>(
     a.store(total[1], high.try_into().expect("16 floats"));
 }
 
-/// Adds the sums of a part of a block, times its scales.
+/// Adds the sums of a part of a block times its scales, and its inputs' sum times its minima.
 #[inline(always)]
-fn scale<A: Arith, const HALVES: bool>(
+fn add<A: Arith>(
     a: A,
-    scales: &[u8],
+    grid: Grid,
+    header: &[u8],
     part: usize,
     c: [A::F; 2],
+    sum: f32,
     total: &mut [A::F; 2],
 ) {
     for half in 0..2 {
-        total[half] = a.fma(sixteen::<A, HALVES>(a, scales, 2 * part + half), c[half], total[half]);
+        total[half] = a.fma(factors(a, grid, header, 0, part, half), c[half], total[half]);
+        if grid.minima {
+            total[half] = a.fma(factors(a, grid, header, 1, part, half), a.splat(sum), total[half]);
+        }
     }
 }
 
-/// The `i`-th sixteen of a block's scales, then minima: in half precision, or in single as grids have them.
+/// Scales (`kind` 0) or minima (1) of a part, for sixteen outputs.
 #[inline(always)]
-fn sixteen<A: Arith, const HALVES: bool>(a: A, bytes: &[u8], i: usize) -> A::F {
-    // SAFETY: the slices have the bytes; every bit pattern is a u16 and an f32.
+fn factors<A: Arith>(a: A, grid: Grid, header: &[u8], kind: usize, part: usize, half: usize) -> A::F {
+    let units = header[2 * (kind * BLOCK + 16 * half)..][..32].as_ptr();
+    // SAFETY: the slices have the bytes; every bit pattern is a number.
     unsafe {
-        if HALVES {
-            a.load_f16(&bytes[32 * i..32 * i + 32].as_ptr().cast::<[u16; 16]>().read_unaligned())
-        } else {
-            a.load(&bytes[64 * i..64 * i + 64].as_ptr().cast::<[f32; 16]>().read_unaligned())
+        match grid.form {
+            Form::Half => a.load_f16(&units.cast::<[u16; 16]>().read_unaligned()),
+            Form::Power => a.as_floats(a.shl(a.load_i16(&units.cast::<[i16; 16]>().read_unaligned()), 16)),
+            Form::Multiple => {
+                let multiples = header[grid.multiples(kind, part) + 16 * half..][..16].as_ptr();
+                let multiples = a.load_i8(&multiples.cast::<[i8; 16]>().read_unaligned());
+                let units = a.load_f16(&units.cast::<[u16; 16]>().read_unaligned());
+                a.mul(units, a.float_of_i32(multiples))
+            }
         }
     }
 }
 
 /// Scales and minima of block `b` of a chunk to float32.
 #[inline(always)]
-fn expand_scales<A: Arith>(a: A, kind: Kind, bytes: &[u8], b: usize, chunk: &mut Chunk<A::X>) {
-    match kind {
-        _ if kind.codes().is_none() => {}
-        Kind::Grid(_) => expand_sixteens::<A, false>(a, kind, bytes, b, chunk),
-        _ => expand_sixteens::<A, true>(a, kind, bytes, b, chunk),
-    }
-}
-
-#[inline(always)]
-fn expand_sixteens<A: Arith, const HALVES: bool>(
-    a: A,
-    kind: Kind,
-    bytes: &[u8],
-    b: usize,
-    chunk: &mut Chunk<A::X>,
-) {
-    let halves = 2 * kind.parts();
-    for (i, to) in chunk.scales[16 * halves * b..][..16 * halves].chunks_exact_mut(16).enumerate() {
-        a.store(sixteen::<A, HALVES>(a, bytes, i), to.try_into().expect("16 floats"));
-    }
-    if kind.minima() {
-        for (i, to) in chunk.minima[BLOCK * b..][..BLOCK].chunks_exact_mut(16).enumerate() {
-            a.store(sixteen::<A, HALVES>(a, bytes, halves + i), to.try_into().expect("16 floats"));
+fn expand_factors<A: Arith>(a: A, grid: Grid, header: &[u8], b: usize, chunk: &mut Chunk<A::X>) {
+    for part in 0..grid.parts {
+        for half in 0..2 {
+            let at = (b * grid.parts + part) * BLOCK + 16 * half;
+            let to = (&mut chunk.scales[at..at + 16]).try_into().expect("16 floats");
+            a.store(factors(a, grid, header, 0, part, half), to);
+            if grid.minima {
+                let to = (&mut chunk.minima[at..at + 16]).try_into().expect("16 floats");
+                a.store(factors(a, grid, header, 1, part, half), to);
+            }
         }
     }
 }
@@ -389,7 +376,7 @@ unsafe fn chain<A: Arith, const M: usize, const V: usize>(
     }
 }
 
-/// Some blocks: acc += d·Σ q·x for each of P parts, + m·Σ x.
+/// Some blocks: acc += d·Σ q·x + m·Σ x for each of P parts.
 ///
 /// # Safety
 /// `x` has `blocks * M * 32` elements, `w` `blocks * 1,024`, and `acc` M rows; scales and minima are those of the blocks.
@@ -405,7 +392,7 @@ unsafe fn scaled<A: Arith, const M: usize, const V: usize, const P: usize>(
     sums: &[f32],
     acc: *mut f32,
 ) {
-    // SAFETY: the caller promises the elements and rows; there are 32 scales a part, 32 minima and M sums a block.
+    // SAFETY: the caller promises the elements and rows; there are 32 scales and minima a part, and 2·M sums a block.
     unsafe {
         // Where a tile is one vector wide, the registers have no room for both kinds of sums.
         let held = V == 2;
@@ -424,13 +411,12 @@ unsafe fn scaled<A: Arith, const M: usize, const V: usize, const P: usize>(
                     for m in 0..M {
                         total[m][v] = a.fma(d, c[m][v], total[m][v]);
                     }
-                    if part == P - 1
-                        && let Some(minima) = minima
-                    {
-                        let low = a.load(&*minima.as_ptr().add(b * BLOCK + 16 * v).cast::<[f32; 16]>());
+                    if let Some(minima) = minima {
+                        let low = a.load(&*minima.as_ptr().add(at * BLOCK + 16 * v).cast::<[f32; 16]>());
                         for m in 0..M {
-                            let sum = a.splat(*sums.get_unchecked(b * M + m));
-                            total[m][v] = a.fma(low, sum, total[m][v]);
+                            let of = |part: usize| *sums.get_unchecked(2 * (b * M + m) + part);
+                            let sum = if P == 1 { of(0) + of(1) } else { of(part) };
+                            total[m][v] = a.fma(low, a.splat(sum), total[m][v]);
                         }
                     }
                 }

@@ -2,7 +2,7 @@
 
 use super::expand;
 use super::simd::{Arith, Isa, Op};
-use crate::grid::Codes;
+use crate::grid::{Codes, Table};
 use crate::half::f16_to_f32;
 use crate::pack::Kind;
 
@@ -38,6 +38,8 @@ impl Isa for Portable {
     type F = [f32; 16];
     type I = [u32; 16];
     type M = [bool; 16];
+    type Line = (&'static Table, [u32; 16]);
+    const UNIT: f32 = 1.0;
 
     #[inline(always)]
     fn call<O: Op<Self>>(self, op: O) -> O::Out {
@@ -109,8 +111,16 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    fn pick(self, table: &[f32; 16], i: Self::I) -> Self::F {
-        i.map(|i| table[i as usize & 15])
+    fn line(self, table: &'static Table, packed: &[u32; 16]) -> Self::Line {
+        (table, *packed)
+    }
+    #[inline(always)]
+    fn code(self, (table, packed): Self::Line, i: usize) -> Self::F {
+        map(packed, |lane| table.floats[(lane >> (16 * (i % 2) + 4 * (i / 2))) as usize & 15])
+    }
+    #[inline(always)]
+    fn bytes(self, packed: &[[u8; 2]; 16]) -> [Self::F; 2] {
+        [0, 1].map(|i| map(*packed, |pair| f32::from(pair[i].cast_signed())))
     }
     #[inline(always)]
     fn splat_u(self, x: u32) -> Self::I {
@@ -194,8 +204,12 @@ impl Isa for Portable {
         map(*x, f16_to_f32)
     }
     #[inline(always)]
-    fn load_u16(self, x: &[u16; 16]) -> Self::I {
-        map(*x, u32::from)
+    fn load_i16(self, x: &[i16; 16]) -> Self::I {
+        map(*x, |x| i32::from(x).cast_unsigned())
+    }
+    #[inline(always)]
+    fn load_i8(self, x: &[i8; 16]) -> Self::I {
+        map(*x, |x| i32::from(x).cast_unsigned())
     }
 }
 
@@ -221,7 +235,7 @@ macro_rules! float32_arith {
                 self.fma(w, self.splat(unsafe { *x }), acc)
             }
             #[inline(always)]
-            unsafe fn scatter(self, v: [Self::F; 2], to: *mut f32, stride: usize) -> f32 {
+            unsafe fn scatter(self, v: [Self::F; 2], to: *mut f32, stride: usize) -> [f32; 2] {
                 for (half, &part) in v.iter().enumerate() {
                     let mut flat = [0f32; 16];
                     self.store(part, &mut flat);
@@ -230,7 +244,7 @@ macro_rules! float32_arith {
                         unsafe { *to.add((half * 16 + i) * stride) = x };
                     }
                 }
-                self.sum(self.add(v[0], v[1]))
+                [self.sum(v[0]), self.sum(v[1])]
             }
             #[inline(always)]
             unsafe fn expand(self, kind: Kind, from: *const u8, to: *mut f32) {

@@ -9,7 +9,7 @@ use crate::pack::BLOCK;
 /// Blocks expanded at a time: 128 inner elements × 32 outputs stay in the first-level cache.
 pub(crate) const CHUNK: usize = 4;
 
-/// Most scales that 32 inner elements of an output have.
+/// Most scales (and minima) that 32 inner elements of an output have.
 const PARTS: usize = 2;
 
 /// Expanded weights of a chunk of a panel.
@@ -38,7 +38,7 @@ impl<A: Arith> Scratch<A> {
             chunk: Chunk {
                 values: Buffer::zeroed(lines * BLOCK),
                 scales: vec![0.0; PARTS * lines],
-                minima: vec![0.0; lines],
+                minima: vec![0.0; PARTS * lines],
             },
             sums: Vec::new(),
             gates: Vec::new(),

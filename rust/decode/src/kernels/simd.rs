@@ -5,6 +5,7 @@
 //! [`Isa::call`], the one function compiled with the target features.
 
 use crate::aligned::Plain;
+use crate::grid::Table;
 
 /// Work to be compiled for an instruction set.
 pub(crate) trait Op<S> {
@@ -20,6 +21,8 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
     type I: Copy;
     /// Sixteen booleans.
     type M: Copy;
+    /// Eight 4-bit codes of each of sixteen outputs.
+    type Line: Copy;
 
     /// Runs `op` compiled with this instruction set's target features.
     fn call<O: Op<Self>>(self, op: O) -> O::Out;
@@ -44,8 +47,15 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
     /// `a` where the mask is set, else `b`.
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
 
-    /// Entries of a table; the indices are below 16.
-    fn pick(self, table: &[f32; 16], i: Self::I) -> Self::F;
+    /// What whole numbers of codes are multiplied by, a power of two, where that saves instructions.
+    const UNIT: f32;
+    /// Packed 4-bit codes of eight inner elements and sixteen outputs, ready to be taken one by one. The low half of each
+    /// lane has the even elements, the high half the odd ones, lowest bits first.
+    fn line(self, table: &'static Table, packed: &[u32; 16]) -> Self::Line;
+    /// What element `i` of a line stands for, times [`Isa::UNIT`].
+    fn code(self, line: Self::Line, i: usize) -> Self::F;
+    /// Two inner elements of sixteen outputs in signed bytes, times [`Isa::UNIT`].
+    fn bytes(self, packed: &[[u8; 2]; 16]) -> [Self::F; 2];
 
     fn splat_u(self, x: u32) -> Self::I;
     fn load_u(self, x: &[u32; 16]) -> Self::I;
@@ -76,8 +86,10 @@ pub(crate) trait Isa: Copy + Send + Sync + 'static {
     fn round_i32(self, a: Self::F) -> Self::I;
     /// Sixteen half-precision floats.
     fn load_f16(self, x: &[u16; 16]) -> Self::F;
-    /// Sixteen u16, zero-extended.
-    fn load_u16(self, x: &[u16; 16]) -> Self::I;
+    /// Sixteen i16, sign-extended.
+    fn load_i16(self, x: &[i16; 16]) -> Self::I;
+    /// Sixteen i8, sign-extended.
+    fn load_i8(self, x: &[i8; 16]) -> Self::I;
 }
 
 /// Arithmetic of matrix products: float32, or bfloat16 inputs with float32 accumulation.
@@ -104,11 +116,11 @@ pub(crate) trait Arith: Isa {
     /// `x` points at `STEP` readable elements.
     unsafe fn dot(self, acc: Self::F, x: *const Self::X, w: Self::W) -> Self::F;
     /// Writes 32 consecutive inner elements, each group of STEP `stride` elements after the one before; returns the
-    /// sum of what was written.
+    /// sums of what was written, of the first sixteen and the last.
     ///
     /// # Safety
     /// `to + i * stride + 0..STEP` is writable for `i < 32 / STEP`.
-    unsafe fn scatter(self, v: [Self::F; 2], to: *mut Self::X, stride: usize) -> f32;
+    unsafe fn scatter(self, v: [Self::F; 2], to: *mut Self::X, stride: usize) -> [f32; 2];
     /// Expands the values (not the scales) of one block of 32 outputs × 32 inner elements.
     ///
     /// # Safety

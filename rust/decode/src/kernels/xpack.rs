@@ -35,7 +35,7 @@ impl Tiles {
     }
 }
 
-/// Packed activations of a step's rows, and the sum of every block of 32 (what a block's minimum is multiplied by).
+/// Packed activations of a step's rows, and the sums of every sixteen (what minima are multiplied by).
 pub(crate) struct XPack<A: Arith> {
     data: Buffer<A::X>,
     sums: Buffer<f32>,
@@ -60,7 +60,7 @@ impl<A: Arith> XPack<A> {
     pub(crate) fn shape(&mut self, rows: usize, cols: usize) -> XView<'_, A> {
         let blocks = cols.div_ceil(BLOCK);
         self.data.ensure(rows * blocks * BLOCK);
-        self.sums.ensure(rows * blocks);
+        self.sums.ensure(2 * rows * blocks);
         XView {
             rows,
             blocks,
@@ -85,12 +85,12 @@ impl<A: Arith> XView<'_, A> {
         unsafe {
             let span = (BLOCK / A::STEP - 1) * height * A::STEP + A::STEP;
             let to = self.data.at(at, span);
-            let sum = a.scatter(v, to, height * A::STEP);
-            self.sums.slice(start * self.blocks + block * height + lane, 1)[0] = sum;
+            let sums = a.scatter(v, to, height * A::STEP);
+            self.sums.slice(2 * (start * self.blocks + block * height + lane), 2).copy_from_slice(&sums);
         }
     }
 
-    /// The packed elements and block sums of a tile.
+    /// The packed elements of a tile, and the two sums of each block and row.
     ///
     /// # Safety
     /// No task writes the tile meanwhile.
@@ -103,7 +103,7 @@ impl<A: Arith> XView<'_, A> {
                 start,
                 height,
                 self.data.read(start * self.blocks * BLOCK, height * self.blocks * BLOCK),
-                self.sums.read(start * self.blocks, height * self.blocks),
+                self.sums.read(2 * start * self.blocks, 2 * height * self.blocks),
             )
         }
     }
