@@ -113,8 +113,7 @@ static FROM_0: Table = steps(0);
 static FROM_MINUS_4: Table = steps(-4);
 static FROM_MINUS_8: Table = steps(-8);
 /// The uneven steps of IQ4_NL and IQ4_XS.
-static UNEVEN: Table =
-    Table::new([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]);
+static UNEVEN: Table = Table::new([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]);
 /// Twice the values of E2M1, whose scale is half of MXFP4's.
 static E2M1: Table = Table::new([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]);
 

@@ -117,6 +117,18 @@ impl Arith for Avx512Bf16 {
     }
 
     #[inline(always)]
+    unsafe fn chain(self, _: Kind, from: *const u8, x: *const u16, mut c: [__m512; 2]) -> [__m512; 2] {
+        // SAFETY: the caller promises a block, of bfloat16 as all floats are packed here, and 32 elements of x.
+        unsafe {
+            for pair in 0..16 {
+                let from = from.cast::<u16>().add(64 * pair);
+                c[0] = self.dot(c[0], x.add(2 * pair), self.load_w(from));
+                c[1] = self.dot(c[1], x.add(2 * pair), self.load_w(from.add(32)));
+            }
+        }
+        c
+    }
+    #[inline(always)]
     unsafe fn block<const FROM: usize, const TO: usize>(
         self,
         codes: Codes,

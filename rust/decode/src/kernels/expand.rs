@@ -33,23 +33,73 @@ pub(crate) unsafe fn float32<S: Isa>(s: S, kind: Kind, from: *const u8, to: *mut
                     put(s, to, 2 * pair + 1, half, s.mul(both[1], unit));
                 }
             }
-            Kind::Bf16 => {
+            Kind::Bf16 | Kind::F16 | Kind::F32 => {
                 for vector in 0..32 {
-                    let packed = s.load_u(&from.add(64 * vector).cast::<[u32; 16]>().read_unaligned());
                     let (pair, half) = (vector / 2, vector % 2);
-                    put(s, to, 2 * pair, half, s.as_floats(s.shl(packed, 16)));
-                    put(s, to, 2 * pair + 1, half, s.as_floats(s.and(packed, s.splat_u(0xffff_0000))));
+                    let both = floats(s, kind, from, pair, half);
+                    put(s, to, 2 * pair, half, both[0]);
+                    put(s, to, 2 * pair + 1, half, both[1]);
                 }
             }
-            Kind::F16 => {
-                for vector in 0..64 {
-                    let packed = from.add(32 * vector).cast::<[u16; 16]>().read_unaligned();
-                    put(s, to, vector / 2, vector % 2, s.load_f16(&packed));
-                }
-            }
-            Kind::F32 => std::ptr::copy_nonoverlapping(from, to.cast::<u8>(), 4096),
         }
     }
+}
+
+/// A pair of inner elements of sixteen outputs of a block of floats.
+#[inline(always)]
+unsafe fn floats<S: Isa>(s: S, kind: Kind, from: *const u8, pair: usize, half: usize) -> [S::F; 2] {
+    // SAFETY: every access stays within the block that the caller promises.
+    unsafe {
+        let (first, second) = (64 * pair + 16 * half, 64 * pair + 32 + 16 * half);
+        match kind {
+            Kind::F16 => {
+                let from = from.cast::<u16>();
+                [
+                    s.load_f16(&from.add(first).cast::<[u16; 16]>().read_unaligned()),
+                    s.load_f16(&from.add(second).cast::<[u16; 16]>().read_unaligned()),
+                ]
+            }
+            Kind::F32 => {
+                let from = from.cast::<f32>();
+                [
+                    s.load(&from.add(first).cast::<[f32; 16]>().read_unaligned()),
+                    s.load(&from.add(second).cast::<[f32; 16]>().read_unaligned()),
+                ]
+            }
+            Kind::Bf16 => {
+                let packed = from.add(128 * pair + 64 * half).cast::<[u32; 16]>();
+                let packed = s.load_u(&packed.read_unaligned());
+                [s.as_floats(s.shl(packed, 16)), s.as_floats(s.and(packed, s.splat_u(0xffff_0000)))]
+            }
+            Kind::Grid(_) => unreachable!("codes, not floats"),
+        }
+    }
+}
+
+/// c + Σ w·x over one block of floats for one row, in the order of the inner dimension.
+///
+/// # Safety
+/// `from` points at a block of floats of the given kind, `x` at 32 readable floats.
+#[inline(always)]
+pub(crate) unsafe fn chain_float32<S: Isa>(
+    s: S,
+    kind: Kind,
+    from: *const u8,
+    x: *const f32,
+    mut c: [S::F; 2],
+) -> [S::F; 2] {
+    // SAFETY: every access stays within the block and the 32 floats that the caller promises.
+    unsafe {
+        for pair in 0..16 {
+            let (low, high) = (floats(s, kind, from, pair, 0), floats(s, kind, from, pair, 1));
+            for i in 0..2 {
+                let x = s.splat(*x.add(2 * pair + i));
+                c[0] = s.fma(low[i], x, c[0]);
+                c[1] = s.fma(high[i], x, c[1]);
+            }
+        }
+    }
+    c
 }
 
 /// Stores one inner element of sixteen outputs.
@@ -103,4 +153,71 @@ pub(crate) unsafe fn block_float32<S: Isa, const FROM: usize, const TO: usize>(
     // Exact: the products were of whole numbers, so that even the smallest sum has no bit below a float's last.
     let unit = s.splat(1.0 / S::UNIT);
     [s.mul(c[0], unit), s.mul(c[1], unit)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::portable::Portable;
+    use crate::kernels::simd::Op;
+    use crate::tensor::DType;
+    use crate::testing::Numbers;
+
+    /// The sums of a block's products, by its codes and by its expanded values.
+    struct Sums<'a> {
+        grid: Grid,
+        block: &'a [u8; 1024],
+        x: &'a [f32; 32],
+    }
+
+    impl<S: Isa> Op<S> for Sums<'_> {
+        type Out = [[[f32; 16]; 2]; 2];
+
+        #[inline(always)]
+        fn run(self, s: S) -> Self::Out {
+            let mut values = [[0f32; 16]; 64];
+            // SAFETY: a block has 512 or 1,024 bytes of codes; 1,024 floats take its values.
+            let coded = unsafe {
+                float32(s, Kind::Grid(self.grid), self.block.as_ptr(), values.as_mut_ptr().cast());
+                block_float32::<S, 0, 8>(s, self.grid.codes, self.block.as_ptr(), self.x.as_ptr())
+            };
+            let mut out = [[[0f32; 16]; 2]; 2];
+            for half in 0..2 {
+                let mut sum = s.splat(0.0);
+                for i in 0..32 {
+                    sum = s.fma(s.load(&values[2 * i + half]), s.splat(self.x[i]), sum);
+                }
+                s.store(coded[half], &mut out[0][half]);
+                s.store(sum, &mut out[1][half]);
+            }
+            out
+        }
+    }
+
+    #[test]
+    fn sums_by_codes_are_those_by_values_down_to_the_smallest_inputs() {
+        let mut numbers = Numbers::new(1);
+        for grid in DType::ALL.into_iter().filter_map(Grid::of) {
+            for exponent in [0u32, 1, 24, 100, 127, 200] {
+                let block: [u8; 1024] = std::array::from_fn(|_| (numbers.bits() >> 40) as u8);
+                let x: [f32; 32] = std::array::from_fn(|_| {
+                    f32::from_bits((numbers.bits() >> 32) as u32 & 0x807f_ffff | exponent << 23)
+                });
+                let sums = Sums { grid, block: &block, x: &x };
+                let bits =
+                    |found: [[[f32; 16]; 2]; 2]| found.map(|way| way.map(|half| half.map(f32::to_bits)));
+                let [expected, also] = bits(sums.run(Portable));
+                assert_eq!(expected, also);
+                #[cfg(target_arch = "x86_64")]
+                {
+                    let sums = || Sums { grid, block: &block, x: &x };
+                    let avx2 = crate::kernels::avx2::Avx2::new().map(|s| s.call(sums()));
+                    let avx512 = crate::kernels::avx512::Avx512::new().map(|s| s.call(sums()));
+                    for found in [avx2, avx512].into_iter().flatten() {
+                        assert_eq!(bits(found), [expected, expected], "{grid:?}, exponent {exponent}");
+                    }
+                }
+            }
+        }
+    }
 }

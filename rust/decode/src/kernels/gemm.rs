@@ -13,6 +13,9 @@ use crate::pack::{BLOCK, Kind, Packed};
 /// How many blocks ahead of their expansion packed weights are asked for.
 const AHEAD: usize = 16;
 
+/// How many bytes ahead floats of one row are asked for.
+const FLOATS_AHEAD: usize = 8192;
+
 /// acc[row][output] = Σ over the inner dimension for one panel; `acc` is rows × 32.
 pub(crate) struct Panel<'a, A: Arith> {
     pub(crate) weights: &'a Packed,
@@ -31,17 +34,22 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
         let panel = self.weights.panel(self.panel);
         assert!(self.acc.len() >= self.x.rows * BLOCK && self.x.blocks == self.weights.blocks);
         let size = kind.block_bytes();
-        if self.x.rows == 1
-            && let Kind::Grid(grid) = kind
-        {
+        if self.x.rows == 1 {
             // SAFETY: activations are complete before the phase that multiplies them.
             let (_, _, x, sums) = unsafe { self.x.tile(0) };
             let acc: &mut [f32; BLOCK] = (&mut self.acc[..BLOCK]).try_into().expect("32 floats");
             // Each form has a loop of its own.
-            match grid.form {
-                Form::Half => single(a, Grid { form: Form::Half, parts: 1, ..grid }, panel, x, sums, acc),
-                Form::Power => single(a, Grid { form: Form::Power, parts: 1, ..grid }, panel, x, sums, acc),
-                Form::Multiple => single(a, Grid { form: Form::Multiple, ..grid }, panel, x, sums, acc),
+            match kind {
+                Kind::Grid(grid) => match grid.form {
+                    Form::Half => single(a, Grid { form: Form::Half, parts: 1, ..grid }, panel, x, sums, acc),
+                    Form::Power => {
+                        single(a, Grid { form: Form::Power, parts: 1, ..grid }, panel, x, sums, acc)
+                    }
+                    Form::Multiple => single(a, Grid { form: Form::Multiple, ..grid }, panel, x, sums, acc),
+                },
+                Kind::Bf16 => single_floats(a, Kind::Bf16, panel, x, acc),
+                Kind::F16 => single_floats(a, Kind::F16, panel, x, acc),
+                Kind::F32 => single_floats(a, Kind::F32, panel, x, acc),
             }
             return;
         }
@@ -114,6 +122,27 @@ fn single<A: Arith>(a: A, grid: Grid, panel: &[u8], x: &[A::X], sums: &[f32], ac
             }
         }
     }
+    store(a, total, acc);
+}
+
+/// One row of a matrix of floats: one chain along the inner dimension.
+#[inline(always)]
+fn single_floats<A: Arith>(a: A, kind: Kind, panel: &[u8], x: &[A::X], acc: &mut [f32; BLOCK]) {
+    let size = kind.block_bytes();
+    assert!(x.len() >= panel.len() / size * BLOCK);
+    let mut total = [a.splat(0.0); 2];
+    for (b, block) in panel.chunks_exact(size).enumerate() {
+        for line in (0..size).step_by(64) {
+            prefetch(block.as_ptr().wrapping_add(FLOATS_AHEAD + line));
+        }
+        // SAFETY: a block of this kind, and x has 32 elements for it.
+        total = unsafe { a.chain(kind, block.as_ptr(), x[b * BLOCK..].as_ptr(), total) };
+    }
+    store(a, total, acc);
+}
+
+#[inline(always)]
+fn store<A: Arith>(a: A, total: [A::F; 2], acc: &mut [f32; BLOCK]) {
     let (low, high) = acc.split_at_mut(16);
     a.store(total[0], low.try_into().expect("16 floats"));
     a.store(total[1], high.try_into().expect("16 floats"));

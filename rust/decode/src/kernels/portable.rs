@@ -252,6 +252,17 @@ macro_rules! float32_arith {
                 unsafe { expand::float32(self, kind, from, to) }
             }
             #[inline(always)]
+            unsafe fn chain(
+                self,
+                kind: Kind,
+                from: *const u8,
+                x: *const f32,
+                c: [Self::F; 2],
+            ) -> [Self::F; 2] {
+                // SAFETY: passed on from the caller.
+                unsafe { expand::chain_float32(self, kind, from, x, c) }
+            }
+            #[inline(always)]
             unsafe fn block<const FROM: usize, const TO: usize>(
                 self,
                 codes: Codes,

@@ -126,8 +126,19 @@ pub(crate) trait Arith: Isa {
     /// # Safety
     /// `from` points at the block's value bytes of the given kind, `to` at 1,024 writable elements.
     unsafe fn expand(self, kind: crate::pack::Kind, from: *const u8, to: *mut Self::X);
-    /// Σ q·x over eighths `FROM` to `TO` of one block of a format with scales, for one row: what [`Arith::expand`] and
-    /// [`Arith::dot`] compute in the same order, without the way through memory.
+    /// c + Σ w·x over one block of a matrix of floats, for one row: what [`Arith::expand`] and [`Arith::dot`] compute in
+    /// the same order, without the way through memory.
+    ///
+    /// # Safety
+    /// `from` points at a block of such a kind, `x` at 32 readable elements.
+    unsafe fn chain(
+        self,
+        kind: crate::pack::Kind,
+        from: *const u8,
+        x: *const Self::X,
+        c: [Self::F; 2],
+    ) -> [Self::F; 2];
+    /// Σ q·x over eighths `FROM` to `TO` of one block of a format with scales, likewise.
     ///
     /// # Safety
     /// `from` points at the value bytes of a block of such codes, `x` at 32 readable elements.
