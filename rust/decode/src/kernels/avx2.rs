@@ -131,7 +131,7 @@ impl Isa for Avx2 {
     type M = F;
     /// Low, then high nibbles of the bytes, looked up.
     type Line = [[__m256i; 2]; 2];
-    /// A byte at the top of a lane needs no shift down.
+    /// A byte at the top of a lane needs no shift down; sums of products may be as large as 2^104.
     const UNIT: f32 = 16_777_216.0;
 
     #[inline(always)]

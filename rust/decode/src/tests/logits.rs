@@ -20,7 +20,7 @@ fn logits_are_the_plain_models() {
     }
 }
 
-/// Every type that is expanded to its weights; rows of 256, since some have blocks of as many.
+/// Every type that is not in `shapes`; rows of 256, since some have blocks of as many.
 fn grids() -> impl Iterator<Item = Shape> {
     DType::ALL.into_iter().skip(6).map(|dtype| Shape {
         dtype,
