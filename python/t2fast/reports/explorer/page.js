@@ -13,22 +13,42 @@
   const workers = await openWorkers();
 
   async function openWorkers() {
-    const unpack = async (id) => {
-      const bytes = Uint8Array.from(atob(find(id).textContent.trim()), (letter) => letter.charCodeAt(0));
-      return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
-    };
-    const [module, text] = await Promise.all([unpack("core").then(WebAssembly.compile), unpack("law")]);
-    const whole = { ...JSON.parse(new TextDecoder().decode(text)), ...law.traits };
     const code = URL.createObjectURL(new Blob([find("work").textContent], { type: "text/javascript" }));
-    const open = (role) => {
+    const begin = () => {
       const worker = new Worker(code);
-      worker.postMessage({ module, law: whole, role });
       worker.onmessage = ({ data }) => data.id === number && take(data);
+      return worker;
+    };
+    // A worker takes longer to begin than the core to unpack, so that it begins first.
+    const first = begin();
+    const [module, file] = await Promise.all([
+      WebAssembly.compileStreaming(unpacked("core", "application/wasm")),
+      unpacked("law", "application/json").json(),
+    ]);
+    const ready = (worker, role) => {
+      worker.postMessage({ module, law: { ...file, ...law.traits }, role });
       return worker;
     };
     // That of the draws, once there is an answer for it not to keep waiting.
     let draws = null;
-    return { law: open("law"), draws: () => (draws ??= open("draws")) };
+    return { law: ready(first, "law"), draws: () => (draws ??= ready(begin(), "draws")) };
+  }
+
+  // What the page holds compressed; as a response, so that the core is compiled while it is unpacked.
+  function unpacked(id, type) {
+    const text = find(id).textContent.trim();
+    const bytes = Uint8Array.fromBase64?.(text) ?? ofLetters(atob(text));
+    const stream = new DecompressionStream("gzip");
+    const writer = stream.writable.getWriter();
+    writer.write(bytes);
+    writer.close();
+    return new Response(stream.readable, { headers: { "Content-Type": type } });
+  }
+
+  function ofLetters(letters) {
+    const bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+    return bytes;
   }
 
   function ask() {
