@@ -2,8 +2,8 @@
 
 The Rust core is compiled to WebAssembly (`make explorer` keeps it beside this file) and put into the page
 with the law, both compressed. What the core does not do, checking and wording, is written once more in
-JavaScript and held to the original by tests: `limits.js`, `plans.js` and `spending.js` mirror
-`t2fast.plans`.
+JavaScript and held to the original by tests: `limits.js`, `plans.js`, `room.js` and
+`spending.js` mirror `t2fast.plans`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from t2fast.text import clean
 
 __all__ = ["Explorer", "explore"]
 
-_WORK = ("core.js", "words.js", "limits.js", "plans.js", "spending.js", "desk.js")
+_WORK = ("core.js", "words.js", "limits.js", "plans.js", "room.js", "spending.js", "desk.js")
 _PAGE = ("words.js", "charts.js", "form.js", "page.js")
 
 
@@ -187,6 +187,7 @@ def _facts(page: Explorer) -> dict[str, Any]:
                 "name": chip.name,
                 "flops": chip.flops,
                 "bandwidth": chip.bandwidth,
+                "memory": chip.memory,
                 "cache": cache_bytes(1.0),
                 "cachePower": CACHE_POWER,
             }

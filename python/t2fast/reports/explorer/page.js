@@ -55,7 +55,7 @@
     number += 1;
     const { mode } = form.state;
     // What is drawn of a mode stays until there is something newer.
-    views[mode] ??= { mode, profile: null, frontier: null, bands: null };
+    views[mode] ??= { mode, profile: null, spread: null, frontier: null, bands: null };
     shown = Object.assign(views[mode], { intervals: null, whole: false, began: performance.now() });
     document.body.dataset.answered = "";
     find("main").setAttribute("aria-busy", "true");
@@ -71,6 +71,9 @@
       find("refusal").hidden = true;
       form.blame(null);
       find("answer").hidden = false;
+      shown.spread = null;
+      find("progress").textContent = "";
+      find("room").replaceChildren(...(part.room ?? []).map((words) => element("li", {}, words)));
       table();
       sentence();
       soon(profile);
@@ -84,6 +87,10 @@
     },
     profile({ points }) {
       shown.profile = points;
+      soon(profile);
+    },
+    spread({ ends }) {
+      shown.spread = ends;
       soon(profile);
     },
     frontier(part) {
@@ -109,6 +116,7 @@
       sentence();
     },
     refusal({ words, field, role }) {
+      find("progress").textContent = role === "draws" ? `no intervals: ${words}` : "";
       if (role === "draws") return;
       find("main").setAttribute("aria-busy", "false");
       form.blame(field);
@@ -216,10 +224,16 @@
   function profile() {
     if (!shown.profile || !shown.point) return;
     const { best, chinchilla } = shown.point;
-    const points = shown.profile.map((point) => ({ x: point.n, y: point.value, of: point }));
-    const read = ({ of }) =>
-      `N = ${amount(of.n)}, D = ${amount(of.d)}${law.hasK ? `, k = ${samples(of.k)}` : ""}: ${law.metric} ${chance(of.value)}`;
-    const marks = [["ours", best], ["theirs", chinchilla]].flatMap(([kind, plan]) => (plan ? [{ kind, x: plan.n, y: plan.value }] : []));
+    // The spread is of the same sizes, once both workers have answered.
+    const spread = shown.spread?.length === shown.profile.length ? shown.spread : [];
+    const points = shown.profile.map((point, i) => ({ x: point.n, y: point.value, low: spread[i]?.[0], high: spread[i]?.[1], of: point }));
+    find("spread").hidden = !spread.length;
+    const read = ({ of, low, high }) =>
+      `N = ${amount(of.n)}, D = ${amount(of.d)}${law.hasK ? `, k = ${samples(of.k)}` : ""}: ${law.metric} ${chance(of.value)}` +
+      (low === undefined ? "" : ` (${chance(low)} to ${chance(high)})`);
+    const mark = (kind, plan, here = []) => (plan ? [{ kind, x: plan.n, y: plan.value, low: here[0], high: here[1] }] : []);
+    const { best: ours, chinchilla: theirs } = (spread.length && shown.intervals) || {};
+    const marks = [...mark("ours", best, ours?.here), ...mark("theirs", chinchilla, theirs?.here)];
     const values = marks.map((mark) => mark.y);
     // Far from the best, it does not matter how far.
     const bounds = law.higherIsBetter ? { floor: Math.min(...values) / 5 } : { ceiling: Math.max(...values) * 1.3 };
