@@ -54,17 +54,22 @@ def frontier(
         x = _across(alt, long, along, metric, unit)
         panels.append(_panel(alt, x, long, name, titles.get(name), (domain or {}).get(name)))
     first, last = frame.row(0, named=True), frame.row(-1, named=True)
-    least, most = (amount(row[along]) if unit == "USD" else f"{row[along]:.3g}" for row in (first, last))
+
+    def spelled(value: float) -> str:
+        return amount(value) if unit == "USD" and value >= 1 else f"{value:.3g}"
+
     of = "" if along == "target" else f" {unit}"
     says = (
-        f"The best model over {_ALONG[along]}s from {least} to {most}{of}: "
+        f"The best model over {_ALONG[along]}s from {spelled(first[along])} to {spelled(last[along])}{of}: "
         f"N from {amount(first['n_params'])} to {amount(last['n_params'])}, "
         f"D from {amount(first['n_tokens'])} to {amount(last['n_tokens'])}"
     )
     if last["k"] is not None:
         says += f", k from {first['k']:.3g} to {last['k']:.3g}"
-    what = "cost" if brings == "cost" else f"predicted {metric}"
-    says += f"; {what} from {first[brings]:.4g} to {last[brings]:.4g}"
+    if brings == "cost":
+        says += f"; cost from {spelled(first['cost'])} to {spelled(last['cost'])} {unit}"
+    else:
+        says += f"; predicted {metric} from {first[brings]:.4g} to {last[brings]:.4g}"
     theirs = frame["chinchilla_predicted"].drop_nulls()
     if brings == "predicted" and len(theirs):
         says += f", by Chinchilla's choice from {theirs[0]:.4g} to {theirs[-1]:.4g}"

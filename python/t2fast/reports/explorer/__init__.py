@@ -35,7 +35,7 @@ from t2fast.text import clean
 __all__ = ["Explorer", "explore"]
 
 _WORK = ("core.js", "words.js", "limits.js", "plans.js", "room.js", "spending.js", "desk.js")
-_PAGE = ("words.js", "charts.js", "form.js", "page.js")
+_PAGE = ("charts.js", "form.js", "page.js")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Explorer:
         policy = "; ".join(
             [
                 "default-src 'none'",
-                f"script-src {digest(page)} 'wasm-unsafe-eval'",
+                f"script-src {digest(work)} {digest(page)} 'wasm-unsafe-eval'",
                 "worker-src blob:",
                 "style-src 'unsafe-inline'",
                 "img-src data:",
@@ -79,7 +79,7 @@ class Explorer:
             f'<script type="application/json" id="facts">{facts}</script>\n'
             f'<script type="text/plain" id="law">{_packed(law)}</script>\n'
             f'<script type="text/plain" id="core">{_packed(core)}</script>\n'
-            f'<script type="text/plain" id="work">{work}</script>\n'
+            f'<script id="work">{work}</script>\n'
             f"<script>{page}</script>\n</body>\n</html>\n"
         )
 

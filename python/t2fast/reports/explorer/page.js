@@ -25,13 +25,18 @@
       WebAssembly.compileStreaming(unpacked("core", "application/wasm")),
       unpacked("law", "application/json").json(),
     ]);
+    const whole = { ...file, ...law.traits };
     const ready = (worker, role) => {
-      worker.postMessage({ module, law: { ...file, ...law.traits }, role });
+      worker.postMessage({ module, law: whole, role });
       return worker;
     };
     // That of the draws, once there is an answer for it not to keep waiting.
     let draws = null;
-    return { law: ready(first, "law"), draws: () => (draws ??= ready(begin(), "draws")) };
+    return {
+      law: ready(first, "law"),
+      draws: () => (draws ??= ready(begin(), "draws")),
+      here: await Core.of(module, { ...whole, draws: [] }),
+    };
   }
 
   // What the page holds compressed; as a response, so that the core is compiled while it is unpacked.
@@ -136,6 +141,7 @@
   };
 
   function take(part) {
+    if (part.part === "point" && shown.point?.id === part.id) return;
     takers[part.part](part);
   }
 
@@ -281,6 +287,7 @@
       const words = { value: chance, k: samples, cost: (value) => money(value, form.coin) }[name] ?? amount;
       const show = (plan) => (plan ? words(plan[name]) : "none");
       chart.x = x;
+      if (name === "cost") chart.y = { ...y.cost, label: `cost (${form.coin})` };
       chart.show({
         lines: sides.map(line),
         marks: [["theirs", chinchilla], ["ours", best]].flatMap(([kind, plan]) => (plan ? [{ kind, x: x.at, y: plan[name] }] : [])),
@@ -295,6 +302,9 @@
   drawn();
   const form = new Form(facts, ask);
   ask();
+  // On a busy machine a worker takes longer to begin than all else together: the first plan is made here.
+  const asked = form.asked(number);
+  take({ id: number, part: "point", ...new TwoBudgets(workers.here, asked).point() });
 })().catch((error) => {
   const place = document.getElementById("refusal");
   place.hidden = false;
