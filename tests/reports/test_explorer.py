@@ -114,6 +114,26 @@ def test_what_is_typed_is_planned_and_what_is_no_number_is_marked(page: Any, law
 
 
 @pytest.mark.browser
+def test_a_draw_that_cannot_be_planned_leaves_the_plan_and_says_so(
+    browser: Any, law: t2fast.Law, tmp_path: Path
+) -> None:
+    assert law.draws is not None
+    draws = law.draws.copy()
+    draws[50, list(law.params).index("alpha")] = -1
+    t2fast.explore(replace(law, draws=draws), 2.56e19, 2e9).save(tmp_path / "explorer.html")
+    page = browser.new_page()
+    page.goto((tmp_path / "explorer.html").as_uri())
+    page.wait_for_selector("#progress >> text=no intervals")
+    assert page.inner_text("#progress") == (
+        "no intervals, because of one draw: parameter alpha is -1: it has to be finite and not negative"
+    )
+    assert text.amount(t2fast.plan(replace(law, draws=None), 2.56e19, 2e9).n_params) in page.inner_text(
+        "#plan"
+    )
+    page.close()
+
+
+@pytest.mark.browser
 def test_far_beyond_the_data_charts_still_end(page: Any, law: t2fast.Law) -> None:
     """Where the law's pass@k is near the least number there is, ticks of its logarithm never ended."""
     page.click("summary")

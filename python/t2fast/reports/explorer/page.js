@@ -121,7 +121,9 @@
       sentence();
     },
     refusal({ words, field, role }) {
-      find("progress").textContent = role === "draws" ? `no intervals: ${words}` : "";
+      // A draw's number is its place among those that were planned together.
+      const why = words.replace(/ in draw \d+/, "");
+      find("progress").textContent = role === "draws" ? `no intervals, because of one draw: ${why}` : "";
       if (role === "draws") return;
       find("main").setAttribute("aria-busy", "false");
       form.blame(field);
