@@ -11,7 +11,7 @@ from rich.console import Console
 from t2fast import atomic
 from t2fast.choices import Choice, choose
 from t2fast.cli import results, spending
-from t2fast.cli.design import add_wanted, check_wanted, design_of
+from t2fast.cli.design import add_wanted, design_of, read_wanted
 from t2fast.cli.laws import add_law
 from t2fast.cli.options import add_table, command, filtered, print_json, reading, size
 from t2fast.cli.tables import add_chance, kind_of, read_table
@@ -83,14 +83,17 @@ def run(arguments: argparse.Namespace) -> None:
     spends = arguments.prices is None and spending.asked(arguments)
     wanted = arguments.law is not None or arguments.train_flops is not None or spends
     law: AnyLaw | None = find_law(arguments.law) if wanted else None
+    runs = None if arguments.runs is None else read_wanted(arguments)
     tables = _tables(arguments)
+    if runs is not None and not tables:
+        raise ValueError("--runs needs a table of what was measured so far: give it")
     with working("drawing"):
         found = report(
             *tables,
             *([] if law is None else [law]),
             *_plans(arguments, law),
             *([spending.plan_of(arguments, law, **_listed(arguments))] if law is not None and spends else []),
-            *([design_of(arguments, table) for table in tables] if arguments.runs is not None else []),
+            *([] if runs is None else [design_of(arguments, runs, table) for table in tables]),
             *_validations(arguments, tables),
             *_choices(arguments, tables),
             title=arguments.title,
@@ -118,8 +121,6 @@ def _refuse_what_nothing_heeds(arguments: argparse.Namespace) -> None:
     """`ValueError` for an option whose section was not asked for, and would be left out in silence."""
     if arguments.inference_flops is not None and arguments.train_flops is None:
         raise ValueError("--inference-flops is half of a plan: give --train-flops too, or leave it out")
-    if arguments.runs is not None:
-        check_wanted(arguments)
     if arguments.target is not None and arguments.prices is None and arguments.queries is None:
         raise ValueError(
             "--target is of a choice among models that exist, or of a plan: give --prices, or --queries"
