@@ -80,6 +80,18 @@ def test_it_begins_with_the_plan_its_interval_and_what_to_know(page: Any, law: t
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("page", SIZES, indirect=True)
+def test_the_answer_is_seen_while_fields_are_moved(page: Any) -> None:
+    page.check("[name=mode][value=one]")
+    page.select_option("#chip", "H100")
+    answer(page)
+    page.locator("#unique").scroll_into_view_if_needed()
+    box = page.locator("#summary").bounding_box()
+    assert 0 <= box["y"] < box["y"] + box["height"] <= 900
+    assert page.locator("#unique").bounding_box()["y"] > (box["y"] + box["height"] if box["x"] < 200 else 0)
+
+
+@pytest.mark.browser
 def test_names_are_text(page: Any) -> None:
     shown = HOSTILE.replace("\u202e", "\\u202e")
     assert page.title() == shown

@@ -63,8 +63,12 @@
     views[mode] ??= { mode, profile: null, spread: null, frontier: null, bands: null };
     shown = Object.assign(views[mode], { intervals: null, whole: false, began: performance.now() });
     document.body.dataset.answered = "";
-    find("main").setAttribute("aria-busy", "true");
+    busy(true);
     workers.law.postMessage(form.asked(number));
+  }
+
+  function busy(whether) {
+    for (const id of ["summary", "main"]) find(id).setAttribute("aria-busy", whether);
   }
 
   const takers = {
@@ -72,7 +76,7 @@
       shown.point = part;
       document.body.dataset.took = performance.now() - shown.began;
       workers.draws().postMessage(form.asked(number));
-      find("main").setAttribute("aria-busy", "false");
+      busy(false);
       find("refusal").hidden = true;
       form.blame(null);
       find("answer").hidden = false;
@@ -125,7 +129,7 @@
       const why = words.replace(/ in draw \d+/, "");
       find("progress").textContent = role === "draws" ? `no intervals, because of one draw: ${why}` : "";
       if (role === "draws") return;
-      find("main").setAttribute("aria-busy", "false");
+      busy(false);
       form.blame(field);
       // The command's names by those of the fields.
       const named = words.replace(`${field}: `, "").replace("extrapolate=", `“${form.label("extrapolate")}” `);
