@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ from t2fast.reports.page import Grid, Prose
 from test_report import Parts
 
 LAW = t2fast.default_law()
+FEW = replace(LAW, draws=LAW.draws[:20])
 QUERIES = 1e8, 150.0, 150.0
 MACHINE = Machine(accelerator("H100"), usd_per_hour=2.5)
 
@@ -99,12 +101,23 @@ def test_a_latency_that_is_missed_comes_first(workload: t2fast.Workload) -> None
 
 def test_answers_of_a_check_that_errs_are_there() -> None:
     work = t2fast.Workload(1e6, 500, 500)
-    plan = t2fast.plan_spending(LAW, work, budget=1e21, verifier=t2fast.Verifier(0.9, 0.01))
+    plan = t2fast.plan_spending(FEW, work, budget=1e21, verifier=t2fast.Verifier(0.9, 0.01))
     parts = Parts(plan.report().html())
     assert plan.chosen.right is not None
     assert f"{plan.chosen.right:.4f}" in parts.texts["td"]
     assert {"right answers", "wrong answers"} <= set(parts.texts["td"])
     assert {a["download"] for a in parts.all("a") if "download" in a} == {"answers.csv"}
+
+
+def test_a_plan_under_two_budgets_whose_check_errs_is_a_page() -> None:
+    plan = t2fast.plan_checked(FEW, t2fast.Verifier(0.9, 0.01), 2.56e19, 2e9)
+    found = plan.report()
+    assert [section.title for section in found.sections][1:2] == ["The plan beside Chinchilla's"]
+    assert set(plan.warnings) <= set(found.warnings)
+    parts = Parts(found.html())
+    assert {f"{plan.chosen.right:.4f}", f"{plan.chosen.wrong:.4f}"} <= set(parts.texts["td"])
+    assert any(words[1:] == f"{plan.finding()[1:]}." for words in parts.texts["p"])
+    assert len(data(parts, "answers")) > 10
 
 
 def test_the_command_reports_plans_for_their_price(

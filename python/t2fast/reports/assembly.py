@@ -12,7 +12,7 @@ from t2fast.choices import Choice
 from t2fast.comparisons import Comparison
 from t2fast.designs import Design
 from t2fast.laws import AnyLaw, ForecastLaw, Law
-from t2fast.plans import Plan, SpendingPlan
+from t2fast.plans import CheckedPlan, Plan, SpendingPlan
 from t2fast.reports.bought import bought
 from t2fast.reports.compared import compared
 from t2fast.reports.designed import designed
@@ -23,13 +23,15 @@ from t2fast.reports.measured import warnings as table_warnings
 from t2fast.reports.page import Section, page
 from t2fast.reports.planned import Budgets, budgets_of, planned
 from t2fast.reports.provenance import provenance
-from t2fast.reports.spent import spent, spent_warnings
+from t2fast.reports.spent import checked, spent, spent_warnings
 from t2fast.runs import Run
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.text import counted
 from t2fast.validation import Validation
 
-Part: TypeAlias = Table | AnyLaw | Plan | SpendingPlan | Design | Choice | Validation | Comparison | Run
+Part: TypeAlias = (
+    Table | AnyLaw | Plan | CheckedPlan | SpendingPlan | Design | Choice | Validation | Comparison | Run
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ def report(
 
     A law is held against the table if one is given whose quantity it predicts, and its profiles and frontiers
     are drawn over the training budgets that its data reach, at the inference budget of the plan, or else of
-    the middle of its N and k; where all plans by it are of one budget for training and all queries, or of a
-    target, the frontier is over these. The same parts make the same page, byte for byte.
+    the middle of its N and k. Where all plans by it are of one budget for training and all queries, or of a
+    target, the frontier is over these; there is none where the check of all errs. The same parts make the
+    same page, byte for byte.
 
     Args:
         parts: tables of any kind, laws, plans, designs, validations, comparisons, choices and runs.
@@ -100,7 +103,7 @@ def report(
         *(_counts(run) for run in runs),
         *_of(parts, Counts | Likelihoods | Losses | Accuracies),
     ]
-    plans, validations = _of(parts, Plan | SpendingPlan), _of(parts, Validation)
+    plans, validations = _of(parts, Plan | CheckedPlan | SpendingPlan), _of(parts, Validation)
     laws: list[Any] = _of(parts, Law | ForecastLaw)
     for found in plans:
         if all(law is not found.law for law in laws):
@@ -150,12 +153,15 @@ def _table_of(law: AnyLaw, tables: Sequence[Any]) -> Any:
 
 
 def _advice(
-    law: AnyLaw, plans: Sequence[Plan | SpendingPlan], level: float
+    law: AnyLaw, plans: Sequence[Plan | CheckedPlan | SpendingPlan], level: float
 ) -> tuple[list[Section], list[str]]:
     """What a law advises, and what to know before trusting it."""
-    two, purses = _of(plans, Plan), _of(plans, SpendingPlan)
-    sections, said = [*map(spent, purses)], [words for found in purses for words in spent_warnings(found)]
-    if two or not purses:
+    two, others = _of(plans, Plan), _of(plans, CheckedPlan)
+    purses = _of(plans, SpendingPlan)
+    sections = [*map(checked, others), *map(spent, purses)]
+    said = [words for found in others for words in found.warnings]
+    said += [words for found in purses for words in spent_warnings(found)]
+    if two or len(two) == len(plans):
         budgets, refusal = _budgets(law, two[0] if two else None)
         said = [*([refusal] if refusal else []), *(words for found in two for words in found.warnings), *said]
         sections = [*planned(law, budgets, two, level), *sections]
