@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -385,3 +386,32 @@ def test_the_command_validates_chooses_and_knows_runs(
         cell for block in section.blocks if isinstance(block, Grid) for row in block.rows for cell in row
     ]
     assert {"4", "ab12, float32", "cd34, seed 11, temperature 1"} <= set(shown)
+
+
+def test_the_page_names_the_seeds_of_a_fit_and_of_a_validation(tmp_path: Path, counts: t2fast.Counts) -> None:
+    """After a way through a file, too: whoever is given the law makes the same intervals again."""
+    with pytest.warns(t2fast.FitWarning):
+        law = t2fast.fit_accuracy(counts, draws=20, seed=7, progress=False)
+    law.save(tmp_path / "law.json")
+    found = t2fast.validate(counts, splits=2, methods=["accuracy"], draws=40, seed=11, progress=False)
+    kept = found.keep(t2fast.Law.load(tmp_path / "law.json"))
+    assert kept.fit is not None
+    assert kept.validation is not None
+    assert (kept.fit.seed, kept.validation.seed) == (7, 11)
+    said = Parts(t2fast.report(kept, found).html()).texts["p"]
+    assert law.draws is not None
+    assert f"Intervals come from {len(law.draws)} draws of the law, made with seed 7." in said
+    assert "2 splits; intervals: from 40 draws a split; seed 11." in said
+    assert (found.to_dict()["draws"], found.to_dict()["seed"]) == (40, 11)
+
+
+def test_every_fit_keeps_its_seed(counts: t2fast.Counts) -> None:
+    n, d = (a.ravel() for a in np.meshgrid(1e7 * 3.0 ** np.arange(5), 1e9 * 3.0 ** np.arange(4)))
+    losses = t2fast.read_losses({"n_params": n, "n_tokens": d, "loss": 1.7 + 400 / n**0.34 + 410 / d**0.28})
+    grown = t2fast.read_counts(counts.frame.with_columns(pl.col("n_correct").clip(1, 39)))
+    fits = (t2fast.fit_forecast, t2fast.fit_loss, t2fast.fit_direct, t2fast.fit_counts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        laws = [fit(grown, draws=0, seed=3) for fit in fits]
+        laws.append(t2fast.fit_chinchilla(losses, draws=0, seed=3))
+    assert [law.fit.seed for law in laws if law.fit is not None] == [3] * 5

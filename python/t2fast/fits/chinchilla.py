@@ -96,7 +96,7 @@ def fit_chinchilla(
     words += ", regularised" if regularise else ""
     unit = "sum of squared errors" if method == "least_squares" else "sum of Huber losses of log residuals"
     target = Target(n, d, np.ones(1), y[:, None], notes=losses.unexplained)
-    return conclude("chinchilla", found, drawn, target, words, unit)
+    return conclude("chinchilla", found, drawn, target, words, unit, seed)
 
 
 def hoffmann_starts() -> Floats:

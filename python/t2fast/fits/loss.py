@@ -95,7 +95,7 @@ def fit_loss(
 
     drawn = draw_both(observed, measure, target, again, draws, seed, progress)
     words += ", -log of mean pass@k" if aggregate == "log_mean" else ", mean of -log pass@k"
-    return conclude("loss", found, drawn, target, words, "sum of squared errors")
+    return conclude("loss", found, drawn, target, words, "sum of squared errors", seed)
 
 
 def loss_starts(count: int, seed: int) -> Floats:
