@@ -22,10 +22,13 @@ import t2fast
 from t2fast.charts import Figure
 from t2fast.cli.main import main
 from t2fast.decode.request import Sampling
+from t2fast.readers import read_results
 from t2fast.reports.fitted import points_of
 from t2fast.reports.page import Grid, Prose
 from t2fast.reports.provenance import provenance
+from t2fast.runs import Run
 from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
+from t2fast.tables.counts import joined_counts
 from t2fast.text import amount
 
 HOSTILE = "</td><script>alert(1)</script>&amp;'\"\x1b[2J"
@@ -415,3 +418,44 @@ def test_every_fit_keeps_its_seed(counts: t2fast.Counts) -> None:
         laws = [fit(grown, draws=0, seed=3) for fit in fits]
         laws.append(t2fast.fit_chinchilla(losses, draws=0, seed=3))
     assert [law.fit.seed for law in laws if law.fit is not None] == [3] * 5
+
+
+def test_a_page_of_a_run_names_the_hashes_of_its_samples(tmp_path: Path) -> None:
+    """The manifest says how they were drawn, not what came out."""
+    sampled = tmp_path / "samples" / "tiny" / "sums.jsonl"
+    sampled.parent.mkdir(parents=True)
+    task = TaskEntry("sums", "cd34", 3, "exact", Sampling(seed=11), True)
+    model = ModelEntry("tiny", "ab12", 1e6, None, "base", "float32", "avx2")
+    Manifest((model,), (task,), k=4, until_successes=None, score=False, chat=False).save(tmp_path)
+    shown = []
+    for text in ("{}\n", "{}\n{}\n"):
+        sampled.write_text(text)
+        folder, opened = provenance(None, [tmp_path], []), provenance(None, [], [Run.open(tmp_path)])
+        assert folder == opened == provenance(None, [tmp_path], [Run.open(tmp_path)])
+        (grid, *_) = [block for block in folder.blocks if isinstance(block, Grid)]
+        assert [row[0] for row in grid.rows] == [str(tmp_path / "manifest.json"), str(sampled)]
+        assert grid.rows[1][1] == hashlib.sha256(text.encode()).hexdigest()
+        shown.append(grid.rows)
+    assert shown[0][0] == shown[1][0]
+
+
+def test_samples_that_ended_in_an_error_are_on_the_page() -> None:
+    path = Path(__file__).parents[1] / "readers" / "written" / "verifiers-0.4.0_traces.jsonl"
+    for errors, what in (("count", "left out"), ("fail", "counted as wrong")):
+        counts = read_results(path, errors=errors)  # type: ignore[arg-type]
+        other = replace(counts, frame=counts.frame.with_columns(model=pl.lit("another")))
+        words = Parts(t2fast.report(counts).html()).texts["p"]
+        assert any(f"In all that was read, 1 sample ended in an error ({what}: 1)." in one for one in words)
+        assert joined_counts([counts, other]).errored == {what: 2}
+    assert "ended in an error" not in t2fast.report(replace(counts, errored={}, notes=())).html()
+
+
+def test_tasks_of_one_model_are_not_checkpoints(counts: t2fast.Counts) -> None:
+    one = counts.frame.filter(pl.col("model") == pl.col("model").first())
+    tasks = t2fast.read_counts(pl.concat([one, one.with_columns(task=pl.lit("another"))]))
+    figures = [block for block in t2fast.report(tasks).sections[0].blocks if isinstance(block, Figure)]
+    for figure in figures:
+        assert "1 checkpoint, each by task, stage and data (2 in all)," in figure.says
+    curves, classes = (figure.says for figure in t2fast.report(counts).sections[0].blocks[2:4])  # type: ignore[union-attr]
+    assert "pass@k of 12 checkpoints over" in curves
+    assert "for 12 checkpoints: " in classes

@@ -34,7 +34,7 @@ def differences(frame: pl.DataFrame, first: str, level: float) -> Figure:
     """
     names = frame["name"].unique(maintain_order=True).to_list()
     few = len(names) <= FEW and frame["k"].n_unique() > 1
-    title = f"pass@k less that of {first}"
+    title = ["pass@k less that of", axes.shortened(first)]
     caption = f"A {nominal(level)} band holds at every k at once: where it excludes 0 the sign is settled."
     return Figure(
         "differences",
@@ -46,7 +46,7 @@ def differences(frame: pl.DataFrame, first: str, level: float) -> Figure:
     )
 
 
-def _curves(frame: pl.DataFrame, names: list[str], title: str) -> Any:
+def _curves(frame: pl.DataFrame, names: list[str], title: list[str]) -> Any:
     """A curve a side over k."""
     alt = altair()
     colour, dash = axes.series("name", names)
@@ -58,7 +58,7 @@ def _curves(frame: pl.DataFrame, names: list[str], title: str) -> Any:
     return zero + band + line
 
 
-def _rows(frame: pl.DataFrame, title: str) -> tuple[Any, ...]:
+def _rows(frame: pl.DataFrame, title: list[str]) -> tuple[Any, ...]:
     """A row a side at the least k, and another panel at the greatest."""
     alt = altair()
     settled = (pl.col("low") > 0).cast(pl.Int8) - (pl.col("high") < 0).cast(pl.Int8)

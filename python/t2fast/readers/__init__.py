@@ -151,7 +151,12 @@ def read_results(
     )
     if model is not None:
         counts = _named(counts, model, models)
-    return replace(counts, left_out=(*found.left_out, *counts.left_out), notes=(*found.notes, *counts.notes))
+    return replace(
+        counts,
+        left_out=(*found.left_out, *counts.left_out),
+        notes=(*found.notes, *counts.notes),
+        errored=found.errored,
+    )
 
 
 def tool_of(path: str) -> str | None:
