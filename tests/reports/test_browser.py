@@ -51,7 +51,7 @@ class Visit:
     def draw(self) -> None:
         """Scroll through all charts, which are drawn as they come near."""
         for place in self.page.query_selector_all(".live"):
-            place.scroll_into_view_if_needed()
+            place.evaluate("one => one.scrollIntoView()")  # without waiting for it to hold still
             self.page.wait_for_function("place => place.dataset.drawn", arg=place)
 
     def __enter__(self) -> Visit:

@@ -65,7 +65,10 @@ def fit_loss(
     if method not in ("projection", "restarts"):
         raise ValueError(f"method = {method!r} must be 'projection' or 'restarts'")
     if regularise and method != "projection":
-        raise ValueError("regularise needs method='projection'")
+        raise ValueError(
+            "regularise adds priors to variable projection, and restarts have none: give "
+            "method='projection', too, or leave it out"
+        )
     if aggregate not in ("log_mean", "mean_log"):
         raise ValueError(f"aggregate = {aggregate!r} must be 'log_mean' or 'mean_log'")
     observed = PassTable.of(table, ks)
