@@ -13,7 +13,7 @@ NEED = "T2FAST_NEED_BROWSER"
 
 
 def chromium() -> str:
-    """The path of a Chromium for playwright. Where one of them lacks a test is skipped, or fails by `NEED`."""
+    """The path of a Chromium for playwright. Where one lacks a test is skipped, or fails by `NEED`."""
     found = [
         os.environ.get("CHROMIUM"),
         *map(shutil.which, ("chromium", "chromium-browser", "google-chrome")),
