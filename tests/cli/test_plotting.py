@@ -320,7 +320,7 @@ def test_a_budget_that_a_single_size_spends_has_no_entry_among_the_curves() -> N
     figure = charts.profiles(frame, "pass@k", "Profiles")
     spec = figure.chart.to_dict()
     assert spec["layer"][0]["encoding"]["color"]["legend"]["values"] == [1e20]
-    assert figure.caption.endswith("1 budget without a curve: no size but the best spends it there.")
+    assert figure.caption.endswith("1 budget without a curve: within reach no two sizes spend so much.")
     assert {row["train_flops"] for row in drawn(figure.chart)[1]} == {1e20, 1e22}
     whole = charts.profiles(frame.filter(train_flops=1e20), "pass@k", "Profiles")
     assert "without a curve" not in whole.caption

@@ -459,3 +459,15 @@ def test_tasks_of_one_model_are_not_checkpoints(counts: t2fast.Counts) -> None:
     curves, classes = (figure.says for figure in t2fast.report(counts).sections[0].blocks[2:4])  # type: ignore[union-attr]
     assert "pass@k of 12 checkpoints over" in curves
     assert "for 12 checkpoints: " in classes
+
+
+def test_the_page_says_why_a_method_has_no_forecast(counts: t2fast.Counts) -> None:
+    """The loss law takes no checkpoint at which nothing was solved."""
+    none = counts.frame.with_columns(
+        n_correct=pl.when(pl.col("n_tokens") < 1e10).then(0).otherwise(pl.col("n_correct"))
+    )
+    found = t2fast.validate(
+        t2fast.read_counts(none), splits=2, methods=["log-linear", "loss"], draws=0, progress=False
+    )
+    said = Parts(found.report().html()).texts["p"]
+    assert any(words.startswith("loss: 2 of 2 splits without a forecast: ") for words in said)

@@ -121,7 +121,7 @@ def profiles(frame: pl.DataFrame, metric: str, title: str) -> Figure:
         "A curve a training budget, over sizes that spend it within the law's reach; dots: the best size."
     )
     if alone:
-        caption += f" {counted(alone, 'budget')} without a curve: no size but the best spends it there."
+        caption += f" {counted(alone, 'budget')} without a curve: within reach no two sizes spend so much."
     return Figure(
         "isoflop",
         title,

@@ -41,8 +41,16 @@ def judged(found: Validation) -> Section:
     behind = f"from {found.draws:,} draws a split" if found.draws else "there are none"
     how = f"{counted(found.splits['split'].n_unique(), 'split')}; intervals: {behind}; seed {found.seed}."
     return Section(
-        "How good its forecasts are", [Prose(words), grid, Prose(how), found.figure(), *_forecasts(found)]
+        "How good its forecasts are",
+        [Prose(words), grid, Prose(how), *_refusals(found), found.figure(), *_forecasts(found)],
     )
+
+
+def _refusals(found: Validation) -> Iterator[Prose]:
+    """Why methods have no forecast of some splits."""
+    for row in found.methods.filter(pl.col("refused") > 0).iter_rows(named=True):
+        splits = f"{row['refused']} of {row['refused'] + row['splits']} splits"
+        yield Prose(f"{row['method']}: {splits} without a forecast: {row['refusal']}.")
 
 
 def _forecasts(found: Validation) -> Iterator[Figure]:
