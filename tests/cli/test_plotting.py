@@ -349,3 +349,14 @@ def test_a_long_name_does_not_leave_the_axis_that_it_is_on(tmp_path: Path) -> No
     assert label.startswith("some-organisation")
     assert label.endswith("7b-instruct")
     assert len(label) == 34
+    charts.differences(frame, "a", 0.9).save(tmp_path / "short.svg")
+    assert "pass@k less that of a" in (tmp_path / "short.svg").read_text()
+
+
+def test_an_axis_of_k_has_whole_numbers_alone(tmp_path: Path) -> None:
+    rows = [("other", k, 0.1, 0.05, 0.15) for k in (1, 2, 3, 4)]
+    frame = pl.DataFrame(rows, ["name", "k", "difference", "low", "high"], orient="row")
+    charts.differences(frame, "a", 0.9).save(tmp_path / "differences.svg")
+    words = {element.text for element in ET.parse(tmp_path / "differences.svg").getroot().iter()}
+    assert {"1", "2", "3", "4"} <= words
+    assert not {"1.2", "1.4", "1.5", "2.5", "3.5"} & words

@@ -27,6 +27,9 @@ NAMES = {
 _DECADES = 100.0
 """Greatest over least from which on an axis has two powers of ten at least."""
 
+_WHOLE = "datum.value % 1 ? '' : datum.value"
+"""A label of k: of 1 to 4 an axis would have 1.2 and 1.4, too."""
+
 _LABELLED = 6.5
 """Greatest over least of an axis that surely has two labels: 1, 2 and 5 lie a factor of 2.5 apart at most."""
 
@@ -41,9 +44,7 @@ def size(name: str, values: pl.Series | None = None) -> dict[str, Any]:
     """
     alt = altair()
     of_size = name in ("n_params", "n_tokens")
-    label = (
-        ROUND + SIZE if of_size else "format(datum.value, '~e')" if name == "train_flops" else "datum.value"
-    )
+    label = ROUND + SIZE if of_size else "format(datum.value, '~e')" if name == "train_flops" else _WHOLE
     axis = alt.Axis(labelExpr=label, grid=False)
     scale = alt.Scale(type="log", base=2 if name == "k" else 10, nice=False, padding=8)
     if values is not None:
