@@ -36,6 +36,8 @@ def cautions_of(
     """Every caution of the plan `point` (one budget, one law), and those of the law itself."""
     n, d, k = (float(axis[0]) for axis in axes(point))
     yield from beyond_data(law, n, d, k, limits.held(n, d, k))
+    if not law.has_k and math.isfinite(k):
+        yield "the law says nothing of samples: k is what the inference budget pays for at this N"
     if law.has_process:
         yield from _moved_by_process(law, point, budgets, constraints)
     yield from _bounds(law, point, cloud, budgets, constraints, limits)
