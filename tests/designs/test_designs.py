@@ -139,6 +139,20 @@ def test_counts_have_designs_too(capsys, tmp_path: Path) -> None:
     assert "Runs to make next" in "".join(ET.parse(tmp_path / "runs.svg").getroot().itertext())
 
 
+def test_columns_of_the_runs_may_go_by_other_names(tmp_path: Path, capsys) -> None:
+    (tmp_path / "losses.csv").write_text(SEEN.rename({"n_params": "size"}).write_csv())
+    renamed = RUNS.rename({"n_params": "size", "n_tokens": "read"})
+    (tmp_path / "runs.csv").write_text(renamed.write_csv())
+    names = [str(tmp_path / "losses.csv"), "--runs", str(tmp_path / "runs.csv"), "--at", "1e9,1e10"]
+    assert main(["design", *names, "--columns", "n_params=size"]) == 1
+    said = capsys.readouterr().err
+    assert "say --columns runs.n_params=" in " ".join(said.split())
+    both = "n_params=size,runs.n_params=size,runs.n_tokens=read"
+    assert main(["design", *names, "--columns", both, "--count", "2", "--json"]) == 0
+    chosen = json.loads(capsys.readouterr().out)["runs"]
+    assert {row["n_params"] for row in chosen} <= set(RUNS["n_params"])
+
+
 def test_a_design_is_drawn_as_it_was_chosen(law) -> None:
     found = design(law, RUNS, at=[(1e9, 1e11)], count=3)
     left, place = found.plot().to_dict(), found.figure().panels[1].to_dict()

@@ -246,15 +246,19 @@ def test_few_splits_are_said_to_be_few(count, said):
 def test_what_can_be_forecast_up_to_somewhere():
     near = [0.24, 0.24, 0.24, 0.24, 0.2, 0.2, 0.2]
     words, good = judged({"forecast": [0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3], "nearest": near})
-    assert words.endswith("; beyond 50 tokens a parameter no method here beats the nearest checkpoint")
+    assert words.endswith(
+        "; beyond 50 tokens a parameter no method here beats the nearest checkpoint on average and in half "
+        "of the splits"
+    )
     assert good
 
 
 def test_what_cannot_be_forecast():
     words, good = judged({"forecast": [0.3] * 6, "counts": [0.25] * 6, "nearest": [0.2] * 6})
     assert words == (
-        "not forecastable: beyond 10 tokens a parameter no method here beats the nearest checkpoint; "
-        "forecasts of this table were off by 30% on average, nearest checkpoint 20%"
+        "not forecastable: beyond 10 tokens a parameter no method here beats the nearest checkpoint on "
+        "average and in half of the splits; forecasts of this table were off by 30% on average, nearest "
+        "checkpoint 20%"
     )
     assert not good
     words, _ = judged({"forecast": [0.3] * 6, "nearest": [0.2] * 6}, by="compute")
@@ -265,7 +269,7 @@ def test_what_can_be_forecast_only_from_somewhere_on():
     errors = {"forecast": [0.9, 0.9, 0.9, 0.1, 0.1, 0.1], "nearest": [0.2] * 6}
     words, good = judged(errors)
     assert (
-        "on average; only beyond 40 tokens a parameter does the forecast law, off by 10% there, nearest 20%"
+        "splits; only beyond 40 tokens a parameter does the forecast law, off by 10% there, nearest 20%"
         in words
     )
     assert not good

@@ -9,7 +9,7 @@ from t2fast.cli import results
 from t2fast.cli.options import add_table, command, left_out, numbers, seed, show, size
 from t2fast.cli.plotting import add_plot, check, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
-from t2fast.designs import design
+from t2fast.designs import design, read_candidates
 from t2fast.fits import fit_forecast
 
 _EXAMPLES = """  t2fast design losses.csv --runs runs.csv --at 7B,2T --budget 1e21
@@ -18,8 +18,10 @@ _EXAMPLES = """  t2fast design losses.csv --runs runs.csv --at 7B,2T --budget 1e
   t2fast design counts.csv --runs runs.csv --at 2.8B,300B,64 --plot runs.svg
 
 The table holds what was measured so far; the forecast law is fitted to it. RUNS has n_params and n_tokens of
-the runs that could be made and, if costs are not 6 N D, cost. Make some of the runs, add them to the table,
-and ask again: in rounds that each double what is spent, say."""
+the runs that could be made and, if costs are not 6 N D, cost (or else --columns runs.n_params=size,...). Make
+some of the runs, add them to the table, and ask again: in rounds that each double what is spent, say."""
+_RUNS = "runs."
+"""What `--columns` calls the columns of RUNS by, before their names."""
 
 
 def add_parser(commands: Any) -> None:
@@ -58,12 +60,16 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError("nothing is wanted: give --at N,D (or N,D,k), or --train-flops")
     if arguments.inference_flops is not None and arguments.train_flops is None:
         raise ValueError("--inference-flops goes with --train-flops")
+    named = arguments.columns or {}
+    arguments.columns = {key: own for key, own in named.items() if not key.startswith(_RUNS)} or None
+    its = {key.removeprefix(_RUNS): own for key, own in named.items() if key.startswith(_RUNS)}
+    runs = read_candidates(arguments.runs, columns=its, prefix=_RUNS)
     table = read_table(arguments, kind_of(arguments.file, arguments.columns))
     law = fit_forecast(table, draws=arguments.draws, seed=arguments.seed)
     train = arguments.train_flops
     found = design(
         law,
-        arguments.runs,
+        runs,
         at=[tuple(place) for place in arguments.at],
         plan_for=None if train is None else (train, arguments.inference_flops),
         budget=arguments.budget,

@@ -12,12 +12,15 @@ from t2fast.tables.reading import SIZES, Reading
 from t2fast.tables.sources import TableSource, open_source
 
 
-def read_candidates(source: TableSource, *, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
+def read_candidates(
+    source: TableSource, *, columns: Mapping[str, str] | None = None, prefix: str = ""
+) -> pl.DataFrame:
     """Read the runs to choose from.
 
     Args:
         source: a file or a dataframe with `n_params`, `n_tokens` and, if costs are not 6 N D, `cost`.
         columns: canonical name -> the source's name.
+        prefix: what the caller calls a canonical name by, before it; errors say so.
 
     Returns:
         Columns `n_params`, `n_tokens` and `cost`, Float64, a row a run.
@@ -28,7 +31,7 @@ def read_candidates(source: TableSource, *, columns: Mapping[str, str] | None = 
     opened = open_source(source, "the runs")
     fields = (v.N_PARAMS, v.N_TOKENS, v.COST)
     reading = Reading(opened, v.find_columns(opened.name, opened.columns, fields, columns or {}), fields)
-    reading.require(SIZES)
+    reading.require(SIZES, prefix=prefix)
     frame = reading.rows()
     if "cost" not in frame.columns:
         frame = frame.with_columns(cost=train_flops(pl.col("n_params"), pl.col("n_tokens")))

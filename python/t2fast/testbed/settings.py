@@ -20,6 +20,8 @@ from t2fast.training.objects import read_object
 
 SETTINGS = "settings.json"
 _GROWING = ("samples", "loop_seeds")
+_WIDENING = ("sizes", "budgets", "overtrained_budgets", "repeated_budgets")
+"""Numbers that may become larger in a folder that is there, and lists that may become longer."""
 PRESETS = ("small", "full", "gpu")
 """Testbeds that come with the package."""
 
@@ -184,13 +186,14 @@ def settings_in(folder: Path) -> Settings:
 def claim(folder: Path, settings: Settings) -> None:
     """Make the folder that testbed's, or find that it is; `ValueError` if it is another's.
 
-    More samples and more seeds of the loop only add to what is there: with those it grows.
+    More samples, seeds of the loop, sizes and budgets only add to what is there: with those it grows.
     """
     path = folder / SETTINGS
     if path.exists():
         there = asdict(settings_in(folder))
         new = asdict(settings)
         grown = [key for key in _GROWING if new[key] > there[key]]
+        grown += [key for key in _WIDENING if set(new[key]) > set(there[key])]
         if different := [
             f"{key} was {there[key]} and is {new[key]}"
             for key in new

@@ -14,6 +14,7 @@ HOPELESS = 0.5
 """Mean error from which on a forecast is not worth having, whatever it is better than."""
 
 _LEAST_SPLITS = 3  # that a claim about a region rests on
+_NONE = "no method here beats the nearest checkpoint on average and in half of the splits"
 
 Row = dict[str, Any]
 
@@ -61,7 +62,7 @@ def words(methods: pl.DataFrame, splits: pl.DataFrame, by: str, method: str) -> 
         verdict = off
         lost = next((place for place, found, here in _regions(splits, by) if not found and not here), None)
         if lost is not None:
-            verdict += f"; beyond {lost} no method here beats the nearest checkpoint"
+            verdict += f"; beyond {lost} {_NONE}"
     if row["coverage"] is not None:
         verdict += f"; {percent(row['level'])} intervals held {percent(row['coverage'])} of what was held out"
         verdict += "" if row["width"] is None else f", their ends a factor of {row['width']:.2g} apart"
@@ -82,12 +83,12 @@ def _nowhere(splits: pl.DataFrame, by: str) -> str:
     for place, found, here in regions:
         for row in (row for name, row in found.items() if name in here):
             return (
-                f"no method here beats the nearest checkpoint on average; only beyond {place} does "
+                f"{_NONE}; only beyond {place} does "
                 f"{named(row['method'])}, off by {percent(row['mean'])} there, nearest "
                 f"{percent(row['nearest'])}"
             )
     where = f"beyond {regions[0][0]} " if regions else ""
-    return f"{where}no method here beats the nearest checkpoint"
+    return f"{where}{_NONE}"
 
 
 def _regions(splits: pl.DataFrame, by: str) -> Iterator[tuple[str, dict[str, Row], dict[str, Row]]]:
