@@ -74,7 +74,7 @@ def _shown(found: pl.DataFrame, budgets: tuple[float, float], level: float) -> R
             named = (row["task"] if side == _SIDES[0] else "",) if tasks else ()
             table.add_row(*named, label, *_cells(row, side))
     train, inference = budgets
-    shown = [
+    shown: list[RenderableType] = [
         line(
             f"Measured checkpoints for {train:.3g} training FLOPs, {inference:.3g} inference FLOPs per token"
         ),
