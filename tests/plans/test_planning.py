@@ -240,6 +240,8 @@ def test_chinchilla_too_large_for_inference_is_clamped_and_says_so():
     assert held.n_params == 1e9
     assert held.k == 1
     assert held.to_dict()["clamped"] is True
+    words = f"Chinchilla's N was moved by {held.bound}"
+    assert plan(LOSS, 1e25, 2e9).warnings[0] == words
     assert not plan(LOSS, *BUDGET).chinchilla.clamped
     sizes = plan(LOSS, 1e25, 2e9, n_params=[1e7, 5e8, 3e9]).chinchilla
     assert sizes.clamped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import t2fast
 from t2fast import text
 from t2fast.cli.main import main
+from t2fast.plans.memory import housed
 
 HOSTILE = "</script><script>document.title=1</script><img src=x onerror=alert(1)>\u202e"
 SIZES = [(1280, "light"), (400, "dark")]
@@ -73,8 +75,20 @@ def test_it_begins_with_the_plan_its_interval_and_what_to_know(page: Any, law: t
     assert " to ".join(map(text.chance, here)) in cells
     assert text.chance(plan.chinchilla.predicted) in cells
     assert page.locator(".chart svg .mark").count() == 2 * (1 + 4)
-    assert page.locator(".chart svg .band").count() == 2 * 4
+    assert page.locator(".chart svg .band").count() == 1 + 2 * 4
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", SIZES, indirect=True)
+def test_the_answer_is_seen_while_fields_are_moved(page: Any) -> None:
+    page.check("[name=mode][value=one]")
+    page.select_option("#chip", "H100")
+    answer(page)
+    page.locator("#unique").scroll_into_view_if_needed()
+    box = page.locator("#summary").bounding_box()
+    assert 0 <= box["y"] < box["y"] + box["height"] <= 900
+    assert page.locator("#unique").bounding_box()["y"] > (box["y"] + box["height"] if box["x"] < 200 else 0)
 
 
 @pytest.mark.browser
@@ -104,10 +118,31 @@ def test_what_is_typed_is_planned_and_what_is_no_number_is_marked(page: Any, law
     words = str(refused.value).replace("extrapolate=", "“How far beyond the law's data, as a factor” ")
     assert page.inner_text("#refusal") == f"Training budget 6ND: {words}"
     assert page.get_attribute("#train", "aria-invalid") == "true"
+    assert page.text_content("#progress") == ""
     page.click("#reset")
     page.wait_for_selector("#refusal", state="hidden")
     assert page.get_attribute("#train", "aria-invalid") == "false"
     assert page.input_value("#train") == "2.56e+19"
+
+
+@pytest.mark.browser
+def test_a_draw_that_cannot_be_planned_leaves_the_plan_and_says_so(
+    browser: Any, law: t2fast.Law, tmp_path: Path
+) -> None:
+    assert law.draws is not None
+    draws = law.draws.copy()
+    draws[50, list(law.params).index("alpha")] = -1
+    t2fast.explore(replace(law, draws=draws), 2.56e19, 2e9).save(tmp_path / "explorer.html")
+    page = browser.new_page()
+    page.goto((tmp_path / "explorer.html").as_uri())
+    page.wait_for_selector("#progress >> text=no intervals")
+    assert page.inner_text("#progress") == (
+        "no intervals, because of one draw: parameter alpha is -1: it has to be finite and not negative"
+    )
+    assert text.amount(t2fast.plan(replace(law, draws=None), 2.56e19, 2e9).n_params) in page.inner_text(
+        "#plan"
+    )
+    page.close()
 
 
 @pytest.mark.browser
@@ -149,9 +184,14 @@ def test_sliders_and_charts_move_by_keyboard(page: Any) -> None:
     page.focus("#row")
     page.keyboard.press("ArrowRight")
     assert answer(page).endswith("By draw 1 of the law.")
+    assert page.inner_text("#by") == "At the command line, by the law itself: no command plans by one draw"
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#by") == "The same at the command line"
+    answer(page)
     page.focus("#profile .chart")
     page.keyboard.press("Home")
-    assert page.inner_text("#profile .readout").startswith("N = ")
+    read = page.inner_text("#profile .readout")
+    assert re.fullmatch(r"N = .*: pass@k [\d.e-]+ \([\d.e-]+ to [\d.e-]+\)", read), read
 
 
 @pytest.mark.browser
@@ -166,6 +206,8 @@ def test_one_budget_in_dollars_and_a_target(page: Any, law: t2fast.Law) -> None:
     plan = t2fast.plan_spending(law, work, budget=1e4)
     assert words.startswith(f"Train {text.amount(plan.chosen.n_params)} parameters")
     assert page.locator("#warned li").all_inner_texts() == list(plan.warnings)
+    assert plan.room is not None
+    assert page.locator("#room li").all_inner_texts() == list(housed(plan.room, plan.chosen, []))
     assert page.inner_text("#command") == (
         't2fast plan --law LAW.json --usd 10000 --queries 1e6 --gpu "H100" --usd-per-hour 2.5'
     )
@@ -178,6 +220,7 @@ def test_one_budget_in_dollars_and_a_target(page: Any, law: t2fast.Law) -> None:
     assert page.locator("#frontier-value").is_hidden()
     page.check("[name=mode][value=two]")
     answer(page)
+    assert page.locator("#room li").count() == 0
     assert page.locator("#frontier-value .line").count() == 2
     assert page.locator("#frontier-value .band").count() == 2
 

@@ -16,7 +16,10 @@ import t2fast
 from grids import ACCURACY, COUNTS, LOSS
 from t2fast import text
 from t2fast.costs.hardware import Machine, accelerator
+from t2fast.laws.data_wall import DataWall
+from t2fast.laws.ends import ends
 from t2fast.plans import Workload
+from t2fast.plans.memory import housed
 from t2fast.reports.explorer import _WORK, _asset, _facts
 from t2fast.reports.page import inline
 
@@ -39,9 +42,13 @@ async ({ core, law, asked }) => {
       const problem = new (two ? TwoBudgets : OneBudget)(found, whole);
       const point = problem.point();
       const drawn = law.draws.length ? problem.drawn(1, found.rows - 1) : null;
+      const sizes = () => spaced(...problem.search.n, 7).flatMap((n) => problem.atSize(n) ?? []);
+      const profile = two ? problem.profile(7) : sizes();
+      const values = drawn && problem.values(profile, 1, found.rows - 1);
       return {
         ...point,
-        profile: two ? problem.profile(7) : null,
+        profile,
+        spread: values && profile.map((_, i) => interval(values.map((row) => row[i]), 0.9)),
         warnings: problem.warnings(drawn),
         intervals: drawn && problem.intervals(drawn, 0.9),
       };
@@ -156,13 +163,14 @@ def test_two_budgets_are_spent_as_they_are_here(name: str, laws: Any, answers: A
         assert found["noRatio"] == plan.no_ratio
         assert found["warnings"] == list(plan.warnings)
         # Of whole k the profile has steps, on which a size may stand.
-        profile = plan.profile(7)
+        profile, stepped = plan.profile(7), whole["wholeK"]
         for value, point in zip(profile.predicted.tolist(), found["profile"], strict=True):
-            stepped = whole["wholeK"]
             assert stepped or close(value, point["value"], near), (one, value, point)
         if law.draws is None:
             assert found["intervals"] is None
             continue
+        k = profile.k if law.has_k else np.ones(7)
+        ends_agree(law.draw_values(profile.n_params, profile.n_tokens, k), found, 10 * near, stepped)
         for side, choice in (("best", plan), ("chinchilla", plan.chinchilla)):
             spans = found["intervals"][side]
             assert set(spans) == {k for k in (*NAMES, "here") if k != "k" or law.has_k}
@@ -187,6 +195,7 @@ CHIP = {"usdPerHour": 2.5, "batch": 64, "mfu": 0.4, "mbu": 0.6}
 ONE: dict[str, dict[str, Any]] = {
     "flops": {"budget": 1e21},
     "dollars": {"budget": 1e4, "chip": "H100", "unique": 2e10},
+    "shared": {"budget": 1e6, "chip": "H100", "batch": 4096, "n": [1e10, None]},
     "little": {"budget": 1e20, "unique": 5e7},
     "free": {"budget": 1e20, "d": [1, 3e10], "mostK": 20, "wholeK": True, "ratio": 40.0},
     "target": {"target": 0.3},
@@ -205,9 +214,7 @@ def test_one_budget_and_a_target_are_as_they_are_here(name: str, laws: Any, answ
         asked["target"]["target"], asked["far"]["target"] = 2.6, 1.5
     if name == "forecast":
         asked = {key: asked[key] for key in ("dollars", "target", "far")}
-    given = [
-        {**one, **(CHIP | {"chip": chip_of(one["chip"])} if one["chip"] else {})} for one in asked.values()
-    ]
+    given = [{**CHIP, **one, "chip": chip_of(one["chip"]) if one["chip"] else None} for one in asked.values()]
     for one, found in zip(asked.values(), answers(law, *given), strict=True):
         whole = {**FREE, **one}
         sizes = one["queries"], one["promptTokens"], one["outputTokens"]
@@ -215,9 +222,12 @@ def test_one_budget_and_a_target_are_as_they_are_here(name: str, laws: Any, answ
         try:
             plan = t2fast.plan_spending(
                 law,
-                Workload(*sizes) if machine is None else Workload.on(machine, *sizes),
+                Workload(*sizes)
+                if machine is None
+                else Workload.on(machine, *sizes, rows=one.get("batch", 64)),
                 budget=one.get("budget"),
                 target=one["target"],
+                n_params=tuple(whole["n"]),
                 n_tokens=tuple(whole["d"]),
                 max_k=whole["mostK"],
                 integer_k=whole["wholeK"],
@@ -243,8 +253,16 @@ def test_one_budget_and_a_target_are_as_they_are_here(name: str, laws: Any, answ
         assert close(None if beside is None else beside.ratio, found["ratio"], 1e-8)
         assert found["noRatio"] == (None if beside is None else beside.withheld)
         assert found["warnings"] == list(plan.warnings)
+        told = [] if plan.room is None else list(housed(plan.room, plan.chosen, []))
+        assert found["room"] == told
         if law.draws is None:
             continue
+        curve = plan.profile(7)
+        n, d, k = (curve[name].to_numpy() for name in ("n_params", "n_tokens", "k"))
+        read = d if one["unique"] is None else DataWall().effective_tokens(d, one["unique"])
+        ends_agree(
+            law.draw_values(n, read, k if law.has_k else np.ones_like(k)), found, 1e-3, whole["wholeK"]
+        )
         spans = found["intervals"]["best"]
         for short, long in {**NAMES, "here": "predicted_here", "cost": "cost"}.items():
             pairs = zip(plan.chosen.intervals[long], spans[short], strict=True)
@@ -254,11 +272,20 @@ def test_one_budget_and_a_target_are_as_they_are_here(name: str, laws: Any, answ
             assert all(close(a, b, 1e-4) for a, b in pairs)
 
 
-def chip_of(name: str) -> dict[str, float]:
+def ends_agree(drawn: Any, found: dict[str, Any], within: float, stepped: bool) -> None:
+    """Intervals over draws of what every size brings; of whole k a size may stand on a step."""
+    pairs = zip(np.transpose(ends(drawn, 0.9)).tolist(), found["spread"], strict=True)
+    assert stepped or all(
+        close(a, b, within) for mine, other in pairs for a, b in zip(mine, other, strict=True)
+    )
+
+
+def chip_of(name: str) -> dict[str, Any]:
     chip = accelerator(name)
     # Of 12 layers width^2 weights, 128 times as wide as deep: 4 layers width bytes a token.
     cache = 4 * 128 / (12 * 128**2) ** (2 / 3)
-    return {"flops": chip.flops, "bandwidth": chip.bandwidth, "cache": cache, "cachePower": 2 / 3}
+    rates = {"flops": chip.flops, "bandwidth": chip.bandwidth, "memory": chip.memory}
+    return {"name": name, **rates, "cache": cache, "cachePower": 2 / 3}
 
 
 def test_a_draw_is_planned_by_itself(laws: Any, answers: Any) -> None:

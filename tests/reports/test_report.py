@@ -335,9 +335,14 @@ def test_the_command_plans_by_the_law_that_ships_as_plan_does(
     ("option", "why"),
     [
         ("--inference-flops", "--inference-flops is half of a plan: give --train-flops too"),
-        ("--target", "--target is for choosing among models that exist: give --prices"),
-        ("--per-query", "--per-query is for choosing among models that exist: give --prices"),
-        ("--prompt-tokens", "--prompt-tokens is for choosing among models that exist: give --prices"),
+        ("--target", "--target is of a choice among models that exist, or of a plan: give --prices, or"),
+        (
+            "--per-query",
+            "--per-query is of a plan under one budget: give --usd, --total-flops or --target, or",
+        ),
+        ("--prompt-tokens", "or --target, or --prices to choose among models that exist, or leave it out"),
+        ("--batch", "--batch is of a plan under one budget: give --usd, --total-flops or --target, or leave"),
+        ("--budget", "--budget is of runs to make next: give --runs, or leave it out"),
     ],
 )
 def test_an_option_that_nothing_heeds_is_refused(

@@ -33,9 +33,9 @@ def command(
     return parser
 
 
-def add_table(command: Any, several: bool = False) -> None:
+def add_table(command: Any, several: bool = False, least: int = 1) -> None:
     """Add the table that a command reads, or several of them, and what chooses among their rows."""
-    files: dict[str, Any] = {"dest": "files", "nargs": "+"} if several else {"dest": "file"}
+    files: dict[str, Any] = {"dest": "files", "nargs": "+" if least else "*"} if several else {"dest": "file"}
     command.add_argument(
         **files,
         metavar="FILE",

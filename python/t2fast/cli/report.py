@@ -10,16 +10,22 @@ from rich.console import Console
 
 from t2fast import atomic
 from t2fast.choices import Choice, choose
-from t2fast.cli import results
+from t2fast.cli import results, spending
+from t2fast.cli.design import add_wanted, design_of, read_wanted
 from t2fast.cli.laws import add_law
 from t2fast.cli.options import add_table, command, filtered, print_json, reading, size
 from t2fast.cli.tables import add_chance, kind_of, read_table
+from t2fast.costs.architectures import read_architectures
 from t2fast.laws import AnyLaw, find_law
 from t2fast.plans import Plan, plan
 from t2fast.progress import working
 from t2fast.tables import Counts, read_prices
 from t2fast.tables.counts import joined_counts
 from t2fast.validation import Validation, validate
+
+_OF_BOTH = ("prompt_tokens", "output_tokens", "per_query")
+"""Options of a choice as well as of a plan under one budget."""
+_FILES = ("law", "prices", "runs", "architectures", "accelerators")
 
 
 def add_parser(commands: Any) -> None:
@@ -35,10 +41,12 @@ def add_parser(commands: Any) -> None:
         "  t2fast report counts.csv --validate 8 -o forecasts.html\n"
         "  t2fast report counts.csv --prices models.csv --prompt-tokens 500 --output-tokens 400 -o buy.html\n"
         "  t2fast report run/ lm-eval-output/ -o models.html\n"
-        "\nSeveral files of counts are joined. Where budgets are given without --law, the plan is by the law "
+        "  t2fast report --usd 10000 --gpu H100 --usd-per-hour 2.5 --queries 1e6 -o cost.html\n"
+        "  t2fast report counts.csv --runs runs.csv --at 2.8B,300B,64 -o next.html\n"
+        "\nSeveral files of counts are joined. Where budgets are given without --law, plans are by the law "
         "that ships with t2fast: fitted to Pythia's GSM8K counts.",
     )
-    add_table(parser, several=True)
+    add_table(parser, several=True, least=0)
     results.add_options(parser)
     add_chance(parser)
     add_law(parser)
@@ -52,12 +60,13 @@ def add_parser(commands: Any) -> None:
         metavar="SPLITS",
         help="hold parts of the table out so many times and forecast them, as `t2fast validate` does",
     )
-    bought = parser.add_argument_group("models that exist", "as for `t2fast choose`")
+    spending.add_options(parser)
+    bought = parser.add_argument_group(
+        "models that exist",
+        "as for `t2fast choose`, with --prompt-tokens, --output-tokens, --target and --per-query",
+    )
     bought.add_argument("--prices", metavar="FILE", help="what the models cost")
-    bought.add_argument("--prompt-tokens", type=size, metavar="P", help="of a query")
-    bought.add_argument("--output-tokens", type=size, metavar="T", help="of a sample")
-    bought.add_argument("--target", type=float, metavar="X", help="pass@k to reach at least cost")
-    bought.add_argument("--per-query", type=size, metavar="USD", help="US dollars a query at most")
+    add_wanted(parser.add_argument_group("runs to make next", "as for `t2fast design`"))
     parser.add_argument("--title", metavar="WORDS", help="of the page (default: the files)")
     parser.add_argument(
         "--level", type=float, default=0.9, help="confidence of the law's intervals (default: 0.9)"
@@ -71,20 +80,26 @@ def run(arguments: argparse.Namespace) -> None:
 
     atomic.check(arguments.output)
     _refuse_what_nothing_heeds(arguments)
-    wanted = arguments.law is not None or arguments.train_flops is not None
+    spends = arguments.prices is None and spending.asked(arguments)
+    wanted = arguments.law is not None or arguments.train_flops is not None or spends
     law: AnyLaw | None = find_law(arguments.law) if wanted else None
+    runs = None if arguments.runs is None else read_wanted(arguments)
     tables = _tables(arguments)
+    if runs is not None and not tables:
+        raise ValueError("--runs needs a table of what was measured so far: give it")
     with working("drawing"):
         found = report(
             *tables,
             *([] if law is None else [law]),
             *_plans(arguments, law),
+            *([spending.plan_of(arguments, law, **_listed(arguments))] if law is not None and spends else []),
+            *([] if runs is None else [design_of(arguments, runs, table) for table in tables]),
             *_validations(arguments, tables),
             *_choices(arguments, tables),
             title=arguments.title,
             level=arguments.level,
             command=["t2fast", *sys.argv[1:]] if sys.argv[1:2] == ["report"] else None,
-            files=[*arguments.files, *filter(None, (arguments.law, arguments.prices))],
+            files=[*arguments.files, *filter(None, (getattr(arguments, name) for name in _FILES))],
         )
         html = found.html().encode()
     atomic.write(arguments.output, [html])
@@ -106,13 +121,24 @@ def _refuse_what_nothing_heeds(arguments: argparse.Namespace) -> None:
     """`ValueError` for an option whose section was not asked for, and would be left out in silence."""
     if arguments.inference_flops is not None and arguments.train_flops is None:
         raise ValueError("--inference-flops is half of a plan: give --train-flops too, or leave it out")
-    if arguments.prices is not None:
-        return
-    for name in ("prompt_tokens", "output_tokens", "target", "per_query"):
-        if getattr(arguments, name) is not None:
+    if arguments.target is not None and arguments.prices is None and arguments.queries is None:
+        raise ValueError(
+            "--target is of a choice among models that exist, or of a plan: give --prices, or --queries"
+        )
+    of_plans = {"usd", "total_flops", *spending.OWN} - set(_OF_BOTH)
+    for name in sorted(arguments.given):
+        shown = f"--{name.replace('_', '-')}"
+        if name in ("at", "budget", "count") and arguments.runs is None:
+            raise ValueError(f"{shown} is of runs to make next: give --runs, or leave it out")
+        if name in of_plans and arguments.prices is not None:
             raise ValueError(
-                f"--{name.replace('_', '-')} is for choosing among models that exist: give --prices, what "
-                "they cost, or leave it out"
+                f"{shown} is of a plan under one budget, --prices of a choice: leave one of them out"
+            )
+        if name in (*of_plans, *_OF_BOTH) and arguments.prices is None and not spending.asked(arguments):
+            choice = ", or --prices to choose among models that exist" if name in _OF_BOTH else ""
+            raise ValueError(
+                f"{shown} is of a plan under one budget: give --usd, --total-flops or --target{choice}, or "
+                "leave it out"
             )
 
 
@@ -148,12 +174,24 @@ def _choices(arguments: argparse.Namespace, tables: list[Any]) -> list[Choice]:
         choose(
             counts,
             read_prices(arguments.prices),
-            prompt_tokens=arguments.prompt_tokens,
-            output_tokens=arguments.output_tokens,
+            prompt_tokens=_if_given(arguments, "prompt_tokens"),
+            output_tokens=_if_given(arguments, "output_tokens"),
             target=arguments.target,
             per_query=arguments.per_query,
         )
     ]
+
+
+def _if_given(arguments: argparse.Namespace, name: str) -> float | None:
+    """What a plan has a default for, and a choice reads from the counts."""
+    return getattr(arguments, name) if name in arguments.given else None
+
+
+def _listed(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Architectures to choose from, if any."""
+    if arguments.architectures is None:
+        return {}
+    return {"n_params": read_architectures(arguments.architectures)}
 
 
 def _plans(arguments: argparse.Namespace, law: AnyLaw | None) -> list[Plan]:

@@ -11,12 +11,12 @@ from t2fast.cli.plotting import save
 from t2fast.costs.architectures import read_architectures
 from t2fast.estimators import Verifier
 from t2fast.laws import AnyLaw
-from t2fast.plans import Workload, plan_spending
+from t2fast.plans import SpendingPlan, Workload, plan_spending
 from t2fast.plans.purse import Models
 from t2fast.plans.request import CHINCHILLA_RATIO, positive
 from t2fast.progress import working
 
-_OWN = (
+OWN = (
     "queries",
     "prompt_tokens",
     "output_tokens",
@@ -75,7 +75,7 @@ def asked(arguments: argparse.Namespace) -> bool:
 
 def refuse(arguments: argparse.Namespace) -> None:
     """`ValueError` where the line gives two budgets and what only one budget heeds."""
-    for name in _OWN:
+    for name in OWN:
         if name in arguments.given:
             raise ValueError(
                 f"--{name.replace('_', '-')} goes with one budget for training and all queries: give --usd, "
@@ -85,6 +85,35 @@ def refuse(arguments: argparse.Namespace) -> None:
 
 def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -> None:
     """Plan under one budget, or for a target, perhaps with a check that errs, and print it."""
+    for name in ("frontier", "profile"):
+        if getattr(arguments, name):
+            raise ValueError(
+                f"--{name} is of plans under two budgets, --train-flops and --inference-flops: leave it out"
+            )
+    if arguments.chinchilla == "law":
+        raise ValueError("--chinchilla law is of plans under two budgets: give tokens per parameter here")
+    chosen = plan_of(
+        arguments,
+        law,
+        n_params=_models(arguments),
+        n_tokens=arguments.tokens or (arguments.min_tokens, arguments.max_tokens),
+        k=arguments.k,
+        max_k=arguments.max_k,
+        integer_k=arguments.integer_k,
+        extrapolate=arguments.extrapolate,
+        chinchilla=CHINCHILLA_RATIO if arguments.chinchilla is None else arguments.chinchilla,
+        verifier=verifier,
+        harm=1.0 if arguments.harm is None else arguments.harm,
+    )
+    show(arguments, chosen.to_dict(), lambda: chosen.shown(arguments.verbose))
+    if arguments.plot:
+        save(chosen.figure(), arguments.plot, chosen.warnings)
+
+
+def plan_of(arguments: argparse.Namespace, law: AnyLaw, **options: Any) -> SpendingPlan:
+    """The plan under the budget, or for the target, that `add_options` was given; `options` as of
+    `plan_spending`.
+    """
     given = [name for name in ("usd", "total_flops", "target") if getattr(arguments, name) is not None]
     if len(given) > 1:
         raise ValueError(f"--{' and --'.join(given).replace('_', '-')} exclude each other: give one")
@@ -98,42 +127,24 @@ def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -
     if given[0] != "target":
         positive(given[0], getattr(arguments, given[0]))
     dollars = _in_dollars(arguments)
-    for name in ("frontier", "profile"):
-        if getattr(arguments, name):
-            raise ValueError(
-                f"--{name} is of plans under two budgets, --train-flops and --inference-flops: leave it out"
-            )
-    if arguments.chinchilla == "law":
-        raise ValueError("--chinchilla law is of plans under two budgets: give tokens per parameter here")
     sizes = arguments.queries, arguments.prompt_tokens, arguments.output_tokens
     workload = Workload(*sizes)
     if dollars:
         served = {"rows": arguments.batch, "cache_bytes": arguments.cache_bytes}
         workload = Workload.on(machine(arguments), *sizes, **served)
     with working("planning, for the law and each of its draws"):
-        chosen = plan_spending(
+        return plan_spending(
             law,
             workload,
             budget=arguments.total_flops if arguments.usd is None else arguments.usd,
             target=arguments.target,
-            n_params=_models(arguments),
-            n_tokens=arguments.tokens or (arguments.min_tokens, arguments.max_tokens),
-            k=arguments.k,
-            max_k=arguments.max_k,
-            integer_k=arguments.integer_k,
             per_query=arguments.per_query,
             latency=arguments.latency,
             max_chips=most_chips(arguments) if dollars else None,
             unique_tokens=arguments.unique_tokens,
-            extrapolate=arguments.extrapolate,
-            chinchilla=CHINCHILLA_RATIO if arguments.chinchilla is None else arguments.chinchilla,
             level=arguments.level,
-            verifier=verifier,
-            harm=1.0 if arguments.harm is None else arguments.harm,
+            **options,
         )
-    show(arguments, chosen.to_dict(), lambda: chosen.shown(arguments.verbose))
-    if arguments.plot:
-        save(chosen.figure(), arguments.plot, chosen.warnings)
 
 
 def _in_dollars(arguments: argparse.Namespace) -> bool:

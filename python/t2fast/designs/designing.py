@@ -13,7 +13,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 
 from t2fast.arguments import require_kind
-from t2fast.charts import Drawn, Figure, designs
+from t2fast.charts import Drawn, Figure, Reported, designs
 from t2fast.designs.candidates import read_candidates
 from t2fast.designs.choosing import choose_runs
 from t2fast.laws import ForecastLaw
@@ -22,7 +22,7 @@ from t2fast.plans.planned import Constraints
 from t2fast.plans.request import check_level, comparison_rule, constraints_of, positive
 from t2fast.plans.search import cloud_of
 from t2fast.tables.sources import TableSource
-from t2fast.text import amount, columns, line, nominal, note, plain
+from t2fast.text import Columns, amount, columns, line, nominal, note, plain
 
 Floats = npt.NDArray[np.float64]
 Place = tuple[float, float] | tuple[float, float, float]
@@ -33,7 +33,7 @@ _MOST_RUNS = 4_000
 
 
 @dataclass(frozen=True)
-class Design(Drawn):
+class Design(Drawn, Reported):
     """Runs to make next, in their order.
 
     Attributes:
@@ -56,6 +56,12 @@ class Design(Drawn):
 
     def __rich__(self) -> RenderableType:
         """The runs in their order, what each leaves of the target's spread, and why there are no more."""
+        parts: list[RenderableType] = [line(f"wanted: {words}") for words in self.targets]
+        parts += [self.table()] if self.runs.height else []
+        return Group(*parts, note(self.stopped), *map(note, self.warnings))
+
+    def table(self) -> Columns:
+        """The runs in their order, and what each leaves of the target's spread."""
         table = columns("run", "N", "D", "cost", "spent", "spread left")
         for number, row in enumerate(self.runs.iter_rows(named=True), 1):
             table.add_row(
@@ -66,9 +72,7 @@ class Design(Drawn):
                 f"{row['spent']:.3g}",
                 f"{row['spread']:.1%}",
             )
-        parts: list[RenderableType] = [line(f"wanted: {words}") for words in self.targets]
-        parts += [table] if self.runs.height else []
-        return Group(*parts, note(self.stopped), *map(note, self.warnings))
+        return table
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-ready."""

@@ -35,6 +35,9 @@ def cautions_of(
 ) -> Iterator[str]:
     """Every caution of the plan `point` (one budget, one law), and those of the law itself."""
     n, d, k = (float(axis[0]) for axis in axes(point))
+    moved = BOUNDS[point.chinchilla.bound[0, 0]]
+    if moved is not None:
+        yield f"Chinchilla's N was moved by {moved}"
     yield from beyond_data(law, n, d, k, limits.held(n, d, k))
     if not law.has_k and math.isfinite(k):
         yield "the law says nothing of samples: k is what the inference budget pays for at this N"

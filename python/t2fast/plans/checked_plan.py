@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from t2fast.charts import Drawn, Figure
+from t2fast.charts import Drawn, Figure, Reported
 from t2fast.estimators.verifier import Verifier, weighing
 from t2fast.laws import AnyLaw
 from t2fast.plans.faults import shortened
@@ -62,7 +62,7 @@ class CheckedChoice:
 
 
 @dataclass(frozen=True)
-class CheckedPlan(Drawn):
+class CheckedPlan(Drawn, Reported):
     """The best N, D and k where the check errs.
 
     Attributes:
@@ -138,7 +138,7 @@ class CheckedPlan(Drawn):
         source = [line(f"law: {self.law.name}, {self.law.source}")] if self.law.source else []
         return Group(
             line(self.title),
-            self._table(),
+            self.table(),
             line(self.finding()),
             Text(),
             line("the same model by samples a problem:"),
@@ -194,7 +194,8 @@ class CheckedPlan(Drawn):
             "warnings": list(self.warnings),
         }
 
-    def _table(self) -> Columns:
+    def table(self) -> Columns:
+        """The plan beside Chinchilla's and that for a perfect check."""
         chosen, chinchilla, perfect = self.chosen, self.chinchilla, self.perfect
         interval = chosen.intervals
         rule = "Chinchilla" if self.rule == "law" else f"Chinchilla ({self.rule:g} tokens/parameter)"

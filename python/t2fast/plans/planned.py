@@ -259,8 +259,6 @@ class Plan(Choice, Drawn, Reported):
             parts.append(line(ratio_words(self.ratio, self.ratio_interval, self.level)))
         elif self.no_ratio is not None:
             parts.append(line(f"no ratio to Chinchilla's: {self.no_ratio}"))
-        if self.chinchilla.clamped:
-            parts.append(note(f"Chinchilla's N was moved by {self.chinchilla.bound}"))
         parts += map(note, self.warnings if details else shortened(self.warnings, self.law))
         if self.law.source:
             parts.append(line(f"law: {self.law.name}, {self.law.source}"))

@@ -201,6 +201,7 @@ def plan_spending(
         answers,
         room_of(chosen, workload),
         sharing,
+        target,
     )
 
 

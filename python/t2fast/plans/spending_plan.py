@@ -14,7 +14,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from t2fast.charts import Drawn, Figure, profile
+from t2fast.charts import Drawn, Figure, Reported, profile
 from t2fast.costs.flops import Architecture
 from t2fast.costs.memory import Room
 from t2fast.estimators.verifier import weighing
@@ -76,7 +76,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class SpendingPlan(Drawn):
+class SpendingPlan(Drawn, Reported):
     """The best N, D and k for what they cost, beside Chinchilla's.
 
     Attributes:
@@ -94,6 +94,7 @@ class SpendingPlan(Drawn):
         answers: right and wrong answers, where the check errs.
         room: the model in the memory of the machine it is served on; None without one.
         sharing: how many chips hold the latency, where that was asked.
+        target: what it reaches at least cost; None of a budget.
     """
 
     chosen: Spending
@@ -110,6 +111,7 @@ class SpendingPlan(Drawn):
     answers: Checked | None = None
     room: Room | None = None
     sharing: Sharing | None = None
+    target: float | None = None
 
     @property
     def title(self) -> str:
@@ -151,26 +153,34 @@ class SpendingPlan(Drawn):
         Returns:
             What `rich` prints.
         """
-        beside = self.compared
-        lines: list[RenderableType] = []
-        if self.chosen.architecture is not None:
-            lines.append(line(_described(self.chosen.architecture)))
-        if self.room is not None:
-            told = housed(self.room, self.chosen, self.held["limits"])
-            lines += [note(words[2:]) if words.startswith("! ") else line(words) for words in told]
-        if self.sharing is not None and self.sharing.holds:
-            lines.append(line(str(self.sharing)))
-        if beside is not None and beside.ratio is not None:
-            lines.append(line(ratio_words(beside.ratio, beside.interval, self.level)))
-        elif beside is not None and beside.withheld is not None:
-            lines.append(line(f"no ratio to Chinchilla's: {beside.withheld}"))
+        lines: list[RenderableType] = [
+            note(words[2:]) if words.startswith("! ") else line(words) for words in self.findings()
+        ]
         if self.answers is not None:
-            by, judging = self.answers, self.answers.judging
-            says, table = by.finding(self.chosen.k), by_samples(by.by_k, judging, self.chosen.k)
-            lines += [line(says), Text(), line("the same model by samples a query:"), table]
+            table = by_samples(self.answers.by_k, self.answers.judging, self.chosen.k)
+            lines += [Text(), line("the same model by samples a query:"), table]
         warnings = self.warnings if details else shortened(self.warnings, self.law)
         source = [line(f"law: {self.law.name}, {self.law.source}")] if self.law.source else []
-        return Group(line(self.title), self._table(), *lines, *map(note, warnings), *source)
+        return Group(line(self.title), self.table(), *lines, *map(note, warnings), *source)
+
+    def findings(self) -> list[str]:
+        """What there is to say of it, a sentence a line: where it is served, how it stands beside
+        Chinchilla's. What must not be overlooked begins with "! ".
+        """
+        beside, says = self.compared, []
+        if self.chosen.architecture is not None:
+            says.append(_described(self.chosen.architecture))
+        if self.room is not None:
+            says += housed(self.room, self.chosen, self.held["limits"])
+        if self.sharing is not None and self.sharing.holds:
+            says.append(str(self.sharing))
+        if beside is not None and beside.ratio is not None:
+            says.append(ratio_words(beside.ratio, beside.interval, self.level))
+        elif beside is not None and beside.withheld is not None:
+            says.append(f"no ratio to Chinchilla's: {beside.withheld}")
+        if self.answers is not None:
+            says.append(self.answers.finding(self.chosen.k))
+        return says
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: `n_params`, `n_tokens`, `k`, `predicted`, `training`, `serving`, `cost`, `chinchilla`
@@ -231,7 +241,8 @@ class SpendingPlan(Drawn):
         curve = curve.with_columns(low=low, high=high)
         return profile(curve, marks, self.chosen.metric, self.title, self.level)
 
-    def _table(self) -> Columns:
+    def table(self) -> Columns:
+        """The plan beside Chinchilla's and, where the check errs, beside that for a perfect one."""
         chosen, money, checked = self.chosen, self.workload.money, self.answers
         interval = f"{nominal(self.level)} interval" if chosen.intervals else ""
         rule = f"Chinchilla ({self.rule:g} tokens/parameter)"

@@ -10,10 +10,12 @@ from typing import Any, TypeAlias, get_args
 from t2fast import atomic
 from t2fast.choices import Choice
 from t2fast.comparisons import Comparison
+from t2fast.designs import Design
 from t2fast.laws import AnyLaw, ForecastLaw, Law
-from t2fast.plans import Plan
+from t2fast.plans import CheckedPlan, Plan, SpendingPlan
 from t2fast.reports.bought import bought
 from t2fast.reports.compared import compared
+from t2fast.reports.designed import designed
 from t2fast.reports.fitted import Table, fitted
 from t2fast.reports.judged import judged
 from t2fast.reports.measured import measured
@@ -21,12 +23,15 @@ from t2fast.reports.measured import warnings as table_warnings
 from t2fast.reports.page import Section, page
 from t2fast.reports.planned import Budgets, budgets_of, planned
 from t2fast.reports.provenance import provenance
+from t2fast.reports.spent import checked, spent, spent_warnings
 from t2fast.runs import Run
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.text import counted
 from t2fast.validation import Validation
 
-Part: TypeAlias = Table | AnyLaw | Plan | Choice | Validation | Comparison | Run
+Part: TypeAlias = (
+    Table | AnyLaw | Plan | CheckedPlan | SpendingPlan | Design | Choice | Validation | Comparison | Run
+)
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,16 @@ def report(
     command: Sequence[str] | None = None,
     files: Sequence[str | os.PathLike[str]] = (),
 ) -> Report:
-    """A report of whatever there is: tables, laws, plans, validations, comparisons, choices and runs.
+    """A report of whatever there is: tables, laws, plans, designs, validations, comparisons, choices, runs.
 
     A law is held against the table if one is given whose quantity it predicts, and its profiles and frontiers
     are drawn over the training budgets that its data reach, at the inference budget of the plan, or else of
-    the middle of its N and k. The same parts make the same page, byte for byte.
+    the middle of its N and k. Where all plans by it are of one budget for training and all queries, or of a
+    target, the frontier is over these; there is none where the check of all errs. The same parts make the
+    same page, byte for byte.
 
     Args:
-        parts: tables of any kind, laws, plans, validations, comparisons, choices and runs.
+        parts: tables of any kind, laws, plans, designs, validations, comparisons, choices and runs.
         title: of the page; by default what it was made of.
         level: confidence of the intervals of what is drawn from a law.
         command: that the page says it was made by.
@@ -84,8 +91,8 @@ def report(
     for part in parts:
         if not isinstance(part, get_args(Part)):
             raise TypeError(
-                "a report is made of tables, laws, plans, validations, comparisons, choices and runs, "
-                f"not of a {type(part).__name__}"
+                "a report is made of tables, laws, plans, designs, validations, comparisons, choices and "
+                f"runs, not of a {type(part).__name__}"
             )
     if not parts:
         raise ValueError(
@@ -96,7 +103,7 @@ def report(
         *(_counts(run) for run in runs),
         *_of(parts, Counts | Likelihoods | Losses | Accuracies),
     ]
-    plans, validations, choices = _of(parts, Plan), _of(parts, Validation), _of(parts, Choice)
+    plans, validations = _of(parts, Plan | CheckedPlan | SpendingPlan), _of(parts, Validation)
     laws: list[Any] = _of(parts, Law | ForecastLaw)
     for found in plans:
         if all(law is not found.law for law in laws):
@@ -109,23 +116,24 @@ def report(
     for law in laws:
         said += [f"the law: {words}" for words in law.cautions]
         sections.append(fitted(law, _table_of(law, tables), level))
-        mine = [found for found in plans if found.law is law]
-        budgets, refusal = _budgets(law, mine[0] if mine else None)
-        said += [refusal] if refusal else []
-        sections += planned(law, budgets, mine, level)
-        for found in mine:
-            said += found.warnings
+        advice, cautions = _advice(law, [found for found in plans if found.law is law], level)
+        sections += advice
+        said += cautions
+    for design in _of(parts, Design):
+        said += design.warnings
+        sections.append(designed(design))
     for validation in validations:
         said += validation.notes if validation.forecastable else [validation.verdict, *validation.notes]
         sections.append(judged(validation))
     for comparison in _of(parts, Comparison):
         said += comparison.notes
         sections.append(compared(comparison))
-    for choice in choices:
+    for choice in _of(parts, Choice):
         said += choice.notes
         sections.append(bought(choice))
     sections.append(provenance(command, files, runs))
     names = dict.fromkeys(_sources(tables, laws, validations, _of(parts, Comparison)))
+    names |= dict.fromkeys(["runs to make next"] if not names and _of(parts, Design) else [])
     return Report(title or " · ".join(names) or "Report", tuple(dict.fromkeys(said)), tuple(sections))
 
 
@@ -142,6 +150,22 @@ def _counts(run: Run) -> Counts | Likelihoods:
 def _table_of(law: AnyLaw, tables: Sequence[Any]) -> Any:
     kinds = {"loss": Losses, "accuracy": Accuracies}
     return next((t for t in tables if isinstance(t, kinds.get(law.metric, Counts | Likelihoods))), None)
+
+
+def _advice(
+    law: AnyLaw, plans: Sequence[Plan | CheckedPlan | SpendingPlan], level: float
+) -> tuple[list[Section], list[str]]:
+    """What a law advises, and what to know before trusting it."""
+    two, others = _of(plans, Plan), _of(plans, CheckedPlan)
+    purses = _of(plans, SpendingPlan)
+    sections = [*map(checked, others), *map(spent, purses)]
+    said = [words for found in others for words in found.warnings]
+    said += [words for found in purses for words in spent_warnings(found)]
+    if two or len(two) == len(plans):
+        budgets, refusal = _budgets(law, two[0] if two else None)
+        said = [*([refusal] if refusal else []), *(words for found in two for words in found.warnings), *said]
+        sections = [*planned(law, budgets, two, level), *sections]
+    return sections, said
 
 
 def _budgets(law: AnyLaw, asked: Plan | None) -> tuple[Budgets | None, str]:

@@ -2,8 +2,8 @@
 
 The Rust core is compiled to WebAssembly (`make explorer` keeps it beside this file) and put into the page
 with the law, both compressed. What the core does not do, checking and wording, is written once more in
-JavaScript and held to the original by tests: `limits.js`, `plans.js` and `spending.js` mirror
-`t2fast.plans`.
+JavaScript and held to the original by tests: `limits.js`, `plans.js`, `room.js` and
+`spending.js` mirror `t2fast.plans`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from t2fast.text import clean
 
 __all__ = ["Explorer", "explore"]
 
-_WORK = ("core.js", "words.js", "limits.js", "plans.js", "spending.js", "desk.js")
-_PAGE = ("words.js", "charts.js", "form.js", "page.js")
+_WORK = ("core.js", "words.js", "limits.js", "plans.js", "room.js", "spending.js", "desk.js")
+_PAGE = ("charts.js", "form.js", "page.js")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Explorer:
         policy = "; ".join(
             [
                 "default-src 'none'",
-                f"script-src {digest(page)} 'wasm-unsafe-eval'",
+                f"script-src {digest(work)} {digest(page)} 'wasm-unsafe-eval'",
                 "worker-src blob:",
                 "style-src 'unsafe-inline'",
                 "img-src data:",
@@ -79,7 +79,7 @@ class Explorer:
             f'<script type="application/json" id="facts">{facts}</script>\n'
             f'<script type="text/plain" id="law">{_packed(law)}</script>\n'
             f'<script type="text/plain" id="core">{_packed(core)}</script>\n'
-            f'<script type="text/plain" id="work">{work}</script>\n'
+            f'<script id="work">{work}</script>\n'
             f"<script>{page}</script>\n</body>\n</html>\n"
         )
 
@@ -187,6 +187,7 @@ def _facts(page: Explorer) -> dict[str, Any]:
                 "name": chip.name,
                 "flops": chip.flops,
                 "bandwidth": chip.bandwidth,
+                "memory": chip.memory,
                 "cache": cache_bytes(1.0),
                 "cachePower": CACHE_POWER,
             }

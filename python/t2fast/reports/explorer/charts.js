@@ -22,7 +22,7 @@ class Chart {
     new ResizeObserver(() => requestAnimationFrame(again)).observe(this.body);
   }
 
-  // `lines`: { name, kind, points: [{ x, y, low, high }] }; `marks`: { name, kind, x, y }; `rules`: { x } or { y }.
+  // `lines`: { name, kind, points: [{ x, y, low, high }] }; `marks`: { name, kind, x, y, low, high }; `rules`: { x } or { y }.
   show(data) {
     this.data = data;
     if (this.picked !== null) this.picked = Math.min(this.picked, Math.max(data.lines[0].points.length - 1, 0));
@@ -37,7 +37,8 @@ class Chart {
     const all = lines.flatMap(({ points }) => points);
     const inside = (value, log) => Number.isFinite(value) && (!log || value > 0);
     const xs = [...all, ...marks].map(({ x }) => x).filter((value) => inside(value, this.x.log));
-    const values = [...all.flatMap(({ y, low, high }) => [y, low, high]), ...marks.map(({ y }) => y)];
+    // Where a band leaves what lines and choices reach, it does not matter how far.
+    const values = [...all.map(({ y }) => y), ...marks.flatMap(({ y, low, high }) => [y, low, high])];
     const floor = this.data.floor ?? -Infinity;
     const ceiling = this.data.ceiling ?? Infinity;
     const ys = values.filter((value) => inside(value, this.y.log) && value >= floor && value <= ceiling);

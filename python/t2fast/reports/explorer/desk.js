@@ -52,12 +52,25 @@ class Desk {
   *byLaw(problem, asked) {
     yield { part: "point", ...problem.point() };
     yield { part: "warnings", warnings: problem.warnings(null) };
+    const points = yield* this.sizes(problem, asked);
+    yield { part: "profile", points };
     yield* asked.mode === "two" ? this.twoByLaw(problem, asked) : this.oneByLaw(problem);
     yield { part: "done" };
   }
 
+  // What every size would buy.
+  *sizes(problem, { mode }) {
+    if (mode === "two") return problem.profile(PROFILE);
+    const points = [];
+    for (const n of spaced(...problem.search.n, SIZES)) {
+      const found = problem.atSize(n);
+      if (found) points.push(found);
+      if (points.length % 5 === 0) yield null;
+    }
+    return points;
+  }
+
   *twoByLaw(problem, asked) {
-    yield { part: "profile", points: problem.profile(PROFILE) };
     yield* this.onceOnly("frontier", asked, function* () {
       const rows = [];
       for (const at of problem.frontierBudgets(BUDGETS)) {
@@ -69,14 +82,6 @@ class Desk {
   }
 
   *oneByLaw(problem) {
-    const [low, high] = problem.search.n;
-    const points = [];
-    for (const n of spaced(low, high, SIZES)) {
-      const found = problem.atSize(n);
-      if (found) points.push(found);
-      if (points.length % 5 === 0) yield null;
-    }
-    yield { part: "profile", points };
     const rows = [];
     for (const at of problem.frontierPlaces(SEARCHED)) {
       const found = problem.frontierAt(at);
@@ -101,9 +106,21 @@ class Desk {
         } else yield { part: "progress", done: drawn.length, count };
       }
       yield { part: "warnings", warnings: problem.warnings(drawn) };
+      yield* this.spread(problem, asked, count);
       if (asked.mode === "two") yield* this.bands(problem, asked, count);
     }
     yield { part: "done" };
+  }
+
+  // Intervals of what every size brings, in the order of `sizes`.
+  *spread(problem, asked, count) {
+    const points = yield* this.sizes(problem, asked);
+    const drawn = [];
+    for (const part of this.slices(count, (first, rows) => problem.values(points, first, rows))) {
+      drawn.push(...part);
+      yield null;
+    }
+    yield { part: "spread", ends: points.map((_, i) => interval(drawn.map((values) => values[i]), asked.level)) };
   }
 
   *bands(problem, asked, count) {
@@ -154,8 +171,11 @@ function rest() {
   return new Promise((resume) => setTimeout(resume));
 }
 
-let desk = null;
-self.onmessage = ({ data }) => {
-  if (data.module) desk = new Desk(data.module, data.law, data.role);
-  else desk.answer(data, (part) => self.postMessage({ role: desk.role, ...part }));
-};
+// The page has this, too, for its first answer.
+if (typeof document === "undefined") {
+  let desk = null;
+  self.onmessage = ({ data }) => {
+    if (data.module) desk = new Desk(data.module, data.law, data.role);
+    else desk.answer(data, (part) => self.postMessage({ role: desk.role, ...part }));
+  };
+}

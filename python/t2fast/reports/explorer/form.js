@@ -179,6 +179,9 @@ class Form {
     }
     for (const radio of document.querySelectorAll("[name=mode]")) radio.checked = radio.value === state.mode;
     document.getElementById("command").textContent = this.command();
+    document.getElementById("by").textContent = state.row
+      ? "At the command line, by the law itself: no command plans by one draw"
+      : "The same at the command line";
   }
 
   command() {

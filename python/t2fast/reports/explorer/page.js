@@ -13,33 +13,62 @@
   const workers = await openWorkers();
 
   async function openWorkers() {
-    const unpack = async (id) => {
-      const bytes = Uint8Array.from(atob(find(id).textContent.trim()), (letter) => letter.charCodeAt(0));
-      return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
-    };
-    const [module, text] = await Promise.all([unpack("core").then(WebAssembly.compile), unpack("law")]);
-    const whole = { ...JSON.parse(new TextDecoder().decode(text)), ...law.traits };
     const code = URL.createObjectURL(new Blob([find("work").textContent], { type: "text/javascript" }));
-    const open = (role) => {
+    const begin = () => {
       const worker = new Worker(code);
-      worker.postMessage({ module, law: whole, role });
       worker.onmessage = ({ data }) => data.id === number && take(data);
+      return worker;
+    };
+    // A worker takes longer to begin than the core to unpack, so that it begins first.
+    const first = begin();
+    const [module, file] = await Promise.all([
+      WebAssembly.compileStreaming(unpacked("core", "application/wasm")),
+      unpacked("law", "application/json").json(),
+    ]);
+    const whole = { ...file, ...law.traits };
+    const ready = (worker, role) => {
+      worker.postMessage({ module, law: whole, role });
       return worker;
     };
     // That of the draws, once there is an answer for it not to keep waiting.
     let draws = null;
-    return { law: open("law"), draws: () => (draws ??= open("draws")) };
+    return {
+      law: ready(first, "law"),
+      draws: () => (draws ??= ready(begin(), "draws")),
+      here: await Core.of(module, { ...whole, draws: [] }),
+    };
+  }
+
+  // What the page holds compressed; as a response, so that the core is compiled while it is unpacked.
+  function unpacked(id, type) {
+    const text = find(id).textContent.trim();
+    const bytes = Uint8Array.fromBase64?.(text) ?? ofLetters(atob(text));
+    const stream = new DecompressionStream("gzip");
+    const writer = stream.writable.getWriter();
+    writer.write(bytes);
+    writer.close();
+    return new Response(stream.readable, { headers: { "Content-Type": type } });
+  }
+
+  function ofLetters(letters) {
+    const bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+    return bytes;
   }
 
   function ask() {
     number += 1;
     const { mode } = form.state;
     // What is drawn of a mode stays until there is something newer.
-    views[mode] ??= { mode, profile: null, frontier: null, bands: null };
+    views[mode] ??= { mode, profile: null, spread: null, frontier: null, bands: null };
     shown = Object.assign(views[mode], { intervals: null, whole: false, began: performance.now() });
     document.body.dataset.answered = "";
-    find("main").setAttribute("aria-busy", "true");
+    busy(true);
     workers.law.postMessage(form.asked(number));
+  }
+
+  function busy(whether) {
+    for (const id of ["summary", "main"]) find(id).setAttribute("aria-busy", whether);
   }
 
   const takers = {
@@ -47,10 +76,13 @@
       shown.point = part;
       document.body.dataset.took = performance.now() - shown.began;
       workers.draws().postMessage(form.asked(number));
-      find("main").setAttribute("aria-busy", "false");
+      busy(false);
       find("refusal").hidden = true;
       form.blame(null);
       find("answer").hidden = false;
+      shown.spread = null;
+      find("progress").textContent = "";
+      find("room").replaceChildren(...(part.room ?? []).map((words) => element("li", {}, words)));
       table();
       sentence();
       soon(profile);
@@ -64,6 +96,10 @@
     },
     profile({ points }) {
       shown.profile = points;
+      soon(profile);
+    },
+    spread({ ends }) {
+      shown.spread = ends;
       soon(profile);
     },
     frontier(part) {
@@ -89,8 +125,11 @@
       sentence();
     },
     refusal({ words, field, role }) {
+      // A draw's number is its place among those that were planned together.
+      const why = words.replace(/ in draw \d+/, "");
+      find("progress").textContent = role === "draws" ? `no intervals, because of one draw: ${why}` : "";
       if (role === "draws") return;
-      find("main").setAttribute("aria-busy", "false");
+      busy(false);
       form.blame(field);
       // The command's names by those of the fields.
       const named = words.replace(`${field}: `, "").replace("extrapolate=", `“${form.label("extrapolate")}” `);
@@ -108,6 +147,7 @@
   };
 
   function take(part) {
+    if (part.part === "point" && shown.point?.id === part.id) return;
     takers[part.part](part);
   }
 
@@ -196,10 +236,16 @@
   function profile() {
     if (!shown.profile || !shown.point) return;
     const { best, chinchilla } = shown.point;
-    const points = shown.profile.map((point) => ({ x: point.n, y: point.value, of: point }));
-    const read = ({ of }) =>
-      `N = ${amount(of.n)}, D = ${amount(of.d)}${law.hasK ? `, k = ${samples(of.k)}` : ""}: ${law.metric} ${chance(of.value)}`;
-    const marks = [["ours", best], ["theirs", chinchilla]].flatMap(([kind, plan]) => (plan ? [{ kind, x: plan.n, y: plan.value }] : []));
+    // The spread is of the same sizes, once both workers have answered.
+    const spread = shown.spread?.length === shown.profile.length ? shown.spread : [];
+    const points = shown.profile.map((point, i) => ({ x: point.n, y: point.value, low: spread[i]?.[0], high: spread[i]?.[1], of: point }));
+    find("spread").hidden = !spread.length;
+    const read = ({ of, low, high }) =>
+      `N = ${amount(of.n)}, D = ${amount(of.d)}${law.hasK ? `, k = ${samples(of.k)}` : ""}: ${law.metric} ${chance(of.value)}` +
+      (low === undefined ? "" : ` (${chance(low)} to ${chance(high)})`);
+    const mark = (kind, plan, here = []) => (plan ? [{ kind, x: plan.n, y: plan.value, low: here[0], high: here[1] }] : []);
+    const { best: ours, chinchilla: theirs } = (spread.length && shown.intervals) || {};
+    const marks = [...mark("ours", best, ours?.here), ...mark("theirs", chinchilla, theirs?.here)];
     const values = marks.map((mark) => mark.y);
     // Far from the best, it does not matter how far.
     const bounds = law.higherIsBetter ? { floor: Math.min(...values) / 5 } : { ceiling: Math.max(...values) * 1.3 };
@@ -247,6 +293,7 @@
       const words = { value: chance, k: samples, cost: (value) => money(value, form.coin) }[name] ?? amount;
       const show = (plan) => (plan ? words(plan[name]) : "none");
       chart.x = x;
+      if (name === "cost") chart.y = { ...y.cost, label: `cost (${form.coin})` };
       chart.show({
         lines: sides.map(line),
         marks: [["theirs", chinchilla], ["ours", best]].flatMap(([kind, plan]) => (plan ? [{ kind, x: x.at, y: plan[name] }] : [])),
@@ -261,6 +308,9 @@
   drawn();
   const form = new Form(facts, ask);
   ask();
+  // On a busy machine a worker takes longer to begin than all else together: the first plan is made here.
+  const asked = form.asked(number);
+  take({ id: number, part: "point", ...new TwoBudgets(workers.here, asked).point() });
 })().catch((error) => {
   const place = document.getElementById("refusal");
   place.hidden = false;

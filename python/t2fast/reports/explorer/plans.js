@@ -52,6 +52,11 @@ class TwoBudgets {
     return line.map((point, i) => ({ ...point, value: values[i] }));
   }
 
+  // Values of rows at points.
+  values(points, first, rows) {
+    return this.core.values(points, first, rows);
+  }
+
   // Plans over training budgets, as far as the data reach.
   frontierBudgets(points) {
     const { n, d } = this.limits;
@@ -67,7 +72,7 @@ class TwoBudgets {
   drawn(first, rows) {
     const plans = this.core.plans([this.budget], this.limits, first, rows)[0];
     const { best, chinchilla } = this;
-    const here = this.core.values([best, chinchilla], first, rows);
+    const here = this.values([best, chinchilla], first, rows);
     return plans.map((plan, i) => ({ ...plan, here: here[i] }));
   }
 
@@ -93,6 +98,7 @@ class TwoBudgets {
   // What to know before trusting it; `drawn` once the draws are planned.
   warnings(drawn) {
     return [
+      ...this.moved(),
       ...beyondData(this.law, this.best, new Set(binding(this.limits, this.best).map(({ axis }) => axis))),
       ...this.movedByProcess(),
       ...this.bounds(drawn),
@@ -100,6 +106,11 @@ class TwoBudgets {
       ...this.backwards(),
       ...this.law.cautions.map((caution) => `the law: ${caution}`),
     ];
+  }
+
+  *moved() {
+    const { bound } = this.chinchilla;
+    if (bound) yield `Chinchilla's N was moved by ${BOUNDS[bound]}`;
   }
 
   *movedByProcess() {

@@ -73,7 +73,8 @@ class OneBudget {
     this.spent = this.targeted ? this.chosen.cost : this.asked.budget;
     this.other = this.core.purchases(this.comparison(), this.asked.row, 1)[0];
     const found = { best: this.chosen, chinchilla: this.other, rule: this.asked.ratio || RATIO, unit: this.unit };
-    return { ...found, ...this.compared() };
+    const room = this.asked.chip ? new Room(this.asked, this.chosen.n).words(this.chosen.k) : [];
+    return { ...found, ...this.compared(), room };
   }
 
   comparison() {
@@ -134,6 +135,11 @@ class OneBudget {
     return n <= low * (1 + 1e-6) ? BOUNDS[1] : null;
   }
 
+  // Values of rows at points.
+  values(points, first, rows) {
+    return this.core.values(points.map(({ n, d, k }) => ({ n, d: this.worth(d), k })), first, rows);
+  }
+
   // What one size would give for the same money; null where it is not bought.
   atSize(n) {
     const { d, k } = this.search;
@@ -161,8 +167,7 @@ class OneBudget {
     const bought = this.bought({}, first, rows);
     const others = this.other ? this.core.purchases(this.comparison(), first, rows) : [];
     const ours = this.targeted ? this.bought({ goal: "budget", amount: this.spent }, first, rows) : bought;
-    const { n, d, k } = this.chosen;
-    const here = this.core.values([{ n, d: this.worth(d), k }], first, rows);
+    const here = this.values([this.chosen], first, rows);
     return bought.map((best, i) => ({ best, ours: ours[i], chinchilla: others[i] ?? null, here: here[i] }));
   }
 
