@@ -171,7 +171,11 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_the_citation_is_of_this_version() -> None:
-    assert f"\nversion: {t2fast.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    text = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {t2fast.__version__}\n" in text
+    # Whoever is a person there has a whole name; others are named as a body is.
+    assert text.count("family-names:") == text.count("given-names:")
+    assert text.count("- name: ") >= 2
 
 
 @pytest.mark.slow

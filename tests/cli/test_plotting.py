@@ -285,3 +285,78 @@ def test_without_the_library_the_error_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "altair", None)
     with pytest.raises(ImportError, match=r"pip install 't2fast\[report\]'"):
         t2fast.plan(LAW, 2.56e19, 2e9).plot()
+
+
+def test_of_many_curves_the_highest_and_the_lowest_have_bands_in_a_picture(tmp_path: Path) -> None:
+    """A picture has no list to pick from, and the page no band before something is picked."""
+    rows = [(f"m{m}", k, 0.1 + m / 100, 0.05 + m / 100, 0.2 + m / 100) for m in range(30) for k in (1, 2, 4)]
+    frame = pl.DataFrame(rows, ["checkpoint", "k", "pass_at_k", "low", "high"], orient="row")
+    figure = charts.pass_curves(frame, 0.9)
+    figure.save(tmp_path / "curves.svg")
+    bands = [
+        element
+        for element in ET.parse(tmp_path / "curves.svg").getroot().iter()
+        if element.get("aria-roledescription") == "area mark" and element.get("opacity") != "0"
+    ]
+    assert len(bands) == 2
+    assert {
+        word for band in bands for word in ("m0", "m29") if f"checkpoint: {word}" in str(band.attrib)
+    } == {
+        "m0",
+        "m29",
+    }
+    assert "Only the highest and the lowest curve have theirs here" in figure.caption
+
+
+def test_a_budget_that_a_single_size_spends_has_no_entry_among_the_curves() -> None:
+    rows = [(1e20, n, False) for n in (1e8, 2e8)] + [
+        (1e20, 1.5e8, True),
+        (1e22, 1e9, False),
+        (1e22, 1e9, True),
+    ]
+    frame = pl.DataFrame(rows, ["train_flops", "n_params", "best"], orient="row").with_columns(
+        n_tokens=pl.col("train_flops") / 6 / pl.col("n_params"), k=pl.lit(1.0), predicted=pl.lit(0.5)
+    )
+    figure = charts.profiles(frame, "pass@k", "Profiles")
+    spec = figure.chart.to_dict()
+    assert spec["layer"][0]["encoding"]["color"]["legend"]["values"] == [1e20]
+    assert figure.caption.endswith("1 budget without a curve: within reach no two sizes spend so much.")
+    assert {row["train_flops"] for row in drawn(figure.chart)[1]} == {1e20, 1e22}
+    whole = charts.profiles(frame.filter(train_flops=1e20), "pass@k", "Profiles")
+    assert "without a curve" not in whole.caption
+    charts.profiles(frame.filter(train_flops=1e22), "pass@k", "Profiles").chart.to_dict()
+
+
+@pytest.mark.parametrize("sizes", [[3e8], [3e8, 3.3e8]])
+def test_axes_of_runs_that_lie_close_have_numbers(sizes: list[float], tmp_path: Path) -> None:
+    row = {"n_tokens": 7e9, "cost": 1e18, "spent": 1e18, "spread": 0.5}
+    frame = pl.DataFrame([{"n_params": size, **row} for size in sizes])
+    charts.designs(frame, ["N at 1e20 FLOPs"]).save(tmp_path / "design.svg")
+    words = {element.text for element in ET.parse(tmp_path / "design.svg").getroot().iter() if element.text}
+    assert {"200M", "500M", "5B", "10B"} <= words
+
+
+def test_a_long_name_does_not_leave_the_axis_that_it_is_on(tmp_path: Path) -> None:
+    first = "some-organisation/a-model-of-a-very-long-name-indeed-7b-instruct"
+    rows = [("other", k, 0.1, 0.05, 0.15) for k in (1, 2, 4)]
+    frame = pl.DataFrame(rows, ["name", "k", "difference", "low", "high"], orient="row")
+    charts.differences(frame, first, 0.9).save(tmp_path / "differences.svg")
+    words = [
+        element.text for element in ET.parse(tmp_path / "differences.svg").getroot().iter() if element.text
+    ]
+    assert "pass@k less that of" in words
+    (label,) = [word for word in words if "…" in word]
+    assert label.startswith("some-organisation")
+    assert label.endswith("7b-instruct")
+    assert len(label) == 34
+    charts.differences(frame, "a", 0.9).save(tmp_path / "short.svg")
+    assert "pass@k less that of a" in (tmp_path / "short.svg").read_text()
+
+
+def test_an_axis_of_k_has_whole_numbers_alone(tmp_path: Path) -> None:
+    rows = [("other", k, 0.1, 0.05, 0.15) for k in (1, 2, 3, 4)]
+    frame = pl.DataFrame(rows, ["name", "k", "difference", "low", "high"], orient="row")
+    charts.differences(frame, "a", 0.9).save(tmp_path / "differences.svg")
+    words = {element.text for element in ET.parse(tmp_path / "differences.svg").getroot().iter()}
+    assert {"1", "2", "3", "4"} <= words
+    assert not {"1.2", "1.4", "1.5", "2.5", "3.5"} & words

@@ -1,6 +1,7 @@
 """`t2fast validate`: tables of every kind, the verdict first, and its figures kept with the law."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -84,3 +85,46 @@ def test_what_cannot_be_validated_says_why(counts, tmp_path, capsys):
     kept = str(tmp_path / "law.json")
     assert main(["validate", str(counts), "--methods", "log-linear", "--splits", "2", "-o", kept]) == 1
     assert "log-linear is no law to keep: name one by --methods" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["validate", "fit"])
+def test_draws_too_few_are_refused_by_the_name_of_the_option(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "losses.csv").write_text("n_params,n_tokens,loss\n1e8,1e9,3.2\n")
+    assert main([command, str(tmp_path / "losses.csv"), "--draws", "10"]) == 1
+    said = "--draws 10 must be 0, or at least 40: fewer say nothing about 90% intervals"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("law", "column", "said"),
+    [
+        (
+            "chinchilla",
+            "accuracy",
+            "chinchilla law is fitted to losses: for accuracies there is the forecast",
+        ),
+        (
+            "counts",
+            "accuracy",
+            "the counts law is fitted to counts: for accuracies there is the forecast law (",
+        ),
+        ("accuracy", "loss", "losses there is the forecast law and the chinchilla law (--law)"),
+    ],
+)
+def test_a_law_that_a_table_cannot_have_is_answered_by_those_it_can(
+    law: str, column: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "table.csv").write_text(f"n_params,n_tokens,{column}\n1e8,1e9,0.2\n")
+    assert main(["fit", str(tmp_path / "table.csv"), "--law", law]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_priors_without_the_method_that_takes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "losses.csv").write_text("n_params,n_tokens,loss\n1e8,1e9,3.2\n")
+    assert main(["fit", str(tmp_path / "losses.csv"), "--law", "chinchilla", "--regularise"]) == 1
+    said = "Huber's loss has none: give --method least_squares, too, or leave it out"
+    assert said in capsys.readouterr().err

@@ -264,8 +264,14 @@ def test_one_problem_a_checkpoint_tells_nothing_about_sampling_error():
         (lambda: fit_accuracy(FEW, weights="isoflop"), "give losses or drop weights"),
         (lambda: fit_accuracy(FEW, TWO), "losses lack 1 checkpoints of the table: n_params = 1e"),
         (lambda: fit_direct(FEW, ks=[1]), "needs at least 5 points, and the table has 1"),
-        (lambda: fit_chinchilla(TWO, regularise=True), "regularise needs method='least_squares'"),
-        (lambda: fit_loss(FEW, regularise=True, method="restarts"), "regularise needs method='projection'"),
+        (
+            lambda: fit_chinchilla(TWO, regularise=True),
+            "Huber's loss has none: give method='least_squares', too",
+        ),
+        (
+            lambda: fit_loss(FEW, regularise=True, method="restarts"),
+            "restarts have none: give method='projection', too",
+        ),
         (lambda: fit_accuracy(FEW, TWO, regularise=True), "losses"),
         (lambda: fit_counts(FEW), "needs at least 5 checkpoints, and the table has 1"),
     ],

@@ -174,6 +174,7 @@ reports = st.builds(
     median_relative_error=st.none() | finite,
     lack_of_fit=st.none() | finite,
     notes=st.lists(words, max_size=3).map(tuple),
+    seed=st.none() | st.integers(0, 2**64),
 )
 validations = st.builds(
     Validated,
@@ -187,6 +188,7 @@ validations = st.builds(
     width=st.none() | finite,
     forecastable=st.booleans(),
     verdict=words,
+    seed=st.none() | st.integers(0, 2**64),
 )
 
 
@@ -312,11 +314,13 @@ def changed(*keys, to):
         (changed("fit", "objective", to=[]), "objective"),
         (changed("fit", "notes", to="fine"), "notes"),
         (changed("fit", "notes", to=[1]), "notes"),
+        (changed("fit", "seed", to="0"), "law.json: seed holds '0', which is no int"),
         (changed("validation", to=[1]), "law.json: validation holds \\[1\\], which is no dict"),
         (changed("validation", "splits", to=None), "splits"),
         (changed("validation", "error", to="small"), "error"),
         (changed("validation", "coverage", to="all"), "coverage"),
         (changed("validation", "verdict", to=["good"]), "verdict"),
+        (changed("validation", "seed", to=0.5), "seed"),
     ],
 )
 def test_what_is_not_a_law_is_refused(tmp_path, text, message):

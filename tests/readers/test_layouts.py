@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -381,3 +382,13 @@ def test_verifiers_02_writes_a_trace_a_row(tmp_path: Path) -> None:
     work = [{**both, "traces": rows[:1], "run": {"type": "train", "work": {"step": step}}} for step in (1, 2)]
     with pytest.raises(ValueError, match=r"step is 2 in row 2 of .* but 1 in row 1"):
         read_results(lines(path, work))
+
+
+def test_what_is_nearest_is_told_by_the_samples_where_documents_have_keys_in_common(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"date": "2024-01-01", "eval": {"HumanEval/0": {"nfiles": 2}}}))
+    with pytest.raises(ValueError, match="nearest to evalplus, of which it has date, eval but not hash"):
+        read_results(path)
+    path.write_text(json.dumps({"date": "2024-01-01", "eval": {"HumanEval/0": []}}))
+    with pytest.raises(ValueError, match="nearest to BigCodeBench, of which it has date, eval"):
+        read_results(path)

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,10 +22,13 @@ import t2fast
 from t2fast.charts import Figure
 from t2fast.cli.main import main
 from t2fast.decode.request import Sampling
+from t2fast.readers import read_results
 from t2fast.reports.fitted import points_of
 from t2fast.reports.page import Grid, Prose
 from t2fast.reports.provenance import provenance
+from t2fast.runs import Run
 from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
+from t2fast.tables.counts import joined_counts
 from t2fast.text import amount
 
 HOSTILE = "</td><script>alert(1)</script>&amp;'\"\x1b[2J"
@@ -390,3 +394,85 @@ def test_the_command_validates_chooses_and_knows_runs(
         cell for block in section.blocks if isinstance(block, Grid) for row in block.rows for cell in row
     ]
     assert {"4", "ab12, float32", "cd34, seed 11, temperature 1"} <= set(shown)
+
+
+def test_the_page_names_the_seeds_of_a_fit_and_of_a_validation(tmp_path: Path, counts: t2fast.Counts) -> None:
+    """After a way through a file, too: whoever is given the law makes the same intervals again."""
+    with pytest.warns(t2fast.FitWarning):
+        law = t2fast.fit_accuracy(counts, draws=20, seed=7, progress=False)
+    law.save(tmp_path / "law.json")
+    found = t2fast.validate(counts, splits=2, methods=["accuracy"], draws=40, seed=11, progress=False)
+    kept = found.keep(t2fast.Law.load(tmp_path / "law.json"))
+    assert kept.fit is not None
+    assert kept.validation is not None
+    assert (kept.fit.seed, kept.validation.seed) == (7, 11)
+    said = Parts(t2fast.report(kept, found).html()).texts["p"]
+    assert law.draws is not None
+    assert f"Intervals come from {len(law.draws)} draws of the law, made with seed 7." in said
+    assert "2 splits; intervals: from 40 draws a split; seed 11." in said
+    assert (found.to_dict()["draws"], found.to_dict()["seed"]) == (40, 11)
+
+
+def test_every_fit_keeps_its_seed(counts: t2fast.Counts) -> None:
+    n, d = (a.ravel() for a in np.meshgrid(1e7 * 3.0 ** np.arange(5), 1e9 * 3.0 ** np.arange(4)))
+    losses = t2fast.read_losses({"n_params": n, "n_tokens": d, "loss": 1.7 + 400 / n**0.34 + 410 / d**0.28})
+    grown = t2fast.read_counts(counts.frame.with_columns(pl.col("n_correct").clip(1, 39)))
+    fits = (t2fast.fit_forecast, t2fast.fit_loss, t2fast.fit_direct, t2fast.fit_counts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        laws = [fit(grown, draws=0, seed=3) for fit in fits]
+        laws.append(t2fast.fit_chinchilla(losses, draws=0, seed=3))
+    assert [law.fit.seed for law in laws if law.fit is not None] == [3] * 5
+
+
+def test_a_page_of_a_run_names_the_hashes_of_its_samples(tmp_path: Path) -> None:
+    """The manifest says how they were drawn, not what came out."""
+    sampled = tmp_path / "samples" / "tiny" / "sums.jsonl"
+    sampled.parent.mkdir(parents=True)
+    task = TaskEntry("sums", "cd34", 3, "exact", Sampling(seed=11), True)
+    model = ModelEntry("tiny", "ab12", 1e6, None, "base", "float32", "avx2")
+    Manifest((model,), (task,), k=4, until_successes=None, score=False, chat=False).save(tmp_path)
+    shown = []
+    for text in ("{}\n", "{}\n{}\n"):
+        sampled.write_text(text)
+        folder, opened = provenance(None, [tmp_path], []), provenance(None, [], [Run.open(tmp_path)])
+        assert folder == opened == provenance(None, [tmp_path], [Run.open(tmp_path)])
+        (grid, *_) = [block for block in folder.blocks if isinstance(block, Grid)]
+        assert [row[0] for row in grid.rows] == [str(tmp_path / "manifest.json"), str(sampled)]
+        assert grid.rows[1][1] == hashlib.sha256(text.encode()).hexdigest()
+        shown.append(grid.rows)
+    assert shown[0][0] == shown[1][0]
+
+
+def test_samples_that_ended_in_an_error_are_on_the_page() -> None:
+    path = Path(__file__).parents[1] / "readers" / "written" / "verifiers-0.4.0_traces.jsonl"
+    for errors, what in (("count", "left out"), ("fail", "counted as wrong")):
+        counts = read_results(path, errors=errors)  # type: ignore[arg-type]
+        other = replace(counts, frame=counts.frame.with_columns(model=pl.lit("another")))
+        words = Parts(t2fast.report(counts).html()).texts["p"]
+        assert any(f"In all that was read, 1 sample ended in an error ({what}: 1)." in one for one in words)
+        assert joined_counts([counts, other]).errored == {what: 2}
+    assert "ended in an error" not in t2fast.report(replace(counts, errored={}, notes=())).html()
+
+
+def test_tasks_of_one_model_are_not_checkpoints(counts: t2fast.Counts) -> None:
+    one = counts.frame.filter(pl.col("model") == pl.col("model").first())
+    tasks = t2fast.read_counts(pl.concat([one, one.with_columns(task=pl.lit("another"))]))
+    figures = [block for block in t2fast.report(tasks).sections[0].blocks if isinstance(block, Figure)]
+    for figure in figures:
+        assert "1 checkpoint, each by task, stage and data (2 in all)," in figure.says
+    curves, classes = (figure.says for figure in t2fast.report(counts).sections[0].blocks[2:4])  # type: ignore[union-attr]
+    assert "pass@k of 12 checkpoints over" in curves
+    assert "for 12 checkpoints: " in classes
+
+
+def test_the_page_says_why_a_method_has_no_forecast(counts: t2fast.Counts) -> None:
+    """The loss law takes no checkpoint at which nothing was solved."""
+    none = counts.frame.with_columns(
+        n_correct=pl.when(pl.col("n_tokens") < 1e10).then(0).otherwise(pl.col("n_correct"))
+    )
+    found = t2fast.validate(
+        t2fast.read_counts(none), splits=2, methods=["log-linear", "loss"], draws=0, progress=False
+    )
+    said = Parts(found.report().html()).texts["p"]
+    assert any(words.startswith("loss: 2 of 2 splits without a forecast: ") for words in said)

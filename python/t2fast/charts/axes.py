@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from t2fast.charts.library import DASHES, ROUND, SERIES, SHORT, SHORTENED, SIZE, TENTH, altair
+from t2fast.text import counted
 
 METRICS = {
     "loss": "loss (nats)",
@@ -26,19 +27,31 @@ NAMES = {
 _DECADES = 100.0
 """Greatest over least from which on an axis has two powers of ten at least."""
 
+_WHOLE = "datum.value % 1 ? '' : datum.value"
+"""A label of k: of 1 to 4 an axis would have 1.2 and 1.4, too."""
+
+_LABELLED = 6.5
+"""Greatest over least of an axis that surely has two labels: 1, 2 and 5 lie a factor of 2.5 apart at most."""
+
 WIDE = 30.0
 """Greatest over least value from which on an axis is logarithmic."""
 
 
-def size(name: str) -> dict[str, Any]:
-    """Title, scale and labels of a logarithmic axis of N, D, k or FLOPs."""
+def size(name: str, values: pl.Series | None = None) -> dict[str, Any]:
+    """Title, scale and labels of a logarithmic axis of N, D, k or FLOPs.
+
+    Of `values` that lie close together the axis is wide enough to have labels, which are at 1, 2 and 5.
+    """
     alt = altair()
     of_size = name in ("n_params", "n_tokens")
-    label = (
-        ROUND + SIZE if of_size else "format(datum.value, '~e')" if name == "train_flops" else "datum.value"
-    )
+    label = ROUND + SIZE if of_size else "format(datum.value, '~e')" if name == "train_flops" else _WHOLE
     axis = alt.Axis(labelExpr=label, grid=False)
     scale = alt.Scale(type="log", base=2 if name == "k" else 10, nice=False, padding=8)
+    if values is not None:
+        least, most = ends(values.to_frame("at"), "at")
+        if most / least < _LABELLED:
+            middle, reach = (least * most) ** 0.5, _LABELLED**0.5
+            scale["domain"] = [middle / reach, middle * reach]
     return {"title": NAMES[name], "scale": scale, "axis": axis}
 
 
@@ -77,9 +90,9 @@ def strokes() -> Any:
     return altair().Legend(symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=2)
 
 
-def x(name: str) -> Any:
-    """A horizontal axis of N, D, k or FLOPs."""
-    return altair().X(f"{name}:Q", **size(name))
+def x(name: str, values: pl.Series | None = None) -> Any:
+    """A horizontal axis of N, D, k or FLOPs, as `size` has it."""
+    return altair().X(f"{name}:Q", **size(name, values))
 
 
 def names(**options: Any) -> Any:
@@ -108,6 +121,24 @@ def value(title: str, least: float, most: float, domain: tuple[float, float] | N
     # With the one digit that tells ticks apart, g writes 90 as 9e+1.
     form = "~r" if least >= 1 else "~g"
     return {"title": title, "scale": alt.Scale(**scale), "axis": alt.Axis(format=form)}
+
+
+def sides(frame: pl.DataFrame) -> str:
+    """How many checkpoints the rows of a frame are of; and how many names they have, where tasks or training
+    sets make several of one.
+    """
+    keys = [name for name in ("model", "n_params", "n_tokens") if name in frame.columns]
+    named = frame["checkpoint"].n_unique()
+    found = frame.select(keys).n_unique() if keys else named
+    if found == named:
+        return counted(named, "checkpoint")
+    return f"{counted(found, 'checkpoint')}, each by task, stage and data ({named} in all),"
+
+
+def shortened(name: str, most: int = 34) -> str:
+    """A name as `SHORTENED` has it: of a long one the middle is left out."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - half]}…{name[-half:]}"
 
 
 def ends(frame: pl.DataFrame, *columns: str) -> tuple[float, float]:

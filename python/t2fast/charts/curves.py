@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from t2fast.charts import axes
@@ -25,8 +27,8 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
 
     Returns:
         The figure. Up to six curves have colours and bands of their own; more are coloured by N if that
-        is known, or alike where they are more than a dozen, and the band of one is shown when it is picked
-        from a list.
+        is known, or alike where they are more than a dozen, and have bands at the highest and the lowest
+        curve, until one is picked from a list: then at that.
     """
     alt = altair()
     known = frame.filter(pl.col("pass_at_k").is_finite())
@@ -66,8 +68,13 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
         shown = alt.condition(pick, alt.value(0.25), alt.value(0.0), empty=False)
         line = line.encode(strokeDash=dash) if told and not sized else line
         faded = alt.condition(pick, alt.value(1.0), alt.value(0.12))
-        chart = band.encode(opacity=shown) + line.encode(opacity=faded).properties(name="lines").add_params(
-            pick
+        ends = [row["checkpoint"] for row in _ends(drawn)[1]] if drawn.height else []
+        unpicked = alt.condition("isDefined(pick.checkpoint)", alt.value(0.0), alt.value(0.2))
+        outer = band.transform_filter({"field": "checkpoint", "oneOf": ends}).encode(opacity=unpicked)
+        chart = (
+            outer
+            + band.encode(opacity=shown)
+            + line.encode(opacity=faded).properties(name="lines").add_params(pick)
         )
     unseen = known.height - drawn.height
     missing = frame.height - known.height
@@ -75,25 +82,34 @@ def pass_curves(frame: pl.DataFrame, level: float) -> Figure:
         f"Bands: {nominal(level)} intervals, each k for itself, problems taken for draws from a population."
     )
     if not few:
-        caption += " Pick a checkpoint from the list to see its band."
+        caption += (
+            " Only the highest and the lowest curve have theirs here; pick a checkpoint from the list to see "
+            "its band instead."
+        )
     if unseen:
         caption += f" {counted(unseen, 'point')} with pass@k = 0 cannot be shown on a logarithmic axis."
     if missing:
         caption += f" {counted(missing, 'point')} left out: some problem has fewer than k samples."
-    return Figure("pass_at_k", "pass@k by number of samples", _says(known, names), frame, (chart,), caption)
+    return Figure("pass_at_k", "pass@k by number of samples", _says(known), frame, (chart,), caption)
 
 
-def _says(known: pl.DataFrame, names: list[str]) -> str:
-    """The highest and the lowest curve, at the largest k that most have."""
-    if not known.height:
-        return "No pass@k could be estimated."
+def _ends(known: pl.DataFrame) -> tuple[int, list[dict[str, Any]]]:
+    """The largest k that most curves have, and there the highest curve and the lowest."""
     shared = known.group_by("k").len()
     common = shared.filter(pl.col("len") == pl.max("len"))["k"].sort()[-1]
     there = known.filter(pl.col("k") == common).sort("pass_at_k", descending=True, maintain_order=True)
     rows = there.rows(named=True)
-    ends = [f"{row['pass_at_k']:.3g} of {row['checkpoint']}" for row in rows[:1] + rows[1:][-1:]]
-    values = f" At k = {common} it is {' down to '.join(ends)}." if ends else ""
-    return f"pass@k of {counted(len(names), 'checkpoint')} over the number of samples.{values}"
+    return common, rows[:1] + rows[1:][-1:]
+
+
+def _says(known: pl.DataFrame) -> str:
+    """The ends of the curves, at the largest k that most have."""
+    if not known.height:
+        return "No pass@k could be estimated."
+    common, rows = _ends(known)
+    ends = [f"{row['pass_at_k']:.3g} of {row['checkpoint']}" for row in rows]
+    values = f" At k = {common} it is {' down to '.join(ends)}."
+    return f"pass@k of {axes.sides(known)} over the number of samples.{values}"
 
 
 def label(model: str | None, n_params: float | None, n_tokens: float | None) -> str:

@@ -47,8 +47,8 @@ def designs(runs: pl.DataFrame, targets: Sequence[str]) -> Figure:
     place = alt.Chart(
         data(numbered, ["run", *runs.columns]), width=WIDTH * 3 // 4, height=HEIGHT
     ).encode(
-        x=axes.x("n_params"),
-        y=alt.Y("n_tokens:Q", **axes.size("n_tokens")),
+        x=axes.x("n_params", runs["n_params"]),
+        y=alt.Y("n_tokens:Q", **axes.size("n_tokens", runs["n_tokens"])),
         tooltip=[
             *tooltip,
             alt.Tooltip("n_params:Q", title="N", format=".3s"),

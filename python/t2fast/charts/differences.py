@@ -14,6 +14,9 @@ from t2fast.text import counted, nominal
 FEW = len(SERIES)
 """Sides up to which each has a curve over k; of more, each has a row."""
 
+_LINE = 34
+"""Letters that fit beside the axis of curves."""
+
 _ROW = 16
 """Height of a side's row."""
 
@@ -34,7 +37,9 @@ def differences(frame: pl.DataFrame, first: str, level: float) -> Figure:
     """
     names = frame["name"].unique(maintain_order=True).to_list()
     few = len(names) <= FEW and frame["k"].n_unique() > 1
-    title = f"pass@k less that of {first}"
+    title = [f"pass@k less that of {first}"]
+    if len(title[0]) > _LINE:
+        title = ["pass@k less that of", axes.shortened(first)]
     caption = f"A {nominal(level)} band holds at every k at once: where it excludes 0 the sign is settled."
     return Figure(
         "differences",
@@ -46,7 +51,7 @@ def differences(frame: pl.DataFrame, first: str, level: float) -> Figure:
     )
 
 
-def _curves(frame: pl.DataFrame, names: list[str], title: str) -> Any:
+def _curves(frame: pl.DataFrame, names: list[str], title: list[str]) -> Any:
     """A curve a side over k."""
     alt = altair()
     colour, dash = axes.series("name", names)
@@ -58,7 +63,7 @@ def _curves(frame: pl.DataFrame, names: list[str], title: str) -> Any:
     return zero + band + line
 
 
-def _rows(frame: pl.DataFrame, title: str) -> tuple[Any, ...]:
+def _rows(frame: pl.DataFrame, title: list[str]) -> tuple[Any, ...]:
     """A row a side at the least k, and another panel at the greatest."""
     alt = altair()
     settled = (pl.col("low") > 0).cast(pl.Int8) - (pl.col("high") < 0).cast(pl.Int8)

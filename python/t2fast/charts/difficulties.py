@@ -9,7 +9,7 @@ import polars as pl
 from t2fast.charts import axes
 from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import BLUE, WIDTH, altair
-from t2fast.text import counted, percent
+from t2fast.text import percent
 
 FEW = 3
 """Checkpoints up to which each has bars of its own."""
@@ -22,8 +22,8 @@ def difficulties(frame: pl.DataFrame) -> Figure:
     """The distribution of problems over the share of their samples that are right.
 
     Args:
-        frame: a row a checkpoint and class of problems, classes in order: `checkpoint`, `solved` (the class,
-            in words), `problems`, `share`.
+        frame: a row a checkpoint and class of problems, classes in order: `checkpoint` (its name), `solved`
+            (the class, in words), `problems`, `share`, and of model, n_params and n_tokens those known.
 
     Returns:
         The figure: bars for up to three checkpoints, a map of shades for more.
@@ -65,7 +65,7 @@ def difficulties(frame: pl.DataFrame) -> Figure:
         "difficulty",
         "How hard the problems are",
         f"Distribution of problems over the share of their samples that are right, for "
-        f"{counted(len(names), 'checkpoint')}: {unsolved} of the problems were never solved.",
+        f"{axes.sides(frame)}: {unsolved} of the problems were never solved.",
         frame,
         panels,
         "Shares of samples, so that problems with few samples scatter more than they differ.",

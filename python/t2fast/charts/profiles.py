@@ -105,9 +105,11 @@ def profiles(frame: pl.DataFrame, metric: str, title: str) -> Figure:
     columns = ["train_flops", "n_params", "n_tokens", "k", "predicted"]
     best = frame.filter("best")
     y = alt.Y("predicted:Q", **axes.value(axes.METRICS[metric], *_worth_seeing(frame, best, metric)))
-    colour = axes.shades("train_flops", frame["train_flops"])
     curves = frame.filter(~pl.col("best"))
-    base = alt.Chart(data(curves, columns), width=WIDTH, height=HEIGHT + 40)
+    drawn = curves.filter(pl.len().over("train_flops") > 1)  # one size makes no curve
+    alone = frame["train_flops"].n_unique() - drawn["train_flops"].n_unique()
+    colour = axes.shades("train_flops", drawn["train_flops"])
+    base = alt.Chart(data(drawn, columns), width=WIDTH, height=HEIGHT + 40)
     lines = base.mark_line(clip=True).encode(
         x=axes.x("n_params"), y=y, color=colour, detail="train_flops:Q", tooltip=_tooltip()
     )
@@ -115,6 +117,11 @@ def profiles(frame: pl.DataFrame, metric: str, title: str) -> Figure:
     path = stars.mark_line(color=VERMILION, strokeDash=[4, 3]).encode(order="train_flops:Q")
     points = stars.mark_point(filled=True, size=70, color=VERMILION, opacity=1)
     first, last = best.row(0, named=True), best.row(-1, named=True)
+    caption = (
+        "A curve a training budget, over sizes that spend it within the law's reach; dots: the best size."
+    )
+    if alone:
+        caption += f" {counted(alone, 'budget')} without a curve: within reach no two sizes spend so much."
     return Figure(
         "isoflop",
         title,
@@ -123,7 +130,7 @@ def profiles(frame: pl.DataFrame, metric: str, title: str) -> Figure:
         f"{amount(last['n_params'])} at {last['train_flops']:.3g}.",
         frame,
         (lines + path + points,),
-        "A curve a training budget, over sizes that spend it within the law's reach; dots: the best size.",
+        caption,
     )
 
 

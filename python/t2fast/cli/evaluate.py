@@ -15,7 +15,7 @@ from t2fast.cli.sampling import add_endpoint, add_engine, add_sampling, endpoint
 _EXAMPLES = """examples:
   t2fast evaluate --model SmolLM2-135M.gguf --task synthetic/arithmetic -k 64 -o run
   t2fast evaluate --model checkpoints/ --models sizes.csv --task sciq:sciq.json -o run
-  t2fast evaluate --model ./model --task reasoning-gym/lcm:max_value=10 --shots 4 --until-successes 1 -o run
+  t2fast evaluate --model ./model --task reasoning-gym/lcm:max_value=20 --shots 4 --until-successes 1 -o run
   t2fast evaluate --model ./model --task lambada:lambada.jsonl --score --no-samples -o run
   t2fast evaluate --endpoint http://localhost:8000/v1 --model mine --task synthetic/arithmetic -k 64 -o run
   t2fast evaluate --model checkpoints/ --task sciq:sciq.json --ray --cpus 4 -o run

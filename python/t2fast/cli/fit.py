@@ -10,12 +10,11 @@ from rich.console import Console
 
 from t2fast.cli import results
 from t2fast.cli.groups import add_groups, check_paths, each, paths, show_each
-from t2fast.cli.options import add_table, command, integers, left_out, seed
+from t2fast.cli.options import add_table, check_draws, command, integers, left_out, seed
 from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.fits import fit_accuracy, fit_chinchilla, fit_counts, fit_direct, fit_forecast, fit_loss
 from t2fast.laws import ForecastLaw, Law
-from t2fast.laws.ends import draws_needed
 from t2fast.laws.law import NAMES
 from t2fast.tables import Counts, read_losses
 
@@ -66,7 +65,10 @@ def add_parser(commands: Any) -> None:
         help="chinchilla: least_squares or huber; loss law: projection or restarts",
     )
     parser.add_argument(
-        "--regularise", action="store_true", help="add the forecast law's priors (no two-stage fit, no huber)"
+        "--regularise",
+        action="store_true",
+        help="add the forecast law's priors: for chinchilla with --method least_squares alone, for the loss "
+        "law with projection, for the accuracy law without --losses",
     )
     parser.add_argument(
         "--draws", type=int, default=200, help="draws for the intervals, 0 for none (default: 200)"
@@ -78,12 +80,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     options: dict[str, Any] = {"draws": arguments.draws, "seed": arguments.seed}
-    least = draws_needed(LEVEL)
-    if arguments.draws < 0 or 0 < arguments.draws < least:
-        raise ValueError(
-            f"--draws {arguments.draws} must be 0, or at least {least}: fewer say nothing about {LEVEL:.0%} "
-            "intervals"
-        )
+    check_draws(arguments.draws, LEVEL)
     if arguments.method is not None:
         methods = {"chinchilla": ("least_squares", "huber"), "loss": ("projection", "restarts")}
         if arguments.method not in methods.get(arguments.law, ()):
@@ -120,6 +117,16 @@ def _without_draws(law: Law | ForecastLaw) -> dict[str, Any]:
 def _read(arguments: argparse.Namespace) -> Any:
     """The table, of the kind that the law, the options and its columns ask for."""
     kind = "likelihoods" if arguments.likelihoods else "counts"
+    if arguments.law != ForecastLaw.name:
+        told = kind_of(arguments.file, arguments.columns)
+        wanted = "losses" if arguments.law == "chinchilla" else kind
+        # No column of another kind is there, or that would have been told.
+        if told == "accuracies" or (told == "losses" and wanted != told):
+            also = " and the chinchilla law" if told == "losses" else ""
+            raise ValueError(
+                f"{arguments.file} holds {told}, and the {arguments.law} law is fitted to {wanted}: for "
+                f"{told} there is the forecast law{also} (--law)"
+            )
     if arguments.law == "chinchilla":
         kind = "losses"
     elif arguments.law == ForecastLaw.name and not arguments.likelihoods:

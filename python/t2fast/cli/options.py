@@ -12,9 +12,10 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from t2fast.estimators import PassCurves
+from t2fast.laws.ends import draws_needed
 from t2fast.tables import Accuracies, Counts, Likelihoods, Losses
 from t2fast.tables.reading import GROUP
-from t2fast.text import plain, with_unit
+from t2fast.text import nominal, plain, with_unit
 
 
 def command(
@@ -149,6 +150,16 @@ def size(text: str) -> float:
         return with_unit(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number such as 1e9, 160M or 1.2B") from None
+
+
+def check_draws(draws: int, level: float) -> None:
+    """`ValueError` for `--draws` too few for intervals."""
+    least = draws_needed(level)
+    if draws < 0 or 0 < draws < least:
+        raise ValueError(
+            f"--draws {draws} must be 0, or at least {least}: fewer say nothing about {nominal(level)} "
+            "intervals"
+        )
 
 
 def seed(text: str) -> int:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from t2fast.cli import results
 from t2fast.cli.groups import add_groups, check_paths, each, paths, show_each
-from t2fast.cli.options import add_table, command, integers, left_out, seed
+from t2fast.cli.options import add_table, check_draws, command, integers, left_out, seed
 from t2fast.cli.plotting import add_plot, save
 from t2fast.cli.tables import add_chance, kind_of, read_table
 from t2fast.laws import ForecastLaw, Law
@@ -79,6 +79,8 @@ def run(arguments: argparse.Namespace) -> None:
     plots = paths(arguments.plot, table, arguments.group_by)
 
     laws: dict[str, Law | ForecastLaw] = {}
+    if 0 < arguments.level < 1:
+        check_draws(arguments.draws, arguments.level)
 
     def validated(value: str, part: Table) -> Validation:
         found = validate(

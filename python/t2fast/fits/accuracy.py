@@ -80,6 +80,7 @@ def fit_accuracy(
     _, _, k, checkpoint, keep = target.rows()
     y = target.y.ravel()[keep]
     ones = np.ones((1, len(y)))
+    unit = "sum of squared errors"
     if loss is None:
         if weights is not None:
             raise ValueError(
@@ -94,7 +95,7 @@ def fit_accuracy(
             return _core.fit_joint(*arrays, ys[:, keep], ws[:, keep], list(found.params), regularise)
 
         drawn = draw_both(observed, observed.means, target, one_stage, draws, seed, progress)
-        return conclude("accuracy", found, drawn, target, words, "sum of squared errors", latent=True)
+        return conclude("accuracy", found, drawn, target, words, unit, seed, latent=True)
     if regularise:
         raise ValueError(
             "regularise applies to a latent loss, and here losses are known: drop one of the two"
@@ -127,7 +128,7 @@ def fit_accuracy(
         seed,
         progress,
     )
-    return conclude("accuracy", staged, drawn_stages, target, "two stages", "sum of squared errors", stages=2)
+    return conclude("accuracy", staged, drawn_stages, target, "two stages", unit, seed, stages=2)
 
 
 @dataclass(frozen=True)

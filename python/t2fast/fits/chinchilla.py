@@ -69,7 +69,10 @@ def fit_chinchilla(
     require_kind("fit_chinchilla", losses, (Losses,))
     losses.require_one_kind()
     if regularise and method != "least_squares":
-        raise ValueError("regularise needs method='least_squares'")
+        raise ValueError(
+            "regularise adds priors to least squares, and Huber's loss has none: give "
+            "method='least_squares', too, or leave it out"
+        )
     n, d, y = losses.n_params, losses.n_tokens, losses.loss
     w = losses.weight.copy()
     if weights == "isoflop":
@@ -96,7 +99,7 @@ def fit_chinchilla(
     words += ", regularised" if regularise else ""
     unit = "sum of squared errors" if method == "least_squares" else "sum of Huber losses of log residuals"
     target = Target(n, d, np.ones(1), y[:, None], notes=losses.unexplained)
-    return conclude("chinchilla", found, drawn, target, words, unit)
+    return conclude("chinchilla", found, drawn, target, words, unit, seed)
 
 
 def hoffmann_starts() -> Floats:

@@ -67,13 +67,15 @@ def conclude(
     target: Target,
     method: str,
     objective_name: str,
+    seed: int,
     *,
     latent: bool = False,
     stages: int = 1,
 ) -> Law:
     """The law with its report, and a warning for everything in it that needs care.
 
-    `latent`: whether E and theta1 were held. `stages`: 2 where all but theta0 to theta4 come from losses.
+    `seed`: of the draws. `latent`: whether E and theta1 were held. `stages`: 2 where all but theta0 to
+    theta4 come from losses.
     """
     names = _core.law_parameters(name)
     params = dict(zip(names, found.params.tolist(), strict=True))
@@ -124,6 +126,7 @@ def conclude(
         median_relative_error=float(np.median(relative)) if relative.size else None,
         lack_of_fit=lack,
         notes=tuple(notes),
+        seed=seed,
         residuals=pl.DataFrame({**columns, "residual": residual}),
     )
     domain = {

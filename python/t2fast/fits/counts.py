@@ -114,5 +114,6 @@ def fit_counts(
         target,
         words,
         "negative log-likelihood (without binomial coefficients)",
+        seed,
         latent=True,
     )

@@ -76,7 +76,7 @@ def fit_direct(
 
     drawn = draw_both(observed, observed.means, target, again, draws, seed, progress)
     unit = "sum of squared errors of log(-log pass@k)"
-    return conclude("direct", found, drawn, target, "linear least squares", unit)
+    return conclude("direct", found, drawn, target, "linear least squares", unit, seed)
 
 
 def _falling(params: Floats, compute: Floats) -> list[str]:

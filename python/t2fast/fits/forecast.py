@@ -99,10 +99,10 @@ def fit_forecast(
     notes += _patterns(table, law)
     for words in notes:
         warnings.warn(f"forecast law: {words}", FitWarning, stacklevel=2)
-    return replace(law, fit=_report(law, members, notes))
+    return replace(law, fit=_report(law, members, notes, seed))
 
 
-def _report(law: ForecastLaw, members: list[_core.ForecastMember], notes: list[str]) -> FitReport:
+def _report(law: ForecastLaw, members: list[_core.ForecastMember], notes: list[str], seed: int) -> FitReport:
     seen = law.measured
     row, column = np.nonzero(~np.isnan(seen.z))
     n, d, k = seen.n_params[row], seen.n_tokens[row], seen.ks[column]
@@ -122,6 +122,7 @@ def _report(law: ForecastLaw, members: list[_core.ForecastMember], notes: list[s
         evaluations=sum(member.evaluations for member in members),
         median_relative_error=float(np.median(np.abs(predicted - observed) / observed)),
         notes=tuple(notes),
+        seed=seed,
         residuals=pl.DataFrame({**columns, "residual": observed - predicted}),
     )
 

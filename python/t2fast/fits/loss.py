@@ -65,7 +65,10 @@ def fit_loss(
     if method not in ("projection", "restarts"):
         raise ValueError(f"method = {method!r} must be 'projection' or 'restarts'")
     if regularise and method != "projection":
-        raise ValueError("regularise needs method='projection'")
+        raise ValueError(
+            "regularise adds priors to variable projection, and restarts have none: give "
+            "method='projection', too, or leave it out"
+        )
     if aggregate not in ("log_mean", "mean_log"):
         raise ValueError(f"aggregate = {aggregate!r} must be 'log_mean' or 'mean_log'")
     observed = PassTable.of(table, ks)
@@ -95,7 +98,7 @@ def fit_loss(
 
     drawn = draw_both(observed, measure, target, again, draws, seed, progress)
     words += ", -log of mean pass@k" if aggregate == "log_mean" else ", mean of -log pass@k"
-    return conclude("loss", found, drawn, target, words, "sum of squared errors")
+    return conclude("loss", found, drawn, target, words, "sum of squared errors", seed)
 
 
 def loss_starts(count: int, seed: int) -> Floats:

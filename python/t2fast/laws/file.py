@@ -55,6 +55,11 @@ def typed(value: Any, kind: type, where: str, name: object) -> Any:
     return value
 
 
+def seed(data: Mapping[str, Any], where: str) -> int | None:
+    """The `seed` of a part of a file; None where it has none, as files of older versions have not."""
+    return None if data.get("seed") is None else int(typed(data["seed"], int, where, "seed"))
+
+
 def ranges(value: Any, where: str, name: object) -> dict[str, tuple[float, float]]:
     """A pair of finite numbers under each key, or the `ValueError` that names the key."""
     found = {}

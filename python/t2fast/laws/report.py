@@ -24,6 +24,7 @@ class FitReport:
         median_relative_error: of the law on the points it was fitted to.
         lack_of_fit: root mean square of the residuals in units of their sampling error: 1 where the law
             explains all but noise, far above it where no curve of this form fits.
+        seed: that the draws were made with; None where a file of an older t2fast does not say.
         notes: what else a reader must know.
         residuals: a row a point; not kept in files.
     """
@@ -41,6 +42,7 @@ class FitReport:
     median_relative_error: float | None = None
     lack_of_fit: float | None = None
     notes: tuple[str, ...] = ()
+    seed: int | None = None
     residuals: pl.DataFrame | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,4 +72,5 @@ class FitReport:
             median_relative_error=optional("median_relative_error"),
             lack_of_fit=optional("lack_of_fit"),
             notes=file.words(data.get("notes", []), where, "notes"),
+            seed=file.seed(data, where),
         )

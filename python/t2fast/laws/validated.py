@@ -24,6 +24,7 @@ class Validated:
         width: median ratio of their upper to their lower end; None where that is not finite.
         forecastable: whether the law's forecasts are worth having.
         verdict: all this in words.
+        seed: of the validation's draws and random splits; None where an older t2fast kept none.
     """
 
     by: str
@@ -36,6 +37,7 @@ class Validated:
     width: float | None
     forecastable: bool
     verdict: str
+    seed: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON types."""
@@ -60,6 +62,7 @@ class Validated:
             width=optional("width"),
             forecastable=file.typed(data["forecastable"], bool, where, "forecastable"),
             verdict=file.typed(data["verdict"], str, where, "verdict"),
+            seed=file.seed(data, where),
         )
 
     def caution(self) -> str:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -66,6 +66,12 @@ _TOOLS = (
 _READ = tuple(tool for tool in (*_TOOLS, large_language_monkeys) if tool is not means)
 TOOLS = tuple(sorted((tool.NAME for tool in _READ), key=str.lower))
 """The tools whose results are read."""
+
+_OWN: dict[ModuleType, set[str]] = {
+    evalplus: {"nfiles", "base", "plus", "base_status", "plus_status"},
+    bigcodebench: {"status"},
+}
+"""What samples of tools have alone whose documents have keys in common."""
 
 _SUFFIXES = (
     *(".eval", ".parquet", ".arrow", ".feather", ".yaml", ".yml"),
@@ -151,7 +157,12 @@ def read_results(
     )
     if model is not None:
         counts = _named(counts, model, models)
-    return replace(counts, left_out=(*found.left_out, *counts.left_out), notes=(*found.notes, *counts.notes))
+    return replace(
+        counts,
+        left_out=(*found.left_out, *counts.left_out),
+        notes=(*found.notes, *counts.notes),
+        errored=found.errored,
+    )
 
 
 def tool_of(path: str) -> str | None:
@@ -248,7 +259,11 @@ def _refuse_unknown(path: str) -> None:
         return
     if whole and rows_of_object(path) is not None:
         return
-    nearest = max(_READ, key=lambda tool: len(tool.KEYS & there) / len(tool.KEYS))
+    within = _keys_within(first)
+    nearest = max(
+        _READ,
+        key=lambda tool: (bool(within & _OWN.get(tool, set())), len(tool.KEYS & there) / len(tool.KEYS)),
+    )
     shared = nearest.KEYS & there
     raise ValueError(
         f"{path} is neither a table nor of a layout that is known: "
@@ -261,6 +276,14 @@ def _refuse_unknown(path: str) -> None:
         + f"It has {v.listed(sorted(there)) or 'no key'}. Known are {', '.join(TOOLS)}; a table has problem, "
         "and n_samples and n_correct, or correct, by these names or by columns="
     )
+
+
+def _keys_within(first: Mapping[str, Any]) -> set[str]:
+    """The keys of what `first` has of its first task, or of that task's first sample."""
+    inside = [value for value in first.values() if isinstance(value, dict)]
+    tasks = [next(iter(value.values()), None) for value in inside]
+    samples = [task[0] if isinstance(task, list) and task else task for task in tasks]
+    return {key for sample in samples if isinstance(sample, dict) for key in sample}
 
 
 def _named(counts: Counts, model: str, models: TableSource | None) -> Counts:

@@ -26,6 +26,7 @@ class Measured:
     columns: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    errored: Mapping[str, int] = field(default_factory=dict)
 
 
 class Problems:
@@ -82,6 +83,7 @@ class Tally:
         self._parts: list[tuple[str, int]] = []
         self._left_out: Counter[str] = Counter()
         self._notes: Counter[str] = Counter()
+        self._errored: Counter[str] = Counter()
 
     def add(self, path: str, problems: Problems, **run: str | float | None) -> None:
         """One run, found in `path`; `run` is what it says of model, task and n_params."""
@@ -103,11 +105,14 @@ class Tally:
         """What a sample is that ended in an error, by the caller's choice of `errors`; it is noted."""
         if errors == "fail":
             self.note("samples that ended in an error, counted as wrong", 1)
+            self._errored["counted as wrong"] += 1
             return "wrong"
         if errors == "drop" or not scored:
             self.leave_out("sample that ended in an error")
+            self._errored["left out"] += 1
             return "left out"
         self.note("samples that ended in an error, counted as they were scored", 1)
+        self._errored["counted as they were scored"] += 1
         return "scored"
 
     def add_files(
@@ -155,4 +160,4 @@ class Tally:
         frame = frame.drop(key for key, complete in known.items() if not complete)
         notes = tuple(f"{words}: {count}" if count else words for words, count in self._notes.items())
         source = Source(name, frame.lazy(), tuple(frame.columns), parts=tuple(self._parts))
-        return Measured(source, left_out=reasons, notes=notes)
+        return Measured(source, left_out=reasons, notes=notes, errored=dict(self._errored))

@@ -125,7 +125,11 @@ def _facts(law: AnyLaw) -> list[str]:
             words += f" Residuals are {law.fit.lack_of_fit:.2g} times their sampling error (1: only noise)."
         facts.append(words)
     draws = 0 if law.draws is None else len(law.draws)
+    seed = None if law.fit is None else law.fit.seed
+    made = "" if seed is None else f", made with seed {seed}"
     facts.append(
-        f"Intervals come from {draws} draws of the law." if draws else "The law has no draws: no intervals."
+        f"Intervals come from {draws} draws of the law{made}."
+        if draws
+        else "The law has no draws: no intervals."
     )
     return facts

@@ -10,7 +10,7 @@ import polars as pl
 from t2fast import charts
 from t2fast.charts import Figure
 from t2fast.reports.page import Grid, Prose, Section
-from t2fast.text import percent
+from t2fast.text import counted, percent
 from t2fast.validation import Validation
 
 
@@ -38,7 +38,19 @@ def judged(found: Validation) -> Section:
         "nearest checkpoint's; width: upper over lower end"
     )
     grid = Grid(headers, rows, caption=caption)
-    return Section("How good its forecasts are", [Prose(words), grid, found.figure(), *_forecasts(found)])
+    behind = f"from {found.draws:,} draws a split" if found.draws else "there are none"
+    how = f"{counted(found.splits['split'].n_unique(), 'split')}; intervals: {behind}; seed {found.seed}."
+    return Section(
+        "How good its forecasts are",
+        [Prose(words), grid, Prose(how), *_refusals(found), found.figure(), *_forecasts(found)],
+    )
+
+
+def _refusals(found: Validation) -> Iterator[Prose]:
+    """Why methods have no forecast of some splits."""
+    for row in found.methods.filter(pl.col("refused") > 0).iter_rows(named=True):
+        splits = f"{row['refused']} of {row['refused'] + row['splits']} splits"
+        yield Prose(f"{row['method']}: {splits} without a forecast: {row['refusal']}.")
 
 
 def _forecasts(found: Validation) -> Iterator[Figure]:

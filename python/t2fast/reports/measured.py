@@ -65,6 +65,8 @@ def classes(table: Counts | Likelihoods) -> pl.DataFrame:
                     "problems": problems,
                     "share": problems / problems.sum(),
                 }
+            ).with_columns(
+                pl.lit(part.frame[key][0]).alias(key) for key in CHECKPOINT if key in part.frame.columns
             )
         )
     return pl.concat(frames)
@@ -101,7 +103,12 @@ def _totals(table: Counts | Likelihoods | Losses | Accuracies) -> str:
         if table.sequential is None
         else " Sampling ended at successes, which the estimates take into account."
     )
-    return f"{head}, {total:,} samples, {right:,} of them right ({right / total:.2%}).{sequential}"
+    words = f"{head}, {total:,} samples, {right:,} of them right ({right / total:.2%}).{sequential}"
+    if not table.errored:
+        return words
+    what = "; ".join(f"{how}: {samples:,}" for how, samples in table.errored.items())
+    ended = counted(sum(table.errored.values()), "sample")
+    return f"{words} In all that was read, {ended} ended in an error ({what})."
 
 
 def _counts(counts: Counts, curves: PassCurves) -> Grid:

@@ -8,6 +8,7 @@ import platform
 import shlex
 from collections.abc import Iterator, Sequence
 from importlib import metadata
+from pathlib import Path
 
 from t2fast._core import __version__
 from t2fast.reports.page import Block, Grid, Prose, Section
@@ -24,11 +25,17 @@ def provenance(
     blocks: list[Block] = []
     if command:
         blocks.append(Prose(f"Made by: {shlex.join(command)}"))
-    folders = [os.fspath(file) for file in files if os.path.isfile(os.path.join(file, NAME))]
-    rows = [row for file in files for row in _hashed(os.path.join(file, NAME) if file in folders else file)]
+    opened = [Run.open(Path(file)) for file in files if os.path.isfile(os.path.join(file, NAME))]
+    folders = {run.folder: run for run in (*runs, *opened)}
+    every = list(folders.values())
+    made_of = [
+        *(file for file in files if Path(file) not in folders),
+        *(f for run in every for f in run.files()),
+    ]
+    rows = [row for file in made_of for row in _hashed(file)]
     if rows:
         blocks.append(Grid(["file", "SHA-256"], rows, 2, "What it was made of"))
-    for run in (*runs, *map(Run.open, folders)):
+    for run in every:
         blocks.append(Grid(["of the run", str(run.folder)], _run(run), 2, "How the samples were drawn"))
     versions = [["t2fast", __version__], ["Python", platform.python_version()]]
     versions += [[name, metadata.version(name)] for name in _LIBRARIES]

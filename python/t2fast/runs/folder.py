@@ -14,7 +14,7 @@ import polars as pl
 
 from t2fast import atomic
 from t2fast.charts import Reported
-from t2fast.runs.manifest import Manifest, ModelEntry, TaskEntry
+from t2fast.runs.manifest import NAME, Manifest, ModelEntry, TaskEntry
 from t2fast.runs.part import Kind, Part, Tally
 from t2fast.runs.records import Records
 from t2fast.runs.usage import by_problem, summary
@@ -73,7 +73,12 @@ class Run(Reported):
     @property
     def begun(self) -> bool:
         """Whether anything was sampled or scored."""
-        return any(path.is_file() for kind in _WORDS for path in (self.folder / kind).rglob("*"))
+        return len(self.files()) > 1
+
+    def files(self) -> list[Path]:
+        """What its tables are made of: the manifest, and every file of samples and of scores."""
+        kept = (path for kind in _WORDS for path in sorted((self.folder / kind).rglob("*")) if path.is_file())
+        return [self.folder / NAME, *kept]
 
     def write_problems(self, task: Task) -> None:
         """Keep what was asked beside what came out."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import polars as pl
@@ -34,7 +35,11 @@ class Counts(Table):
     those of prompt_tokens, output_tokens, wall_seconds and usd that are known: what the samples of the row
     used in all, null where this row alone does not say it. A table of counts keeps its order; counts made of
     single samples are ordered by n_params, n_tokens, model, train_set, dataset, stage, task and problem.
+    `errored` has how many of the samples that were read ended in an error, by what became of them, as far as
+    the tool that wrote them says it.
     """
+
+    errored: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n(self) -> Integers:
@@ -234,8 +239,12 @@ def joined_counts(tables: Sequence[Counts], *, duplicates: Literal["error", "sum
     joined = read_counts(
         Source(source, frame.lazy(), tuple(frame.columns), parts=parts), duplicates=duplicates
     )
+    errored: Counter[str] = Counter()
+    for table in tables:
+        errored.update(table.errored)
     return replace(
         joined,
+        errored=dict(errored),
         left_out=tuple(part for table in tables for part in table.left_out),
         notes=(*dict.fromkeys(note for table in tables for note in table.notes), *notes, *joined.notes),
     )

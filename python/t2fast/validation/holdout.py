@@ -93,6 +93,8 @@ def validate(
         by=by,
         quantity=measured.quantity,
         level=level,
+        draws=draws,
+        seed=seed,
         points=forecasts,
         splits=by_split,
         methods=scores.by_method(by_split, forecasts, level),

@@ -31,6 +31,8 @@ class Validation(Drawn, Reported):
         by: what was held out.
         quantity: what was forecast: "pass@k", "accuracy" or "loss".
         level: nominal coverage of the intervals.
+        draws: behind the intervals of each split; 0: there are none.
+        seed: of these draws, and of random splits.
         points: a row a forecast: `split`, `method`, `model` if known, `n_params`, `n_tokens`, `k`,
             `measured`, `forecast`, `low`, `high`, `inside` (whether they hold what was measured, give or take
             the sampling error of counts), `error` (null where 0 was measured: a relative error against 0 says
@@ -49,6 +51,8 @@ class Validation(Drawn, Reported):
     by: str
     quantity: str
     level: float
+    draws: int
+    seed: int
     points: pl.DataFrame
     splits: pl.DataFrame
     methods: pl.DataFrame
@@ -91,6 +95,7 @@ class Validation(Drawn, Reported):
             width=row["width"],
             forecastable=verdict.forecastable(row),
             verdict=verdict.words(self.methods, self.splits, self.by, method),
+            seed=self.seed,
         )
 
     def keep(self, law: AnyLaw) -> AnyLaw:
@@ -180,6 +185,8 @@ class Validation(Drawn, Reported):
             "by": self.by,
             "quantity": self.quantity,
             "level": self.level,
+            "draws": self.draws,
+            "seed": self.seed,
             "methods": self.methods.to_dicts(),
             "splits": self.splits.to_dicts(),
             "held_out": held_out.to_dicts(),
