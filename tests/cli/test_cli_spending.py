@@ -195,7 +195,9 @@ def test_an_architecture_is_chosen_from_a_file(tmp_path: Path, capsys: pytest.Ca
     assert found["k"] == round(found["k"])
     assert found["cost"] <= 1000 * (1 + 1e-9)
     assert main([*DOLLARS, "--architectures", str(table)]) == 0
-    assert "architecture: " in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "architecture: " in shown
+    assert "N counts the embedding and the head" in shown
     sizes = ["--sizes", "1e8,3e8,1e9"]
     assert main([*DOLLARS, *sizes, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["n_params"] in (1e8, 3e8, 1e9)
@@ -274,6 +276,7 @@ def test_a_query_is_held_to_what_it_may_cost_and_take(capsys: pytest.CaptureFixt
     [
         ("layers,width\n1,2\n", "has no column 'hidden'"),
         ("layers,width,hidden,vocab,heads,head_dim\n12,0.5,1,1,1,1\n", "row 1: width is '0.5'"),
+        ("layers,width,hidden,vocab,heads,head_dim\n12,64,1,,1,1\n", "row 1: vocab is empty"),
         ("layers,width,hidden,vocab,heads,head_dim,tied\n1,1,1,1,1,1,maybe\n", "tied is 'maybe'"),
         ("layers,width,hidden,vocab,heads,head_dim\n", "has no rows"),
         ("layers,width,hidden,vocab,heads,head_dim\n2,8,8,8,2,4\n", "none of these sizes"),

@@ -57,6 +57,7 @@ COMMANDS = {
     "passk": ["passk", "counts.csv", "-k", "1,8,64"],
     "passk beyond": ["passk", "counts.csv", "-k", "1,1000", "--missing", "extrapolate"],
     "compare": ["compare", "counts.csv", "--draws", "200"],
+    "outcomes": ["outcomes", "counts.csv", "--train-flops", "2e19", "--inference-flops", "1e10"],
     "fit forecast": ["fit", "losses.csv", "--draws", "40"],
     "fit chinchilla": ["fit", "losses.csv", "--law", "chinchilla", "--draws", "40"],
     "fit accuracy": ["fit", "counts.csv", "--law", "accuracy", "--draws", "40"],

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import t2fast
+from t2fast.cli.main import main
 from t2fast.comparisons.checkpoints import outcomes
 
 ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles.json"
@@ -36,6 +37,29 @@ def test_the_best_overtrained_checkpoint_stands_beside_chinchillas() -> None:
     assert (row["overtrained_n_params"], row["overtrained_k"]) == (1e8, 20)
     assert row["overtrained_pass_at_k"] == 1
     assert row["left_out"] == 1
+
+
+def test_the_command_prints_what_the_function_returns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(n, 2e18 / n, task, 40, c) for n, c in ((1e9, 9), (3.2e8, 5), (1e8, 3)) for task in ("a", "b")]
+    counts = counts_of(rows)
+    counts.frame.write_csv(tmp_path / "counts.csv")
+    command = ["outcomes", str(tmp_path / "counts.csv"), "--train-flops", "1.2e19"]
+    assert main([*command, "--inference-flops", "6e9", "--level", "0.8", "--json"]) == 0
+    found = outcomes(counts, 1.2e19, 6e9, level=0.8).to_dicts()
+    assert json.loads(capsys.readouterr().out)["rows"] == found
+    assert main([*command, "--inference-flops", "6e9", "--level", "0.8"]) == 0
+    shown = [words.split() for words in capsys.readouterr().out.splitlines()]
+    for task in ("a", "b"):
+        at = next(i for i, words in enumerate(shown) if words[:2] == [task, "overtrained"])
+        assert shown[at][2:6] == ["100M", "20B", "200", "30"]
+        assert shown[at + 1][:5] == ["Chinchilla", "320M", "6.25B", "20", "9"]
+    # k = 0 for the largest, and more than were drawn for the smallest.
+    assert main([*command, "--inference-flops", "1e9"]) == 0
+    assert "1 checkpoint of a task is left out" in " ".join(capsys.readouterr().out.split())
+    assert main([*command, "--inference-flops", "1e9", "--within", "0.5"]) == 1
+    assert "--within is 0.5: give a factor of at least 1" in capsys.readouterr().err
 
 
 def test_a_budget_without_checkpoints_names_the_nearest() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from t2fast.cli.bench_model import unread_prompt
 from t2fast.cli.main import main
 from t2fast.costs import accelerator
 
@@ -36,3 +37,11 @@ def test_a_machine_that_was_timed_can_be_planned_on(
     assert "off by a factor of" in capsys.readouterr().out
     assert main(["bench-model", path, "--steps", "0"]) == 1
     assert "--steps is 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("vocab", [7, 300])
+def test_no_timed_prompt_begins_like_one_that_was_read(vocab: int) -> None:
+    # An engine keeps what it has read: a prompt again, or its beginning, would be taken for read in no time.
+    prompts = [unread_prompt(number, vocab, 16) for number in range(40)]
+    assert all(len(prompt) == 16 and max(prompt) < vocab for prompt in prompts)
+    assert len({tuple(prompt[:2]) for prompt in prompts}) == len(prompts)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import t2fast
 from t2fast.plans import frontier, plan
-from t2fast.plans.frontiers import frontier_table
+from t2fast.plans.frontiers import ending, frontier_table, knee
 from t2fast.text import plain
 
 
@@ -26,3 +26,17 @@ def test_a_frontier_shows_the_interval_of_what_it_promises() -> None:
             assert f"{low:.4f} to {high:.4f}" in shown
     bare = frontier_table(frontier(replace(law, draws=None), [1e20], 2e10), law, 0.9)
     assert "interval" not in plain(bare)
+
+
+def test_a_frontier_of_losses_ends_where_budget_buys_nothing() -> None:
+    terms = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+    law = t2fast.Law("chinchilla", terms)
+    budgets = np.geomspace(1e20, 1e24, 9)
+    frame = frontier(law, budgets, n_params=(1e8, 1e10), n_tokens=(1e9, 1e12))
+    # 6 N D of both maxima.
+    spent = 6 * 1e10 * 1e12
+    last = knee(frame)
+    assert budgets[last - 1] >= spent > budgets[last - 2]
+    assert frame["predicted"].head(last).diff().drop_nulls().max() < 0
+    assert ending(frame).endswith("N stops at 10B and D at 1T, the maxima")
+    assert ending(frame.head(last)) is None

@@ -257,6 +257,9 @@ def test_chinchilla_law_needs_no_inference_budget():
     assert json.loads(json.dumps(free.to_dict()))["chinchilla"]["k"] is None
     held = plan(CHINCHILLA, 5.76e23, 2e9)
     assert (held.n_params, held.k) == (1e9, 1.0)
+    said = "the law says nothing of samples"
+    assert any(said in warning for warning in held.warnings)
+    assert not any(said in warning for warning in free.warnings)
     assert np.isinf(plan_many(CHINCHILLA, [1e20, 1e21]).k).all()
     assert frontier(CHINCHILLA, [1e20, 1e21])["k"].null_count() == 2
 

@@ -24,6 +24,8 @@ Of: TypeAlias = Literal["passes", "wrong", "usd"]
 Keep: TypeAlias = Callable[[Floats, Floats, Floats], npt.NDArray[np.bool_]]
 
 _OF: tuple[Of, ...] = ("passes", "wrong", "usd")
+_ALL, _FIRST = 16, 8
+"""Samples up to which every number is tried in a cascade; and of models with more of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +145,8 @@ def cascades(market: Market, keep: Keep) -> Options:
     answer yet, up to k2.
 
     Samples are independent given the problem, so the chance that neither answers is the product of theirs;
-    the second is paid for only where the first did not. Numbers of samples are some 40% apart. `keep` says,
+    the second is paid for only where the first did not. Numbers of samples beyond 8 are some 40% apart, where
+    there are more than 16. `keep` says,
     of means of right answers, wrong answers and USD (each of shape (k1, k2)), which are worth having: there
     are many.
     """
@@ -183,9 +186,12 @@ def _pair(first: Seller, second: Seller, keep: Keep) -> Integers:
 
 
 def _sparse(ks: Integers) -> Integers:
-    """Indices of ks about 40% apart, both ends among them."""
-    wanted = np.unique(np.round(np.geomspace(1, ks[-1], 2 + int(2 * np.log2(ks[-1])))))
-    return np.unique(np.searchsorted(ks, wanted)).astype(np.int64)
+    """Indices of ks: all up to 16; of more the first 8, others about 40% apart, and the last."""
+    if ks[-1] <= _ALL:
+        return np.arange(len(ks))
+    wanted = np.round(np.geomspace(1, ks[-1], 2 + int(2 * np.log2(ks[-1]))))
+    apart = np.unique(np.searchsorted(ks, wanted))
+    return np.union1d(np.arange(_FIRST), apart).astype(np.int64)
 
 
 def _laid_out(market: Market, places: Integers, stop: bool, of: Of) -> Floats:

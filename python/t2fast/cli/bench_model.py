@@ -7,6 +7,8 @@ import csv
 import io
 import os
 import time
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from rich.console import Console, Group
@@ -73,8 +75,11 @@ def run(arguments: argparse.Namespace) -> None:
         weight_bytes=engine.core.weight_bytes / description.n_params,
     )
     with Console(stderr=True).status("timing"):
-        steps = [("decode", _decode(engine, int(rows), arguments)) for rows in arguments.rows]
-        steps += [("prompt", _prompt(engine, int(tokens), arguments)) for tokens in arguments.prompts]
+        numbers = count()
+        steps = [("decode", _decode(engine, numbers, int(rows), arguments)) for rows in arguments.rows]
+        steps += [
+            ("prompt", _prompt(engine, numbers, int(tokens), arguments)) for tokens in arguments.prompts
+        ]
     fitted = fit_roofline(model, [step for _, step in steps])
     row = {
         "name": arguments.name,
@@ -125,22 +130,44 @@ def run(arguments: argparse.Namespace) -> None:
     show(arguments, data, lambda: Group(line(repr(engine)), table, *map(line, lines)))
 
 
-def _decode(engine: Engine, rows: int, arguments: argparse.Namespace) -> Step:
-    """The first token comes with the prompt; what more tokens take on top is theirs."""
-    first = _seconds(engine, _PROMPT, rows, 1, arguments.repeats)
-    more = _seconds(engine, _PROMPT, rows, 1 + arguments.steps, arguments.repeats)
-    return Step(rows, arguments.steps / 2, max(more - first, 1e-9) / arguments.steps)
+def unread_prompt(number: int, vocab: int, tokens: int) -> list[int]:
+    """The prompt of a number, which begins like no other: an engine may keep what it has read."""
+    begin = [number % vocab, number // vocab % vocab]
+    return (begin + [i % vocab for i in range(tokens)])[:tokens]
 
 
-def _prompt(engine: Engine, tokens: int, arguments: argparse.Namespace) -> Step:
-    return Step(tokens, 0.0, _seconds(engine, tokens, 1, 1, arguments.repeats))
+def _decode(engine: Engine, numbers: Iterator[int], rows: int, arguments: argparse.Namespace) -> Step:
+    """The first token comes with the prompt; what more tokens take on top is theirs.
+
+    Steps are doubled until they take as long as half of the prompt: less is lost in noise.
+    """
+    steps: int = arguments.steps
+    room = engine.core.model.max_positions - _PROMPT - 1
+    first = _seconds(engine, numbers, _PROMPT, rows, 1, arguments.repeats)
+    while True:
+        more = _seconds(engine, numbers, _PROMPT, rows, 1 + steps, arguments.repeats)
+        if more > 1.5 * first or steps >= room:
+            break
+        steps = min(2 * steps, room)
+    if more <= first:
+        raise ValueError(
+            f"{steps} steps of {rows} samples took no longer than their prompt, which is noise: time them "
+            "more often by --repeats"
+        )
+    return Step(rows, steps / 2, (more - first) / steps)
 
 
-def _seconds(engine: Engine, prompt: int, rows: int, tokens: int, repeats: int) -> float:
+def _prompt(engine: Engine, numbers: Iterator[int], tokens: int, arguments: argparse.Namespace) -> Step:
+    return Step(tokens, 0.0, _seconds(engine, numbers, tokens, 1, 1, arguments.repeats))
+
+
+def _seconds(
+    engine: Engine, numbers: Iterator[int], prompt: int, rows: int, tokens: int, repeats: int
+) -> float:
     """The fastest of some runs: what else the machine does only adds to them."""
-    ids = [[i % engine.core.model.vocab for i in range(prompt)]]
     best = float("inf")
     for _ in range(repeats):
+        ids = [unread_prompt(next(numbers), engine.core.model.vocab, prompt)]
         start = time.perf_counter()
         engine.sample(ids, k=rows, max_tokens=tokens, stop_tokens=(), progress=False)
         best = min(best, time.perf_counter() - start)

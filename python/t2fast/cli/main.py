@@ -29,6 +29,7 @@ from t2fast.text import clean
 _COMMANDS = (
     "passk",
     "compare",
+    "outcomes",
     "fit",
     "validate",
     "plan",

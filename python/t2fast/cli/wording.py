@@ -18,7 +18,8 @@ _OPTIONS = (
     "model|models|columns|price_columns|scorer|metric|filter|answer|correct_at|task|stage|where|errors|duplicates|missing|"
     "level|draws|seed|ks|method|aggregate|losses|train_flops|inference_flops|total_flops|extrapolate|"
     "max_k|integer_k|prompt_tokens|output_tokens|queries|target|budget|usd|per_query|latency|max_chips|confidence|"
-    "new_problems|harm|device|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla"
+    "new_problems|harm|device|batch|mfu|mbu|unique_tokens|true_positive|false_positive|chinchilla|"
+    "within"
 )
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _MAPPING = re.compile(rf"\b({_OPTIONS})=\{{((?:{_TEXT}|[^{{}}'\"])*)\}}")

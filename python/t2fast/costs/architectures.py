@@ -54,6 +54,7 @@ def _architecture(row: dict[str, Any], where: str) -> Architecture:
                 raise ValueError(f"{where}: {column} is {value!r}: write true or false")
         elif column != "kv_heads" or (value is not None and text):
             if not text.isdecimal() or int(text) == 0:
-                raise ValueError(f"{where}: {column} is {value!r}: give a positive whole number")
+                shown = "empty" if value is None else repr(value)
+                raise ValueError(f"{where}: {column} is {shown}: give a positive whole number")
             values[column] = int(text)
     return Architecture(**values)

@@ -39,6 +39,8 @@ def cautions_of(
     if moved is not None:
         yield f"Chinchilla's N was moved by {moved}"
     yield from beyond_data(law, n, d, k, limits.held(n, d, k))
+    if not law.has_k and math.isfinite(k):
+        yield "the law says nothing of samples: k is what the inference budget pays for at this N"
     if law.has_process:
         yield from _moved_by_process(law, point, budgets, constraints)
     yield from _bounds(law, point, cloud, budgets, constraints, limits)

@@ -31,6 +31,8 @@ from t2fast.text import amount, chance, columns, nominal, note, ratio, samples
 _BOUND_OF_TOKENS = "the n_tokens maximum"
 LEAST_GAIN = 0.01
 """Growth of pass@k for a doubled budget below which a frontier is said to have ended."""
+_ROUNDING = 1e-9
+"""By which N and D of the same plan may differ."""
 
 
 def frontier(
@@ -103,10 +105,16 @@ def frontier(
 
 def knee(frame: pl.DataFrame) -> int:
     """How many rows of a frontier are worth their budget: up to the first whose pass@k grew by less than 1%
-    for a doubling.
+    for a doubling, or from which on every plan is the same.
     """
     slow = (frame["per_doubling"] < LEAST_GAIN).fill_null(False).arg_true()
-    return int(slow[0]) if len(slow) else len(frame)
+    if len(slow):
+        return int(slow[0])
+    moves = pl.any_horizontal(
+        pl.col(name).pct_change().abs() > _ROUNDING for name in ("n_params", "n_tokens")
+    )
+    moved = frame.select(moves).to_series().fill_null(True).arg_true()
+    return int(moved[-1]) + 1 if len(moved) else 0
 
 
 def ending(frame: pl.DataFrame) -> str | None:
@@ -116,6 +124,11 @@ def ending(frame: pl.DataFrame) -> str | None:
         return None
     row = frame.row(last, named=True)
     at = frame["train_flops"][max(last - 1, 0)]
+    if row["per_doubling"] is None:
+        return (
+            f"from {at:.2g} FLOPs on, a larger training budget buys nothing: N stops at "
+            f"{amount(row['n_params'])} and D at {amount(row['n_tokens'])}, the maxima"
+        )
     says = (
         f"from {at:.2g} FLOPs on, doubling the training budget brings less than {LEAST_GAIN:.0%} more pass@k"
     )
@@ -169,9 +182,9 @@ def frontier_table(frame: pl.DataFrame, law: AnyLaw, level: float) -> Renderable
         table.add_row(*cells)
     if not starred:
         return table
+    axes = [("N", "n_params"), ("D", "n_tokens"), *([("k", "k")] if law.has_k else [])]
     seen = ", ".join(
-        f"{symbol} {amount(law.domain[name][0])} to {amount(law.domain[name][1])}"
-        for symbol, name in (("N", "n_params"), ("D", "n_tokens"), ("k", "k"))
+        f"{symbol} {amount(law.domain[name][0])} to {amount(law.domain[name][1])}" for symbol, name in axes
     )
     return Group(table, note(f"* outside the law's data ({seen}): an extrapolation"))
 

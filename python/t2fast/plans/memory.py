@@ -24,10 +24,8 @@ def housed(room: Room, chosen: Spending, limits: Sequence[Limit]) -> Iterator[st
     waits = "" if chosen.k <= room.largest_batch else f", {room.largest_batch:,.0f} at a time"
     even = ", if these share bytes and arithmetic evenly" if room.chips > 1 else ""
     seconds = room.seconds(chosen.k)
-    yield (
-        f"{samples(chosen.k)} samples together take {seconds:.3g} s there{waits}, keys and values read and "
-        f"the chips free{even}"
-    )
+    drawn = "1 sample takes" if chosen.k == 1 else f"{samples(chosen.k)} samples together take"
+    yield f"{drawn} {seconds:.3g} s there{waits}, keys and values read and the chips free{even}"
     for limit in limits:
         missed = seconds > limit.most * (1 + 1e-6)
         if limit.seconds and (short or missed):

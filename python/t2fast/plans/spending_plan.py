@@ -320,7 +320,8 @@ def _row(plan: Spending) -> dict[str, Any]:
 
 
 def _described(model: Architecture) -> str:
+    counted = "the embedding, which is the head" if model.tied else "the embedding and the head"
     return (
         f"architecture: {model.layers} layers of width {model.width}, {model.heads} heads of "
-        f"{model.head_dim}, feed-forward {model.hidden}, vocabulary {model.vocab:,}"
+        f"{model.head_dim}, feed-forward {model.hidden}, vocabulary {model.vocab:,}; N counts {counted}"
     )

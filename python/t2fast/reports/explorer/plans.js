@@ -100,12 +100,18 @@ class TwoBudgets {
     return [
       ...this.moved(),
       ...beyondData(this.law, this.best, new Set(binding(this.limits, this.best).map(({ axis }) => axis))),
+      ...this.withoutSamples(),
       ...this.movedByProcess(),
       ...this.bounds(drawn),
       ...this.unspent(),
       ...this.backwards(),
       ...this.law.cautions.map((caution) => `the law: ${caution}`),
     ];
+  }
+
+  *withoutSamples() {
+    if (this.law.hasK || !Number.isFinite(this.best.k)) return;
+    yield "the law says nothing of samples: k is what the inference budget pays for at this N";
   }
 
   *moved() {

@@ -46,8 +46,8 @@ class Room {
         `values of ${general(this.batch, 6)} samples of ${grouped(this.tokens)} tokens ` +
         `${gigabytes(this.batch * this.tokens * this.cache)} (${general(this.cache / 1e6, 3)} MB a token); memory binds at ` +
         `a batch of ${grouped(this.largestBatch)}${short}`,
-      `${samples(k)} samples together take ${general(this.seconds(k), 3)} s there${waits}, keys and values read and the ` +
-        `chips free${even}`,
+      `${k === 1 ? "1 sample takes" : `${samples(k)} samples together take`} ${general(this.seconds(k), 3)} s ` +
+        `there${waits}, keys and values read and the chips free${even}`,
     ];
   }
 }

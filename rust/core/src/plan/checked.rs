@@ -60,9 +60,15 @@ pub struct Judged<'a, S: Population> {
 }
 
 impl<S: Population> Judged<'_, S> {
-    fn worth(&self, ab: [f64; 2], log_k: f64) -> f64 {
+    /// -infinity far from all data, where a law may say nothing.
+    fn believed(&self, spot: &S::Spot, log_k: f64, accuracy: Accuracy) -> f64 {
+        let worth = self.worth(self.surface.problems(spot, self.judge.seen(log_k.exp())), log_k, accuracy);
+        if worth.is_nan() { f64::NEG_INFINITY } else { worth }
+    }
+
+    fn worth(&self, ab: [f64; 2], log_k: f64, accuracy: Accuracy) -> f64 {
         let k = log_k.exp();
-        self.judge.worth(Problems::new(ab, k, self.judge.check, Accuracy::Full).outcome(k))
+        self.judge.worth(Problems::new(ab, k, self.judge.check, accuracy).outcome(k))
     }
 }
 
@@ -74,13 +80,16 @@ impl<S: Population> Surface for Judged<'_, S> {
     }
 
     fn height(&self, spot: &Self::Spot, log_k: f64) -> f64 {
-        let worth = self.worth(self.surface.problems(spot, self.judge.seen(log_k.exp())), log_k);
-        // Far from all data a law may say nothing.
-        if worth.is_nan() { f64::NEG_INFINITY } else { worth }
+        self.believed(spot, log_k, Accuracy::Full)
+    }
+
+    fn rough(&self, spot: &Self::Spot, log_k: f64) -> f64 {
+        self.believed(spot, log_k, Accuracy::Search)
     }
 
     fn value(&self, spot: &Self::Spot, log_k: f64) -> f64 {
-        self.worth(self.surface.reported_problems(spot, self.judge.seen(log_k.exp())), log_k)
+        let ab = self.surface.reported_problems(spot, self.judge.seen(log_k.exp()));
+        self.worth(ab, log_k, Accuracy::Full)
     }
 
     fn natural(&self, height: f64) -> f64 {
@@ -89,6 +98,10 @@ impl<S: Population> Surface for Judged<'_, S> {
 
     fn score(&self, value: f64) -> f64 {
         value
+    }
+
+    fn smooth(&self) -> bool {
+        self.surface.smooth()
     }
 
     /// Tokens take all that samples leave, as under two budgets.

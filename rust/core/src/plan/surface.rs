@@ -25,6 +25,11 @@ pub trait Surface: Sync {
     /// What is maximised at a spot and ln k; ln k = 0 where there is no k.
     fn height(&self, spot: &Self::Spot, log_k: f64) -> f64;
 
+    /// The height as closely as a grid needs it, 1e-10 of it.
+    fn rough(&self, spot: &Self::Spot, log_k: f64) -> f64 {
+        self.height(spot, log_k)
+    }
+
     /// The forecast there, to be reported.
     fn value(&self, spot: &Self::Spot, log_k: f64) -> f64;
 
@@ -37,6 +42,11 @@ pub trait Surface: Sync {
     /// ln k, rising, at which heights bend in ln k.
     fn bends(&self) -> &[f64] {
         &[]
+    }
+
+    /// Whether heights have no corners in ln N, ln D and ln k.
+    fn smooth(&self) -> bool {
+        false
     }
 
     /// Whether more tokens never lower it.
@@ -98,6 +108,10 @@ impl Surface for Formula<'_> {
 
     fn score(&self, value: f64) -> f64 {
         if self.law.maximised() { -(-value).ln_1p() } else { -value }
+    }
+
+    fn smooth(&self) -> bool {
+        true
     }
 
     /// Latent losses fall with every token.

@@ -1,5 +1,6 @@
 //! The highest place of a box, without slopes.
 
+use super::newton;
 use crate::plan::scalar::{place, top};
 
 /// Points along each side of the first grid, and of those that close in.
@@ -11,15 +12,19 @@ const HILLS: usize = 3;
 const TOLERANCE: f64 = 1e-10;
 /// Most cells of the first grid that a ridge is followed.
 const ROUNDS: usize = 12;
-/// Step of the curvature.
-const STEP: f64 = 1e-4;
 
-/// The highest place of a box, by grids that close in on the hills of a coarse one; `None` where all is -infinity.
-pub(super) fn climb(ends: [[f64; 2]; 2], score: impl Fn([f64; 2]) -> f64) -> Option<[f64; 2]> {
+/// The highest place of a box, by a coarse grid of `rough` heights and grids that close in on its hills; `None` where all
+/// is -infinity. Where heights are `smooth` but for corners here and there, Newton's steps come first.
+pub(super) fn climb(
+    ends: [[f64; 2]; 2],
+    smooth: bool,
+    rough: impl Fn([f64; 2]) -> f64,
+    score: impl Fn([f64; 2]) -> f64,
+) -> Option<[f64; 2]> {
     let sides = ends.map(|[lo, hi]| if hi > lo { COARSE } else { 1 });
     let at = |i: usize, axis: usize| place(ends[axis], i, sides[axis]);
     let heights: Vec<f64> = (0..sides[0] * sides[1])
-        .map(|cell| score([at(cell / sides[1], 0), at(cell % sides[1], 1)]))
+        .map(|cell| rough([at(cell / sides[1], 0), at(cell % sides[1], 1)]))
         .collect();
     let height = |i: usize, j: usize| heights[i * sides[1] + j];
     let mut hills: Vec<(f64, [f64; 2])> = Vec::new();
@@ -43,9 +48,13 @@ pub(super) fn climb(ends: [[f64; 2]; 2], score: impl Fn([f64; 2]) -> f64) -> Opt
     let cells: [f64; 2] = std::array::from_fn(|axis| {
         if sides[axis] > 1 { (ends[axis][1] - ends[axis][0]) / (COARSE - 1) as f64 } else { 0.0 }
     });
-    let climbed = hills.into_iter().map(|(top, x)| {
-        let found = close_in(top, x, cells, ends, &score);
-        if cells[0] > 0.0 && cells[1] > 0.0 { follow(found, cells, ends, &score) } else { found }
+    let climbed = hills.into_iter().map(|(_, x)| {
+        let top = score(x);
+        let quick = if smooth { newton::top_near(top, x, cells, ends, &score) } else { None };
+        quick.unwrap_or_else(|| {
+            let found = close_in(top, x, cells, ends, &score);
+            if cells[0] > 0.0 && cells[1] > 0.0 { follow(found, cells, ends, &score) } else { found }
+        })
     });
     climbed.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, x)| x)
 }
@@ -119,29 +128,4 @@ fn follow(
         }
     }
     (height, x)
-}
-
-/// gᵀH⁻¹g/2 over the coordinates that no end holds, by differences; 0 where all are held, NaN without a top.
-pub(super) fn decrement(score: &impl Fn([f64; 2]) -> f64, x: [f64; 2], ends: [[f64; 2]; 2]) -> f64 {
-    let free = |axis: usize| ends[axis][0] + STEP < x[axis] && x[axis] < ends[axis][1] - STEP;
-    let at = |a: f64, b: f64| score([x[0] + a * STEP, x[1] + b * STEP]);
-    let centre = at(0.0, 0.0);
-    let slope = |a: f64, b: f64| (at(a, b) - at(-a, -b)) / (2.0 * STEP);
-    let bend = |a: f64, b: f64| (at(a, b) - 2.0 * centre + at(-a, -b)) / (STEP * STEP);
-    let alone = |g: f64, h: f64| if h < 0.0 { -g * g / (2.0 * h) } else { f64::NAN };
-    match (free(0), free(1)) {
-        (false, false) => 0.0,
-        (true, false) => alone(slope(1.0, 0.0), bend(1.0, 0.0)),
-        (false, true) => alone(slope(0.0, 1.0), bend(0.0, 1.0)),
-        (true, true) => {
-            let (g, h) = ([slope(1.0, 0.0), slope(0.0, 1.0)], [bend(1.0, 0.0), bend(0.0, 1.0)]);
-            let cross = (bend(1.0, 1.0) - bend(1.0, -1.0)) / 4.0;
-            let det = h[0] * h[1] - cross * cross;
-            if !(h[0] < 0.0 && det > 0.0) {
-                return f64::NAN;
-            }
-            let step = [(h[1] * g[0] - cross * g[1]) / det, (h[0] * g[1] - cross * g[0]) / det];
-            -(g[0] * step[0] + g[1] * step[1]) / 2.0
-        }
-    }
 }

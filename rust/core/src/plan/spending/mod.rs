@@ -9,11 +9,13 @@
 //! a target ln N and ln D, and the samples are the fewest that reach it ([`cheapest`]). Slopes are of no use where it
 //! matters: a forecast has corners at every k that was measured, and any law has one where the text ends. So grids
 //! close in on every hill of a coarse one, and since they stray from a sharp ridge that runs askew, each is then
-//! searched along ln N for the best in ln k. The curves on which D stays at an end of its range, or a query at its
+//! searched along ln N for the best in ln k; of laws with a formula, smooth elsewhere, Newton's steps by differences end
+//! most hills before that. The curves on which D stays at an end of its range, or a query at its
 //! limit, are searched by themselves.
 
 mod cheapest;
 mod climb;
+mod newton;
 mod point;
 mod purchase;
 mod request;

@@ -1,7 +1,8 @@
 //! The search for one purchase over ln N and ln k; D follows from them.
 
 use super::cheapest::cheapest;
-use super::climb::{climb, decrement};
+use super::climb::climb;
+use super::newton::decrement;
 use super::point::{Point, Search, enough};
 use super::purchase::Purchase;
 use super::request::{Goal, PricedSizes, Prices, corner, priced};
@@ -50,8 +51,10 @@ impl<S: Surface> Search<'_, S> {
         }
         sizes[1] = sizes[1].max(sizes[0]);
         let samples = match self.goal {
-            Goal::Ratio(..) if !self.surface.samples_help() => [least.ln(), most.ln()],
-            Goal::Ratio(..) | Goal::Within(_) => [0.0; 2], // k follows from N
+            // A share of the samples that there may be.
+            Goal::Ratio(..) if !self.surface.samples_help() && most > least => [0.0, 1.0],
+            // k follows from N.
+            Goal::Ratio(..) | Goal::Within(_) => [0.0; 2],
             _ => [least.ln(), most.ln()],
         };
         let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
@@ -84,20 +87,22 @@ impl<S: Surface> Search<'_, S> {
     ) -> Option<(Point, Option<[f64; 2]>)> {
         let least = self.conditions.samples.0;
         let at = |x: [f64; 2]| self.point(x, &prices(x[0]));
-        let mut found = climb([sizes, samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
-            .and_then(|x| Some((at(x)?, Some(x))));
+        let top_of = |ends: [[f64; 2]; 2], place: &dyn Fn([f64; 2]) -> Option<[f64; 3]>| {
+            let smooth = self.surface.smooth();
+            climb(ends, smooth, |x| self.rough(place(x)), |x| self.height(place(x)))
+        };
+        let place = |x: [f64; 2]| self.place(x, &prices(x[0]));
+        let mut found = top_of([sizes, samples], &place).and_then(|x| Some((at(x)?, Some(x))));
         // A ridge that a bend of the prices makes, too sharp for steps along ln N.
         if let Some(corner) = corner
-            && let Some(x) =
-                climb([[corner; 2], samples], |x| at(x).map_or(f64::NEG_INFINITY, |point| point.score))
-            && let Some(point) = at(x)
+            && let Some(point) = top_of([[corner; 2], samples], &place).and_then(at)
             && found.is_none_or(|(best, _)| point.score > best.score)
         {
             found = Some((point, None));
         }
-        let mut also = |along: &dyn Fn(f64) -> Option<Point>| {
-            let score = |x: [f64; 2]| along(x[0]).map_or(f64::NEG_INFINITY, |point| point.score);
-            if let Some(point) = climb([sizes, [0.0; 2]], score).and_then(|x| along(x[0]))
+        let mut also = |along: &dyn Fn(f64) -> Option<[f64; 3]>| {
+            if let Some(x) = top_of([sizes, [0.0; 2]], &|x| along(x[0]))
+                && let Some(point) = along(x[0]).map(|at| self.scored(at, &prices(x[0])))
                 && found.is_none_or(|(best, _)| point.score > best.score)
             {
                 found = Some((point, None));
@@ -108,7 +113,7 @@ impl<S: Surface> Search<'_, S> {
                 also(&|x| self.along(x, tokens.ln(), &prices(x)));
             }
             if !self.conditions.limits.is_empty() {
-                also(&|x| at([x, self.most_samples(x).max(least).ln()]));
+                also(&|x| place([x, self.most_samples(x).max(least).ln()]));
             }
         }
         found
@@ -129,7 +134,13 @@ impl<S: Surface> Search<'_, S> {
     }
 
     /// What follows from ln N and ln k; `None` where it cannot be had.
-    fn point(&self, [log_n, log_k]: [f64; 2], &[train, prompt, sample]: &Prices) -> Option<Point> {
+    fn point(&self, x: [f64; 2], prices: &Prices) -> Option<Point> {
+        self.place(x, prices).map(|at| self.scored(at, prices))
+    }
+
+    /// The ln N, ln D and ln k that follow from ln N and ln k, or the share of ln k of a ratio; `None` where these cannot be
+    /// had.
+    fn place(&self, [log_n, log_k]: [f64; 2], &[train, prompt, sample]: &Prices) -> Option<[f64; 3]> {
         let (fewest, most) = self.conditions.tokens;
         let allowed = enough(self.most_samples(log_n), self.conditions.samples.0)?;
         if !matches!(self.goal, Goal::Ratio(..) | Goal::Within(_)) {
@@ -152,7 +163,8 @@ impl<S: Surface> Search<'_, S> {
                 let least = self.conditions.samples.0;
                 let k = enough((budget - train * log_d.exp() - prompt) / sample, least)?;
                 let most = k.clamp(least, allowed.max(least)).ln();
-                (log_d, if self.surface.samples_help() { most } else { log_k.min(most) })
+                let share = if self.surface.samples_help() { 1.0 } else { log_k };
+                (log_d, least.ln() + share * (most - least.ln()))
             }
             Goal::Target(target) => {
                 let goal = self.goal_height(target);
@@ -160,11 +172,11 @@ impl<S: Surface> Search<'_, S> {
                 (first_crossing(short, fewest.ln(), most.ln())?, log_k)
             }
         };
-        Some(self.scored(log_n, log_d, log_k, &[train, prompt, sample]))
+        Some([log_n, log_d, log_k])
     }
 
     /// The k that follows from ln N where D is held; `None` where there is none.
-    fn along(&self, log_n: f64, log_d: f64, prices: &Prices) -> Option<Point> {
+    fn along(&self, log_n: f64, log_d: f64, prices: &Prices) -> Option<[f64; 3]> {
         let &[train, prompt, sample] = prices;
         let least = self.conditions.samples.0;
         let most = enough(self.most_samples(log_n), least)?.max(least);
@@ -175,13 +187,28 @@ impl<S: Surface> Search<'_, S> {
             }
             Goal::Target(_) => return None, // found by `cheapest`
         };
-        Some(self.scored(log_n, log_d, log_k, prices))
+        Some([log_n, log_d, log_k])
     }
 
-    fn scored(&self, log_n: f64, log_d: f64, log_k: f64, &[train, prompt, sample]: &Prices) -> Point {
+    /// What is maximised under a budget; -infinity where nothing can be had.
+    fn height(&self, place: Option<[f64; 3]>) -> f64 {
+        self.known(place, |spot, log_k| self.surface.height(spot, log_k))
+    }
+
+    /// The same as closely as a grid needs it.
+    fn rough(&self, place: Option<[f64; 3]>) -> f64 {
+        self.known(place, |spot, log_k| self.surface.rough(spot, log_k))
+    }
+
+    fn known(&self, place: Option<[f64; 3]>, height: impl Fn(&S::Spot, f64) -> f64) -> f64 {
+        let height = place.map(|[log_n, log_d, log_k]| height(&self.spot(log_n, log_d), log_k));
+        height.filter(|height| !height.is_nan()).unwrap_or(f64::NEG_INFINITY)
+    }
+
+    fn scored(&self, [log_n, log_d, log_k]: [f64; 3], &[train, prompt, sample]: &Prices) -> Point {
         let score = match self.goal {
             Goal::Target(_) => -(train * log_d.exp() + prompt + sample * log_k.exp()).ln(),
-            _ => self.surface.height(&self.spot(log_n, log_d), log_k),
+            _ => self.height(Some([log_n, log_d, log_k])),
         };
         Point { log_n, log_d, log_k, score: if score.is_nan() { f64::NEG_INFINITY } else { score } }
     }
