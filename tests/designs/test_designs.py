@@ -132,11 +132,19 @@ def test_counts_have_designs_too(capsys, tmp_path: Path) -> None:
     assert main(["design", *names, *targets, "--count", "3", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert len(data["targets"]) == 2
+    assert ", 16 samples: " in data["targets"][0]
     assert 1 <= len(data["runs"]) <= 3
     plot = ["--plot", str(tmp_path / "runs.svg")]
     assert main(["design", *names, *targets, "--count", "3", *plot]) == 0
     assert "spread left" in capsys.readouterr().out
     assert "Runs to make next" in "".join(ET.parse(tmp_path / "runs.svg").getroot().itertext())
+    assert main(["design", *names, "--at", "1e10,2e11", "--count", "1", "--json"]) == 0
+    assert ", 1 sample: " in json.loads(capsys.readouterr().out)["targets"][0]
+    (tmp_path / "runs.csv").write_text(runs.with_columns(cost=pl.lit(5.0)).write_csv())
+    assert main(["design", *names, *targets, "--count", "2", *plot]) == 0
+    written = [text.strip() for text in ET.parse(tmp_path / "runs.svg").getroot().itertext()]
+    assert {"0", "5"} <= set(written)
+    assert not any("e+" in text for text in written)
 
 
 def test_columns_of_the_runs_may_go_by_other_names(tmp_path: Path, capsys) -> None:

@@ -347,6 +347,8 @@ def test_the_command_plans_by_the_law_that_ships_as_plan_does(
         ("--prompt-tokens", "or --target, or --prices to choose among models that exist, or leave it out"),
         ("--batch", "--batch is of a plan under one budget: give --usd, --total-flops or --target, or leave"),
         ("--budget", "--budget is of runs to make next: give --runs, or leave it out"),
+        ("--chance", "--chance goes with accuracies, and "),
+        ("--level", "--level is of a law's intervals: give --law, a budget or --runs, or leave it out"),
     ],
 )
 def test_an_option_that_nothing_heeds_is_refused(
@@ -354,8 +356,25 @@ def test_an_option_that_nothing_heeds_is_refused(
 ) -> None:
     table, page = tmp_path / "counts.csv", tmp_path / "page.html"
     counts.write(table)
-    assert main(["report", str(table), "-o", str(page), option, "0.9"]) == 1
+    assert main(["report", str(table), "-o", str(page), option, "0.8"]) == 1
     assert why in capsys.readouterr().err
+    assert not page.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--validate", "2"),
+        ("--min-params", "1e9"),
+        ("--errors", "drop"),
+        ("--chance", "0.2"),
+        ("--task", "x"),
+    ],
+)
+def test_an_option_of_a_table_needs_one(option: str, value: str, tmp_path: Path, capsys: Any) -> None:
+    page = tmp_path / "page.html"
+    assert main(["report", "--law", "pythia-gsm8k", option, value, "-o", str(page)]) == 1
+    assert f"{option} is of a table of what was measured: give its file, or" in capsys.readouterr().err
     assert not page.exists()
 
 

@@ -167,6 +167,10 @@ def test_runs_to_make_next_are_a_page(losses: pl.DataFrame, tmp_path: Path, caps
     shown = capsys.readouterr()
     assert "What to measure next" in json.loads(shown.out)["sections"]
     assert data(Parts(page.read_text(encoding="utf-8")), "design").equals(data(parts, "design"))
+    asked = ["--runs", str(runs), "--at", "1e9,2e10", "--level", "0.5"]
+    assert main(["report", str(table), *asked, "-o", str(page)]) == 0
+    wanted = next(words for words in Parts(page.read_text("utf-8")).texts["p"] if words.startswith("Wanted"))
+    assert wanted.endswith("(50%).")
     assert main(["report", str(table), "--runs", str(runs), "-o", str(page)]) == 1
     assert "nothing is wanted: give --at" in capsys.readouterr().err
 

@@ -11,7 +11,8 @@ from t2fast.charts.figure import Figure, data
 from t2fast.charts.library import HEIGHT, SERIES, WIDTH, altair
 from t2fast.text import amount, counted
 
-_COST = "datum.value ? format(datum.value, '.2~e') : '0'"
+_COST = "format(datum.value, datum.value < 1e6 ? ',.6~g' : '.2~e')"
+"""Dollars as they are written, FLOPs by their power of ten."""
 
 
 def designs(runs: pl.DataFrame, targets: Sequence[str]) -> Figure:

@@ -89,7 +89,13 @@ def read_wanted(arguments: argparse.Namespace) -> pl.DataFrame:
 
 
 def design_of(
-    arguments: argparse.Namespace, runs: pl.DataFrame, table: Any, *, draws: int = _DRAWS, seed: int = 0
+    arguments: argparse.Namespace,
+    runs: pl.DataFrame,
+    table: Any,
+    *,
+    draws: int = _DRAWS,
+    seed: int = 0,
+    level: float = 0.9,
 ) -> Design:
     """The runs to make next, by the forecast law of a table."""
     train = arguments.train_flops
@@ -100,4 +106,5 @@ def design_of(
         plan_for=None if train is None else (train, arguments.inference_flops),
         budget=arguments.budget,
         count=arguments.count,
+        level=level,
     )

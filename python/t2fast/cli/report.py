@@ -14,7 +14,7 @@ from t2fast.cli import results, spending
 from t2fast.cli.design import add_wanted, design_of, read_wanted
 from t2fast.cli.laws import add_law
 from t2fast.cli.options import add_table, command, filtered, print_json, reading, size
-from t2fast.cli.tables import add_chance, kind_of, read_table
+from t2fast.cli.tables import add_chance, kind_of, read_table, refuse_chance
 from t2fast.costs.architectures import read_architectures
 from t2fast.laws import AnyLaw, find_law
 from t2fast.plans import Plan, plan
@@ -25,6 +25,11 @@ from t2fast.validation import Validation, validate
 
 _OF_BOTH = ("prompt_tokens", "output_tokens", "per_query")
 """Options of a choice as well as of a plan under one budget."""
+_OF_TABLES = {
+    *("validate", "columns", "models", "task", "where", "stage", "chance", *results.OPTIONS),
+    *(f"{end}_{of}" for end in ("min", "max") for of in ("params", "tokens", "train_flops")),
+}
+"""Options of what was measured."""
 _FILES = ("law", "prices", "runs", "architectures", "accelerators")
 
 
@@ -93,7 +98,11 @@ def run(arguments: argparse.Namespace) -> None:
             *([] if law is None else [law]),
             *_plans(arguments, law),
             *([spending.plan_of(arguments, law, **_listed(arguments))] if law is not None and spends else []),
-            *([] if runs is None else [design_of(arguments, runs, table) for table in tables]),
+            *(
+                []
+                if runs is None
+                else [design_of(arguments, runs, table, level=arguments.level) for table in tables]
+            ),
             *_validations(arguments, tables),
             *_choices(arguments, tables),
             title=arguments.title,
@@ -125,9 +134,14 @@ def _refuse_what_nothing_heeds(arguments: argparse.Namespace) -> None:
         raise ValueError(
             "--target is of a choice among models that exist, or of a plan: give --prices, or --queries"
         )
+    of_laws = (arguments.law, arguments.train_flops, arguments.runs)
+    if "level" in arguments.given and of_laws == (None, None, None) and not spending.asked(arguments):
+        raise ValueError("--level is of a law's intervals: give --law, a budget or --runs, or leave it out")
     of_plans = {"usd", "total_flops", *spending.OWN} - set(_OF_BOTH)
     for name in sorted(arguments.given):
         shown = f"--{name.replace('_', '-')}"
+        if name in _OF_TABLES and not arguments.files:
+            raise ValueError(f"{shown} is of a table of what was measured: give its file, or leave it out")
         if name in ("at", "budget", "count") and arguments.runs is None:
             raise ValueError(f"{shown} is of runs to make next: give --runs, or leave it out")
         if name in of_plans and arguments.prices is not None:
@@ -149,6 +163,7 @@ def _tables(arguments: argparse.Namespace) -> list[Any]:
         arguments.file = file
         kind = kind_of(file, arguments.columns)
         if kind == "counts":
+            refuse_chance(arguments, kind)
             counts.append(results.read(arguments, file, **reading(arguments)))
         else:
             others.append(read_table(arguments, kind))

@@ -16,7 +16,7 @@ from t2fast.tables import Counts
 from t2fast.tables.counts import joined_counts
 from t2fast.text import clean
 
-_DEFAULTS: dict[str, str | None] = {
+OPTIONS: dict[str, str | None] = {
     **dict.fromkeys(("model", "scorer", "metric", "filter", "answer", "correct_at")),
     "duplicates": "error",
     "errors": "count",
@@ -64,7 +64,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def read(arguments: argparse.Namespace, file: str | list[str], **reading: Any) -> Counts:
     """The counts of `file`; what was left out of them, and how they were read, goes to stderr."""
-    choices = {name: getattr(arguments, name) for name in _DEFAULTS}
+    choices = {name: getattr(arguments, name) for name in OPTIONS}
     if isinstance(file, str) and os.path.isfile(os.path.join(file, "manifest.json")):
         # Runs bring tasks and the engine along, which take a while to import.
         from t2fast.runs import Run
@@ -118,6 +118,6 @@ def label(file: str, files: Sequence[str]) -> str:
 
 def refuse_options(arguments: argparse.Namespace) -> None:
     """`ValueError` for options that choose among results where a table of another kind is read."""
-    for name, default in _DEFAULTS.items():
+    for name, default in OPTIONS.items():
         if getattr(arguments, name) != default:
             raise ValueError(f"--{name.replace('_', '-')} goes with counts, not with likelihoods or losses")

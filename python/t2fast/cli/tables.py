@@ -55,13 +55,18 @@ def add_chance(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def refuse_chance(arguments: argparse.Namespace, kind: str) -> None:
+    """`ValueError` for `--chance` with a table of another kind than accuracies."""
+    if arguments.chance is not None and kind != "accuracies":
+        raise ValueError(f"--chance goes with accuracies, and {arguments.file} holds {kind}")
+
+
 def read_table(arguments: argparse.Namespace, kind: str) -> Counts | Likelihoods | Losses | Accuracies:
     """The table of this kind in `arguments.file`, its rows chosen as the options say.
 
     `ValueError` for options that go with another kind.
     """
-    if arguments.chance is not None and kind != "accuracies":
-        raise ValueError(f"--chance goes with accuracies, and {arguments.file} holds {kind}")
+    refuse_chance(arguments, kind)
     how = reading(arguments)
     if kind == "counts":
         counts: Counts = filtered(results.read(arguments, arguments.file, **how), arguments)

@@ -174,7 +174,7 @@ def _targets(
         n, d, k = (*place, 1.0)[:3]
         values = law.draw_values(n, d, k, "mean")
         low, high = interval(values, level)
-        samples = f", {k:g} samples" if law.has_k else ""
+        samples = f", {k:g} {'sample' if k == 1 else 'samples'}" if law.has_k else ""
         words.append(
             f"{law.metric} of {amount(n)} parameters after {amount(d)} tokens{samples}: "
             f"{low:.4g} to {high:.4g} ({nominal(level)})"
