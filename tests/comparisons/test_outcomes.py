@@ -72,6 +72,21 @@ def test_a_budget_without_checkpoints_names_the_nearest() -> None:
         outcomes(counts, 1.2e19, -1)
 
 
+def test_an_inference_budget_that_no_checkpoint_has_samples_for_says_how_far_off_it_is() -> None:
+    counts = counts_of([(1e9, 2e9, "a", 20, 4), (5e8, 4e9, "a", 30, 4)])
+    with pytest.raises(ValueError, match=r"not one sample of the smallest .* takes 1e\+09, 4 times that"):
+        outcomes(counts, 1.2e19, 2.5e8)
+    # 20 samples of 2e9, 30 of 1e9.
+    with pytest.raises(ValueError, match=r"up to 4e\+10, 1/2\.5 of that, there are enough of one"):
+        outcomes(counts, 1.2e19, 1e11)
+    # What a larger one has is no way out: not one sample of it is paid for.
+    larger = counts_of([(1e9, 2e9, "a", 1, 0), (5e7, 4e10, "a", 3, 0)])
+    with pytest.raises(ValueError, match=r"up to 3e\+08, 1/5 of that"):
+        outcomes(larger, 1.2e19, 1.5e9)
+    (row,) = outcomes(counts, 1.2e19, 4e10).to_dicts()
+    assert (row["chinchilla_n_params"], row["chinchilla_k"], row["left_out"]) == (1e9, 20, 1)
+
+
 def test_on_pythia(pythia: t2fast.Counts) -> None:
     table = outcomes(pythia, 2.1e21, 1e11)
     (row,) = table.to_dicts()

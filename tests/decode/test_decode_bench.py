@@ -39,6 +39,22 @@ def test_a_machine_that_was_timed_can_be_planned_on(
     assert "--steps is 0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--rows", "4,0"], "--rows is 0: give a whole number of at least 1"),
+        (["--rows", "1.5"], "--rows is 1.5: give a whole number of at least 1"),
+        (["--prompts", "0"], "--prompts is 0: give a whole number of at least 1"),
+        (["--prompts", "16,1e6"], "--prompts is 1e+06, but the model was made for"),
+    ],
+)
+def test_what_cannot_be_timed_is_named_before_anything_is(
+    given: list[str], says: str, model: Models, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench-model", str(model("llama-gqa-tied")[0]), *given]) == 1
+    assert says in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("vocab", [7, 300])
 def test_no_timed_prompt_begins_like_one_that_was_read(vocab: int) -> None:
     # An engine keeps what it has read: a prompt again, or its beginning, would be taken for read in no time.

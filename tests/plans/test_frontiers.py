@@ -40,3 +40,15 @@ def test_a_frontier_of_losses_ends_where_budget_buys_nothing() -> None:
     assert frame["predicted"].head(last).diff().drop_nulls().max() < 0
     assert ending(frame).endswith("N stops at 10B and D at 1T, the maxima")
     assert ending(frame.head(last)) is None
+
+
+def test_a_frontier_of_a_loss_law_says_what_pass_at_k_its_loss_is() -> None:
+    terms = {"E": 0.2, "A": 60.0, "B": 90.0, "G": 1.5, "alpha": 0.3, "beta": 0.26, "gamma": 0.5}
+    law = t2fast.Law("loss", terms)
+    frame = frontier(law, [1e20, 1e22], 1e11)
+    shown = plain(frontier_table(frame, law, 0.9), width=160)
+    assert shown.split("\n")[0].split().count("pass@k") == 4  # of two, after -log
+    for name in ("predicted", "chinchilla_predicted"):
+        for value in frame[name]:
+            assert f"{value:.4f}" in shown
+            assert f"{np.exp(-value):.4f}" in shown

@@ -62,11 +62,20 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output is not None:
         atomic.check(arguments.output)
     chip = None if arguments.gpu is None else accelerator(arguments.gpu)
-    for name in ("steps", "repeats"):
-        if getattr(arguments, name) < 1:
-            raise ValueError(f"--{name} is {getattr(arguments, name)}: give at least 1")
+    for name in ("steps", "repeats", "rows", "prompts"):
+        value = getattr(arguments, name)
+        for one in value if isinstance(value, list) else [value]:
+            if not (one >= 1 and one == int(one)):
+                raise ValueError(f"--{name} is {one:g}: give a whole number of at least 1")
     engine = load(arguments.model, device=arguments.device, threads=arguments.threads)
     description = engine.core.model
+    # Before anything is timed; the token that is sampled needs a position too.
+    longest = max(arguments.prompts)
+    if longest >= description.max_positions:
+        raise ValueError(
+            f"--prompts is {longest:g}, but the model was made for {description.max_positions} positions: "
+            f"give shorter ones, up to {description.max_positions - 1}"
+        )
     element = 4 if engine.core.dtype == "float32" else 2
     model = Served(
         active_params=description.n_params,
@@ -109,7 +118,8 @@ def run(arguments: argparse.Namespace) -> None:
         more = "many" if rate == "flops" else "few"
         lines.append(f"! no step was bound by {_WORDS[rate]}: it is at least this; time {more} rows (--rows)")
     if chip is not None:
-        lines.append(f"of a {chip.name}: MFU {shares['mfu']:.1%}, MBU {shares['mbu']:.1%}")
+        mfu, mbu = (100 * fitted.flops / chip.flops, 100 * fitted.bandwidth / chip.bandwidth)
+        lines.append(f"of a {chip.name}: MFU {mfu:.3g}%, MBU {mbu:.3g}%")
     if arguments.output is not None:
         text = io.StringIO()
         writer = csv.DictWriter(text, row)

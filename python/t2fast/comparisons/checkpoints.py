@@ -53,7 +53,8 @@ def outcomes(
         1 or above the fewest samples of a problem.
 
     Raises:
-        ValueError: for budgets that are not positive, and if no checkpoint's cost is near the budget.
+        ValueError: for budgets that are not positive; if no checkpoint's cost is near the budget, and if the
+            inference budget pays for no k that was measured of any: it says how far off it is.
     """
     require_kind("outcomes", counts, (Counts,))
     for name, value in (("train_flops", train_flops), ("inference_flops", inference_flops)):
@@ -78,7 +79,28 @@ def outcomes(
         _row(near if t is None else near.filter(pl.col("task") == t), t, inference_flops, chinchilla, level)
         for t in tasks
     ]
+    if all(row["chinchilla_k"] is None for row in rows):
+        raise ValueError(_unpaid(near, inference_flops))
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _unpaid(frame: pl.DataFrame, inference_flops: float) -> str:
+    """Why no checkpoint has a k that was measured, and how far off the budget is."""
+    groups = Counts(frame).by_checkpoint().values()
+    samples = [(compute.sample_flops(float(g.n_params[0]), 1.0), int(g.n.min())) for g in groups]
+    least = min(samples)[0]
+    given = f"inference_flops is {inference_flops:.3g}"
+    if inference_flops < least:
+        return (
+            f"{given}: not one sample of the smallest checkpoint of this training budget, which takes "
+            f"{least:.3g}, {least / inference_flops:.3g} times that"
+        )
+    # Of those that it pays for at all; larger ones take more for a sample.
+    most = max(one * drawn for one, drawn in samples if one <= inference_flops)
+    return (
+        f"{given}: more samples than were drawn of every problem at any checkpoint of this training budget "
+        f"that it pays for; up to {most:.3g}, 1/{inference_flops / most:.3g} of that, there are enough of one"
+    )
 
 
 def _row(

@@ -152,12 +152,13 @@ def _per_doubling(law: AnyLaw, budgets: Floats, predicted: Floats) -> pl.Series:
 
 def frontier_table(frame: pl.DataFrame, law: AnyLaw, level: float) -> RenderableType:
     """Plans over a range of training budgets, with the interval of their values, planned anew for every
-    draw; a star marks what lies outside the law's data.
+    draw; a star marks what lies outside the law's data. Of a law of -log pass@k it has pass@k as well.
     """
     spanned = "predicted_low" in frame.columns
     span = (f"{nominal(level)} interval",) if spanned else ()
-    ours = ("C_train", "N", "D", "k", "D/N", law.metric, *span)
-    table = columns(*ours, "Chinchilla N", "D", "k", law.metric)
+    logged = law.metric == "-log pass@k"
+    named = (law.metric, *(("pass@k",) if logged else ()))
+    table = columns("C_train", "N", "D", "k", "D/N", *named, *span, "Chinchilla N", "D", "k", *named)
     starred = False
 
     def star(row: Mapping[str, Any], prefix: str, name: str, shown: str) -> str:
@@ -177,6 +178,8 @@ def frontier_table(frame: pl.DataFrame, law: AnyLaw, level: float) -> Renderable
             if not prefix:
                 cells.append(ratio(row["tokens_per_param"]))
             cells.append(chance(row[prefix + "predicted"]))
+            if logged:
+                cells.append(chance(math.exp(-row[prefix + "predicted"])))
             if spanned and not prefix:
                 cells.append(f"{chance(row['predicted_low'])} to {chance(row['predicted_high'])}")
         table.add_row(*cells)
