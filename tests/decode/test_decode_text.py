@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import decode_models as models
 import pytest
+import t2fast.decode
 import tokenizers
 import transformers
 from hypothesis import example, given, settings
@@ -211,6 +213,48 @@ def test_answers_keep_the_tokens_of_their_prompt(smollm2_pair):
     prompt = ours.encode("The capital of Fra")
     assert joined[: len(prompt)] != prompt  # here a token spans the border
     assert ours.encode_answer("The capital of Fra", prompt, "nceville") == ours.encode("nceville")
+
+
+def test_bytes_that_a_vocabulary_lacks_are_named(tmp_path):
+    """Without a token for a byte, byte-level BPE leaves it out: the prompt is another, without a word."""
+    trained = tokenizers.Tokenizer(tokenizers.models.BPE())
+    trained.normalizer = normalizers.NFC()
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<é>"], show_progress=False)
+    trained.train_from_iterator(["the cat sat, ü"] * 3, trainer)
+    trained.save(str(tmp_path / "tokenizer.json"))
+    ours = text.load(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ours.decode(ours.encode("the cat <é>sat, u\u0308")) == "the cat sat, ü"
+    with pytest.warns(
+        UserWarning, match=r"problem 'a': the vocabulary has no tokens for all of '\\xe9', 'Z'"
+    ):
+        found = ours.encode("<é> catéZ", name="problem 'a'")
+    plain = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert found == plain.encode("<é> catéZ").ids
+
+
+def test_smollm2_lacks_some_bytes(smollm2_pair):
+    ours, theirs = smollm2_pair
+    with pytest.warns(UserWarning, match=r"no tokens for all of '\\x04', '\\U00040000'"):
+        found = ours.encode("a\x04b\U00040000")
+    assert found == theirs("a\x04b\U00040000").input_ids
+    assert ours.decode(found[:2]) == "ab"
+
+
+def test_text_that_utf8_cannot_write_is_refused(smollm2):
+    engine = t2fast.decode.load(smollm2)
+    why = r"character \d+ is '\\udcff', half of a surrogate pair"
+    bad = "a\udcffb"
+    for prompt, chat in ((bad, False), (bad, True), ([{"role": "user", "content": bad}], True)):
+        with pytest.raises(ValueError, match=f"^problem 'x': {why}"):
+            engine.sample({"x": prompt}, k=1, max_tokens=1, chat=chat)
+    with pytest.raises(ValueError, match=f"^problem 0: {why}"):
+        engine.score(["a"], [[bad]])
+    with pytest.raises(ValueError, match=f"^stop string .*: {why}"):
+        engine.sample("a", k=1, max_tokens=1, stop=bad)
 
 
 def test_what_is_not_supported_is_named(tmp_path):

@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
 def _answer(engine: Engine, messages: list[dict[str, str]], sampling: Sampling) -> str:
     """The answer, shown as it is drawn; what cut it short goes to stderr."""
     positions = engine.core.model.max_positions
-    room = positions - len(engine.tokenizer.encode(engine.chat_text(messages), special=False))
+    text = engine.chat_text(messages)
+    room = positions - len(engine.tokenizer.encode(text, special=False, name="the conversation"))
     if room < 1:
         raise ValueError(f"the conversation fills the {positions:,} positions of the model: begin a new one")
     longest = min(sampling.max_tokens, room)

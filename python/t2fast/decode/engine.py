@@ -393,13 +393,14 @@ class Engine:
                     f"problem {problem.id!r}: a chat template needs text or messages, not tokens"
                 )
             return self._checked(problem, prompt)
+        name = f"problem {problem.id!r}"
         if chat:
-            tokens = self.tokenizer.encode(self.chat_text(prompt, now), special=False)
+            tokens = self.tokenizer.encode(self.chat_text(prompt, now), special=False, name=name)
             if not tokens:
                 origin = self._chat_template.origin
                 raise ValueError(f"{origin}: the chat template writes nothing for problem {problem.id!r}")
         elif isinstance(prompt, str):
-            tokens = self.tokenizer.encode(prompt)
+            tokens = self.tokenizer.encode(prompt, name=name)
         else:
             raise ValueError(
                 f"problem {problem.id!r}: a prompt is text or a list of tokens (messages need chat=True)"
@@ -422,15 +423,16 @@ class Engine:
     def _encode_answer(
         self, problem: Problem, prompt: list[int], answer: Any, chat: bool, now: datetime | None
     ) -> list[int]:
+        name = f"problem {problem.id!r}"
         if isinstance(answer, str):
             if is_tokens(problem.prompt):
-                tokens = self.tokenizer.encode(answer, special=False)
+                tokens = self.tokenizer.encode(answer, special=False, name=name)
             elif chat:
                 tokens = self.tokenizer.encode_answer(
-                    self.chat_text(problem.prompt, now), prompt, answer, special=False
+                    self.chat_text(problem.prompt, now), prompt, answer, special=False, name=name
                 )
             else:
-                tokens = self.tokenizer.encode_answer(problem.prompt, prompt, answer)
+                tokens = self.tokenizer.encode_answer(problem.prompt, prompt, answer, name=name)
         else:
             tokens = self._checked(problem, answer)
         if not tokens:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2fast._core import ModelDescription
+from t2fast.decode.text import require_utf8
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Sampling:
         for name, least in (("max_tokens", 1), ("top_k", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for string in stop:
+            require_utf8(string, f"stop string {string!r}")
         if "" in stop:
             raise ValueError("a stop string is empty: it would end every sample at once")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,9 +45,14 @@ class Tokenizer:
                 f"the tokenizer puts {names} after every text: left out, since a prompt goes on", stacklevel=3
             )
 
-    def encode(self, text: str, *, special: bool = True) -> list[int]:
-        """Tokens of ``text``; ``special`` adds what the model wants before a prompt."""
-        ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
+    def encode(self, text: str, *, special: bool = True, name: str = "a text") -> list[int]:
+        """Tokens of ``text``; ``special`` adds what the model wants before a prompt.
+
+        Raises:
+            ValueError: for a lone surrogate, with what the text is called (``name``).
+        """
+        ids: list[int] = self.backend.encode(require_utf8(text, name), add_special_tokens=False).ids
+        self._warn_of_losses(text, ids, name)
         if not special or not self.before:
             return ids
         if ids[: len(self.before)] == self.before:
@@ -58,8 +63,38 @@ class Tokenizer:
             )
         return [*self.before, *ids]
 
+    def _warn_of_losses(self, text: str, ids: Sequence[int], name: str) -> None:
+        """A vocabulary may lack bytes (SmolLM2's some control characters and parts of rare planes)."""
+        if self._lacking.isdisjoint(text.encode()):
+            return
+        normalizer = self.backend.normalizer
+        asked = (text if normalizer is None else normalizer.normalize_str(text)).encode()
+        found = b"".join(self.token_bytes[token] for token in ids)
+        lost = {byte for byte in self._lacking if asked.count(byte) > found.count(byte)}
+        if lost:
+            characters = dict.fromkeys(c for c in text if not lost.isdisjoint(c.encode()))
+            shown = ", ".join(map(ascii, list(characters)[:5])) or "some of its bytes"
+            warnings.warn(
+                f"{name}: the vocabulary has no tokens for all of {shown}: the model does not see what is "
+                "left out, in transformers, too",
+                stacklevel=4,
+            )
+
+    @cached_property
+    def _lacking(self) -> frozenset[int]:
+        """Bytes for which a byte-level vocabulary has no token."""
+        if self._bytes_of is not _byte_level_bytes:
+            return frozenset()
+        return frozenset(b for c, b in _ALPHABET.items() if self.backend.token_to_id(c) is None)
+
     def encode_answer(
-        self, prompt: str, tokens: Sequence[int], answer: str, *, special: bool = True
+        self,
+        prompt: str,
+        tokens: Sequence[int],
+        answer: str,
+        *,
+        special: bool = True,
+        name: str = "a text",
     ) -> list[int]:
         """Tokens of ``answer`` as it continues ``prompt``, whose tokens (as `encode` gave them) stay as
         they are.
@@ -67,10 +102,10 @@ class Tokenizer:
         Prompt and answer are encoded together. Where a token would span the border, the answer is encoded
         by itself, since a sample drawn after this prompt could not have changed the prompt's tokens either.
         """
-        both = self.encode(prompt + answer, special=special)
+        both = self.encode(prompt + answer, special=special, name=name)
         if both[: len(tokens)] == list(tokens):
             return both[len(tokens) :]
-        return self.encode(answer, special=False)
+        return self.encode(answer, special=False, name=name)
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Text of ``tokens``; special tokens are left out, bytes that are no UTF-8 become U+FFFD."""
@@ -93,21 +128,40 @@ class Tokenizer:
         """The bytes of every token; a special token has those of its name, so a stop string can be one."""
         added = self.backend.get_added_tokens_decoder()
         vocab = self.backend.get_vocab(with_added_tokens=True)
-        # The decoder alone: all of a big tokenizer as JSON is many megabytes.
-        state = b"" if self.backend.decoder is None else self.backend.decoder.__getstate__()
-        decoder = str(json.loads(state or "null"))
-        if "ByteLevel" in decoder:
-            to_bytes = _byte_level_bytes
-        elif "▁" in decoder or "Metaspace" in decoder:
-            to_bytes = _sentencepiece_bytes
-        else:
+        to_bytes = self._bytes_of
+        if to_bytes is None:
             raise ValueError(
-                f"{self._file}: its decoder is neither byte-level nor SentencePiece-like: {decoder}"
+                f"{self._file}: its decoder is neither byte-level nor SentencePiece-like: {self._decoder}"
             )
         table = [b""] * (max(vocab.values()) + 1)
         for text, i in vocab.items():
             table[i] = text.encode() if i in added else to_bytes(text)
         return table
+
+    @cached_property
+    def _decoder(self) -> str:
+        # The decoder alone: all of a big tokenizer as JSON is many megabytes.
+        state = b"" if self.backend.decoder is None else self.backend.decoder.__getstate__()
+        return str(json.loads(state or "null"))
+
+    @cached_property
+    def _bytes_of(self) -> Callable[[str], bytes] | None:
+        """The bytes of a token as the vocabulary writes it; None where it is not known how it writes them."""
+        if "ByteLevel" in self._decoder:
+            return _byte_level_bytes
+        return _sentencepiece_bytes if "▁" in self._decoder or "Metaspace" in self._decoder else None
+
+
+def require_utf8(text: str, name: str) -> str:
+    """The text itself, if UTF-8 can write it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name}: character {error.start} is {text[error.start]!r}, half of a surrogate pair, which is "
+            "no text: bytes that are not UTF-8 turn into such"
+        ) from error
+    return text
 
 
 def load(path: str | Path) -> Tokenizer:
