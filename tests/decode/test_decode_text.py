@@ -244,6 +244,27 @@ def test_smollm2_lacks_some_bytes(smollm2_pair):
     assert ours.decode(found[:2]) == "ab"
 
 
+def test_a_tokenizer_of_another_model_is_said(model, tmp_path):
+    """Drawn tokens would be read by another's table without a word."""
+    folder, _ = model("llama-gqa-tied")
+    rows = t2fast.decode.load(folder).core.model.vocab
+    trained = tokenizers.Tokenizer(tokenizers.models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    trained.train_from_iterator(["the cat sat"], trainer)
+    trained.save(str(tmp_path / "tokenizer.json"))
+    engine = t2fast.decode.load(folder, tokenizer=tmp_path / "tokenizer.json")
+    tokens = trained.get_vocab_size()
+    assert tokens > rows
+    with pytest.warns(UserWarning, match=f"has {tokens:,} tokens and the model {rows:,}: is it this model's"):
+        assert engine.tokenizer.size == tokens
+    with pytest.raises(ValueError, match=f"is not in the vocabulary of {rows}"):
+        engine.sample("the cat sat", k=1, max_tokens=1)
+
+
 def test_text_that_utf8_cannot_write_is_refused(smollm2):
     engine = t2fast.decode.load(smollm2)
     why = r"character \d+ is '\\udcff', half of a surrogate pair"

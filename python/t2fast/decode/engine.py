@@ -61,7 +61,14 @@ class Engine:
     @cached_property
     def tokenizer(self) -> texts.Tokenizer:
         """The model's tokenizer, read at first use."""
-        return texts.load(self._tokenizer_path)
+        found, rows = texts.load(self._tokenizer_path), self.core.model.vocab
+        if found.size > rows:
+            warnings.warn(
+                f"{self._tokenizer_path} has {found.size:,} tokens and the model {rows:,}: is it this "
+                "model's? Prompts that need the others are refused",
+                stacklevel=2,
+            )
+        return found
 
     @cached_property
     def _token_bytes(self) -> list[bytes]:

@@ -117,6 +117,11 @@ class Tokenizer:
         """Tokens that are found in text before anything is merged, by their text."""
         return {token.content: i for i, token in self.backend.get_added_tokens_decoder().items()}
 
+    @property
+    def size(self) -> int:
+        """Tokens, those that were added among them."""
+        return int(self.backend.get_vocab_size(with_added_tokens=True))
+
     @cached_property
     def special(self) -> frozenset[int]:
         """Tokens that are instructions to the model, not text."""
