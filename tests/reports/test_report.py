@@ -225,10 +225,12 @@ def test_validations_and_choices_have_their_sections(counts: t2fast.Counts) -> N
         }
     )
     bare = t2fast.read_counts(counts.frame.drop("n_params", "n_tokens"))
-    chosen = t2fast.choose(bare, prices, prompt_tokens=100, output_tokens=100, seed=0)
+    chosen = t2fast.choose(bare, prices, prompt_tokens=100, output_tokens=100, draws=500, seed=5)
     parts = Parts(t2fast.report(found, chosen).html())
     assert any(found.verdict[1:] in words for words in parts.texts["p"])
     assert any(chosen.request in words for words in parts.texts["p"])
+    assert "Intervals and chances are from 500 draws of the problems, seed 5." in parts.texts["p"]
+    assert (chosen.to_dict()["draws"], chosen.to_dict()["seed"]) == (500, 5)
     names = {a["download"] for a in parts.all("a") if "download" in a}
     assert names == {"errors.csv", "forecasts.csv", "market.csv"}
     assert found.report().sections[0].title == "How good its forecasts are"
@@ -430,6 +432,15 @@ def test_the_page_names_the_seeds_of_a_fit_and_of_a_validation(tmp_path: Path, c
     assert f"Intervals come from {len(law.draws)} draws of the law, made with seed 7." in said
     assert "2 splits; intervals: from 40 draws a split; seed 11." in said
     assert (found.to_dict()["draws"], found.to_dict()["seed"]) == (40, 11)
+
+
+def test_the_page_names_the_seed_of_a_comparison(counts: t2fast.Counts) -> None:
+    models = counts.frame["model"].unique(maintain_order=True).head(2).to_list()
+    sides = {name: t2fast.read_counts(counts.frame.filter(pl.col("model") == name)) for name in models}
+    found = t2fast.compare(sides, draws=300, seed=9)
+    said = Parts(t2fast.report(found).html()).texts["p"]
+    assert "Bands and chances are from 300 draws of the problems, seed 9." in said
+    assert (found.to_dict()["draws"], found.to_dict()["seed"]) == (300, 9)
 
 
 def test_every_fit_keeps_its_seed(counts: t2fast.Counts) -> None:

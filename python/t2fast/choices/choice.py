@@ -130,6 +130,8 @@ class Choice(Drawn, Reported):
         problems: shared problems behind it all.
         request: what was asked for, in words.
         level: of the intervals.
+        draws: of the problems, behind intervals and chances.
+        seed: of the draws.
         notes: what was left out, and what to know.
         verified: the chosen model's right and wrong answers by k, and the k worth drawing, where the check
             errs.
@@ -145,6 +147,8 @@ class Choice(Drawn, Reported):
     problems: int
     request: str
     level: float
+    draws: int
+    seed: int
     notes: tuple[str, ...]
     verified: VerifiedCurve | None = None
     rooms: Mapping[str, Room] = field(default_factory=dict)
@@ -193,6 +197,8 @@ class Choice(Drawn, Reported):
             "problems": self.problems,
             "request": self.request,
             "level": self.level,
+            "draws": self.draws,
+            "seed": self.seed,
             "notes": list(self.notes),
             **({} if self.verified is None else {"verifier": self.verified.to_dict()}),
         }

@@ -147,7 +147,7 @@ class _Search:
     """One request to one market, with the draws that all its parts share."""
 
     def __init__(self, market: Market, request: Request, level: float, draws: int, seed: int) -> None:
-        self.market, self.request, self.level = market, request, level
+        self.market, self.request, self.level, self.seed = market, request, level, seed
         self.population: Weights = population(market.problems, draws, seed)
         self.again: Weights = measured_again(self.population, seed)
         self.new: Weights = new_problems(market.problems, request.new, draws, seed)
@@ -198,6 +198,8 @@ class _Search:
             self.market.problems,
             str(self.request),
             self.level,
+            self.population.draws,
+            self.seed,
             tuple(notes),
             curve,
             self.market.rooms,

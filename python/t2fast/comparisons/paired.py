@@ -48,6 +48,10 @@ class Comparison(Drawn, Reported):
     level: float
     problems: int
     """Problems that all sides have, with at least the largest k of samples."""
+    draws: int
+    """Of the bootstrap."""
+    seed: int
+    """Of the draws."""
     notes: tuple[str, ...] = ()
 
     def settled(self, side: int = 1) -> NDArray[np.int64]:
@@ -95,6 +99,8 @@ class Comparison(Drawn, Reported):
             "names": list(self.names),
             "level": self.level,
             "problems": self.problems,
+            "draws": self.draws,
+            "seed": self.seed,
             "rows": self.frame.to_dicts(),
             "losses": losses,
             "notes": list(self.notes),
@@ -226,7 +232,7 @@ def compare(
     best = _core.probability_best(_doubted(values), draws, seed)
     mean = values.mean(axis=0)
     return Comparison(
-        tuple(sides), at, mean, mean - mean[:, :1], low, high, best, level, len(tables[0]), notes
+        tuple(sides), at, mean, mean - mean[:, :1], low, high, best, level, len(tables[0]), draws, seed, notes
     )
 
 

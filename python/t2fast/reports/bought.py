@@ -23,6 +23,7 @@ def bought(choice: Choice) -> Section:
             2,
             "The choice, and other ways to sample",
         ),
+        Prose(f"Intervals and chances are from {choice.draws:,} draws of the problems, seed {choice.seed}."),
         choice.figure(),
     ]
     return Section("What to buy", blocks)

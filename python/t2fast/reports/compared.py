@@ -32,9 +32,11 @@ def compared(found: Comparison) -> Section:
     caption = (
         f"Differences from {found.names[0]} over {found.problems} problems; a band holds at every k at once"
     )
+    drawn = f"Bands and chances are from {found.draws:,} draws of the problems, seed {found.seed}."
     others = range(1, len(found.names))
     settled: list[Block] = [Prose(f"{found.words(side)}.") for side in others]
     if len(others) > FEW:
         lines = [[found.names[side], found.finding(side)] for side in others]
         settled = [Grid(["side", f"beside {found.names[0]}"], lines, 2, "Where the sign is settled")]
-    return Section("How they compare", [*settled, found.figure(), Grid(headers, rows, caption=caption)])
+    table = Grid(headers, rows, caption=caption)
+    return Section("How they compare", [*settled, found.figure(), table, Prose(drawn)])
