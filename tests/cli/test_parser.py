@@ -119,6 +119,19 @@ def test_doctor_says_that_extras_are_not_known_of_a_checkout(
     assert "extra package version" not in words
 
 
+def test_doctor_does_not_miss_what_an_older_python_needs(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    major, minor = sys.version_info[:2]
+    stated = [
+        f"old-only>=2; python_version < '{major}.{minor}' and extra == 'train'",
+        f"still-needed; python_version < '{major}.{minor + 1}' and extra == 'train'",
+    ]
+    monkeypatch.setattr(doctor.metadata, "requires", lambda name: stated)
+    assert main(["doctor", "--json"]) == 0
+    assert [row["package"] for row in json.loads(capsys.readouterr().out)["extras"]] == ["still-needed"]
+
+
 def test_the_script_for_bash_completes_commands() -> None:
     pytest.importorskip("shtab", reason="needs shtab, which writes the script")
     line = [sys.executable, "-m", "t2fast", "completion", "bash"]

@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -105,12 +106,17 @@ def _gpu() -> str:
 
 
 def _extras() -> Iterator[dict[str, str]]:
-    """Every package that an extra names, and its version; those of the extras for development apart."""
+    """Every package that an extra names for this Python, and its version; those of the extras for development
+    apart.
+    """
     try:
         required = metadata.requires("t2fast") or []
     except metadata.PackageNotFoundError:  # a checkout that was never installed
         required = []
     for stated in required:
+        older = re.search(r"python_version < ['\"]3\.(\d+)['\"]", stated)
+        if older is not None and sys.version_info >= (3, int(older[1])):
+            continue
         found = re.match(r"([\w.-]+)[^;]*; .*extra == ['\"]([\w-]+)['\"]", stated)
         if (
             found is None
