@@ -1,4 +1,4 @@
-"""A browser for the tests of pages."""
+"""A browser for the tests of pages, and counts to show on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import t2fast
 from browsers import chromium
 
 
@@ -21,3 +22,11 @@ def browser() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def counts() -> t2fast.Counts:
+    law = t2fast.default_law()
+    return t2fast.simulate_counts(
+        law, [2e8, 1e9, 5e9], [4e9, 1e10, 3e10, 2e11], problems=40, samples=40, seed=3
+    )

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 import pytest
 import t2fast
+from pages import Parts
 from t2fast.cli.main import main
 from t2fast.costs import Machine, accelerator
 from t2fast.plans.spending_frontier import spending_frontier
 from t2fast.reports.page import Grid, Prose
-from test_report import Parts
 
 LAW = t2fast.default_law()
 FEW = replace(LAW, draws=LAW.draws[:20])
