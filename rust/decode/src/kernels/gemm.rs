@@ -4,17 +4,12 @@
 //! block's integers, s = Σ q·x, and the block then adds d·s + m·Σx: the same for one row and for hundreds, whatever the
 //! size of the register tile.
 
-use super::scratch::{CHUNK, Chunk, Scratch};
+use super::factors::expand_factors;
+use super::one_row::{self, AHEAD};
+use super::scratch::{CHUNK, Scratch};
 use super::simd::{Arith, Op, prefetch};
 use super::xpack::XView;
-use crate::grid::{Form, Grid};
 use crate::pack::{BLOCK, Kind, Packed};
-
-/// How many blocks ahead of their expansion packed weights are asked for.
-const AHEAD: usize = 16;
-
-/// How many bytes ahead floats of one row are asked for.
-const FLOATS_AHEAD: usize = 8192;
 
 /// acc[row][output] = Σ over the inner dimension for one panel; `acc` is rows × 32.
 pub(crate) struct Panel<'a, A: Arith> {
@@ -38,19 +33,7 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
             // SAFETY: activations are complete before the phase that multiplies them.
             let (_, _, x, sums) = unsafe { self.x.tile(0) };
             let acc: &mut [f32; BLOCK] = (&mut self.acc[..BLOCK]).try_into().expect("32 floats");
-            // Each form has a loop of its own.
-            match kind {
-                Kind::Grid(grid) => match grid.form {
-                    Form::Half => single(a, Grid { form: Form::Half, parts: 1, ..grid }, panel, x, sums, acc),
-                    Form::Power => {
-                        single(a, Grid { form: Form::Power, parts: 1, ..grid }, panel, x, sums, acc)
-                    }
-                    Form::Multiple => single(a, Grid { form: Form::Multiple, ..grid }, panel, x, sums, acc),
-                },
-                Kind::Bf16 => single_floats(a, Kind::Bf16, panel, x, acc),
-                Kind::F16 => single_floats(a, Kind::F16, panel, x, acc),
-                Kind::F32 => single_floats(a, Kind::F32, panel, x, acc),
-            }
+            one_row::multiply(a, kind, panel, x, sums, acc);
             return;
         }
         self.acc[..self.x.rows * BLOCK].fill(0.0);
@@ -94,109 +77,6 @@ impl<A: Arith> Op<A> for Panel<'_, A> {
                 let acc = &mut self.acc[start * BLOCK..][..height * BLOCK];
                 // SAFETY: `values` has `blocks` blocks of 1,024 elements, x as many inner elements of `height` rows.
                 unsafe { tile_any(a, height, weights, x, sums, acc) };
-            }
-        }
-    }
-}
-
-/// One row: blocks go from memory to the registers, with the arithmetic of the tiles.
-#[inline(always)]
-fn single<A: Arith>(a: A, grid: Grid, panel: &[u8], x: &[A::X], sums: &[f32], acc: &mut [f32; BLOCK]) {
-    let size = Kind::Grid(grid).block_bytes();
-    assert!(x.len() >= panel.len() / size * BLOCK);
-    let mut total = [a.splat(0.0); 2];
-    for (b, block) in panel.chunks_exact(size).enumerate() {
-        for line in (0..size).step_by(64) {
-            prefetch(block.as_ptr().wrapping_add(AHEAD * size + line));
-        }
-        let (header, bytes) = block.split_at(grid.header());
-        let (bytes, x) = (bytes.as_ptr(), x[b * BLOCK..].as_ptr());
-        let [first, last] = [sums[2 * b], sums[2 * b + 1]];
-        // SAFETY: `bytes` is a block of this grid, and x has 32 elements for it.
-        unsafe {
-            if grid.parts == 1 {
-                add(a, grid, header, 0, a.block::<0, 8>(grid.codes, bytes, x), first + last, &mut total);
-            } else {
-                add(a, grid, header, 0, a.block::<0, 4>(grid.codes, bytes, x), first, &mut total);
-                add(a, grid, header, 1, a.block::<4, 8>(grid.codes, bytes, x), last, &mut total);
-            }
-        }
-    }
-    store(a, total, acc);
-}
-
-/// One row of a matrix of floats: one chain along the inner dimension.
-#[inline(always)]
-fn single_floats<A: Arith>(a: A, kind: Kind, panel: &[u8], x: &[A::X], acc: &mut [f32; BLOCK]) {
-    let size = kind.block_bytes();
-    assert!(x.len() >= panel.len() / size * BLOCK);
-    let mut total = [a.splat(0.0); 2];
-    for (b, block) in panel.chunks_exact(size).enumerate() {
-        for line in (0..size).step_by(64) {
-            prefetch(block.as_ptr().wrapping_add(FLOATS_AHEAD + line));
-        }
-        // SAFETY: a block of this kind, and x has 32 elements for it.
-        total = unsafe { a.chain(kind, block.as_ptr(), x[b * BLOCK..].as_ptr(), total) };
-    }
-    store(a, total, acc);
-}
-
-#[inline(always)]
-fn store<A: Arith>(a: A, total: [A::F; 2], acc: &mut [f32; BLOCK]) {
-    let (low, high) = acc.split_at_mut(16);
-    a.store(total[0], low.try_into().expect("16 floats"));
-    a.store(total[1], high.try_into().expect("16 floats"));
-}
-
-/// Adds the sums of a part of a block times its scales, and its inputs' sum times its minima.
-#[inline(always)]
-fn add<A: Arith>(
-    a: A,
-    grid: Grid,
-    header: &[u8],
-    part: usize,
-    c: [A::F; 2],
-    sum: f32,
-    total: &mut [A::F; 2],
-) {
-    for half in 0..2 {
-        total[half] = a.fma(factors(a, grid, header, 0, part, half), c[half], total[half]);
-        if grid.minima {
-            total[half] = a.fma(factors(a, grid, header, 1, part, half), a.splat(sum), total[half]);
-        }
-    }
-}
-
-/// Scales (`kind` 0) or minima (1) of a part, for sixteen outputs.
-#[inline(always)]
-fn factors<A: Arith>(a: A, grid: Grid, header: &[u8], kind: usize, part: usize, half: usize) -> A::F {
-    let units = header[2 * (kind * BLOCK + 16 * half)..][..32].as_ptr();
-    // SAFETY: the slices have the bytes; every bit pattern is a number.
-    unsafe {
-        match grid.form {
-            Form::Half => a.load_f16(&units.cast::<[u16; 16]>().read_unaligned()),
-            Form::Power => a.as_floats(a.shl(a.load_i16(&units.cast::<[i16; 16]>().read_unaligned()), 16)),
-            Form::Multiple => {
-                let multiples = header[grid.multiples(kind, part) + 16 * half..][..16].as_ptr();
-                let multiples = a.load_i8(&multiples.cast::<[i8; 16]>().read_unaligned());
-                let units = a.load_f16(&units.cast::<[u16; 16]>().read_unaligned());
-                a.mul(units, a.float_of_i32(multiples))
-            }
-        }
-    }
-}
-
-/// Scales and minima of block `b` of a chunk to float32.
-#[inline(always)]
-fn expand_factors<A: Arith>(a: A, grid: Grid, header: &[u8], b: usize, chunk: &mut Chunk<A::X>) {
-    for part in 0..grid.parts {
-        for half in 0..2 {
-            let at = (b * grid.parts + part) * BLOCK + 16 * half;
-            let to = (&mut chunk.scales[at..at + 16]).try_into().expect("16 floats");
-            a.store(factors(a, grid, header, 0, part, half), to);
-            if grid.minima {
-                let to = (&mut chunk.minima[at..at + 16]).try_into().expect("16 floats");
-                a.store(factors(a, grid, header, 1, part, half), to);
             }
         }
     }
