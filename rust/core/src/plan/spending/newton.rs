@@ -6,7 +6,8 @@ use crate::plan::scalar::polish_to;
 /// Lengths of differences: of steps, and of the curvatures that they are held against.
 const SHORT: f64 = 1e-4;
 const LONG: f64 = 1e-3;
-/// How far both curvatures may differ: by ten times about a corner, whose slope jumps.
+/// How far both curvatures may differ: by ten times about a corner, whose slope jumps. At the corner of a box, how far
+/// what both ways bring together may differ from the sum of what each brings.
 const ALIKE: f64 = 0.1;
 /// A step from which on the next would change nothing.
 const SETTLED: f64 = 1e-5;
@@ -62,9 +63,8 @@ pub(super) fn top_near(
         }
         if settled {
             let wide = Curved::at(score, x, top, LONG);
-            let alike =
-                |axis: usize| (wide.bends[axis] - here.bends[axis]).abs() <= ALIKE * here.bends[axis].abs();
-            return (alike(0) && alike(1)).then_some((top, x));
+            let smooth = (0..2).all(|axis| alike(here.bends[axis], wide.bends[axis]));
+            return smooth.then_some((top, x));
         }
     }
     None
@@ -81,7 +81,8 @@ fn nearest_end(x: f64, [lo, hi]: [f64; 2]) -> Option<f64> {
     }
 }
 
-/// The highest place at these ends, if nothing further in is higher; of a box with one side, along it.
+/// The highest place at these ends; of a box with one side, along it. `None` where something further in is higher, or may
+/// be: about a corner of heights, that each way alone leads down says nothing of ways between them.
 fn at_ends(
     (top, x): Place,
     held: [Option<f64>; 2],
@@ -101,13 +102,34 @@ fn at_ends(
             (height, x) = (there, at(found));
         }
     }
-    let further = |axis: usize| {
-        let mut inward = x;
-        inward[axis] += if x[axis] > ends[axis][0] { -INWARD } else { INWARD } * cells[axis];
-        score(inward)
+    if height < top {
+        return None;
+    }
+    let gain = |step: [f64; 2]| score([x[0] + step[0], x[1] + step[1]]) - height;
+    let inward = |axis: usize| if x[axis] > ends[axis][0] { -INWARD } else { INWARD } * cells[axis];
+    let only = |axis: usize, step: f64| if axis == 0 { [step, 0.0] } else { [0.0, step] };
+    let highest = match along {
+        Some(axis) if cells[1 - axis] > 0.0 => {
+            let bend =
+                |length: f64| (gain(only(axis, length)) + gain(only(axis, -length))) / (length * length);
+            nearest_end(x[axis], ends[axis]).is_none()
+                && gain(only(1 - axis, inward(1 - axis))) <= 0.0
+                && alike(bend(SHORT), bend(LONG))
+        }
+        None if cells[0] > 0.0 && cells[1] > 0.0 => {
+            let alone = [0, 1].map(|axis| gain(only(axis, inward(axis))));
+            let both = gain([inward(0), inward(1)]);
+            let sum = alone[0] + alone[1];
+            alone[0].max(alone[1]) <= 0.0 && both - sum <= ALIKE * sum.abs()
+        }
+        _ => true,
     };
-    let mut sides = (0..2).filter(|&axis| cells[axis] > 0.0 && along != Some(axis));
-    (height >= top && sides.all(|axis| further(axis) <= height)).then_some((height, x))
+    highest.then_some((height, x))
+}
+
+/// Whether curvatures by differences of two lengths are those of something smooth.
+fn alike(short: f64, long: f64) -> bool {
+    (long - short).abs() <= ALIKE * short.abs()
 }
 
 /// gᵀH⁻¹g/2 over the coordinates that no end holds, by differences; 0 where all are held, NaN without a top.
@@ -209,8 +231,8 @@ mod tests {
             let found = climb(ends, true, &height, counted).unwrap();
             prop_assert!(height(found) >= height(closed) - 1e-10, "{found:?} {closed:?}");
             prop_assert!((0..2).all(|axis| (ends[axis][0]..=ends[axis][1]).contains(&found[axis])));
-            // Without corners and inside the box it takes a few steps of nine heights.
-            let inside = (0..2).all(|axis| (found[axis] - BOX[axis][0]).min(BOX[axis][1] - found[axis]) > 0.6);
+            // Without corners, and too far inside the box for a step to end at its edge, it takes a few steps of nine heights.
+            let inside = (0..2).all(|axis| (found[axis] - BOX[axis][0]).min(BOX[axis][1] - found[axis]) > 1.2);
             if corner.is_none() && inside && side == 2 {
                 prop_assert!(asked.get() <= 200, "{} heights", asked.get());
             }
