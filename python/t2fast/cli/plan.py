@@ -75,7 +75,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--level", type=float, default=0.9, help="confidence of the intervals (default: 0.9)")
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--frontier", action="store_true", help="plans from this training budget up to 1e25")
+    shown.add_argument(
+        "--frontier",
+        action="store_true",
+        help="plans from this training budget up to 1e25; of one budget, or a target, for others about it",
+    )
     shown.add_argument(
         "--profile", action="store_true", help="what other sizes would give for the same budgets"
     )

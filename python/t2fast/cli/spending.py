@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rich.console import Group
+
+from t2fast import charts
 from t2fast.cli.hardware import add_hardware, machine, most_chips, refuse_hardware
 from t2fast.cli.options import show, size
 from t2fast.cli.plotting import save
@@ -14,7 +17,9 @@ from t2fast.laws import AnyLaw
 from t2fast.plans import SpendingPlan, Workload, plan_spending
 from t2fast.plans.purse import Models
 from t2fast.plans.request import CHINCHILLA_RATIO, positive
+from t2fast.plans.spending_frontier import spending_frontier, spending_table
 from t2fast.progress import working
+from t2fast.text import line
 
 OWN = (
     "queries",
@@ -85,11 +90,15 @@ def refuse(arguments: argparse.Namespace) -> None:
 
 def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -> None:
     """Plan under one budget, or for a target, perhaps with a check that errs, and print it."""
-    for name in ("frontier", "profile"):
-        if getattr(arguments, name):
-            raise ValueError(
-                f"--{name} is of plans under two budgets, --train-flops and --inference-flops: leave it out"
-            )
+    if arguments.profile:
+        raise ValueError(
+            "--profile is of plans under two budgets, --train-flops and --inference-flops: leave it out, and "
+            "see --plot"
+        )
+    if arguments.frontier and verifier is not None:
+        raise ValueError(
+            "--frontier is of plans whose check does not err: leave out --frontier or the check's rates"
+        )
     if arguments.chinchilla == "law":
         raise ValueError("--chinchilla law is of plans under two budgets: give tokens per parameter here")
     chosen = plan_of(
@@ -105,9 +114,27 @@ def run(arguments: argparse.Namespace, law: AnyLaw, verifier: Verifier | None) -
         verifier=verifier,
         harm=1.0 if arguments.harm is None else arguments.harm,
     )
+    if arguments.frontier:
+        _frontier(arguments, chosen)
+        return
     show(arguments, chosen.to_dict(), lambda: chosen.shown(arguments.verbose))
     if arguments.plot:
         save(chosen.figure(), arguments.plot, chosen.warnings)
+
+
+def _frontier(arguments: argparse.Namespace, chosen: SpendingPlan) -> None:
+    """Print the plans for budgets or targets about those of a plan."""
+    with working("planning for other budgets" if chosen.target is None else "planning for other targets"):
+        frame = spending_frontier(chosen)
+    rows = {
+        "unit": chosen.workload.unit,
+        "frontier": frame.to_dicts(),
+        "warnings": list(chosen.warnings),
+        "law": chosen.to_dict()["law"],
+    }
+    show(arguments, rows, lambda: Group(line(chosen.title), spending_table(frame, chosen)))
+    if arguments.plot:
+        save(charts.frontier(frame, chosen.law.domain, chosen.workload.unit), arguments.plot, chosen.warnings)
 
 
 def plan_of(arguments: argparse.Namespace, law: AnyLaw, **options: Any) -> SpendingPlan:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 
 from t2fast.laws import AnyLaw
 from t2fast.laws.ends import ends
@@ -26,7 +26,8 @@ from t2fast.plans.request import (
     constraints_of,
 )
 from t2fast.plans.search import INTERVALS, cloud_of, point_of
-from t2fast.text import amount, chance, columns, nominal, note, ratio, samples
+from t2fast.plans.stars import Stars
+from t2fast.text import amount, chance, columns, nominal, ratio
 
 _BOUND_OF_TOKENS = "the n_tokens maximum"
 LEAST_GAIN = 0.01
@@ -159,22 +160,11 @@ def frontier_table(frame: pl.DataFrame, law: AnyLaw, level: float) -> Renderable
     logged = law.metric == "-log pass@k"
     named = (law.metric, *(("pass@k",) if logged else ()))
     table = columns("C_train", "N", "D", "k", "D/N", *named, *span, "Chinchilla N", "D", "k", *named)
-    starred = False
-
-    def star(row: Mapping[str, Any], prefix: str, name: str, shown: str) -> str:
-        nonlocal starred
-        low, high = law.domain.get(name, (0.0, math.inf))
-        value = row[prefix + name]
-        inside = value is None or low <= value <= high
-        starred |= not inside
-        return shown if inside else shown + "*"
-
+    stars = Stars(law)
     for row in frame.iter_rows(named=True):
         cells = [f"{row['train_flops']:.3g}"]
         for prefix in ("", "chinchilla_"):
-            cells.append(star(row, prefix, "n_params", amount(row[prefix + "n_params"])))
-            cells.append(star(row, prefix, "n_tokens", amount(row[prefix + "n_tokens"])))
-            cells.append(star(row, prefix, "k", samples(row[prefix + "k"])))
+            cells += stars.choice(row, prefix)
             if not prefix:
                 cells.append(ratio(row["tokens_per_param"]))
             cells.append(chance(row[prefix + "predicted"]))
@@ -183,13 +173,7 @@ def frontier_table(frame: pl.DataFrame, law: AnyLaw, level: float) -> Renderable
             if spanned and not prefix:
                 cells.append(f"{chance(row['predicted_low'])} to {chance(row['predicted_high'])}")
         table.add_row(*cells)
-    if not starred:
-        return table
-    axes = [("N", "n_params"), ("D", "n_tokens"), *([("k", "k")] if law.has_k else [])]
-    seen = ", ".join(
-        f"{symbol} {amount(law.domain[name][0])} to {amount(law.domain[name][1])}" for symbol, name in axes
-    )
-    return Group(table, note(f"* outside the law's data ({seen}): an extrapolation"))
+    return stars.under(table)
 
 
 def _absent_if_infinite(values: Floats) -> pl.Series:

@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 import polars as pl
+from rich.console import RenderableType
 
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.spending_plan import SpendingPlan
+from t2fast.plans.stars import Stars
+from t2fast.text import chance, columns, nominal, ratio
 
 _NAMES = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted", "cost")
 _DECADES = 1.0
@@ -59,6 +62,43 @@ def spending_frontier(plan: SpendingPlan, points: int = 7) -> pl.DataFrame:
     frame = pl.DataFrame(rows, {name: schema[name] for name in (rows[0] if rows else schema)})
     ends = [name for name in frame.columns if name.endswith(("_low", "_high"))]
     return frame if plan.chosen.intervals else frame.drop(ends)
+
+
+def spending_table(frame: pl.DataFrame, plan: SpendingPlan) -> RenderableType:
+    """The frontier of a plan as a table: what each budget brings, or what each target costs, beside
+    Chinchilla's choice for the same money.
+    """
+    unit, targets = plan.workload.unit, plan.target is not None
+    # Of a law of -log pass@k the table has pass@k, as its targets are.
+    logged = plan.law.metric == "-log pass@k"
+    metric = "pass@k" if logged else plan.law.metric
+
+    def worth(value: float) -> str:
+        return chance(math.exp(-value) if logged else value)
+
+    def money(value: float) -> str:
+        return plan.workload.money(value).removesuffix(f" {unit}")
+
+    name, written = ("cost", money) if targets else ("predicted", worth)
+    spans = f"{name}_low" in frame.columns
+    ends = ("high", "low") if logged and not targets else ("low", "high")
+    goal = f"{metric} at {'most' if metric == 'loss' else 'least'}"
+    table = columns(
+        goal if targets else unit,
+        *("N", "D", "k", "D/N", unit if targets else metric),
+        *((f"{nominal(plan.level)} interval",) if spans else ()),
+        *("Chinchilla N", "D", "k", metric),
+    )
+    stars = Stars(plan.law)
+    for row in frame.iter_rows(named=True):
+        cells = [chance(row["target"]) if targets else money(row["budget"]), *stars.choice(row)]
+        cells += [ratio(row["tokens_per_param"]), written(row[name])]
+        if spans:
+            cells.append(" to ".join(written(row[f"{name}_{end}"]) for end in ends))
+        theirs = row["chinchilla_predicted"]
+        cells += [*stars.choice(row, "chinchilla_"), "-" if theirs is None else worth(theirs)]
+        table.add_row(*cells)
+    return stars.under(table)
 
 
 def _places(plan: SpendingPlan, points: int) -> list[float]:
