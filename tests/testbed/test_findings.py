@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import warnings
 from collections import defaultdict
 from dataclasses import replace
@@ -21,7 +22,7 @@ from t2fast.tasks import load_task
 from t2fast.testbed import questions
 from t2fast.testbed.grid import grid
 from t2fast.testbed.measured import likelihoods_of, losses_of
-from t2fast.testbed.settings import claim
+from t2fast.testbed.settings import claim, settings_in
 from tiny_bed import TINY
 
 pytest.importorskip("torch", reason="training needs torch")
@@ -84,6 +85,29 @@ def test_forecasts_are_of_those_held_out(done: testbed.Testbed, settings: testbe
         math.isfinite(row["error"]) if row["error"] is not None else row["refusal"]
         for row in by_name.values()
     )
+
+
+def test_dearer_checkpoints_are_held_against_the_others(
+    done: testbed.Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With C below the largest budget, those above it are forecast by laws that have not seen them."""
+    monkeypatch.setattr(questions, "_LEAST", 6)
+    assert testbed.find(done.folder).dearer.is_empty()
+    folder = tmp_path / "bed"
+    shutil.copytree(done.folder, folder)
+    kept = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps({**kept, "train_flops": 4e8}))
+    found = testbed.find(folder)
+    ordinary = [one for one in grid(settings_in(folder)) if one.role == "ordinary"]
+    below = [one for one in ordinary if one.flops < 4.2e8]
+    above = [one for one in ordinary if one.flops > 4.2e8]
+    assert below
+    assert above
+    laws = questions.fitted(likelihoods_of(folder, below))
+    assert found.dearer.equals(questions.forecasts(laws, likelihoods_of(folder, above)))
+    assert found.dearer["error"].drop_nulls().max() > 0
+    assert "relative error of checkpoints above 4e+08 FLOPs" in str(found)
+    assert len(found.to_dict()["dearer"]) == len(found.dearer)
 
 
 def test_laws_say_why_they_say_nothing(done: testbed.Testbed, settings: testbed.Settings) -> None:

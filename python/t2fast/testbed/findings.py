@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ from t2fast import charts
 from t2fast.charts import Drawn, Figure, Reported
 from t2fast.fits import FitWarning
 from t2fast.testbed import questions
-from t2fast.testbed.grid import grid
+from t2fast.testbed.grid import grid, up_to
 from t2fast.testbed.measured import begun_of, likelihoods_of, losses_of, tuned_of
 from t2fast.testbed.report import loop_in, ratio, times
 from t2fast.testbed.settings import settings_in
 from t2fast.testbed.work import is_done, work_of
-from t2fast.text import amount, chance, columns, line, note, percent, plain
+from t2fast.text import Columns, amount, chance, columns, line, note, percent, plain
 
 _PAPER = {"approach 1": 0.028, "approach 2": 0.084}
 """Relative errors of Roberts et al. 2026, from 85 checkpoints to 21 overtrained ones."""
@@ -49,6 +50,7 @@ class Findings(Drawn, Reported):
             `k`, `predicted`, `low`, `high` and `measured`, the mean over seeds.
         forecasts: a row a task and method: `task`, `method`, `error` (relative, of what the ordinary ones
             forecast; median over overtrained checkpoints and k), `refusal`.
+        dearer: likewise of the ordinary checkpoints above C, forecast by the others.
         agreement: a row a task: `task`, `p` (mean likelihood), `begun` (share of samples that begin with the
             answer), `z` (their difference in standard errors of the sampling, a checkpoint each, as a root
             mean square: 1 if nothing but sampling sets them apart), `cells` (checkpoints and problems with at
@@ -72,6 +74,7 @@ class Findings(Drawn, Reported):
     sizes: pl.DataFrame
     loop: pl.DataFrame
     forecasts: pl.DataFrame
+    dearer: pl.DataFrame
     agreement: pl.DataFrame
     tuned: pl.DataFrame
     tuned_profiles: pl.DataFrame
@@ -121,19 +124,19 @@ class Findings(Drawn, Reported):
         return found + [f"{row['method']} of {row['task']}: {row['refusal']}" for row in rows.to_dicts()]
 
     def _forecasts(self) -> list[RenderableType]:
-        if self.forecasts.is_empty():
-            return [
+        found: list[RenderableType] = []
+        if len(self.forecasts):
+            found.append(line("relative error of overtrained checkpoints, forecast by the ordinary ones"))
+            found.append(_errors(self.forecasts, _PAPER))
+        else:
+            found.append(
                 note("no forecast of overtrained checkpoints: none is ready, or fewer than 8 ordinary ones")
-            ]
-        methods = self.forecasts["method"].unique(maintain_order=True).to_list()
-        table = columns("task", *methods, left=("task",))
-        for (task,), rows in self.forecasts.group_by("task", maintain_order=True):
-            errors = dict(zip(rows["method"], rows["error"], strict=True))
-            table.add_row(str(task), *(_percent(errors[name]) for name in methods))
-        means = self.forecasts.group_by("method", maintain_order=True).agg(pl.col("error").mean())["error"]
-        table.add_row("mean", *map(_percent, means))
-        table.add_row("the paper's", *(_percent(_PAPER.get(name)) for name in methods))
-        return [line("relative error of overtrained checkpoints, forecast by the ordinary ones"), table]
+            )
+        if len(self.dearer):
+            most = f"{self.train_flops:.3g} FLOPs"
+            found.append(line(f"relative error of checkpoints above {most}, forecast by those below"))
+            found.append(_errors(self.dearer))
+        return found
 
     def _profiles(self) -> list[RenderableType]:
         if self.profiles.is_empty():
@@ -272,6 +275,7 @@ class Findings(Drawn, Reported):
             "sizes",
             "loop",
             "forecasts",
+            "dearer",
             "agreement",
             "tuned",
             "tuned_profiles",
@@ -312,6 +316,11 @@ def find(folder: str | Path) -> Findings:
         warnings.simplefilter("ignore", FitWarning)  # how far laws are right is what is looked at here
         laws = questions.fitted(seen)
         forecasts = questions.forecasts(laws, ahead)
+        most = up_to(settings, 1)
+        above = seen.filter(min_train_flops=most) if any(one.flops > most for one in ordinary) else None
+        dearer = questions.forecasts(
+            {} if above is None else questions.fitted(seen.filter(max_train_flops=most)), above
+        )
         budgets = sorted({*settings.budgets, settings.train_flops})
         frontiers = questions.advice(settings, laws, their_losses, budgets)
         plans = frontiers.filter(train_flops=settings.train_flops)
@@ -330,6 +339,7 @@ def find(folder: str | Path) -> Findings:
         sizes,
         loop_in(folder),
         forecasts,
+        dearer,
         questions.agreement(begun_of(folder, ready), likelihoods),
         tuned,
         tuned_profiles,
@@ -338,6 +348,20 @@ def find(folder: str | Path) -> Findings:
         sum(one["train_cpu_seconds"] * one["peak_flops"] for one in work),
         settings.device,
     )
+
+
+def _errors(forecasts: pl.DataFrame, paper: Mapping[str, float] | None = None) -> Columns:
+    """Errors by task and method, with their means over tasks, and the paper's."""
+    methods = forecasts["method"].unique(maintain_order=True).to_list()
+    table = columns("task", *methods, left=("task",))
+    for (task,), rows in forecasts.group_by("task", maintain_order=True):
+        errors = dict(zip(rows["method"], rows["error"], strict=True))
+        table.add_row(str(task), *(_percent(errors[name]) for name in methods))
+    means = forecasts.group_by("method", maintain_order=True).agg(pl.col("error").mean())["error"]
+    table.add_row("mean", *map(_percent, means))
+    if paper is not None:
+        table.add_row("the paper's", *(_percent(paper.get(name)) for name in methods))
+    return table
 
 
 def _percent(error: float | None) -> str:

@@ -94,6 +94,6 @@ def checkpoint(
     return Checkpoint(name, role, shape, recipe, max(samples, settings.samples), tuned)
 
 
-def up_to(settings: Settings) -> float:
-    """The most FLOPs of a checkpoint that the loop's laws may see: C/8, and what whole steps add."""
-    return settings.train_flops / 8 * _SLACK
+def up_to(settings: Settings, share: float = 1 / 8) -> float:
+    """The most FLOPs of a checkpoint of a share of C, and what whole steps add: the loop's laws see C/8."""
+    return settings.train_flops * share * _SLACK
