@@ -66,8 +66,10 @@ def test_a_frontier_has_the_plan_of_every_budget(capsys: pytest.CaptureFixture[s
             assert row[name] == pytest.approx(alone[name], rel=1e-6)
             theirs = None if alone["chinchilla"] is None else pytest.approx(alone["chinchilla"][name])
             assert row[f"chinchilla_{name}"] == theirs
-    assert main([*DOLLARS, "--frontier"]) == 0
-    assert "10,000" in capsys.readouterr().out
+    assert main([*DOLLARS, "--frontier", "--latency", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "10,000" in out
+    assert "every row is served on " in out
 
 
 def test_a_frontier_of_targets_says_what_each_costs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import polars as pl
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 
 from t2fast.plans.spending import Spending, best_spending, cheapest_spending, chinchilla_spending
 from t2fast.plans.spending_plan import SpendingPlan
 from t2fast.plans.stars import Stars
-from t2fast.text import chance, columns, nominal, ratio
+from t2fast.text import chance, columns, counted, nominal, note, ratio
 
 _NAMES = ("n_params", "n_tokens", "k", "tokens_per_param", "predicted", "cost")
 _DECADES = 1.0
@@ -98,7 +98,13 @@ def spending_table(frame: pl.DataFrame, plan: SpendingPlan) -> RenderableType:
         theirs = row["chinchilla_predicted"]
         cells += [*stars.choice(row, "chinchilla_"), "-" if theirs is None else worth(theirs)]
         table.add_row(*cells)
-    return stars.under(table)
+    shown = stars.under(table)
+    if plan.sharing is None:
+        return shown
+    machine = plan.workload.machine
+    assert machine is not None
+    chips = counted(machine.chips, "chip")
+    return Group(shown, note(f"every row is served on {chips}, as the plan is: alone it may get others"))
 
 
 def _places(plan: SpendingPlan, points: int) -> list[float]:
