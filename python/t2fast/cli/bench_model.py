@@ -149,12 +149,15 @@ def unread_prompt(number: int, vocab: int, tokens: int) -> list[int]:
 def _decode(engine: Engine, numbers: Iterator[int], rows: int, arguments: argparse.Namespace) -> Step:
     """The first token comes with the prompt; what more tokens take on top is theirs.
 
-    Steps are doubled until they take as long as half of the prompt: less is lost in noise.
+    Steps are doubled until they take as long as half of the prompt: less is lost in noise. Not timed is the
+    first run, which waits for memory and threads, and would make steps after it look free.
     """
     steps: int = arguments.steps
     room = engine.core.model.max_positions - _PROMPT - 1
-    first = _seconds(engine, numbers, _PROMPT, rows, 1, arguments.repeats)
+    _seconds(engine, numbers, _PROMPT, rows, 1 + steps, 1)
+    first = float("inf")
     while True:
+        first = min(first, _seconds(engine, numbers, _PROMPT, rows, 1, arguments.repeats))
         more = _seconds(engine, numbers, _PROMPT, rows, 1 + steps, arguments.repeats)
         if more > 1.5 * first or steps >= room:
             break
