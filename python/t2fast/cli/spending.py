@@ -15,11 +15,12 @@ from t2fast.costs.architectures import read_architectures
 from t2fast.estimators import Verifier
 from t2fast.laws import AnyLaw
 from t2fast.plans import SpendingPlan, Workload, plan_spending
+from t2fast.plans.faults import shortened
 from t2fast.plans.purse import Models
 from t2fast.plans.request import CHINCHILLA_RATIO, positive
 from t2fast.plans.spending_frontier import spending_frontier, spending_table
 from t2fast.progress import working
-from t2fast.text import line
+from t2fast.text import line, note
 
 OWN = (
     "queries",
@@ -132,7 +133,10 @@ def _frontier(arguments: argparse.Namespace, chosen: SpendingPlan) -> None:
         "warnings": list(chosen.warnings),
         "law": chosen.to_dict()["law"],
     }
-    show(arguments, rows, lambda: Group(line(chosen.title), spending_table(frame, chosen)))
+    # What is said of the law is true of every row; other warnings are of the plan.
+    faults = [f"the law: {caution}" for caution in chosen.law.cautions]
+    told = map(note, faults if arguments.verbose else shortened(faults, chosen.law))
+    show(arguments, rows, lambda: Group(line(chosen.title), spending_table(frame, chosen), *told))
     if arguments.plot:
         save(charts.frontier(frame, chosen.law.domain, chosen.workload.unit), arguments.plot, chosen.warnings)
 
