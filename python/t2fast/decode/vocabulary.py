@@ -93,7 +93,7 @@ def tokenizer(file: str, metadata: Mapping[str, Any]) -> tuple[tokenizers.Tokeni
             backend, wants_bos = _unigram(keys), False
         else:
             raise keys.wrong(
-                "model", "gpt2, llama and t5 are supported; pass tokenizer= with a tokenizer.json"
+                "model", "gpt2, llama and t5 are supported; give a tokenizer.json (--tokenizer, tokenizer=)"
             )
     except ValueError:
         raise
@@ -179,13 +179,13 @@ def _byte_level(keys: _Keys) -> tuple[tokenizers.Tokenizer, bool]:
         name = _assumed(keys.tokens)
         warnings.warn(
             f"{keys.file} does not say how text is cut before merging (no tokenizer.ggml.pre): {name} is "
-            "assumed, as its tokens suggest. If that is wrong, pass tokenizer= with the tokenizer.json",
+            "assumed, as its tokens suggest. If not, give its tokenizer.json (--tokenizer, tokenizer=)",
             stacklevel=2,
         )
     known = PRE_TOKENIZERS.get(SAME_AS.get(str(name), str(name)))
     if known is None:
         names = ", ".join(sorted({*PRE_TOKENIZERS, *SAME_AS}))
-        raise keys.wrong("pre", f"supported are {names}; pass tokenizer= with the model's tokenizer.json")
+        raise keys.wrong("pre", f"supported are {names}; give its tokenizer.json (--tokenizer, tokenizer=)")
     patterns, nfc, ignore_merges = known
     tk = tokenizers_package()
     vocab = {token: i for i, token in enumerate(keys.tokens)}
